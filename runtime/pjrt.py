@@ -1,0 +1,156 @@
+"""The private names of jaxlib, each wrapped once. Tested on the lowest and the highest supported release.
+
+jaxlib alone is enough to compile and run on the CPU: `jax` itself (a second of import time) is loaded only for
+platforms whose plugins it finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+SUPPORTED = ((0, 10), (0, 13))
+
+
+def _check_version() -> None:
+    installed = version("jaxlib")
+    major_minor = tuple(int(part) for part in installed.split(".")[:2])
+    if not SUPPORTED[0] <= major_minor < SUPPORTED[1]:
+        raise ImportError(f"flambeau needs jaxlib >= 0.10 and < 0.13, found {installed}: "
+                          "pip install 'jax>=0.10,<0.13' 'jaxlib>=0.10,<0.13'")
+
+
+_check_version()
+# XLA's C++ code logs to stderr by itself; it reads the level once, when it is loaded.
+_level_before = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+if _level_before is None:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+from jaxlib import _jax  # noqa: E402
+from jaxlib import xla_client as xc  # noqa: E402
+
+logger = logging.getLogger("flambeau")
+XlaError = _jax.JaxRuntimeError
+
+
+class Aval:
+    """What jaxlib wants to know of an array; stands for jax's ShapedArray."""
+
+    __slots__ = ("shape", "dtype", "weak_type")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype, self.weak_type = shape, np.dtype(dtype), False
+
+
+class Sharding(xc.SingleDeviceSharding):  # type: ignore[misc]
+    """All of an array on one device. jaxlib 0.10 asks a sharding for what jax adds in Python."""
+
+    memory_kind = None
+
+    def _to_xla_hlo_sharding(self, ndim: int) -> Any:
+        return xc.HloSharding.replicate()
+
+
+class Client:
+    """One platform: its devices, uploading, compiling."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.devices: list[Any] = raw.local_devices()
+        self.platform: str = raw.platform
+        self.version: str = raw.platform_version
+        self._shardings = [Sharding(device) for device in self.devices]
+
+    def upload(self, array: np.ndarray[Any, Any], index: int = 0) -> Any:
+        """A device buffer with a copy of `array`. 64-bit types stay what they are, whatever jax is configured to."""
+        return xc.batched_device_put(Aval(array.shape, array.dtype), self._shardings[index], [array],
+                                     [self.devices[index]], enable_x64=True, force_copy=True)
+
+    def compile(self, text: str | bytes, index: int = 0, options: Any = None) -> Executable:
+        """Compile StableHLO text for device `index`."""
+        devices = xc.DeviceList((self.devices[index],))
+        return Executable(self, index, self.raw.compile_and_load(text, devices, options or compile_options()))
+
+    def serialize(self, executable: Executable) -> bytes:
+        """The executable as bytes for the disk cache."""
+        raw = executable.raw
+        data = raw.serialize() if hasattr(raw, "serialize") else self.raw.serialize_executable(raw)
+        return bytes(data)
+
+    def deserialize(self, data: bytes, index: int = 0) -> Executable:
+        """The executable that `serialize` wrote, by the same build of jaxlib."""
+        devices = xc.DeviceList((self.devices[index],))
+        return Executable(self, index, self.raw.deserialize_executable(data, devices, compile_options()))
+
+    def result_handlers(self, types: Sequence[tuple[tuple[int, ...], Any]], index: int) -> list[Any]:
+        """What turns raw results into arrays; takes one argument less from 0.12 on."""
+        sharding = self._shardings[index]
+        handlers = []
+        for shape, kind in types:
+            try:
+                handlers.append(xc.array_result_handler(Aval(shape, kind), sharding, committed=True, _skip_checks=True))
+            except TypeError:
+                handlers.append(xc.array_result_handler(Aval(shape, kind), sharding, committed=True))
+        return handlers
+
+
+class Executable:
+    """A loaded program."""
+
+    def __init__(self, client: Client, index: int, raw: Any) -> None:
+        self.client, self.index, self.raw = client, index, raw
+        self.execute = raw.execute_sharded
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of arguments, outputs, aliased outputs, temporaries and code."""
+        stats = self.raw.get_compiled_memory_stats()
+        return {name: int(getattr(stats, f"{name}_size_in_bytes"))
+                for name in ("argument", "output", "alias", "temp", "generated_code")}
+
+    def cost(self) -> dict[str, float]:
+        """XLA's own estimate: flops, bytes accessed, transcendentals, and where known seconds."""
+        analysis = self.raw.cost_analysis()
+        analysis = analysis[0] if isinstance(analysis, list) else analysis
+        return {key: float(value) for key, value in (analysis or {}).items() if "{" not in key}
+
+    def hlo(self) -> str:
+        """The optimised HLO."""
+        return "\n".join(module.to_string() for module in self.raw.hlo_modules())
+
+
+def download(buffer: Any) -> np.ndarray[Any, Any]:
+    """The buffer's contents; on the CPU a read-only view of its memory, which keeps it alive."""
+    return buffer._single_device_array_to_np_array_did_copy()[0]  # type: ignore[no-any-return]
+
+
+def block(buffers: Sequence[Any]) -> None:
+    """Wait until the buffers are computed; raises what the computation raised."""
+    for buffer in buffers:
+        buffer.block_until_ready()
+
+
+def compile_options(**debug: Any) -> Any:
+    """XLA's options, with debug options by name."""
+    options = xc.CompileOptions()
+    for name, value in debug.items():
+        setattr(options.executable_build_options.debug_options, name, value)
+    return options
+
+
+def cpu_client() -> Client:
+    """A client of our own on this machine's CPU, beside jax's if the user has one."""
+    client = Client(xc.make_cpu_client())
+    if _level_before is None:
+        os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return client
+
+
+def plugin_client(platform: str) -> Client:
+    """The client that jax finds for `cuda`, `rocm` or `tpu`; raises RuntimeError if there is none."""
+    from jax._src import xla_bridge
+
+    return Client(xla_bridge.get_backend(platform))

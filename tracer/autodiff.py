@@ -1,0 +1,96 @@
+"""Reverse mode: one walk over recorded nodes, from outputs to inputs, that records the backward nodes.
+
+It serves `Tensor.backward`, `autograd.grad`, `create_graph=True` and the transforms of `func`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .graph import Node, Value
+from .ops.elementwise import add, full_like
+from .recorder import backward_of, grad_mode
+from .source import describe
+
+SECOND_TIME = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward.")
+
+
+def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Iterable[Value] | None = None, *,
+              retain_graph: bool = False, create_graph: bool = False) -> dict[Value, Value]:
+    """Cotangents of the `wanted` values (of all leaves when None), given those of `outputs`.
+
+    With `create_graph` the recorded nodes can be differentiated again; without `retain_graph` a second walk over the
+    same nodes raises torch's RuntimeError.
+    """
+    targets = None if wanted is None else set(wanted)
+    order = _useful_nodes(outputs, targets)
+    sums: dict[Value, Value] = {}
+    results: dict[Value, Value] = {}
+    with grad_mode(create_graph):
+        for value, cotangent in zip(outputs, cotangents, strict=True):
+            _accumulate(sums, value, cotangent)
+        for node in reversed(order):
+            _step(node, sums, results, targets)
+    for value, cotangent in sums.items():
+        if value.leaf is not None if targets is None else value in targets:
+            results[value] = cotangent
+    if not retain_graph:
+        for node in order:
+            node.spent = True
+    return results
+
+
+def _useful_nodes(outputs: Sequence[Value], targets: set[Value] | None) -> list[Node]:
+    """The nodes between outputs and targets, inputs before their users."""
+    order: list[Node] = []
+    useful: dict[Node, bool] = {}
+    stack: list[tuple[Node, bool]] = [(v.node, False) for v in outputs if _flows(v)]  # type: ignore[misc]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            useful[node] = targets is None or any(
+                v in targets or (_flows(v) and useful.get(v.node, False)) for v in node.inputs)  # type: ignore[arg-type]
+            if useful[node]:
+                order.append(node)
+            continue
+        if node in useful:
+            continue
+        if node.spent:
+            raise RuntimeError(f"{SECOND_TIME} (first through {node.op.name} at {describe(node.where)})")
+        useful[node] = False
+        stack.append((node, True))
+        stack.extend((v.node, False) for v in node.inputs if _flows(v) and v.node not in useful)  # type: ignore[misc]
+    return order
+
+
+def _flows(value: Value) -> bool:
+    return value.node is not None and value.requires_grad and value.node.requires_grad
+
+
+def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: set[Value] | None) -> None:
+    """Move the cotangents of one node's outputs to its inputs."""
+    outputs = node.outputs
+    incoming = [sums.pop(v, None) for v in outputs]
+    if targets is not None:
+        results.update((v, g) for v, g in zip(outputs, incoming) if g is not None and v in targets)
+    if all(g is None for g in incoming):
+        return
+    with backward_of(node):
+        filled = tuple(full_like(v, 0) if g is None else g for v, g in zip(outputs, incoming))
+        single = len(outputs) == 1 and not node.op.multiple
+        cotangents = node.op.vjp(filled[0] if single else filled, outputs[0] if single else outputs, *node.inputs,
+                                 **node.params)
+        for value, cotangent in zip(node.inputs, cotangents, strict=True):
+            if cotangent is not None and value.requires_grad:
+                assert cotangent.type is value.type, (
+                    f"the vjp of {node.op.name} gives {cotangent.type} for an input of type {value.type}")
+                _accumulate(sums, value, cotangent)
+
+
+def _accumulate(sums: dict[Value, Value], value: Value, cotangent: Value) -> None:
+    before = sums.get(value)
+    sums[value] = cotangent if before is None else add(before, cotangent)

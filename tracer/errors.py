@@ -1,0 +1,30 @@
+"""Errors that name what was required, what was given, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TraceError(RuntimeError):
+    """Something that cannot be done while a function is being traced by `jit` or a transform."""
+
+
+class OpError(ValueError):
+    """A primitive was given operands or parameters it cannot take."""
+
+
+class DeviceError(RuntimeError):
+    """Tensors on different devices, or a device that is not there."""
+
+
+def requires(condition: bool, op: str, what: str, given: object) -> None:
+    """Raise `OpError` with "op requires X, got Y" unless the condition holds."""
+    if not condition:
+        raise OpError(f"{op} requires {what}, got {given}")
+
+
+def device_mismatch(op: str, devices: Sequence[str]) -> DeviceError:
+    """torch's message for operands on two devices."""
+    names = list(dict.fromkeys(devices))
+    return DeviceError(f"Expected all tensors to be on the same device, but found at least two devices, "
+                       f"{' and '.join(names[:2])}! (in {op}; move one with .to({names[0]!r}))")

@@ -1,0 +1,617 @@
+"""Elementwise primitives: all operands of one shape, one result of that shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..errors import OpError, requires
+from ..graph import Value
+from ..types import Type
+from .record import OPS, Emitter, Op, Operand, register, zero_gradient
+
+Vjp = Callable[..., Sequence[Value | None]]
+
+ANY = frozenset(dtypes.ALL)
+REAL = frozenset(d for d in dtypes.ALL if d.is_floating_point)
+COMPLEX = frozenset({dtypes.complex64, dtypes.complex128})
+INEXACT = REAL | COMPLEX
+INTEGER = frozenset(d for d in dtypes.ALL if d.category == dtypes.INTEGRAL)
+LOGICAL = INTEGER | {dtypes.boolean}
+NUMBER = INEXACT | INTEGER
+
+
+# --- The family ---------------------------------------------------------------------------------------------------
+
+
+def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, accepts: frozenset[dtype], *,
+                result: Callable[[dtype], dtype] | None = None, exact: bool = False) -> Op:
+    """An op on operands of one type, lowered to the single instruction `hlo`.
+
+    `result` maps the operands' dtype to the result's (the same by default).
+    """
+
+    def infer(*types: Type) -> Type:
+        same_operands(name, types)
+        if types[0].dtype not in accepts:
+            raise OpError(f"{name} requires an operand of type {_names(accepts)}, got {types[0].dtype.name}")
+        return types[0].with_dtype(result(types[0].dtype)) if result else types[0]
+
+    def checked(*arrays: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return in_type(reference(*arrays), result(dtypes.from_numpy(arrays[0].dtype)) if result
+                           else dtypes.from_numpy(arrays[0].dtype))
+
+    def lower(h: Emitter, *operands: Operand) -> Operand:
+        return h.op(hlo, operands)
+
+    return register(Op(name, infer, checked, lower, vjp, batch_elementwise(name), exact=exact))
+
+
+def in_type(array: Any, kind: dtype) -> Any:
+    """`array` as numpy array of that dtype; numpy widens some small types."""
+    return np.asarray(array).astype(kind.numpy, copy=False)
+
+
+def same_operands(name: str, types: Sequence[Type]) -> None:
+    """Raise unless all operand types are equal."""
+    if any(t is not types[0] for t in types):
+        raise OpError(f"{name} requires operands of one shape and dtype, got {', '.join(map(str, types))}")
+
+
+def batch_elementwise(name: str) -> Callable[..., Any]:
+    """Batch rule of an op that treats all elements alike: give every operand the leading dimension."""
+
+    def batch(size: int, batched: Sequence[bool], *inputs: Value, **params: Any) -> Any:
+        return OPS[name](*(with_leading(size, b, x) for b, x in zip(batched, inputs)), **params)
+
+    return batch
+
+
+def with_leading(size: int, batched: bool, x: Value) -> Value:
+    """`x` repeated along a new leading dimension unless it already has one."""
+    if batched:
+        return x
+    shape = (size, *x.type.shape)
+    return OPS["broadcast"](x, shape=shape, dims=tuple(range(1, len(shape))))
+
+
+def _names(kinds: frozenset[dtype]) -> str:
+    return " or ".join(sorted(d.name for d in kinds))
+
+
+def full_like(x: Value, number: complex, kind: dtype | None = None) -> Value:
+    """The constant `number` in the shape of `x`."""
+    return OPS["constant"].on(x.device, value=literal(number, kind or x.type.dtype), shape=x.type.shape,
+                              dtype=kind or x.type.dtype)
+
+
+def literal(number: Any, kind: dtype) -> str:
+    """The canonical text of a number in a dtype, as the `constant` op keeps it: -0.0, nan and 1 stay apart."""
+    if kind is dtypes.boolean:
+        return "True" if number else "False"
+    if kind.is_complex:
+        number = complex(number)
+        return f"{number.real!r},{number.imag!r}"
+    if kind.is_floating_point:
+        return repr(float(number))
+    return str(int(number))
+
+
+def from_literal(text: str, kind: dtype) -> Any:
+    """The numpy scalar that a literal stands for."""
+    if kind is dtypes.boolean:
+        return np.bool_(text == "True")
+    if kind.is_complex:
+        real, imag = text.split(",")
+        return kind.numpy.type(complex(float(real), float(imag)))
+    if kind.is_floating_point:
+        with np.errstate(over="ignore"):
+            return np.asarray(float(text)).astype(kind.numpy)[()]
+    return np.asarray(int(text)).astype(kind.numpy)[()] if int(text) < 2**63 else kind.numpy.type(int(text))
+
+
+# --- Helpers in which the gradient formulas are written --------------------------------------------------------------
+
+
+def scaled(x: Value, number: complex) -> Value:
+    """number * x."""
+    return mul(x, full_like(x, number))
+
+
+def shifted(x: Value, number: complex) -> Value:
+    """x + number."""
+    return add(x, full_like(x, number))
+
+
+def conjugate(x: Value) -> Value:
+    """The complex conjugate; real values are their own. torch's gradients are conjugated (g * conj(f'(x)))."""
+    if not x.type.dtype.is_complex:
+        return x
+    return complex_(real(x), neg(imag(x)))
+
+
+def square(x: Value) -> Value:
+    """x * x."""
+    return mul(x, x)
+
+
+def times(g: Value, factor: Value) -> Value:
+    """g * conj(factor), the pull-back through multiplication by `factor`."""
+    return mul(g, conjugate(factor))
+
+
+def over(g: Value, divisor: Value) -> Value:
+    """g / conj(divisor)."""
+    return div(g, conjugate(divisor))
+
+
+def where(condition: Value, x: Value, y: Value) -> Value:
+    """x where the condition holds, else y."""
+    return select(condition, x, y)
+
+
+def _is(x: Value, direction: str, y: Value) -> Value:
+    return compare(x, y, direction=direction)
+
+
+# --- Arithmetic ------------------------------------------------------------------------------------------------------
+
+
+def _add_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    return g, g
+
+
+def _sub_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    return g, neg(g)
+
+
+def _mul_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    return times(g, y), times(g, x)
+
+
+def _div_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    gx = over(g, y)
+    return gx, neg(times(gx, div(x, y)))
+
+
+def _neg_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
+    return (neg(g),)
+
+
+def _rem_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    quotient = div(sub(x, out), y)  # a whole number up to rounding
+    return g, neg(mul(g, round_nearest_even(quotient)))
+
+
+def _pow_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    zero, one = full_like(x, 0), full_like(x, 1)
+    gx = times(g, mul(y, power(x, sub(y, one))))
+    gx = where(_is(y, "EQ", zero), full_like(g, 0), gx)  # 0 * 0**-1 is 0 here
+    base_is_zero = _is(x, "EQ", zero)
+    log_x = log(where(base_is_zero, one, x))
+    slope = mul(out, log_x)
+    if not x.type.dtype.is_complex:
+        slope = where(and_(base_is_zero, _is(y, "LT", zero)), full_like(x, -math.inf), slope)
+    return gx, times(g, slope)
+
+
+def _max_like_vjp(direction: str) -> Vjp:
+    """Of max and min: the chosen operand gets the cotangent, equal ones half each."""
+
+    def vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+        half, zero = scaled(g, 0.5), full_like(g, 0)
+        tied = _is(x, "EQ", y)
+        gx = where(tied, half, where(_is(x, direction, y), g, zero))
+        gy = where(tied, half, where(_is(y, direction, x), g, zero))
+        return gx, gy
+
+    return vjp
+
+
+def _atan2_vjp(g: Value, out: Value, y: Value, x: Value) -> tuple[Value, Value]:
+    scale = div(g, add(square(x), square(y)))
+    return mul(scale, x), neg(mul(scale, y))
+
+
+def _trunc_divide(x: Any, y: Any) -> Any:
+    """Division as XLA does it: toward zero for integers; by zero gives -1 (all ones), and min / -1 gives min."""
+    if not np.issubdtype(x.dtype, np.integer):
+        return x / y
+    safe = np.where(y == 0, np.ones_like(y), y)
+    quotient = x // safe
+    quotient = quotient + ((quotient < 0) & (quotient * safe != x)).astype(x.dtype)
+    return np.where(y == 0, np.array(-1).astype(x.dtype), quotient)
+
+
+def _trunc_remainder(x: Any, y: Any) -> Any:
+    """Remainder with the dividend's sign; by zero gives the dividend for integers."""
+    if not np.issubdtype(x.dtype, np.integer):
+        return np.fmod(x, y)
+    safe = np.where(y == 0, np.ones_like(y), y)
+    return np.where(y == 0, x, np.fmod(x, safe))
+
+
+def _power_reference(x: Any, y: Any) -> Any:
+    if not np.issubdtype(x.dtype, np.integer):
+        return np.power(x, y)
+    negative = y < 0
+    result = np.power(x, np.where(negative, 0, y))
+    ones = np.where(x == 1, 1, np.where(x == -1, np.where(y % 2 == 0, 1, -1), 0)) if x.dtype.kind == "i" \
+        else np.where(x == 1, 1, 0)
+    return np.where(negative, ones, result)
+
+
+def _add_reference(x: Any, y: Any) -> Any:
+    return np.logical_or(x, y) if x.dtype == np.bool_ else x + y
+
+
+def _mul_reference(x: Any, y: Any) -> Any:
+    return np.logical_and(x, y) if x.dtype == np.bool_ else x * y
+
+
+add = elementwise("add", "add", _add_reference, _add_vjp, ANY)
+sub = elementwise("sub", "subtract", lambda x, y: x - y, _sub_vjp, NUMBER)
+mul = elementwise("mul", "multiply", _mul_reference, _mul_vjp, ANY)
+div = elementwise("div", "divide", _trunc_divide, _div_vjp, NUMBER)
+neg = elementwise("neg", "negate", lambda x: -x, _neg_vjp, NUMBER, exact=True)
+rem = elementwise("rem", "remainder", _trunc_remainder, _rem_vjp, REAL | INTEGER)
+power = elementwise("pow", "power", _power_reference, _pow_vjp, NUMBER)
+maximum = elementwise("max", "maximum", np.maximum, _max_like_vjp("GT"), REAL | LOGICAL)
+minimum = elementwise("min", "minimum", np.minimum, _max_like_vjp("LT"), REAL | LOGICAL)
+atan2 = elementwise("atan2", "atan2", np.arctan2, _atan2_vjp, REAL)
+
+
+# --- Bits and logic ----------------------------------------------------------------------------------------------------
+
+
+def _shift(reference: Callable[[Any, Any], Any], beyond: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """A shift that is defined for any count: XLA gives `beyond(x)` from the type's width on."""
+
+    def shift(x: Any, count: Any) -> Any:
+        width = x.dtype.itemsize * 8
+        outside = (count < 0) | (count >= width) if x.dtype.kind == "i" else count >= width
+        return np.where(outside, beyond(x), reference(x, np.where(outside, 0, count).astype(x.dtype)))
+
+    return shift
+
+
+def _logical_right(x: Any, count: Any) -> Any:
+    unsigned = np.dtype(f"u{x.dtype.itemsize}")
+    return (x.view(unsigned) >> count.view(unsigned)).view(x.dtype)
+
+
+def _count_leading_zeros(x: Any) -> Any:
+    width = x.dtype.itemsize * 8
+    left = x.view(np.dtype(f"u{x.dtype.itemsize}")).astype(np.uint64)
+    length = np.zeros(x.shape, np.int64)
+    for step in (32, 16, 8, 4, 2, 1):
+        big = left >= (1 << step)
+        length += np.where(big, step, 0)
+        left = np.where(big, left >> np.uint64(step), left)
+    return width - length - (left > 0)
+
+
+and_ = elementwise("and", "and", np.bitwise_and, zero_gradient, LOGICAL, exact=True)
+or_ = elementwise("or", "or", np.bitwise_or, zero_gradient, LOGICAL, exact=True)
+xor = elementwise("xor", "xor", np.bitwise_xor, zero_gradient, LOGICAL, exact=True)
+not_ = elementwise("not", "not", np.bitwise_not, zero_gradient, LOGICAL, exact=True)
+shift_left = elementwise("shift_left", "shift_left", _shift(lambda x, n: x << n, np.zeros_like), zero_gradient,
+                         INTEGER, exact=True)
+shift_right_logical = elementwise("shift_right_logical", "shift_right_logical", _shift(_logical_right, np.zeros_like),
+                                  zero_gradient, INTEGER, exact=True)
+shift_right_arithmetic = elementwise("shift_right_arithmetic", "shift_right_arithmetic",
+                                     _shift(lambda x, n: x >> n, lambda x: np.where(x < 0, -1, 0).astype(x.dtype)
+                                            if x.dtype.kind == "i" else np.zeros_like(x)),
+                                     zero_gradient, INTEGER, exact=True)
+population_count = elementwise("population_count", "popcnt",
+                               lambda x: np.bitwise_count(x.view(np.dtype(f"u{x.dtype.itemsize}"))), zero_gradient,
+                               INTEGER, exact=True)
+count_leading_zeros = elementwise("count_leading_zeros", "count_leading_zeros", _count_leading_zeros, zero_gradient,
+                                  INTEGER, exact=True)
+
+
+# --- Real and complex functions ----------------------------------------------------------------------------------------
+
+
+def unary(name: str, hlo: str, reference: Callable[..., Any], derivative: Callable[[Value, Value], Value],
+          accepts: frozenset[dtype] = INEXACT) -> Op:
+    """A function of one operand, given by its `derivative(out, x)`."""
+
+    def vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
+        return (times(g, derivative(out, x)),)
+
+    return elementwise(name, hlo, wide(reference), vjp, accepts)
+
+
+def wide(reference: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute half-precision types in float32, as XLA does, and round once at the end."""
+
+    def computed(*arrays: Any) -> Any:
+        if arrays[0].dtype.itemsize < 4:
+            return reference(*(a.astype(np.float32) for a in arrays))
+        return reference(*arrays)
+
+    return computed
+
+
+def special(name: str) -> Callable[..., Any]:
+    """scipy's special function of that name, imported on first use: it takes longer to load than all of us."""
+
+    def call(*arrays: Any) -> Any:
+        import scipy.special
+
+        return getattr(scipy.special, name)(*arrays)
+
+    return call
+
+
+def reciprocal(x: Value) -> Value:
+    """1 / x."""
+    return div(full_like(x, 1), x)
+
+
+def _abs_vjp(g: Value, out: Value, x: Value) -> tuple[Value | None]:
+    if not x.type.dtype.is_complex:
+        return (mul(g, sign(x)),)
+    return (mul(complex_(g, full_like(g, 0)), sign(x)),)
+
+
+def _sign_vjp(g: Value, out: Value, x: Value) -> tuple[Value | None]:
+    if not x.type.dtype.is_complex:
+        return (None,)
+    # z / |z| turns but does not stretch: only the part of g across the direction of z survives.
+    norm = abs_(x)
+    along = add(mul(real(g), real(out)), mul(imag(g), imag(out)))
+    across = sub(g, mul(out, complex_(along, full_like(along, 0))))
+    safe = where(_is(norm, "EQ", full_like(norm, 0)), full_like(norm, 1), norm)
+    across = div(across, complex_(safe, full_like(safe, 0)))
+    return (where(_is(norm, "EQ", full_like(norm, 0)), full_like(g, 0), across),)
+
+
+def _sign_reference(x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return np.sign(x)
+    norm = np.abs(x)
+    return np.where(norm == 0, 0, x / np.where(norm == 0, 1, norm))
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+abs_ = elementwise("abs", "abs", np.abs, _abs_vjp, NUMBER, result=lambda d: d.to_real)
+sign = elementwise("sign", "sign", _sign_reference, _sign_vjp, NUMBER)
+exp = unary("exp", "exponential", np.exp, lambda out, x: out)
+expm1 = unary("expm1", "exponential_minus_one", np.expm1, lambda out, x: shifted(out, 1))
+log = unary("log", "log", np.log, lambda out, x: reciprocal(x))
+log1p = unary("log1p", "log_plus_one", np.log1p, lambda out, x: reciprocal(shifted(x, 1)))
+sqrt = unary("sqrt", "sqrt", np.sqrt, lambda out, x: div(full_like(x, 0.5), out))
+rsqrt = unary("rsqrt", "rsqrt", lambda x: 1 / np.sqrt(x), lambda out, x: scaled(div(out, x), -0.5))
+cbrt = unary("cbrt", "cbrt", np.cbrt, lambda out, x: reciprocal(scaled(square(out), 3)), REAL)
+sin = unary("sin", "sine", np.sin, lambda out, x: cos(x))
+cos = unary("cos", "cosine", np.cos, lambda out, x: neg(sin(x)))
+tan = unary("tan", "tan", np.tan, lambda out, x: shifted(square(out), 1))
+tanh = unary("tanh", "tanh", np.tanh, lambda out, x: sub(full_like(x, 1), square(out)))
+sigmoid = unary("sigmoid", "logistic", _sigmoid, lambda out, x: mul(out, sub(full_like(x, 1), out)))
+asin = unary("asin", "chlo.asin", np.arcsin, lambda out, x: rsqrt(sub(full_like(x, 1), square(x))))
+acos = unary("acos", "chlo.acos", np.arccos, lambda out, x: neg(rsqrt(sub(full_like(x, 1), square(x)))))
+atan = unary("atan", "chlo.atan", np.arctan, lambda out, x: reciprocal(shifted(square(x), 1)))
+sinh = unary("sinh", "chlo.sinh", np.sinh, lambda out, x: cosh(x))
+cosh = unary("cosh", "chlo.cosh", np.cosh, lambda out, x: sinh(x))
+asinh = unary("asinh", "chlo.asinh", np.arcsinh, lambda out, x: rsqrt(shifted(square(x), 1)))
+acosh = unary("acosh", "chlo.acosh", np.arccosh,
+              lambda out, x: mul(rsqrt(shifted(x, -1)), rsqrt(shifted(x, 1))))
+atanh = unary("atanh", "chlo.atanh", np.arctanh, lambda out, x: reciprocal(sub(full_like(x, 1), square(x))))
+erf = unary("erf", "chlo.erf", special("erf"),
+            lambda out, x: scaled(exp(neg(square(x))), 2 / math.sqrt(math.pi)), REAL)
+erfc = unary("erfc", "chlo.erfc", special("erfc"),
+             lambda out, x: scaled(exp(neg(square(x))), -2 / math.sqrt(math.pi)), REAL)
+erfinv = unary("erfinv", "chlo.erf_inv", special("erfinv"),
+               lambda out, x: scaled(exp(square(out)), math.sqrt(math.pi) / 2), REAL)
+lgamma = unary("lgamma", "chlo.lgamma", special("gammaln"), lambda out, x: digamma(x), REAL)
+digamma = unary("digamma", "chlo.digamma", special("psi"), lambda out, x: polygamma(full_like(x, 1), x), REAL)
+
+
+def _polygamma_vjp(g: Value, out: Value, order: Value, x: Value) -> tuple[None, Value]:
+    return None, mul(g, polygamma(shifted(order, 1), x))
+
+
+def _zeta_vjp(g: Value, out: Value, s: Value, x: Value) -> tuple[None, Value]:
+    return None, mul(g, neg(mul(s, zeta(shifted(s, 1), x))))
+
+
+polygamma = elementwise("polygamma", "chlo.polygamma", special("polygamma"), _polygamma_vjp,
+                        frozenset({dtypes.float32, dtypes.float64}))
+zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}))
+
+floor = elementwise("floor", "floor", np.floor, zero_gradient, REAL)
+ceil = elementwise("ceil", "ceil", np.ceil, zero_gradient, REAL)
+round_nearest_even = elementwise("round_nearest_even", "round_nearest_even", np.rint, zero_gradient, REAL)
+nextafter = elementwise("nextafter", "chlo.next_after", np.nextafter, zero_gradient,
+                        frozenset({dtypes.float32, dtypes.float64}), exact=True)
+is_finite = elementwise("is_finite", "is_finite", np.isfinite, zero_gradient, REAL, result=lambda d: dtypes.boolean,
+                        exact=True)
+
+
+# --- Complex parts -----------------------------------------------------------------------------------------------------
+
+
+def _real_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
+    return (complex_(g, full_like(g, 0)),)
+
+
+def _imag_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
+    return (complex_(full_like(g, 0), g),)
+
+
+def _complex_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    return real(g), imag(g)
+
+
+def _complex_reference(x: Any, y: Any) -> Any:
+    result = np.empty(x.shape, np.result_type(x.dtype, np.complex64))
+    result.real, result.imag = x, y  # x + 1j * y would make NaNs of infinities
+    return result
+
+
+real = elementwise("real", "real", np.real, _real_vjp, COMPLEX, result=lambda d: d.to_real, exact=True)
+imag = elementwise("imag", "imag", np.imag, _imag_vjp, COMPLEX, result=lambda d: d.to_real, exact=True)
+complex_ = elementwise("complex", "complex", _complex_reference, _complex_vjp,
+                       frozenset({dtypes.float32, dtypes.float64}), result=lambda d: d.to_complex, exact=True)
+
+
+# --- Compare, select, clamp, convert -------------------------------------------------------------------------------------
+
+_COMPARE = {"EQ": np.equal, "NE": np.not_equal, "LT": np.less, "LE": np.less_equal, "GT": np.greater,
+            "GE": np.greater_equal}
+
+
+def _compare_infer(x: Type, y: Type, *, direction: str) -> Type:
+    same_operands("compare", (x, y))
+    requires(direction in _COMPARE, "compare", f"a direction of {', '.join(_COMPARE)}", direction)
+    requires(not x.dtype.is_complex or direction in ("EQ", "NE"), "compare", "real operands to order", x)
+    return x.with_dtype(dtypes.boolean)
+
+
+def _compare_lower(h: Emitter, x: Operand, y: Operand, *, direction: str) -> Operand:
+    return h.op("compare", (x, y), attributes=f"comparison_direction = #stablehlo<comparison_direction {direction}>")
+
+
+compare = register(Op(
+    "compare", _compare_infer, lambda x, y, *, direction: np.asarray(_COMPARE[direction](x, y)).astype(np.bool_),
+    _compare_lower, zero_gradient, batch_elementwise("compare"), exact=True))
+
+
+def _select_infer(condition: Type, x: Type, y: Type) -> Type:
+    same_operands("select", (x, y))
+    requires(condition is x.with_dtype(dtypes.boolean), "select", f"a bool condition of shape {x.shape}", condition)
+    return x
+
+
+def _select_vjp(g: Value, out: Value, condition: Value, x: Value, y: Value) -> tuple[None, Value, Value]:
+    zero = full_like(g, 0)
+    return None, select(condition, g, zero), select(condition, zero, g)
+
+
+select = register(Op(
+    "select", _select_infer, lambda c, x, y: np.where(c, x, y).astype(x.dtype, copy=False),
+    lambda h, c, x, y: h.op("select", (c, x, y)), _select_vjp, batch_elementwise("select"), exact=True))
+
+
+def _clamp_infer(low: Type, x: Type, high: Type) -> Type:
+    same_operands("clamp", (low, x, high))
+    requires(not x.dtype.is_complex, "clamp", "real operands", x)
+    return x
+
+
+def _clamp_reference(low: Any, x: Any, high: Any) -> Any:
+    return np.minimum(np.maximum(x, low), high)
+
+
+def _clamp_vjp(g: Value, out: Value, low: Value, x: Value, high: Value) -> tuple[Value, Value, Value]:
+    zero = full_like(g, 0)
+    below, above = _is(x, "LT", low), _is(x, "GT", high)
+    crossed = _is(low, "GT", high)
+    to_high = or_(above, crossed)
+    to_low = and_(below, not_(crossed))
+    return where(to_low, g, zero), where(or_(to_low, to_high), zero, g), where(to_high, g, zero)
+
+
+clamp = register(Op("clamp", _clamp_infer, _clamp_reference, lambda h, low, x, high: h.op("clamp", (low, x, high)),
+                    _clamp_vjp, batch_elementwise("clamp")))
+
+
+def _convert_infer(x: Type, *, dtype: dtype) -> Type:
+    requires(not x.dtype.is_complex or dtype.is_complex, "convert", "a complex target for complex values", dtype.name)
+    return x.with_dtype(dtype)
+
+
+def _convert_reference(x: Any, *, dtype: dtype) -> Any:
+    """Floating to integer saturates in XLA and NaN becomes 0; numpy would leave it undefined."""
+    source = dtypes.from_numpy(x.dtype)
+    with np.errstate(all="ignore"):
+        if source.is_floating_point and dtype.category == dtypes.INTEGRAL:
+            info = dtypes.iinfo(dtype)
+            wider = x.astype(np.float64)
+            inside = np.clip(np.nan_to_num(wider, nan=0.0, posinf=np.inf, neginf=-np.inf), float(info.min), float(info.max))
+            result = np.where(inside >= float(info.max), 0, inside).astype(dtype.numpy)
+            return np.where(inside >= float(info.max), np.array(info.max, dtype.numpy), result)
+        if dtype is dtypes.boolean:
+            return x != 0
+        return x.astype(dtype.numpy)
+
+
+def _convert_lower(h: Emitter, x: Operand, *, dtype: dtype) -> Operand:
+    if dtype is dtypes.boolean:
+        zero = h.constant("0.0" if x.type.dtype.is_inexact else "0", x.type)
+        return h.op("compare", (x, zero), attributes="comparison_direction = #stablehlo<comparison_direction NE>")
+    return h.op("convert", (x,))
+
+
+def _convert_vjp(g: Value, out: Value, x: Value, *, dtype: dtype) -> tuple[Value | None]:
+    if not x.type.dtype.is_inexact:
+        return (None,)
+    if g.type.dtype.is_complex and not x.type.dtype.is_complex:
+        g = real(g)
+    return (g if g.type.dtype is x.type.dtype else convert(g, dtype=x.type.dtype),)
+
+
+convert = register(Op("convert", _convert_infer, _convert_reference, _convert_lower, _convert_vjp,
+                      batch_elementwise("convert"), exact=True))
+
+
+def _reduce_precision_infer(x: Type, *, exponent: int, mantissa: int) -> Type:
+    requires(x.dtype.is_floating_point, "reduce_precision", "a floating operand", x)
+    return x
+
+
+def _reduce_precision_reference(x: Any, *, exponent: int, mantissa: int) -> Any:
+    kinds = {(8, 7): ml_dtypes.bfloat16, (5, 10): np.float16, (8, 23): np.float32, (5, 2): ml_dtypes.float8_e5m2}
+    return x.astype(kinds[exponent, mantissa]).astype(x.dtype)
+
+
+def _reduce_precision_vjp(g: Value, out: Value, x: Value, **params: Any) -> tuple[Value]:
+    return (reduce_precision(g, **params),)
+
+
+reduce_precision = register(Op(
+    "reduce_precision", _reduce_precision_infer, _reduce_precision_reference,
+    lambda h, x, *, exponent, mantissa: h.op("reduce_precision", (x,), attributes=(
+        f"exponent_bits = {exponent} : i32, mantissa_bits = {mantissa} : i32")),
+    _reduce_precision_vjp, batch_elementwise("reduce_precision"), exact=True))
+
+
+# --- Values that only gradients see ---------------------------------------------------------------------------------------
+
+
+def _identity_infer(x: Type) -> Type:
+    return x
+
+
+def _identity_lower(h: Emitter, x: Operand) -> Operand:
+    return x
+
+
+# A new value equal to x: what a leaf is, so that its cotangent has a place of its own.
+alias = register(Op("alias", _identity_infer, lambda x: x, _identity_lower, lambda g, out, x: (g,),
+                    batch_elementwise("alias"), exact=True))
+# x, through which no gradient flows.
+stop_gradient = register(Op("stop_gradient", _identity_infer, lambda x: x, _identity_lower, zero_gradient,
+                            batch_elementwise("stop_gradient"), exact=True))
+
+
+def _with_value_infer(x: Type, value: Type) -> Type:
+    same_operands("with_value", (x, value))
+    return x
+
+
+# The second operand, with the first one's gradient: what a tensor is after its `.data` was written.
+with_value = register(Op("with_value", _with_value_infer, lambda x, value: value, lambda h, x, value: value,
+                         lambda g, out, x, value: (g, None), batch_elementwise("with_value"), exact=True))

@@ -1,0 +1,130 @@
+"""What an op is: one frozen record that holds all its rules.
+
+    infer(*types, **params)           -> Type or tuple of Types; raises OpError for operands it cannot take
+    reference(*arrays, **params)      -> numpy array or tuple; an independent second opinion on `lower`
+    lower(h, *operands, **params)     -> operand or tuple of the emitter `h`; says the op in StableHLO
+    vjp(g, out, *inputs, **params)    -> one cotangent or None per input, linear in g
+                                         (ops with several outputs get tuples for g and out)
+    batch(size, batched, *inputs, **params) -> outputs with a leading batch dimension, where `batched[i]` says
+                                         whether inputs[i] has one
+
+Operands are positional, parameters keyword-only and hashable. Primitives do not broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import OpError
+from ..graph import Graph, Value
+from ..recorder import record
+from ..types import Type
+
+
+class Operand(Protocol):
+    """A value in the text being emitted: its SSA name and its type."""
+
+    name: str
+    type: Type
+
+
+class Emitter(Protocol):
+    """What a `lower` rule may ask for. `out` and `outs` are the types of the node being lowered."""
+
+    out: Type
+    outs: tuple[Type, ...]
+
+    def op(self, name: str, operands: Sequence[Operand], out: Type | None = None, attributes: str = "") -> Operand:
+        """One instruction with one result (by default of the node's type). `attributes` is MLIR text `a = 1 : i64, ...`."""
+
+    def ops(self, name: str, operands: Sequence[Operand], outs: Sequence[Type], attributes: str = "",
+            regions: Sequence[str] = ()) -> tuple[Operand, ...]:
+        """One instruction with any number of results and regions (texts made by `region`)."""
+
+    def region(self, types: Sequence[Type], body: Callable[..., Sequence[Operand] | Operand]) -> str:
+        """A region whose block takes `types`; `body(*operands)` emits it and returns what it yields."""
+
+    def graph_region(self, graph: Graph, captured: Sequence[Operand] = (), carried: int | None = None) -> str:
+        """A region that holds `graph`; its first `carried` inputs are block arguments, the rest are `captured`."""
+
+    def inline(self, graph: Graph, operands: Sequence[Operand]) -> tuple[Operand, ...]:
+        """Emit the nodes of `graph` here."""
+
+    def constant(self, value: Any, type: Type) -> Operand:
+        """A splat constant."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """A primitive. Calling it on values records a node and returns its output value(s).
+
+    `exact` says that `reference` gives the same bits as XLA, so that small programs may run on the host.
+    """
+
+    name: str
+    infer: Callable[..., Type | tuple[Type, ...]]
+    reference: Callable[..., Any]
+    lower: Callable[..., Any]
+    vjp: Callable[..., Sequence[Value | None]]
+    batch: Callable[..., Any]
+    exact: bool = False
+    jvp: Callable[..., Any] | None = None
+    multiple: bool = False  # returns a tuple even when it has one output
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a gradient can flow through the op at all."""
+        return self.vjp is not zero_gradient
+
+    def infer_types(self, types: tuple[Type, ...], params: dict[str, Any]) -> tuple[Type, ...]:
+        """Output types, always as a tuple."""
+        inferred = self.infer(*types, **params)
+        return inferred if isinstance(inferred, tuple) else (inferred,)
+
+    def __call__(self, *inputs: Value, **params: Any) -> Any:
+        node = record(self, inputs, params)
+        if len(node.types) == 1 and not self.multiple:
+            return node.output(0)
+        return node.outputs
+
+    def on(self, device: str, **params: Any) -> Value:
+        """Record an op without operands, whose result lives on `device`."""
+        return record(self, (), params, device).output(0)
+
+    def __repr__(self) -> str:
+        return f"<Op {self.name}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return registered, (self.name,)
+
+
+OPS: dict[str, Op] = {}
+
+
+def register(op: Op) -> Op:
+    """Add an op to the table by which graphs are parsed and tests enumerate."""
+    if op.name in OPS:
+        raise OpError(f"there is already an op named {op.name}")
+    OPS[op.name] = op
+    return op
+
+
+def registered(name: str) -> Op:
+    """The op of that name."""
+    return OPS[name]
+
+
+def zero_gradient(g: Any, out: Any, *inputs: Value, **params: Any) -> tuple[None, ...]:
+    """The vjp of an op whose derivative is zero wherever it exists, or whose result is not a real quantity."""
+    return (None,) * len(inputs)
+
+
+def no_gradient(reason: str) -> Callable[..., Sequence[Value | None]]:
+    """The vjp of an op that has a derivative which is not available; says so when asked."""
+
+    def vjp(g: Any, out: Any, *inputs: Value, **params: Any) -> Sequence[Value | None]:
+        raise NotImplementedError(reason)
+
+    return vjp

@@ -1,0 +1,129 @@
+"""Taking down nodes: the one function through which every primitive is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .errors import device_mismatch
+from .graph import Graph, Node, Value
+from .source import user_position
+from .state import state
+from .types import Type
+
+if TYPE_CHECKING:
+    from .ops.record import Op
+
+_inferred: dict[tuple[Any, ...], tuple[Type, ...]] = {}
+
+
+class Recorder:
+    """Where nodes go: an ordered list. Lazy mode, a jit trace and a sub-program each have their own."""
+
+    __slots__ = ("nodes", "constants")
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.constants: dict[tuple[Any, ...], Value] = {}
+
+
+def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: str | None = None) -> Node:
+    """Append a node of `op` to the thread's recorder and return it.
+
+    Types are inferred (and remembered per op, input types and parameters); gradients flow through the node when
+    grad mode is on and an input requires them.
+    """
+    current = state
+    types = [v.type for v in inputs]
+    key = (op, *types, *params.items())
+    inferred = _inferred.get(key)
+    if inferred is None:
+        inferred = _inferred[key] = op.infer_types(tuple(types), params)
+    flows = False
+    for value in inputs:
+        if value.requires_grad:
+            flows = True
+        if device is None:
+            device = value.device
+        elif value.device != device:
+            raise device_mismatch(op.name, [v.device for v in inputs])
+    of = current.of
+    if of is None:
+        node = Node(op, inputs, params, inferred, user_position(3), current.scope, None, device or "cpu",
+                    flows and current.grad and op.differentiable)
+    else:
+        node = Node(op, inputs, params, inferred, of.where, of.scope, of, device or "cpu",
+                    flows and current.grad and op.differentiable)
+    (current.recorder or thread_recorder()).nodes.append(node)
+    return node
+
+
+def thread_recorder() -> Recorder:
+    """The recorder of this thread; a thread starts in lazy mode."""
+    if state.recorder is None:
+        state.recorder = Recorder()
+    return state.recorder
+
+
+@contextmanager
+def recording(recorder: Recorder | None = None) -> Iterator[Recorder]:
+    """Send the nodes of this block to `recorder` (a new one by default)."""
+    recorder = recorder or Recorder()
+    before = state.recorder
+    state.recorder = recorder
+    try:
+        yield recorder
+    finally:
+        state.recorder = before
+
+
+@contextmanager
+def backward_of(node: Node | None) -> Iterator[None]:
+    """Nodes recorded in this block are the backward of `node` and carry its source position."""
+    before = state.of
+    state.of = node
+    try:
+        yield
+    finally:
+        state.of = before
+
+
+@contextmanager
+def grad_mode(enabled: bool) -> Iterator[None]:
+    """Whether nodes recorded in this block let gradients flow."""
+    before = state.grad
+    state.grad = enabled
+    try:
+        yield
+    finally:
+        state.grad = before
+
+
+def placeholder(type: Type, device: str = "cpu", requires_grad: bool = False) -> Value:
+    """A value without buffer or node: an input of a graph under construction."""
+    return Value(type, device, requires_grad=requires_grad)
+
+
+def capture(function: Any, types: list[Type], device: str = "cpu", name: str = "body") -> tuple[Graph, tuple[Value, ...]]:
+    """Record `function(*placeholders) -> values` as a graph of its own.
+
+    Returns the graph and the values from outside that it uses, which are appended to the graph's inputs.
+    """
+    inputs = [placeholder(t, device) for t in types]
+    with recording() as recorder:
+        outputs = tuple(function(*inputs))
+    return close(inputs, recorder.nodes, outputs, name)
+
+
+def close(inputs: list[Value], nodes: list[Node], outputs: tuple[Value, ...],
+          name: str = "body") -> tuple[Graph, tuple[Value, ...]]:
+    """A graph of `nodes` whose free values are made inputs, after `inputs`; also returns those free values."""
+    known = set(inputs)
+    inside = set(nodes)
+    free: dict[Value, Value] = {}
+    for value in [*(v for node in nodes for v in node.inputs), *outputs]:
+        if value not in known and value.node not in inside:
+            known.add(value)
+            free[value] = value
+    return Graph([*inputs, *free], nodes, outputs, name), tuple(free)

@@ -1,0 +1,46 @@
+"""Where in the user's code an operation was called: the first frame outside the pipeline's own folders."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType
+
+# The unresolved path: the package's folders are symlinks, and `co_filename` holds the path they were imported by.
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+INTERNAL = tuple(os.path.join(PACKAGE, folder) + os.sep
+                 for folder in ("tracer", "lowering", "runtime", "nn", "optim"))
+
+# A position is cheap to take and dear to resolve, so the line number is looked up only when somebody asks.
+Position = tuple[CodeType | str, int]
+
+
+def user_position(depth: int = 1) -> Position:
+    """The code object and instruction of the innermost user frame, `depth` frames up or higher."""
+    frame: FrameType | None = sys._getframe(depth)
+    last = frame
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(INTERNAL):
+            return frame.f_code, frame.f_lasti
+        last, frame = frame, frame.f_back
+    assert last is not None
+    return last.f_code, last.f_lasti
+
+
+def file_and_line(position: Position) -> tuple[str, int]:
+    """Resolve a position to file name and line number."""
+    code, at = position
+    if isinstance(code, str):
+        return code, at
+    found = code.co_firstlineno
+    for start, end, line in code.co_lines():
+        if start <= at < end and line is not None:
+            found = line
+            break
+    return code.co_filename, found
+
+
+def describe(position: Position) -> str:
+    """`file.py:12`, with the folder left out when it is the current one."""
+    file, line = file_and_line(position)
+    return f"{os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file}:{line}"
