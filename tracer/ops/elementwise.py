@@ -31,7 +31,8 @@ NUMBER = INEXACT | INTEGER
 
 
 def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, accepts: frozenset[dtype], *,
-                result: Callable[[dtype], dtype] | None = None, exact: bool = False) -> Op:
+                result: Callable[[dtype], dtype] | None = None, exact: bool = False,
+                exact_on_integers: bool = True) -> Op:
     """An op on operands of one type, lowered to the single instruction `hlo`.
 
     `result` maps the operands' dtype to the result's (the same by default).
@@ -51,7 +52,8 @@ def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, ac
     def lower(h: Emitter, *operands: Operand) -> Operand:
         return h.op(hlo, operands)
 
-    return register(Op(name, infer, checked, lower, vjp, batch_elementwise(name), exact=exact))
+    return register(Op(name, infer, checked, lower, vjp, batch_elementwise(name), exact=exact,
+                       exact_on_integers=exact_on_integers))
 
 
 def in_type(array: Any, kind: dtype) -> Any:
@@ -486,7 +488,7 @@ def _compare_lower(h: Emitter, x: Operand, y: Operand, *, direction: str) -> Ope
 
 compare = register(Op(
     "compare", _compare_infer, lambda x, y, *, direction: np.asarray(_COMPARE[direction](x, y)).astype(np.bool_),
-    _compare_lower, zero_gradient, batch_elementwise("compare"), exact=True))
+    _compare_lower, zero_gradient, batch_elementwise("compare"), exact_on_integers=True))
 
 
 def _select_infer(condition: Type, x: Type, y: Type) -> Type:
@@ -525,7 +527,7 @@ def _clamp_vjp(g: Value, out: Value, low: Value, x: Value, high: Value) -> tuple
 
 
 clamp = register(Op("clamp", _clamp_infer, _clamp_reference, lambda h, low, x, high: h.op("clamp", (low, x, high)),
-                    _clamp_vjp, batch_elementwise("clamp")))
+                    _clamp_vjp, batch_elementwise("clamp"), exact_on_integers=True))
 
 
 def _convert_infer(x: Type, *, dtype: dtype) -> Type:

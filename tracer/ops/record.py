@@ -60,7 +60,8 @@ class Emitter(Protocol):
 class Op:
     """A primitive. Calling it on values records a node and returns its output value(s).
 
-    `exact` says that `reference` gives the same bits as XLA, so that small programs may run on the host.
+    `exact` says that `reference` gives the same bits as XLA, so that small programs may run on the host;
+    `exact_on_integers` that it does so for operands that are not floating (XLA flushes subnormals to zero).
     """
 
     name: str
@@ -70,8 +71,13 @@ class Op:
     vjp: Callable[..., Sequence[Value | None]]
     batch: Callable[..., Any]
     exact: bool = False
+    exact_on_integers: bool = False
     jvp: Callable[..., Any] | None = None
     multiple: bool = False  # returns a tuple even when it has one output
+
+    def is_exact(self, types: Sequence[Type]) -> bool:
+        """Whether `reference` gives XLA's bits for operands of these types."""
+        return self.exact or (self.exact_on_integers and not any(t.dtype.is_inexact for t in types))
 
     @property
     def differentiable(self) -> bool:

@@ -51,7 +51,7 @@ def spread_back(g: Value, like: Value, axes: Ints) -> Value:
 
 
 def reduction(name: str, hlo: str, reference: Callable[..., Any], vjp: Callable[..., Any],
-              accepts: frozenset[dtype], *, exact: bool = False) -> Op:
+              accepts: frozenset[dtype]) -> Op:
     """Reduce `axes` with the binary instruction `hlo`, starting from its neutral element."""
 
     def infer(x: Type, *, axes: Ints) -> Type:
@@ -70,7 +70,7 @@ def reduction(name: str, hlo: str, reference: Callable[..., Any], vjp: Callable[
     def batch(size: int, batched: Sequence[bool], x: Value, *, axes: Ints) -> Value:
         return OPS[name](x, axes=tuple(a + 1 for a in axes))
 
-    return register(Op(name, infer, checked, lower, vjp, batch, exact=exact))
+    return register(Op(name, infer, checked, lower, vjp, batch, exact_on_integers=True))
 
 
 def reduce_with(h: Emitter, hlo: str, x: Operand, axes: Ints) -> Operand:
@@ -132,10 +132,8 @@ reduce_max = reduction("reduce_max", "maximum", lambda x, axes: np.max(
     x, axes, initial=_extreme(x.dtype, "maximum")), _extreme_vjp, REAL | LOGICAL)
 reduce_min = reduction("reduce_min", "minimum", lambda x, axes: np.min(
     x, axes, initial=_extreme(x.dtype, "minimum")), _extreme_vjp, REAL | LOGICAL)
-reduce_and = reduction("reduce_and", "and", lambda x, axes: np.bitwise_and.reduce(x, axes), zero_gradient, LOGICAL,
-                       exact=True)
-reduce_or = reduction("reduce_or", "or", lambda x, axes: np.bitwise_or.reduce(x, axes), zero_gradient, LOGICAL,
-                      exact=True)
+reduce_and = reduction("reduce_and", "and", lambda x, axes: np.bitwise_and.reduce(x, axes), zero_gradient, LOGICAL)
+reduce_or = reduction("reduce_or", "or", lambda x, axes: np.bitwise_or.reduce(x, axes), zero_gradient, LOGICAL)
 
 
 def _extreme(numpy_dtype: Any, hlo: str) -> Any:
@@ -164,7 +162,7 @@ def arg_reduction(name: str, direction: str, hlo: str, reference: Callable[..., 
     def batch(size: int, batched: Sequence[bool], x: Value, *, axis: int) -> Value:
         return OPS[name](x, axis=axis + 1)
 
-    return register(Op(name, infer, computed, lower, zero_gradient, batch, exact=True))
+    return register(Op(name, infer, computed, lower, zero_gradient, batch, exact_on_integers=True))
 
 
 def _emit_arg_reduction(h: Emitter, x: Operand, axis: int, direction: str, hlo: str) -> Operand:
