@@ -1,0 +1,441 @@
+"""Control flow and calls: primitives that hold graphs, or that stand for code of somebody else.
+
+Inner graphs take everything they read as inputs: first what the loop carries, then what it captures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+# Modules, not their functions: these two stand on the ops, and call the rules of this file only when it is complete.
+from .. import autodiff, batching, dtypes
+from ..errors import requires
+from ..graph import Graph, Value
+from ..interpreter import interpret
+from ..recorder import capture, grad_mode
+from ..types import Type
+from .elementwise import add, compare, full_like, literal, select, with_leading
+from .record import Emitter, Op, Operand, no_gradient, register
+from .reduction import reduce_or
+from .structural import array_attribute, broadcast, transpose
+
+FLAG = Type.of((), dtypes.boolean)
+COUNTER = Type.of((), dtypes.int32)
+
+
+# --- Helpers on inner graphs ---------------------------------------------------------------------------------------------
+
+
+def split(values: Sequence[Any], *counts: int) -> Iterator[Sequence[Any]]:
+    """Consecutive pieces of those lengths, and the rest."""
+    start = 0
+    for count in counts:
+        yield values[start:start + count]
+        start += count
+    yield values[start:]
+
+
+def call(graph: Graph, values: Sequence[Value]) -> list[Value]:
+    """Record the nodes of `graph` again, on `values`."""
+    return [value for value, _ in batching.batched_call(graph, 1, [False] * len(values), values)]
+
+
+def closed(function: Callable[..., Any], types: list[Type], device: str, name: str) -> Graph:
+    """`function` as a graph; it may use nothing but its arguments."""
+    graph, free = capture(function, types, device, name)
+    assert not free, f"{name} uses values from outside: {free}"
+    return graph
+
+
+def is_inexact(value: Value) -> bool:
+    """Whether the value is of a type that gradients exist for."""
+    return value.type.dtype.is_inexact
+
+
+def backward_graph(graph: Graph, wanted: Sequence[bool], device: str) -> Graph:
+    """inputs of `graph`, cotangents of its inexact outputs -> cotangents of its `wanted` inputs.
+
+    It computes the forward values it needs anew.
+    """
+    count = len(graph.inputs)
+
+    def backward(*values: Value) -> list[Value]:
+        inputs, cotangents = values[:count], values[count:]
+        for value, flag in zip(inputs, wanted, strict=True):
+            value.requires_grad = flag
+        with grad_mode(True):
+            outputs = [v for v in call(graph, inputs) if is_inexact(v)]
+        targets = [v for v in inputs if v.requires_grad]
+        found = autodiff.pull_back(outputs, cotangents, targets)
+        return [found[v] if v in found else full_like(v, 0) for v in targets]
+
+    types = [v.type for v in (*graph.inputs, *filter(is_inexact, graph.outputs))]
+    return closed(backward, types, device, f"{graph.name}_backward")
+
+
+def batched_types(graph: Graph, size: int, batched: Sequence[bool]) -> list[Type]:
+    """The types of the inputs, with a leading dimension where batched."""
+    return [v.type.with_shape((size, *v.type.shape)) if b else v.type for v, b in zip(graph.inputs, batched, strict=True)]
+
+
+def batched_outputs(graph: Graph, size: int, batched: Sequence[bool], device: str) -> list[bool]:
+    """Which outputs depend on a batched input."""
+    flags: list[bool] = []
+
+    def run(*values: Value) -> list[Value]:
+        pairs = batching.batched_call(graph, size, batched, values)
+        flags.extend(flag for _, flag in pairs)
+        return [value for value, _ in pairs]
+
+    closed(run, batched_types(graph, size, batched), device, graph.name)
+    return flags
+
+
+def settled(body: Graph, size: int, batched: Sequence[bool], carried: int, device: str) -> list[bool]:
+    """`batched`, with every carried value that becomes batched in some step."""
+    flags = list(batched)
+    while True:
+        grown = [a or b for a, b in zip(flags[:carried], batched_outputs(body, size, flags, device))]
+        if grown == flags[:carried]:
+            return flags
+        flags[:carried] = grown
+
+
+def leading_where(size: int, wanted: Sequence[bool], pairs: Sequence[tuple[Value, bool]]) -> list[Value]:
+    """The values of `pairs`, with a leading dimension where it is wanted."""
+    return [with_leading(size, has, value) if want else value for want, (value, has) in zip(wanted, pairs)]
+
+
+# --- optimization_barrier ------------------------------------------------------------------------------------------------
+
+
+def _barrier_infer(*xs: Type) -> tuple[Type, ...]:
+    requires(bool(xs), "optimization_barrier", "at least one operand", "none")
+    return xs
+
+
+def _barrier_vjp(g: Sequence[Value], out: Sequence[Value], *xs: Value) -> list[Value | None]:
+    moving = [v for v in g if is_inexact(v)]
+    held = iter(optimization_barrier(*moving) if moving else ())
+    return [next(held) if is_inexact(x) else None for x in xs]
+
+
+def _barrier_batch(size: int, batched: Sequence[bool], *xs: Value) -> Any:
+    return optimization_barrier(*(with_leading(size, b, x) for b, x in zip(batched, xs)))
+
+
+# optimization_barrier(*xs) -> the operands; XLA moves nothing across, and computes none of them without the others.
+optimization_barrier = register(Op(
+    "optimization_barrier", _barrier_infer, lambda *xs: xs,
+    lambda h, *xs: h.ops("optimization_barrier", xs, [x.type for x in xs]), _barrier_vjp, _barrier_batch, exact=True,
+    multiple=True))
+
+
+# --- custom_call ---------------------------------------------------------------------------------------------------------
+
+# What a custom call computes, in numpy, by target: (*arrays) -> tuple of arrays. Filled by who registers the target.
+HOST_CALLS: dict[str, Callable[..., tuple[Any, ...]]] = {}
+
+
+def _custom_call_infer(*xs: Type, target: str, results: tuple[Type, ...], config: str, api_version: int,
+                       has_side_effect: bool) -> tuple[Type, ...]:
+    requires(bool(target), "custom_call", "a target", repr(target))
+    requires(1 <= api_version <= 4, "custom_call", "an api_version of 1 to 4", api_version)
+    return results
+
+
+def _custom_call_reference(*xs: Any, target: str, **params: Any) -> tuple[Any, ...]:
+    if target not in HOST_CALLS:
+        raise NotImplementedError(f"custom_call has no numpy reference for the target {target!r}: it runs in XLA only, "
+                                  f"unless control.HOST_CALLS[{target!r}] says what it computes")
+    return HOST_CALLS[target](*xs)
+
+
+def _custom_call_lower(h: Emitter, *xs: Operand, target: str, results: tuple[Type, ...], config: str, api_version: int,
+                       has_side_effect: bool) -> tuple[Operand, ...]:
+    attributes = [f'call_target_name = "{target}"', f"has_side_effect = {str(has_side_effect).lower()}",
+                  f"api_version = {api_version} : i32"]
+    if config:
+        attributes.append(f"backend_config = {config}")
+    return h.ops("custom_call", xs, results, ", ".join(attributes))
+
+
+def _custom_call_batch(size: int, batched: Sequence[bool], *xs: Value, target: str, **params: Any) -> Any:
+    raise NotImplementedError(f"vmap over the custom call {target!r}: nothing is known of what it computes. "
+                              "Call it outside vmap, or write a loop with scan")
+
+
+# custom_call(*xs; target, results, config, api_version, has_side_effect) -> values of the types `results`.
+# `config` is the MLIR text of backend_config: a dictionary for api_version 4, a quoted string before, "" for none.
+custom_call = register(Op(
+    "custom_call", _custom_call_infer, _custom_call_reference, _custom_call_lower,
+    no_gradient("custom_call has no derivative of its own: give it one with autograd.Function"), _custom_call_batch,
+    multiple=True))
+
+
+# --- case ----------------------------------------------------------------------------------------------------------------
+
+
+def _case_infer(index: Type, *operands: Type, branches: tuple[Graph, ...]) -> tuple[Type, ...]:
+    requires(index is COUNTER, "case", "a 0-d int32 index", index)
+    requires(bool(branches), "case", "at least one branch", "none")
+    for branch in branches:
+        given, wanted = tuple(v.type for v in branch.inputs), tuple(v.type for v in branch.outputs)
+        requires(given == operands, "case", f"branches that take {operands}", given)
+        expected = tuple(v.type for v in branches[0].outputs)
+        requires(wanted == expected, "case", f"branches that all return {expected}", wanted)
+    return tuple(v.type for v in branches[0].outputs)
+
+
+def _case_reference(index: Any, *operands: Any, branches: tuple[Graph, ...]) -> tuple[Any, ...]:
+    last = len(branches) - 1
+    return tuple(interpret(branches[index if 0 <= index <= last else last], operands))
+
+
+def _case_lower(h: Emitter, index: Operand, *operands: Operand, branches: tuple[Graph, ...]) -> tuple[Operand, ...]:
+    outs = h.outs
+    return h.ops("case", (index,), outs, regions=[h.graph_region(b, operands, 0) for b in branches])
+
+
+def _case_vjp(g: Sequence[Value], out: Sequence[Value], index: Value, *operands: Value,
+              branches: tuple[Graph, ...]) -> list[Value | None]:
+    wanted = [x.requires_grad and is_inexact(x) for x in operands]
+    backward = tuple(backward_graph(b, wanted, index.device) for b in branches)
+    found = iter(case(index, *operands, *filter(is_inexact, g), branches=backward))
+    return [None, *(next(found) if flag else None for flag in wanted)]
+
+
+def _case_batch(size: int, batched: Sequence[bool], index: Value, *operands: Value,
+                branches: tuple[Graph, ...]) -> tuple[Value, ...]:
+    flags = list(batched[1:])
+
+    def over_batch(branch: Graph) -> Callable[..., list[Value]]:
+        return lambda *values: batching.full_batch(size, batching.batched_call(branch, size, flags, values))
+
+    if not batched[0]:
+        return case(index, *operands, branches=tuple(  # type: ignore[no-any-return]
+            closed(over_batch(b), batched_types(b, size, flags), index.device, b.name) for b in branches))
+    *others, chosen = [over_batch(b)(*operands) for b in branches]  # the last branch serves indices out of range
+    for position, outputs in enumerate(others):
+        here = compare(index, full_like(index, position), direction="EQ")
+        chosen = [_choose(here, x, y) for x, y in zip(outputs, chosen)]
+    return tuple(chosen)
+
+
+def _choose(flags: Value, x: Value, y: Value) -> Value:
+    """Per example: x where its flag holds, else y."""
+    spread = flags if x.type.ndim == 1 else broadcast(flags, shape=x.type.shape, dims=(0,))
+    return select(spread, x, y)  # type: ignore[no-any-return]
+
+
+# case(index, *operands; branches) -> what branches[index](*operands) returns; the last branch if the index is out of range.
+case = register(Op("case", _case_infer, _case_reference, _case_lower, _case_vjp, _case_batch, multiple=True))
+
+
+# --- while ---------------------------------------------------------------------------------------------------------------
+
+
+def _while_infer(*operands: Type, cond: Graph, body: Graph, carried: int) -> tuple[Type, ...]:
+    requires(1 <= carried <= len(operands), "while", f"between 1 and {len(operands)} carried operands", carried)
+    for name, graph, outputs in (("condition", cond, (FLAG,)), ("body", body, operands[:carried])):
+        given, returned = tuple(v.type for v in graph.inputs), tuple(v.type for v in graph.outputs)
+        requires(given == operands, "while", f"a {name} that takes {operands}", given)
+        requires(returned == outputs, "while", f"a {name} that returns {outputs}", returned)
+    return operands[:carried]
+
+
+def _while_reference(*operands: Any, cond: Graph, body: Graph, carried: int) -> tuple[Any, ...]:
+    state, captured = split(operands, carried)
+    while interpret(cond, (*state, *captured))[0]:
+        state = interpret(body, (*state, *captured))
+    return tuple(state)
+
+
+def _while_lower(h: Emitter, *operands: Operand, cond: Graph, body: Graph, carried: int) -> tuple[Operand, ...]:
+    outs = h.outs
+    state, captured = split(operands, carried)
+    regions = [h.graph_region(graph, captured, carried) for graph in (cond, body)]
+    return h.ops("while", state, outs, regions=regions)
+
+
+def _while_batch(size: int, batched: Sequence[bool], *operands: Value, cond: Graph, body: Graph,
+                 carried: int) -> tuple[Value, ...]:
+    """Run until every example is done; those that are done earlier keep their state."""
+    device = operands[0].device
+    flags = settled(body, size, batched, carried, device)
+    each = batched_outputs(cond, size, flags, device)[0]  # whether examples may end after different numbers of steps
+    if each:
+        flags[:carried] = [True] * carried
+
+    def goes_on(*values: Value) -> list[Value]:
+        going = batching.batched_call(cond, size, flags, values)[0][0]
+        return [reduce_or(going, axes=(0,)) if each else going]
+
+    def step(*values: Value) -> list[Value]:
+        new = leading_where(size, flags, batching.batched_call(body, size, flags, values))
+        if not each:
+            return new
+        going = batching.batched_call(cond, size, flags, values)[0][0]
+        return [_choose(going, x, y) for x, y in zip(new, values)]
+
+    types = batched_types(body, size, flags)
+    graphs = {name: closed(f, types, device, name) for name, f in (("cond", goes_on), ("body", step))}
+    results = while_(*leading_where(size, flags, list(zip(operands, batched))), **graphs, carried=carried)
+    return tuple(batching.full_batch(size, list(zip(results, flags))))
+
+
+# while(*carried, *captured; cond, body, carried) -> the carried operands after `body` ran as long as `cond` held.
+while_ = register(Op(
+    "while", _while_infer, _while_reference, _while_lower,
+    no_gradient("reverse mode through while_loop needs to know how many steps to undo: use scan, or give while_loop "
+                "a bound with max_steps"),
+    _while_batch, multiple=True))
+
+
+# --- scan ----------------------------------------------------------------------------------------------------------------
+
+
+def _scan_infer(*operands: Type, body: Graph, carried: int, scanned: int, length: int,
+                reverse: bool) -> tuple[Type, ...]:
+    requires(carried >= 0 and scanned >= 0 and carried + scanned <= len(operands), "scan",
+             f"carried and scanned counts within {len(operands)} operands", (carried, scanned))
+    state, xs, captured = split(operands, carried, scanned)
+    requires(all(x.ndim > 0 and x.shape[0] == length for x in xs), "scan", f"scanned operands of length {length}", xs)
+    wanted = (*state, *(x.with_shape(x.shape[1:]) for x in xs), *captured)
+    given, returned = tuple(v.type for v in body.inputs), tuple(v.type for v in body.outputs)
+    requires(given == wanted, "scan", f"a body that takes {wanted}", given)
+    requires(returned[:carried] == tuple(state), "scan", f"a body that returns {state} first", returned)
+    return (*state, *(y.with_shape((length, *y.shape)) for y in returned[carried:]))
+
+
+def _scan_reference(*operands: Any, body: Graph, carried: int, scanned: int, length: int,
+                    reverse: bool) -> tuple[Any, ...]:
+    state, xs, captured = split(operands, carried, scanned)
+    kinds = [v.type for v in body.outputs[carried:]]
+    stacked = [np.zeros((length, *t.shape), t.dtype.numpy) for t in kinds]
+    for i in reversed(range(length)) if reverse else range(length):
+        results = interpret(body, (*state, *(x[i] for x in xs), *captured))
+        state = results[:carried]
+        for stack, y in zip(stacked, results[carried:]):
+            stack[i] = y
+    return (*state, *stacked)
+
+
+def _scan_lower(h: Emitter, *operands: Operand, body: Graph, carried: int, scanned: int, length: int,
+                reverse: bool) -> tuple[Operand, ...]:
+    """A while that counts; scanned operands are read, and stacked results written, at the counter."""
+    outs = h.outs
+    state, xs, captured = split(operands, carried, scanned)
+    stacks = [h.constant(literal(0, t.dtype), t) for t in outs[carried:]]
+    if length == 0:
+        return (*state, *stacks)
+
+    def goes_on(i: Operand, *rest: Operand) -> Operand:
+        return h.op("compare", (i, h.constant(str(length), COUNTER)), FLAG,
+                    "comparison_direction = #stablehlo<comparison_direction LT>")
+
+    def step(i: Operand, *rest: Operand) -> list[Operand]:
+        before, filled = split(rest, carried)
+        at = h.op("subtract", (h.constant(str(length - 1), COUNTER), i), COUNTER) if reverse else i
+        results = h.inline(body, (*before, *(_row(h, x, at) for x in xs), *captured))
+        filled = [_with_row(h, stack, y, at) for stack, y in zip(filled, results[carried:])]
+        return [h.op("add", (i, h.constant("1", COUNTER)), COUNTER), *results[:carried], *filled]
+
+    types = (COUNTER, *outs)
+    regions = [h.region(types, goes_on), h.region(types, step)]
+    return h.ops("while", (h.constant("0", COUNTER), *state, *stacks), types, regions=regions)[1:]
+
+
+def _row(h: Emitter, x: Operand, at: Operand) -> Operand:
+    """x[at]."""
+    shape = x.type.shape
+    part = h.op("dynamic_slice", (x, at, *_origin(h, x.type.ndim - 1)), x.type.with_shape((1, *shape[1:])),
+                f"slice_sizes = {array_attribute((1, *shape[1:]))}")
+    return h.op("reshape", (part,), x.type.with_shape(shape[1:]))
+
+
+def _with_row(h: Emitter, x: Operand, row: Operand, at: Operand) -> Operand:
+    """x with x[at] replaced by `row`."""
+    part = h.op("reshape", (row,), x.type.with_shape((1, *x.type.shape[1:])))
+    return h.op("dynamic_update_slice", (x, part, at, *_origin(h, x.type.ndim - 1)), x.type)
+
+
+def _origin(h: Emitter, ndim: int) -> list[Operand]:
+    return [h.constant("0", COUNTER)] * ndim if ndim else []
+
+
+def _scan_vjp(g: Sequence[Value], out: Sequence[Value], *operands: Value, body: Graph, carried: int, scanned: int,
+              length: int, reverse: bool) -> list[Value | None]:
+    """Run forward again and keep what each step started from; then go through the steps from the last to the first.
+
+    The backward scan carries the cotangents of the carried values and the sums of those of the captured ones.
+    """
+    state, xs, captured = split(operands, carried, scanned)
+    history = _history(operands, body, carried, scanned, length, reverse)
+    wanted = [is_inexact(v) and (i < carried or v.requires_grad) for i, v in enumerate(operands)]
+    moving, of_xs, of_captured = split(wanted, carried, scanned)
+    device = operands[0].device
+    backward = backward_graph(body, wanted, device)
+    g_state, g_ys = (list(filter(is_inexact, piece)) for piece in split(g, carried))
+    sums = [full_like(v, 0) for v, flag in zip(captured, of_captured) if flag]
+    counts = (len(g_state), len(sums), len(history) + scanned, len(g_ys))
+
+    def step(*values: Value) -> list[Value]:
+        g_now, sums_now, inputs, g_y, rest = split(values, *counts)
+        found = call(backward, (*inputs, *rest, *g_now, *g_y))
+        g_before, g_x, more = split(found, sum(moving), sum(of_xs))
+        return [*g_before, *(add(a, b) for a, b in zip(sums_now, more)), *g_x]
+
+    rows = [v.type.with_shape(v.type.shape[1:]) for v in (*history, *xs, *g_ys)]
+    types = [*(v.type for v in (*g_state, *sums)), *rows, *(v.type for v in captured)]
+    results = scan(*g_state, *sums, *history, *xs, *g_ys, *captured, body=closed(step, types, device, backward.name),
+                   carried=len(g_state) + len(sums), scanned=len(rows), length=length, reverse=not reverse)
+    first, second, third = split(results, counts[0], counts[1])
+    found = iter((*first, *third, *second))  # operands are in the order carried, scanned, captured
+    return [next(found) if flag else None for flag in wanted]
+
+
+def _history(operands: Sequence[Value], body: Graph, carried: int, scanned: int, length: int,
+             reverse: bool) -> Sequence[Value]:
+    """The carried values at the start of each step, stacked."""
+    if carried == 0:
+        return ()
+
+    def step(*values: Value) -> list[Value]:
+        return [*call(body, values)[:carried], *values[:carried]]
+
+    graph = closed(step, [v.type for v in body.inputs], operands[0].device, f"{body.name}_history")
+    return scan(*operands, body=graph, carried=carried, scanned=scanned,  # type: ignore[no-any-return]
+                length=length, reverse=reverse)[carried:]
+
+
+def _scan_batch(size: int, batched: Sequence[bool], *operands: Value, body: Graph, carried: int, scanned: int,
+                length: int, reverse: bool) -> tuple[Value, ...]:
+    """The batch dimension of scanned operands and of stacked results goes behind the one that is scanned."""
+    device = operands[0].device
+    flags = settled(body, size, batched, carried, device)
+    wanted = [*flags[:carried], *[True] * (len(body.outputs) - carried)]
+
+    def step(*values: Value) -> list[Value]:
+        return leading_where(size, wanted, batching.batched_call(body, size, flags, values))
+
+    state, xs, captured = split(operands, carried, scanned)
+    state = leading_where(size, flags, list(zip(state, batched)))
+    xs = [_swapped(x) if b else x for x, b in zip(xs, batched[carried:])]
+    graph = closed(step, batched_types(body, size, flags), device, body.name)
+    results = scan(*state, *xs, *captured, body=graph, carried=carried, scanned=scanned, length=length, reverse=reverse)
+    final = batching.full_batch(size, list(zip(results[:carried], flags)))
+    return (*final, *(_swapped(y) for y in results[carried:]))
+
+
+def _swapped(x: Value) -> Value:
+    """The first two dimensions exchanged."""
+    return transpose(x, permutation=(1, 0, *range(2, x.type.ndim)))  # type: ignore[no-any-return]
+
+
+# scan(*carried, *scanned, *captured; body, carried, scanned, length, reverse) -> final carried values, stacked results.
+# body(*carried, *rows, *captured) -> (*carried, *results) runs once for each index of the scanned operands' first axis.
+scan = register(Op("scan", _scan_infer, _scan_reference, _scan_lower, _scan_vjp, _scan_batch, multiple=True))
