@@ -18,7 +18,7 @@ from .harness import interpret, placeholder, run_xla, type_of
 from .sample import reals
 
 SIZES = (7, 5, 4)
-KERNELS = (3, 2, 1)
+KERNELS = (3, 2, 2)
 PAIRS = list(product((1, 2, 3), (1, 2), (0, 1, 2), (1, 2)))  # stride, dilation, padding, groups
 
 

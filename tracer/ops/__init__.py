@@ -1,6 +1,6 @@
 """The primitives, one record each; see `record.Op` for what a record holds."""
 
-from . import contraction, control, convolution, elementwise, indexing, random, reduction, sorting, structural
+from . import contraction, control, convolution, elementwise, indexing, random, reduction, sorting, structural, window
 from .record import OPS, Op
 
-__all__ = ["OPS", "Op", "contraction", "control", "convolution", "elementwise", "indexing", "random", "reduction", "sorting", "structural"]
+__all__ = ["OPS", "Op", "contraction", "control", "convolution", "elementwise", "indexing", "random", "reduction", "sorting", "structural", "window"]

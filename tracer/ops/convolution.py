@@ -120,6 +120,8 @@ def spread_and_pad(x: Any, axes: Sequence[int], dilation: Sequence[int], padding
         shape[a], places[a] = dilated(shape[a], d), slice(None, None, d)
     spread = np.full(shape, value, x.dtype)
     spread[tuple(places)] = x
+    if not axes:
+        return spread
     widths, cut = [(0, 0)] * x.ndim, [slice(None)] * x.ndim
     for a, (low, high) in zip(axes, padding):
         widths[a] = (max(low, 0), max(high, 0))
