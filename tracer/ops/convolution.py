@@ -1,4 +1,4 @@
-"""convolution: the one sliding contraction, of which every conv layer, its transpose and both its gradients are spellings."""
+"""convolution: the one sliding contraction; every conv layer, its transpose and both its gradients are spellings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..graph import Value
 from ..types import Type
 from .elementwise import NUMBER, conjugate, full_like, literal
 from .record import Emitter, Op, Operand, register
-from .structural import Ints, array_attribute, constant, reshape, reverse, transpose
+from .structural import Ints, array_attribute, constant, inverse_permutation, reshape, reverse, transpose
 
 Pairs = tuple[tuple[int, int], ...]
 Layout = tuple[Ints, Ints, Ints]
@@ -36,8 +36,8 @@ class Window(NamedTuple):
 def nc_layout(rank: int) -> Layout:
     """torch's layout: input (N, C, *spatial), kernel (O, I, *spatial), output (N, C, *spatial).
 
-    Each tuple says which axis of the array plays the first role, the second, and each spatial one, so that channels last
-    in two dimensions is `((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))` with a kernel (*spatial, I, O).
+    Each tuple says which axis of the array plays the first role, the second, and each spatial one, so that channels
+    last in two dimensions is `((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))` with a kernel (*spatial, I, O).
     """
     order = tuple(range(rank + 2))
     return order, order, order
@@ -64,7 +64,7 @@ def zeros(device: str, type: Type) -> Value:
     return constant.on(device, value=literal(0, type.dtype), shape=type.shape, dtype=type.dtype)
 
 
-# --- Types -------------------------------------------------------------------------------------------------------------
+# --- Types -----------------------------------------------------------------------------------------------------------
 
 
 def _require_window(x: Type, w: Type, p: Window) -> None:
@@ -91,7 +91,8 @@ def _require_groups(x: Type, w: Type, p: Window) -> None:
              f"{inputs} input features in each of {p.feature_groups} groups", f"{features} in {x}, with the kernel {w}")
     requires(outputs % (p.feature_groups * p.batch_groups) == 0, "convolution",
              f"a multiple of {p.feature_groups * p.batch_groups} output features", f"{outputs} in {w}")
-    requires(batch % p.batch_groups == 0, "convolution", f"a multiple of {p.batch_groups} as batch", f"{batch} in {x}")
+    requires(batch % p.batch_groups == 0, "convolution", f"a multiple of {p.batch_groups} as batch",
+             f"{batch} in {x}")
 
 
 def _infer(x: Type, w: Type, **params: Any) -> Type:
@@ -109,7 +110,7 @@ def _infer(x: Type, w: Type, **params: Any) -> Type:
     return x.with_shape(tuple(shape))
 
 
-# --- Reference -----------------------------------------------------------------------------------------------------------
+# --- Reference -------------------------------------------------------------------------------------------------------
 
 
 def spread_and_pad(x: Any, axes: Sequence[int], dilation: Sequence[int], padding: Sequence[tuple[int, int]],
@@ -148,7 +149,7 @@ def _reference(x: Any, w: Any, **params: Any) -> Any:
     w = np.transpose(w, p.dimension_numbers[1]).astype(wide, copy=False)
     rank, groups = x.ndim - 2, p.feature_groups * p.batch_groups
     axes = range(2, x.ndim)
-    w = np.flip(w, [a for a in axes if p.window_reversal[a - 2]])
+    w = np.flip(w, tuple(a for a in axes if p.window_reversal[a - 2]))
     columns = window_view(spread_and_pad(x, axes, p.lhs_dilation, p.padding), axes, w.shape[2:], p.strides,
                           p.rhs_dilation)  # (N, C, *out, *kernel)
     spatial = columns.shape[2:2 + rank]
@@ -164,10 +165,11 @@ def _reference(x: Any, w: Any, **params: Any) -> Any:
                            np.swapaxes(w.reshape(groups, each, depth), 1, 2))  # (G, N * out, O / G)
     result = np.moveaxis(result.reshape(groups, batch, *spatial, each), (1, 0, -1), (0, 1, 2))
     result = result.reshape(batch, groups * each, *spatial)
-    return np.ascontiguousarray(np.transpose(result, np.argsort(p.dimension_numbers[2]))).astype(kind.numpy, copy=False)
+    result = np.transpose(result, inverse_permutation(p.dimension_numbers[2]))
+    return np.ascontiguousarray(result).astype(kind.numpy, copy=False)
 
 
-# --- Lowering --------------------------------------------------------------------------------------------------------------
+# --- Lowering --------------------------------------------------------------------------------------------------------
 
 
 def _labels(layout: Ints, first: str, second: str) -> str:
@@ -190,11 +192,11 @@ def _lower(h: Emitter, x: Operand, w: Operand, **params: Any) -> Operand:
         "precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]"))
 
 
-# --- Moving a dimension into another, and out again ----------------------------------------------------------------------------
+# --- Moving a dimension into another, and out again ------------------------------------------------------------------
 
 
 def move_into(x: Value, source: int, target: int, outer: int) -> Value:
-    """Merge axis `source` into axis `target` (numbered without `source`), below the first factor `outer` of its size."""
+    """Merge axis `source` into axis `target` (numbered without `source`), below its first factor `outer`."""
     shape = list(x.type.shape)
     size = shape.pop(source)
     inner = shape[target] // outer
@@ -220,7 +222,7 @@ def move_out(x: Value, source: int, size: int, target: int, outer: int) -> Value
     return reshape(transpose(reshape(x, shape=tuple(split)), permutation=tuple(order)), shape=tuple(shape))
 
 
-# --- Gradients: convolutions again ---------------------------------------------------------------------------------------------
+# --- Gradients: convolutions again -----------------------------------------------------------------------------------
 
 
 def _vjp(g: Value, out: Value, x: Value, w: Value, **params: Any) -> tuple[Value, Value]:
@@ -265,9 +267,10 @@ def _exchange_groups(x: Value, source: int, target: int, groups: int) -> Value:
 
 
 def _kernel_gradient(g: Value, x: Value, w: Type, p: Window) -> Value:
-    """Sum over t of g[t] x[t * stride + k * rhs_dilation], for each k: x under the kernel g, batch and features exchanged.
+    """Sum over t of g[t] x[t * stride + k * rhs_dilation], for each k.
 
-    The groups of features become groups of the batch, and the other way round.
+    That is x under the kernel g, batch and features exchanged. The groups of features
+    become groups of the batch, and the other way round.
     """
     lhs, rhs, out = p.dimension_numbers
     padding = []
@@ -281,7 +284,7 @@ def _kernel_gradient(g: Value, x: Value, w: Type, p: Window) -> Value:
             (lhs[1], lhs[0], *lhs[2:]), (out[1], out[0], *out[2:]), (rhs[1], rhs[0], *rhs[2:])))._asdict())
 
 
-# --- Batch: one more dimension, folded into one that is there ----------------------------------------------------------------------
+# --- Batch: one more dimension, folded into one that is there --------------------------------------------------------
 
 
 def _batch(size: int, batched: Sequence[bool], x: Value, w: Value, **params: Any) -> Value:
@@ -306,7 +309,7 @@ def _batch(size: int, batched: Sequence[bool], x: Value, w: Value, **params: Any
 convolution = register(Op("convolution", _infer, _reference, _lower, _vjp, _batch))
 
 
-# --- The two spellings that layers use ---------------------------------------------------------------------------------------------
+# --- The two spellings that layers use -------------------------------------------------------------------------------
 
 
 def conv(x: Value, w: Value, strides: Ints, padding: Pairs, dilation: Ints, groups: int) -> Value:
@@ -314,8 +317,8 @@ def conv(x: Value, w: Value, strides: Ints, padding: Pairs, dilation: Ints, grou
 
     out[n, o, t] = sum over c and k of x[n, c, t * stride + k * dilation - low] * w[o, c, k]
 
-    Arguments: `x` (N, C, *spatial), `w` (O, C / groups, *kernel); per spatial axis a stride, a pair (low, high) of padding
-    counts (negative ones cut) and a dilation of the kernel. Returns (N, O, *out).
+    Arguments: `x` (N, C, *spatial), `w` (O, C / groups, *kernel); per spatial axis a stride, a pair (low, high) of
+    padding counts (negative ones cut) and a dilation of the kernel. Returns (N, O, *out).
     Errors: OpError where sizes, groups or dtypes do not fit.
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
     """
@@ -331,14 +334,15 @@ def conv_transpose(x: Value, w: Value, strides: Ints, padding: Ints, output_padd
 
     out size = (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
 
-    Arguments: `x` (N, C, *spatial), `w` (C, O / groups, *kernel); per spatial axis a stride, the padding of the convolution
-    it undoes, the rows to add at the high end (fewer than the stride or the dilation), a dilation of the kernel.
-    Returns (N, O, *out). Errors: OpError where sizes, groups or dtypes do not fit.
+    Arguments: `x` (N, C, *spatial), `w` (C, O / groups, *kernel); per spatial axis a stride, the padding of the
+    convolution it undoes, the rows to add at the high end (fewer than the stride or the dilation), a dilation of the
+    kernel. Returns (N, O, *out). Errors: OpError where sizes, groups or dtypes do not fit.
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose2d.html
     """
     rank = len(strides)
-    requires(len(output_padding) == rank and all(0 <= o < max(s, d) for o, s, d in zip(output_padding, strides, dilation)),
-             "conv_transpose", "output padding smaller than stride or dilation", output_padding)
+    fits = (0 <= o < max(s, d) for o, s, d in zip(output_padding, strides, dilation))
+    requires(len(output_padding) == rank and all(fits), "conv_transpose",
+             "output padding smaller than stride or dilation", output_padding)
     requires(groups >= 1 and w.type.ndim == rank + 2 and w.type.shape[0] % groups == 0, "conv_transpose",
              f"a kernel (C, O / groups, *{rank} sizes) with C a multiple of {groups}", w.type)
     if groups > 1:

@@ -56,7 +56,7 @@ SELECTS = {"GE": np.greater_equal, "LE": np.less_equal}
 
 
 class Slide(NamedTuple):
-    """How a window moves: per axis its size, stride, low and high padding, holes in the operand, holes in the window."""
+    """How a window moves: per axis its size, stride, low and high padding, and holes in the operand and the window."""
 
     window: Ints
     strides: Ints
@@ -81,7 +81,8 @@ class Slide(NamedTuple):
 
 def slid_shape(op: str, x: Type, s: Slide) -> Ints:
     """The number of windows along each axis of `x`."""
-    requires(all(len(v) == x.ndim for v in s), op, f"a window, stride, padding and dilation for each axis of {x}", tuple(s))
+    requires(all(len(v) == x.ndim for v in s), op, f"a window, stride, padding and dilation for each axis of {x}",
+             tuple(s))
     requires(all(n >= 1 for v in (s.window, s.strides, s.base_dilation, s.window_dilation) for n in v), op,
              "positive window sizes, strides and dilations", tuple(s))
     padded = [dilated(n, d) + low + high for n, d, (low, high) in zip(x.shape, s.base_dilation, s.padding)]
@@ -92,8 +93,8 @@ def slid_shape(op: str, x: Type, s: Slide) -> Ints:
 def slide_attributes(s: Slide) -> str:
     """MLIR text of a window's movement."""
     return (f"window_dimensions = {array_attribute(s.window)}, window_strides = {array_attribute(s.strides)}, "
-            f"base_dilations = {array_attribute(s.base_dilation)}, window_dilations = {array_attribute(s.window_dilation)}, "
-            f"padding = {padding_attribute(s.padding)}")
+            f"base_dilations = {array_attribute(s.base_dilation)}, "
+            f"window_dilations = {array_attribute(s.window_dilation)}, padding = {padding_attribute(s.padding)}")
 
 
 def array_windows(x: Any, s: Slide, value: Any) -> Any:
@@ -103,7 +104,7 @@ def array_windows(x: Any, s: Slide, value: Any) -> Any:
                        s.window_dilation)
 
 
-# --- Windows in terms of slices and pads: one position at a time ----------------------------------------------------------
+# --- Windows in terms of slices and pads: one position at a time -----------------------------------------------------
 
 
 def pad_window(x: Value, s: Slide, value: Value) -> Value:
@@ -135,7 +136,7 @@ def _unpad(g: Value, s: Slide) -> Value:
     return slice_(inner, start=(0,) * inner.type.ndim, limit=inner.type.shape, stride=s.base_dilation)
 
 
-# --- reduce_window -------------------------------------------------------------------------------------------------------
+# --- reduce_window ---------------------------------------------------------------------------------------------------
 
 
 def _infer(x: Type, *, kind: str, **params: Any) -> Type:
@@ -218,7 +219,7 @@ def _batch(size: int, batched: Sequence[bool], x: Value, *, kind: str, **params:
 reduce_window = register(Op("reduce_window", _infer, _reference, _lower, _vjp, _batch, exact_on_integers=True))
 
 
-# --- The selected element of each window: gather and scatter, each the other's transpose ---------------------------------------
+# --- The selected element of each window: gather and scatter, each the other's transpose -----------------------------
 
 
 def _require_selectable(op: str, x: Type, kind: str) -> None:
@@ -229,8 +230,8 @@ def _require_selectable(op: str, x: Type, kind: str) -> None:
 def _selected(x: Any, kind: str, s: Slide) -> tuple[Any, Any]:
     """numpy: the position in each window that is selected, and whether there is any.
 
-    As XLA does it: start from the first element that is not padding, go on to another unless `selected kind other` holds.
-    So of equal elements the first is selected, and a NaN is left again for what follows it.
+    As XLA does it: start from the first element that is not padding, go on to another unless `selected kind other`
+    holds. So of equal elements the first is selected, and a NaN is left again for what follows it.
     """
     windows = array_windows(_wide(x), s, 0)
     inside = array_windows(np.ones(x.shape, np.bool_), s, False)
@@ -277,7 +278,8 @@ def _gather_lower(h: Emitter, x: Operand, values: Operand, *, kind: str, **param
                  (h.region((*types, *types), body),))[1]
 
 
-def _gather_vjp(g: Value, out: Value, x: Value, values: Value, *, kind: str, **params: Any) -> tuple[Value | None, Value]:
+def _gather_vjp(g: Value, out: Value, x: Value, values: Value, *, kind: str,
+                **params: Any) -> tuple[Value | None, Value]:
     if 0 in (g.type.size, x.type.size):
         return None, full_like(values, 0)
     return None, _scatter_selected(g, x, kind, Slide(**params))
@@ -327,7 +329,8 @@ def _scatter_infer(x: Type, source: Type, *, kind: str, window: Ints, strides: I
     shape = slid_shape("select_and_scatter", x, _dense(window, strides, padding))
     requires(source.shape == shape and source.dtype is x.dtype and x.dtype in NUMBER, "select_and_scatter",
              f"a number of the dtype of {x} for each of {shape} windows", source)
-    requires(_padding_is_inside(window, padding), "select_and_scatter", "padding from 0 to less than the window", padding)
+    requires(_padding_is_inside(window, padding), "select_and_scatter", "padding from 0 to less than the window",
+             padding)
     requires(x.size > 0 or source.size == 0, "select_and_scatter", "an operand with elements", x)
     return source.with_shape(x.shape)
 
@@ -361,8 +364,8 @@ def _scatter_vjp(g: Value, out: Value, x: Value, source: Value, *, kind: str, wi
     return None, select_and_gather(x, g, kind=kind, **_dense(window, strides, padding)._asdict())
 
 
-def _scatter_batch(size: int, batched: Sequence[bool], x: Value, source: Value, *, kind: str, window: Ints, strides: Ints,
-                   padding: Pairs) -> Value:
+def _scatter_batch(size: int, batched: Sequence[bool], x: Value, source: Value, *, kind: str, window: Ints,
+                   strides: Ints, padding: Pairs) -> Value:
     x, source = (with_leading(size, b, v) for b, v in zip(batched, (x, source)))
     return select_and_scatter(x, source, kind=kind, window=(1, *window), strides=(1, *strides),
                               padding=((0, 0), *padding))
@@ -372,15 +375,16 @@ select_and_scatter = register(Op("select_and_scatter", _scatter_infer, _scatter_
                                  _scatter_batch, exact_on_integers=True))
 
 
-# --- Running sums, products and extremes -------------------------------------------------------------------------------------
+# --- Running sums, products and extremes -----------------------------------------------------------------------------
 
 
 def cumulative(name: str, kind: str, vjp: Callable[..., Any]) -> Op:
     """Along `axis`, the reduction of all elements up to each one; with `reverse`, of all from each one on.
 
     Said as one reduce_window over the whole axis, which XLA turns into a tree. Measured on 1000x1000 floats on two CPU
-    cores: 5 ms, compiled in 0.1 s; doubling by pads 30 ms in 0.4 s; an odd-even tree of slices 0.7 to 2 ms in 0.5 s (1.2 s for
-    longer axes); a loop 0.4 to 3 ms, but one step after the other on every platform, and the largest rounding error.
+    cores: 5 ms, compiled in 0.1 s; doubling by pads 30 ms in 0.4 s; an odd-even tree of slices 0.7 to 2 ms in 0.5 s
+    (1.2 s for longer axes); a loop 0.4 to 3 ms, but one step after the other on every platform, and the largest
+    rounding error.
     """
 
     def infer(x: Type, *, axis: int, reverse: bool) -> Type:
@@ -448,7 +452,7 @@ def _cumprod_vjp(g: Value, out: Value, x: Value, *, axis: int, reverse: bool) ->
 
 
 def sets_extreme(x: Value, out: Value) -> Value:
-    """Where cummax or cummin `out` takes its value from `x` anew: as in torch, an equal element and every NaN do so too."""
+    """Where cummax or cummin `out` takes its value from `x` anew; as in torch, equal elements and every NaN count."""
     return or_(compare(x, out, direction="EQ"), compare(x, x, direction="NE"))
 
 

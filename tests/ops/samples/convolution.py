@@ -1,4 +1,4 @@
-"""Rows of the convolution: every stride, dilation, padding, group count and layout, the sizes that do not divide included."""
+"""Rows of the convolution: strides, dilations, padding, groups and layouts, sizes that do not divide included."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _oracle(t: Any, x: Any, w: Any, p: dict[str, Any]) -> Any:
     return result.permute([out.index(i) for i in range(len(out))])
 
 
-def _row(x: np.ndarray, w: np.ndarray, torch: bool = True, gradient: bool = True, note: str = "", tolerance: float = 2e-5,
-         **given: Any) -> Sample:
+def _row(x: np.ndarray, w: np.ndarray, torch: bool = True, gradient: bool = True, note: str = "",
+         tolerance: float = 2e-5, **given: Any) -> Sample:
     p = _params(x.ndim - 2, **given)
     return Sample("convolution", [x, w], p, (lambda t, a, b: _oracle(t, a, b, p)) if torch else None,
                   [0, 1] if gradient else [], tolerance, note=note)
@@ -46,12 +46,14 @@ SAMPLES = [
     _row(reals(2, 6, 5, 2), reals(3, 2, 2, 4, seed=1), dimension_numbers=NHWC, strides=(2, 2), note=" channels last"),
     _row(reals(1, 2, 4, 5, 4), reals(2, 2, 2, 3, 2, seed=1), strides=(1, 2, 2), padding=((1, 1), (0, 0), (1, 1))),
     _row(reals(2, 2, 7), reals(2, 2, 3, seed=1), torch=False, padding=((-2, 3),), strides=(2,), note=" cut"),
-    _row(reals(2, 2, 7), reals(2, 2, 3, seed=1), torch=False, padding=((4, -3),), lhs_dilation=(2,), note=" pad and cut"),
+    _row(reals(2, 2, 7), reals(2, 2, 3, seed=1), torch=False, padding=((4, -3),), lhs_dilation=(2,),
+         note=" pad and cut"),
     _row(reals(2, 2, 4, 3), reals(2, 2, 3, 3, seed=1), torch=False, padding=((2, 1), (0, 3)), lhs_dilation=(2, 3),
          strides=(3, 2), rhs_dilation=(2, 1), note=" all dilated"),
     _row(reals(2, 2, 5), reals(3, 2, 3, seed=1), torch=False, window_reversal=(True,), strides=(2,), padding=((1, 2),),
          note=" reversed"),
-    _row(reals(2, 2, 4, 5), reals(3, 2, 3, 2, seed=1), torch=False, window_reversal=(True, False), note=" half reversed"),
+    _row(reals(2, 2, 4, 5), reals(3, 2, 3, 2, seed=1), torch=False, window_reversal=(True, False),
+         note=" half reversed"),
     _row(reals(4, 3, 6), reals(6, 3, 3, seed=1), torch=False, batch_groups=2, strides=(2,), padding=((1, 1),),
          note=" batch groups"),
     _row(reals(6, 2, 5, 4), reals(3, 2, 2, 2, seed=1), torch=False, batch_groups=3, rhs_dilation=(2, 1),
@@ -59,8 +61,8 @@ SAMPLES = [
     _row(complexes(2, 2, 6), complexes(4, 1, 3, seed=1), strides=(2,), padding=((1, 1),), feature_groups=2,
          tolerance=1e-4),
     _row(integers(2, 2, 6), integers(3, 2, 2, seed=1), strides=(2,), torch=False, gradient=False),
-    _row(integers(1, 2, 6, low=0, dtype=np.uint8), integers(3, 2, 2, low=0, dtype=np.uint8), torch=False, gradient=False,
-         note=" wraps"),
+    _row(integers(1, 2, 6, low=0, dtype=np.uint8), integers(3, 2, 2, low=0, dtype=np.uint8), torch=False,
+         gradient=False, note=" wraps"),
     _row(reals(2, 2, 6).astype(np.float16), reals(3, 2, 3, seed=1).astype(np.float16), torch=False, gradient=False),
     _row(reals(2, 2, 6).astype(ml_dtypes.bfloat16), reals(3, 2, 3, seed=1).astype(ml_dtypes.bfloat16), torch=False,
          gradient=False),
@@ -78,12 +80,15 @@ BAD = [
     BadSample("convolution", [X, W.astype(np.float64)], _params(1), "requires numeric operands of one dtype"),
     BadSample("convolution", [X > 0, W > 0], _params(1, feature_groups=2), "requires numeric operands"),
     BadSample("convolution", [X, W[0]], _params(1), "requires operands of equal rank"),
-    BadSample("convolution", [X, reals(5, 2, 3)], _params(1, feature_groups=2), "requires a multiple of 2 output features"),
+    BadSample("convolution", [X, reals(5, 2, 3)], _params(1, feature_groups=2),
+              "requires a multiple of 2 output features"),
     BadSample("convolution", [reals(3, 2, 5), W], _params(1, batch_groups=2), "requires a multiple of 2 as batch"),
     BadSample("convolution", [X, W], _params(1, feature_groups=2, batch_groups=2), "requires positive group counts"),
     BadSample("convolution", [X, W], _params(1, strides=(0,)), "requires positive strides and dilations"),
     BadSample("convolution", [X, W], _params(1, strides=(1, 1)), "requires a stride, padding, dilation and reversal"),
     BadSample("convolution", [X, W], _params(1, dimension_numbers=((0, 1, 1),) * 3), "requires three permutations"),
-    BadSample("convolution", [X, W[:, :, :0]], _params(1, feature_groups=2), "requires a kernel of positive spatial sizes"),
-    BadSample("convolution", [X, W], _params(1, feature_groups=2, padding=((-3, -3),)), "requires padding that leaves"),
+    BadSample("convolution", [X, W[:, :, :0]], _params(1, feature_groups=2),
+              "requires a kernel of positive spatial sizes"),
+    BadSample("convolution", [X, W], _params(1, feature_groups=2, padding=((-3, -3),)),
+              "requires padding that leaves"),
 ]

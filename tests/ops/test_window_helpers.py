@@ -1,0 +1,114 @@
+"""What the samples cannot say of windows: gradients at ties, where there is no derivative but torch has a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flambeau.tracer.autodiff import pull_back
+from flambeau.tracer.graph import Graph, Value
+from flambeau.tracer.ops import OPS
+from flambeau.tracer.ops.window import running_position
+from flambeau.tracer.recorder import Recorder, recording
+
+from .harness import interpret, placeholder, run_xla, type_of
+from .sample import reals
+
+TIES = np.array([[1, 3, 3, 2, 3, 0, 5, 5], [2, 2, 2, 2, 2, 2, 2, 2], [9, 8, 7, 6, 5, 4, 3, 2]], np.float32)
+NANS = np.array([1, np.nan, 3, 2, np.nan, 0, 5], np.float32)
+engines = pytest.mark.parametrize("run", [interpret, run_xla])
+
+
+def gradient(call: Callable[[Value], Value], x: np.ndarray, g: np.ndarray, run: Any) -> np.ndarray:
+    operand, cotangent = placeholder(type_of(x), requires_grad=True), placeholder(type_of(g))
+    with recording(Recorder()) as recorder:
+        found = pull_back([call(operand)], [cotangent], [operand])
+        graph = Graph([operand, cotangent], recorder.nodes, [found[operand]], "gradient").check()
+    return run(graph, [x, g])[0]
+
+
+def positions(op: str, x: np.ndarray, axis: int, reverse: bool, run: Any) -> np.ndarray:
+    operand = placeholder(type_of(x))
+    with recording(Recorder()) as recorder:
+        found = running_position(operand, OPS[op](operand, axis=axis, reverse=reverse), axis, reverse)
+        graph = Graph([operand], recorder.nodes, [found], "positions").check()
+    return run(graph, [x])[0]
+
+
+@engines
+@pytest.mark.parametrize(("x", "axis"), [(TIES, 1), (TIES, 0), (NANS, 0)], ids=str)
+@pytest.mark.parametrize("op", ["cummax", "cummin"])
+def test_running_extremes_choose_torchs_element(op: str, x: np.ndarray, axis: int, run: Any) -> None:
+    torch = pytest.importorskip("torch")
+    operand, g = torch.from_numpy(x).requires_grad_(), reals(*x.shape)
+    values, indices = getattr(torch, op)(operand, axis)
+    values.backward(torch.from_numpy(g))
+    np.testing.assert_array_equal(positions(op, x, axis, False, run), indices.numpy())
+    got = gradient(lambda v: OPS[op](v, axis=axis, reverse=False), x, g, run)
+    np.testing.assert_allclose(got, operand.grad.numpy(), rtol=1e-6)
+
+
+@engines
+@pytest.mark.parametrize("op", ["cummax", "cummin"])
+def test_reverse_running_extremes_mirror_the_forward_ones(op: str, run: Any) -> None:
+    g, last = reals(*TIES.shape), TIES.shape[1] - 1
+    np.testing.assert_array_equal(positions(op, TIES, 1, True, run),
+                                  last - positions(op, TIES[:, ::-1].copy(), 1, False, run)[:, ::-1])
+    backward, forward = (gradient(lambda v, r=r: OPS[op](v, axis=1, reverse=r), x, c, run) for r, x, c in (
+        (True, TIES, g), (False, TIES[:, ::-1].copy(), g[:, ::-1].copy())))
+    np.testing.assert_array_equal(backward, forward[:, ::-1])
+
+
+@engines
+def test_an_infinite_cotangent_stays_with_its_element(run: Any) -> None:
+    x, g = np.array([1, 2, 3], np.float32), np.array([1, np.inf, 2], np.float32)
+    got = gradient(lambda v: OPS["cummax"](v, axis=0, reverse=False), x, g, run)
+    np.testing.assert_array_equal(got, g)
+
+
+@engines
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_pooling_gives_the_cotangent_of_a_tie_to_the_first(kind: str, dilation: int, run: Any) -> None:
+    torch = pytest.importorskip("torch")
+    sign = 1 if kind == "max" else -1
+    operand = torch.from_numpy(sign * TIES).requires_grad_()
+    out = torch.nn.functional.max_pool1d(operand, 3, 2, 1, dilation)
+    g = reals(*out.shape)
+    out.backward(torch.from_numpy(g))
+    slide = {"window": (1, 3), "strides": (1, 2), "padding": ((0, 0), (1, 1)), "base_dilation": (1, 1),
+             "window_dilation": (1, dilation)}
+    got = gradient(lambda v: OPS["reduce_window"](v, kind=kind, **slide), TIES, g, run)
+    np.testing.assert_allclose(got, operand.grad.numpy(), rtol=1e-6)
+
+
+@engines
+def test_both_gradients_of_a_selection_agree_where_both_apply(run: Any) -> None:
+    """XLA's own scatter, and the comparison of positions that stands in for it where dtypes differ."""
+    x, g = TIES.astype(np.int64), reals(3, 4)
+    slide = {"window": (2, 3), "strides": (1, 2), "padding": ((0, 1), (1, 1)), "base_dilation": (1, 1),
+             "window_dilation": (1, 1)}
+
+    def scattered(keys: np.ndarray) -> np.ndarray:
+        k, values = placeholder(type_of(keys)), placeholder(type_of(TIES), requires_grad=True)
+        cotangent = placeholder(type_of(g))
+        with recording(Recorder()) as recorder:
+            out = OPS["select_and_gather"](k, values, kind="GE", **slide)
+            found = pull_back([out], [cotangent], [values])
+            graph = Graph([k, values, cotangent], recorder.nodes, [found[values]], "gradient").check()
+        return run(graph, [keys, TIES, g])[0]
+
+    np.testing.assert_allclose(scattered(x), scattered(TIES), rtol=1e-6)
+
+
+@pytest.mark.parametrize("x", [[2, 0, 3, 0.5], [2, 0, 3, 0], [0, 0, 0, 1], [1, 2, 3, 4]], ids=str)
+def test_cumprod_at_zeros_is_torchs(x: list[float]) -> None:
+    torch = pytest.importorskip("torch")
+    array, g = np.array(x, np.float64), reals(4, dtype=np.float64)
+    operand = torch.from_numpy(array).requires_grad_()
+    operand.cumprod(0).backward(torch.from_numpy(g))
+    got = gradient(lambda v: OPS["cumprod"](v, axis=0, reverse=False), array, g, interpret)
+    np.testing.assert_allclose(got, operand.grad.numpy(), rtol=1e-12)
