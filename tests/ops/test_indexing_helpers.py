@@ -1,4 +1,4 @@
-"""take, take_along, put_along, index_nd and index_put_nd against torch; what the samples table cannot say of indexing."""
+"""The value-level functions of indexing against torch, and what the samples table cannot say of its ops."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def graph_of(function: Call, arrays: Sequence[Any], differentiated: Sequence[int
     return Graph([*inputs, g], recorder.nodes, [out, *gradients]).check()
 
 
-def agree(function: Call, oracle: Callable[..., Any], arrays: Sequence[Any], differentiated: Sequence[int] = (0,)) -> None:
+def agree(function: Call, oracle: Callable[..., Any], arrays: Sequence[Any],
+          differentiated: Sequence[int] = (0,)) -> None:
     """Result and gradients are torch's, on numpy and on XLA."""
     torch = pytest.importorskip("torch")
     tensors = [torch.from_numpy(np.array(a)).requires_grad_(i in differentiated) for i, a in enumerate(arrays)]
@@ -143,7 +144,8 @@ def test_put_along_uses_the_first_updates_only() -> None:
 
 def test_nothing_put_changes_nothing() -> None:
     none = np.zeros((0, 5, 4), np.int64)
-    agree(lambda x, i, u: put_along(x, i, u, 0, "max"), lambda t, x, i, u: x + 0 * u.sum(), [X, none, reals(0, 5, 4)], (0,))
+    agree(lambda x, i, u: put_along(x, i, u, 0, "max"), lambda t, x, i, u: x + 0 * u.sum(),
+          [X, none, reals(0, 5, 4)], (0,))
 
 
 INDICES = [integers(2, 6, low=0, high=3), integers(2, 6, seed=1, low=0, high=4)]
@@ -179,7 +181,7 @@ def test_integer_and_bool_operands() -> None:
     (lambda x, i: take(x, i, 3), [X, INDICES[0]], "take requires an axis of"),
     (lambda x, i: take_along(x, i, 1), [X, INDICES[0]], "take_along requires indices of 3 dimensions"),
     (lambda x, i: take_along(x, i, 1), [X, integers(4, 5, 4)], "take_along requires indices of 3 dimensions"),
-    (lambda x, i, u: put_along(x, i, u, 0, "add"), [X, integers(3, 5, 4), reals(2, 5, 4)], "put_along requires indices"),
+    (lambda x, i, u: put_along(x, i, u, 0, "add"), [X, integers(3, 5, 4), reals(2, 5, 4)], "put_along requires"),
     (lambda x, i: index_nd(x, [i, i, i, i]), [X, INDICES[0]], "index_nd requires 1 to 3 index arrays of one type"),
     (lambda x, i, j: index_nd(x, [i, j]), [X, INDICES[0], integers(2)], "index_nd requires 1 to 3 index arrays"),
     (lambda x, i, u: index_put_nd(x, [i], u, "set"), [X, INDICES[0], reals(2, 6, 5)], "index_put_nd requires updates"),
@@ -189,7 +191,7 @@ def test_wrong_shapes_are_refused(call: Call, arrays: list[Any], message: str) -
         graph_of(call, arrays)
 
 
-# --- What the samples table cannot say -------------------------------------------------------------------------------------
+# --- What the samples table cannot say --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("op", ["dynamic_slice", "dynamic_update_slice"])

@@ -40,7 +40,7 @@ from .places import Dims, Places, check_dims, dims_text, positions, windows_shap
 from .record import Emitter, Op, Operand, register
 from .structural import Ints, array_attribute, concatenate, constant, reshape, slice_
 
-# --- One window: dynamic_slice and dynamic_update_slice ------------------------------------------------------------------
+# --- One window: dynamic_slice and dynamic_update_slice ---------------------------------------------------------------
 
 
 def _check_window(name: str, x: Type, starts: Sequence[Type], sizes: Ints) -> None:
@@ -136,7 +136,7 @@ dynamic_update_slice = register(Op(
     _dynamic_update_slice_batch, exact=True))
 
 
-# --- Many windows: gather and scatter --------------------------------------------------------------------------------------
+# --- Many windows: gather and scatter ---------------------------------------------------------------------------------
 
 
 def _flag(value: bool) -> str:
@@ -205,12 +205,12 @@ def _gather_batch(size: int, batched: Sequence[bool], x: Value, indices: Value, 
 gather = register(Op("gather", _gather_infer, _gather_reference, _gather_lower, _gather_vjp, _gather_batch, exact=True))
 
 
-# --- scatter ---------------------------------------------------------------------------------------------------------------
+# --- scatter ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Combiner:
-    """How an update meets the element it falls on: the instruction (None: it replaces it), numpy's, and for which types."""
+    """How updates meet the elements they fall on: the instruction (None: they replace them), numpy's, the types."""
 
     hlo: str | None
     ufunc: np.ufunc | None
@@ -349,7 +349,7 @@ scatter = register(Op("scatter", _scatter_infer, _scatter_reference, _scatter_lo
                       exact_on_integers=True))
 
 
-# --- Selecting and writing along axes: what public functions are written with ----------------------------------------------
+# --- Selecting and writing along axes: what public functions are written with -----------------------------------------
 
 
 def _axis_of(name: str, x: Value, axis: int) -> int:

@@ -145,7 +145,7 @@ def dims_text(dims: Dims, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where windows of `sizes` lie: what a gather reads and a scatter writes. The gradient rules are written with it."""
+    """Where windows of `sizes` lie: what a gather reads and a scatter writes; gradient rules are written with it."""
 
     indices: Value
     dims: Dims
