@@ -26,7 +26,7 @@ FLAG = Type.of((), dtypes.boolean)
 COUNTER = Type.of((), dtypes.int32)
 
 
-# --- Helpers on inner graphs ---------------------------------------------------------------------------------------------
+# --- Helpers on inner graphs ------------------------------------------------------------------------------------------
 
 
 def split(values: Sequence[Any], *counts: int) -> Iterator[Sequence[Any]]:
@@ -78,7 +78,8 @@ def backward_graph(graph: Graph, wanted: Sequence[bool], device: str) -> Graph:
 
 def batched_types(graph: Graph, size: int, batched: Sequence[bool]) -> list[Type]:
     """The types of the inputs, with a leading dimension where batched."""
-    return [v.type.with_shape((size, *v.type.shape)) if b else v.type for v, b in zip(graph.inputs, batched, strict=True)]
+    return [v.type.with_shape((size, *v.type.shape)) if b else v.type
+            for v, b in zip(graph.inputs, batched, strict=True)]
 
 
 def batched_outputs(graph: Graph, size: int, batched: Sequence[bool], device: str) -> list[bool]:
@@ -109,7 +110,7 @@ def leading_where(size: int, wanted: Sequence[bool], pairs: Sequence[tuple[Value
     return [with_leading(size, has, value) if want else value for want, (value, has) in zip(wanted, pairs)]
 
 
-# --- optimization_barrier ------------------------------------------------------------------------------------------------
+# --- optimization_barrier ---------------------------------------------------------------------------------------------
 
 
 def _barrier_infer(*xs: Type) -> tuple[Type, ...]:
@@ -134,7 +135,7 @@ optimization_barrier = register(Op(
     multiple=True))
 
 
-# --- custom_call ---------------------------------------------------------------------------------------------------------
+# --- custom_call ------------------------------------------------------------------------------------------------------
 
 # What a custom call computes, in numpy, by target: (*arrays) -> tuple of arrays. Filled by who registers the target.
 HOST_CALLS: dict[str, Callable[..., tuple[Any, ...]]] = {}
@@ -176,7 +177,7 @@ custom_call = register(Op(
     multiple=True))
 
 
-# --- case ----------------------------------------------------------------------------------------------------------------
+# --- case -------------------------------------------------------------------------------------------------------------
 
 
 def _case_infer(index: Type, *operands: Type, branches: tuple[Graph, ...]) -> tuple[Type, ...]:
@@ -231,11 +232,11 @@ def _choose(flags: Value, x: Value, y: Value) -> Value:
     return select(spread, x, y)  # type: ignore[no-any-return]
 
 
-# case(index, *operands; branches) -> what branches[index](*operands) returns; the last branch if the index is out of range.
+# case(index, *operands; branches) -> what branches[index](*operands) returns; the last one if there is none at index.
 case = register(Op("case", _case_infer, _case_reference, _case_lower, _case_vjp, _case_batch, multiple=True))
 
 
-# --- while ---------------------------------------------------------------------------------------------------------------
+# --- while ------------------------------------------------------------------------------------------------------------
 
 
 def _while_infer(*operands: Type, cond: Graph, body: Graph, carried: int) -> tuple[Type, ...]:
@@ -295,7 +296,7 @@ while_ = register(Op(
     _while_batch, multiple=True))
 
 
-# --- scan ----------------------------------------------------------------------------------------------------------------
+# --- scan -------------------------------------------------------------------------------------------------------------
 
 
 def _scan_infer(*operands: Type, body: Graph, carried: int, scanned: int, length: int,
@@ -373,7 +374,7 @@ def _scan_vjp(g: Sequence[Value], out: Sequence[Value], *operands: Value, body: 
 
     The backward scan carries the cotangents of the carried values and the sums of those of the captured ones.
     """
-    state, xs, captured = split(operands, carried, scanned)
+    _, xs, captured = split(operands, carried, scanned)
     history = _history(operands, body, carried, scanned, length, reverse)
     wanted = [is_inexact(v) and (i < carried or v.requires_grad) for i, v in enumerate(operands)]
     moving, of_xs, of_captured = split(wanted, carried, scanned)
@@ -433,7 +434,8 @@ def _scan_batch(size: int, batched: Sequence[bool], *operands: Value, body: Grap
 
 def _swapped(x: Value) -> Value:
     """The first two dimensions exchanged."""
-    return transpose(x, permutation=(1, 0, *range(2, x.type.ndim)))  # type: ignore[no-any-return]
+    swapped: Value = transpose(x, permutation=(1, 0, *range(2, x.type.ndim)))
+    return swapped
 
 
 # scan(*carried, *scanned, *captured; body, carried, scanned, length, reverse) -> final carried values, stacked results.

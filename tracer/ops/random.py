@@ -40,7 +40,7 @@ def blocks_used(shape: Ints, dtype: dtype) -> int:
     return count if dtype is dtypes.uint64 else -(-count // 2)
 
 
-# --- In numpy ------------------------------------------------------------------------------------------------------------
+# --- In numpy ---------------------------------------------------------------------------------------------------------
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any], rounds: int) -> tuple[Any, Any]:
@@ -78,7 +78,7 @@ def _halves(wide: Any) -> tuple[Any, Any]:
     return wide.astype(np.uint32), (wide >> np.uint64(32)).astype(np.uint32)
 
 
-# --- In StableHLO --------------------------------------------------------------------------------------------------------
+# --- In StableHLO -----------------------------------------------------------------------------------------------------
 
 
 class _Integers:
@@ -167,7 +167,7 @@ def _joined(h: Emitter, first: Operand, second: Operand, count: int) -> Operand:
         f"limit_indices = {array_attribute((*lead, count))}", f"strides = {array_attribute((1,) * first.type.ndim)}"]))
 
 
-# --- The op --------------------------------------------------------------------------------------------------------------
+# --- The op -----------------------------------------------------------------------------------------------------------
 
 
 def _random_bits_infer(state: Type, *, shape: Ints, dtype: dtype) -> Type:
@@ -178,10 +178,10 @@ def _random_bits_infer(state: Type, *, shape: Ints, dtype: dtype) -> Type:
 
 
 def _random_bits_batch(size: int, batched: Sequence[bool], state: Value, *, shape: Ints, dtype: dtype) -> Value:
-    return random_bits(state, shape=shape, dtype=dtype)
+    return random_bits(state, shape=shape, dtype=dtype)  # type: ignore[no-any-return]
 
 
-# random_bits(state[..., 2]; shape, dtype) -> bits[..., *shape]: state is (seed, offset) in uint64, the seed's low and high
-# half are the key, offset + i is the counter of block i. Leading dimensions of the state are independent generators.
+# random_bits(state[..., 2]; shape, dtype) -> bits[..., *shape]: state is (seed, offset) in uint64, the seed's halves
+# are the key, offset + i is the counter of block i. Leading dimensions of the state are independent generators.
 random_bits = register(Op("random_bits", _random_bits_infer, _random_bits_reference, _random_bits_lower, zero_gradient,
                           _random_bits_batch, exact=True))

@@ -21,7 +21,7 @@ from .structural import array_attribute, concatenate, iota, slice_
 FLAG = Type.of((), dtypes.boolean)
 
 
-# --- sort ----------------------------------------------------------------------------------------------------------------
+# --- sort -------------------------------------------------------------------------------------------------------------
 
 
 def _sort_infer(*xs: Type, axis: int, descending: bool, keys: int) -> tuple[Type, ...]:
@@ -106,12 +106,12 @@ def _sort_batch(size: int, batched: Sequence[bool], *xs: Value, axis: int, desce
     return sort(*full, axis=axis + 1, descending=descending, keys=keys)  # type: ignore[no-any-return]
 
 
-# sort(*xs; axis, descending, keys) -> the operands, all permuted along the axis by the order of the first `keys` of them.
+# sort(*xs; axis, descending, keys) -> the operands, permuted together along the axis by the order of the first `keys`.
 sort = register(Op("sort", _sort_infer, _sort_reference, _sort_lower, _sort_vjp, _sort_batch, exact_on_integers=True,
                    multiple=True))
 
 
-# --- top_k ---------------------------------------------------------------------------------------------------------------
+# --- top_k ------------------------------------------------------------------------------------------------------------
 
 
 def _top_k_infer(x: Type, *, k: int) -> tuple[Type, Type]:
@@ -129,7 +129,7 @@ def _top_k_reference(x: Any, *, k: int) -> tuple[Any, Any]:
 
 
 def _top_k_lower(h: Emitter, x: Operand, *, k: int) -> tuple[Operand, ...]:
-    """Sort with positions in 32 bits where they fit, keep k, widen. `chlo.top_k` would order NaN and zeros by their bits."""
+    """Sort with positions in 32 bits where they fit, keep k, widen. `chlo.top_k` would order NaN and zero by bits."""
     outs, axis = h.outs, x.type.ndim - 1
     position = dtypes.int32 if x.type.shape[-1] < 2**31 else dtypes.int64
     positions = h.op("iota", (), x.type.with_dtype(position), f"iota_dimension = {axis} : i64")

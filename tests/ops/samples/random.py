@@ -25,7 +25,8 @@ SAMPLES = [
     *known(0, 0, 0x9D1C5EC6, 0x8BD50731),
     *known(2**64 - 1, 2**64 - 1, 0xFD36D048, 0x2D17272C),
     *known(0x0370734413198A2E, 0x85A308D3243F6A88, 0xBA3E4725, 0xF27D669E),
-    Sample("random_bits", [state(2**40 + 3, 2**32 - 2)], {"shape": (3, 3), "dtype": dtypes.uint32}, note=" odd, carries"),
+    Sample("random_bits", [state(2**40 + 3, 2**32 - 2)], {"shape": (3, 3), "dtype": dtypes.uint32},
+           note=" odd, carries"),
     Sample("random_bits", [state(7, 2**64 - 2)], {"shape": (5,), "dtype": dtypes.uint64}, note=" counter wraps"),
     Sample("random_bits", [state(7, 0)], {"shape": (2, 0), "dtype": dtypes.uint32}, note=" empty"),
     Sample("random_bits", [state(7, 0)], {"shape": (), "dtype": dtypes.uint32}, note=" 0-d"),
@@ -34,7 +35,8 @@ SAMPLES = [
 ]
 
 BAD = [
-    BadSample("random_bits", [reals(2)], {"shape": (2,), "dtype": dtypes.uint32}, "random_bits requires a uint64 state"),
+    BadSample("random_bits", [reals(2)], {"shape": (2,), "dtype": dtypes.uint32},
+              "random_bits requires a uint64 state"),
     BadSample("random_bits", [np.zeros(3, np.uint64)], {"shape": (2,), "dtype": dtypes.uint32},
               "random_bits requires a uint64 state"),
     BadSample("random_bits", [state(0, 0)], {"shape": (2,), "dtype": dtypes.int32}, "random_bits requires uint32 or"),

@@ -12,7 +12,8 @@ WHERE = np.broadcast_to(np.arange(9), (4, 9)).copy()
 
 
 def _sort(*arrays: np.ndarray, axis: int = 0, descending: bool = False, keys: int = 1, **rest: object) -> Sample:
-    return Sample("sort", arrays, {"axis": axis, "descending": descending, "keys": keys}, **rest)  # type: ignore[arg-type]
+    return Sample("sort", arrays, {"axis": axis, "descending": descending, "keys": keys},
+                  **rest)  # type: ignore[arg-type]
 
 
 def _order(axis: int, descending: bool) -> object:
@@ -52,7 +53,8 @@ SAMPLES = [
 ]
 
 BAD = [
-    BadSample("sort", [reals(3), reals(4)], {"axis": 0, "descending": False, "keys": 1}, "sort requires operands of one shape"),
+    BadSample("sort", [reals(3), reals(4)], {"axis": 0, "descending": False, "keys": 1},
+              "sort requires operands of one shape"),
     BadSample("sort", [complexes(3)], {"axis": 0, "descending": False, "keys": 1}, "sort requires real keys"),
     BadSample("sort", [reals(3)], {"axis": 1, "descending": False, "keys": 1}, "sort requires an axis"),
     BadSample("sort", [reals(3)], {"axis": 0, "descending": False, "keys": 2}, "sort requires between 1 and 1 keys"),
