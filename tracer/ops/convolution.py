@@ -126,8 +126,7 @@ def spread_and_pad(x: Any, axes: Sequence[int], dilation: Sequence[int], padding
     widths, cut = [(0, 0)] * x.ndim, [slice(None)] * x.ndim
     for a, (low, high) in zip(axes, padding):
         widths[a] = (max(low, 0), max(high, 0))
-        cut[a] = slice(max(-low, 0), widths[a][0] + shape[a] + high if low >= 0 else
-                       max(-low, 0) + max(shape[a] + low + high, 0))
+        cut[a] = slice(max(-low, 0), max(low, 0) + shape[a] + high)
     return np.pad(spread, widths, constant_values=value)[tuple(cut)]
 
 
