@@ -35,9 +35,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
             _accumulate(sums, value, cotangent)
         for node in reversed(order):
             _step(node, sums, results, targets)
-    for value, cotangent in sums.items():
-        if value.leaf is not None if targets is None else value in targets:
-            results[value] = cotangent
+    results.update((v, g) for v, g in sums.items() if (v.leaf is not None if targets is None else v in targets))
     if not retain_graph:
         for node in order:
             node.spent = True
@@ -75,8 +73,9 @@ def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], tar
     """Move the cotangents of one node's outputs to its inputs."""
     outputs = node.outputs
     incoming = [sums.pop(v, None) for v in outputs]
-    if targets is not None:
-        results.update((v, g) for v, g in zip(outputs, incoming) if g is not None and v in targets)
+    for value, cotangent in zip(outputs, incoming):
+        if cotangent is not None and (value.leaf is not None if targets is None else value in targets):
+            results[value] = cotangent
     if all(g is None for g in incoming):
         return
     with backward_of(node):

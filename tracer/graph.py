@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 class Value:
     """An immutable result: a type and a buffer, or the node that computes it, or both.
 
-    `leaf` refers to the tensor whose `.grad` receives this value's cotangent; `device` is where the buffer lives.
+    `leaf` refers to the tensor whose `.grad` receives this value's cotangent; `device` is where the buffer lives;
+    `owned` says that a storage holds this value. No two storages hold the same one.
     """
 
-    __slots__ = ("type", "node", "index", "buffer", "requires_grad", "leaf", "device", "__weakref__")
+    __slots__ = ("type", "node", "index", "buffer", "requires_grad", "leaf", "device", "owned", "__weakref__")
 
     def __init__(self, type: Type, device: str, buffer: Any = None, node: Node | None = None, index: int = 0,
                  requires_grad: bool = False) -> None:
@@ -33,6 +34,7 @@ class Value:
         self.index = index
         self.requires_grad = requires_grad
         self.leaf: Callable[[], Any] | None = None
+        self.owned = False
 
     def __repr__(self) -> str:
         origin = "buffer" if self.buffer is not None else self.node.op.name if self.node else "input"
@@ -47,8 +49,8 @@ class Node:
     that a value dies with its last user; `outputs` makes them again when needed.
     """
 
-    __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "device",
-                 "requires_grad", "_outputs", "__weakref__")
+    __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released",
+                 "device", "requires_grad", "_outputs", "__weakref__")
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], params: dict[str, Any], types: tuple[Type, ...],
                  where: Position, scope: str = "", of: Node | None = None, device: str = "cpu",
@@ -56,7 +58,7 @@ class Node:
         self.op, self.inputs, self.params, self.types = op, inputs, params, types
         self.where, self.scope, self.of = where, scope, of
         self.device, self.requires_grad = device, requires_grad
-        self.spent = self.done = False
+        self.spent = self.done = self.released = False
         self._outputs: list[weakref.ref[Value] | None] = [None] * len(types)
 
     def output(self, index: int) -> Value:
@@ -87,6 +89,7 @@ class Node:
     def release(self) -> None:
         """Let go of the inputs of a node that ran and that no gradient can flow through."""
         self.done = True
+        self.released = bool(self.inputs)
         self.inputs = ()
 
     def __repr__(self) -> str:

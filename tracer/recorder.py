@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,16 @@ _inferred: dict[tuple[Any, ...], tuple[Type, ...]] = {}
 
 
 class Recorder:
-    """Where nodes go: an ordered list. Lazy mode, a jit trace and a sub-program each have their own."""
+    """Where nodes go: an ordered list. Lazy mode, a jit trace and a sub-program each have their own.
 
-    __slots__ = ("nodes", "constants")
+    `storages` are those whose value became pending here; lazy mode looks through them for what is still alive.
+    """
+
+    __slots__ = ("nodes", "storages")
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.constants: dict[tuple[Any, ...], Value] = {}
+        self.storages: list[weakref.ref[Any]] = []
 
 
 def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: str | None = None) -> Node:

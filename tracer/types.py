@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from .dtypes import dtype
+from . import dtypes
 
 
 class Type:
@@ -17,13 +17,15 @@ class Type:
     """
 
     __slots__ = ("shape", "dtype", "ndim", "size")
-    _interned: ClassVar[dict[tuple[tuple[int, ...], dtype], Type]] = {}
+    _interned: ClassVar[dict[tuple[tuple[int, ...], dtypes.dtype], Type]] = {}
 
     shape: tuple[int, ...]
-    dtype: dtype
+    dtype: dtypes.dtype
+    ndim: int
+    size: int
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], dtype: dtype) -> Type:
+    def of(cls, shape: tuple[int, ...], dtype: dtypes.dtype) -> Type:
         """The type with this shape (a tuple of Python ints) and dtype."""
         found = cls._interned.get((shape, dtype))
         if found is None:
@@ -36,7 +38,7 @@ class Type:
         """The same dtype in another shape."""
         return Type.of(shape, self.dtype)
 
-    def with_dtype(self, dtype: dtype) -> Type:
+    def with_dtype(self, dtype: dtypes.dtype) -> Type:
         """The same shape with another dtype."""
         return Type.of(self.shape, dtype)
 

@@ -138,6 +138,34 @@ def test_reverse_mode_through_while_says_what_to_do() -> None:
         gradient(until_large())
 
 
+def pushed(x: Value, n: Value, factor: Value, tx: Value, tfactor: Value | None) -> list[Value]:
+    """while x.sum() < 50: x, n = sin(x) * factor + x, n + 1, with tangents."""
+    types = (ROW, LONG, ROW)
+    cond = graph(lambda x, n, w: (compare(reduce_sum(x, axes=(0,)), full_like(reduce_sum(x, axes=(0,)), 50),
+                                          direction="LT"),), *types)
+    body = graph(lambda x, n, w: (add(mul(sin(x), w), add(x, w)), add(n, full_like(n, 1))), *types)
+    assert while_.jvp is not None
+    outputs, tangents = while_.jvp([tx, None, tfactor], x, n, factor, cond=cond, body=body, carried=2)
+    assert tangents[1] is None
+    return [*outputs, tangents[0]]
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_forward_mode_through_while(both: bool) -> None:
+    """By central differences in x, or in x and the captured factor."""
+    plain = graph(lambda x, n, w, tx, tw: pushed(x, n, w, tx, tw if both else None), ROW, LONG, ROW, ROW, ROW)
+    x, w, tx, tw = rows(4)
+    tw = tw * both
+
+    def at(t: float) -> Any:
+        return interpret(plain, [x + t * tx, np.array(0), w + t * tw, tx, tw])
+
+    numeric = (at(1e-6)[0] - at(-1e-6)[0]) / 2e-6
+    assert at(0)[1] > 5
+    for engine in (interpret, run_xla):
+        np.testing.assert_allclose(engine(plain, [x, np.array(0), w, tx, tw])[2], numeric, rtol=1e-6)
+
+
 def test_custom_call_is_printed_as_given_and_refuses_transforms() -> None:
     params = {"target": "my.kernel", "results": (ROW,), "config": "{scale = 2.0 : f32}", "api_version": 4,
               "has_side_effect": True}

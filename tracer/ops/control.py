@@ -76,6 +76,26 @@ def backward_graph(graph: Graph, wanted: Sequence[bool], device: str) -> Graph:
     return closed(backward, types, device, f"{graph.name}_backward")
 
 
+def forward_graph(graph: Graph, wanted: Sequence[bool], device: str) -> Graph:
+    """inputs of `graph`, tangents of its `wanted` inputs -> its outputs, tangents of its inexact outputs.
+
+    The pull-back is linear in its cotangents; its own pull-back along them is the push-forward.
+    """
+    count = len(graph.inputs)
+    backward = backward_graph(graph, wanted, device)
+    along = [False] * count + [True] * (len(backward.inputs) - count)
+    push = backward_graph(backward, along, device)
+
+    def forward(*values: Value) -> list[Value]:
+        inputs, tangents = values[:count], values[count:]
+        outputs = call(graph, inputs)
+        anywhere = [full_like(v, 0) for v in filter(is_inexact, outputs)]
+        return [*outputs, *call(push, (*inputs, *anywhere, *tangents))]
+
+    types = [v.type for v in (*graph.inputs, *(v for v, flag in zip(graph.inputs, wanted) if flag))]
+    return closed(forward, types, device, f"{graph.name}_forward")
+
+
 def batched_types(graph: Graph, size: int, batched: Sequence[bool]) -> list[Type]:
     """The types of the inputs, with a leading dimension where batched."""
     return [v.type.with_shape((size, *v.type.shape)) if b else v.type
@@ -288,12 +308,39 @@ def _while_batch(size: int, batched: Sequence[bool], *operands: Value, cond: Gra
     return tuple(batching.full_batch(size, list(zip(results, flags))))
 
 
+def _while_jvp(tangents: Sequence[Value | None], *operands: Value, cond: Graph, body: Graph,
+               carried: int) -> tuple[tuple[Value, ...], tuple[Value | None, ...]]:
+    """Outputs and their tangents, by one loop that carries both; `tangents` has None for operands that do not move."""
+    device = operands[0].device
+    moves = [is_inexact(v) and (i < carried or tangents[i] is not None) for i, v in enumerate(operands)]
+    moving = [full_like(v, 0) if t is None else t for v, t, flag in zip(operands, tangents, moves) if flag]
+    tangent_count = sum(moves[:carried])
+    forward = forward_graph(body, moves, device)
+    state, captured = split(operands, carried)
+    t_state, t_captured = split(moving, tangent_count)
+
+    def goes_on(*values: Value) -> list[Value]:
+        now, _, rest, _ = split(values, carried, tangent_count, len(captured))
+        return call(cond, (*now, *rest))
+
+    def step(*values: Value) -> list[Value]:
+        now, t_now, rest, t_rest = split(values, carried, tangent_count, len(captured))
+        return call(forward, (*now, *rest, *t_now, *t_rest))
+
+    inputs = (*state, *t_state, *captured, *t_captured)
+    types = [v.type for v in inputs]
+    results = while_(*inputs, cond=closed(goes_on, types, device, cond.name),
+                     body=closed(step, types, device, forward.name), carried=carried + tangent_count)
+    outputs, found = results[:carried], iter(results[carried:])
+    return outputs, tuple(next(found) if flag else None for flag in moves[:carried])
+
+
 # while(*carried, *captured; cond, body, carried) -> the carried operands after `body` ran as long as `cond` held.
 while_ = register(Op(
     "while", _while_infer, _while_reference, _while_lower,
     no_gradient("reverse mode through while_loop needs to know how many steps to undo: use scan, or give while_loop "
                 "a bound with max_steps"),
-    _while_batch, multiple=True))
+    _while_batch, jvp=_while_jvp, multiple=True))
 
 
 # --- scan -------------------------------------------------------------------------------------------------------------

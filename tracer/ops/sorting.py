@@ -75,6 +75,8 @@ def _canonical(h: Emitter, x: Operand) -> Operand:
     """A float as the total order of its bits wants it: one zero, and one NaN, a positive one."""
     if not x.type.dtype.is_floating_point:
         return x
+    if x.type.dtype.itemsize == 1:  # the NaN of some 8-bit types is a negative number's pattern
+        x = h.op("convert", (x,), Type.of((), dtypes.float32))
     zero, nan = h.constant("0.0", x.type), h.constant("nan", x.type)
     equal, unequal = (f"comparison_direction = #stablehlo<comparison_direction {d}>" for d in ("EQ", "NE"))
     x = h.op("select", (h.op("compare", (x, zero), FLAG, equal), zero, x), x.type)
@@ -94,7 +96,7 @@ def _sort_vjp(g: Sequence[Value], out: Sequence[Value], *xs: Value, axis: int, d
     shape, device = xs[0].type.shape, xs[0].device
     positions = iota.on(device, shape=shape, axis=axis, dtype=dtypes.int64)
     origin = sort(*xs[:keys], positions, axis=axis, descending=descending, keys=keys)[keys]
-    moving = [i for i, x in enumerate(xs) if x.type.dtype.is_inexact]
+    moving = [i for i, x in enumerate(xs) if x.type.dtype.is_inexact and x.requires_grad]
     _, *back = sort(origin, *(g[i] for i in moving), axis=axis, descending=False, keys=1)
     found = dict(zip(moving, back))
     return tuple(found.get(i) for i in range(len(xs)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from ..sample import BadSample, Sample, complexes, distinct, integers, reals
@@ -40,6 +41,9 @@ SAMPLES = [
     _sort(SPECIAL, reals(11), np.arange(11), keys=2, note=" special, two keys"),
     _sort(reals(9) > 0, torch=_order(0, False)), _sort(integers(9, dtype=np.uint8, low=0, high=200)),
     _sort(reals(9).astype(np.float16), torch=_order(0, False)),
+    *(_sort(np.array([3, -1, np.nan, 2, -np.nan, -2, 0.0, -0.0]).astype(kind), np.arange(8), descending=descending,
+            note=f" {descending}") for kind in (ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2,
+                                                ml_dtypes.float8_e4m3fnuz) for descending in (False, True)),
     _sort(np.array([2**63, 1, 2**64 - 1], np.uint64), note=" unsigned"),
     _sort(reals(0, 3), gradient=[0], note=" empty"), _sort(reals(3, 0), torch=_order(0, False), note=" empty rows"),
     _sort(reals(1), torch=_order(0, True), descending=True, gradient=[0], note=" one"),

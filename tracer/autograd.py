@@ -1,0 +1,187 @@
+"""`backward`, `autograd.grad` and the grad modes: https://pytorch.org/docs/stable/autograd.html"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from .autodiff import pull_back
+from .functions.common import method, wrap
+from .graph import Value
+from .ops.elementwise import add, full_like
+from .state import state
+from .tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Mode:
+    """A grad mode, as a context manager and as a decorator."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(state.grad)
+        state.grad = self.enabled
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        state.grad = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        enabled = self.enabled
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with _Mode(enabled):
+                return function(*args, **kwargs)
+
+        return run  # type: ignore[return-value]
+
+
+class no_grad(_Mode):
+    """In this block (or decorated function) nothing records gradients.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+    def __new__(cls, function: Any = None) -> Any:
+        made = super().__new__(cls)
+        if function is None:
+            return made
+        made.__init__()
+        return made(function)
+
+
+class enable_grad(_Mode):
+    """In this block gradients are recorded, also inside `no_grad`."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class inference_mode(_Mode):
+    """As `no_grad`; `mode=False` does nothing."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode and state.grad)
+
+
+class set_grad_enabled(_Mode):
+    """Turn gradients on or off, at once and until the end of a `with` block."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self._outer = state.grad
+        state.grad = mode
+
+    def __enter__(self) -> None:
+        self._before.append(self._outer)
+        state.grad = self.enabled
+
+
+def is_grad_enabled() -> bool:
+    """Whether gradients are recorded now."""
+    return state.grad
+
+
+def _start(output: Tensor, gradient: Tensor | None) -> tuple[Value, Value]:
+    """An output's value and its cotangent: the given one, or 1 for a scalar."""
+    if not output.requires_grad:
+        raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+    value = output._read()
+    if gradient is None:
+        if value.type.size != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        return value, full_like(value, 1)
+    if gradient._type.shape != value.type.shape:
+        raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape of "
+                           f"{output.shape}.")
+    cotangent = gradient._read()
+    if cotangent.type is not value.type:
+        cotangent = gradient.to(output.dtype)._read()
+    return value, cotangent
+
+
+def _sequence(x: Any) -> list[Any]:
+    return [x] if x is None or isinstance(x, Tensor) else list(x)
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+             inputs: Any = None) -> None:
+    """Add the gradients of `tensors` to the `.grad` of all leaves (or of `inputs` only).
+
+    Scalars need no `grad_tensors`. Without `retain_graph` a second call raises torch's RuntimeError.
+    """
+    outputs = _sequence(tensors)
+    gradients = _sequence(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
+    starts = [_start(output, gradient) for output, gradient in zip(outputs, gradients, strict=True)]
+    keep = create_graph if retain_graph is None else retain_graph
+    wanted = None if inputs is None else {x._read(): x for x in _sequence(inputs)}
+    found = pull_back([v for v, _ in starts], [g for _, g in starts], wanted, retain_graph=keep,
+                      create_graph=create_graph)
+    for value, cotangent in found.items():
+        leaf = wanted[value] if wanted is not None else value.leaf() if value.leaf is not None else None
+        if leaf is not None:
+            accumulate_grad(leaf, cotangent, create_graph)
+
+
+def accumulate_grad(leaf: Tensor, cotangent: Value, create_graph: bool = False) -> None:
+    """Add to a leaf's `.grad`, in place unless the sum is to be differentiated."""
+    before = leaf.grad
+    if before is None:
+        leaf.grad = wrap(cotangent)
+    elif create_graph:
+        leaf.grad = wrap(add(before._read(), cotangent))
+    else:
+        with _Mode(False):
+            before._write(add(before._read(), cotangent))
+
+
+@method("backward")
+def _backward_method(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None,
+                     create_graph: bool = False, inputs: Any = None) -> None:
+    """Add the gradients of this tensor to the `.grad` of the leaves it was computed from."""
+    backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
+         create_graph: bool = False, allow_unused: bool | None = None,
+         materialize_grads: bool = False) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> (dy,) = torch.autograd.grad(x ** 2, x, create_graph=True)
+    >>> dy.item(), torch.autograd.grad(dy, x)[0].item()
+    (6.0, 2.0)
+    """
+    ends, starts = _sequence(outputs), _sequence(inputs)
+    gradients = _sequence(grad_outputs) if grad_outputs is not None else [None] * len(ends)
+    if not all(x.requires_grad for x in starts):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    pairs = [_start(output, gradient) for output, gradient in zip(ends, gradients, strict=True)]
+    values = [x._read() for x in starts]
+    keep = create_graph if retain_graph is None else retain_graph
+    found = pull_back([v for v, _ in pairs], [g for _, g in pairs], values, retain_graph=keep, create_graph=create_graph)
+    return tuple(_found(found.get(v), v, bool(allow_unused or materialize_grads), materialize_grads) for v in values)
+
+
+def _found(cotangent: Value | None, value: Value, allow_unused: bool, materialize: bool) -> Tensor | None:
+    if cotangent is not None:
+        return wrap(cotangent)
+    if not allow_unused:
+        raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set "
+                           "allow_unused=True if this is the desired behavior.")
+    return wrap(full_like(value, 0)) if materialize else None

@@ -1,0 +1,146 @@
+"""The one inversion of the import order: what `tracer` needs of whatever compiles and runs graphs, and its slot.
+
+The package's face installs a factory for the XLA engine; it is called at the first execution, so that importing
+flambeau loads neither jax nor jaxlib. `tests/pure` and forked children install the numpy engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from .errors import DeviceError
+from .graph import Graph
+from .interpreter import interpret
+
+Array = np.ndarray[Any, Any]
+
+
+class SharedArray(np.ndarray[Any, Any]):
+    """Memory that belongs to the user (`from_numpy`, DLPack): read anew at each use, never donated."""
+
+
+class Program(Protocol):
+    """A compiled graph."""
+
+    name: str
+    seconds: Mapping[str, float]
+
+    def run(self, buffers: list[Any]) -> list[Any]:
+        """Outputs for inputs, all on the program's device. Donated buffers are consumed. Runs asynchronously."""
+
+    def stablehlo(self) -> str:
+        """The text that was compiled."""
+
+    def hlo(self) -> str:
+        """What the compiler made of it."""
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of arguments, outputs, aliases, temporaries and code."""
+
+    def cost(self) -> Mapping[str, float]:
+        """The compiler's estimate of flops and bytes accessed."""
+
+
+class Backend(Protocol):
+    """An engine."""
+
+    name: str
+
+    def compile(self, graph: Graph, device: str, donated: Mapping[int, int]) -> Program:
+        """A program for `graph`; `donated` maps inputs to the outputs that take over their buffers."""
+
+    def upload(self, array: Array, device: str) -> Any:
+        """A buffer on `device` with a copy of the array."""
+
+    def download(self, buffer: Any) -> Array:
+        """The buffer as a numpy array that must not be written to; waits for it."""
+
+    def wait(self, buffers: Sequence[Any]) -> None:
+        """Return when the buffers are computed."""
+
+    def deleted(self, buffer: Any) -> bool:
+        """Whether the buffer was donated or freed."""
+
+    def check_device(self, device: str) -> str:
+        """The canonical name of a device (`cuda` is `cuda:0`); DeviceError if it is not there."""
+
+
+class NumpyProgram:
+    """A graph that the interpreter runs."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.name, self.graph = graph.name, graph
+        self.seconds: dict[str, float] = {}
+
+    def run(self, buffers: list[Any]) -> list[Any]:
+        """Interpret the graph."""
+        return interpret(self.graph, buffers)
+
+    def stablehlo(self) -> str:
+        """There is no StableHLO: the numpy engine runs the graph itself."""
+        return ""
+
+    def hlo(self) -> str:
+        """There is no HLO either."""
+        return ""
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of inputs and outputs."""
+        return {"argument": sum(v.type.nbytes for v in self.graph.inputs),
+                "output": sum(v.type.nbytes for v in self.graph.outputs)}
+
+    def cost(self) -> Mapping[str, float]:
+        """Nothing is known."""
+        return {}
+
+
+class NumpyBackend:
+    """The engine that needs no XLA: every op's reference rule."""
+
+    name = "numpy"
+
+    def compile(self, graph: Graph, device: str, donated: Mapping[int, int]) -> Program:
+        """A program that interprets the graph."""
+        return NumpyProgram(graph)
+
+    def upload(self, array: Array, device: str) -> Any:
+        """A copy."""
+        return np.array(array)
+
+    def download(self, buffer: Any) -> Array:
+        """The array itself."""
+        return np.asarray(buffer)
+
+    def wait(self, buffers: Sequence[Any]) -> None:
+        """numpy does not run ahead."""
+
+    def deleted(self, buffer: Any) -> bool:
+        """Arrays are never donated."""
+        return False
+
+    def check_device(self, device: str) -> str:
+        """Only the CPU."""
+        if device not in ("cpu", "cpu:0"):
+            raise DeviceError(f"the numpy engine has only the device 'cpu', not {device!r}")
+        return "cpu"
+
+
+_factory: Callable[[], Backend] = NumpyBackend
+_installed: Backend | None = None
+
+
+def install(factory: Callable[[], Backend]) -> None:
+    """Use `factory()` as the engine from the next execution on."""
+    global _factory, _installed
+    _factory, _installed = factory, None
+
+
+def backend() -> Backend:
+    """The engine, made at the first call."""
+    global _installed
+    if _installed is None:
+        _installed = _factory()
+    return _installed

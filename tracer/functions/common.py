@@ -1,0 +1,281 @@
+"""What all public functions share: turning operands into values, torch's promotion and broadcasting, attaching methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import dtypes
+from ..backend import backend
+from ..dtypes import dtype
+from ..graph import Value
+from ..lazy import bound_pending
+from ..ops import OPS
+from ..ops.elementwise import convert, literal
+from ..ops.record import Op
+from ..ops.structural import Ints, broadcast, constant, reshape
+from ..recorder import thread_recorder
+from ..scalars import Scalar
+from ..tensor import Tensor, device
+from ..types import Type
+
+F = TypeVar("F", bound=Callable[..., Any])
+Number = int | float | bool | complex | Scalar
+NUMBERS = (int, float, complex, Scalar, np.number, np.bool_)
+
+
+class Defaults:
+    """The process's default dtype and device."""
+
+    dtype: dtype = dtypes.float32
+    device: str = "cpu"
+
+
+# --- Values and tensors ------------------------------------------------------------------------------------------------------
+
+
+def wrap(value: Value) -> Tensor:
+    """A tensor of a recorded value."""
+    if len(thread_recorder().nodes) > 2000:
+        bound_pending()
+    return Tensor._of(value)
+
+
+def wrap_all(values: Sequence[Value]) -> tuple[Tensor, ...]:
+    """Tensors of several values."""
+    return tuple(wrap(v) for v in values)
+
+
+def read(x: Any) -> Value:
+    """The value of a tensor; TypeError for anything else."""
+    if isinstance(x, Tensor):
+        return x._read()
+    raise TypeError(f"expected a Tensor, got {type(x).__name__}")
+
+
+def device_name(wanted: Any) -> str:
+    """The canonical name of a device given as None, text or `device`."""
+    return Defaults.device if wanted is None else canonical_device(str(wanted))
+
+
+def canonical_device(name: str) -> str:
+    """`cpu:0` is `cpu`; anything but the CPU is asked of the engine."""
+    return "cpu" if name in ("cpu", "cpu:0") else backend().check_device(name)
+
+
+def number_dtype(number: Any) -> dtype:
+    """The dtype that a Python number counts as in promotion."""
+    if isinstance(number, Scalar):
+        number = number.example
+    if isinstance(number, (bool, np.bool_)):
+        return dtypes.boolean
+    if isinstance(number, (int, np.integer)):
+        return dtypes.int64
+    if isinstance(number, (complex, np.complexfloating)):
+        return Defaults.dtype.to_complex
+    return Defaults.dtype
+
+
+def result_dtype(*operands: Any) -> dtype:
+    """torch's result type: tensors with dimensions outrank 0-d tensors, which outrank Python numbers."""
+    with_dims = zero_d = numbers = None
+    for x in operands:
+        if isinstance(x, Tensor):
+            kind: dtype = x._type.dtype
+            if x._type.ndim:
+                with_dims = kind if with_dims is None else dtypes.promote_types(with_dims, kind)
+            else:
+                zero_d = kind if zero_d is None else dtypes.promote_types(zero_d, kind)
+        else:
+            kind = number_dtype(x)
+            numbers = kind if numbers is None else dtypes.promote_types(numbers, kind)
+    result = dtypes.combine_categories(with_dims, dtypes.combine_categories(zero_d, numbers))
+    if result is None:
+        raise TypeError("expected at least one tensor or number")
+    return result
+
+
+def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:
+    """A Python number (or a number argument of a traced function) as a value."""
+    if isinstance(number, Scalar):
+        return expand_value(cast_value(number.value, kind), shape)
+    if isinstance(number, (np.number, np.bool_)):
+        number = number.item()
+    return constant.on(on, value=literal(number, kind), shape=shape, dtype=kind)
+
+
+def cast_value(value: Value, kind: dtype) -> Value:
+    """The value in another dtype."""
+    if value.type.dtype is kind:
+        return value
+    if value.type.dtype.is_complex and not kind.is_complex:
+        value = OPS["real"](value)
+        return cast_value(value, kind)
+    if kind.is_complex and value.type.dtype.is_floating_point and value.type.dtype.itemsize < 4:
+        value = convert(value, dtype=dtypes.float32)
+    return convert(value, dtype=kind)  # type: ignore[no-any-return]
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> Ints:
+    """The common shape that all broadcast to; torch's RuntimeError if there is none.
+
+    >>> broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
+    ndim = max((len(s) for s in shapes), default=0)
+    result = [1] * ndim
+    for shape in shapes:
+        for i, n in enumerate(shape, ndim - len(shape)):
+            if n != 1:
+                if result[i] not in (1, n):
+                    raise RuntimeError(f"The size of tensor a ({result[i]}) must match the size of tensor b ({n}) at "
+                                       f"non-singleton dimension {i}")
+                result[i] = n
+    return tuple(result)
+
+
+def expand_value(value: Value, shape: Ints) -> Value:
+    """The value broadcast to `shape`, aligned at the last dimension."""
+    if value.type.shape == shape:
+        return value
+    first = len(shape) - value.type.ndim
+    return broadcast(value, shape=shape, dims=tuple(range(first, len(shape))))  # type: ignore[no-any-return]
+
+
+def operands(*xs: Any, kind: dtype | None = None, shape: Ints | None = None) -> list[Value]:
+    """All operands (tensors or numbers) as values of one dtype, the promoted one by default, and one shape."""
+    kind = kind or result_dtype(*xs)
+    values = [x._read() if isinstance(x, Tensor) else x for x in xs]
+    if shape is None:
+        shape = broadcast_shapes(*(v.type.shape for v in values if isinstance(v, Value)))
+    on = next((v.device for v in values if isinstance(v, Value)), Defaults.device)
+    return [expand_value(cast_value(v, kind), shape) if isinstance(v, Value) else number_value(v, kind, shape, on)
+            for v in values]
+
+
+def apply(op: Op, *xs: Any, kind: dtype | None = None) -> Tensor:
+    """An elementwise op on promoted, broadcast operands."""
+    if len(xs) == 2 and kind is None:
+        x, y = xs
+        if isinstance(x, Tensor) and isinstance(y, Tensor) and x._type is y._type:
+            return wrap(op(x._read(), y._read()))
+    return wrap(op(*operands(*xs, kind=kind)))
+
+
+def float_kind(*xs: Any) -> dtype:
+    """The result type, with integers and bools becoming the default floating type."""
+    kind = result_dtype(*xs)
+    return kind if kind.is_inexact else Defaults.dtype
+
+
+# --- Dimensions -----------------------------------------------------------------------------------------------------------------
+
+
+def checked_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from the front; torch's IndexError when it is out of range."""
+    bound = max(ndim, 1)
+    if not -bound <= dim < bound:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
+    return int(dim) % bound
+
+
+def checked_dims(dims: int | Sequence[int] | None, ndim: int) -> Ints:
+    """Several dimensions, all of them for None; RuntimeError when one comes twice."""
+    if dims is None:
+        return tuple(range(ndim))
+    chosen = tuple(checked_dim(d, ndim) for d in ((dims,) if isinstance(dims, int) else dims))
+    for d in chosen:
+        if chosen.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
+    return chosen
+
+
+def shape_argument(sizes: Sequence[Any]) -> Ints:
+    """Sizes given one by one or as one sequence, as a tuple of ints."""
+    if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer, Scalar)) and not isinstance(sizes[0], Tensor):
+        sizes = tuple(sizes[0])
+    return tuple(int(n) for n in sizes)
+
+
+def full(shape: Ints, number: Any, kind: dtype, on: str) -> Value:
+    """A constant value."""
+    return number_value(number, kind, shape, on)
+
+
+def scalar_type(kind: dtype) -> Type:
+    """The type of a 0-d value."""
+    return Type.of((), kind)
+
+
+def same_shape(value: Value, shape: Ints) -> Value:
+    """The value reshaped, or itself."""
+    return value if value.type.shape == shape else reshape(value, shape=shape)  # type: ignore[no-any-return]
+
+
+# --- Methods ------------------------------------------------------------------------------------------------------------------------
+
+
+def method(*names: str) -> Callable[[F], F]:
+    """Attach the function to Tensor under its own name or the given ones."""
+
+    def attach(function: F) -> F:
+        for name in names or (function.__name__,):
+            setattr(Tensor, name, function)
+        return function
+
+    return attach
+
+
+def in_place(*names: str) -> Callable[[F], F]:
+    """Attach the function as a method, and `name_` as its in-place form."""
+
+    def attach(function: F) -> F:
+        for name in names or (function.__name__,):
+            setattr(Tensor, name, function)
+            setattr(Tensor, f"{name}_", _in_place_form(function, f"{name}_"))
+        return function
+
+    return attach
+
+
+def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    def update(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return assign(self, function(self, *args, **kwargs))
+
+    update.__name__ = update.__qualname__ = name
+    update.__doc__ = f"In-place form of `{function.__name__}`."
+    return update
+
+
+def assign(target: Tensor, result: Tensor) -> Tensor:
+    """Write `result` into `target`; torch's errors for a type or a shape that does not fit."""
+    value = result._read()
+    if value.type is not target._type:
+        if not dtypes.can_cast(value.type.dtype, target.dtype):
+            names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool",
+                     "float16": "Half", "bfloat16": "BFloat16", "complex64": "ComplexFloat", "uint8": "Byte"}
+            given, wanted = (names.get(d.name, d.name) for d in (value.type.dtype, target.dtype))
+            raise RuntimeError(f"result type {given} can't be cast to the desired output type {wanted}")
+        if value.type.shape != target._type.shape:
+            raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+                               f"{list(value.type.shape)}")
+        value = cast_value(value, target.dtype)
+    target._write(value)
+    return target
+
+
+def into(out: Tensor | None, result: Tensor) -> Tensor:
+    """The `out=` argument: write the result there, resizing it if it is empty."""
+    if out is None:
+        return result
+    if out._type.shape != result._type.shape and out.numel() == 0:
+        out.data = result.detach().to(out.dtype)
+        return out
+    return assign(out, result)
+
+
+def as_device(on: str) -> device:
+    """The public object of a device name."""
+    return device(on)

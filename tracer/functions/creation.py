@@ -1,0 +1,369 @@
+"""Making tensors: https://pytorch.org/docs/stable/torch.html#creation-ops"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..backend import SharedArray
+from ..dtypes import dtype
+from ..graph import Value
+from ..lazy import host_array
+from ..ops import OPS
+from ..scalars import Scalar
+from ..tensor import Tensor, _constructors
+from ..types import Type
+from .common import (
+    Defaults,
+    cast_value,
+    device_name,
+    full as full_value,
+    method,
+    number_dtype,
+    number_value,
+    shape_argument,
+    wrap,
+)
+
+
+def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`: numbers, nested sequences, numpy arrays or tensors.
+
+    >>> import flambeau as torch
+    >>> torch.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    made = as_fresh_tensor(data, dtype, device_name(device))
+    return made.requires_grad_() if requires_grad else made
+
+
+_constructors["tensor"] = tensor
+
+
+def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
+    """`data` as a tensor of its own."""
+    if isinstance(data, Tensor):
+        copy = wrap(OPS["alias"](data.detach()._read()))
+        return copy.to(dtype=kind or data.dtype, device=on)
+    if type(data) is Scalar:
+        wanted = kind or number_dtype(data)
+        return wrap(OPS["alias"](cast_value(data.value, wanted)))
+    tensors = _tensors_inside(data)
+    if tensors:
+        return _stacked(data, kind, on)
+    array = to_array(data, kind)
+    return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), on, array))
+
+
+def _tensors_inside(data: Any) -> bool:
+    if isinstance(data, (list, tuple)):
+        return any(isinstance(x, (Tensor, list, tuple)) and (isinstance(x, Tensor) or _tensors_inside(x))
+                   or type(x) is Scalar for x in data)
+    return False
+
+
+def _stacked(data: Sequence[Any], kind: dtype | None, on: str) -> Tensor:
+    parts = [as_fresh_tensor(x, kind, on) for x in data]
+    shape = parts[0]._type.shape
+    kinds = {p.dtype for p in parts}
+    common = kind or (parts[0].dtype if len(kinds) == 1 else _widest(kinds))
+    values = [OPS["reshape"](cast_value(p._read(), common), shape=(1, *shape)) for p in parts]
+    return wrap(OPS["concatenate"](*values, axis=0))
+
+
+def _widest(kinds: set[dtype]) -> dtype:
+    found = kinds.pop()
+    for kind in kinds:
+        found = dtypes.promote_types(found, kind)
+    return found
+
+
+def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
+    """`data` copied to a numpy array of the type torch would infer: Python floats are the default dtype."""
+    if isinstance(data, np.ndarray | np.generic):
+        array = np.array(data)
+        return array.astype(kind.numpy) if kind else array.astype(dtypes.from_numpy(array.dtype).numpy, copy=False)
+    if kind is not None and kind.category == dtypes.INTEGRAL:
+        return _checked_integers(data, kind)
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise ValueError(f"expected a sequence whose items all have one length, got {data!r:.80}: {error}") from None
+    if array.dtype == object or array.dtype.kind in "SUV":
+        raise TypeError(f"could not infer dtype of {type(data).__name__}: {data!r:.80}")
+    if kind is None:
+        empty = array.size == 0 and not isinstance(data, np.ndarray)
+        python = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64, "f": Defaults.dtype,
+                  "c": Defaults.dtype.to_complex}
+        kind = Defaults.dtype if empty else python[array.dtype.kind]
+        if _holds_numpy(data):
+            kind = dtypes.from_numpy(array.dtype)
+    if array.dtype.kind == "c" and not kind.is_complex:
+        raise TypeError(f"can't convert complex to {kind.name}")
+    return array.astype(kind.numpy)
+
+
+def _holds_numpy(data: Any) -> bool:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic))
+
+
+def _checked_integers(data: Any, kind: dtype) -> np.ndarray[Any, Any]:
+    array = np.array(data)
+    if array.size and array.dtype.kind in "iu":
+        info = dtypes.iinfo(kind)
+        if int(array.max()) > info.max or (int(array.min()) < info.min and kind.is_signed):
+            raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
+    return array.astype(kind.numpy)
+
+
+def as_tensor(data: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """`data` as a tensor; a tensor that fits is returned itself, a numpy array shares its memory."""
+    if isinstance(data, Tensor):
+        return data.to(dtype=dtype or data.dtype, device=device or data.device)
+    if isinstance(data, np.ndarray) and dtype is None and device_name(device) == "cpu":
+        return from_numpy(data)
+    return tensor(data, dtype=dtype, device=device)
+
+
+asarray = as_tensor
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor on the memory of `array`: later changes of the array are seen by the tensor.
+
+    Writing into the tensor gives it memory of its own, since values are immutable.
+
+    >>> import numpy as np
+    >>> import flambeau as torch
+    >>> torch.from_numpy(np.arange(3.0))
+    tensor([0., 1., 2.], dtype=torch.float64)
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    kind = dtypes.from_numpy(array.dtype)
+    return wrap(Value(Type.of(array.shape, kind), "cpu", array.view(SharedArray)))
+
+
+def scalar_tensor(number: Any, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """A 0-d tensor."""
+    return wrap(number_value(number, dtype or Defaults.dtype, (), device_name(device)))
+
+
+# --- Filled -----------------------------------------------------------------------------------------------------------------
+
+
+def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requires_grad: bool) -> Tensor:
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    made = wrap(full_value(shape, number, kind, device_name(device)))
+    return made.requires_grad_() if requires_grad else made
+
+
+def zeros(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros. >>> zeros(2, 3).shape -> torch.Size([2, 3])"""
+    return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
+
+
+def ones(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones."""
+    return _filled(shape_argument(size), 1, dtype or Defaults.dtype, device, requires_grad)
+
+
+def empty(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Memory to be written to; here it holds zeros."""
+    return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
+
+
+def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
+         requires_grad: bool = False) -> Tensor:
+    """The number `fill_value` everywhere; its type decides the dtype."""
+    kind = dtype or (fill_value.dtype if isinstance(fill_value, Tensor) else number_dtype(fill_value))
+    if isinstance(fill_value, Tensor):
+        return fill_value.to(kind).expand(tuple(size)).clone()
+    return _filled(shape_argument((size,)), fill_value, kind, device, requires_grad)
+
+
+def zeros_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape of `input`."""
+    return _filled(input._type.shape, 0, dtype or input.dtype, device or input.device, requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape of `input`."""
+    return _filled(input._type.shape, 1, dtype or input.dtype, device or input.device, requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Memory in the shape of `input`; here it holds zeros."""
+    return zeros_like(input, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:
+    """`fill_value` in the shape of `input`."""
+    return _filled(input._type.shape, fill_value, dtype or input.dtype, device or input.device, requires_grad)
+
+
+@method()
+def new_zeros(self: Tensor, *size: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """Zeros of this tensor's dtype."""
+    return zeros(*size, dtype=dtype or self.dtype, device=device or self.device)
+
+
+@method()
+def new_ones(self: Tensor, *size: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """Ones of this tensor's dtype."""
+    return ones(*size, dtype=dtype or self.dtype, device=device or self.device)
+
+
+@method()
+def new_empty(self: Tensor, *size: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """Memory of this tensor's dtype."""
+    return zeros(*size, dtype=dtype or self.dtype, device=device or self.device)
+
+
+@method()
+def new_full(self: Tensor, size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None,
+             device: Any = None) -> Tensor:
+    """`fill_value` in this tensor's dtype."""
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device)
+
+
+@method()
+def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """A tensor of this one's dtype."""
+    return tensor(data, dtype=dtype or self.dtype, device=device or self.device)
+
+
+# --- Ranges ---------------------------------------------------------------------------------------------------------------------
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
+           requires_grad: bool = False) -> Tensor:
+    """start, start + step, ... up to but not including end.
+
+    >>> import flambeau as torch
+    >>> torch.arange(0, 1, 0.25)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500])
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (step > 0) != (end >= start) and end != start:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    kind = dtype or (dtypes.int64 if all(isinstance(x, (int, np.integer)) for x in (start, end, step))
+                     else Defaults.dtype)
+    count = max(0, int(np.ceil((end - start) / step)))
+    return _ramp(count, start, step, kind, device_name(device), requires_grad)
+
+
+def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad: bool) -> Tensor:
+    """start + step * [0, 1, ...]: integers in their own type, floats in double precision, rounded once."""
+    exact = kind.category == dtypes.INTEGRAL and isinstance(start, int) and isinstance(step, int)
+    work = dtypes.int64 if exact else dtypes.float64
+    value = OPS["iota"].on(on, shape=(count,), axis=0, dtype=work)
+    if step != 1:
+        value = OPS["mul"](value, number_value(step, work, (count,), on))
+    if start != 0:
+        value = OPS["add"](value, number_value(start, work, (count,), on))
+    made = wrap(cast_value(value, kind))
+    return made.requires_grad_() if requires_grad else made
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """`steps` evenly spaced numbers, both ends included."""
+    kind, on = dtype or Defaults.dtype, device_name(device)
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    up = _ramp(steps, start, step, dtypes.float64, on, False)
+    down = _ramp(steps, end - step * (steps - 1), step, dtypes.float64, on, False)
+    first_half = arange(steps, device=device) < steps // 2
+    return up.where(first_half, down).to(kind)
+
+
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: dtype | None = None,
+             device: Any = None) -> Tensor:
+    """base to the power of evenly spaced numbers."""
+    exponents = linspace(start, end, steps, dtype=dtypes.float64, device=device)
+    return (exponents * float(np.log(base))).exp().to(dtype or Defaults.dtype)
+
+
+def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    shape, on = (n, n if m is None else m), device_name(device)
+    rows, columns = (OPS["iota"].on(on, shape=shape, axis=axis, dtype=dtypes.int64) for axis in (0, 1))
+    return wrap(cast_value(OPS["compare"](rows, columns, direction="EQ"), dtype or Defaults.dtype))
+
+
+# --- Back to Python -----------------------------------------------------------------------------------------------------------------
+
+
+@method()
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
+    """A copy of the contents as a numpy array. bfloat16 and the float8 types come as `ml_dtypes` arrays.
+
+    Raises RuntimeError for a tensor that requires grad, unless `force`, and inside a traced function.
+    """
+    if self.requires_grad and not force:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    return np.array(host_array(self._read()))
+
+
+@method("__array__")
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    """The contents for `np.asarray`."""
+    array = numpy(self)
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+@method()
+def item(self: Tensor) -> Any:
+    """The only element as a Python number."""
+    if self.numel() != 1:
+        raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
+    return host_array(self._read()).reshape(()).item()
+
+
+@method()
+def tolist(self: Tensor) -> Any:
+    """The elements as nested lists of Python numbers."""
+    return host_array(self._read()).tolist()
+
+
+@method("__bool__")
+def _bool(self: Tensor) -> bool:
+    if self.numel() != 1:
+        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous" if self.numel() else
+                           "Boolean value of Tensor with no values is ambiguous")
+    return bool(item(self))
+
+
+@method("__int__")
+def _int(self: Tensor) -> int:
+    return int(item(self))
+
+
+@method("__float__")
+def _float(self: Tensor) -> float:
+    return float(item(self))
+
+
+@method("__complex__")
+def _complex(self: Tensor) -> complex:
+    return complex(item(self))
+
+
+@method("__index__")
+def _index(self: Tensor) -> int:
+    if self.dtype.is_inexact or self.numel() != 1:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(item(self))

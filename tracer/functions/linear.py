@@ -1,0 +1,274 @@
+"""Products of matrices: all are spellings of one contraction. https://pytorch.org/docs/stable/torch.html#blas-and-lapack-operations"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..dtypes import dtype
+from ..graph import Value
+from ..ops import OPS
+from ..ops.structural import Ints
+from ..tensor import Tensor
+from .arithmetic import add, mul
+from .common import broadcast_shapes, expand_value, into, method, same_shape, wrap
+
+
+def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
+    """dot_general: batch axes first, then the free axes of x, then those of y."""
+    return OPS["dot"](x, y, contract=axes, batch=batch, dtype=None)  # type: ignore[no-any-return]
+
+
+def _checked(name: str, x: Tensor, y: Tensor) -> tuple[Value, Value]:
+    a, b = x._read(), y._read()
+    if a.type.dtype is not b.type.dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {_c_name(a.type.dtype)} != "
+                           f"{_c_name(b.type.dtype)}")
+    return a, b
+
+
+def _c_name(kind: dtype) -> str:
+    return {"float32": "float", "float64": "double", "int64": "long long", "int32": "int", "bfloat16": "c10::BFloat16",
+            "float16": "c10::Half"}.get(kind.name, kind.name)
+
+
+@method("matmul", "__matmul__")
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The matrix product; leading dimensions are batches and broadcast, vectors act as rows or columns.
+
+    >>> import flambeau as torch
+    >>> torch.ones(2, 3) @ torch.ones(3)
+    tensor([3., 3.])
+    """
+    if not isinstance(other, Tensor):
+        return NotImplemented
+    x, y = _checked("matmul", input, other)
+    if x.type.ndim == 0 or y.type.ndim == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {x.type.ndim}D and "
+                           f"{y.type.ndim}D")
+    inner = x.type.shape[-1], y.type.shape[-2 if y.type.ndim > 1 else 0]
+    if inner[0] != inner[1]:
+        raise RuntimeError(_mismatch(x.type.shape, y.type.shape))
+    return into(out, wrap(_product(x, y)))
+
+
+def _mismatch(a: Ints, b: Ints) -> str:
+    def flat(shape: Ints) -> str:
+        if len(shape) == 1:
+            return str(shape[0])
+        rows = 1
+        for n in shape[:-1]:
+            rows *= n
+        return f"{rows}x{shape[-1]}"
+
+    if len(a) == len(b) == 1:
+        return f"inconsistent tensor size, expected tensor [{a[0]}] and src [{b[0]}] to have the same number of elements"
+    return f"mat1 and mat2 shapes cannot be multiplied ({flat(a)} and {flat(b) if len(b) <= 2 else list(b)})"
+
+
+def _product(x: Value, y: Value) -> Value:
+    xn, yn = x.type.ndim, y.type.ndim
+    if yn <= 2:  # the leading dimensions of x are free axes: one contraction, no broadcast
+        return contract(x, y, ((xn - 1,), (max(yn - 2, 0),)))
+    if xn == 1:
+        return contract(x, y, ((0,), (yn - 2,)))
+    lead = broadcast_shapes(x.type.shape[:-2], y.type.shape[:-2])
+    x = expand_value(x, (*lead, *x.type.shape[-2:]))
+    y = expand_value(y, (*lead, *y.type.shape[-2:]))
+    axes = tuple(range(len(lead)))
+    return contract(x, y, ((x.type.ndim - 1,), (y.type.ndim - 2,)), (axes, axes))
+
+
+@method("__rmatmul__")
+def _rmatmul(self: Tensor, other: Any) -> Any:
+    return NotImplemented
+
+
+def _with_ndim(name: str, x: Tensor, ndim: int) -> None:
+    if x.ndim != ndim:
+        raise RuntimeError(f"{name}: expected a {ndim}-D tensor, got {x.ndim}-D of shape {list(x.shape)}")
+
+
+@method()
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of two matrices."""
+    _with_ndim("mm", input, 2)
+    _with_ndim("mm", mat2, 2)
+    return matmul(input, mat2, out=out)
+
+
+@method()
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Products of two stacks of matrices."""
+    _with_ndim("bmm", input, 3)
+    _with_ndim("bmm", mat2, 3)
+    if input._type.shape[0] != mat2._type.shape[0] or input._type.shape[2] != mat2._type.shape[1]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{input._type.shape[0]}, "
+                           f"{input._type.shape[2]}] but got: [{mat2._type.shape[0]}, {mat2._type.shape[1]}].")
+    return matmul(input, mat2, out=out)
+
+
+@method()
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """A matrix times a vector."""
+    _with_ndim("mv", input, 2)
+    _with_ndim("mv", vec, 1)
+    return matmul(input, vec)
+
+
+@method()
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The sum of products of two vectors."""
+    _with_ndim("dot", input, 1)
+    _with_ndim("dot", tensor, 1)
+    return matmul(input, tensor)
+
+
+
+
+
+@method()
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """dot with the first vector conjugated."""
+    return dot(input.conj(), other)
+
+
+@method()
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """All products of elements of two vectors."""
+    return mul(input.unsqueeze(1), vec2)
+
+
+@method()
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """Sums of products over the last dimensions."""
+    if input.ndim == 0 or other.ndim == 0:
+        return mul(input, other)
+    x, y = _checked("inner", input, other)
+    return wrap(contract(x, y, ((x.type.ndim - 1,), (y.type.ndim - 1,))))
+
+
+@method()
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2)."""
+    product = mm(mat1, mat2)
+    return add(input if beta == 1 else mul(input, beta), product, alpha=alpha)
+
+
+@method()
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (batch1 @ batch2)."""
+    return add(input if beta == 1 else mul(input, beta), bmm(batch1, batch2), alpha=alpha)
+
+
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """Sums of products over `dims`: a count of trailing/leading axes, or two lists of axes."""
+    x, y = _checked("tensordot", a, b)
+    if isinstance(dims, int):
+        pairs = tuple(range(x.type.ndim - dims, x.type.ndim)), tuple(range(dims))
+    else:
+        pairs = tuple(d % x.type.ndim for d in dims[0]), tuple(d % y.type.ndim for d in dims[1])
+    return wrap(contract(x, y, pairs))
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Einstein's summation convention, as in numpy; contracted from left to right.
+
+    >>> import flambeau as torch
+    >>> torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(3, 2)).shape
+    torch.Size([2, 2])
+    """
+    tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    terms, output = _parsed(equation.replace(" ", ""), [x.ndim for x in tensors])
+    values = [x._read() for x in tensors]
+    labels, value = terms[0], _diagonals(terms[0], values[0])
+    labels, value = value
+    for position in range(1, len(values)):
+        right_labels, right = _diagonals(terms[position], values[position])
+        later = set(output).union(*terms[position + 1:])
+        labels, value = _pair(labels, value, right_labels, right, later)
+    return wrap(_arranged(labels, value, output))
+
+
+Labels = list[str]
+
+
+def _parsed(equation: str, ndims: list[int]) -> tuple[list[Labels], Labels]:
+    """Labels of each operand and of the result; the dots stand for as many labels as needed."""
+    left, arrow, right = equation.partition("->")
+    parts = left.split(",")
+    if len(parts) != len(ndims):
+        raise ValueError(f"einsum(): more or fewer operands were provided than specified in the equation: {equation!r} has "
+                         f"{len(parts)}, got {len(ndims)}")
+    terms = [_expanded(part, ndim) for part, ndim in zip(parts, ndims)]
+    if arrow:
+        widest = max((sum(label.startswith(".") for label in t) for t in terms), default=0)
+        dots = [f".{i}" for i in reversed(range(widest))]
+        before, ellipsis, after = right.partition("...")
+        return terms, [*before, *(dots if ellipsis else []), *after]
+    flat = [label for term in terms for label in term]
+    dots = sorted({label for label in flat if label.startswith(".")}, reverse=True)
+    return terms, [*dots, *sorted(label for label in set(flat) if flat.count(label) == 1 and not label.startswith("."))]
+
+
+def _expanded(part: str, ndim: int) -> Labels:
+    before, ellipsis, after = part.partition("...")
+    count = ndim - len(before) - len(after)
+    if count < 0 or (count and not ellipsis):
+        raise ValueError(f"einsum(): the number of subscripts in {part!r} does not match the number of dimensions ({ndim})")
+    return [*before, *(f".{i}" for i in reversed(range(count if ellipsis else 0))), *after]
+
+
+def _diagonals(labels: Labels, value: Value) -> tuple[Labels, Value]:
+    """Repeated labels of one operand: keep only the diagonal."""
+    for label in dict.fromkeys(labels):
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            value = wrap(value).diagonal(0, first, second)._read()
+            labels = [x for i, x in enumerate(labels) if i not in (first, second)] + [label]
+    return labels, value
+
+
+def _pair(left: Labels, x: Value, right: Labels, y: Value, later: set[str]) -> tuple[Labels, Value]:
+    """Contract two operands over the labels that nobody needs later; sizes of 1 broadcast."""
+    shared = [label for label in left if label in right]
+    sizes = {label: (x.type.shape[left.index(label)], y.type.shape[right.index(label)]) for label in shared}
+    for label, (m, n) in sizes.items():
+        if m != n and 1 not in (m, n):
+            raise RuntimeError(f"einsum(): operands do not broadcast with remapped shapes: subscript {label!r} has sizes "
+                               f"{m} and {n}")
+    for label in [s for s in shared if sizes[s][0] != sizes[s][1]]:
+        if sizes[label][0] == 1:
+            left, x = _dropped(left, x, label)
+        else:
+            right, y = _dropped(right, y, label)
+        shared.remove(label)
+    left, x = _summed(left, x, later | set(right))
+    right, y = _summed(right, y, later | set(left))
+    kept = [label for label in shared if label in later]
+    gone = [label for label in shared if label not in later]
+    result = contract(x, y, (tuple(left.index(s) for s in gone), tuple(right.index(s) for s in gone)),
+                      (tuple(left.index(s) for s in kept), tuple(right.index(s) for s in kept)))
+    return [*kept, *(s for s in left if s not in shared), *(s for s in right if s not in shared)], result
+
+
+def _dropped(labels: Labels, value: Value, label: str) -> tuple[Labels, Value]:
+    at = labels.index(label)
+    shape = (*value.type.shape[:at], *value.type.shape[at + 1:])
+    return [s for s in labels if s != label], same_shape(value, shape)
+
+
+def _summed(labels: Labels, value: Value, needed: set[str]) -> tuple[Labels, Value]:
+    axes = tuple(i for i, s in enumerate(labels) if s not in needed)
+    if axes:
+        value = OPS["reduce_sum"](value, axes=axes)
+    return [s for s in labels if s in needed], value
+
+
+def _arranged(labels: Labels, value: Value, output: Labels) -> Value:
+    labels, value = _summed(labels, value, set(output))
+    missing = [s for s in output if s not in labels]
+    if missing:
+        raise RuntimeError(f"einsum(): output subscript {missing[0]!r} does not appear in the equation for any input operand")
+    order = tuple(labels.index(s) for s in output)
+    return value if order == tuple(range(len(order))) else OPS["transpose"](value, permutation=order)

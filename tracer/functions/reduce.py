@@ -1,0 +1,328 @@
+"""Reductions and the softmax family: https://pytorch.org/docs/stable/torch.html#reduction-ops"""
+
+from __future__ import annotations
+
+import math
+from collections import namedtuple
+from collections.abc import Sequence
+from typing import Any
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..graph import Value
+from ..ops import OPS
+from ..ops.indexing import take_along
+from ..ops.structural import Ints
+from ..tensor import Tensor
+from .arithmetic import abs as absolute
+from .arithmetic import add, div, exp, log, maximum, minimum, mul, ne, pow, sqrt, square, sub, where
+from .common import (
+    Defaults,
+    cast_value,
+    checked_dim,
+    checked_dims,
+    into,
+    method,
+    number_value,
+    read,
+    same_shape,
+    wrap,
+)
+
+Dims = int | Sequence[int] | None
+
+
+def _kept(shape: Ints, axes: Ints, keepdim: bool) -> Ints:
+    return tuple(1 if i in axes else n for i, n in enumerate(shape) if keepdim or i not in axes)
+
+
+def _axes(x: Tensor, dim: Dims) -> Ints:
+    """The dimensions to reduce: all for None and for an empty list, as in torch's sum."""
+    if x.ndim == 0:
+        checked_dims(dim, 0)
+        return ()
+    return checked_dims(None if dim is None or (not isinstance(dim, int) and len(dim) == 0) else dim, x.ndim)
+
+
+def reduced(op: str, value: Value, axes: Ints, keepdim: bool) -> Value:
+    """A reduction op, with the reduced dimensions kept as 1 if asked."""
+    result = OPS[op](value, axes=tuple(sorted(axes)))
+    return same_shape(result, _kept(value.type.shape, axes, keepdim))
+
+
+def _wider(x: Tensor, kind: dtype | None) -> Value:
+    """The value in `kind`, or with bools and integers as int64."""
+    value = read(x)
+    kind = kind or (dtypes.int64 if not x.dtype.is_inexact else x.dtype)
+    return cast_value(value, kind)
+
+
+@method()
+def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None,
+        out: Tensor | None = None) -> Tensor:
+    """The sum of all elements, or along `dim`; integers sum to int64.
+
+    >>> import flambeau as torch
+    >>> torch.ones(2, 3).sum(dim=1)
+    tensor([3., 3.])
+    """
+    return into(out, wrap(reduced("reduce_sum", _wider(input, dtype), _axes(input, dim), keepdim)))
+
+
+@method()
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """The product of all elements, or along one dimension."""
+    return wrap(reduced("reduce_prod", _wider(input, dtype), _axes(input, dim), keepdim))
+
+
+def _float_input(name: str, input: Tensor, kind: dtype | None) -> dtype:
+    wanted = kind or input.dtype
+    if not wanted.is_inexact:
+        raise RuntimeError(f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex "
+                           f"dtype. Got: {input.dtype.name.capitalize()}")
+    return wanted
+
+
+@method()
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None,
+         out: Tensor | None = None) -> Tensor:
+    """The mean of all elements, or along `dim`."""
+    kind = _float_input("mean", input, dtype)
+    axes = _axes(input, dim)
+    total = wrap(reduced("reduce_sum", cast_value(input._read(), kind), axes, keepdim))
+    return into(out, div(total, _count(input, axes)))
+
+
+def _count(x: Tensor, axes: Ints) -> float:
+    return float(math.prod(x._type.shape[a] for a in axes))
+
+
+def _correction(unbiased: bool | None, correction: float | None) -> float:
+    if correction is not None:
+        return correction
+    return 1.0 if unbiased is None or unbiased else 0.0
+
+
+def _dim_and_unbiased(dim: Any, unbiased: bool | None) -> tuple[Any, bool | None]:
+    """torch's var(unbiased) overload: a lone bool is not a dimension."""
+    return (None, dim) if isinstance(dim, bool) else (dim, unbiased)
+
+
+@method()
+def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
+        correction: float | None = None) -> Tensor:
+    """The variance: squared distance from the mean, divided by n - correction (1 by default)."""
+    dim, unbiased = _dim_and_unbiased(dim, unbiased)
+    _float_input("var", input, None)
+    axes = _axes(input, dim)
+    centred = sub(input, mean(input, axes, True) if axes else input)
+    squares = square(absolute(centred) if input.dtype.is_complex else centred)
+    total = wrap(reduced("reduce_sum", squares._read(), axes, keepdim))
+    rest = _count(input, axes) - _correction(unbiased, correction)
+    return div(total, rest if rest > 0 else 0.0)
+
+
+@method()
+def std(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
+        correction: float | None = None) -> Tensor:
+    """The standard deviation, the square root of `var`."""
+    dim, unbiased = _dim_and_unbiased(dim, unbiased)
+    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+
+
+def var_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
+             correction: float | None = None) -> tuple[Tensor, Tensor]:
+    """Variance and mean."""
+    return (var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim))
+
+
+def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
+             correction: float | None = None) -> tuple[Tensor, Tensor]:
+    """Standard deviation and mean."""
+    return (std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim))
+
+
+# --- Extremes ---------------------------------------------------------------------------------------------------------------
+
+_MaxResult = namedtuple("max", ["values", "indices"])  # noqa: PYI024  (torch's names of the results)
+_MinResult = namedtuple("min", ["values", "indices"])  # noqa: PYI024
+
+
+def _require_elements(name: str, input: Tensor, axes: Ints) -> None:
+    if any(input._type.shape[a] == 0 for a in axes):
+        raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+                         "dim with the 'dim' argument." if len(axes) == input.ndim else
+                         f"{name}(): Expected reduction dim {axes[0]} to have non-zero size.")
+
+
+@method()
+def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The largest elements along `dim`; equal ones share the gradient evenly."""
+    axes = _axes(input, dim)
+    _require_elements("amax", input, axes)
+    return wrap(reduced("reduce_max", input._read(), axes, keepdim))
+
+
+@method()
+def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The smallest elements along `dim`; equal ones share the gradient evenly."""
+    axes = _axes(input, dim)
+    _require_elements("amin", input, axes)
+    return wrap(reduced("reduce_min", input._read(), axes, keepdim))
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """Smallest and largest."""
+    return amin(input, dim, keepdim), amax(input, dim, keepdim)
+
+
+def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
+    def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+        if isinstance(dim, Tensor):
+            return other(input, dim)
+        if dim is None:
+            return whole(input)
+        axis = checked_dim(dim, input.ndim)
+        if input.ndim == 0:
+            return result(input.clone(), wrap(number_value(0, dtypes.int64, (), input._device)))
+        _require_elements(name, input, (axis,))
+        indices = same_shape(OPS[arg](input._read(), axis=axis), _kept(input._type.shape, (axis,), True))
+        values = take_along(input._read(), indices, axis)
+        shape = _kept(input._type.shape, (axis,), keepdim)
+        return result(wrap(same_shape(values, shape)), wrap(same_shape(indices, shape)))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The {name}imum of all elements; or (values, indices) along `dim`; or of two tensors."
+    return method(name)(function)
+
+
+def _arg(name: str) -> Any:
+    def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        x = input.reshape(-1) if dim is None or input.ndim == 0 else input
+        axis = checked_dim(0 if dim is None else dim, x.ndim)
+        _require_elements(name, x, (axis,))
+        result = OPS[name](x._read(), axis=axis)
+        if dim is None:
+            return wrap(same_shape(result, (1,) * input.ndim if keepdim else ()))
+        return wrap(same_shape(result, _kept(input._type.shape, (axis,), keepdim) if input.ndim else ()))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The index of the {name[3:]}imum (the first of equal ones), of all elements or along `dim`."
+    return method(name)(function)
+
+
+argmax, argmin = _arg("argmax"), _arg("argmin")
+max = _extreme("max", lambda x: amax(x), "argmax", maximum, _MaxResult)
+min = _extreme("min", lambda x: amin(x), "argmin", minimum, _MinResult)
+
+
+# --- Truth -------------------------------------------------------------------------------------------------------------------
+
+
+def _truth(name: str, op: str) -> Any:
+    def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        test = input if input.dtype is dtypes.boolean else ne(input, 0)
+        return wrap(reduced(op, test._read(), _axes(input, dim), keepdim))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Whether {name} element is true (non-zero), of the whole tensor or along `dim`."
+    return method(name)(function)
+
+
+all, any_ = _truth("all", "reduce_and"), _truth("any", "reduce_or")
+
+
+@method()
+def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements are not zero."""
+    return sum(ne(input, 0), dim)
+
+
+@method()
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have one shape and equal elements. Reads the value."""
+    return input._type.shape == other._type.shape and bool(all(input == other))
+
+
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """|input - other| <= atol + rtol * |other|, elementwise."""
+    near = absolute(sub(input, other)) <= add(mul(absolute(other), rtol), atol)
+    near = (near & other.isfinite()) | (input == other)
+    return near | (input.isnan() & other.isnan()) if equal_nan else near
+
+
+@method()
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements are close. Reads the value."""
+    return bool(all(isclose(input, other, rtol, atol, equal_nan)))
+
+
+method()(isclose)
+
+
+# --- Norms and softmax -----------------------------------------------------------------------------------------------------------
+
+
+@method()
+def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *,
+         dtype: dtype | None = None) -> Tensor:
+    """The p-norm of the elements, or along `dim`."""
+    x = input.to(dtype) if dtype else input
+    order = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
+    magnitude = absolute(x)
+    if order == math.inf:
+        return amax(magnitude, dim, keepdim)
+    if order == -math.inf:
+        return amin(magnitude, dim, keepdim)
+    if order == 0:
+        return sum(ne(x, 0).to(magnitude.dtype), dim, keepdim)
+    if order == 1:
+        return sum(magnitude, dim, keepdim)
+    if order == 2:
+        total = sum(square(magnitude), dim, keepdim)
+        safe = where(total == 0, 1.0, total)  # the gradient at zero is zero, not NaN
+        return where(total == 0, total, sqrt(safe))
+    return pow(sum(pow(magnitude, order), dim, keepdim), 1 / order)
+
+
+@method()
+def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+    """log(sum(exp(x))) along `dim`, without overflow."""
+    x = input if input.dtype.is_inexact else input.to(Defaults.dtype)
+    axes = _axes(x, dim)
+    top = amax(x, axes, True).detach() if x.ndim else x.detach()
+    top = where(top.isfinite(), top, 0.0)
+    total = add(log(sum(exp(sub(x, top)), axes, True)), top)
+    return total if keepdim else wrap(same_shape(total._read(), _kept(x._type.shape, axes, False)))
+
+
+@method()
+def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`.
+
+    >>> import flambeau as torch
+    >>> torch.softmax(torch.zeros(2), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    x = input.to(dtype) if dtype else input
+    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    if x.ndim == 0:
+        return div(x, x) * 0 + 1
+    powers = exp(sub(x, amax(x, axis, True).detach())) if x.numel() else exp(x)
+    return div(powers, sum(powers, axis, True))
+
+
+@method()
+def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+    """log(softmax(x)) along `dim`, without overflow."""
+    x = input.to(dtype) if dtype else input
+    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    if x.ndim == 0:
+        return sub(x, x)
+    shifted = sub(x, amax(x, axis, True).detach()) if x.numel() else x
+    return sub(shifted, log(sum(exp(shifted), axis, True)))
+
+
+def _softmax_dim(x: Tensor, dim: int | None) -> int:
+    """torch's implicit dimension: 0 for 0-d, 1-d and 3-d tensors, else 1."""
+    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1

@@ -1,0 +1,418 @@
+"""Outside jit: operations are recorded, and run when a value is observed or a step ends.
+
+A flush takes what was recorded since the last one, in order, and finds the executable by structure: operations,
+parameters, types and wiring, without values, files and lines. The outputs are not part of the key, since which tensors
+are alive depends on Python's lifetimes: an executable that gives more than is needed is reused, and tensors that
+nobody asked for stay pending rather than cause a compile.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .autodiff import pull_back
+from .backend import Program, SharedArray, backend
+from .errors import TraceError
+from .graph import Graph, Node, Value
+from .ops import OPS
+from .ops.elementwise import from_literal
+from .passes import Builder, simplify
+from .recorder import placeholder, recording, thread_recorder
+from .source import describe, user_position
+from .state import state
+from .types import Type
+
+HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
+PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
+
+_lock = threading.RLock()  # keying and bookkeeping; XLA compiles outside it
+_constant = OPS["constant"]
+
+
+@dataclass
+class Variant:
+    """One executable of an entry: the flat numbers of the outputs it gives."""
+
+    program: Program
+    outputs: dict[int, int]
+
+
+@dataclass
+class Entry:
+    """All that was compiled for one structure."""
+
+    literals: list[str]
+    promoted: tuple[int, ...] = ()
+    variants: list[Variant] = field(default_factory=list)
+
+
+@dataclass
+class Flush:
+    """A row of `flambeau.report()`: one compilation outside jit."""
+
+    reason: str
+    where: str
+    nodes: int
+    seconds: float
+    difference: str
+
+
+_entries: dict[tuple[Any, ...], Entry] = {}
+compiled: list[Flush] = []
+
+
+class Snapshot:
+    """What a flush runs: the nodes, numbered, with their inputs from outside, their literals and the key."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+        self.inputs: list[Value] = []
+        self.numbers: dict[Value, int] = {}
+        self.literals: list[str] = []
+        self.key = self._walk()
+
+    def _walk(self) -> tuple[Any, ...]:
+        parts: list[Any] = []
+        add, numbers, position = parts.append, self.numbers, 0
+        for node in self.nodes:
+            add(node.op)
+            if node.op is _constant:
+                self.literals.append(node.params["value"])
+                add(node.types[0])
+            else:
+                for value in node.inputs:
+                    number = numbers.get(value)
+                    if number is None:
+                        number = numbers[value] = -1 - len(self.inputs)
+                        self.inputs.append(value)
+                        add(value.type)
+                    add(number)
+                if node.params:
+                    add(tuple(node.params.values()))
+            for i in range(len(node.types)):
+                value_or_none = node.living(i)
+                if value_or_none is not None:
+                    numbers[value_or_none] = position
+                position += 1
+        return tuple(parts)
+
+
+def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
+    """Run what this thread has recorded. Every value of `demanded` has a buffer afterwards."""
+    if state.trace is not None:
+        raise state.trace.value_read()
+    recorder = thread_recorder()
+    with _lock:
+        nodes = [node for node in recorder.nodes if not node.done]
+        storages = [s for s in (ref() for ref in recorder.storages) if s is not None]
+        recorder.nodes, recorder.storages = [], []
+        nodes = _with_missing(nodes, demanded)
+        try:
+            for device in dict.fromkeys(node.device for node in nodes):
+                _run([n for n in nodes if n.device == device], device, demanded, [s.value for s in storages], reason)
+        except BaseException:
+            # Nothing ran, so everything is still pending: the next flush tries again.
+            recorder.nodes = [*[n for n in nodes if not n.done], *recorder.nodes]
+            recorder.storages = [*map(weakref.ref, storages), *recorder.storages]
+            raise
+        for storage in storages:
+            if storage.value.buffer is None:
+                recorder.storages.append(weakref.ref(storage))
+
+
+def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
+    """`nodes` after whatever else must run first: nodes of other threads, values whose buffer was not kept."""
+    known = set(nodes)
+    missing: dict[Node, None] = {}
+    stack = [v for v in [*demanded, *(v for n in nodes for v in n.inputs)]
+             if v.buffer is None and v.node not in known]
+    while stack:
+        value = stack.pop()
+        node = value.node
+        if value.buffer is not None or node in missing or node in known:
+            continue
+        if node is None or node.released:
+            raise TraceError("a traced tensor escaped from the function that jit (or a transform) traced and was used "
+                             "outside. Return it from the function instead."
+                             + (f" It was made by {node.op.name} at {describe(node.where)}." if node else ""))
+        missing[node] = None
+        stack.extend(node.inputs)
+    if not missing:
+        return nodes
+    return [*_topological(missing), *nodes]
+
+
+def _topological(nodes: Iterable[Node]) -> list[Node]:
+    wanted, order, seen = set(nodes), [], set()
+    stack = [(n, False) for n in wanted]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((v.node, False) for v in node.inputs if v.node in wanted and v.node not in seen)
+    return order
+
+
+def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Sequence[Value], reason: str) -> None:
+    """Run the nodes of one device and give buffers to the values that are needed."""
+    snapshot = Snapshot(nodes)
+    inside = {id(n) for n in nodes}
+    strict = {snapshot.numbers[v]: v for v in demanded if v.buffer is None and id(v.node) in inside}
+    wanted = dict(strict)
+    for value in alive:
+        if value.buffer is None and id(value.node) in inside:
+            wanted[snapshot.numbers[value]] = value
+    saved = _read_by_gradients(nodes, wanted.values())
+    for value in saved:
+        if value.buffer is None and id(value.node) in inside:
+            wanted[snapshot.numbers[value]] = value
+    if not wanted:
+        results: dict[int, Any] = {}
+    elif _fits_host(nodes, snapshot, device):
+        results = _run_on_host(nodes, snapshot, wanted)
+    else:
+        results = _run_compiled(snapshot, device, strict, wanted, reason)
+    for number, value in wanted.items():
+        if number in results:
+            value.buffer = results[number]
+    _settle(nodes)
+
+
+def _settle(nodes: Sequence[Node]) -> None:
+    """Nodes that ran keep their inputs only if a gradient can still flow through them or a value is still due."""
+    for node in nodes:
+        node.done = True
+        living = [v for v in map(node.living, range(len(node.types))) if v is not None]
+        due = any(v.buffer is None for v in living)
+        if node.spent or not node.requires_grad:
+            if due and not node.spent:
+                continue
+            node.release()
+
+
+# --- Saved for backward -----------------------------------------------------------------------------------------------
+
+_reads: dict[tuple[Any, ...], tuple[tuple[bool, ...], tuple[bool, ...]]] = {}
+
+
+def _read_by_gradients(nodes: Sequence[Node], roots: Iterable[Value]) -> list[Value]:
+    """What a backward walk from `roots` would read: computed now, so that no forward pass runs twice."""
+    inside = set(nodes)
+    needed: set[Node] = set()
+    stack = [v.node for v in roots if v.requires_grad]
+    while stack:
+        node = stack.pop()
+        if node is None or node in needed or node not in inside or not node.requires_grad or node.spent:
+            continue
+        needed.add(node)
+        stack.extend(v.node for v in node.inputs if v.requires_grad)
+    saved: list[Value] = []
+    for node in nodes:
+        if node in needed:
+            outs, ins = _vjp_reads(node)
+            saved.extend(v for v, read in zip(node.outputs, outs) if read)
+            saved.extend(v for v, read in zip(node.inputs, ins) if read)
+    return saved
+
+
+def _vjp_reads(node: Node) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    """Which outputs and inputs the op's vjp uses, found by recording it once per op and types."""
+    flags = tuple(v.requires_grad for v in node.inputs)
+    key = (node.op, *(v.type for v in node.inputs), flags, *node.params.items())
+    found = _reads.get(key)
+    if found is None:
+        found = _reads[key] = _trace_vjp(node, flags)
+    return found
+
+
+def _trace_vjp(node: Node, flags: tuple[bool, ...]) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    inputs = [placeholder(v.type, node.device, flag) for v, flag in zip(node.inputs, flags)]
+    with recording() as recorder:
+        before, state.grad = state.grad, True
+        try:
+            made = node.op(*inputs, **node.params)
+        finally:
+            state.grad = before
+        outputs = made if isinstance(made, tuple) else (made,)
+        count = len(recorder.nodes)
+        inexact = [v for v in outputs if v.requires_grad]
+        cotangents = [placeholder(v.type, node.device) for v in inexact]
+        found = pull_back(inexact, cotangents, inputs)
+    needed = set(found.values())
+    for backward in reversed(recorder.nodes[count:]):
+        if any(v in needed for v in backward.outputs):
+            needed.update(backward.inputs)
+    return tuple(v in needed for v in outputs), tuple(v in needed for v in inputs)
+
+
+# --- On the host ----------------------------------------------------------------------------------------------------------
+
+
+def _fits_host(nodes: Sequence[Node], snapshot: Snapshot, device: str) -> bool:
+    """Small programs of ops whose reference gives XLA's bits: the choice depends on the program alone."""
+    if device != "cpu":
+        return False
+    size = sum(v.type.size for v in snapshot.inputs)
+    for node in nodes:
+        if not node.op.is_exact([v.type for v in node.inputs]):
+            return False
+        size += sum(t.size for t in node.types)
+    return size <= HOST_LIMIT
+
+
+def _run_on_host(nodes: Sequence[Node], snapshot: Snapshot, wanted: dict[int, Value]) -> dict[int, Any]:
+    needed = set(wanted.values())
+    live: list[Node] = []
+    for node in reversed(nodes):
+        if any(v is not None and v in needed for v in map(node.living, range(len(node.types)))):
+            live.append(node)
+            needed.update(node.inputs)
+    env = {v: host_array(v) for v in snapshot.inputs if v in needed}
+    for node in reversed(live):
+        results = node.op.reference(*[env[v] for v in node.inputs], **node.params)
+        outputs = results if isinstance(results, tuple) else (results,)
+        env.update(zip(node.outputs, (np.asarray(a) for a in outputs)))
+    return {number: _unshared(env[v]) for number, v in wanted.items()}
+
+
+def _unshared(array: Any) -> Any:
+    """An array that is not the user's own memory."""
+    return np.array(array) if isinstance(array, SharedArray) else array
+
+
+# --- Compiled ---------------------------------------------------------------------------------------------------------------
+
+
+def _run_compiled(snapshot: Snapshot, device: str, strict: dict[int, Value], wanted: dict[int, Value],
+                  reason: str) -> dict[int, Any]:
+    entry, variant = _find(snapshot, strict)
+    if variant is None:
+        variant = _compile(snapshot, entry, device, wanted, reason)
+    buffers = [device_buffer(v) for v in snapshot.inputs]
+    for position in entry.promoted:
+        kind = _literal_type(snapshot, position).dtype
+        buffers.append(backend().upload(np.asarray(from_literal(snapshot.literals[position], kind)), device))
+    results = variant.program.run(buffers)
+    return {number: results[at] for number, at in variant.outputs.items()}
+
+
+def _find(snapshot: Snapshot, strict: dict[int, Value]) -> tuple[Entry, Variant | None]:
+    """The entry of this structure, and an executable of it that gives all that is demanded."""
+    entry = _entries.get(snapshot.key)
+    if entry is None:
+        entry = _entries[snapshot.key] = Entry(snapshot.literals)
+        return entry, None
+    changed = [i for i, (a, b) in enumerate(zip(entry.literals, snapshot.literals)) if a != b and i not in entry.promoted]
+    if changed:
+        # A number was seen with a second value: from now on it is an input of this program.
+        entry.promoted = tuple(sorted({*entry.promoted, *changed}))
+        entry.variants.clear()
+        return entry, None
+    for variant in entry.variants:
+        if all(number in variant.outputs for number in strict):
+            return entry, variant
+    return entry, None
+
+
+def _literal_type(snapshot: Snapshot, position: int) -> Type:
+    constants = [n for n in snapshot.nodes if n.op is _constant]
+    return constants[position].types[0]
+
+
+def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: dict[int, Value], reason: str) -> Variant:
+    started = time.perf_counter()
+    values = dict(wanted)
+    graph = Graph(snapshot.inputs, snapshot.nodes, values.values(), "lazy")
+    graph = simplify(_with_promoted(graph, entry.promoted))
+    positions: dict[Value, int] = {}
+    for output in graph.outputs:  # one output per distinct value; equal ones share its buffer
+        positions.setdefault(output, len(positions))
+    outputs = {number: positions[v] for number, v in zip(values, graph.outputs)}
+    graph = Graph(graph.inputs, graph.nodes, positions, "lazy")
+    program = backend().compile(graph, device, {})
+    variant = Variant(program, outputs)
+    entry.variants.append(variant)
+    compiled.append(Flush(reason or "a value was read", describe(user_position()), len(snapshot.nodes),
+                          time.perf_counter() - started, _difference(entry)))
+    return variant
+
+
+def _difference(entry: Entry) -> str:
+    if entry.promoted:
+        return f"number(s) {', '.join(entry.literals[i] for i in entry.promoted)} changed and became inputs"
+    return "other outputs were asked for" if len(entry.variants) > 1 else "first of its structure"
+
+
+def _with_promoted(graph: Graph, promoted: Sequence[int]) -> Graph:
+    """The graph with some of its constants made scalar inputs, broadcast where they are used."""
+    builder = Builder(graph)
+    chosen, count, extra = set(promoted), 0, []
+    for node in graph.nodes:
+        inputs = tuple(builder.env[v] for v in node.inputs)
+        if node.op is _constant:
+            count += 1
+            if count - 1 in chosen:
+                scalar = placeholder(Type.of((), node.types[0].dtype), node.device)
+                extra.append(scalar)
+                shape = node.types[0].shape
+                outputs = builder.add(node, (scalar,), OPS["broadcast"], {"shape": shape, "dims": ()})
+                builder.env.update(zip(node.outputs, outputs))
+                continue
+        builder.env.update(zip(node.outputs, builder.add(node, inputs)))
+    finished = builder.finish()
+    return Graph([*finished.inputs, *extra], finished.nodes, finished.outputs, graph.name, finished.labels)
+
+
+# --- Buffers -------------------------------------------------------------------------------------------------------------------
+
+
+def device_buffer(value: Value) -> Any:
+    """The value's buffer on its device; uploads what is on the host, once unless the memory is the user's own."""
+    buffer = value.buffer
+    if isinstance(buffer, np.ndarray):
+        uploaded = backend().upload(np.asarray(buffer), value.device)
+        if not isinstance(buffer, SharedArray):
+            value.buffer = uploaded
+        return uploaded
+    return buffer
+
+
+def host_array(value: Value) -> Any:
+    """The value's contents as a numpy array that must not be written to."""
+    if value.buffer is None:
+        flush([value])
+    buffer = value.buffer
+    return buffer if isinstance(buffer, np.ndarray) else backend().download(buffer)
+
+
+def materialize(values: Iterable[Value], reason: str = "") -> None:
+    """Make sure that all values have buffers."""
+    pending = [v for v in values if v.buffer is None]
+    if pending:
+        flush(pending, reason)
+
+
+def end_of_step() -> None:
+    """Start what was recorded; does not wait for it. Called by `optimizer.step()`."""
+    if state.trace is None and thread_recorder().nodes:
+        flush(reason="a step ended")
+
+
+def bound_pending() -> None:
+    """Cut a loop that observes nothing: past the limit, at the line where the pending program began."""
+    recorder = thread_recorder()
+    nodes = recorder.nodes
+    if state.trace is None and len(nodes) > PENDING_LIMIT:
+        repeats = nodes[-1].where[0] is nodes[0].where[0] and nodes[-1].where[1] == nodes[0].where[1]
+        if repeats or len(nodes) > 2 * PENDING_LIMIT:
+            flush(reason=f"more than {PENDING_LIMIT} operations were pending")

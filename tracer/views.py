@@ -1,0 +1,226 @@
+"""Views: how a tensor reads out of another one's value, and how a write through it changes that value.
+
+A view step is a pair of functions on values, with torch's (stride, offset) arithmetic beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import dtypes
+from .dtypes import dtype
+from .graph import Value
+from .ops import OPS
+from .ops.elementwise import complex_, full_like, imag, real, select
+from .ops.indexing import index_nd, index_put_nd
+from .ops.structural import Ints, constant, inverse_permutation, pad, reshape, slice_, transpose
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """torch's metadata of a tensor: strides and offset, in elements of its storage."""
+
+    stride: Ints
+    offset: int = 0
+
+
+def contiguous_stride(shape: Ints) -> Ints:
+    """Row-major strides; a dimension of size 0 counts as 1, as in torch."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+def is_contiguous(shape: Ints, stride: Ints) -> bool:
+    """Whether elements lie in row-major order without gaps."""
+    if 0 in shape:
+        return True
+    expected = 1
+    for n, s in zip(reversed(shape), reversed(stride)):
+        if n != 1:
+            if s != expected:
+                return False
+            expected *= n
+    return True
+
+
+def viewed_stride(shape: Ints, stride: Ints, new: Ints) -> Ints | None:
+    """The strides with which `new` shows the same memory, or None when no strides can (torch's computeStride)."""
+    if 0 in shape:
+        return contiguous_stride(new)
+    result = [0] * len(new)
+    position = len(new) - 1
+    chunk_base = stride[-1] if stride else 1
+    in_chunk = in_view = 1
+    for d in range(len(shape) - 1, -1, -1):
+        in_chunk *= shape[d]
+        ends = d == 0 or (shape[d - 1] != 1 and stride[d - 1] != in_chunk * chunk_base)
+        if not ends:
+            continue
+        while position >= 0 and (in_view < in_chunk or new[position] == 1):
+            result[position] = in_view * chunk_base
+            in_view *= new[position]
+            position -= 1
+        if in_view != in_chunk:
+            return None
+        if d > 0:
+            chunk_base = stride[d - 1]
+            in_chunk = in_view = 1
+    while position >= 0 and new[position] == 1:
+        result[position] = in_view * chunk_base
+        position -= 1
+    return tuple(result) if position < 0 else None
+
+
+class Step:
+    """One view operation. `read` maps the base's value to the view's; `write` puts a new view value into the base's."""
+
+    __slots__ = ()
+
+    def read(self, base: Value) -> Value:
+        """The view's value."""
+        raise NotImplementedError
+
+    def write(self, base: Value, new: Value) -> Value:
+        """The base's value after the view was set to `new`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(Step):
+    """The same elements in another shape."""
+
+    shape: Ints
+
+    def read(self, base: Value) -> Value:
+        return base if base.type.shape == self.shape else reshape(base, shape=self.shape)
+
+    def write(self, base: Value, new: Value) -> Value:
+        return reshape(new, shape=base.type.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Permute(Step):
+    """The dimensions in another order."""
+
+    permutation: Ints
+
+    def read(self, base: Value) -> Value:
+        return transpose(base, permutation=self.permutation)
+
+    def write(self, base: Value, new: Value) -> Value:
+        return transpose(new, permutation=inverse_permutation(self.permutation))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Step):
+    """Every stride-th element from start to limit, along each dimension."""
+
+    start: Ints
+    limit: Ints
+    stride: Ints
+
+    def read(self, base: Value) -> Value:
+        return slice_(base, start=self.start, limit=self.limit, stride=self.stride)
+
+    def write(self, base: Value, new: Value) -> Value:
+        if new.type is base.type:
+            return new
+        spans = [(n - 1) * s + 1 if n else 0 for n, s in zip(new.type.shape, self.stride)]
+        edges = {"low": self.start,
+                 "high": tuple(n - a - span for n, a, span in zip(base.type.shape, self.start, spans)),
+                 "interior": tuple(s - 1 for s in self.stride)}
+        kind = new.type.dtype
+        filler = "False" if kind is dtypes.boolean else "0.0,0.0" if kind.is_complex else "0.0" if kind.is_inexact else "0"
+        placed = pad(new, constant.on(new.device, value=filler, shape=(), dtype=kind), **edges)
+        inside = full_like(new, 1, dtypes.boolean)
+        mask = pad(inside, constant.on(new.device, value="False", shape=(), dtype=dtypes.boolean), **edges)
+        return select(mask, placed, base)
+
+
+@dataclass(frozen=True, slots=True)
+class Expand(Step):
+    """Repeated along dimensions; not writable, since one element of memory would get several values."""
+
+    shape: Ints
+    dims: Ints
+
+    def read(self, base: Value) -> Value:
+        return OPS["broadcast"](base, shape=self.shape, dims=self.dims)
+
+    def write(self, base: Value, new: Value) -> Value:
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
+                           "memory location. Please clone() the tensor before performing the operation.")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Step):
+    """The real or the imaginary part."""
+
+    imaginary: bool
+
+    def read(self, base: Value) -> Value:
+        return imag(base) if self.imaginary else real(base)
+
+    def write(self, base: Value, new: Value) -> Value:
+        return complex_(real(base), new) if self.imaginary else complex_(new, imag(base))
+
+
+@dataclass(frozen=True, slots=True)
+class Bits(Step):
+    """The same bits under another type of the same width."""
+
+    dtype: dtype
+
+    def read(self, base: Value) -> Value:
+        return OPS["bitcast"](base, dtype=self.dtype)
+
+    def write(self, base: Value, new: Value) -> Value:
+        return OPS["bitcast"](new, dtype=base.type.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Elements(Step):
+    """Elements at given places of the flattened base: what diagonals, windows and arbitrary strides are."""
+
+    shape: Ints
+    stride: Ints
+    offset: int
+
+    def _places(self, like: Value) -> Value:
+        """Positions in the flattened base, shape `self.shape`, made of iotas so that no table enters the program."""
+        kind = dtypes.int64
+        total = constant.on(like.device, value=str(self.offset), shape=self.shape, dtype=kind)
+        for axis, (n, s) in enumerate(zip(self.shape, self.stride)):
+            if n > 1 and s:
+                along = OPS["iota"].on(like.device, shape=self.shape, axis=axis, dtype=kind)
+                total = OPS["add"](total, OPS["mul"](along, full_like(along, s)))
+        return total
+
+    def _flat_places(self, base: Value) -> Value:
+        count = int(np.prod(self.shape))
+        return reshape(self._places(base), shape=(count,))
+
+    def read(self, base: Value) -> Value:
+        flat = reshape(base, shape=(base.type.size,))
+        return reshape(index_nd(flat, [self._flat_places(base)]), shape=self.shape)
+
+    def write(self, base: Value, new: Value) -> Value:
+        if _overlaps(self.shape, self.stride):
+            return Expand(self.shape, ()).write(base, new)
+        flat = reshape(base, shape=(base.type.size,))
+        count = new.type.size
+        return reshape(index_put_nd(flat, [self._flat_places(base)], reshape(new, shape=(count,)), "set"), shape=base.type.shape)
+
+
+def _overlaps(shape: Ints, stride: Ints) -> bool:
+    reach = 0
+    for s, n in sorted((s, n) for n, s in zip(shape, stride) if n > 1):
+        if s <= reach:
+            return True
+        reach += s * (n - 1)
+    return False
