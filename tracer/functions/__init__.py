@@ -1,5 +1,5 @@
 """torch's functions, by theme. Importing this package attaches the methods of `Tensor`."""
 
-from . import arithmetic, creation, linear, reduce, shape
+from . import arithmetic, creation, linear, random, reduce, shape
 
-__all__ = ["arithmetic", "creation", "linear", "reduce", "shape"]
+__all__ = ["arithmetic", "creation", "linear", "random", "reduce", "shape"]
