@@ -139,11 +139,11 @@ def test_reverse_mode_through_while_says_what_to_do() -> None:
 
 
 def pushed(x: Value, n: Value, factor: Value, tx: Value, tfactor: Value | None) -> list[Value]:
-    """while x.sum() < 50: x, n = sin(x) * factor + x, n + 1, with tangents."""
+    """while x.sum() < 50: x, n = sin(x) * factor + 2 x, n + 1, with tangents."""
     types = (ROW, LONG, ROW)
     cond = graph(lambda x, n, w: (compare(reduce_sum(x, axes=(0,)), full_like(reduce_sum(x, axes=(0,)), 50),
                                           direction="LT"),), *types)
-    body = graph(lambda x, n, w: (add(mul(sin(x), w), add(x, w)), add(n, full_like(n, 1))), *types)
+    body = graph(lambda x, n, w: (add(mul(sin(x), w), add(x, x)), add(n, full_like(n, 1))), *types)
     assert while_.jvp is not None
     outputs, tangents = while_.jvp([tx, None, tfactor], x, n, factor, cond=cond, body=body, carried=2)
     assert tangents[1] is None
@@ -161,7 +161,7 @@ def test_forward_mode_through_while(both: bool) -> None:
         return interpret(plain, [x + t * tx, np.array(0), w + t * tw, tx, tw])
 
     numeric = (at(1e-6)[0] - at(-1e-6)[0]) / 2e-6
-    assert at(0)[1] > 5
+    assert at(0)[1] > 3
     for engine in (interpret, run_xla):
         np.testing.assert_allclose(engine(plain, [x, np.array(0), w, tx, tw])[2], numeric, rtol=1e-6)
 
