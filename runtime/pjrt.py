@@ -122,6 +122,11 @@ class Executable:
         return "\n".join(module.to_string() for module in self.raw.hlo_modules())
 
 
+def build() -> str:
+    """The exact release of jaxlib."""
+    return version("jaxlib")
+
+
 def download(buffer: Any) -> np.ndarray[Any, Any]:
     """The buffer's contents; on the CPU a read-only view of its memory, which keeps it alive."""
     return buffer._single_device_array_to_np_array_did_copy()[0]  # type: ignore[no-any-return]

@@ -102,7 +102,7 @@ class Graph:
     `str(graph)` is typed text that `flambeau.tracer.text.parse` reads back; `check()` infers every type again.
     """
 
-    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key")
+    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash")
 
     def __init__(self, inputs: Iterable[Value], nodes: Iterable[Node], outputs: Iterable[Value],
                  name: str = "main", labels: dict[Value, str] | None = None) -> None:
@@ -110,6 +110,7 @@ class Graph:
         self.inputs, self.nodes, self.outputs = tuple(inputs), tuple(nodes), tuple(outputs)
         self.labels = labels or {}
         self._key: tuple[Any, ...] | None = None
+        self._hash: int | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -121,10 +122,12 @@ class Graph:
         return self._key
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Graph) and self.key == other.key
+        return self is other or (isinstance(other, Graph) and self.key == other.key)
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        if self._hash is None:
+            self._hash = hash(self.key)
+        return self._hash
 
     def __str__(self) -> str:
         return render(self)

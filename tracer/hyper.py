@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .state import state
 
 
-def hyper(group: dict[str, Any], key: str) -> Any:
-    """`group[key]`, as a number that a compiled step reads anew at every call.
+def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
+    """`group[key]`, or `group[key][index]`, as a number that a compiled step reads anew at every call.
 
     Outside a trace it is the number itself; inside it is a `Scalar` (float64), so a scheduler causes no recompile.
     Bools, None, strings and tensors are returned as they are.
     """
-    number = group[key]
+    number = group[key] if index is None else group[key][index]
     if state.trace is None or isinstance(number, bool) or not isinstance(number, (int, float)):
         return number
-    return state.trace.hyper(group, key)
+    if index is None:
+        return state.trace.hyper(group, key)
+    return state.trace.hyper(_Reading(lambda position: group[key][position]), index)  # type: ignore[arg-type]
+
+
+def static(group: dict[str, Any], key: str) -> Any:
+    """`group[key]` itself, for an option that decides which program is traced; another value retraces."""
+    if state.trace is not None:
+        state.trace.guard_item(group, key, group[key])
+    return group[key]
+
+
+def enabled(group: dict[str, Any], key: str) -> bool:
+    """Whether the number `group[key]` is not zero; only switching it on or off retraces, not another value."""
+    on = bool(group[key])
+    if state.trace is not None:
+        state.trace.guard_item(_Reading(lambda name: bool(group[name])), key, on)  # type: ignore[arg-type]
+    return on
+
+
+class _Reading:
+    """Stands for a group where a trace reads something derived from an item rather than the item."""
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        self._read = read
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._read(key)
 
 
 @contextmanager

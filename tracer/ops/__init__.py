@@ -1,6 +1,7 @@
 """The primitives, one record each; see `record.Op` for what a record holds."""
 
 from . import (
+    call,
     contraction,
     control,
     convolution,
@@ -17,6 +18,6 @@ from . import (
 from .record import OPS, Op
 
 __all__ = [
-    "OPS", "Op", "contraction", "control", "convolution", "elementwise", "fourier", "indexing", "linalg",
+    "OPS", "Op", "call", "contraction", "control", "convolution", "elementwise", "fourier", "indexing", "linalg",
     "random", "reduction", "sorting", "structural", "window",
 ]

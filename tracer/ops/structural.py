@@ -188,6 +188,8 @@ def _pad_infer(x: Type, value: Type, *, low: Ints, high: Ints, interior: Ints) -
 
 
 def _pad_reference(x: Any, value: Any, *, low: Ints, high: Ints, interior: Ints) -> Any:
+    if not low:
+        return x.copy()  # numpy pads no 0-d array
     spread = np.full([n + max(n - 1, 0) * i for n, i in zip(x.shape, interior)], value, x.dtype)
     spread[tuple(slice(None, None, i + 1) for i in interior)] = x
     grown = np.pad(spread, [(max(a, 0), max(b, 0)) for a, b in zip(low, high)], constant_values=value)

@@ -1,0 +1,133 @@
+"""The XLA engine: prints a graph, compiles it (or finds it compiled), and runs it through PJRT."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..lowering import PLATFORM_OVERRIDES
+from ..lowering.module import module_text
+from ..tracer.graph import Graph
+from . import cache, devices, dump, pjrt
+
+Array = np.ndarray[Any, Any]
+
+
+class Counts:
+    """How often this process compiled, found a program on disk, and launched one. Counted at the only places that do."""
+
+    compiles = 0
+    disk_hits = 0
+    launches = 0
+
+
+class XlaProgram:
+    """A compiled graph with what is needed to run it."""
+
+    __slots__ = ("name", "seconds", "_executable", "_handlers", "_text", "_execute")
+
+    def __init__(self, name: str, executable: pjrt.Executable, handlers: list[Any], text: str,
+                 seconds: dict[str, float]) -> None:
+        self.name, self.seconds = name, seconds
+        self._executable, self._handlers, self._text = executable, handlers, text
+        self._execute = executable.execute
+
+    def run(self, buffers: list[Any]) -> list[Any]:
+        """Start the program; the results are buffers that may still be computed."""
+        Counts.launches += 1
+        return self._execute(buffers).consume_with_handlers(self._handlers)  # type: ignore[no-any-return]
+
+    def stablehlo(self) -> str:
+        """The text that was compiled."""
+        return self._text
+
+    def hlo(self) -> str:
+        """The optimised HLO."""
+        return self._executable.hlo()
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of arguments, outputs, aliased outputs, temporaries and code."""
+        return self._executable.memory()
+
+    def cost(self) -> Mapping[str, float]:
+        """XLA's estimate."""
+        return self._executable.cost()
+
+
+class XlaBackend:
+    """Compiles and runs on the devices that PJRT has."""
+
+    name = "xla"
+
+    def __init__(self) -> None:
+        self._programs: dict[tuple[str, str], XlaProgram] = {}
+        self._lock = threading.Lock()
+
+    def compile(self, graph: Graph, device: str, donated: Mapping[int, int]) -> XlaProgram:
+        """A program for the graph on `device`: from memory, from disk, or compiled now."""
+        platform, index = devices.parse(device)
+        started = time.perf_counter()
+        text = module_text(graph, donated=donated, overrides=PLATFORM_OVERRIDES.get(platform))
+        printed = time.perf_counter() - started
+        with self._lock:
+            known = self._programs.get((device, text))
+        if known is not None:
+            return known
+        client = devices.client(platform)
+        started = time.perf_counter()
+        executable = self._load_or_compile(client, index, text)
+        seconds = {"print": printed, "compile": time.perf_counter() - started}
+        types = [(v.type.shape, v.type.dtype.numpy) for v in graph.outputs]
+        program = XlaProgram(graph.name, executable, client.result_handlers(types, index), text, seconds)
+        with self._lock:
+            program = self._programs.setdefault((device, text), program)
+        folder = os.environ.get("FLAMBEAU_DUMP")
+        if folder:
+            dump.write(Path(folder), graph, program)
+        return program
+
+    @staticmethod
+    def _load_or_compile(client: pjrt.Client, index: int, text: str) -> pjrt.Executable:
+        name = cache.key(text, client.platform, client.version, pjrt.build(), str(client.devices[index]))
+        stored = cache.load(name)
+        if stored is not None:
+            try:
+                found = client.deserialize(stored, index)
+                Counts.disk_hits += 1
+                return found
+            except pjrt.XlaError as error:
+                pjrt.logger.info("a cached program could not be loaded and is compiled again: %s", error)
+        Counts.compiles += 1
+        executable = client.compile(text, index)
+        try:
+            cache.store(name, client.serialize(executable))
+        except pjrt.XlaError as error:
+            pjrt.logger.info("a program cannot be kept on disk: %s", error)
+        return executable
+
+    def upload(self, array: Array, device: str) -> Any:
+        """A buffer with a copy of the array."""
+        platform, index = devices.parse(device)
+        return devices.client(platform).upload(np.ascontiguousarray(array).reshape(array.shape), index)
+
+    def download(self, buffer: Any) -> Array:
+        """The buffer's contents, not to be written to."""
+        return buffer if isinstance(buffer, np.ndarray) else pjrt.download(buffer)
+
+    def wait(self, buffers: Sequence[Any]) -> None:
+        """Return when all are computed."""
+        pjrt.block([b for b in buffers if not isinstance(b, np.ndarray)])
+
+    def deleted(self, buffer: Any) -> bool:
+        """Whether the buffer was donated."""
+        return not isinstance(buffer, np.ndarray) and bool(buffer.is_deleted())
+
+    def check_device(self, device: str) -> str:
+        """The canonical name of a device that is there."""
+        return devices.canonical(device)

@@ -1,0 +1,639 @@
+"""`jit`: one call, one executable. Traces an imperative function once, compiles it, and runs it from then on."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .backend import Program, SharedArray, backend
+from .errors import TraceError
+from .functions.common import Defaults
+from .graph import Graph, Node, Value
+from .lazy import _read_by_gradients, device_buffer, materialize
+from .ops import OPS
+from .passes import simplify
+from .recorder import record, recording
+from .scalars import Scalar, from_number
+from .source import describe, user_position
+from .state import state
+from .storage import Storage
+from .tensor import Tensor, structure_epoch
+from .trace import Trace, check_closed, tracing
+from .tree import Signature, map_structure
+from .types import Type
+
+_getrefcount = sys.getrefcount
+_compile_lock = threading.RLock()
+
+
+def _sole_counts() -> tuple[int, int]:
+    """The reference counts that `_owned` sees of a value and a buffer which nobody else holds; measured, not assumed."""
+    class Cell:
+        __slots__ = ("value",)
+
+    value = Value(Type.of((), dtypes.float32), "cpu", np.zeros(()))
+    cell = Cell()
+    cell.value = value  # type: ignore[attr-defined]
+    del value
+    values = [c.value for c in [cell]]  # type: ignore[attr-defined]
+    buffers = [v.buffer for v in values]
+    return max(map(_getrefcount, values)), max(map(_getrefcount, buffers))
+
+
+_SOLE_VALUE, _SOLE_BUFFER = _sole_counts()
+
+
+@dataclass
+class Stats:
+    """What a jitted function has cost: `compiles`, `calls`, and `seconds` per phase."""
+
+    compiles: int = 0
+    calls: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"trace": 0.0, "simplify": 0.0, "print": 0.0,
+                                                                "compile": 0.0})
+
+    def __str__(self) -> str:
+        phases = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in self.seconds.items())
+        return f"{self.compiles} compile(s), {self.calls} call(s); {phases}"
+
+
+@dataclass(frozen=True)
+class Retrace:
+    """Why a trace was made: `changes` are (path or name, old, new)."""
+
+    reason: str
+    changes: tuple[tuple[str, Any, Any], ...]
+    where: str
+    seconds: float
+
+
+class Entry:
+    """One compiled trace: where its inputs come from, where its outputs go, and what it depended on."""
+
+    def __init__(self, trace: Trace, result: Any, arguments: list[Any], stand_ins: list[Tensor],
+                 argument_inputs: list[Value], numbers: list[Scalar], donate: bool, name: str) -> None:
+        self.name = name
+        self.guards = list(trace.guards)
+        self.looked = dict(trace.looked)
+        self.structures = [(weakref.ref(m), m._structure()) for m in trace.modules]
+        self.epoch = structure_epoch[0]
+        self.grads_at_entry = [(t, g is None) for t, g in trace.grads_before.items()]
+        self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
+        self._collect(trace, result, stand_ins, argument_inputs, numbers)
+        self._build(trace, donate)
+        self.aliased = [i for i, x in enumerate(arguments) if isinstance(x, Tensor) and x._storage in trace.aliased]
+        self.aliased_storages = [arguments[i]._storage for i in self.aliased]
+        self.known = set(self.state)
+        self.program: Program | None = None
+        self.calls = 0
+
+    # --- Making ---------------------------------------------------------------------------------------------------------
+
+    def _collect(self, trace: Trace, result: Any, stand_ins: list[Tensor], argument_inputs: list[Value],
+                 numbers: list[Scalar]) -> None:
+        """Inputs in order: donated state, other state, arguments, numbers, hyperparameters."""
+        written = [s for s in trace.written]
+        rewritten = [s for s in written if s in trace.captured]
+        kept = [s for s in trace.captured if s not in trace.written]
+        self.state: list[Storage] = [*rewritten, *kept]
+        self.rewritten = len(rewritten)
+        self.created_state = [s for s in written if s not in trace.captured]
+        self.hypers = [(group, key) for group, key, _ in trace.hypers.values()]
+        self._inputs = [*(trace.captured[s] for s in self.state), *argument_inputs,
+                        *(n.value for n in numbers), *(v for _, _, v in trace.hypers.values())]
+        self._argument_count = len(argument_inputs)
+        self._outputs: list[Value] = []
+        self.state_outputs = [self._output(trace.current(s)) for s in [*rewritten, *self.created_state]]
+        self._collect_grads(trace)
+        self._collect_arguments(stand_ins, argument_inputs)
+        self.template = map_structure(result, self._leaf)
+
+    def _output(self, value: Value) -> int:
+        self._outputs.append(value)
+        return len(self._outputs) - 1
+
+    def _collect_grads(self, trace: Trace) -> None:
+        """`.grad`s that were rebound: (tensor or argument index, output or None)."""
+        self.grad_writes: list[tuple[Any, int | None]] = []
+        for tensor, gradient in trace.grads.items():
+            if gradient is trace.grads_before.get(tensor):
+                continue
+            local = self._stand_ins.get(id(tensor))
+            if local is None and tensor._storage.trace is trace:
+                continue  # a leaf made inside: nobody outside sees it
+            target = tensor if local is None else local
+            self.grad_writes.append((target, None if gradient is None else self._output(gradient._read())))
+
+    def _collect_arguments(self, stand_ins: list[Tensor], inputs: list[Value]) -> None:
+        """Arguments that the function wrote to."""
+        self.argument_writes = [(i, self._output(s._storage.value)) for i, (s, v) in enumerate(zip(stand_ins, inputs))
+                                if s._storage.value is not v]
+
+    def _leaf(self, x: Any, path: str) -> Any:
+        if type(x) is Scalar:
+            return x.look()
+        if not isinstance(x, Tensor):
+            return x
+        if id(x) in self._stand_ins:
+            return _Argument(self._stand_ins[id(x)])
+        if x._storage.trace is None and x._base is None:
+            return x  # a tensor from outside is returned itself
+        value = x._read()
+        return _Output(self._output(value), value.requires_grad)
+
+    def _build(self, trace: Trace, donate: bool) -> None:
+        """The graph, with equal outputs given once, and with what a backward from outside will read."""
+        self.differentiable = [o for o in self._outputs if o.requires_grad and o.node is not None] if state.grad else []
+        saved: list[Value] = []
+        if self.differentiable:
+            saved = [v for v in dict.fromkeys(_read_by_gradients(trace.recorder.nodes, self.differentiable))
+                     if v.node is not None]
+        positions: dict[Value, int] = {}
+        for value in [*self._outputs, *saved]:
+            positions.setdefault(value, len(positions))
+        self.positions = [positions[v] for v in self._outputs]
+        self.requires = [v.requires_grad for v in positions]
+        labels = _labels(trace, self._inputs)
+        raw = check_closed(Graph(self._inputs, trace.recorder.nodes, positions, self.name, labels))
+        self.tape = _Tape(raw, len(positions)) if self.differentiable else None
+        self.leaves = [v.leaf() if v.leaf is not None else None for v in self._inputs]
+        self.raw = raw
+        self.donated = {} if not donate or self.tape else {
+            i: self.positions[i] for i in range(self.rewritten)
+            if self._outputs[i].type is self._inputs[i].type and self.positions.count(self.positions[i]) == 1}
+        self.donates = len(self.donated) > 0
+
+    def compile(self, stats: Stats) -> None:
+        """Simplify, print, compile."""
+        started = time.perf_counter()
+        self.graph = simplify(self.raw)
+        stats.seconds["simplify"] += time.perf_counter() - started
+        device = self._device()
+        self.program = backend().compile(self.graph, device, self.donated)
+        for phase, seconds in self.program.seconds.items():
+            stats.seconds[phase] = stats.seconds.get(phase, 0.0) + seconds
+        stats.compiles += 1
+        self.device = device
+        self.types = [v.type for v in self.graph.outputs]
+        self._numbers_seen: dict[int, tuple[Any, Any]] = {}
+        self.raw = self.graph
+        del self._inputs, self._outputs, self._stand_ins
+
+    def _device(self) -> str:
+        devices = dict.fromkeys(v.device for v in self._inputs[:len(self.state) + self._argument_count])
+        devices = devices or dict.fromkeys(node.device for node in self.raw.nodes)
+        return next(iter(devices), Defaults.device)
+
+    # --- Validity -----------------------------------------------------------------------------------------------------------
+
+    def broken(self, call: Signature) -> list[tuple[str, Any, Any]]:
+        """What has changed since the trace, as (name, old, new); empty when the entry holds for this call."""
+        changes: list[tuple[str, Any, Any]] = []
+        for path, old in self.looked.items():
+            new = call.numbers[call.number_paths.index(path)]
+            if new != old or type(new) is not type(old):
+                changes.append((path, old, new))
+        if self.epoch != structure_epoch[0]:
+            changes.extend(self._structure_changes())
+        for tensor, none in self.grads_at_entry:
+            if (tensor._grad is None) is not none:
+                changes.append((".grad of a parameter", None if none else "present", "present" if none else None))
+                break
+        for guard in self.guards:
+            if not guard.holds():
+                changes.append((guard.name, guard.value, _safely(guard.read)))
+        aliased = [i for i, x in enumerate(call.tensors) if isinstance(x, Tensor) and x._storage in self.known]
+        if aliased or self.aliased:
+            changes.extend(self._alias_changes(call, aliased))
+        return changes
+
+    def _structure_changes(self) -> list[tuple[str, Any, Any]]:
+        changes = []
+        for ref, before in self.structures:
+            thing = ref()
+            now = thing._structure() if thing is not None else None
+            if now != before:
+                changes.append((type(thing).__name__, *_first_difference(before, now)))
+        if not changes:
+            self.epoch = structure_epoch[0]
+        return changes
+
+    def _alias_changes(self, call: Signature, aliased: list[int]) -> list[tuple[str, Any, Any]]:
+        if aliased:
+            return [(call.paths[aliased[0]], "a tensor of its own", "a tensor that the function also uses as state")]
+        for i, storage in zip(self.aliased, self.aliased_storages):
+            if call.tensors[i]._storage is not storage:
+                return [(call.paths[i], "a tensor that the function also uses as state", "another tensor")]
+        return []
+
+    # --- Running ------------------------------------------------------------------------------------------------------------
+
+    def run(self, call: Signature) -> Any:
+        """Gather buffers, execute, rebind."""
+        storages = self.state
+        values = [s.value for s in storages]
+        buffers = [v.buffer for v in values]
+        kinds = set(map(type, buffers))
+        if len(kinds) > 1 or None.__class__ in kinds or np.ndarray in kinds or SharedArray in kinds:
+            buffers = self._prepared(storages, values)
+        in_place = False
+        if self.donates:
+            count = self.rewritten
+            in_place = (max(list(map(_getrefcount, values))[:count]) <= _SOLE_VALUE
+                        and max(list(map(_getrefcount, buffers))[:count]) <= _SOLE_BUFFER)
+            if not in_place:
+                self._unshare(values, buffers)
+        arguments = [self._argument(x) for x in call.tensors]
+        buffers += [v.buffer if not isinstance(v.buffer, np.ndarray) else device_buffer(v) for v in arguments]
+        if call.numbers or self.hypers:
+            buffers += self._number_buffers(call)
+        self.calls += 1
+        with _Uninterrupted():
+            results = self._execute(buffers, storages)
+            if in_place:
+                # Nobody else holds these values, so giving them the new buffers changes nothing anyone can see.
+                for value, at in zip(values, self.positions[:self.rewritten]):
+                    value.buffer = results[at]
+            else:
+                self._rebind(results)
+        outputs = self._as_values(results, [*values, *arguments], call)
+        self._write_back(call, outputs)
+        return _rebuilt(self.template, outputs, call)
+
+    def _execute(self, buffers: list[Any], storages: Sequence[Storage]) -> list[Any]:
+        assert self.program is not None
+        try:
+            return self.program.run(buffers)
+        except BaseException:
+            for storage, buffer in zip(storages[:self.rewritten], buffers):
+                if self.donates and backend().deleted(buffer):
+                    storage.lost = (f"the call of {self.name} at {describe(user_position())} failed while it ran, after the "
+                                    "buffer was donated to it. Restore it from a checkpoint, or use jit(donate=False).")
+            raise
+
+    def _prepared(self, storages: Sequence[Storage], values: list[Value]) -> list[Any]:
+        """Buffers on the device of state that was changed outside: run what is pending, upload what is on the host."""
+        for storage in storages:
+            storage.read()  # raises for a storage that was lost
+        materialize(values, f"state of {self.name} was pending")
+        return [device_buffer(v) for v in values]
+
+    def _unshare(self, values: list[Value], buffers: list[Any]) -> None:
+        """Copy the donated buffers that somebody else holds too."""
+        for i in range(self.rewritten):
+            if _getrefcount(values[i]) > _SOLE_VALUE or _getrefcount(buffers[i]) > _SOLE_BUFFER - 1:
+                buffers[i] = backend().upload(np.array(backend().download(buffers[i])), self.device)
+
+    def _argument(self, x: Any) -> Value:
+        if isinstance(x, Tensor):
+            value = x._read()
+            if value.buffer is None:
+                materialize([value], f"an argument of {self.name} was pending")
+            return value
+        return Value(Type.of(x.shape, dtypes.from_numpy(x.dtype)), self.device, np.array(x))
+
+    def _number_buffers(self, call: Signature) -> list[Any]:
+        numbers = [*call.numbers, *(group[key] for group, key in self.hypers)]
+        buffers = []
+        for i, number in enumerate(numbers):
+            seen = self._numbers_seen.get(i)
+            if seen is None or seen[0] != number or type(seen[0]) is not type(number):
+                array = np.asarray(number, from_number(number).numpy)
+                seen = self._numbers_seen[i] = number, backend().upload(array, self.device)
+            buffers.append(seen[1])
+        return buffers
+
+    def _rebind(self, results: list[Any]) -> None:
+        for storage, at in zip(self.state[:self.rewritten], self.positions):
+            storage.value = _owned(self.types[at], self.device, results[at])
+            storage.lost = ""
+
+    def _as_values(self, results: list[Any], inputs: list[Value], call: Signature) -> list[Value]:
+        """The results as values, one per output; connected to the tape when gradients can flow through the call."""
+        if self.tape is not None and state.grad:
+            self._mark_leaves(call)
+            made = self.tape.attach(results, self._input_values(inputs, call), self.device)
+            return [made[at] for at in self.positions]
+        first = self.rewritten
+        return [_NONE] * first + [Value(self.types[at], self.device, results[at]) for at in self.positions[first:]]
+
+    def _mark_leaves(self, call: Signature) -> None:
+        for leaf in self.leaves:
+            if isinstance(leaf, Tensor) and leaf._storage.trace is None:
+                leaf._read()
+
+    def _input_values(self, inputs: list[Value], call: Signature) -> list[Value]:
+        numbers = [Value(Type.of((), from_number(n)), self.device, b) for n, b in zip(
+            [*call.numbers, *(group[key] for group, key in self.hypers)], self._number_buffers(call))]
+        return [*inputs, *numbers]
+
+    def _write_back(self, call: Signature, outputs: list[Value]) -> None:
+        """State written without being read, gradients, and arguments."""
+        for storage, at in zip(self.created_state, self.state_outputs[self.rewritten:]):
+            storage.value, storage.lost = _own(outputs[at]), ""
+        for target, at_grad in self.grad_writes:
+            tensor = call.tensors[target] if isinstance(target, int) else target
+            tensor._grad = None if at_grad is None else Tensor._of(outputs[at_grad])
+        for i, at in self.argument_writes:
+            tensor = call.tensors[i]
+            if isinstance(tensor, Tensor):
+                tensor._set(outputs[at])
+
+
+_NONE: Any = None
+
+
+def _own(value: Value) -> Value:
+    value.owned = True
+    return value
+
+
+def _owned(type: Type, device: str, buffer: Any) -> Value:
+    value = Value(type, device, buffer)
+    value.owned = True
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    index: int
+    requires_grad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    index: int
+
+
+def _rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
+    kind = type(template)
+    if kind is _Output:
+        return Tensor._of(outputs[template.index])
+    if kind is tuple:
+        return tuple(_rebuilt(t, outputs, call) for t in template)
+
+    def leaf(x: Any, path: str) -> Any:
+        if type(x) is _Output:
+            return Tensor._of(outputs[x.index])
+        return call.tensors[x.index] if type(x) is _Argument else x
+
+    return map_structure(template, leaf) if kind is not _Argument else call.tensors[template.index]
+
+
+class _Tape:
+    """Puts a jitted forward on the tape of the code around it: one `call` node that has run already."""
+
+    def __init__(self, graph: Graph, count: int) -> None:
+        self.graph = Graph(graph.inputs, graph.nodes, graph.outputs, graph.name)
+        self.count = count
+
+    def attach(self, results: list[Any], inputs: list[Value], device: str) -> list[Value]:
+        """Values of the results, from which `backward()` flows into `inputs`."""
+        call = OPS["call"]
+        with recording():  # it is not pending: it ran
+            node: Node = record(call, tuple(inputs), {"graph": self.graph})
+        outputs = list(node.outputs)
+        for value, buffer in zip(outputs, results, strict=True):
+            value.buffer = buffer
+        node.done = True
+        return outputs
+
+
+class _Uninterrupted:
+    """Puts Ctrl-C off while buffers are donated and rebound, so that state is never half old, half new."""
+
+    __slots__ = ("_before", "_pending")
+
+    def __enter__(self) -> None:
+        self._pending: list[Any] = []
+        self._before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+            if callable(self._before):
+                signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        self._pending.append((number, frame))
+
+    def __exit__(self, *error: Any) -> None:
+        if callable(self._before):
+            signal.signal(signal.SIGINT, self._before)
+            if self._pending:
+                self._before(*self._pending[0])
+
+
+def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:
+    """Names of the inputs: parameters and buffers by their path, hyperparameters by their key."""
+    by_storage: dict[Storage, str] = {}
+    for module in trace.modules:
+        by_storage.update(module._labels())
+    labels = {value: by_storage[s] for s, value in trace.captured.items() if s in by_storage}
+    labels.update({value: key for _, key, value in trace.hypers.values()})
+    return labels
+
+
+def _safely(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception as error:
+        return error
+
+
+def _first_difference(before: Any, now: Any) -> tuple[Any, Any]:
+    if isinstance(before, tuple) and isinstance(now, tuple):
+        for a, b in zip(before, now):
+            if a != b:
+                return _first_difference(a, b) if isinstance(a, tuple) else (a, b)
+    return before, now
+
+
+class Jitted:
+    """A jitted function; call it as the function itself.
+
+    `graph` is the program as data (print it), `stablehlo` the text that was compiled, `hlo` what XLA made of it, each of
+    the latest trace; `stats` counts compiles and calls; `why()` lists all traces with their reasons.
+    """
+
+    def __init__(self, function: Callable[..., Any], static: Iterable[int | str] = (), donate: bool = True,
+                 max_compiles: int | None = None) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.stats = Stats()
+        self._static = frozenset([static] if isinstance(static, (int, str)) else static)
+        self._donate, self._max = donate, max_compiles
+        self._entries: dict[Any, list[Entry]] = {}
+        self._retraces: list[Retrace] = []
+        self._latest: Entry | None = None
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if state.trace is not None:
+            return self.function(*args, **kwargs)
+        call = Signature(args, kwargs, self._static)
+        key = call.key, state.grad, Defaults.dtype, Defaults.device
+        with self._lock:
+            entry = self._find(key, call)
+            if entry is None:
+                entry = self._trace(key, call, args, kwargs)
+            self._latest = entry
+            self.stats.calls += 1
+            return entry.run(call)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def _find(self, key: Any, call: Signature) -> Entry | None:
+        for entry in self._entries.get(key, ()):
+            if not entry.broken(call):
+                return entry
+        return None
+
+    def _trace(self, key: Any, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+        """Make a new entry. Nothing outside has changed if this raises."""
+        changes = self._changes(key, call)
+        if self._max is not None and self.stats.compiles >= self._max:
+            raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "  # type: ignore[attr-defined]
+                             + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
+        started = time.perf_counter()
+        entry = self._record(call, args, kwargs)
+        self.stats.seconds["trace"] += time.perf_counter() - started
+        with _compile_lock:
+            entry.compile(self.stats)
+        self._entries.setdefault(key, []).insert(0, entry)
+        reason = "first call" if not self._retraces else "changed" if changes else "another signature"
+        self._retraces.append(Retrace(reason, tuple(changes), describe(user_position()), time.perf_counter() - started))
+        return entry
+
+    def _record(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+        trace = Trace(self.__name__)  # type: ignore[attr-defined]
+        stand_ins: list[Tensor] = []
+        inputs: list[Value] = []
+        numbers: list[Scalar] = []
+
+        def leaf(x: Any, path: str) -> Any:
+            if isinstance(x, (Tensor, np.ndarray)):
+                tensor = x if isinstance(x, Tensor) else _tensor_of(x)
+                made, value = trace.stand_in(tensor)
+                stand_ins.append(made)
+                inputs.append(value)
+                return made
+            if type(x) in (int, float):
+                numbers.append(trace.argument_number(path, x))
+                return numbers[-1]
+            return x
+
+        with tracing(trace):
+            traced_args = [a if i in self._static else map_structure(a, leaf, f"args[{i}]") for i, a in enumerate(args)]
+            traced_kwargs = {k: a if k in self._static else map_structure(a, leaf, k) for k, a in kwargs.items()}
+            result = self.function(*traced_args, **traced_kwargs)
+            return Entry(trace, result, call.tensors, stand_ins, inputs, numbers, self._donate, trace.name)
+
+    def _changes(self, key: Any, call: Signature) -> list[tuple[str, Any, Any]]:
+        """What differs between this call and the traces there are."""
+        for entry in self._entries.get(key, ()):
+            return entry.broken(call)
+        for other in self._entries:
+            for path, old, new in zip(["arguments", "grad mode", "default dtype", "default device"], other, key):
+                if old != new:
+                    return [(path, *_first_difference(old, new))]
+        return []
+
+    # --- Looking ------------------------------------------------------------------------------------------------------------
+
+    def trace(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph that a call with these arguments would run, without running it."""
+        entry = self._record(Signature(args, kwargs, self._static), args, kwargs)
+        return simplify(entry.raw)
+
+    def _entry(self) -> Entry:
+        if self._latest is None:
+            raise RuntimeError(f"{self.__name__} has not been called yet: call it once, or use "  # type: ignore[attr-defined]
+                               f"{self.__name__}.trace(*args)")  # type: ignore[attr-defined]
+        return self._latest
+
+    @property
+    def graph(self) -> Graph:
+        """The program of the latest call; print it."""
+        return self._entry().graph
+
+    @property
+    def program(self) -> Program:
+        """The executable of the latest call: its memory() and cost()."""
+        program = self._entry().program
+        assert program is not None
+        return program
+
+    @property
+    def stablehlo(self) -> str:
+        """The text that was compiled."""
+        return self.program.stablehlo()
+
+    @property
+    def hlo(self) -> str:
+        """What the compiler made of it."""
+        return self.program.hlo()
+
+    def why(self) -> Why:
+        """Every trace, with what had changed, where, and what it cost; prints as text."""
+        return Why(self._retraces)
+
+    def cache_clear(self) -> None:
+        """Forget all traces; the next call makes a new one."""
+        with self._lock:
+            self._entries.clear()
+            self._retraces.clear()
+            self._latest = None
+
+
+class Why(list[Retrace]):
+    """A list of traces that prints as text."""
+
+    def __str__(self) -> str:
+        lines = []
+        for i, trace in enumerate(self, 1):
+            changes = "; ".join(f"{name}: {old!r} -> {new!r}" for name, old, new in trace.changes)
+            lines.append(f"{i}. {trace.reason}{' (' + changes + ')' if changes else ''} at {trace.where}, "
+                         f"{trace.seconds:.2f} s")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _tensor_of(array: Any) -> Tensor:
+    return Tensor._of(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), Defaults.device, np.array(array)))
+
+
+def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | str] = (), donate: bool = True,
+        max_compiles: int | None = None) -> Any:
+    """Compile a function, as a whole, on its first call; use as a decorator or a function.
+
+    Tensors, numpy arrays, ints and floats in the arguments (also inside lists, tuples, dicts and dataclasses) are
+    inputs; everything else, and the arguments named in `static` by position or keyword, is compiled in and compared at
+    each call. State that the function reads or writes (parameters, buffers, optimizer state, `.grad`, random state) is
+    found by itself. `donate=False` keeps the old buffers of written state alive until the call succeeded;
+    `max_compiles` raises instead of compiling once more.
+
+    >>> import flambeau as torch
+    >>> @torch.jit
+    ... def double(x):
+    ...     return x * 2
+    >>> double(torch.ones(2))
+    tensor([2., 2.])
+    >>> double.stats.compiles
+    1
+    """
+    if function is None:
+        return functools.partial(jit, static=static, donate=donate, max_compiles=max_compiles)
+    return Jitted(function, static, donate, max_compiles)
+
+

@@ -1,0 +1,82 @@
+"""`call`: a whole graph as one op. A jitted forward is one on the tape, so that its backward is one program too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import autodiff, batching
+from ..graph import Graph, Node, Value
+from ..interpreter import interpret
+from ..recorder import grad_mode, placeholder, recording
+from ..types import Type
+from .record import Emitter, Op, Operand, register
+
+
+def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:
+    return tuple(v.type for v in graph.outputs)
+
+
+def _lower(h: Emitter, *operands: Operand, graph: Graph) -> tuple[Operand, ...]:
+    return h.inline(graph, operands)
+
+
+def replay(graph: Graph, values: Sequence[Value]) -> tuple[Value, ...]:
+    """Record the nodes of `graph` again, on `values`."""
+    env = dict(zip(graph.inputs, values, strict=True))
+    for node in graph.nodes:
+        inputs = [env[v] for v in node.inputs]
+        made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
+        env.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
+    return tuple(env[v] for v in graph.outputs)
+
+
+def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
+    """One call of the backward graph, which reads the outputs that the forward call saved."""
+    key = (graph, tuple(v.requires_grad for v in inputs))
+    found = _backwards.get(key)
+    if found is None:
+        found = _backwards[key] = _backward_graph(graph, inputs)
+    body, flags = found
+    results = iter(call(*inputs, *out, *g, graph=body))
+    return [next(results) if flag else None for flag in flags]
+
+
+_backwards: dict[Any, tuple[Graph, tuple[bool, ...]]] = {}
+
+
+def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> tuple[Graph, tuple[bool, ...]]:
+    """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are."""
+    operands = [placeholder(v.type, v.device, v.requires_grad) for v in inputs]
+    with recording() as recorder, grad_mode(True):
+        outputs = replay(graph, operands)
+        forward = len(recorder.nodes)
+        cotangents = [placeholder(v.type, v.device) for v in outputs]
+        pairs = [(o, c) for o, c in zip(outputs, cotangents) if o.requires_grad]
+        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], operands)
+    saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
+    for node in recorder.nodes[forward:]:
+        node.inputs = tuple(saved.get(v, v) for v in node.inputs)
+    kept = [gradients.get(v) for v in operands]
+    ends = [saved.get(v, v) for v in kept if v is not None]
+    slots = [saved.pop(o, None) or placeholder(o.type, o.device) for o in outputs]
+    body = Graph([*operands, *slots, *cotangents], _needed(recorder.nodes, ends), ends, "backward")
+    return body, tuple(v is not None for v in kept)
+
+
+def _needed(nodes: Sequence[Node], outputs: Sequence[Value]) -> list[Node]:
+    """The nodes that outputs depend on: what the forward saved need not be computed again."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if any(v in needed for v in node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    return kept[::-1]
+
+
+def _batch(size: int, batched: Sequence[bool], *inputs: Value, graph: Graph) -> tuple[Value, ...]:
+    return tuple(batching.full_batch(size, batching.batched_call(graph, size, batched, inputs)))
+
+
+call = register(Op("call", _infer, lambda *arrays, graph: tuple(interpret(graph, arrays)), _lower, _vjp, _batch,
+                   multiple=True))

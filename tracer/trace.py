@@ -1,0 +1,232 @@
+"""One run of a function with symbolic values: what it reads becomes inputs, what it writes becomes outputs.
+
+Nothing outside is touched while tracing. Storages, `.grad` and arguments are shadowed by dictionaries of the trace, so
+an error, or Ctrl-C, leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from . import dtypes
+from .errors import TraceError
+from .graph import Graph, Node, Value
+from .recorder import Recorder, placeholder, thread_recorder
+from .scalars import Scalar, from_number
+from .source import describe, user_position
+from .state import state
+from .storage import Storage, own
+from .tensor import Tensor
+from .types import Type
+
+READING_A_VALUE = (
+    "the value of a traced tensor was read{where}: while a function is traced by jit (or a transform) tensors have shapes "
+    "and dtypes but no values. Use torch.where, or flambeau's cond / while_loop / scan, instead of Python control flow; "
+    "return the tensor and read it outside; or use flambeau.debug.print to look at it.")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Something outside the arguments that the trace depended on: the trace holds while `read()` equals `value`."""
+
+    name: str
+    read: Callable[[], Any]
+    value: Any
+    where: str
+
+    def holds(self) -> bool:
+        """Whether the value is still the one traced with."""
+        try:
+            now = self.read()
+        except Exception:
+            return False
+        return type(now) is type(self.value) and bool(now == self.value)
+
+
+class Trace:
+    """The bookkeeping of one trace."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.recorder = Recorder()
+        self.outer = thread_recorder()
+        self.captured: dict[Storage, Value] = {}  # storages from outside that were read, and their input values
+        self.written: dict[Storage, None] = {}
+        self.grads: dict[Tensor, Tensor | None] = {}  # what `.grad` is now
+        self.grads_before: dict[Tensor, Tensor | None] = {}
+        self.hypers: dict[tuple[int, str], tuple[dict[str, Any], str, Value]] = {}
+        self.scalars: dict[tuple[int, str], Scalar] = {}
+        self.guards: list[Guard] = []
+        self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
+        self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
+        self.modules: dict[Any, None] = {}
+        self.views: dict[Tensor, Value] = {}
+        self.looked: dict[str, Any] = {}  # number arguments whose value was needed
+        self._now: dict[Storage, Value] = {}
+
+    # --- Storages ---------------------------------------------------------------------------------------------------
+
+    def read(self, storage: Storage) -> Value:
+        """What a storage holds at this point of the trace."""
+        value = self._now.get(storage)
+        if value is not None:
+            return value
+        if storage.trace is self:
+            return storage.value
+        if storage.trace is not None or storage.lost:
+            raise storage._unusable()
+        stand_in = self.arguments.get(storage)
+        if stand_in is not None:
+            self.aliased[storage] = None
+            return self.read(stand_in)
+        outside = storage.value
+        value = placeholder(outside.type, outside.device)
+        value.owned = True
+        if outside.requires_grad and outside.leaf is None:
+            value.requires_grad = True  # history outside: a jitted forward is differentiable as a unit
+        self._now[storage] = self.captured[storage] = value
+        return value
+
+    def write(self, storage: Storage, value: Value) -> None:
+        """Rebind a storage from outside, for the rest of the trace and, once the program ran, for good."""
+        if storage.trace is not None:
+            raise storage._unusable()
+        stand_in = self.arguments.get(storage)
+        if stand_in is not None:
+            self.aliased[storage] = None
+            stand_in.value = own(value)
+            return
+        self.written[storage] = None
+        self._now[storage] = own(value)
+
+    def write_view(self, tensor: Tensor, value: Value) -> None:
+        """Rebind an argument that is a view outside."""
+        self.views[tensor] = value
+
+    def current(self, storage: Storage) -> Value:
+        """The value of a written storage at the end."""
+        return self._now[storage]
+
+    # --- Gradients ----------------------------------------------------------------------------------------------------
+
+    def read_grad(self, tensor: Tensor) -> Tensor | None:
+        """The `.grad` of a tensor at this point."""
+        if tensor in self.grads:
+            return self.grads[tensor]
+        before = tensor._grad
+        if tensor._storage.trace is not self:
+            self.grads_before[tensor] = before
+        self.grads[tensor] = before
+        return before
+
+    def write_grad(self, tensor: Tensor, gradient: Tensor | None) -> None:
+        """Rebind `.grad`."""
+        self.read_grad(tensor)
+        self.grads[tensor] = gradient
+
+    # --- Numbers and guards -------------------------------------------------------------------------------------------
+
+    def hyper(self, group: dict[str, Any], key: str) -> Scalar:
+        """An optimizer's hyperparameter as a scalar input that is read at every call."""
+        slot = (id(group), key)
+        found = self.scalars.get(slot)
+        if found is None:
+            number = group[key]
+            value = placeholder(Type.of((), from_number(number)))
+            self.hypers[slot] = (group, key, value)
+            found = self.scalars[slot] = Scalar(value, number, lambda: self.guard_item(group, key, number))
+        return found
+
+    def guard_item(self, group: dict[str, Any], key: str, value: Any) -> None:
+        """The trace depends on `group[key]`."""
+        self.guards.append(Guard(f"param_groups[...][{key!r}]", lambda: group[key], value, self.position()))
+
+    def argument_number(self, path: str, number: Any) -> Scalar:
+        """A number argument as a scalar input; looking at it makes its value part of the signature."""
+        value = placeholder(Type.of((), from_number(number)))
+
+        def looked() -> None:
+            self.looked.setdefault(path, number)
+
+        return Scalar(value, number, looked)
+
+    def saw(self, module: Any) -> None:
+        """A module's forward ran in this trace."""
+        self.modules[module] = None
+
+    # --- Errors ---------------------------------------------------------------------------------------------------------
+
+    def position(self) -> str:
+        """Where in the user's code the trace is now."""
+        return describe(user_position(2))
+
+    def value_read(self) -> TraceError:
+        """The error for reading a value."""
+        return TraceError(READING_A_VALUE.format(where=f" at {describe(user_position(2))}"))
+
+    # --- Arguments --------------------------------------------------------------------------------------------------------
+
+    def stand_in(self, tensor: Tensor) -> tuple[Tensor, Value]:
+        """A tensor that the traced function gets instead of the caller's, and its input value."""
+        value = placeholder(tensor._type, tensor._device)
+        made: Tensor = object.__new__(type(tensor))
+        made.__dict__.update({k: v for k, v in tensor.__dict__.items() if k not in _OF_A_HANDLE})
+        made._type = tensor._type
+        if tensor._base is None and tensor._storage in self.arguments:
+            made._storage = self.arguments[tensor._storage]
+            value = made._storage.value
+        else:
+            made._storage = Storage(value)
+            if tensor._base is None:
+                self.arguments[tensor._storage] = made._storage
+        if tensor._requires_grad:
+            made._requires_grad = True
+            grad = tensor._grad
+            self.grads[made] = grad
+        elif tensor.requires_grad and not tensor._detached:
+            value.requires_grad = True
+        return made, value
+
+
+_OF_A_HANDLE = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_detached", "_graph",
+                          "_graph_of", "_grad", "_retains_grad", "_seen"})
+
+
+@contextmanager
+def tracing(trace: Trace) -> Iterator[Trace]:
+    """Record this block into `trace`."""
+    before = state.trace, state.recorder
+    state.trace, state.recorder = trace, trace.recorder
+    try:
+        yield trace
+    finally:
+        state.trace, state.recorder = before
+
+
+def check_closed(graph: Graph, held: list[Node] | None = None) -> Graph:
+    """Raise unless everything the graph uses is an input or made inside; a tensor of another trace is not."""
+    known = set(graph.inputs)
+    outputs = []
+    for node in graph.nodes:
+        for value in node.inputs:
+            if value not in known:
+                made = f" (made by {value.node.op.name} at {describe(value.node.where)})" if value.node else ""
+                raise TraceError(f"a tensor{made} that was traced by another function or transform leaked into this one, "
+                                 f"used at {describe(node.where)}")
+        outputs.append(node.outputs)
+        known.update(outputs[-1])
+    return graph
+
+
+def weak_or_strong(thing: Any) -> Callable[[], Any]:
+    """A weak reference where possible, so that a compiled step does not keep a model alive."""
+    try:
+        return weakref.ref(thing)
+    except TypeError:
+        return lambda: thing
+
+
