@@ -1,12 +1,16 @@
-"""What an optimizer needs of the tracer: hyperparameters that are read at call time, and state made before the trace."""
+"""What an optimizer needs of the tracer: hyperparameters read at call time, and state made before the trace."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from .state import state
+
+if TYPE_CHECKING:
+    from .trace import Trace
 
 
 def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
@@ -20,22 +24,22 @@ def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
         return number
     if index is None:
         return state.trace.hyper(group, key)
-    return state.trace.hyper(_Reading(lambda position: group[key][position]), index)  # type: ignore[arg-type]
+    reading = _reading(state.trace, group, key, lambda position: group[key][position])
+    return state.trace.hyper(reading, index)  # type: ignore[arg-type]
 
 
 def static(group: dict[str, Any], key: str) -> Any:
     """`group[key]` itself, for an option that decides which program is traced; another value retraces."""
     if state.trace is not None:
-        state.trace.guard_item(group, key, group[key])
+        _guard(state.trace, group, key, lambda name: group[name])
     return group[key]
 
 
 def enabled(group: dict[str, Any], key: str) -> bool:
     """Whether the number `group[key]` is not zero; only switching it on or off retraces, not another value."""
-    on = bool(group[key])
     if state.trace is not None:
-        state.trace.guard_item(_Reading(lambda name: bool(group[name])), key, on)  # type: ignore[arg-type]
-    return on
+        _guard(state.trace, group, key, lambda name: bool(group[name]))
+    return bool(group[key])
 
 
 class _Reading:
@@ -46,6 +50,19 @@ class _Reading:
 
     def __getitem__(self, key: Any) -> Any:
         return self._read(key)
+
+
+# What each trace has read so, by the group's id: every parameter asks again, one guard is enough.
+_readings: WeakKeyDictionary[Trace, dict[tuple[int, str], Any]] = WeakKeyDictionary()
+
+
+def _reading(trace: Trace, group: dict[str, Any], key: str, read: Callable[[Any], Any]) -> Any:
+    return _readings.setdefault(trace, {}).setdefault((id(group), key), _Reading(read))
+
+
+def _guard(trace: Trace, group: dict[str, Any], key: str, read: Callable[[Any], Any]) -> None:
+    if (id(group), key) not in _readings.setdefault(trace, {}):
+        trace.guard_item(_reading(trace, group, key, read), key, read(key))
 
 
 @contextmanager

@@ -1,0 +1,114 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..tracer.functions.arithmetic import maximum, pow, sqrt
+from ..tracer.functions.creation import zeros_like
+from ..tracer.hyper import enabled, hyper, static
+from ..tracer.tensor import Tensor
+from .checks import check_betas, check_execution, check_learning_rate, check_non_negative
+from .optimizer import Group, Optimizer, State
+
+
+class Adam(Optimizer):
+    """Adaptive moments: a running mean of gradients, divided by the root of a running mean of their squares.
+
+        g = g + weight_decay * p                      (Adam)
+        p = p - lr * weight_decay * p                 (AdamW: decoupled_weight_decay)
+        m = m + (1 - beta1) * (g - m)
+        v = beta2 * v + (1 - beta2) * g * g
+        p = p - size * m / (sqrt(v) + eps * root)     where root = sqrt(1 - beta2^t), size = lr * root / (1 - beta1^t)
+
+    With `amsgrad`, v in the last line is the largest v so far. The last line is torch's
+    lr / (1 - beta1^t) * m / (sqrt(v) / root + eps) with both sides of the fraction multiplied by root; size and root
+    are computed in double precision.
+
+    Args: `lr` may be a tensor of one element; `betas` two floats in [0, 1); `maximize` climbs.
+    Source: https://arxiv.org/abs/1412.6980 (end of section 2);
+    https://pytorch.org/docs/stable/generated/torch.optim.Adam.html
+
+    >>> import flambeau as torch
+    >>> w = torch.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = torch.optim.Adam([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.9000, -1.9000], requires_grad=True)
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,
+                 maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+                 fused: bool | None = None, decoupled_weight_decay: bool = False) -> None:
+        check_learning_rate(lr)
+        check_non_negative({"eps": eps})
+        check_betas(betas)
+        check_non_negative({"weight_decay": weight_decay})
+        check_execution(foreach, fused)
+        betas = (float(betas[0]), float(betas[1]))  # tensors are read here, once
+        super().__init__(params, {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+            "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
+            "fused": fused, "decoupled_weight_decay": decoupled_weight_decay})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name in ("amsgrad", "maximize", "decoupled_weight_decay"):
+                group.setdefault(name, False)
+
+    def init_single(self, param: Tensor, group: Group) -> State:
+        """m = v = 0."""
+        state = {"exp_avg": zeros_like(param), "exp_avg_sq": zeros_like(param)}
+        if static(group, "amsgrad"):
+            state["max_exp_avg_sq"] = zeros_like(param)
+        return state
+
+    def scalars(self, group: Group, step: Tensor | None) -> dict[str, Any]:
+        """The weights of the running means, and what corrects their start at zero."""
+        assert step is not None
+        t = step.double()
+        lr, beta1, beta2 = hyper(group, "lr"), hyper(group, "betas", 0), hyper(group, "betas", 1)
+        root = sqrt(1 - pow(beta2, t))
+        numbers = {"mean": 1 - beta1, "keep": beta2, "new": 1 - beta2, "size": lr * root / (1 - pow(beta1, t)),
+                   "eps": hyper(group, "eps") * root}
+        if enabled(group, "weight_decay"):
+            decay = hyper(group, "weight_decay")
+            numbers["decay"] = 1 - lr * decay if static(group, "decoupled_weight_decay") else decay
+        return numbers
+
+    def apply_single(self, param: Tensor, grad: Tensor, state: State, group: Group, c: Any) -> Tensor:
+        """p - size * m / (sqrt(v) + eps * root)."""
+        if enabled(group, "weight_decay"):
+            if static(group, "decoupled_weight_decay"):
+                param = param * c.decay
+            else:
+                grad = grad + param * c.decay
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        state["exp_avg"] = m = m + (grad - m) * c.mean
+        state["exp_avg_sq"] = v = v * c.keep + grad * grad * c.new
+        if static(group, "amsgrad"):
+            state["max_exp_avg_sq"] = v = maximum(state["max_exp_avg_sq"], v)
+        return param - m * c.size / (sqrt(v) + c.eps)
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the parameters directly: see `Adam` for the formula.
+
+    Source: https://arxiv.org/abs/1711.05101; https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
+                 foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
+                 fused: bool | None = None) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
+                         capturable=capturable, differentiable=differentiable, fused=fused, decoupled_weight_decay=True)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True

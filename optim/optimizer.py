@@ -1,0 +1,436 @@
+"""`Optimizer`: parameter groups, state and steps as torch's: https://pytorch.org/docs/stable/optim.html
+
+A subclass is the text-book update and nothing else: `init_single` gives a parameter's first state, `scalars` the
+numbers that all parameters share, `apply_single` the new parameter.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from itertools import chain
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from ..tracer.autograd import enable_grad, no_grad
+from ..tracer.dtypes import dtype, float32
+from ..tracer.functions.common import assign, cast_value, expand_value, number_value, wrap
+from ..tracer.functions.creation import tensor, zeros
+from ..tracer.functions.shape import view_as_complex, view_as_real
+from ..tracer.hyper import outside_trace, static
+from ..tracer.lazy import end_of_step
+from ..tracer.tensor import Tensor
+
+Group = dict[str, Any]
+State = dict[str, Any]
+PRIVATE_STEP = "_step"  # a counter that torch's state does not have; never saved
+
+
+class RemovableHandle:
+    """What registering a hook returns; `remove()` takes the hook away."""
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self._hooks, self._key = hooks, id(self)
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+
+
+class Scalars:
+    """The numbers of one step, cast once per dtype and spread once per shape, however many parameters use them."""
+
+    def __init__(self, numbers: dict[str, Any]) -> None:
+        self._numbers = numbers
+        self._cast: dict[tuple[dtype, str], dict[str, Any]] = {}
+        self._spread: dict[tuple[Any, str], SimpleNamespace] = {}
+
+    def like(self, x: Tensor) -> SimpleNamespace:
+        """Every number as a tensor of the type and on the device of `x`."""
+        key = (x._type, x._device)
+        found = self._spread.get(key)
+        if found is None:
+            shape = x._type.shape
+            found = self._spread[key] = SimpleNamespace(
+                **{name: wrap(expand_value(value, shape)) for name, value in self._of(x.dtype, x._device).items()})
+        return found
+
+    def _of(self, kind: dtype, on: str) -> dict[str, Any]:
+        found = self._cast.get((kind, on))
+        if found is None:
+            found = self._cast[kind, on] = {name: _scalar(x, kind, on) for name, x in self._numbers.items()}
+        return found
+
+
+def _scalar(number: Any, kind: dtype, on: str) -> Any:
+    """A number, a number proxy or a tensor of one element as a 0-d value."""
+    if isinstance(number, Tensor):
+        return cast_value(number.to(device=on).reshape(())._read(), kind)
+    return number_value(number, kind, (), on)
+
+
+def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step` with the hooks before and after it, ending the program that was recorded."""
+
+    @functools.wraps(step)
+    def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if self._in_step:  # called by a subclass's step
+            return step(self, *args, **kwargs)
+        for hook in list(self._pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                args, kwargs = _checked_arguments(changed)
+        self._in_step = self._opt_called = True
+        try:
+            result = step(self, *args, **kwargs)
+        finally:
+            self._in_step = False
+        for hook in list(self._post_hooks.values()):
+            hook(self, args, kwargs)
+        end_of_step()
+        return result
+
+    return run
+
+
+def _checked_arguments(changed: Any) -> tuple[Any, Any]:
+    if not (isinstance(changed, tuple) and len(changed) == 2):
+        raise RuntimeError(f"a step pre-hook requires None or a tuple (new_args, new_kwargs) to be returned, "
+                           f"got {changed!r}")
+    return changed
+
+
+class Optimizer:
+    """Base class of all optimizers.
+
+    Args: `params`, an iterable of tensors, of (name, tensor) pairs, or of dicts with a 'params' entry and options of
+    that group; `defaults`, the options of groups that do not give them.
+    Attributes: `param_groups`, plain dicts that may be edited between steps (a compiled step reads them at each call);
+    `state`, a dict from parameter to its state. The `step` counter is one tensor shared by the parameters of a group
+    that count alike.
+
+    A subclass defines `init_single` and `apply_single`, `scalars` for the numbers they share; or its own `step`.
+    """
+
+    counter: ClassVar[str | None] = "step"
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if defaults.get("differentiable"):
+            raise NotImplementedError(
+                f"{type(self).__name__} with differentiable=True is not supported: steps are taken in place, under "
+                "no_grad. Write the update with torch.func.grad to differentiate through it")
+        if isinstance(params, Tensor):
+            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
+                            "torch.Tensor")
+        self.defaults = defaults
+        self.state: defaultdict[Any, State] = defaultdict(dict)
+        self.param_groups: list[Group] = []
+        self._reset_hooks()
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            type.__setattr__(cls, "step", _hooked(cls.__dict__["step"]))
+
+    def _reset_hooks(self) -> None:
+        self._pre_hooks: dict[int, Any] = {}
+        self._post_hooks: dict[int, Any] = {}
+        self._in_step = self._opt_called = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_pre_hooks" not in self.__dict__:
+            self._reset_hooks()
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for number, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {number}")
+            lines.extend(f"    {key}: {group[key]}" for key in sorted(group) if key != "params")
+        return "\n".join(lines) + "\n)"
+
+    # --- What a subclass defines --------------------------------------------------------------------------------------
+
+    def init_single(self, param: Tensor, group: Group) -> State:
+        """The first state of a parameter, tensor by name; nothing if it needs none."""
+        return {}
+
+    def scalars(self, group: Group, step: Tensor | None) -> dict[str, Any]:
+        """What all parameters of a group share in a step: numbers or 0-d tensors by name. `step` counts from 1."""
+        return {}
+
+    def apply_single(self, param: Tensor, grad: Tensor, state: State, group: Group, c: Any) -> Tensor:
+        """The new parameter; `state` holds the old state and is rebound to the new. `c` holds the shared numbers.
+
+        All operands have one dtype, at least float32; what is returned is rounded to the parameter's.
+        """
+        raise NotImplementedError(f"{type(self).__name__} requires either apply_single or step to be defined")
+
+    def counter_of(self, group: Group) -> str | None:
+        """The name of the state entry that counts steps, or None."""
+        return self.counter
+
+    # --- Groups -------------------------------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group of parameters, with options of its own or else the defaults.
+
+        Raises TypeError for what is no tensor, ValueError for a non-leaf, for names on only some of the parameters and
+        for a parameter that is in another group.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        param_group["params"] = _as_list(param_group["params"])
+        _split_names(param_group)
+        for param in param_group["params"]:
+            _check_parameter(param)
+        for name, default in self.defaults.items():
+            param_group.setdefault(name, default)
+        self._check_distinct(param_group)
+        self.param_groups.append(param_group)
+
+    def _check_distinct(self, added: Group) -> None:
+        params = {id(p) for p in added["params"]}
+        if len(params) != len(added["params"]):
+            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause "
+                          "an error; see github.com/pytorch/pytorch/issues/40967 for more information", stacklevel=4)
+        for group in self.param_groups:
+            if ("param_names" in added) != ("param_names" in group):
+                kind = "with names" if "param_names" in added else "without names"
+                raise ValueError("all optimizer param groups should be with/without names. cannot add param group "
+                                 f"{kind} to the optimizer")
+            if not params.isdisjoint(map(id, group["params"])):
+                raise ValueError("some parameters appear in more than one parameter group")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients: None by default, else zeros."""
+        for param in chain.from_iterable(group["params"] for group in self.param_groups):
+            grad = param.grad
+            if grad is None:
+                continue
+            if set_to_none:
+                param.grad = None
+            else:
+                with no_grad():
+                    (grad.detach_() if grad.requires_grad else grad).zero_()
+
+    # --- Steps --------------------------------------------------------------------------------------------------------
+
+    @_hooked
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters that have a gradient. `closure` recomputes the loss, which is returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            sharing = Counter(id(state[name]) for state in self.state.values()
+                              for name in ("step", PRIVATE_STEP) if name in state)
+            for group in self.param_groups:
+                self._update_group(group, sharing)
+        return loss
+
+    def _update_group(self, group: Group, sharing: Counter[int]) -> None:
+        found = ((param, param.grad) for param in group["params"])
+        live = [(param, grad) for param, grad in found if grad is not None]
+        name = self.counter_of(group)
+        with outside_trace():
+            for param, _ in live:
+                self._make_state(param, group)
+            if name is not None:
+                self._make_counters([param for param, _ in live], name, sharing)
+        shared: dict[int, Scalars] = {}
+        for param, grad in live:
+            step = None if name is None else self.state[param][name]
+            if id(step) not in shared:
+                shared[id(step)] = Scalars(self.scalars(group, None if step is None else step.add_(1)))
+            self._update(param, grad, group, shared[id(step)])
+
+    def make_state(self) -> None:
+        """Make the state of all parameters now rather than in their first step."""
+        with no_grad(), outside_trace():
+            for group in self.param_groups:
+                for param in group["params"]:
+                    self._make_state(param, group)
+                name = self.counter_of(group)
+                if name is not None:
+                    self._make_counters(group["params"], name, Counter())
+
+    def _make_state(self, param: Tensor, group: Group) -> None:
+        """First state, at a parameter's first step."""
+        if not self.state.get(param):
+            made = self.init_single(param, group)
+            name = self.counter_of(group)
+            if name is not None:
+                made = {name: None, **made}
+            if made:
+                self.state[param] = made
+
+    def _make_counters(self, params: list[Tensor], name: str, sharing: Counter[int]) -> None:
+        """Counters for new parameters; and new ones for those that stop counting alike with the others of theirs."""
+        fresh: dict[Any, Tensor] = {}
+        here = Counter(id(self.state[param].get(name)) for param in params)
+        for param in params:
+            state = self.state[param]
+            step = state[name] if name != PRIVATE_STEP else state.get(name, _STARTED)
+            if not isinstance(step, Tensor):
+                key: Any = (step, param._device)
+                if key not in fresh:
+                    fresh[key] = zeros((), dtype=float32, device=param._device) if step is None else tensor(
+                        float(step), dtype=float32, device=param._device)
+            elif here[id(step)] < sharing[id(step)]:
+                key = id(step)
+                if key not in fresh:
+                    fresh[key] = step.clone()
+            else:
+                continue
+            state[name] = fresh[key]
+
+    def _update(self, param: Tensor, grad: Tensor, group: Group, shared: Scalars) -> None:
+        """One parameter's step, computed in at least float32, complex numbers as pairs, and written in place."""
+        kept = self.state.get(param, {})
+        old = {name: _working(x) if isinstance(x, Tensor) else x for name, x in kept.items()}
+        new = dict(old)
+        working = _working(param)
+        gradient = _working(grad)
+        if static(group, "maximize"):
+            gradient = -gradient
+        result = self.apply_single(working, gradient, new, group, shared.like(working))
+        _store(param, result)
+        for name, x in new.items():
+            if x is not old[name]:
+                if isinstance(x, Tensor):
+                    _store(kept[name], x)
+                else:
+                    kept[name] = x
+
+    # --- Hooks --------------------------------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
+        return RemovableHandle(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return RemovableHandle(self._post_hooks, hook)
+
+    # --- Saving -------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """{'state': {index: state}, 'param_groups': [...]} with parameters by their index, as torch's."""
+        numbers: dict[int, int] = {}
+        groups, start = [], 0
+        for group in self.param_groups:
+            for offset, param in enumerate(group["params"]):
+                numbers.setdefault(id(param), start + offset)
+            start += len(group["params"])
+            packed = {key: option for key, option in group.items() if key != "params"}
+            groups.append({**packed, "params": [numbers[id(p)] for p in group["params"]]})
+        states = {(numbers[id(key)] if isinstance(key, Tensor) else key):
+                  {name: x for name, x in state.items() if name != PRIVATE_STEP} if isinstance(state, dict) else state
+                  for key, state in self.state.items()}
+        return {"state": states, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict()` gave, copied, and cast to the parameters' dtypes and devices.
+
+        Raises ValueError if the groups differ in number or in size.
+        """
+        saved = [{**{k: deepcopy(v) for k, v in g.items() if k != "params"}, "params": list(g["params"])}
+                 for g in state_dict["param_groups"]]
+        if len(saved) != len(self.param_groups):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        if any(len(old["params"]) != len(new["params"]) for old, new in zip(self.param_groups, saved, strict=True)):
+            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's "
+                             "group")
+        states: defaultdict[Any, State] = defaultdict(dict)
+        known: dict[Any, Tensor] = {}
+        for group, new in zip(self.param_groups, saved, strict=True):
+            counters: dict[Any, Tensor] = {}
+            for index, param in zip(new["params"], group["params"], strict=True):
+                known[index] = param
+                if index in state_dict["state"]:
+                    states[param] = _loaded_state(param, state_dict["state"][index], counters)
+            new["params"] = group["params"]
+            if "param_names" in group:
+                new.setdefault("param_names", group["param_names"])
+        states.update({key: x for key, x in state_dict["state"].items() if key not in known})
+        self.__setstate__({"state": states, "param_groups": saved})
+
+
+_STARTED = 1.0  # the private counter of a parameter that has taken steps already
+
+
+def _as_list(params: Any) -> list[Any]:
+    if isinstance(params, Tensor):
+        return [params]
+    if isinstance(params, set):
+        raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of tensors "
+                        "in sets will change between runs. Please use a list instead.")
+    return list(params)
+
+
+def _split_names(group: Group) -> None:
+    """Move the names of (name, tensor) pairs into 'param_names'."""
+    names = [p[0] for p in group["params"] if isinstance(p, tuple)]
+    if names:
+        if len(names) != len(group["params"]):
+            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+        group["param_names"] = names
+        group["params"] = [p[1] for p in group["params"]]
+
+
+def _check_parameter(param: Any) -> None:
+    if not isinstance(param, Tensor):
+        raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}")
+    if not (param.is_leaf or param._retains_grad):
+        raise ValueError("can't optimize a non-leaf Tensor")
+
+
+def _working(x: Tensor) -> Tensor:
+    """A tensor as it is computed with: short floats as float32, complex numbers as pairs."""
+    kind = x._type.dtype
+    if kind.is_complex:
+        return view_as_real(x)
+    return x.to(float32) if kind.is_floating_point and kind.itemsize < 4 else x
+
+
+def _store(target: Tensor, result: Tensor) -> None:
+    assign(target, view_as_complex(result) if target._type.dtype.is_complex else result)
+
+
+def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor]) -> State:
+    """A copy of a parameter's saved state; equal counters become one tensor."""
+    state: State = {}
+    for name, x in saved.items():
+        if name == "step":
+            count = float(x)
+            if (count, param._device) not in counters:
+                counters[count, param._device] = tensor(count, dtype=float32, device=param._device)
+            state[name] = counters[count, param._device]
+        elif x is not None:
+            state[name] = _loaded(param, x)
+    return state
+
+
+def _loaded(param: Tensor, x: Any) -> Any:
+    if isinstance(x, Tensor):
+        kind = param.dtype if param.dtype.is_inexact else x.dtype
+        return x.detach().to(device=param._device, dtype=kind, copy=True)
+    if isinstance(x, dict):
+        return {key: _loaded(param, item) for key, item in x.items()}
+    return type(x)(_loaded(param, item) for item in x) if isinstance(x, (list, tuple)) else x
