@@ -1,5 +1,6 @@
 """torch's functions, by theme. Importing this package attaches the methods of `Tensor`."""
 
-from . import arithmetic, creation, linear, random, reduce, shape
+from . import arithmetic, creation, indexing, linear, random, reduce, scattering, searching, shape, sorting, triangular
 
-__all__ = ["arithmetic", "creation", "linear", "random", "reduce", "shape"]
+__all__ = ["arithmetic", "creation", "indexing", "linear", "random", "reduce", "scattering", "searching",
+           "shape", "sorting", "triangular"]

@@ -1,0 +1,409 @@
+"""Reading and writing along dimensions: https://pytorch.org/docs/stable/torch.html#indexing-slicing-joining-mutating-ops"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import dtypes
+from ..graph import Value
+from ..ops import OPS
+from ..ops.elementwise import alias, full_like, select
+from ..ops.indexing import index_nd, index_put_nd, put_along, take_along
+from ..ops.indexing import take as take_values
+from ..ops.places import Dims, Places
+from ..ops.reduction import NEUTRAL
+from ..ops.structural import Ints, constant, reshape
+from ..tensor import Tensor
+from .common import (
+    Number,
+    assign,
+    broadcast_shapes,
+    cast_value,
+    checked_dim,
+    expand_value,
+    in_place,
+    method,
+    number_value,
+    wrap,
+)
+from .indexing import check_range, is_mask, known, mask_value, observed_mask, one_dimension, wrapped
+
+INDEX_KINDS = (dtypes.int64, dtypes.int32)
+
+
+# --- Checks -----------------------------------------------------------------------------------------------------------
+
+
+def _check_kind(name: str, index: Tensor) -> None:
+    if index.dtype not in INDEX_KINDS:
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+
+
+def _check_known(index: Tensor, n: int, axis: int, error: type[Exception] = RuntimeError) -> None:
+    """Positions that are at hand on the host must be in range; others are clamped (reads) or dropped (writes)."""
+    at_hand = known(index)
+    if at_hand is not None:
+        check_range(at_hand, n, axis, 0, error)
+
+
+def _size(x: Tensor, axis: int) -> int:
+    return x._type.shape[axis] if x.ndim else 1
+
+
+def _check_along(input: Tensor, index: Tensor, axis: int, src: Tensor | None) -> None:
+    """torch's conditions for gather and scatter."""
+    shape, given = input._type.shape or (1,), index._type.shape or (1,)
+    if len(shape) != len(given):
+        raise RuntimeError("Index tensor must have the same number of dimensions as "
+                           + ("input tensor" if src is None else "self tensor"))
+    if src is not None and len(src._type.shape or (1,)) != len(given):
+        raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+    source = given if src is None else src._type.shape or (1,)
+    for d, (n, i, s) in enumerate(zip(shape, given, source)):
+        if (d != axis and i > n) or i > s:
+            if src is None:
+                raise RuntimeError(f"Size does not match at dimension {d} expected index {list(given)} to be no larger than "
+                                   f"self {list(shape)} apart from dimension {axis}")
+            raise RuntimeError(f"Expected index {list(given)} to be no larger than self {list(shape)} apart from dimension "
+                               f"{axis} and to be no larger size than src {list(source)}")
+
+
+# --- Gather and scatter -----------------------------------------------------------------------------------------------
+
+
+@method()
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """out[i, j, k] = input[i, index[i, j, k], k], for dim 1 of three.
+
+    >>> import flambeau as torch
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
+    tensor([[1, 1],
+            [4, 3]])
+    """
+    axis = checked_dim(dim, input.ndim)
+    if index.numel() == 0 and index.ndim != input.ndim:
+        return wrap(number_value(0, input.dtype, index._type.shape, input._device))
+    _check_kind("gather", index)
+    _check_along(input, index, axis, None)
+    _check_known(index, _size(input, axis), axis)
+    x, i = one_dimension(input._read()), one_dimension(index._read())
+    return wrap(reshape(take_along(x, i, axis), shape=index._type.shape))
+
+
+def _along(input: Tensor, axis: int, index: Tensor, updates: Value, combiner: str) -> Tensor:
+    """put_along on tensors that may have no dimensions."""
+    x, i, u = (one_dimension(v) for v in (input._read(), index._read(), updates))
+    return wrap(reshape(put_along(x, i, u, axis, combiner), shape=input._type.shape))
+
+
+def _scatter_source(input: Tensor, index: Tensor, axis: int, src: Any) -> Value:
+    """The updates: a tensor's elements, or one number for all positions."""
+    _check_kind("scatter", index)
+    if not isinstance(src, Tensor):
+        _check_along(input, index, axis, None)
+        return number_value(src, input.dtype, index._type.shape, input._device)
+    if src.dtype is not input.dtype:
+        raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    _check_along(input, index, axis, src)
+    return src._read()
+
+
+@in_place()
+def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | Number | None = None, *, value: Number | None = None,
+            reduce: str | None = None) -> Tensor:
+    """A copy of the input after out[i, index[i, j, k], k] = src[i, j, k], for dim 1 of three; `reduce` 'add' or 'multiply'
+    combines with what is there. Of several updates of one element any may stay.
+    """
+    combiner = {None: "set", "add": "add", "multiply": "mul"}.get(reduce)
+    if combiner is None:
+        raise RuntimeError("reduce argument must be either add or multiply.")
+    return _scattered(input, dim, index, value if src is None else src, combiner)
+
+
+def _scattered(input: Tensor, dim: int, index: Tensor, src: Any, combiner: str) -> Tensor:
+    axis = checked_dim(dim, input.ndim)
+    if index.numel() == 0:
+        return wrap(alias(input._read()))
+    updates = _scatter_source(input, index, axis, src)
+    _check_known(index, _size(input, axis), axis)
+    return _along(input, axis, index, updates, combiner)
+
+
+@in_place()
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy of the input after out[i, index[i, j, k], k] += src[i, j, k], for dim 1 of three."""
+    return _scattered(input, dim, index, src, "add")
+
+
+_REDUCTIONS = {"sum": ("add", "add"), "prod": ("mul", "multiply"), "mean": ("add", "add"), "amax": ("max", "maximum"),
+               "amin": ("min", "minimum")}
+
+
+def _combiners(reduce: str) -> tuple[str, str]:
+    if reduce not in _REDUCTIONS:
+        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    return _REDUCTIONS[reduce]
+
+
+@in_place()
+def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *,
+                   include_self: bool = True) -> Tensor:
+    """A copy of the input, with src reduced ('sum', 'prod', 'mean', 'amax', 'amin') into the positions of `index` along
+    dim; without `include_self` what was at those positions does not count.
+    """
+    combiner, hlo = _combiners(reduce)
+    axis = checked_dim(dim, input.ndim)
+    if index.numel() == 0:
+        return wrap(alias(input._read()))
+    updates = _scatter_source(input, index, axis, src)
+    _check_known(index, _size(input, axis), axis)
+    start = input if include_self else _along(input, axis, index, _neutral(hlo, updates), "set")
+    result = _along(start, axis, index, updates, combiner)
+    if reduce != "mean":
+        return result
+    counts = wrap(full_like(input._read(), 1))
+    if not include_self:
+        counts = _along(counts, axis, index, full_like(updates, 0), "set")
+    counts = _along(counts, axis, index, full_like(updates, 1), "add")
+    return _mean(result, counts)
+
+
+def _neutral(hlo: str, like: Value) -> Value:
+    kind = like.type.dtype
+    return constant.on(like.device, value=NEUTRAL[hlo](kind), shape=like.type.shape, dtype=kind)
+
+
+def _mean(total: Tensor, counts: Tensor) -> Tensor:
+    counts = counts.clamp(min=1) if not counts.dtype.is_complex else counts
+    return total.div(counts, rounding_mode=None if total.dtype.is_inexact else "floor")
+
+
+# --- Slices along one dimension ---------------------------------------------------------------------------------------
+
+
+def _vector(name: str, index: Tensor) -> None:
+    if index.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector")
+    if index.dtype not in INDEX_KINDS:
+        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
+
+
+def _slices(shape: Ints, axis: int, index: Value) -> Places:
+    """The slices of an operand at positions along `axis`."""
+    window = (*range(axis), *range(axis + 1, len(shape)))
+    return Places(index, Dims(window, (axis,), (), (), (axis,), 1), (*shape[:axis], 1, *shape[axis + 1:]))
+
+
+@method()
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices at the positions of `index`, a vector, along `dim`."""
+    axis = checked_dim(dim, input.ndim)
+    _vector("index_select", index)
+    at_hand = known(index)
+    if at_hand is not None and at_hand.size and not 0 <= at_hand.min() <= at_hand.max() < _size(input, axis):
+        raise IndexError("index out of range in self")
+    if input.ndim == 0:
+        return wrap(alias(input._read()))
+    return wrap(take_values(input._read(), one_dimension(index._read()), axis))
+
+
+def _index_update(name: str, input: Tensor, dim: int, index: Tensor, source: Value, combiner: str) -> Tensor:
+    axis = checked_dim(dim, input.ndim)
+    _check_known(index, _size(input, axis), axis)
+    x, i = one_dimension(input._read()), one_dimension(index._read())
+    source = one_dimension(source)
+    shape = (*x.type.shape[:axis], i.type.shape[0], *x.type.shape[axis + 1:])
+    if source.type.shape != shape:
+        raise RuntimeError(f"{name}(): requires a source of shape {list(shape)}, got {list(source.type.shape)}")
+    if math.prod(shape) == 0 or x.type.size == 0:
+        return wrap(alias(input._read()))
+    return wrap(reshape(_slices(x.type.shape, axis, i).scatter(x, source, combiner), shape=input._type.shape))
+
+
+def _check_source(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor, error: type[Exception],
+                  text: str) -> None:
+    _vector(name, index)
+    axis = checked_dim(dim, source.ndim)
+    if _size(source, axis) != index.numel():
+        raise error(text.format(name=name, count=index.numel(), size=_size(source, axis), dim=axis))
+    if source.dtype is not input.dtype:
+        raise RuntimeError(f"{name}(): self ({input.dtype}) and source ({source.dtype}) must have the same scalar type")
+
+
+@in_place()
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Tensor:
+    """A copy of the input with alpha * source added to its slices at the positions of `index` along `dim`."""
+    _check_source("index_add_", input, dim, index, source, RuntimeError,
+                  "{name}(): Number of indices ({count}) should be equal to source.size(dim): ({size}), for dim: {dim}")
+    scaled = source if type(alpha) in (int, float) and alpha == 1 else source.mul(alpha)
+    return _index_update("index_add_", input, dim, index, cast_value(scaled._read(), input.dtype), "add")
+
+
+@in_place()
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """A copy of the input with its slices at the positions of `index` replaced by those of source."""
+    _check_source("index_copy_", input, dim, index, source, IndexError,
+                  "{name}(): Number of indices ({count}) should be equal to source.size(dim) ({size})")
+    return _index_update("index_copy_", input, dim, index, source._read(), "set")
+
+
+@in_place()
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
+    """A copy of the input with its slices at the positions of `index` filled with one number; negative ones wrap."""
+    _vector("index_fill_", index)
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} "
+                           "dimension(s).")
+    axis = checked_dim(dim, input.ndim)
+    positions = wrap(wrapped(index, _size(input, axis), axis, input._device))
+    shape = list(input._type.shape or (1,))
+    shape[axis] = index.numel()
+    filler = (expand_value(cast_value(value._read(), input.dtype), tuple(shape)) if isinstance(value, Tensor) else
+              number_value(value, input.dtype, tuple(shape), input._device))
+    return _index_update("index_fill_", input, dim, positions, filler, "set")
+
+
+@in_place()
+def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *,
+                 include_self: bool = True) -> Tensor:
+    """A copy of the input with slices of source reduced ('prod', 'mean', 'amax', 'amin') into those at `index`."""
+    _check_source("index_reduce_", input, dim, index, source, RuntimeError,
+                  "{name}(): Number of indices ({count}) should be equal to source.size(dim): ({size}), for dim: {dim}")
+    axis = checked_dim(dim, input.ndim)
+    shape = source._type.shape or (1,)
+    spread = OPS["broadcast"](one_dimension(index._read()), shape=shape, dims=(axis,))
+    along = wrap(reshape(spread, shape=source._type.shape))
+    return scatter_reduce(input, axis, along, source, reduce, include_self=include_self)
+
+
+# --- Positions in the flattened tensor --------------------------------------------------------------------------------
+
+
+def _flat_positions(input: Tensor, index: Tensor) -> Value:
+    if index.dtype not in INDEX_KINDS:
+        raise RuntimeError("take(): Expected a long tensor for index, but got "
+                           f"{index.dtype.name.capitalize()}")
+    count, at_hand = input.numel(), known(index)
+    for worst in () if at_hand is None or not at_hand.size else (int(at_hand.min()), int(at_hand.max())):
+        if not -count <= worst < count:
+            raise IndexError(f"out of range: tried to access index {worst} on a tensor of {count} elements.")
+    return wrapped(index, count, 0, input._device)
+
+
+@method()
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """Elements at positions in the flattened input; negative ones count from its end."""
+    positions = _flat_positions(input, index)
+    if input.numel() == 0 and index.numel():
+        raise IndexError("take(): tried to take from an empty tensor")
+    return wrap(index_nd(reshape(input._read(), shape=(input.numel(),)), [positions]))
+
+
+@method()
+def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """Write (or add) source at positions in the flattened tensor."""
+    if source.numel() != index.numel():
+        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+                           f"{source.numel()}, index.numel() = {index.numel()}")
+    positions = reshape(_flat_positions(self, index), shape=(index.numel(),))
+    flat = reshape(self._read(), shape=(self.numel(),))
+    if index.numel():
+        updates = reshape(source._read(), shape=(index.numel(),))
+        written = index_put_nd(flat, [positions], updates, "add" if accumulate else "set")
+        self._write(reshape(written, shape=self._type.shape))
+    return self
+
+
+@method()
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy of the input after `put_`."""
+    return put_(wrap(alias(input._read())), index, source, accumulate)
+
+
+@method()
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """`gather` with the other dimensions broadcast; without `dim`, in the flattened input."""
+    if dim is None:
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
+    if input.ndim != indices.ndim:
+        raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+                           f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
+    axis = checked_dim(dim, input.ndim)
+    rests = [tuple(1 if d == axis else n for d, n in enumerate(x._type.shape)) for x in (input, indices)]
+    common = broadcast_shapes(*rests)
+    x, i = (wrap(expand_value(t._read(), tuple(t._type.shape[d] if d == axis else n for d, n in enumerate(common))))
+            for t in (input, indices))
+    return gather(x, axis, wrap(wrapped(indices if known(indices) is not None and i._type is indices._type else i,
+                                        _size(input, axis), axis, input._device)))
+
+
+# --- Masks ------------------------------------------------------------------------------------------------------------
+
+
+@method()
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask (broadcast) holds, as a vector. Reads the mask, so not inside a traced function."""
+    if not is_mask(mask):
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    shape = broadcast_shapes(input._type.shape, mask._type.shape)
+    observed_mask(mask, "masked_select")
+    x, test = (wrap(expand_value(t._read(), shape)) for t in (input, mask))
+    picked: Tensor = x[test]
+    return picked.reshape(-1)
+
+
+@method()
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A copy of the input in which the elements where the mask holds are, in order, the first elements of source.
+
+    Works inside traced functions: every true element looks up how many stand before it.
+    """
+    if not is_mask(mask):
+        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
+    if source.dtype is not input.dtype:
+        raise RuntimeError("masked_scatter: expected self and source to have same dtypes")
+    shape = broadcast_shapes(input._type.shape, mask._type.shape)
+    x, test = expand_value(input._read(), shape), expand_value(mask_value(mask, input._device), shape)
+    count = math.prod(shape)
+    if count == 0 or source.numel() == 0:
+        return wrap(alias(x))
+    flat = cast_value(reshape(test, shape=(count,)), dtypes.int64)
+    before = OPS["sub"](OPS["cumsum"](flat, axis=0, reverse=False), flat)
+    found = index_nd(reshape(source._read(), shape=(source.numel(),)), [before])
+    return wrap(select(test, reshape(found, shape=shape), x))
+
+
+@method()
+def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """In-place form of `masked_scatter`."""
+    return assign(self, masked_scatter(self, mask, source))
+
+
+# --- Writing into slices ----------------------------------------------------------------------------------------------
+
+
+def _changed(input: Tensor, view: Any, src: Tensor) -> Tensor:
+    copy = wrap(alias(input._read()))
+    view(copy).copy_(src)
+    return copy
+
+
+@method()
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """A copy of the input whose slice at `index` along `dim` is src."""
+    return _changed(input, lambda x: x.select(dim, index), src)
+
+
+@method()
+def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
+                  step: int = 1) -> Tensor:
+    """A copy of the input whose elements start:end:step along `dim` are src."""
+    axis = checked_dim(dim, input.ndim)
+    return _changed(input, lambda x: x[(*[slice(None)] * axis, slice(start, end, step))], src)
+
+
+@method()
+def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """A copy of the input whose diagonal is src."""
+    return _changed(input, lambda x: x.diagonal(offset, dim1, dim2), src)

@@ -1,0 +1,199 @@
+"""Finding, counting and looking up elements.
+
+Functions whose result size depends on values (`nonzero`, `unique`, `bincount`) read them: they work on concrete tensors
+and raise `TraceError`, with the alternative, inside traced functions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..errors import TraceError
+from ..graph import Value
+from ..lazy import host_array
+from ..ops import OPS
+from ..ops.elementwise import compare, convert
+from ..ops.structural import broadcast, reshape
+from ..state import state
+from ..tensor import Tensor
+from ..types import Type
+from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, wrap
+from .reduce import any_ as any_of
+from .scattering import scatter_add
+
+UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor has "
+            "none. Inside jit keep the size fixed: {instead}.")
+
+
+def _observed(name: str, input: Tensor, instead: str) -> Any:
+    if state.trace is not None:
+        raise TraceError(UNTRACED.format(name=name, instead=instead))
+    return host_array(input._read())
+
+
+def _from_host(array: Any, on: str) -> Tensor:
+    array = np.ascontiguousarray(array)
+    return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), on, array))
+
+
+@method()
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The positions of the elements that are not zero: int64 [n, ndim], or with `as_tuple` one vector per dimension."""
+    array = _observed("nonzero", input, "where(condition, x, other), or x * condition, or topk for a fixed number")
+    if as_tuple:
+        return tuple(_from_host(positions, input._device) for positions in np.nonzero(np.atleast_1d(array)))
+    found = np.nonzero(np.atleast_1d(array))
+    rows = np.stack(found, 1) if input.ndim else np.zeros((len(found[0]), 0))
+    return _from_host(rows.astype(np.int64), input._device)
+
+
+@method()
+def argwhere(input: Tensor) -> Tensor:
+    """`nonzero`, one row per element that is not zero."""
+    return nonzero(input)  # type: ignore[no-any-return]
+
+
+# --- Distinct elements ------------------------------------------------------------------------------------------------
+
+FIXED_UNIQUE = "sort, then compare neighbours"
+
+
+def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool, on: str) -> Any:
+    out = [values, *([inverse.astype(np.int64)] if return_inverse else []),
+           *([counts.astype(np.int64)] if return_counts else [])]
+    tensors = tuple(_from_host(array, on) for array in out)
+    return tensors if len(tensors) > 1 else tensors[0]
+
+
+@method()
+def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+           dim: int | None = None) -> Any:
+    """The distinct elements (or slices along `dim`), always in increasing order; with the position of each element among
+    them and how often each occurs, if asked for.
+    """
+    array = _observed("unique", input, FIXED_UNIQUE)
+    axis = None if dim is None else checked_dim(dim, input.ndim)
+    values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
+    inverse = inverse.reshape(array.shape) if axis is None else inverse.reshape(-1)
+    return _results(values, inverse, counts, return_inverse, return_counts, input._device)
+
+
+@method()
+def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False,
+                       dim: int | None = None) -> Any:
+    """The input without elements (or slices along `dim`) equal to the one before."""
+    array = _observed("unique_consecutive", input, FIXED_UNIQUE)
+    axis = None if dim is None else checked_dim(dim, input.ndim)
+    rows = array.reshape(-1) if axis is None else np.moveaxis(array, axis, 0)
+    differs = (rows[1:] != rows[:-1]).reshape(max(len(rows) - 1, 0), -1).any(1)
+    starts = np.concatenate([np.ones(min(len(rows), 1), np.bool_), differs])
+    values = rows[starts] if axis is None else np.moveaxis(rows[starts], 0, axis)
+    inverse = np.cumsum(starts) - 1
+    counts = np.diff(np.append(np.flatnonzero(starts), len(rows)))
+    shaped = inverse.reshape(array.shape) if axis is None else inverse
+    return _results(values, shaped, counts, return_inverse, return_counts, input._device)
+
+
+@method()
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each number from 0 to the largest (at least to minlength - 1) occurs; or the sum of its weights."""
+    if input.dtype.category != dtypes.INTEGRAL:
+        raise NotImplementedError(f'"bincount_cpu" not implemented for \'{input.dtype.name.capitalize()}\'')
+    array = _observed("bincount", input, "zeros(size).scatter_add(0, input, weights)")
+    if array.ndim != 1 or (array.size and array.min() < 0):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if weights is not None and weights._type.shape != input._type.shape:
+        raise RuntimeError("weights should be 1-d and have the same length as input")
+    size = max(int(array.max()) + 1 if array.size else 0, minlength)
+    kind = dtypes.int64 if weights is None else dtypes.float32 if weights.dtype is dtypes.float32 else dtypes.float64
+    ones = number_value(1, kind, input._type.shape, input._device)
+    source = wrap(ones if weights is None else cast_value(weights.detach()._read(), kind))
+    start = wrap(number_value(0, kind, (size,), input._device))
+    return scatter_add(start, 0, input.to(dtypes.int64), source)
+
+
+# --- Looking up -------------------------------------------------------------------------------------------------------
+
+
+def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: bool = False, right: bool = False,
+                 side: str | None = None, sorter: Tensor | None = None) -> Tensor:
+    """Where each number would go into a sorted vector (or one for each leading index) to keep it sorted.
+
+    The first place for side 'left', the last for 'right'. Counted by comparing all with all, which is exact and has no
+    loop; for m numbers and n places that is m * n comparisons.
+    """
+    if side not in (None, "left", "right") or (side == "left" and right):
+        raise RuntimeError(f"torch.searchsorted(): side and right can't be set to opposites, got side of {side} while right was "
+                           f"{right}" if side in ("left", "right") else
+                           f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+    if sorter is not None:
+        sorted_sequence = sorted_sequence.gather(-1, sorter)
+    scalar = not isinstance(input, Tensor)
+    kind = result_dtype(sorted_sequence, input)
+    values = wrap(operands(input, kind=kind, shape=())[0]) if scalar else input
+    assert isinstance(values, Tensor)
+    _check_search(sorted_sequence, values)
+    shape, n = values._type.shape, sorted_sequence._type.shape[-1]
+    sequence, wanted = cast_value(sorted_sequence._read(), kind), cast_value(values._read(), kind)
+    pairs = (*shape, n)
+    lead = () if sorted_sequence.ndim == 1 else tuple(range(len(shape) - 1))
+    left = broadcast(sequence, shape=pairs, dims=(*lead, len(shape)))
+    before = compare(left, broadcast(wanted, shape=pairs, dims=tuple(range(len(shape)))),
+                     direction="GT" if right or side == "right" else "GE")
+    # "Not greater" rather than "less or equal": NaN goes to the end.
+    count = OPS["reduce_sum"](convert(OPS["not"](before), dtype=dtypes.int64), axes=(len(shape),))
+    return wrap(cast_value(count, dtypes.int32 if out_int32 else dtypes.int64))
+
+
+def _check_search(sequence: Tensor, values: Tensor) -> None:
+    if sequence.ndim == 0:
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension")
+    if sequence.ndim != 1 and sequence._type.shape[:-1] != values._type.shape[:-1]:
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+                           "boundaries tensor and input value tensor must match, but we got boundaries tensor "
+                           f"{list(sequence.shape)} and input value tensor {list(values.shape)}")
+
+
+method()(searchsorted)
+
+
+@method()
+def bucketize(input: Tensor | Number, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """Which interval between the sorted boundaries each number lies in.
+
+    >>> import flambeau as torch
+    >>> torch.bucketize(torch.tensor([0, 3, 9]), torch.tensor([1, 3, 5]))
+    tensor([0, 1, 3])
+    """
+    if boundaries.ndim != 1:
+        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+def isin(elements: Tensor | Number, test_elements: Tensor | Number, *, assume_unique: bool = False,
+         invert: bool = False) -> Tensor:
+    """Whether each element is one of the test elements."""
+    kind = result_dtype(elements, test_elements)
+    on = next(t._device for t in (elements, test_elements) if isinstance(t, Tensor))
+    a, b = (cast_value(t._read(), kind) if isinstance(t, Tensor) else number_value(t, kind, (), on)
+            for t in (elements, test_elements))
+    pairs = (*a.type.shape, b.type.size)
+    flat = broadcast(reshape(b, shape=(b.type.size,)), shape=pairs, dims=(a.type.ndim,))
+    equal = compare(broadcast(a, shape=pairs, dims=tuple(range(a.type.ndim))), flat, direction="EQ")
+    found = OPS["reduce_or"](equal, axes=(a.type.ndim,))
+    return wrap(OPS["not"](found) if invert else found)
+
+
+method()(isin)
+
+
+@method("__contains__")
+def _contains(self: Tensor, element: Any) -> bool:
+    if not isinstance(element, (Tensor, int, float, complex, np.number)):
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+    return bool(any_of(self == element))

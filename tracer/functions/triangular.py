@@ -1,0 +1,118 @@
+"""Triangles and diagonals of matrices: https://pytorch.org/docs/stable/torch.html#other-operations"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..graph import Value
+from ..ops import OPS
+from ..ops.elementwise import compare, full_like, select
+from ..ops.structural import Ints, broadcast, constant
+from ..tensor import Tensor
+from .common import checked_dim, in_place, method, wrap
+from .creation import tensor
+from .reduce import sum as sum_
+from .shape import diagonal, movedim
+
+
+def _columns_minus_rows(shape: Ints, on: str) -> Value:
+    """For each element of a matrix, how far right of the main diagonal it lies."""
+    rows, columns = (OPS["iota"].on(on, shape=shape[-2:], axis=axis, dtype=dtypes.int64) for axis in (0, 1))
+    return OPS["sub"](columns, rows)  # type: ignore[no-any-return]
+
+
+def _triangle(name: str, input: Tensor, diagonal: int, direction: str) -> Tensor:
+    shape = input._type.shape
+    if len(shape) < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    value = input._read()
+    place = _columns_minus_rows(shape, value.device)
+    inside = compare(place, full_like(place, diagonal), direction=direction)
+    mask = broadcast(inside, shape=shape, dims=(len(shape) - 2, len(shape) - 1))
+    return wrap(select(mask, value, full_like(value, 0)))
+
+
+@in_place()
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The matrices with zeros above a diagonal.
+
+    >>> import flambeau as torch
+    >>> torch.tril(torch.ones(2, 2))
+    tensor([[1., 0.],
+            [1., 1.]])
+    """
+    return _triangle("tril", input, diagonal, "LE")
+
+
+@in_place()
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The matrices with zeros below a diagonal."""
+    return _triangle("triu", input, diagonal, "GE")
+
+
+def _positions(found: Any, kind: dtype | None, device: Any) -> Tensor:
+    return tensor(np.stack(found).astype(np.int64), dtype=kind or dtypes.int64, device=device)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """Rows and columns of the lower triangle of a row by col matrix, an integer tensor [2, n]."""
+    return _positions(np.tril_indices(row, offset, col), dtype, device)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+    """Rows and columns of the upper triangle of a row by col matrix, an integer tensor [2, n]."""
+    return _positions(np.triu_indices(row, offset, col), dtype, device)
+
+
+@method()
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """A matrix with the vector on a diagonal; or a copy of the matrix's diagonal."""
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+    return diag_embed(input, diagonal) if input.ndim == 1 else _diagonal(input, diagonal).clone()
+
+
+def _diagonal(input: Tensor, offset: int) -> Tensor:
+    return diagonal(input, offset, 0, 1)
+
+
+@method()
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Matrices in two new dimensions, with the last dimension of the input on a diagonal and zeros elsewhere."""
+    ndim = input.ndim + 1
+    a, b = checked_dim(dim1, ndim), checked_dim(dim2, ndim)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    value = input._read()
+    *lead, n = value.type.shape
+    side, rank = n + abs(offset), len(lead)
+    zero = constant.on(value.device, value="False" if input.dtype is dtypes.boolean else "0.0,0.0" if input.dtype.is_complex
+                       else "0.0" if input.dtype.is_inexact else "0", shape=(), dtype=input.dtype)
+    # Of every column the one element that is not zero: the vector, behind `offset` zeros.
+    edges = {"low": (*[0] * rank, max(offset, 0)), "high": (*[0] * rank, max(-offset, 0))}
+    padded = OPS["pad"](value, zero, **edges, interior=(0,) * (rank + 1))
+    shape = (*lead, side, side)
+    spread = broadcast(padded, shape=shape, dims=(*range(rank), rank + 1))
+    place = _columns_minus_rows(shape, value.device)
+    on_diagonal = compare(place, full_like(place, offset), direction="EQ")
+    mask = broadcast(on_diagonal, shape=shape, dims=(rank, rank + 1))
+    made = wrap(select(mask, spread, full_like(spread, 0)))
+    return made if (a, b) == (rank, rank + 1) else movedim(made, (-2, -1), (a, b))
+
+
+@method()
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """A matrix with all elements of the input on a diagonal."""
+    return diag_embed(input.reshape(-1), offset)
+
+
+@method()
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal."""
+    if input.ndim != 2:
+        raise RuntimeError("trace: expected a matrix")
+    return sum_(_diagonal(input, 0))

@@ -1,0 +1,92 @@
+"""Tensors outside this process and in other libraries: pickling, and DLPack (https://dmlc.github.io/dlpack/latest/)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .functions.common import method
+from .functions.creation import from_numpy, tensor
+from .lazy import host_array
+from .tensor import _OWN, Tensor
+
+CPU = 1  # DLPack's number of the device type
+
+
+# --- Pickling ---------------------------------------------------------------------------------------------------------
+
+
+def _rebuild(kind: type[Tensor], array: Any, name: str, on: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
+    """A tensor from what `__reduce_ex__` wrote; types that numpy lacks come as their bits."""
+    stored = next(d for d in dtypes.ALL if d.name == name)
+    made = tensor(array.view(stored.numpy) if array.dtype != stored.numpy else array, dtype=stored, device=on)
+    made.__class__ = kind
+    made.__dict__.update(attributes)
+    return made.requires_grad_() if requires_grad else made
+
+
+def _portable(array: Any) -> Any:
+    """The array, or its bits as unsigned integers where its type is not one of numpy's own."""
+    return array.view(np.dtype(f"u{array.dtype.itemsize}")) if array.dtype.isbuiltin != 1 else array
+
+
+@method("__reduce_ex__")
+def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
+    """Pickle as class, contents, dtype, device, requires_grad and further attributes; history and `.grad` stay behind."""
+    array = _portable(np.array(host_array(self.detach()._read())))
+    attributes = {name: value for name, value in self.__dict__.items() if name not in _OWN}
+    return _rebuild, (type(self), array, self.dtype.name, self._device, self.requires_grad, attributes)
+
+
+# --- DLPack -----------------------------------------------------------------------------------------------------------
+
+
+@method("__dlpack_device__")
+def _dlpack_device(self: Tensor) -> tuple[int, int]:
+    """The DLPack device type and index."""
+    if self._device == "cpu":
+        return CPU, 0
+    buffer = _device_buffer(self)
+    kind, index = buffer.__dlpack_device__()
+    return int(kind), int(index)
+
+
+def _device_buffer(x: Tensor) -> Any:
+    host_needed = x._read()
+    if host_needed.buffer is None:
+        host_array(host_needed)
+    return host_needed.buffer
+
+
+@method("__dlpack__")
+def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+    """The contents as a DLPack capsule. Values are immutable, so a CPU tensor exports a copy.
+
+    Raises RuntimeError for a tensor that requires grad, and BufferError for a dtype that numpy cannot export.
+    """
+    if self.requires_grad:
+        raise RuntimeError("Can't export tensors that require gradient, use tensor.detach()")
+    if self._device != "cpu":
+        return _device_buffer(self).__dlpack__(stream=stream)
+    array = np.array(host_array(self._read()))
+    if array.dtype.isbuiltin != 1:
+        raise BufferError(f"__dlpack__ requires a dtype that numpy has, got {self.dtype}")
+    if max_version is None:
+        return array.__dlpack__()
+    return array.__dlpack__(max_version=max_version)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of another library's CPU array.
+
+    >>> import numpy as np
+    >>> import flambeau as torch
+    >>> torch.from_dlpack(np.arange(3))
+    tensor([0, 1, 2])
+    """
+    kind = ext_tensor.__dlpack_device__()[0]
+    if kind != CPU:
+        raise NotImplementedError(f"from_dlpack requires an array on the CPU, got one on DLPack device type {int(kind)}")
+    return from_numpy(np.from_dlpack(ext_tensor))
