@@ -157,11 +157,11 @@ class Optimizer:
             self._reset_hooks()
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        text = ""
         for number, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {number}")
-            lines.extend(f"    {key}: {group[key]}" for key in sorted(group) if key != "params")
-        return "\n".join(lines) + "\n)"
+            options = "".join(f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
+            text += f"\nParameter Group {number}\n{options}"
+        return f"{type(self).__name__} ({text})"
 
     # --- What a subclass defines --------------------------------------------------------------------------------------
 

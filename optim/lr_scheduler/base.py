@@ -1,0 +1,129 @@
+"""`LRScheduler`, and what all schedules share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from ...tracer.errors import TraceError
+from ...tracer.state import state
+from ...tracer.tensor import Tensor
+from ..optimizer import Group, Optimizer
+
+Rate = Any  # a float, or a tensor of one element
+EPOCH_IS_DEPRECATED = ("The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
+                       "possible. Please use `scheduler.step()` to step the scheduler.")
+STEPPED_TOO_EARLY = ("Detected call of `lr_scheduler.step()` before `optimizer.step()`. You should call them in the "
+                     "opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure to do this will result "
+                     "in skipping the first value of the learning rate schedule.")
+
+
+def copied(rate: Rate) -> Rate:
+    return rate.detach().clone() if isinstance(rate, Tensor) else rate
+
+
+def set_rate(group: Group, rate: Rate) -> None:
+    """Write a group's rate; a tensor keeps its identity."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].detach().fill_(float(rate))
+    else:
+        group["lr"] = float(rate) if isinstance(rate, Tensor) else rate
+
+
+def per_group(name: str, option: Any, optimizer: Optimizer) -> list[Any]:
+    """An option given once, or for each group."""
+    count = len(optimizer.param_groups)
+    if not isinstance(option, (list, tuple)):
+        return [option] * count
+    if len(option) != count:
+        raise ValueError(f"{name} must have the same length as optimizer.param_groups. {name} has {len(option)} "
+                         f"values, param_groups has {count}.")
+    return list(option)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+
+
+def refuse_tracing(scheduler: Any) -> None:
+    if state.trace is not None:
+        raise TraceError(f"{type(scheduler).__name__}.step() requires to be called outside of jit, got a call while a "
+                         "function is traced: it would change the learning rate once, at the trace. Call it after the "
+                         "jitted step, which reads the new rate without being compiled again.")
+
+
+class LRScheduler:
+    """Base class: a subclass gives `get_lr`, the rates of all groups at `last_epoch`.
+
+    Args: `optimizer`; `last_epoch`, the last epoch done, when a schedule is resumed (-1: a new one).
+    """
+
+    _is_initial = False
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        check_optimizer(optimizer)
+        self.optimizer = optimizer
+        for number, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", copied(group["lr"]))
+            elif "initial_lr" not in group:
+                raise KeyError(f"param 'initial_lr' is not specified in param_groups[{number}] when resuming scheduler "
+                               "with last_epoch >= 0: load the optimizer's state first")
+        self.base_lrs = [copied(group["initial_lr"]) for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._initial_step()
+
+    def _initial_step(self) -> None:
+        self._step_count = 0
+        self._is_initial = True
+        try:
+            self.step()
+        finally:
+            self._is_initial = False
+
+    def get_lr(self) -> list[Rate]:
+        """The rates at `last_epoch`."""
+        raise NotImplementedError(f"{type(self).__name__} requires get_lr to be defined")
+
+    def get_last_lr(self) -> list[Rate]:
+        """The rates last set, one per group."""
+        return self._last_lr
+
+    def step(self, epoch: int | None = None) -> None:
+        """Set the next epoch's rates. Call it after `optimizer.step()`, outside of jit."""
+        refuse_tracing(self)
+        if self._step_count == 1 and not self.optimizer._opt_called:
+            warnings.warn(STEPPED_TOO_EARLY, UserWarning, stacklevel=2)
+        if epoch is not None:
+            warnings.warn(EPOCH_IS_DEPRECATED, UserWarning, stacklevel=2)
+        self._step_count += 1
+        self._update_lr(epoch)
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        closed = None if epoch is None else self._get_closed_form_lr()
+        self._set_rates(self.get_lr() if closed is None else closed)
+
+    def _get_closed_form_lr(self) -> list[Rate] | None:
+        """The rates at `last_epoch` from the first ones alone; None where there is no such formula."""
+        return None
+
+    def _set_rates(self, rates: Iterable[Rate]) -> None:
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            set_rate(group, rate)
+        self._last_lr = self._rates()
+
+    def _rates(self, factor: float = 1.0) -> list[Rate]:
+        """What the groups have now, times `factor`."""
+        rates = [copied(group["lr"]) for group in self.optimizer.param_groups]
+        return rates if factor == 1.0 else [rate * factor for rate in rates]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer."""
+        return {name: x for name, x in self.__dict__.items() if name != "optimizer"}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict()` gave."""
+        self.__dict__.update(state_dict)
