@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import functools
 import signal
 import sys
@@ -112,11 +113,13 @@ class Entry:
         self._inputs = [*(trace.captured[s] for s in self.state), *argument_inputs,
                         *(n.value for n in numbers), *(v for _, _, v in trace.hypers.values())]
         self._argument_count = len(argument_inputs)
+        self.has_numbers = bool(numbers or self.hypers)
         self._outputs: list[Value] = []
         self.state_outputs = [self._output(trace.current(s)) for s in [*rewritten, *self.created_state]]
         self._collect_grads(trace)
         self._collect_arguments(stand_ins, argument_inputs)
         self.template = map_structure(result, self._leaf)
+        self.plain = self.template is None and not self.grad_writes
 
     def _output(self, value: Value) -> int:
         self._outputs.append(value)
@@ -212,9 +215,12 @@ class Entry:
         for guard in self.guards:
             if not guard.holds():
                 changes.append((guard.name, guard.value, _safely(guard.read)))
-        aliased = [i for i, x in enumerate(call.tensors) if isinstance(x, Tensor) and x._storage in self.known]
-        if aliased or self.aliased:
-            changes.extend(self._alias_changes(call, aliased))
+        known = self.known
+        for i, x in enumerate(call.tensors):
+            if isinstance(x, Tensor) and x._storage in known:
+                changes.append((call.paths[i], "a tensor of its own", "a tensor that the function also uses as state"))
+        if self.aliased:
+            changes.extend(self._alias_changes(call))
         return changes
 
     def _structure_changes(self) -> list[tuple[str, Any, Any]]:
@@ -228,9 +234,7 @@ class Entry:
             self.epoch = structure_epoch[0]
         return changes
 
-    def _alias_changes(self, call: Signature, aliased: list[int]) -> list[tuple[str, Any, Any]]:
-        if aliased:
-            return [(call.paths[aliased[0]], "a tensor of its own", "a tensor that the function also uses as state")]
+    def _alias_changes(self, call: Signature) -> list[tuple[str, Any, Any]]:
         for i, storage in zip(self.aliased, self.aliased_storages):
             if call.tensors[i]._storage is not storage:
                 return [(call.paths[i], "a tensor that the function also uses as state", "another tensor")]
@@ -244,7 +248,7 @@ class Entry:
         values = [s.value for s in storages]
         buffers = [v.buffer for v in values]
         kinds = set(map(type, buffers))
-        if len(kinds) > 1 or None.__class__ in kinds or np.ndarray in kinds or SharedArray in kinds:
+        if len(kinds) > 1 or not kinds.isdisjoint(_NOT_ON_DEVICE):
             buffers = self._prepared(storages, values)
         in_place = False
         if self.donates:
@@ -254,8 +258,8 @@ class Entry:
             if not in_place:
                 self._unshare(values, buffers)
         arguments = [self._argument(x) for x in call.tensors]
-        buffers += [v.buffer if not isinstance(v.buffer, np.ndarray) else device_buffer(v) for v in arguments]
-        if call.numbers or self.hypers:
+        buffers += [device_buffer(v) for v in arguments]
+        if self.has_numbers:
             buffers += self._number_buffers(call)
         self.calls += 1
         with _Uninterrupted():
@@ -266,6 +270,8 @@ class Entry:
                     value.buffer = results[at]
             else:
                 self._rebind(results)
+        if len(self.positions) == self.rewritten and self.plain:
+            return None
         outputs = self._as_values(results, [*values, *arguments], call)
         self._write_back(call, outputs)
         return _rebuilt(self.template, outputs, call)
@@ -350,6 +356,7 @@ class Entry:
                 tensor._set(outputs[at])
 
 
+_NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray})
 _NONE: Any = None
 
 
@@ -379,6 +386,8 @@ def _rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
     kind = type(template)
     if kind is _Output:
         return Tensor._of(outputs[template.index])
+    if template is None:
+        return None
     if kind is tuple:
         return tuple(_rebuilt(t, outputs, call) for t in template)
 
@@ -410,26 +419,34 @@ class _Tape:
 
 
 class _Uninterrupted:
-    """Puts Ctrl-C off while buffers are donated and rebound, so that state is never half old, half new."""
+    """Puts Ctrl-C off while buffers are donated and rebound, so that state is never half old, half new.
+
+    Goes to `_signal` itself: the `signal` module converts enums for microseconds at each call.
+    """
 
     __slots__ = ("_before", "_pending")
 
     def __enter__(self) -> None:
-        self._pending: list[Any] = []
-        self._before: Any = None
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
+        self._before = None
+        if threading.get_ident() == _MAIN_THREAD:
+            self._before = _signal.getsignal(_SIGINT)
             if callable(self._before):
-                signal.signal(signal.SIGINT, self._note)
+                self._pending: list[Any] = []
+                _signal.signal(_SIGINT, self._note)
 
     def _note(self, number: int, frame: Any) -> None:
         self._pending.append((number, frame))
 
     def __exit__(self, *error: Any) -> None:
-        if callable(self._before):
-            signal.signal(signal.SIGINT, self._before)
+        before = self._before
+        if callable(before):
+            _signal.signal(_SIGINT, before)
             if self._pending:
-                self._before(*self._pending[0])
+                before(*self._pending[0])
+
+
+_SIGINT = int(signal.SIGINT)
+_MAIN_THREAD = threading.main_thread().ident
 
 
 def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:

@@ -69,10 +69,12 @@ class Signature:
 
     def _walk(self, x: Any, path: str, parts: list[Any]) -> None:
         kind = type(x)
-        if isinstance(x, Tensor):
+        if kind is Tensor or isinstance(x, Tensor):
             self.tensors.append(x)
             self.paths.append(path)
-            parts.append((x._type, x.requires_grad, x._requires_grad, x._storage.value.device))
+            value = x._storage.value
+            grad = value.requires_grad or x._graph is not None
+            parts += (x._type, value.device, x._requires_grad, grad and x.requires_grad)
         elif kind is int or kind is float:
             self.numbers.append(x)
             self.number_paths.append(path)

@@ -159,9 +159,21 @@ def apply(op: Op, *xs: Any, kind: dtype | None = None) -> Tensor:
     """An elementwise op on promoted, broadcast operands."""
     if len(xs) == 2 and kind is None:
         x, y = xs
-        if isinstance(x, Tensor) and isinstance(y, Tensor) and x._type is y._type:
-            return wrap(op(x._read(), y._read()))
+        if isinstance(x, Tensor):
+            if isinstance(y, Tensor):
+                if x._type is y._type:
+                    return wrap(op(x._read(), y._read()))
+            elif _keeps_dtype(x._type.dtype, type(y)):
+                value = x._read()
+                kind = value.type.dtype
+                return wrap(op(value, constant.on(value.device, value=literal(y, kind), shape=value.type.shape,
+                                                  dtype=kind)))
     return wrap(op(*operands(*xs, kind=kind)))
+
+
+def _keeps_dtype(kind: dtype, number: type) -> bool:
+    """Whether an operation of a tensor of `kind` with a plain Python number of that class stays in `kind`."""
+    return kind.is_inexact if number is float else number is int and kind.category != dtypes.BOOLEAN
 
 
 def float_kind(*xs: Any) -> dtype:

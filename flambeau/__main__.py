@@ -1,0 +1,48 @@
+"""The command line: `python -m flambeau demo` and `python -m flambeau info`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .demo.text import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code. A wrong input is one line on stderr and code 2."""
+    parser = argparse.ArgumentParser(prog="flambeau", description="PyTorch-style programs as whole-step XLA programs.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="train a small GPT on real text with a compiled step")
+    demo.add_argument("--steps", type=_positive, default=600, metavar="N", help="training steps (default: %(default)s)")
+    demo.add_argument("--out", metavar="DIR", help="where the dumps, the curve and the model go (default: demo-out)")
+    demo.add_argument("--data", metavar="FILE", help="a UTF-8 text to train on (default: Python's own documentation)")
+    demo.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
+    commands.add_parser("info", help="versions, devices, caches, flags: what to paste into a bug report")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "info":
+            from .info import info
+
+            print(info())
+            return 0
+        from .demo.run import demo as run
+
+        return run(chosen.steps, chosen.out, chosen.data, chosen.seed)
+    except UserError as error:
+        print(f"flambeau {chosen.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nflambeau {chosen.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The demonstration: a small GPT trained on real text. Run `python -m flambeau demo`."""
