@@ -20,8 +20,9 @@ from .backend import Program, SharedArray, backend
 from .errors import TraceError
 from .functions.common import Defaults
 from .graph import Graph, Node, Value
-from .lazy import _read_by_gradients, device_buffer, materialize
+from .lazy import _read_by_gradients, device_buffer, host_array, materialize
 from .ops import OPS
+from .packing import PackedSlice, packed_graph, plan
 from .passes import simplify
 from .recorder import record, recording
 from .scalars import Scalar, from_number
@@ -88,7 +89,9 @@ class Entry:
         self.looked = dict(trace.looked)
         self.structures = [(weakref.ref(m), m._structure()) for m in trace.modules]
         self.epoch = structure_epoch[0]
-        self.grads_at_entry = [(t, g is None) for t, g in trace.grads_before.items()]
+        self.without_grad = [t for t, g in trace.grads_before.items() if g is None]
+        self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
+        self._nones = [None] * len(self.without_grad)
         self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
         self._collect(trace, result, stand_ins, argument_inputs, numbers)
         self._build(trace, donate)
@@ -107,7 +110,7 @@ class Entry:
         rewritten = [s for s in written if s in trace.captured]
         kept = [s for s in trace.captured if s not in trace.written]
         self.state: list[Storage] = [*rewritten, *kept]
-        self.rewritten = len(rewritten)
+        self.written = self.rewritten = len(rewritten)
         self.created_state = [s for s in written if s not in trace.captured]
         self.hypers = [(group, key) for group, key, _ in trace.hypers.values()]
         self._inputs = [*(trace.captured[s] for s in self.state), *argument_inputs,
@@ -177,20 +180,49 @@ class Entry:
         self.donates = len(self.donated) > 0
 
     def compile(self, stats: Stats) -> None:
-        """Simplify, print, compile."""
+        """Simplify, pack small state, print, compile."""
         started = time.perf_counter()
+        self.device = self._device()
         self.graph = simplify(self.raw)
+        self.types = [v.type for v in self.graph.outputs]
+        self.write_positions = self.positions[:self.written]
+        self._pack()
         stats.seconds["simplify"] += time.perf_counter() - started
-        device = self._device()
-        self.program = backend().compile(self.graph, device, self.donated)
+        self.program = backend().compile(self.graph, self.device, self.donated)
         for phase, seconds in self.program.seconds.items():
             stats.seconds[phase] = stats.seconds.get(phase, 0.0) + seconds
         stats.compiles += 1
-        self.device = device
-        self.types = [v.type for v in self.graph.outputs]
         self._numbers_seen: dict[int, tuple[Any, Any]] = {}
         self.raw = self.graph
         del self._inputs, self._outputs, self._stand_ins
+
+    def _pack(self) -> None:
+        """Put small state into flat buffers: those of packs come first among inputs and outputs."""
+        packs = [] if self.tape else plan(self.state, [i in self.donated for i in range(len(self.state))], self.device)
+        at = {id(s): i for i, s in enumerate(self.state)}
+        inputs = [[at.get(id(s)) for s in p.storages] for p in packs]
+        outputs = [[self.positions[i] if i is not None and i in self.donated else None for i in members]
+                   for members in inputs]
+        written = [any(o is not None for o in members) for members in outputs]
+        order = sorted(range(len(packs)), key=lambda k: not written[k])
+        packs, inputs, outputs = ([x[k] for k in order] for x in (packs, inputs, outputs))  # type: ignore[assignment]
+        count = sum(written)
+        self.packs, self.read_packs = packs[:count], packs[count:]
+        gone_inputs = {i for members in inputs for i in members if i is not None}
+        gone_outputs = {o for members in outputs for o in members if o is not None}
+        if packs:
+            self.graph = packed_graph(self.graph, packs, inputs, outputs, gone_inputs, gone_outputs)
+        kept = [o for o in range(len(self.types)) if o not in gone_outputs]
+        moved = {o: count + k for k, o in enumerate(kept)}
+        self.types = [p.type for p in self.packs] + [self.types[o] for o in kept]
+        loose = [i for i in range(len(self.state)) if i not in gone_inputs]
+        self.write_positions = [moved[self.positions[i]] for i in loose if i < self.written]
+        new_at = {i: len(packs) + k for k, i in enumerate(loose)}
+        self.donated = {**{k: k for k in range(count)},
+                        **{new_at[i]: moved[o] for i, o in self.donated.items() if i in new_at}}
+        self.rewritten = sum(i < self.written for i in loose)
+        self.positions = [moved.get(o, -1) for o in self.positions]
+        self.state = [self.state[i] for i in loose]
 
     def _device(self) -> str:
         devices = dict.fromkeys(v.device for v in self._inputs[:len(self.state) + self._argument_count])
@@ -208,10 +240,10 @@ class Entry:
                 changes.append((path, old, new))
         if self.epoch != structure_epoch[0]:
             changes.extend(self._structure_changes())
-        for tensor, none in self.grads_at_entry:
-            if (tensor._grad is None) is not none:
-                changes.append((".grad of a parameter", None if none else "present", "present" if none else None))
-                break
+        if [t._grad for t in self.without_grad] != self._nones:
+            changes.append((".grad of a parameter", None, "present"))
+        elif any(t._grad is None for t in self.with_grad):
+            changes.append((".grad of a parameter", "present", None))
         for guard in self.guards:
             if not guard.holds():
                 changes.append((guard.name, guard.value, _safely(guard.read)))
@@ -253,39 +285,57 @@ class Entry:
         in_place = False
         if self.donates:
             count = self.rewritten
-            in_place = (max(list(map(_getrefcount, values))[:count]) <= _SOLE_VALUE
-                        and max(list(map(_getrefcount, buffers))[:count]) <= _SOLE_BUFFER)
+            in_place = (max(list(map(_getrefcount, values))[:count], default=0) <= _SOLE_VALUE
+                        and max(list(map(_getrefcount, buffers))[:count], default=0) <= _SOLE_BUFFER)
             if not in_place:
                 self._unshare(values, buffers)
         arguments = [self._argument(x) for x in call.tensors]
         buffers += [device_buffer(v) for v in arguments]
         if self.has_numbers:
             buffers += self._number_buffers(call)
+        if self.packs or self.read_packs:
+            buffers[:0] = self._packed_buffers()
         self.calls += 1
         with _Uninterrupted():
-            results = self._execute(buffers, storages)
+            results = self._execute(buffers)
+            for pack, result in zip(self.packs, results):
+                pack.buffer = result
             if in_place:
                 # Nobody else holds these values, so giving them the new buffers changes nothing anyone can see.
-                for value, at in zip(values, self.positions[:self.rewritten]):
+                for value, at in zip(values, self.write_positions):
                     value.buffer = results[at]
             else:
                 self._rebind(results)
-        if len(self.positions) == self.rewritten and self.plain:
+        if len(self.positions) == self.written and self.plain:
             return None
         outputs = self._as_values(results, [*values, *arguments], call)
         self._write_back(call, outputs)
         return _rebuilt(self.template, outputs, call)
 
-    def _execute(self, buffers: list[Any], storages: Sequence[Storage]) -> list[Any]:
+    def _packed_buffers(self) -> list[Any]:
+        for pack in self.packs:
+            pack.prepare(host_array, _SOLE_VALUE)
+        for pack in self.read_packs:
+            if not pack.holds():
+                pack.gather(host_array)
+        return [pack.buffer for pack in (*self.packs, *self.read_packs)]
+
+    def _execute(self, buffers: list[Any]) -> list[Any]:
         assert self.program is not None
         try:
             return self.program.run(buffers)
         except BaseException:
-            for storage, buffer in zip(storages[:self.rewritten], buffers):
-                if self.donates and backend().deleted(buffer):
-                    storage.lost = (f"the call of {self.name} at {describe(user_position())} failed while it ran, after the "
-                                    "buffer was donated to it. Restore it from a checkpoint, or use jit(donate=False).")
+            if self.donates:
+                self._mark_lost()
             raise
+
+    def _mark_lost(self) -> None:
+        """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
+        loose = [s for s in self.state[:self.rewritten] if backend().deleted(s.value.buffer)]
+        packed = [s for p in self.packs if backend().deleted(p.buffer) for s in p.storages]
+        for storage in [*loose, *packed]:
+            storage.lost = (f"the call of {self.name} at {describe(user_position())} failed while it ran, after the buffer was "
+                            "donated to it. Restore it from a checkpoint, or use jit(donate=False).")
 
     def _prepared(self, storages: Sequence[Storage], values: list[Value]) -> list[Any]:
         """Buffers on the device of state that was changed outside: run what is pending, upload what is on the host."""
@@ -320,7 +370,7 @@ class Entry:
         return buffers
 
     def _rebind(self, results: list[Any]) -> None:
-        for storage, at in zip(self.state[:self.rewritten], self.positions):
+        for storage, at in zip(self.state[:self.rewritten], self.write_positions):
             storage.value = _owned(self.types[at], self.device, results[at])
             storage.lost = ""
 
@@ -330,7 +380,7 @@ class Entry:
             self._mark_leaves(call)
             made = self.tape.attach(results, self._input_values(inputs, call), self.device)
             return [made[at] for at in self.positions]
-        first = self.rewritten
+        first = self.written
         return [_NONE] * first + [Value(self.types[at], self.device, results[at]) for at in self.positions[first:]]
 
     def _mark_leaves(self, call: Signature) -> None:
@@ -345,7 +395,7 @@ class Entry:
 
     def _write_back(self, call: Signature, outputs: list[Value]) -> None:
         """State written without being read, gradients, and arguments."""
-        for storage, at in zip(self.created_state, self.state_outputs[self.rewritten:]):
+        for storage, at in zip(self.created_state, self.state_outputs[self.written:]):
             storage.value, storage.lost = _own(outputs[at]), ""
         for target, at_grad in self.grad_writes:
             tensor = call.tensors[target] if isinstance(target, int) else target
@@ -356,7 +406,7 @@ class Entry:
                 tensor._set(outputs[at])
 
 
-_NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray})
+_NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray, PackedSlice})
 _NONE: Any = None
 
 

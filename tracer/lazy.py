@@ -23,6 +23,7 @@ from .errors import TraceError
 from .graph import Graph, Node, Value
 from .ops import OPS
 from .ops.elementwise import from_literal
+from .packing import PackedSlice
 from .passes import Builder, simplify
 from .recorder import placeholder, recording, thread_recorder
 from .source import describe, user_position
@@ -286,8 +287,8 @@ def _run_on_host(nodes: Sequence[Node], snapshot: Snapshot, wanted: dict[int, Va
 
 
 def _unshared(array: Any) -> Any:
-    """An array that is not the user's own memory."""
-    return np.array(array) if isinstance(array, SharedArray) else array
+    """An array with memory of its own: not the user's, and not a view of a buffer that may be donated."""
+    return np.array(array) if array.base is not None or isinstance(array, SharedArray) else array
 
 
 # --- Compiled ---------------------------------------------------------------------------------------------------------------
@@ -379,6 +380,8 @@ def _with_promoted(graph: Graph, promoted: Sequence[int]) -> Graph:
 def device_buffer(value: Value) -> Any:
     """The value's buffer on its device; uploads what is on the host, once unless the memory is the user's own."""
     buffer = value.buffer
+    if type(buffer) is PackedSlice:
+        return backend().upload(buffer.array(), value.device)
     if isinstance(buffer, np.ndarray):
         uploaded = backend().upload(np.asarray(buffer), value.device)
         if not isinstance(buffer, SharedArray):
@@ -392,6 +395,8 @@ def host_array(value: Value) -> Any:
     if value.buffer is None:
         flush([value])
     buffer = value.buffer
+    if type(buffer) is PackedSlice:
+        return buffer.array()
     return buffer if isinstance(buffer, np.ndarray) else backend().download(buffer)
 
 

@@ -1,0 +1,155 @@
+"""Many small tensors of state in one buffer.
+
+Each buffer that a program takes or gives costs the runtime 1 to 3 us, whatever its size; the state of a training step is
+hundreds of small ones (biases, norms, moments). So a compiled step keeps the small state that it writes in one flat
+buffer per dtype, and slices it inside the program. A storage then holds a value whose buffer is a `PackedSlice`;
+whoever reads it outside gets a copy of the slice.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .backend import backend
+from .dtypes import dtype
+from .graph import Graph, Node, Value
+from .ops import OPS
+from .recorder import placeholder, recording
+from .storage import Storage
+from .types import Type
+
+LIMIT = 16 << 10  # bytes of a tensor up to which packing it is cheaper than a buffer of its own
+FEWEST = 4
+
+_getrefcount = sys.getrefcount
+_SOLE = 2  # the pack's own reference and the call's
+
+
+class PackedSlice:
+    """The buffer of a value that lives in a pack."""
+
+    __slots__ = ("pack", "index")
+
+    def __init__(self, pack: Pack, index: int) -> None:
+        self.pack, self.index = pack, index
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """A copy of the contents."""
+        pack = self.pack
+        start, kind = pack.offsets[self.index], pack.types[self.index]
+        flat = backend().download(pack.buffer)[start:start + kind.size]
+        return np.array(flat).reshape(kind.shape)
+
+
+class Pack:
+    """Storages whose contents lie one after the other in `buffer`, a flat array of one dtype on one device."""
+
+    __slots__ = ("storages", "values", "types", "offsets", "size", "dtype", "device", "buffer")
+
+    def __init__(self, storages: Sequence[Storage], kind: dtype, device: str) -> None:
+        self.storages = list(storages)
+        self.types = [s.value.type for s in storages]
+        self.dtype, self.device = kind, device
+        self.offsets = np.cumsum([0, *(t.size for t in self.types)]).tolist()
+        self.size: int = self.offsets.pop()
+        self.values: list[Value] = []
+        self.buffer: Any = None
+
+    @property
+    def type(self) -> Type:
+        """The type of the flat buffer."""
+        return Type.of((self.size,), self.dtype)
+
+    def holds(self) -> bool:
+        """Whether every storage still has what the pack has."""
+        return [s.value for s in self.storages] == self.values
+
+    def gather(self, host: Callable[[Value], Any]) -> None:
+        """Bring the pack up to date with its storages, some of which were rebound outside."""
+        arrays = [np.ravel(host(s.read())) for s in self.storages]
+        self.buffer = backend().upload(np.concatenate(arrays) if arrays else np.zeros(0), self.device)
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Give every storage a new value that lies in the pack."""
+        self.values = []
+        for i, (storage, kind) in enumerate(zip(self.storages, self.types)):
+            value = Value(kind, self.device, PackedSlice(self, i))
+            value.owned = True
+            storage.value = value
+            self.values.append(value)
+
+    def prepare(self, host: Callable[[Value], Any], sole_value: int) -> None:
+        """Before a donating run: the pack is current and nobody else holds a value or the memory of it."""
+        if not self.holds():
+            self.gather(host)
+            return
+        if max(map(_getrefcount, self.values)) > sole_value:
+            for i, value in enumerate(self.values):
+                if _getrefcount(value) > sole_value:
+                    value.buffer = PackedSlice(self, i).array()  # its other holders keep the old contents
+            self.adopt()
+        if _getrefcount(self.buffer) > _SOLE:
+            self.buffer = backend().upload(np.array(backend().download(self.buffer)), self.device)
+
+
+def plan(storages: Sequence[Storage], chosen: Sequence[bool], device: str) -> list[Pack]:
+    """The packs of a step that writes the `chosen` ones of `storages`: existing packs, and new ones for the rest."""
+    packs: dict[int, Pack] = {}
+    loose: dict[dtype, list[Storage]] = {}
+    for storage, written in zip(storages, chosen):
+        buffer = storage.value.buffer
+        if isinstance(buffer, PackedSlice):
+            packs[id(buffer.pack)] = buffer.pack
+        elif written and storage.value.type.nbytes <= LIMIT and storage.value.type.size:
+            loose.setdefault(storage.value.type.dtype, []).append(storage)
+    made = [Pack(group, kind, device) for kind, group in loose.items() if len(group) >= FEWEST]
+    return [p for p in packs.values() if p.device == device] + made
+
+
+def packed_graph(graph: Graph, packs: Sequence[Pack], inputs: Sequence[Sequence[int | None]],
+                 outputs: Sequence[Sequence[int | None]], gone_inputs: set[int], gone_outputs: set[int]) -> Graph:
+    """The graph with flat inputs and outputs for packs, before the remaining ones.
+
+    `inputs[p][i]` is the graph input that member i of pack p feeds, `outputs[p][i]` the output that it becomes (None
+    where it is not read or not written). A pack of which nothing is written has no output.
+    """
+    flats = [placeholder(p.type, p.device) for p in packs]
+    new_inputs = [placeholder(v.type, v.device) for i, v in enumerate(graph.inputs) if i not in gone_inputs]
+    env = dict(zip([v for i, v in enumerate(graph.inputs) if i not in gone_inputs], new_inputs))
+    labels = {env[v]: text for v, text in graph.labels.items() if v in env}
+    with recording() as recorder:
+        members = [[_member(flat, p, i) for i in range(len(p.types))] for flat, p in zip(flats, packs)]
+    for pack_inputs, values in zip(inputs, members):
+        env.update({graph.inputs[at]: value for at, value in zip(pack_inputs, values) if at is not None})
+    nodes: list[Node] = list(recorder.nodes)
+    made: dict[Node, Node] = {}
+    held = []
+    for node in graph.nodes:
+        copy = made[node] = Node(node.op, tuple(env[v] for v in node.inputs), node.params, node.types, node.where,
+                                 node.scope, made.get(node.of) if node.of else None, node.device)
+        held.append(copy.outputs)
+        env.update(zip(node.outputs, held[-1]))
+        nodes.append(copy)
+    with recording() as recorder:
+        joined = [_joined([env[graph.outputs[at]] if at is not None else value for at, value in zip(pack_outputs, values)])
+                  for pack_outputs, values in zip(outputs, members) if any(at is not None for at in pack_outputs)]
+    nodes.extend(recorder.nodes)
+    rest = [env[v] for i, v in enumerate(graph.outputs) if i not in gone_outputs]
+    for flat, pack in zip(flats, packs):
+        labels[flat] = f"{len(pack.types)} packed"
+    return Graph([*flats, *new_inputs], nodes, [*joined, *rest], graph.name, labels)
+
+
+def _member(flat: Value, pack: Pack, index: int) -> Value:
+    start, kind = pack.offsets[index], pack.types[index]
+    piece = OPS["slice"](flat, start=(start,), limit=(start + kind.size,), stride=(1,))
+    return OPS["reshape"](piece, shape=kind.shape)  # type: ignore[no-any-return]
+
+
+def _joined(values: Sequence[Value]) -> Value:
+    return OPS["concatenate"](*(OPS["reshape"](v, shape=(v.type.size,)) for v in values), axis=0)  # type: ignore[no-any-return]
