@@ -1,0 +1,211 @@
+"""Activations: https://pytorch.org/docs/stable/nn.functional.html#non-linear-activation-functions"""
+
+from __future__ import annotations
+
+import math
+
+from ...tracer import dtypes
+from ...tracer.functions.arithmetic import abs as absolute
+from ...tracer.functions.arithmetic import (
+    add,
+    div,
+    erf,
+    exp,
+    expm1,
+    log1p,
+    mul,
+    neg,
+    sigmoid,
+    sub,
+    tanh,
+    where,
+)
+from ...tracer.functions.common import assign
+from ...tracer.functions.random import generator_on, open_uniform, rand_like
+from ...tracer.functions.reduce import log_softmax as _log_softmax
+from ...tracer.functions.reduce import softmax as _softmax
+from ...tracer.tensor import Tensor
+
+
+def _result(input: Tensor, output: Tensor, inplace: bool) -> Tensor:
+    return assign(input, output) if inplace else output
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0). The gradient at 0 is 0."""
+    return _result(input, where(input <= 0, 0, input), inplace)  # asked this way round NaN stays NaN
+
+
+def relu_(input: Tensor) -> Tensor:
+    """In-place relu."""
+    return relu(input, inplace=True)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x, 0), 6)."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """x clamped to [min_val, max_val]; outside, and on the ends, the gradient is 0."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    low = where(input <= min_val, min_val, input)
+    return _result(input, where(input >= max_val, max_val, low).to(input.dtype), inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x for positive x, negative_slope * x else."""
+    return _result(input, where(input > 0, input, mul(input, negative_slope)), inplace)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x for positive x, weight * x else, with one weight for all or one per channel (dimension 1)."""
+    if weight.numel() != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if channels != weight.numel():
+            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                               f"{weight.numel()} and channel size = {channels}.")
+        weight = weight.reshape(-1, *(1,) * (input.ndim - 2))
+    return where(input > 0, input, mul(weight, input))
+
+
+def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
+          inplace: bool = False) -> Tensor:
+    """leaky_relu whose slope is random in [lower, upper] while training, and the mean of both else."""
+    slope = add(mul(rand_like(input), upper - lower), lower) if training else (lower + upper) / 2
+    return _result(input, where(input >= 0, input, mul(input, slope)), inplace)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x for positive x, alpha * (exp(x) - 1) else."""
+    bent = expm1(where(input > 0, 0.0, input))  # no overflow on the side that is not taken: its gradient would be NaN
+    return _result(input, where(input > 0, input, mul(bent, alpha)), inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
+    bent = expm1(div(where(input > 0, 0.0, input), alpha))
+    return _result(input, where(input > 0, input, mul(bent, alpha)), inplace)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """scale * elu(x, alpha), with the two constants that keep mean 0 and variance 1."""
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    return _result(input, mul(elu(input, alpha), scale), inplace)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x * Phi(x), with Phi the normal distribution function, or its `tanh` approximation.
+
+    Source: Hendrycks, Gimpel: "Gaussian error linear units", https://arxiv.org/abs/1606.08415
+    """
+    if approximate == "none":
+        return mul(mul(input, 0.5), add(erf(mul(input, math.sqrt(0.5))), 1))
+    if approximate != "tanh":
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    inner = mul(mul(input, add(mul(mul(input, input), 0.044715), 1)), math.sqrt(2 / math.pi))
+    return mul(mul(input, 0.5), add(tanh(inner), 1))
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * sigmoid(x)."""
+    return _result(input, mul(input, sigmoid(input)), inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * tanh(softplus(x))."""
+    return _result(input, mul(input, tanh(sub(input, logsigmoid(input)))), inplace)
+
+
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    """log(1 + exp(beta * x)) / beta; x itself where beta * x exceeds the threshold."""
+    scaled = mul(input, beta)
+    linear = scaled > threshold
+    smooth = log1p(exp(where(linear, 0.0, scaled).to(input.dtype)))
+    return where(linear, input, div(smooth, beta))
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|))."""
+    below = where(input < 0, input, 0).to(input.dtype)
+    return sub(below, log1p(exp(where(input < 0, input, neg(input)))))
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """relu6(x + 3) / 6."""
+    return _result(input, div(relu6(add(input, 3)), 6), inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * relu6(x + 3) / 6."""
+    return _result(input, div(mul(input, relu6(add(input, 3))), 6), inplace)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0."""
+    return where((input >= -lambd) & (input <= lambd), 0.0, input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved toward 0 by lambd, and 0 on the way."""
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    return where(input > lambd, sub(input, lambd), where(input < -lambd, add(input, lambd), mul(input, 0)))
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    return sub(input, tanh(input))
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return div(input, add(absolute(input), 1))
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else value."""
+    return _result(input, where(input <= threshold, value, input).to(input.dtype), inplace)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a * sigmoid(b) for the halves a, b of x along `dim`."""
+    if input.ndim == 0:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    if input.shape[dim] % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size "
+                           f"{input.shape[dim]}")
+    first, second = input.chunk(2, dim)
+    return mul(first, sigmoid(second))
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtypes.dtype | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`."""
+    return _softmax(input, dim, dtype)
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtypes.dtype | None = None) -> Tensor:
+    """softmax(-x)."""
+    return _softmax(neg(input), dim, dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
+                dtype: dtypes.dtype | None = None) -> Tensor:
+    """log(softmax(x)) along `dim`."""
+    return _log_softmax(input, dim, dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A differentiable sample of a categorical distribution; `hard` gives one-hot values with the soft gradient.
+
+    Source: Jang, Gu, Poole: "Categorical reparameterization with Gumbel-softmax", https://arxiv.org/abs/1611.01144
+    """
+    kind = dtypes.float64 if logits.dtype is dtypes.float64 else dtypes.float32
+    unit = open_uniform(logits._type.shape, kind, generator_on(logits._device))
+    noise = neg(neg(unit.log()).log()).to(logits.dtype)
+    soft = _softmax(div(add(logits, noise), tau), dim)
+    if not hard:
+        return soft
+    one = (soft == soft.amax(dim, keepdim=True)).to(soft.dtype)
+    return add(sub(one, soft.detach()), soft)

@@ -1,0 +1,99 @@
+"""Attention: https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html"""
+
+from __future__ import annotations
+
+import math
+
+from ...tracer import dtypes
+from ...tracer.functions.arithmetic import add, div, exp, mul, sub, where
+from ...tracer.functions.common import broadcast_shapes, cast_value, expand_value, wrap
+from ...tracer.functions.linear import contract
+from ...tracer.functions.reduce import amax, softmax, sum
+from ...tracer.ops import OPS
+from ...tracer.ops.structural import Ints
+from ...tracer.tensor import Tensor
+from .dropout import dropout
+
+
+def causal_mask(rows: int, columns: int, on: str) -> Tensor:
+    """Bools (rows, columns): whether a query may look at a key, that is, at its own position or before."""
+    query, key = (OPS["iota"].on(on, shape=(rows, columns), axis=axis, dtype=dtypes.int32) for axis in (0, 1))
+    return wrap(OPS["compare"](query, key, direction="GE"))
+
+
+def _batched(x: Tensor, lead: Ints) -> Tensor:
+    return wrap(expand_value(x._read(), (*lead, *x._type.shape[-2:])))
+
+
+def _scores(query: Tensor, key: Tensor) -> Tensor:
+    """query @ key.T over the last two dimensions, without a transposed copy."""
+    n = query.ndim
+    axes = tuple(range(n - 2))
+    return wrap(contract(query._read(), key._read(), ((n - 1,), (n - 1,)), (axes, axes)))
+
+
+def _weighted(weights: Tensor, value: Tensor) -> Tensor:
+    n = weights.ndim
+    axes = tuple(range(n - 2))
+    return wrap(contract(weights._read(), value._read(), ((n - 1,), (n - 2,)), (axes, axes)))
+
+
+def _safe_softmax(scores: Tensor) -> Tensor:
+    """softmax over the last dimension; rows in which everything is masked are 0 rather than NaN."""
+    top = amax(scores, -1, True).detach()
+    powers = exp(sub(scores, where(top == -math.inf, 0.0, top)))
+    total = sum(powers, -1, True)
+    return div(powers, where(total == 0, 1.0, total))
+
+
+def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise RuntimeError(f"scaled_dot_product_attention requires query, key and value of at least 2 dimensions, got "
+                           f"{query.ndim}, {key.ndim} and {value.ndim}")
+    if not query.dtype is key.dtype is value.dtype:
+        raise RuntimeError(f"Expected query, key, and value to have the same dtype, but got query.dtype: {query.dtype} "
+                           f"key.dtype: {key.dtype} and value.dtype: {value.dtype} instead.")
+    if query._type.shape[-1] != key._type.shape[-1] or key._type.shape[-2] != value._type.shape[-2]:
+        raise RuntimeError(f"scaled_dot_product_attention requires query (..., L, E), key (..., S, E) and value "
+                           f"(..., S, V), got {list(query.shape)}, {list(key.shape)} and {list(value.shape)}")
+
+
+def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
+                                 dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+                                 enable_gqa: bool = False) -> Tensor:
+    """softmax(query @ key.T * scale + mask) @ value.
+
+    Arguments: query (..., L, E), key (..., S, E), value (..., S, V); a mask that broadcasts to (..., L, S), bool (true
+    where a query may look) or numbers to add; scale 1 / sqrt(E) by default; `enable_gqa` lets groups of query heads
+    (dimension -3) share key and value heads. Returns (..., L, V); rows without anything to look at are 0.
+    Source: Vaswani et al.: "Attention is all you need", https://arxiv.org/abs/1706.03762
+    """
+    _check(query, key, value)
+    if attn_mask is not None and is_causal:
+        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if enable_gqa:
+        key, value = (_shared_heads(x, query._type.shape[-3]) for x in (key, value))
+    lead = broadcast_shapes(*(x._type.shape[:-2] for x in (query, key, value)))
+    scale = 1 / math.sqrt(query._type.shape[-1]) if scale is None else scale
+    scores = _scores(_batched(mul(query, scale), lead), _batched(key, lead))
+    weights = dropout(_attend(scores, attn_mask, is_causal), dropout_p)
+    return _weighted(weights, _batched(value, lead))
+
+
+def _shared_heads(x: Tensor, heads: int) -> Tensor:
+    if heads % x._type.shape[-3]:
+        raise RuntimeError("Number of heads in key and value must divide the number of heads in query")
+    return x.repeat_interleave(heads // x._type.shape[-3], -3)
+
+
+def _attend(scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
+    """The weights; half-precision scores are masked and normalised in float32."""
+    kind = scores.dtype
+    x = wrap(cast_value(scores._read(), dtypes.float32)) if kind.itemsize < 4 else scores
+    if is_causal:
+        x = where(causal_mask(*x._type.shape[-2:], x._device), x, -math.inf)
+        return softmax(x, -1).to(kind)  # every query may look at the first key: no row is empty
+    if mask is None:
+        return softmax(x, -1).to(kind)
+    x = where(mask, x, -math.inf) if mask.dtype is dtypes.boolean else add(x, mask)
+    return _safe_softmax(x).to(kind)

@@ -1,0 +1,124 @@
+"""Linear maps and look-ups: https://pytorch.org/docs/stable/nn.functional.html#linear-functions"""
+
+from __future__ import annotations
+
+from ...tracer import dtypes
+from ...tracer.autograd import no_grad
+from ...tracer.functions.arithmetic import abs as absolute
+from ...tracer.functions.arithmetic import add, clamp, div, mul, reciprocal, sub, where
+from ...tracer.functions.common import broadcast_shapes, cast_value, number_value, wrap
+from ...tracer.functions.linear import contract, einsum
+from ...tracer.functions.reduce import norm, sum
+from ...tracer.ops import OPS
+from ...tracer.ops.indexing import put_along, take
+from ...tracer.tensor import Tensor
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x @ weight.T + bias.
+
+    Arguments: input (*, I), weight (O, I) or (I,), bias (O). Returns (*, O).
+    """
+    x, w = input._read(), weight._read()
+    if x.type.ndim == 0 or w.type.ndim not in (1, 2):
+        raise RuntimeError(f"linear requires an input with at least one dimension and a weight with one or two, got "
+                           f"{list(input.shape)} and {list(weight.shape)}")
+    if x.type.shape[-1] != w.type.shape[-1]:
+        rows = input.numel() // max(x.type.shape[-1], 1)
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.type.shape[-1]} and "
+                           f"{w.type.shape[-1]}x{w.type.shape[0] if w.type.ndim > 1 else 1})")
+    if x.type.dtype is not w.type.dtype:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {_c_name(x.type.dtype)} and "
+                           f"{_c_name(w.type.dtype)}")
+    product = contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)))
+    return wrap(product) if bias is None else add(wrap(product), bias)
+
+
+def _c_name(kind: dtypes.dtype) -> str:
+    return {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bfloat16": "BFloat16",
+            "float16": "Half"}.get(kind.name, kind.name)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x1 @ weight[o] @ x2 for each output o, + bias. Weight (O, I1, I2)."""
+    result = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return result if bias is None else add(result, bias)
+
+
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
+              norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
+    """The rows of `weight` (V, D) at the integers of `input` (*): (*, D).
+
+    The row `padding_idx` gets no gradient. With `max_norm` rows that are looked up are scaled down in place first.
+    """
+    if input.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
+                           f"Int; but got {input.dtype} instead (while checking arguments for embedding)")
+    if weight.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    if sparse or scale_grad_by_freq:
+        raise NotImplementedError("embedding requires sparse=False and scale_grad_by_freq=False: gradients are dense "
+                                  "sums here")
+    rows = weight._type.shape[0]
+    if padding_idx is not None:
+        if not -rows <= padding_idx < rows:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= rows
+    if max_norm is not None:
+        _renormalize(weight, input, max_norm, norm_type)
+    found = wrap(take(weight._read(), input._read(), 0))
+    if padding_idx is None or not found.requires_grad:
+        return found
+    return where((input == padding_idx).unsqueeze(-1), found.detach(), found)
+
+
+def _renormalize(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are looked up, and longer than max_norm, down to it."""
+    with no_grad():
+        places = indices.reshape(-1)._read()
+        nobody, everybody = (number_value(n, weight.dtype, (size,), places.device)
+                             for n, size in ((0, weight._type.shape[0]), (1, places.type.size)))
+        used = wrap(put_along(nobody, places, everybody, 0, "max"))
+        lengths = norm(weight, norm_type, 1)
+        scale = where((used > 0) & (lengths > max_norm), mul(reciprocal(add(lengths, 1e-7)), max_norm), 1.0)
+        weight.copy_(mul(weight, scale.unsqueeze(1)))
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 (*, num_classes), 1 at each class and 0 elsewhere; -1 reads the largest class there is."""
+    if tensor.dtype is not dtypes.int64:
+        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
+    if num_classes == -1:
+        if tensor.numel() == 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        num_classes = int(tensor.max()) + 1
+    return wrap(cast_value(classes_equal(tensor, num_classes, tensor.ndim)._read(), dtypes.int64))
+
+
+def classes_equal(target: Tensor, classes: int, dim: int) -> Tensor:
+    """Bools with a new dimension `dim`: whether the target is that class. The rows of an identity, without a gather."""
+    shape = (*target._type.shape[:dim], classes, *target._type.shape[dim:])
+    # 32 bits: the classes always fit, and vectors of them are twice as wide
+    narrow = cast_value(target._read(), dtypes.int32)
+    spread = OPS["broadcast"](narrow, shape=shape, dims=tuple(d for d in range(len(shape)) if d != dim))
+    numbers = OPS["iota"].on(narrow.device, shape=shape, axis=dim, dtype=dtypes.int32)
+    return wrap(OPS["compare"](numbers, spread, direction="EQ"))
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
+    """x / max(|x|_p, eps) along `dim`."""
+    lengths = clamp(norm(input, p, dim, True), min=eps)
+    return div(input, lengths, out=out)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 . x2 / (max(|x1|, eps) * max(|x2|, eps)) along `dim`."""
+    shape = broadcast_shapes(x1._type.shape, x2._type.shape)
+    x1, x2 = x1.broadcast_to(shape), x2.broadcast_to(shape)
+    lengths = [clamp(norm(x, 2, dim, True), min=eps) for x in (x1, x2)]
+    return sum(mul(div(x1, lengths[0]), div(x2, lengths[1])), dim)
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """|x1 - x2 + eps|_p over the last dimension."""
+    return norm(absolute(add(sub(x1, x2), eps)), p, -1, keepdim)

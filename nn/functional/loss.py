@@ -1,0 +1,274 @@
+"""Losses: https://pytorch.org/docs/stable/nn.functional.html#loss-functions"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...tracer import dtypes
+from ...tracer.functions.arithmetic import abs as absolute
+from ...tracer.functions.arithmetic import add, clamp, div, exp, log, log1p, mul, neg, square, sub, where
+from ...tracer.functions.common import wrap
+from ...tracer.functions.reduce import amax, log_softmax, mean, sum
+from ...tracer.ops.indexing import take
+from ...tracer.tensor import Tensor
+from .activation import logsigmoid, softplus
+from .linear import classes_equal, cosine_similarity, pairwise_distance
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The mean or the sum of the elements, or all of them (`none`)."""
+    if reduction == "none":
+        return loss
+    if reduction == "mean":
+        return mean(loss)
+    if reduction == "sum":
+        return sum(loss)
+    raise ValueError(f"{reduction} is not a valid value for reduction")
+
+
+# --- Classes ----------------------------------------------------------------------------------------------------------
+
+
+def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+                  ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
+                  label_smoothing: float = 0.0) -> Tensor:
+    """-log softmax(input) at the target class (or weighted by target probabilities).
+
+    Arguments: input (N, C), (C) or (N, C, d1, ...); target: classes as integers (N, d1, ...), or probabilities in the
+    shape of input. The mean is over the classes' weights, without targets equal to `ignore_index`. Values are not
+    looked at, so class numbers out of range raise nothing.
+    """
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    dim = 0 if input.ndim == 1 else 1
+    x = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
+    if target._type.shape == input._type.shape and target.dtype.is_floating_point:
+        return _soft_cross_entropy(x, target, weight, reduction, label_smoothing, dim).to(input.dtype)
+    _check_classes("cross_entropy", input, target, dim)
+    shifted = sub(x, amax(x, dim, True).detach()) if x._type.shape[dim] else x
+    total = log(sum(exp(shifted), dim))
+    # log softmax at one class is its shifted input minus the log of the sum: only one number per row is formed
+    chosen = sub(_at_class(shifted, target, dim), total)
+    if label_smoothing == 0.0:
+        return _weighted_nll(chosen, target, weight, ignore_index, reduction).to(input.dtype)
+    smooth = sub(shifted, total.unsqueeze(dim))
+    smooth = sum(smooth if weight is None else mul(smooth, _along(weight, input.ndim, dim)), dim)
+    loss = _weighted_nll(chosen, target, weight, ignore_index, "none")
+    return _smoothed(loss, smooth, target, weight, ignore_index, reduction, label_smoothing,
+                     input._type.shape[dim]).to(input.dtype)
+
+
+def _check_classes(name: str, input: Tensor, target: Tensor, dim: int) -> None:
+    if target.dtype.is_inexact or target.dtype is dtypes.boolean:
+        raise RuntimeError(f"{name} requires integer class targets of shape (N, d1, ...), or probabilities in the shape "
+                           f"of the input, got {target.dtype} {list(target.shape)} for {list(input.shape)}")
+    wanted = (*input._type.shape[:dim], *input._type.shape[dim + 1:])
+    if target._type.shape != wanted:
+        if target.ndim and input.ndim > 1 and target._type.shape[0] != input._type.shape[0]:
+            raise ValueError(f"Expected input batch_size ({input._type.shape[0]}) to match target batch_size "
+                             f"({target._type.shape[0]}).")
+        raise RuntimeError(f"{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}"
+                           f", got {list(target.shape)}")
+
+
+def _at_class(x: Tensor, target: Tensor, dim: int) -> Tensor:
+    """x at the target's class along `dim`. Compared and summed, since the gradient of a gather is a slow scatter."""
+    hit = classes_equal(target, x._type.shape[dim], dim)
+    return sum(where(hit, x, 0.0), dim)
+
+
+def _along(weight: Tensor, ndim: int, dim: int) -> Tensor:
+    return weight.reshape(-1, *(1,) * (ndim - 1 - dim))
+
+
+def _class_weights(target: Tensor, weight: Tensor | None, ignore_index: int, kind: Any) -> Tensor:
+    """The weight of each target's class, 0 where it is ignored."""
+    counted = target != ignore_index
+    if weight is None:
+        return counted.to(kind)
+    return where(counted, wrap(take(weight._read(), where(counted, target, 0)._read(), 0)), 0.0)
+
+
+def _weighted_nll(chosen: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
+    weights = _class_weights(target, weight, ignore_index, chosen.dtype)
+    # chosen is masked itself: infinite log probabilities of ignored targets must not become NaN
+    loss = neg(mul(where(target != ignore_index, chosen, 0.0), weights))
+    if reduction == "mean":
+        return div(sum(loss), sum(weights))
+    return reduced(loss, reduction)
+
+
+def _smoothed(loss: Tensor, smooth: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str,
+              label_smoothing: float, classes: int) -> Tensor:
+    """(1 - s) * loss + s / C * (minus the sum of all log probabilities)."""
+    spread = neg(where(target != ignore_index, smooth, 0.0))
+    both = add(mul(loss, 1 - label_smoothing), mul(spread, label_smoothing / classes))
+    if reduction == "mean":
+        return div(sum(both), sum(_class_weights(target, weight, ignore_index, loss.dtype)))
+    return reduced(both, reduction)
+
+
+def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float,
+                        dim: int) -> Tensor:
+    if label_smoothing > 0:
+        target = add(mul(target, 1 - label_smoothing), label_smoothing / x._type.shape[dim])
+    logs = log_softmax(x, dim)
+    if weight is not None:
+        logs = mul(logs, _along(weight, x.ndim, dim))
+    loss = neg(sum(mul(logs, target), dim))
+    if reduction == "mean":
+        return div(sum(loss), loss.numel())
+    return reduced(loss, reduction)
+
+
+def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+             ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """-input at the target class: cross entropy of what are log probabilities already."""
+    dim = 0 if input.ndim == 1 else 1
+    _check_classes("nll_loss", input, target, dim)
+    return _weighted_nll(_at_class(input, target, dim), target, weight, ignore_index, reduction)
+
+
+def _check_size(input: Tensor, target: Tensor, name: str) -> None:
+    if target._type.shape != input._type.shape:
+        raise ValueError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+                         "deprecated. Please ensure they have the same size." if name == "bce" else
+                         f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+
+
+def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+                         reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """-(t * log(p) + (1 - t) * log(1 - p)), with logarithms not below -100."""
+    _check_size(input, target, "bce")
+    yes, no = clamp(log(input), min=-100), clamp(log1p(neg(input)), min=-100)
+    loss = neg(add(mul(target, yes), mul(1 - target, no)))
+    return reduced(loss if weight is None else mul(loss, weight), reduction)
+
+
+def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                                     size_average: bool | None = None, reduce: bool | None = None,
+                                     reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
+    """Binary cross entropy of sigmoid(input): (1 - t) * x - log(sigmoid(x)), positives weighted by `pos_weight`."""
+    _check_size(input, target, "logits")
+    logs = logsigmoid(input)
+    if pos_weight is not None:
+        logs = mul(logs, add(mul(sub(pos_weight, 1), target), 1))
+    loss = sub(mul(1 - target, input), logs)
+    return reduced(loss if weight is None else mul(loss, weight), reduction)
+
+
+def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+           reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """target * (log(target) - input), for log probabilities as input; `batchmean` divides the sum by the batch."""
+    if log_target:
+        loss = mul(exp(target), sub(target, input))
+    else:
+        present = target > 0
+        loss = sub(where(present, mul(target, log(where(present, target, 1.0))), 0.0), mul(target, input))
+    if reduction == "batchmean":
+        return div(sum(loss), input._type.shape[0]) if input.ndim else sum(loss)
+    return reduced(loss, reduction)
+
+
+# --- Distances --------------------------------------------------------------------------------------------------------
+
+
+def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+             reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """(x - t) ** 2."""
+    loss = square(sub(input, target))
+    if weight is None:
+        return reduced(loss, reduction)
+    if reduction == "mean":
+        return div(sum(mul(loss, weight)), sum(weight))
+    return reduced(mul(loss, weight), reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+            reduction: str = "mean") -> Tensor:
+    """|x - t|."""
+    return reduced(absolute(sub(input, target)), reduction)
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+                   reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d ** 2 / (2 * beta) for |d| < beta, else |d| - beta / 2."""
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    distance = absolute(sub(input, target))
+    loss = where(distance < beta, mul(square(distance), 0.5 / beta), sub(distance, 0.5 * beta))
+    return reduced(loss, reduction)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2)."""
+    if delta <= 0:
+        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    distance = absolute(sub(input, target))
+    loss = where(distance < delta, mul(square(distance), 0.5), mul(sub(distance, 0.5 * delta), delta))
+    return reduced(loss, reduction)
+
+
+def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
+                     size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,
+                     reduction: str = "mean") -> Tensor:
+    """exp(x) - t * x, or x - t * log(x + eps); `full` adds Stirling's term."""
+    loss = sub(exp(input), mul(target, input)) if log_input else sub(input, mul(target, log(add(input, eps))))
+    if full:
+        safe = where(target > 1, target, 1.0)
+        stirling = add(sub(mul(safe, log(safe)), safe), mul(log(mul(safe, 6.283185307179586)), 0.5))
+        loss = add(loss, where(target > 1, stirling, 0.0))
+    return reduced(loss, reduction)
+
+
+def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
+                      reduction: str = "mean") -> Tensor:
+    """(log(var) + (x - t) ** 2 / var) / 2, with var not below eps; `full` adds log(2 pi) / 2."""
+    spread = var if isinstance(var, Tensor) else mul(add(mul(input.detach(), 0), 1), var)
+    if spread._type.shape != input._type.shape and spread._type.shape == input._type.shape[:-1]:
+        spread = spread.unsqueeze(-1)
+    kept = where(spread < eps, eps, spread.detach())
+    safe = add(sub(spread, spread.detach()), kept)  # the clamp has no part in the gradient
+    loss = mul(add(log(safe), div(square(sub(input, target)), safe)), 0.5)
+    return reduced(add(loss, 0.9189385332046727) if full else loss, reduction)
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+                     reduction: str = "mean") -> Tensor:
+    """log(1 + exp(-t * x)) for targets of 1 and -1."""
+    return reduced(softplus(neg(mul(target, input)), threshold=float("inf")), reduction)
+
+
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
+                         reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """x where the target is 1, max(0, margin - x) where it is -1."""
+    apart = clamp(margin - input, min=0)
+    return reduced(add(where(target != 1, apart, 0.0), where(target != -1, input, 0.0)), reduction)
+
+
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
+                        size_average: bool | None = None, reduce: bool | None = None,
+                        reduction: str = "mean") -> Tensor:
+    """max(0, -t * (x1 - x2) + margin)."""
+    return reduced(clamp(add(neg(mul(target, sub(input1, input2))), margin), min=0), reduction)
+
+
+def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
+                          size_average: bool | None = None, reduce: bool | None = None,
+                          reduction: str = "mean") -> Tensor:
+    """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
+    cosine = cosine_similarity(input1, input2, -1)
+    loss = where(target == 1, 1 - cosine, where(target == -1, clamp(sub(cosine, margin), min=0), 0.0))
+    return reduced(loss, reduction)
+
+
+def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
+                        eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
+                        reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """max(0, |a - p| - |a - n| + margin); `swap` takes |p - n| if it is smaller than |a - n|."""
+    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = far.minimum(pairwise_distance(positive, negative, p, eps))
+    return reduced(clamp(add(sub(near, far), margin), min=0), reduction)

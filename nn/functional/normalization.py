@@ -1,0 +1,159 @@
+"""Normalisation: https://pytorch.org/docs/stable/nn.functional.html#normalization-functions"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ...tracer import dtypes
+from ...tracer.autograd import no_grad
+from ...tracer.functions.arithmetic import add, div, mul, rsqrt, square, sub
+from ...tracer.functions.common import number_value, wrap
+from ...tracer.functions.reduce import mean, sum
+from ...tracer.functions.shape import cat
+from ...tracer.tensor import Tensor
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Half-precision input in float32: statistics of it would lose their digits."""
+    return x.to(dtypes.float32) if x.dtype.is_floating_point and x.dtype.itemsize < 4 else x
+
+
+def _centred(x: Tensor, axes: Any, eps: float) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) over `axes`."""
+    centred = sub(x, mean(x, axes, True))
+    return mul(centred, rsqrt(add(mean(square(centred), axes, True), eps)))
+
+
+def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    x = x if weight is None else mul(x, weight)
+    return x if bias is None else add(x, bias)
+
+
+def _trailing(name: str, input: Tensor, normalized_shape: Sequence[int], *others: Tensor | None) -> tuple[int, ...]:
+    """The last axes, which must have the normalized shape."""
+    shape = tuple(normalized_shape)
+    if not shape:
+        raise RuntimeError(f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+                           f"element, but got normalized_shape = {list(shape)}")
+    for other in others:
+        if other is not None and other._type.shape != shape:
+            raise RuntimeError(f"{name} requires weight and bias of shape {list(shape)}, got {list(other.shape)}")
+    if input._type.shape[-len(shape):] != shape:
+        raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input with shape "
+                           f"[*, {', '.join(map(str, shape))}], but got input of size{list(input.shape)}")
+    return tuple(range(input.ndim - len(shape), input.ndim))
+
+
+def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
+               eps: float = 1e-5) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, over the last dimensions.
+
+    Source: Ba, Kiros, Hinton: "Layer normalization", https://arxiv.org/abs/1607.06450
+    """
+    axes = _trailing("layer_norm", input, normalized_shape, weight, bias)
+    return _scaled(_centred(_wide(input), axes, eps), weight, bias).to(input.dtype)
+
+
+def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
+             eps: float | None = None) -> Tensor:
+    """x / sqrt(mean(x * x) + eps) * weight, over the last dimensions; eps is the type's by default.
+
+    Source: Zhang, Sennrich: "Root mean square layer normalization", https://arxiv.org/abs/1910.07467
+    """
+    axes = _trailing("rms_norm", input, normalized_shape, weight)
+    x = _wide(input)
+    eps = dtypes.finfo(x.dtype).eps if eps is None else eps
+    return _scaled(mul(x, rsqrt(add(mean(square(x), axes, True), eps))), weight, None).to(input.dtype)
+
+
+def _per_channel(x: Tensor | None, ndim: int) -> Tensor | None:
+    """A vector of channels, shaped to go along dimension 1."""
+    return None if x is None else x.reshape(-1, *(1,) * (ndim - 2))
+
+
+def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,
+               eps: float = 1e-5) -> Tensor:
+    """Normalised over each sample's groups of channels, then scaled per channel.
+
+    Source: Wu, He: "Group normalization", https://arxiv.org/abs/1803.08494
+    """
+    if input.ndim < 2:
+        raise RuntimeError("Expected at least 2 dimensions for input tensor but received " + str(input.ndim))
+    batch, channels, *spatial = input._type.shape
+    if channels % num_groups:
+        raise RuntimeError(f"Expected number of channels in input to be divisible by num_groups, but got input of "
+                           f"shape {list(input.shape)} and num_groups={num_groups}")
+    x = _wide(input).reshape(batch, num_groups, channels // num_groups * math.prod(spatial))
+    x = _centred(x, 2, eps).reshape(input.shape)
+    return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
+
+
+def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
+               bias: Tensor | None = None, training: bool = False, momentum: Any = 0.1, eps: float = 1e-5) -> Tensor:
+    """Normalised per channel (dimension 1): over batch and space while training, by the running statistics else.
+
+    Training updates the running statistics in place: running += momentum * (new - running), with the unbiased variance.
+    Source: Ioffe, Szegedy: "Batch normalization", https://arxiv.org/abs/1502.03167
+    """
+    axes = (0, *range(2, input.ndim))
+    count = math.prod(input._type.shape[a] for a in axes)
+    x = _wide(input)
+    if training:
+        if count == 1:
+            raise ValueError("Expected more than 1 value per channel when training, got input size "
+                             f"{input.shape}")
+        centre = mean(x, axes, True)
+        centred = sub(x, centre)
+        spread = mean(square(centred), axes, True)
+        _update(running_mean, centre, momentum)
+        _update(running_var, spread, momentum, count / max(count - 1, 1))
+    else:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+        centred = sub(x, _per_channel(running_mean, input.ndim))  # type: ignore[arg-type]
+        spread = _per_channel(running_var, input.ndim)  # type: ignore[assignment]
+    x = mul(centred, rsqrt(add(spread, eps)))
+    return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
+
+
+def _update(running: Tensor | None, new: Tensor, momentum: Any, factor: float = 1.0) -> None:
+    if running is not None:
+        with no_grad():
+            new = new.detach().reshape(-1)
+            new = new if factor == 1.0 else mul(new, factor)
+            running.copy_(add(running, mul(sub(new, running), momentum)))
+
+
+def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+                  weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True,
+                  momentum: float = 0.1, eps: float = 1e-5) -> Tensor:
+    """Normalised over the space of each channel of each sample.
+
+    Source: Ulyanov, Vedaldi, Lempitsky: "Instance normalization", https://arxiv.org/abs/1607.08022
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    axes, x = tuple(range(2, input.ndim)), _wide(input)
+    count = math.prod(input._type.shape[2:])
+    if count == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+    centre = mean(x, axes, True)
+    centred = sub(x, centre)
+    spread = mean(square(centred), axes, True)
+    _update(running_mean, mean(centre, 0), momentum)
+    _update(running_var, mean(spread, 0), momentum, count / max(count - 1, 1))
+    x = mul(centred, rsqrt(add(spread, eps)))
+    return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
+
+
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """x / (k + alpha * mean of squares of `size` neighbouring channels) ** beta."""
+    if input.ndim < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+    before, after = size // 2, (size - 1) // 2
+    squares, shape = square(input), input._type.shape
+    edges = [wrap(number_value(0, input.dtype, (shape[0], n, *shape[2:]), input._device)) for n in (before, after)]
+    total = sum(cat([edges[0], squares, edges[1]], 1).unfold(1, size, 1), -1)
+    return div(input, add(mul(total, alpha / size), k).pow(beta))

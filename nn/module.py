@@ -1,0 +1,551 @@
+"""`Module`: https://pytorch.org/docs/stable/generated/torch.nn.Module.html"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
+
+from ..tracer import dtypes
+from ..tracer.state import state
+from ..tracer.tensor import Tensor, structure_epoch
+from .hooks import Handle, Hooks, add_hook, call_with_hooks
+from .parameter import Buffer, Parameter
+from .state_dict import Loading, collect, load
+
+T = TypeVar("T")
+_missing = object()
+
+
+def _changed() -> None:
+    """Tell compiled steps that some module's structure is another: their guards are looked at again."""
+    structure_epoch[0] += 1
+
+
+class Module:
+    """The base of all models: a tree of modules with parameters at its nodes.
+
+    Parameters, buffers and modules assigned to attributes are registered under the attribute's name.
+
+    >>> import flambeau as torch
+    >>> class Double(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.layer = torch.nn.Linear(2, 2, bias=False)
+    ...     def forward(self, x):
+    ...         return 2 * self.layer(x)
+    >>> [name for name, _ in Double().named_parameters()]
+    ['layer.weight']
+    """
+
+    # Links to the parent are no part of a module's state: copies and pickles go without `_link` and `_path`.
+    __slots__ = ("__dict__", "__weakref__", "_link", "_path")
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _non_persistent_buffers_set: set[str]
+    _modules: dict[str, Module | None]
+    _hooks: Hooks | None
+    _link: tuple[weakref.ref[Module], str] | None
+    _path: tuple[int, str]
+    dump_patches = False
+    _version = 1
+    forward: Callable[..., Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = object.__new__(cls)
+        object.__setattr__(made, "_link", None)
+        object.__setattr__(made, "_path", (-1, ""))
+        return made
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.__dict__.update(training=True, _parameters={}, _buffers={}, _non_persistent_buffers_set=set(), _modules={},
+                             _hooks=None)
+        _changed()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[no-redef]
+        """What the module computes; every subclass defines it."""
+        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+    # --- Calling ------------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        before = state.scope
+        epoch, path = self._path
+        if epoch != structure_epoch[0]:
+            path = self._find_path()
+        if path:
+            state.scope = path
+        try:
+            if self.__dict__["_hooks"] is None:
+                return self.forward(*args, **kwargs)
+            return call_with_hooks(self, self.__dict__["_hooks"], args, kwargs)
+        finally:
+            state.scope = before
+
+    def _find_path(self) -> str:
+        """Where the module is in its tree, as `blocks.3.attn`; '' for a root."""
+        parent, name = self._parent()
+        above = "" if parent is None else parent._find_path()
+        path = "" if parent is None else f"{above}.{name}" if above else name
+        object.__setattr__(self, "_path", (structure_epoch[0], path))
+        return path
+
+    def _parent(self) -> tuple[Module | None, str]:
+        link = self._link
+        if link is None:
+            return None, ""
+        parent, name = link[0](), link[1]
+        holds = parent is not None and parent.__dict__.get("_modules", {}).get(name) is self
+        return (parent, name) if holds else (None, "")
+
+    def _adopt(self, child: Module, name: str) -> None:
+        """Remember that `child` is here, unless it is in another place already."""
+        if child._parent()[0] is None:
+            object.__setattr__(child, "_link", (weakref.ref(self), name))
+
+    # --- Attributes ---------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = self.__dict__
+        if isinstance(value, Parameter):
+            self._require_init(own, "parameters")
+            self._forget(name, "_parameters")
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self._require_init(own, "module")
+            self._forget(name, "_modules")
+            self._set_module(name, value)
+        elif "_parameters" in own and not self._set_registered(own, name, value):
+            self._set_plain(own, name, value)
+        elif "_parameters" not in own:
+            object.__setattr__(self, name, value)
+
+    def _require_init(self, own: dict[str, Any], what: str) -> None:
+        if "_parameters" not in own:
+            raise AttributeError(f"cannot assign {what} before Module.__init__() call")
+
+    def _set_registered(self, own: dict[str, Any], name: str, value: Any) -> bool:
+        """Assign to a name that is registered; False if it is not."""
+        if name in own["_parameters"]:
+            _require_none(value, "parameter", name, "torch.nn.Parameter or None")
+            self.register_parameter(name, None)
+        elif name in own["_modules"]:
+            _require_none(value, "child module", name, "torch.nn.Module or None")
+            own["_modules"][name] = None
+        elif name in own["_buffers"] or isinstance(value, Buffer):
+            if value is not None and not isinstance(value, Tensor):
+                _require_none(value, "buffer", name, "torch.nn.Buffer, torch.Tensor or None")
+            if isinstance(value, Buffer):
+                self._forget(name, "_buffers")
+                self.register_buffer(name, value, value.persistent)
+            own["_buffers"][name] = value
+        else:
+            return False
+        _changed()
+        return True
+
+    def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
+        if own.get(name, _missing) is not value:
+            object.__setattr__(self, name, value)
+            _changed()
+
+    def _set_module(self, name: str, module: Module | None) -> None:
+        self._modules[name] = module
+        _changed()
+        if module is not None:
+            self._adopt(module, name)
+
+    def _forget(self, name: str, kept: str) -> None:
+        """Remove other kinds of attribute of that name."""
+        own = self.__dict__
+        own.pop(name, None)
+        for table in ("_parameters", "_buffers", "_modules"):
+            if table != kept:
+                own[table].pop(name, None)
+        own["_non_persistent_buffers_set"].discard(name)
+
+    def __getattr__(self, name: str) -> Any:
+        own = self.__dict__
+        for table in ("_parameters", "_buffers", "_modules"):
+            found = own.get(table)
+            if found is not None and name in found:
+                return found[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __delattr__(self, name: str) -> None:
+        own = self.__dict__
+        _changed()
+        for table in ("_parameters", "_buffers", "_modules"):
+            if name in own.get(table, ()):
+                del own[table][name]
+                own["_non_persistent_buffers_set"].discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        names = {*dir(type(self)), *self.__dict__, *self._parameters, *self._modules, *self._buffers}
+        return sorted(name for name in names if not name[0].isdigit())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self.__dict__.update(saved)
+        _changed()
+        for name, child in self._modules.items():
+            if child is not None:
+                self._adopt(child, name)
+
+    # --- Registering --------------------------------------------------------------------------------------------------
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under a name; None reserves the name."""
+        self._check_name(name, "parameter", "_parameters")
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or "
+                            "None required)")
+        self._parameters[name] = param
+        _changed()
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is state but not trained; without `persistent` it is no part of the state dict."""
+        self._check_name(name, "buffer", "_buffers")
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None "
+                            "required)")
+        self._buffers[name] = tensor
+        change = self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add
+        change(name)
+        _changed()
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child under a name."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{typename(module)} is not a Module subclass")
+        self._check_name(name, "module", "_modules")
+        self._set_module(name, module)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """`add_module` under its other name."""
+        self.add_module(name, module)
+
+    def _check_name(self, name: str, what: str, table: str) -> None:
+        if table not in self.__dict__:
+            raise AttributeError(f"cannot assign {what} before Module.__init__() call")
+        if not isinstance(name, str):
+            raise TypeError(f"{what} name should be a string. Got {type(name).__name__}" if what != "module" else
+                            f"module name should be a string. Got {type(name).__name__}")
+        if name not in self.__dict__[table] and hasattr(self, name):
+            raise KeyError(f"attribute '{name}' already exists")
+        if "." in name:
+            raise KeyError(f'{what} name can\'t contain "."' + (f", got: {name}" if what == "module" else ""))
+        if name == "":
+            raise KeyError(f'{what} name can\'t be empty string ""')
+
+    # --- Looking at the tree ------------------------------------------------------------------------------------------
+
+    def named_modules(self, memo: set[Module] | None = None, prefix: str = "",
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """All modules of the tree with their paths, this one first."""
+        seen = set() if memo is None else memo
+        if self in seen:
+            return
+        if remove_duplicate:
+            seen.add(self)
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child.named_modules(seen, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """All modules of the tree, this one first."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules right below this one, with their names."""
+        seen = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The modules right below this one."""
+        return (child for _, child in self.named_children())
+
+    def _named_members(self, table: str, prefix: str, recurse: bool,
+                       remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen = set()
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, member in getattr(module, table).items():
+                if member is None or member in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(member)
+                yield f"{path}.{name}" if path else name, member
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True,
+                         remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their paths."""
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True,
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with their paths."""
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as `blocks.3.attn`."""
+        module = self
+        for name in target.split(".") if target else ():
+            if not hasattr(module, name):
+                raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
+            module = getattr(module, name)
+            if not isinstance(module, Module):
+                raise AttributeError(f"`{name}` is not an nn.Module")
+        return module
+
+    def _get_member(self, target: str, table: str, what: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not hasattr(module, name):
+            raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
+        if name not in getattr(module, table):
+            raise AttributeError(f"`{name}` is not {what}")
+        return getattr(module, name)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path."""
+        return self._get_member(target, "_parameters", "an nn.Parameter")  # type: ignore[no-any-return]
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path."""
+        return self._get_member(target, "_buffers", "a buffer")  # type: ignore[no-any-return]
+
+    # --- Changing all of it -------------------------------------------------------------------------------------------
+
+    def apply(self, fn: Callable[[Module], None]) -> Self:
+        """Call `fn` on every module of the tree, children first."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode in the whole tree: dropout and batch normalisation look at it."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode in the whole tree."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Whether gradients are computed for the parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of the parameters, or fill them with zeros."""
+        for parameter in self.parameters():
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+            else:
+                gradient.detach().zero_()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Replace the contents of parameters, gradients and buffers by `fn` of them."""
+        if recurse:
+            for child in self.children():
+                child._apply(fn)
+        for parameter in self._parameters.values():
+            if parameter is not None:
+                _replace(parameter, fn)
+                if parameter.grad is not None:
+                    _replace(parameter.grad, fn)
+        for buffer in self._buffers.values():
+            if buffer is not None:
+                _replace(buffer, fn)
+        _changed()
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move to a device, or convert floating point parameters and buffers to a dtype, in place."""
+        kind, on = _destination(args, kwargs)
+        if kind is not None and not kind.is_inexact:
+            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                            f"dtype={kind}")
+        return self._apply(lambda t: t.to(device=on, dtype=kind if t.dtype.is_inexact else None))
+
+    def _to_floating(self, kind: dtypes.dtype) -> Self:
+        return self._apply(lambda t: t.to(kind) if t.dtype.is_floating_point else t)
+
+    def float(self) -> Self:
+        """Floating point parameters and buffers to float32."""
+        return self._to_floating(dtypes.float32)
+
+    def double(self) -> Self:
+        """Floating point parameters and buffers to float64."""
+        return self._to_floating(dtypes.float64)
+
+    def half(self) -> Self:
+        """Floating point parameters and buffers to float16."""
+        return self._to_floating(dtypes.float16)
+
+    def bfloat16(self) -> Self:
+        """Floating point parameters and buffers to bfloat16."""
+        return self._to_floating(dtypes.bfloat16)
+
+    def type(self, dst_type: dtypes.dtype) -> Self:
+        """All parameters and buffers to a dtype."""
+        return self._apply(lambda t: t.to(dst_type))
+
+    def cpu(self) -> Self:
+        """To the CPU."""
+        return self._apply(lambda t: t.to(device="cpu"))
+
+    def cuda(self, device: Any = None) -> Self:
+        """To a CUDA device."""
+        name = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else str(device)
+        return self._apply(lambda t: t.to(device=name))
+
+    # --- State dict ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
+        """All parameters and persistent buffers by path. They share the storages: clone what is to be kept."""
+        return collect(self, OrderedDict() if destination is None else destination, prefix, keep_vars)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Loading:
+        """Copy the contents of a state dict, or put its tensors in place of the own ones (`assign`).
+
+        Returns missing and unexpected keys; with `strict` there must be none. Raises RuntimeError with all that
+        does not fit.
+        """
+        return load(self, state_dict, strict, assign)
+
+    def get_extra_state(self) -> Any:
+        """What else goes into the state dict; for subclasses to define."""
+        raise RuntimeError("Reached a code path in Module.get_extra_state() that should never be called.")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what `get_extra_state` gave; for subclasses to define."""
+        raise RuntimeError("Reached a code path in Module.set_extra_state() that should never be called.")
+
+    # --- Hooks --------------------------------------------------------------------------------------------------------
+
+    def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool = False, **flags: bool) -> Handle:
+        if self._hooks is None:
+            self.__dict__["_hooks"] = Hooks()
+        _changed()
+        return add_hook(self, kind, hook, prepend, **flags)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
+                                  with_kwargs: bool = False) -> Handle:
+        """Call `hook(module, args)` before forward; what it returns, if not None, replaces the arguments."""
+        return self._add_hook("forward_pre", hook, prepend, with_kwargs=with_kwargs)
+
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
+                              always_call: bool = False) -> Handle:
+        """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
+        return self._add_hook("forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, prefix, keep_vars)` before the state dict is collected."""
+        return self._add_hook("state_dict_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, state_dict, prefix, local_metadata)` on the collected state dict."""
+        return self._add_hook("state_dict_post", hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` first."""
+        return self._add_hook("load_pre", hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, incompatible_keys)` after loading."""
+        return self._add_hook("load_post", hook)
+
+    # --- Printing -----------------------------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return self.__class__.__name__
+
+    def extra_repr(self) -> str:
+        """What is printed between the parentheses; for subclasses to define."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr().split("\n") if self.extra_repr() else []
+        children = [f"({name}): " + indented(repr(child)) for name, child in self._modules.items()]
+        if len(extra) == 1 and not children:
+            return f"{self._get_name()}({extra[0]})"
+        return f"{self._get_name()}({block([*extra, *children])})"
+
+
+def indented(text: str) -> str:
+    """The lines after the first moved right by two."""
+    return text.replace("\n", "\n  ")
+
+
+def block(lines: list[str]) -> str:
+    """Lines indented between two line ends; nothing for none."""
+    return "\n  " + "\n  ".join(lines) + "\n" if lines else ""
+
+
+def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
+    before = tensor.detach()
+    after = fn(before)
+    if after is not before:
+        tensor.data = after
+
+
+def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dtypes.dtype | None, Any]:
+    """dtype and device of the arguments of `to`."""
+    kind, on = kwargs.get("dtype"), kwargs.get("device")
+    for arg in args:
+        if isinstance(arg, Tensor):
+            kind, on = arg.dtype, arg.device
+        elif isinstance(arg, dtypes.dtype):
+            kind = arg
+        elif arg is not None and not isinstance(arg, bool):
+            on = arg
+    return kind, on
+
+
+_LEGACY = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
+           "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
+
+
+def typename(value: Any) -> str:
+    """What torch calls the type of a value in its messages."""
+    if isinstance(value, Parameter):
+        return "torch.nn.parameter.Parameter"
+    if isinstance(value, Tensor):
+        return f"torch.{_LEGACY.get(value.dtype.name, value.dtype.name)}Tensor"
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _require_none(value: Any, what: str, name: str, expected: str) -> None:
+    if value is not None:
+        raise TypeError(f"cannot assign '{typename(value)}' as {what} '{name}' ({expected} expected)")

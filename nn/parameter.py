@@ -1,0 +1,78 @@
+"""`Parameter` and `Buffer`: tensors that a module registers when they are assigned to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tracer import dtypes
+from ..tracer.functions.creation import empty
+from ..tracer.graph import Value
+from ..tracer.lazy import host_array
+from ..tracer.tensor import Tensor
+from ..tracer.types import Type
+
+
+def _sharing(kind: type[Tensor], data: Tensor | None) -> Any:
+    """A tensor of another class on the storage of `data`."""
+    if data is None:
+        data = empty(0)
+    if not isinstance(data, Tensor):
+        raise TypeError(f"{kind.__name__} requires a Tensor, got {type(data).__name__}")
+    made = data.detach()
+    made.__class__ = kind
+    return made
+
+
+class Parameter(Tensor):
+    """A tensor that is trained: a module that it is assigned to lists it among its parameters.
+
+    It shares the storage of `data`.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Parameter(torch.ones(2))
+    Parameter containing:
+    tensor([1., 1.], requires_grad=True)
+    """
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
+        made = _sharing(cls, data)
+        return made.requires_grad_() if requires_grad else made
+
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (Parameter, *_packed(self), self._requires_grad)
+
+
+class Buffer(Tensor):
+    """A tensor that is state but not trained; `persistent` says whether it is part of the state dict."""
+
+    persistent: bool
+
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Any:
+        made = _sharing(cls, data)
+        made.persistent = persistent
+        return made
+
+    def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
+        pass
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (Buffer, *_packed(self), self.persistent)
+
+
+def _packed(tensor: Tensor) -> tuple[Any, str]:
+    """What a pickle holds of a tensor: the contents and the device."""
+    return np.array(host_array(tensor.detach()._read())), tensor._device
+
+
+def _rebuild(kind: Any, array: Any, on: str, flag: bool) -> Any:
+    value = Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), "cpu", array)
+    plain = Tensor._of(value).to(device=on)
+    return Parameter(plain, flag) if kind is Parameter else Buffer(plain, persistent=flag)

@@ -1,0 +1,4 @@
+"""Gradient clipping and flattening of parameters: https://pytorch.org/docs/stable/nn.html#utilities"""
+
+from .clip import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from .convert import parameters_to_vector, vector_to_parameters
