@@ -17,6 +17,10 @@ class DeviceError(RuntimeError):
     """Tensors on different devices, or a device that is not there."""
 
 
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be written, or a file that is no checkpoint or a damaged one."""
+
+
 def requires(condition: bool, op: str, what: str, given: object) -> None:
     """Raise `OpError` with "op requires X, got Y" unless the condition holds."""
     if not condition:

@@ -1,0 +1,289 @@
+"""Saving and loading nested containers of tensors, as one safetensors file.
+
+The tensors are the file's tensors; how they are nested is JSON text in its metadata. Nothing is pickled, and loading
+runs no code.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ..tracer import dtypes
+from ..tracer.autograd import no_grad
+from ..tracer.dtypes import dtype
+from ..tracer.errors import CheckpointError
+from ..tracer.functions.common import canonical_device, wrap
+from ..tracer.graph import Value
+from ..tracer.lazy import host_array, materialize
+from ..tracer.tensor import Tensor, device
+from ..tracer.types import Type
+from .safetensors_file import Array, checksum, damaged, read, stored_form, write
+
+VERSION = 1
+KEY = "flambeau"  # of our text in the file's metadata
+Path = str | os.PathLike[str]
+Place = str | device | Mapping[str, str] | None
+
+
+def save(obj: Any, path: Path) -> None:
+    """Save `obj` to one safetensors file, replacing it as a whole or not at all.
+
+    Args: `obj`, a tensor, or dicts, lists and tuples, nested as you like, of tensors, numbers, strings, bools and None
+    (so any state_dict, or several in a dict). Tensors that are one object, or share a storage, are written once.
+    Raises TypeError naming the place of what cannot be saved; CheckpointError if the file cannot be written, and then
+    the file that was there is as before.
+
+    >>> import flambeau as torch, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
+    >>> torch.save({"model": {"weight": torch.arange(3)}, "epoch": 4}, path)
+    >>> torch.load(path)
+    {'model': {'weight': tensor([0, 1, 2])}, 'epoch': 4}
+    """
+    packer = _Packer()
+    with no_grad():
+        packed = packer.pack(obj, ())
+        arrays = packer.arrays()
+    crc = checksum(arrays, json.dumps(packed, allow_nan=False))
+    text = json.dumps({"version": VERSION, "crc32": crc, "object": packed})
+    target = os.path.realpath(os.fspath(path))
+    try:
+        _replace(target, lambda file: write(file, arrays, {KEY: text}))
+    except OSError as error:
+        raise CheckpointError(f"could not save {os.fspath(path)}: {error.strerror or error}") from error
+
+
+def load(path: Path, map_location: Place = None) -> Any:
+    """What `save` wrote to `path`; of a safetensors file written by others, its tensors by name.
+
+    Args: `map_location`, the device for all tensors, or a dict from saved to wanted devices; by default each goes where
+    it was. Tensors that were one object are one object again.
+    Raises FileNotFoundError, and CheckpointError, naming the file and the problem, for one that is damaged, cut off, or
+    no checkpoint. Pickle files (PyTorch's own .pt) are refused.
+    """
+    name = os.fspath(path)
+    with open(name, "rb") as file:
+        arrays, metadata = read(file, name)
+    unpacker = _Unpacker(arrays, map_location)
+    with no_grad():
+        if KEY not in metadata:
+            return {key: unpacker.tensor(key, {}) for key in arrays}
+        described = _described(metadata[KEY], name)
+        if described.get("crc32") != checksum(arrays, json.dumps(described.get("object"))):
+            raise damaged(name, "its contents do not match their checksum")
+        try:
+            return unpacker.unpack(described["object"])
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise damaged(name, f"the description of its contents cannot be read: {error!r}") from error
+
+
+def _described(text: str, path: str) -> dict[str, Any]:
+    try:
+        described = json.loads(text)
+        version = described["version"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise damaged(path, f"the description of its contents cannot be read: {error!r}") from error
+    if version != VERSION:
+        raise CheckpointError(f"{path} has version {version} of the checkpoint format, this Flambeau reads version "
+                              f"{VERSION}")
+    return described  # type: ignore[no-any-return]
+
+
+# --- Packing ----------------------------------------------------------------------------------------------------------
+
+_ODD_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class _Packer:
+    """Turns an object into JSON data and named tensors."""
+
+    def __init__(self) -> None:
+        self._names: dict[Any, str] = {}
+        self._tensors: dict[str, Tensor] = {}
+        self._open: set[int] = set()  # the containers around the present place
+
+    def pack(self, x: Any, place: tuple[Any, ...]) -> Any:
+        """`x` as JSON data: what JSON has itself, and one-key objects for what it has not."""
+        if x is None or isinstance(x, (bool, str)):
+            return str(x) if isinstance(x, str) else x
+        if isinstance(x, (np.bool_, np.number)):
+            x = x.item()
+        if isinstance(x, Tensor):
+            return self._tensor(x, place)
+        if isinstance(x, int):
+            return int(x)
+        if isinstance(x, float):
+            return {"float": repr(float(x))} if not math.isfinite(x) else float(x)
+        if isinstance(x, complex):
+            return {"complex": [repr(x.real), repr(x.imag)]}
+        if isinstance(x, (Mapping, list, tuple)):
+            return self._container(x, place)
+        raise TypeError("save requires tensors, numbers, strings, bools and None in dicts, lists and tuples, got "
+                        f"{type(x).__module__}.{type(x).__qualname__} at {_shown(place)}")
+
+    def _container(self, x: Any, place: tuple[Any, ...]) -> Any:
+        if id(x) in self._open:
+            raise TypeError(f"save requires containers that do not contain themselves, got one at {_shown(place)}")
+        self._open.add(id(x))
+        try:
+            if isinstance(x, Mapping):
+                return self._mapping(x, place)
+            items = [self.pack(item, (*place, i)) for i, item in enumerate(x)]
+            return {"tuple": items} if isinstance(x, tuple) else items
+        finally:
+            self._open.remove(id(x))
+
+    def _mapping(self, x: Mapping[Any, Any], place: tuple[Any, ...]) -> Any:
+        for key in x:
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                raise TypeError(f"save requires strings and numbers as keys, got {key!r:.60} at {_shown(place)}")
+        values = [self.pack(item, (*place, key)) for key, item in x.items()]
+        if all(type(key) is str for key in x):
+            return {"dict": dict(zip(x, values, strict=True))}
+        return {"items": [[self.pack(key, place), value] for key, value in zip(x, values, strict=True)]}
+
+    def _tensor(self, x: Tensor, place: tuple[Any, ...]) -> Any:
+        key = (x._storage, x._steps, x._type)
+        name = self._names.get(key)
+        if name is None:
+            name = self._names[key] = self._new_name(place)
+            self._tensors[name] = x
+        about: dict[str, Any] = {"tensor": name}
+        if x.dtype not in _PLAIN:
+            about["dtype"] = x.dtype.name
+        if x.requires_grad:
+            about["requires_grad"] = True
+        if x._device != "cpu":
+            about["device"] = x._device
+        return about
+
+    def _new_name(self, place: tuple[Any, ...]) -> str:
+        """The place with dots, made distinct."""
+        plain = ".".join(map(str, place)).encode(errors="replace").decode() or "tensor"
+        name, count = plain, 1
+        while name in self._tensors or name == "__metadata__":
+            count += 1
+            name = f"{plain}#{count}"
+        return name
+
+    def arrays(self) -> dict[str, tuple[dtype, Array]]:
+        """The contents of all tensors, computed together."""
+        values = {name: x._read() for name, x in self._tensors.items()}
+        materialize(values.values(), "a checkpoint was saved")
+        return {name: (value.type.dtype, np.asarray(host_array(value))) for name, value in values.items()}
+
+
+_PLAIN = frozenset(kind for kind in dtypes.ALL if kind not in (
+    dtypes.complex128, dtypes.float8_e4m3fnuz, dtypes.float8_e5m2fnuz))
+_BY_NAME = {kind.name: kind for kind in dtypes.ALL}
+
+
+def _shown(place: tuple[Any, ...]) -> str:
+    return "obj" + "".join(f"[{key!r}]" for key in place)
+
+
+# --- Unpacking --------------------------------------------------------------------------------------------------------
+
+
+class _Unpacker:
+    """Turns JSON data and named tensors into the object."""
+
+    def __init__(self, arrays: dict[str, tuple[dtype, Array]], map_location: Place) -> None:
+        self._arrays = arrays
+        self._map_location = map_location
+        self._made: dict[tuple[str, bool], Tensor] = {}
+        if map_location is not None and not isinstance(map_location, (str, device, Mapping)):
+            raise TypeError("load requires map_location to be a device, a dict of devices or None, got "
+                            f"{type(map_location).__name__}")
+
+    def unpack(self, x: Any) -> Any:
+        """The object that `x` describes."""
+        if isinstance(x, list):
+            return [self.unpack(item) for item in x]
+        if not isinstance(x, dict):
+            return x
+        if "tensor" in x:
+            return self.tensor(x["tensor"], x)
+        ((kind, inside),) = x.items()
+        if kind == "dict":
+            return {key: self.unpack(item) for key, item in dict(inside).items()}
+        if kind == "items":
+            return {self.unpack(key): self.unpack(item) for key, item in inside}
+        if kind == "tuple":
+            return tuple(self.unpack(item) for item in inside)
+        if kind == "float":
+            return _ODD_FLOATS[inside]
+        if kind == "complex":
+            return complex(*map(float, inside))
+        raise ValueError(f"unknown kind {kind!r}")
+
+    def tensor(self, name: str, about: Mapping[str, Any]) -> Tensor:
+        """A tensor of the file; the same object for the same tensor."""
+        key = (name, bool(about.get("requires_grad")))
+        made = self._made.get(key)
+        if made is None:
+            stored, array = self._arrays[name]
+            kind = _BY_NAME[about["dtype"]] if "dtype" in about else stored
+            if kind is not stored:
+                array = _in_own_dtype(array, stored, kind)
+            where = canonical_device(self._place(about.get("device", "cpu")))
+            made = self._made[key] = wrap(Value(Type.of(array.shape, kind), where, array))
+            if key[1]:
+                made.requires_grad_()
+        return made
+
+    def _place(self, saved: str) -> str:
+        wanted = self._map_location
+        if isinstance(wanted, Mapping):
+            return str(wanted.get(saved, saved))
+        return saved if wanted is None else str(wanted)
+
+
+def _in_own_dtype(array: Array, stored: dtype, kind: dtype) -> Array:
+    """The contents of a dtype that the file format lacks."""
+    code, more = stored_form(kind)
+    ndim = array.ndim - len(more)
+    if code != stored_form(stored)[0] or array.shape[ndim:] != more:
+        raise ValueError(f"{kind.name} cannot be stored as {stored.name} of shape {list(array.shape)}")
+    contents: Array = array.reshape(-1).view(kind.numpy).reshape(array.shape[:ndim])
+    return contents
+
+
+# --- Replacing a file -------------------------------------------------------------------------------------------------
+
+
+def _replace(target: str, write_to: Callable[[Any], None]) -> None:
+    """Write a new file beside `target`, to the disk, and only then give it the name."""
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".{os.path.basename(target)[:200]}.{secrets.token_hex(6)}.tmp")
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write_to(file)
+            file.flush()
+            _keep_mode(target, temporary)
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    if os.name == "posix":
+        entry = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(entry)
+        finally:
+            os.close(entry)
+
+
+def _keep_mode(target: str, temporary: str) -> None:
+    if os.path.exists(target):
+        os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
