@@ -65,8 +65,8 @@ class Formatter:
             sizes = np.abs(counted)
             smallest, largest = float(sizes.min()), float(sizes.max())
             self.scientific = largest / smallest > 1000.0 or largest > 1.0e8 or smallest < 1.0e-4
-        if PrintOptions.sci_mode is not None:
-            self.scientific = PrintOptions.sci_mode
+            if PrintOptions.sci_mode is not None:
+                self.scientific = PrintOptions.sci_mode
         self.width = max((len(self._number(x)) for x in counted.tolist()), default=1)
 
     def _number(self, x: float) -> str:
@@ -150,6 +150,8 @@ def _suffixes(tensor: Tensor) -> list[str]:
             found.append(f"size={tuple(tensor.shape)}")
         usual = kind is Defaults.dtype
     else:
+        if not PrintOptions.edgeitems:
+            found.append(f"size={tuple(tensor.shape)}")
         usual = kind in (Defaults.dtype, Defaults.dtype.to_complex, dtypes.int64, dtypes.boolean)
     if not usual:
         found.append(f"dtype={kind}")

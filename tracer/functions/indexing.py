@@ -1,16 +1,13 @@
 """Subscripts: `x[...]` and `x[...] = value`: https://pytorch.org/docs/stable/tensor_view.html
 
-A subscript has two stages, as in torch. Integers, slices, `...` and None make a view, in at most two steps. What is
-left (integer arrays, masks, and 0-d tensors, whose value is only known when the program runs) is one gather, or one
-scatter for an assignment. The result dimensions of arrays stay where the arrays were when those stand side by side,
-and come first otherwise.
+A subscript has two stages, as in torch. What can be a view is one (`subscripts.plan`). What is left (arrays of positions,
+and masks) is one gather, or one scatter for an assignment. The result dimensions of arrays stay where the arrays were
+when those stand side by side, and come first otherwise.
 """
 
 from __future__ import annotations
 
 import math
-import operator
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,11 +18,9 @@ from .. import dtypes
 from ..errors import TraceError
 from ..graph import Value
 from ..lazy import host_array
-from ..ops import OPS
-from ..ops.elementwise import alias, compare, full_like, select
+from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
-from ..scalars import Scalar
 from ..state import state
 from ..tensor import Tensor
 from ..types import Type
@@ -40,19 +35,7 @@ from .common import (
     same_shape,
     wrap,
 )
-from .creation import as_fresh_tensor
-
-BAD_KIND = "tensors used as indices must be long, int, byte or bool tensors"
-BAD_ITEM = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
-ZERO_D = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim "
-          "tensor to a number")
-
-
-class Found(NamedTuple):
-    """An index that is no view: positions or a mask, from dimension `axis` of the view on."""
-
-    axis: int
-    index: Any  # a numpy array or a Tensor
+from .subscripts import ZERO_D, Found, is_alone, is_mask, plan, wrapped
 
 
 class Chosen(NamedTuple):
@@ -61,174 +44,6 @@ class Chosen(NamedTuple):
     axis: int
     value: Value
     alone: bool
-
-
-# --- What stands in the brackets --------------------------------------------------------------------------------------
-
-
-def _items(index: Any) -> tuple[Any, ...]:
-    """The subscript as a tuple; a short list that holds sequences or slices counts as one, as in torch."""
-    if isinstance(index, tuple):
-        return index
-    if isinstance(index, list) and len(index) < 32 and any(
-            item is None or item is Ellipsis or isinstance(item, (Tensor, list, tuple, slice)) for item in index):
-        return tuple(index)
-    return (index,)
-
-
-def _item(item: Any) -> Any:
-    """One index as None, `...`, a slice, an int, a numpy array of int64 or bool, or such a Tensor."""
-    if type(item) is int or item is None or item is Ellipsis or isinstance(item, slice):
-        return item
-    if type(item) is Scalar:
-        return _item(item.look())
-    if isinstance(item, Tensor):
-        return _tensor_item(item)
-    if isinstance(item, (bool, np.bool_)):
-        return np.asarray(item, np.bool_)
-    if isinstance(item, (list, tuple, range)):
-        nested = any(isinstance(x, Tensor) or type(x) is Scalar for x in item)
-        return _tensor_item(as_fresh_tensor(list(item), None, "cpu")) if nested else _array_item(np.asarray(item))
-    if isinstance(item, np.ndarray):
-        return _array_item(item)
-    if isinstance(item, np.integer):
-        return int(item)
-    if isinstance(item, str) or not hasattr(item, "__index__"):
-        raise IndexError(BAD_ITEM.format(type(item).__name__))
-    return operator.index(item)
-
-
-def _tensor_item(index: Tensor) -> Tensor:
-    kind = index.dtype
-    if kind is dtypes.uint8:
-        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
-                      UserWarning, stacklevel=2)
-        return index.to(dtypes.boolean)
-    if kind not in (dtypes.int64, dtypes.int32, dtypes.boolean):
-        raise IndexError(BAD_KIND)
-    return index
-
-
-def _array_item(array: Any) -> Any:
-    if array.size == 0 and array.dtype != np.bool_:
-        return array.astype(np.int64)
-    if array.dtype.kind not in "iub":
-        raise IndexError(BAD_KIND)
-    if array.dtype == np.bool_:
-        return array
-    return int(array) if array.ndim == 0 else array.astype(np.int64)
-
-
-def is_mask(index: Any) -> bool:
-    """Whether an index array is boolean."""
-    return bool(index.dtype is dtypes.boolean or index.dtype == np.bool_)
-
-
-def _consumed(item: Any) -> int:
-    """How many dimensions an index takes."""
-    if item is None or item is Ellipsis:
-        return 0
-    if isinstance(item, (int, slice)):
-        return 1
-    return item.ndim if is_mask(item) else 1
-
-
-def _expanded(index: Any, ndim: int) -> list[Any]:
-    """The indices with `...` written out, and slices for the dimensions behind the last."""
-    items = [_item(item) for item in _items(index)]
-    used = sum(map(_consumed, items))
-    if used > ndim:
-        raise IndexError(f"too many indices for tensor of dimension {ndim}" if ndim or not isinstance(items[0], int)
-                         else ZERO_D)
-    at = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
-    rest = [item for item in items[at:] if item is not Ellipsis]
-    return [*items[:at], *[slice(None)] * (ndim - used), *rest]
-
-
-# --- The stage of views -----------------------------------------------------------------------------------------------
-
-
-class _Basic:
-    """Walks over the indices of a tensor and notes where the view lies."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-        self.shape: Ints = x._type.shape
-        geometry = x._strides
-        self.stride, self.offset = geometry.stride, geometry.offset
-        self.starts, self.limits, self.steps = [0] * len(self.shape), list(self.shape), [1] * len(self.shape)
-        self.out_shape: list[int] = []
-        self.out_stride: list[int] = []
-        self.found: list[Found] = []
-        self.at = 0
-
-    def take(self, item: Any) -> None:
-        """The next index."""
-        if item is None:
-            self.new_axis()
-        elif isinstance(item, int):
-            self.integer(item)
-        elif isinstance(item, slice):
-            self.slice(item)
-        else:
-            self.array(item)
-
-    def new_axis(self) -> None:
-        """None: a dimension of size 1."""
-        inside = self.at < len(self.shape)
-        self.out_shape.append(1)
-        self.out_stride.append(self.shape[self.at] * self.stride[self.at] if inside else 1)
-
-    def integer(self, i: int) -> None:
-        """One position; the dimension goes away."""
-        d, n = self.at, self.shape[self.at]
-        if not -n <= i < n:
-            raise IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
-        self.starts[d], self.limits[d] = i % n, i % n + 1
-        self.offset += (i % n) * self.stride[d]
-        self.at += 1
-
-    def slice(self, item: slice) -> None:
-        """Every step-th position."""
-        d = self.at
-        if item.step is not None and operator.index(item.step) <= 0:
-            raise ValueError("slice step cannot be zero" if operator.index(item.step) == 0 else
-                             "step must be greater than zero")
-        start, stop, step = item.indices(self.shape[d])
-        self.starts[d], self.limits[d], self.steps[d] = start, max(start, stop), step
-        self.offset += start * self.stride[d]
-        self.out_shape.append(-(-(max(start, stop) - start) // step))
-        self.out_stride.append(self.stride[d] * step)
-        self.at += 1
-
-    def array(self, item: Any) -> None:
-        """Positions or a mask: the dimensions stay for the second stage. A 0-d mask gets one of size 1."""
-        axis, count = len(self.out_shape), _consumed(item)
-        if count == 0:
-            self.new_axis()
-            item = item.reshape(1)
-        self.found.append(Found(axis, item))
-        self.out_shape.extend(self.shape[self.at:self.at + count])
-        self.out_stride.extend(self.stride[self.at:self.at + count])
-        self.at += count
-
-    def view(self) -> Tensor:
-        """The tensor itself if arrays are to come and nothing else was asked for, else a view."""
-        x, full = self.x, self.x
-        if any(self.starts) or tuple(self.limits) != self.shape or any(s != 1 for s in self.steps):
-            spread = tuple(s * k for s, k in zip(self.stride, self.steps))
-            x = x._view(Slice(tuple(self.starts), tuple(self.limits), tuple(self.steps)), Geometry(spread, self.offset))
-        if tuple(self.out_shape) != x._type.shape or (x is full and not self.found):
-            x = x._view(Reshape(tuple(self.out_shape)), Geometry(tuple(self.out_stride), self.offset))
-        return x
-
-
-def _plan(x: Tensor, index: Any) -> tuple[Tensor, list[Found]]:
-    """The view, and what remains to be looked up in it."""
-    basic = _Basic(x)
-    for item in _expanded(index, x.ndim):
-        basic.take(item)
-    return basic.view(), basic.found
 
 
 @lru_cache(maxsize=4096)
@@ -275,38 +90,6 @@ def _check_mask(mask: Any, shape: Ints, axis: int) -> None:
                              f"tensor {list(shape)} at index {axis + j}")
 
 
-def check_range(positions: Any, n: int, axis: int, lowest: int, error: type[Exception] = IndexError) -> None:
-    """Raise torch's error if positions that are known lie outside of lowest to n - 1."""
-    if positions.size:
-        for worst in (int(positions.min()), int(positions.max())):
-            if not lowest <= worst < n:
-                raise error(f"index {worst} is out of bounds for dimension {axis} with size {n}")
-
-
-def known(index: Tensor) -> Any:
-    """The contents of an index tensor if they are at hand on the host without running anything, else None."""
-    if state.trace is not None or index._base is not None:
-        return None
-    buffer = index._storage.value.buffer
-    return buffer if isinstance(buffer, np.ndarray) else None
-
-
-def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
-    """Positions along a dimension of size n, with negative ones counted from its end, as an int64 value."""
-    if isinstance(index, Tensor):
-        at_hand = known(index)
-        if at_hand is not None:
-            check_range(at_hand, n, axis, -n)
-        value = cast_value(index._read(), dtypes.int64)
-        if value.device != on:
-            value = cast_value(index.to(device=on)._read(), dtypes.int64)
-        return select(compare(value, full_like(value, 0), direction="LT"),
-                      OPS["add"](value, full_like(value, n)), value)
-    check_range(index, n, axis, -n)
-    array = np.where(index < 0, index + n, index).astype(np.int64)
-    return Value(Type.of(array.shape, dtypes.int64), on, array)
-
-
 def _choose(view: Tensor, found: Sequence[Found], purpose: str) -> list[Chosen]:
     """Every index as positions along one dimension; a mask becomes the positions where it holds."""
     shape, on = view._type.shape, view._device
@@ -317,8 +100,7 @@ def _choose(view: Tensor, found: Sequence[Found], purpose: str) -> list[Chosen]:
             for j, positions in enumerate(np.nonzero(observed_mask(index, purpose))):
                 chosen.append(Chosen(axis + j, wrapped(positions, shape[axis + j], axis + j, on), False))
         else:
-            alone = isinstance(index, Tensor) and index.ndim == 0
-            chosen.append(Chosen(axis, wrapped(index, shape[axis], axis, on), alone))
+            chosen.append(Chosen(axis, wrapped(index, shape[axis], axis, on), is_alone(index)))
     return chosen
 
 
@@ -376,7 +158,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     """`self[index]`: a view for integers, slices, `...` and None; a copy as soon as there is an array or a mask."""
     if type(index) is int:
         return _row(self, index)
-    view, found = _plan(self, index)
+    view, found = plan(self, index)
     return gathered(view, found) if found else view
 
 
@@ -387,8 +169,8 @@ def getitem(self: Tensor, index: Any) -> Tensor:
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """`self[index] = value`: the value (a number or a tensor) is broadcast and converted."""
     if not isinstance(value, (Tensor, *NUMBERS)):
-        raise TypeError(f"can't assign a {_type_name(value)} to a torch.{_TYPE_NAMES.get(self.dtype.name, 'Float')}Tensor")
-    view, found = _plan(self, index)
+        raise TypeError(f"can't assign a {_type_name(value)} to a torch.{TYPE_NAMES.get(self.dtype.name, 'Float')}Tensor")
+    view, found = plan(self, index)
     if found:
         put(view, found, value, "set")
     elif not _is_same_view(view, value):
@@ -398,7 +180,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         view._write(alias(new))
 
 
-_TYPE_NAMES = {"float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+TYPE_NAMES = {"float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
                "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
                "complex128": "ComplexDouble"}
 
@@ -434,7 +216,7 @@ def _spread(value: Tensor, view: Tensor, shape: Ints) -> Value:
     if _fits(given, shape):
         return expand_value(read, shape)
     if len(given) > len(shape):
-        raise RuntimeError(f"expand(torch.{_TYPE_NAMES.get(value.dtype.name, 'Float')}Tensor{{{list(given)}}}, "
+        raise RuntimeError(f"expand(torch.{TYPE_NAMES.get(value.dtype.name, 'Float')}Tensor{{{list(given)}}}, "
                            f"size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or equal to the "
                            f"number of dimensions in the tensor ({len(given)})")
     wrong = max(d for d in range(len(given)) if given[d] not in (1, shape[d + len(shape) - len(given)]))
@@ -497,10 +279,10 @@ def mask_value(mask: Any, on: str) -> Value:
 def index_put_(self: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """`self[indices] = values`, or `+=` with repeated positions all counted; None stands for a whole dimension."""
     if values.dtype is not self.dtype:
-        names = [_TYPE_NAMES.get(d.name, "Float") for d in (self.dtype, values.dtype)]
+        names = [TYPE_NAMES.get(d.name, "Float") for d in (self.dtype, values.dtype)]
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {names[0]} for the destination "
                            f"and {names[1]} for the source.")
-    view, found = _plan(self, tuple(slice(None) if i is None else i for i in indices))
+    view, found = plan(self, tuple(slice(None) if i is None else i for i in indices))
     put(view, found, values, "add" if accumulate else "set")
     return self
 

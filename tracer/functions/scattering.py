@@ -27,7 +27,8 @@ from .common import (
     number_value,
     wrap,
 )
-from .indexing import check_range, is_mask, known, mask_value, observed_mask, one_dimension, wrapped
+from .indexing import mask_value, observed_mask, one_dimension
+from .subscripts import check_range, is_mask, known, wrapped
 
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
 

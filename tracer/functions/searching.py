@@ -21,6 +21,7 @@ from ..state import state
 from ..tensor import Tensor
 from ..types import Type
 from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, wrap
+from .indexing import TYPE_NAMES
 from .reduce import any_ as any_of
 from .scattering import scatter_add
 
@@ -101,7 +102,7 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 to the largest (at least to minlength - 1) occurs; or the sum of its weights."""
     if input.dtype.category != dtypes.INTEGRAL:
-        raise NotImplementedError(f'"bincount_cpu" not implemented for \'{input.dtype.name.capitalize()}\'')
+        raise NotImplementedError(f'"bincount_cpu" not implemented for \'{TYPE_NAMES.get(input.dtype.name, "Float")}\'')
     array = _observed("bincount", input, "zeros(size).scatter_add(0, input, weights)")
     if array.ndim != 1 or (array.size and array.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")

@@ -17,7 +17,7 @@ from ..ops.structural import transpose
 from ..ops.window import running_position, shift
 from ..tensor import Tensor
 from .arithmetic import abs as absolute
-from .arithmetic import add, div, eq, exp, isnan, log1p, logical_xor, maximum, mul, neg, sub, where
+from .arithmetic import add, div, eq, exp, isnan, log1p, logical_xor, maximum, mul, neg, rsub, sub, where
 from .common import Defaults, cast_value, checked_dim, into, method, number_value, same_shape, wrap
 from .reduce import any_ as any_of
 from .reduce import sum as sum_
@@ -256,9 +256,11 @@ def _between(values: Tensor, ranks: Tensor, interpolation: str) -> Tensor:
     if rounding is not None:
         return values.gather(-1, getattr(ranks, rounding)().to(dtypes.int64))
     below, above = ranks.floor(), ranks.ceil()
-    weight = sub(ranks, below) if interpolation == "linear" else 0.5
+    weight = sub(ranks, below) if interpolation == "linear" else mul(ranks, 0.0) + 0.5
     low, high = (values.gather(-1, r.to(dtypes.int64)) for r in (below, above))
-    return low.lerp(high, weight)  # type: ignore[no-any-return]
+    # From the nearer end, so that an infinite one stays itself.
+    from_low, from_high = add(low, mul(sub(high, low), weight)), sub(high, mul(sub(high, low), rsub(weight, 1.0)))
+    return where(weight < 0.5, from_low, from_high)
 
 
 @method()

@@ -1,0 +1,285 @@
+"""What stands between the brackets of `x[...]`, and the part of it that is a view.
+
+Integers, slices, `...` and None make a view, in at most two steps; a 0-d integer tensor makes one too, at a place that
+is only known when the program runs. Arrays of positions and masks are left to `indexing`.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import dtypes
+from ..graph import Value
+from ..ops import OPS
+from ..ops.elementwise import compare, full_like, select
+from ..ops.structural import Ints
+from ..scalars import Scalar
+from ..state import state
+from ..tensor import Tensor
+from ..types import Type
+from ..views import Geometry, Reshape, Slice, Step
+from .common import cast_value, wrap
+from .creation import as_fresh_tensor
+
+BAD_KIND = "tensors used as indices must be long, int, byte or bool tensors"
+BAD_ITEM = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
+ZERO_D = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim "
+          "tensor to a number")
+
+
+class Found(NamedTuple):
+    """An index that is no view: positions or a mask, from dimension `axis` of the view on."""
+
+    axis: int
+    index: Any  # a numpy array or a Tensor
+
+
+# --- What stands in the brackets --------------------------------------------------------------------------------------
+
+
+def _items(index: Any) -> tuple[Any, ...]:
+    """The subscript as a tuple; a short list that holds sequences or slices counts as one, as in torch."""
+    if isinstance(index, tuple):
+        return index
+    if isinstance(index, list) and len(index) < 32 and any(
+            item is None or item is Ellipsis or isinstance(item, (Tensor, list, tuple, slice)) for item in index):
+        return tuple(index)
+    return (index,)
+
+
+def _item(item: Any) -> Any:
+    """One index as None, `...`, a slice, an int, a numpy array of int64 or bool, or such a Tensor."""
+    if type(item) is int or item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if type(item) is Scalar:
+        return _item(item.look())
+    if isinstance(item, Tensor):
+        return _tensor_item(item)
+    if isinstance(item, (bool, np.bool_)):
+        return np.asarray(item, np.bool_)
+    if isinstance(item, (list, tuple, range)):
+        nested = any(isinstance(x, Tensor) or type(x) is Scalar for x in item)
+        return _tensor_item(as_fresh_tensor(list(item), None, "cpu")) if nested else _array_item(np.asarray(item))
+    if isinstance(item, np.ndarray):
+        return _array_item(item)
+    if isinstance(item, np.integer):
+        return int(item)
+    if isinstance(item, str) or not hasattr(item, "__index__"):
+        raise IndexError(BAD_ITEM.format(type(item).__name__))
+    return operator.index(item)
+
+
+def _tensor_item(index: Tensor) -> Tensor:
+    kind = index.dtype
+    if kind is dtypes.uint8:
+        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                      UserWarning, stacklevel=2)
+        return index.to(dtypes.boolean)
+    if kind not in (dtypes.int64, dtypes.int32, dtypes.boolean):
+        raise IndexError(BAD_KIND)
+    return index
+
+
+def _array_item(array: Any) -> Any:
+    if array.size == 0 and array.dtype != np.bool_:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iub":
+        raise IndexError(BAD_KIND)
+    if array.dtype == np.bool_:
+        return array
+    return int(array) if array.ndim == 0 else array.astype(np.int64)
+
+
+def is_mask(index: Any) -> bool:
+    """Whether an index array is boolean."""
+    return bool(index.dtype is dtypes.boolean or index.dtype == np.bool_)
+
+
+def _consumed(item: Any) -> int:
+    """How many dimensions an index takes."""
+    if item is None or item is Ellipsis:
+        return 0
+    if isinstance(item, (int, slice)):
+        return 1
+    return item.ndim if is_mask(item) else 1
+
+
+def _expanded(index: Any, ndim: int) -> list[Any]:
+    """The indices with `...` written out, and slices for the dimensions behind the last."""
+    items = [_item(item) for item in _items(index)]
+    used = sum(map(_consumed, items))
+    if used > ndim:
+        raise IndexError(f"too many indices for tensor of dimension {ndim}" if ndim or not isinstance(items[0], int)
+                         else ZERO_D)
+    at = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
+    rest = [item for item in items[at:] if item is not Ellipsis]
+    return [*items[:at], *[slice(None)] * (ndim - used), *rest]
+
+
+# --- The stage of views -----------------------------------------------------------------------------------------------
+
+
+class _Basic:
+    """Walks over the indices of a tensor and notes where the view lies."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        self.shape: Ints = x._type.shape
+        geometry = x._strides
+        self.stride, self.offset = geometry.stride, geometry.offset
+        self.starts, self.limits, self.steps = [0] * len(self.shape), list(self.shape), [1] * len(self.shape)
+        self.out_shape: list[int] = []
+        self.out_stride: list[int] = []
+        self.found: list[Found] = []
+        self.at = 0
+
+    def take(self, item: Any) -> None:
+        """The next index."""
+        if item is None:
+            self.new_axis()
+        elif isinstance(item, int):
+            self.integer(item)
+        elif isinstance(item, slice):
+            self.slice(item)
+        else:
+            self.array(item)
+
+    def new_axis(self) -> None:
+        """None: a dimension of size 1."""
+        inside = self.at < len(self.shape)
+        self.out_shape.append(1)
+        self.out_stride.append(self.shape[self.at] * self.stride[self.at] if inside else 1)
+
+    def integer(self, i: int) -> None:
+        """One position; the dimension goes away."""
+        d, n = self.at, self.shape[self.at]
+        if not -n <= i < n:
+            raise IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
+        self.starts[d], self.limits[d] = i % n, i % n + 1
+        self.offset += (i % n) * self.stride[d]
+        self.at += 1
+
+    def slice(self, item: slice) -> None:
+        """Every step-th position."""
+        d = self.at
+        if item.step is not None and operator.index(item.step) <= 0:
+            raise ValueError("slice step cannot be zero" if operator.index(item.step) == 0 else
+                             "step must be greater than zero")
+        start, stop, step = item.indices(self.shape[d])
+        self.starts[d], self.limits[d], self.steps[d] = start, max(start, stop), step
+        self.offset += start * self.stride[d]
+        self.out_shape.append(-(-(max(start, stop) - start) // step))
+        self.out_stride.append(self.stride[d] * step)
+        self.at += 1
+
+    def array(self, item: Any) -> None:
+        """Positions or a mask: the dimensions stay for the second stage. A 0-d mask gets one of size 1."""
+        axis, count = len(self.out_shape), _consumed(item)
+        if count == 0:
+            self.new_axis()
+            item = item.reshape(1)
+        self.found.append(Found(axis, item))
+        self.out_shape.extend(self.shape[self.at:self.at + count])
+        self.out_stride.extend(self.stride[self.at:self.at + count])
+        self.at += count
+
+    def view(self) -> Tensor:
+        """The tensor itself if arrays are to come and nothing else was asked for, else a view."""
+        x, full = self.x, self.x
+        if any(self.starts) or tuple(self.limits) != self.shape or any(s != 1 for s in self.steps):
+            spread = tuple(s * k for s, k in zip(self.stride, self.steps))
+            x = x._view(Slice(tuple(self.starts), tuple(self.limits), tuple(self.steps)), Geometry(spread, self.offset))
+        if tuple(self.out_shape) != x._type.shape or (x is full and not self.found):
+            x = x._view(Reshape(tuple(self.out_shape)), Geometry(tuple(self.out_stride), self.offset))
+        return x
+
+
+def plan(x: Tensor, index: Any) -> tuple[Tensor, list[Found]]:
+    """The view, and what remains to be looked up in it."""
+    basic = _Basic(x)
+    for item in _expanded(index, x.ndim):
+        basic.take(item)
+    view, found = basic.view(), basic.found
+    if found and all(is_alone(f.index) for f in found):
+        for axis, position in reversed(found):
+            view = _selected(view, axis, position)
+        return view, []
+    return view, found
+
+
+def is_alone(index: Any) -> bool:
+    return isinstance(index, Tensor) and index.ndim == 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selected(Step):
+    """The slice of size 1 at a computed position of one dimension; `index` is a 0-d tensor that nobody else holds."""
+
+    axis: int
+    index: Tensor
+
+    def _starts(self, base: Value) -> list[Value]:
+        position = self.index._read()
+        return [position if d == self.axis else full_like(position, 0) for d in range(base.type.ndim)]
+
+    def read(self, base: Value) -> Value:
+        sizes = tuple(1 if d == self.axis else n for d, n in enumerate(base.type.shape))
+        return OPS["dynamic_slice"](base, *self._starts(base), sizes=sizes)  # type: ignore[no-any-return]
+
+    def write(self, base: Value, new: Value) -> Value:
+        return OPS["dynamic_update_slice"](base, new, *self._starts(base))  # type: ignore[no-any-return]
+
+
+def _selected(x: Tensor, axis: int, index: Tensor) -> Tensor:
+    """The view at a computed position; its storage offset counts as that of position 0."""
+    shape, geometry = x._type.shape, x._strides
+    if shape[axis] == 0:
+        raise IndexError(f"index 0 is out of bounds for dimension {axis} with size 0")
+    step = Selected(axis, wrap(wrapped(index, shape[axis], axis, x._device)))
+    # A view of fixed position has the same type; that way the type is found without keeping this step in a table.
+    first = Slice((0,) * len(shape), tuple(1 if d == axis else n for d, n in enumerate(shape)), (1,) * len(shape))
+    view = x._view(first, geometry)
+    view._steps = (*view._steps[:-1], step)
+    rest = tuple(d for d in range(len(shape)) if d != axis)
+    return view._view(Reshape(tuple(shape[d] for d in rest)),
+                      Geometry(tuple(geometry.stride[d] for d in rest), geometry.offset))
+
+
+# --- Positions ----------------------------------------------------------------------------------------------------------
+
+
+def check_range(positions: Any, n: int, axis: int, lowest: int, error: type[Exception] = IndexError) -> None:
+    """Raise torch's error if positions that are known lie outside of lowest to n - 1."""
+    if positions.size:
+        for worst in (int(positions.min()), int(positions.max())):
+            if not lowest <= worst < n:
+                raise error(f"index {worst} is out of bounds for dimension {axis} with size {n}")
+
+
+def known(index: Tensor) -> Any:
+    """The contents of an index tensor if they are at hand on the host without running anything, else None."""
+    if state.trace is not None or index._base is not None:
+        return None
+    buffer = index._storage.value.buffer
+    return buffer if isinstance(buffer, np.ndarray) else None
+
+
+def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
+    """Positions along a dimension of size n, with negative ones counted from its end, as an int64 value."""
+    if isinstance(index, Tensor):
+        at_hand = known(index)
+        if at_hand is not None:
+            check_range(at_hand, n, axis, -n)
+        value = cast_value(index._read(), dtypes.int64)
+        if value.device != on:
+            value = cast_value(index.to(device=on)._read(), dtypes.int64)
+        return select(compare(value, full_like(value, 0), direction="LT"),
+                      OPS["add"](value, full_like(value, n)), value)
+    check_range(index, n, axis, -n)
+    array = np.where(index < 0, index + n, index).astype(np.int64)
+    return Value(Type.of(array.shape, dtypes.int64), on, array)
