@@ -23,6 +23,19 @@ def _changed() -> None:
     structure_epoch[0] += 1
 
 
+_TABLES = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set"})
+
+
+def _comparable(value: Any) -> Any:
+    """Simple values compare by themselves, all others by identity."""
+    kind = type(value)
+    if kind in (bool, int, str, float, type(None)):
+        return kind, value
+    if kind is tuple:
+        return tuple(_comparable(v) for v in value)
+    return id(value)
+
+
 class Module:
     """The base of all models: a tree of modules with parameters at its nodes.
 
@@ -73,6 +86,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before = state.scope
+        if state.trace is not None:
+            state.trace.saw(self)
         epoch, path = self._path
         if epoch != structure_epoch[0]:
             path = self._find_path()
@@ -244,6 +259,28 @@ class Module:
             raise KeyError(f'{what} name can\'t contain "."' + (f", got: {name}" if what == "module" else ""))
         if name == "":
             raise KeyError(f'{what} name can\'t be empty string ""')
+
+    # --- What a compiled step depends on --------------------------------------------------------------------------------
+
+    def _snapshot(self) -> tuple[Any, ...]:
+        """All that a trace of this module and its children took for given, comparable with a later state of it."""
+        own = self.__dict__
+        plain = tuple((name, _comparable(value)) for name, value in own.items() if name not in _TABLES)
+        tensors = tuple((name, id(x), x is not None and x.requires_grad, id(x._storage) if x is not None else 0)
+                        for table in ("_parameters", "_buffers") for name, x in own[table].items())
+        hooks = own["_hooks"]
+        children = tuple((name, child._snapshot() if child is not None else None)
+                         for name, child in own["_modules"].items())
+        return type(self).__name__, plain, tensors, id(hooks) if hooks is not None else 0, children
+
+    def _labels(self, known: dict[Any, str]) -> dict[Any, str]:
+        """Names of the storages of all parameters and buffers."""
+        tensors = [*self.named_parameters(), *self.named_buffers()]
+        return {x._storage: name for name, x in tensors}
+
+    def _parts(self) -> Iterator[Any]:
+        """The modules whose structure is part of this one's."""
+        return iter(m for m in self.modules() if m is not self)
 
     # --- Looking at the tree ------------------------------------------------------------------------------------------
 

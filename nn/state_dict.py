@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXTRA = "_extra_state"
 
 
-class Loading(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):  # noqa: PYI024, SLOT002
+class Loading(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """Which keys a module missed in a state dict, and which it had no place for."""
 
     def __repr__(self) -> str:

@@ -25,14 +25,15 @@ def _batched(x: Tensor, lead: Ints) -> Tensor:
     return wrap(expand_value(x._read(), (*lead, *x._type.shape[-2:])))
 
 
-def _scores(query: Tensor, key: Tensor) -> Tensor:
+def scores(query: Tensor, key: Tensor) -> Tensor:
     """query @ key.T over the last two dimensions, without a transposed copy."""
     n = query.ndim
     axes = tuple(range(n - 2))
     return wrap(contract(query._read(), key._read(), ((n - 1,), (n - 1,)), (axes, axes)))
 
 
-def _weighted(weights: Tensor, value: Tensor) -> Tensor:
+def weighted(weights: Tensor, value: Tensor) -> Tensor:
+    """weights @ value over the last two dimensions."""
     n = weights.ndim
     axes = tuple(range(n - 2))
     return wrap(contract(weights._read(), value._read(), ((n - 1,), (n - 2,)), (axes, axes)))
@@ -75,9 +76,9 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
         key, value = (_shared_heads(x, query._type.shape[-3]) for x in (key, value))
     lead = broadcast_shapes(*(x._type.shape[:-2] for x in (query, key, value)))
     scale = 1 / math.sqrt(query._type.shape[-1]) if scale is None else scale
-    scores = _scores(_batched(mul(query, scale), lead), _batched(key, lead))
-    weights = dropout(_attend(scores, attn_mask, is_causal), dropout_p)
-    return _weighted(weights, _batched(value, lead))
+    product = scores(_batched(mul(query, scale), lead), _batched(key, lead))
+    weights = dropout(attend(product, attn_mask, is_causal), dropout_p)
+    return weighted(weights, _batched(value, lead))
 
 
 def _shared_heads(x: Tensor, heads: int) -> Tensor:
@@ -86,7 +87,7 @@ def _shared_heads(x: Tensor, heads: int) -> Tensor:
     return x.repeat_interleave(heads // x._type.shape[-3], -3)
 
 
-def _attend(scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
+def attend(scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
     """The weights; half-precision scores are masked and normalised in float32."""
     kind = scores.dtype
     x = wrap(cast_value(scores._read(), dtypes.float32)) if kind.itemsize < 4 else scores

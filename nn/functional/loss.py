@@ -60,8 +60,8 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
 
 def _check_classes(name: str, input: Tensor, target: Tensor, dim: int) -> None:
     if target.dtype.is_inexact or target.dtype is dtypes.boolean:
-        raise RuntimeError(f"{name} requires integer class targets of shape (N, d1, ...), or probabilities in the shape "
-                           f"of the input, got {target.dtype} {list(target.shape)} for {list(input.shape)}")
+        raise RuntimeError(f"{name} requires integer class targets of shape (N, d1, ...), or probabilities in the "
+                           f"shape of the input, got {target.dtype} {list(target.shape)} for {list(input.shape)}")
     wanted = (*input._type.shape[:dim], *input._type.shape[dim + 1:])
     if target._type.shape != wanted:
         if target.ndim and input.ndim > 1 and target._type.shape[0] != input._type.shape[0]:

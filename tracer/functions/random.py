@@ -119,7 +119,7 @@ class Generator:
         current = self._state._read()
         bits = OPS["random_bits"](current, shape=shape, dtype=kind)
         used = number_value(blocks_used(shape, kind), dtypes.uint64, (2,), self._device)
-        which = OPS["iota"].on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # 0 for the seed, 1 for the offset
+        which = OPS["iota"].on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # the offset alone moves
         self._state._write(OPS["add"](current, OPS["mul"](which, used)))
         return bits  # type: ignore[no-any-return]
 
@@ -205,7 +205,7 @@ def fork_rng(devices: Iterable[Any] | None = None, enabled: bool = True) -> Iter
 
 
 def _signed(shape: Ints, kind: dtype, drop: int, generator: Generator) -> Value:
-    """Random integers of the type's mantissa: 32 (64 for float64) random bits as a signed number, without the last ones."""
+    """Random signed integers for a mantissa: 32 bits (64 for float64) without the last `drop`."""
     wide = kind is dtypes.float64
     bits = generator.draw(shape, dtypes.uint64 if wide else dtypes.uint32)
     signed = dtypes.int64 if wide else dtypes.int32

@@ -1,0 +1,129 @@
+"""Convolutions: https://pytorch.org/docs/stable/nn.functional.html#convolution-functions"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...tracer.functions.arithmetic import add
+from ...tracer.functions.common import wrap
+from ...tracer.graph import Value
+from ...tracer.ops import convolution as ops
+from ...tracer.ops.structural import Ints
+from ...tracer.tensor import Tensor
+
+Sizes = int | Sequence[int]
+
+
+def spread(size: Sizes, rank: int, what: str) -> Ints:
+    """A size for each of `rank` axes, from one for all or a list."""
+    if isinstance(size, int):
+        return (size,) * rank
+    sizes = tuple(int(n) for n in size)
+    if len(sizes) == 1:
+        return sizes * rank
+    if len(sizes) != rank:
+        raise RuntimeError(f"expected {what} to be a single integer value or a list of {rank} values to match the "
+                           f"convolution dimensions, but got {what}={list(sizes)}")
+    return sizes
+
+
+def same_padding(kernel: Ints, dilation: Ints) -> ops.Pairs:
+    """Low and high padding under which stride 1 keeps the size; the odd one is at the end."""
+    totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def _padding(padding: str | Sizes, kernel: Ints, stride: Ints, dilation: Ints) -> ops.Pairs:
+    rank = len(stride)
+    if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * rank
+        if padding != "same":
+            raise RuntimeError(f"Invalid padding string: '{padding}'")
+        if any(s != 1 for s in stride):
+            raise RuntimeError("padding='same' is not supported for strided convolutions")
+        return same_padding(kernel, dilation)
+    sizes = spread(padding, rank, "padding")
+    if any(p < 0 for p in sizes):
+        raise RuntimeError("negative padding is not supported")
+    return tuple((p, p) for p in sizes)
+
+
+def _batched(name: str, input: Tensor, weight: Tensor, rank: int) -> tuple[Value, bool]:
+    """The input with a batch dimension, and whether it had none."""
+    if weight.ndim != rank + 2:
+        raise RuntimeError(f"{name} requires a weight of {rank + 2} dimensions, got {list(weight.shape)}")
+    if input.ndim not in (rank + 1, rank + 2):
+        raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got input of "
+                           f"size: {list(input.shape)}")
+    if input.dtype is not weight.dtype:
+        raise RuntimeError(f"{name} requires input and weight of one dtype, got {input.dtype} and {weight.dtype}")
+    single = input.ndim == rank + 1
+    return (input.unsqueeze(0) if single else input)._read(), single
+
+
+def _check_channels(input: Value, weight: Tensor, groups: int, transposed: bool) -> None:
+    shape, given = list(weight.shape), input.type.shape[1]
+    wanted = shape[0] if transposed else shape[1] * groups
+    if given != wanted:
+        raise RuntimeError(f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size {shape}, expected "
+                           f"input{list(input.type.shape)} to have {wanted} channels, but got {given} channels instead")
+
+
+def _finished(value: Value, bias: Tensor | None, single: bool) -> Tensor:
+    result = wrap(value)
+    if bias is not None:
+        result = add(result, bias.reshape(-1, *(1,) * (value.type.ndim - 2)))
+    return result.squeeze(0) if single else result
+
+
+def _conv(name: str, rank: int) -> Callable[..., Tensor]:
+    def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1,
+                 padding: str | Sizes = 0, dilation: Sizes = 1, groups: int = 1) -> Tensor:
+        x, single = _batched(name, input, weight, rank)
+        _check_channels(x, weight, groups, False)
+        strides, dilations = spread(stride, rank, "stride"), spread(dilation, rank, "dilation")
+        pairs = _padding(padding, weight._type.shape[2:], strides, dilations)
+        _check_reach(x, weight, pairs, dilations)
+        return _finished(ops.conv(x, weight._read(), strides, pairs, dilations, groups), bias, single)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""Cross-correlation over {rank} spatial dimensions.
+
+    Arguments: input (N, C, *) or (C, *), weight (O, C / groups, *kernel), bias (O); `padding` also "same" or "valid".
+    """
+    return function
+
+
+def _check_reach(x: Value, weight: Tensor, pairs: ops.Pairs, dilations: Ints) -> None:
+    padded = [n + sum(pair) for n, pair in zip(x.type.shape[2:], pairs)]
+    reach = [ops.dilated(k, d) for k, d in zip(weight._type.shape[2:], dilations)]
+    if any(k > n for k, n in zip(reach, padded)):
+        raise RuntimeError(f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: "
+                           f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size")
+
+
+def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
+    def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0,
+                 output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1) -> Tensor:
+        x, single = _batched(name, input, weight, rank)
+        _check_channels(x, weight, groups, True)
+        strides, paddings, extra, dilations = (spread(size, rank, what) for size, what in (
+            (stride, "stride"), (padding, "padding"), (output_padding, "output_padding"), (dilation, "dilation")))
+        if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations)):
+            raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got output_padding: "
+                               f"{list(extra)} stride: {list(strides)} dilation: {list(dilations)}")
+        value = ops.conv_transpose(x, weight._read(), strides, paddings, extra, dilations, groups)
+        return _finished(value, bias, single)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""The gradient of conv{rank}d with respect to its input, as a function.
+
+    Arguments: input (N, C, *) or (C, *), weight (C, O / groups, *kernel), bias (O).
+    """
+    return function
+
+
+conv1d, conv2d, conv3d = (_conv(f"conv{rank}d", rank) for rank in (1, 2, 3))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (_conv_transpose(f"conv_transpose{rank}d", rank)
+                                                        for rank in (1, 2, 3))

@@ -1,0 +1,87 @@
+"""Padding: https://pytorch.org/docs/stable/generated/torch.nn.functional.pad.html"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...tracer.functions.common import number_value, wrap
+from ...tracer.functions.shape import cat, flip, narrow
+from ...tracer.ops import OPS
+from ...tracer.tensor import Tensor
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Tensor:
+    """Elements added at the ends of the last dimensions, in pairs (low, high) from the last dimension backward.
+
+    Modes: `constant` (negative counts cut), `reflect` (without the edge), `replicate` (the edge), `circular`.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.pad(torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3), (1, 1), "reflect").flatten().tolist()
+    [2.0, 1.0, 2.0, 3.0, 2.0]
+    """
+    counts = [int(n) for n in pad]
+    if len(counts) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    if len(counts) // 2 > input.ndim:
+        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got padding "
+                           f"length {len(counts)} and input of dimension {input.ndim}")
+    pairs = [(0, 0)] * (input.ndim - len(counts) // 2) + [(counts[i], counts[i + 1])
+                                                          for i in reversed(range(0, len(counts), 2))]
+    if mode == "constant":
+        return _constant(input, pairs, 0 if value is None else value)
+    if value is not None and value != 0:
+        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    if mode not in _EDGES:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if len(counts) // 2 not in (input.ndim - 2, input.ndim - 1) or len(counts) > 6:
+        raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
+    for dim, (low, high) in enumerate(pairs):
+        if (low, high) != (0, 0):
+            input = _along(input, dim, low, high, mode)
+    return input
+
+
+def _constant(input: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
+    sizes = [n + low + high for n, (low, high) in zip(input._type.shape, pairs)]
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(f"The input size {list(input.shape)}, plus negative padding {pairs} resulted in a negative output "
+                           f"size {sizes}, which is invalid.")
+    x, filler = input._read(), number_value(value, input.dtype, (), input._device)
+    return wrap(OPS["pad"](x, filler, low=tuple(low for low, _ in pairs), high=tuple(high for _, high in pairs),
+                           interior=(0,) * input.ndim))
+
+
+def _reflected(x: Tensor, dim: int, low: int, high: int) -> tuple[Tensor, Tensor]:
+    size = x._type.shape[dim]
+    if low >= size or high >= size:
+        raise RuntimeError("Padding size should be less than the corresponding input dimension, but got: padding "
+                           f"({low}, {high}) at dimension {dim} of input {list(x.shape)}")
+    return flip(narrow(x, dim, 1, low), dim), flip(narrow(x, dim, size - 1 - high, high), dim)
+
+
+def _replicated(x: Tensor, dim: int, low: int, high: int) -> tuple[Tensor, Tensor]:
+    size = x._type.shape[dim]
+    first, last = narrow(x, dim, 0, 1), narrow(x, dim, size - 1, 1)
+    shapes = [[-1] * dim + [count] + [-1] * (x.ndim - dim - 1) for count in (low, high)]
+    return first.expand(shapes[0]), last.expand(shapes[1])
+
+
+def _wrapped(x: Tensor, dim: int, low: int, high: int) -> tuple[Tensor, Tensor]:
+    size = x._type.shape[dim]
+    if low > size or high > size:
+        raise RuntimeError("Padding value causes wrapping around more than once.")
+    return narrow(x, dim, size - low, low), narrow(x, dim, 0, high)
+
+
+_EDGES = {"reflect": _reflected, "replicate": _replicated, "circular": _wrapped}
+
+
+def _along(x: Tensor, dim: int, low: int, high: int, mode: str) -> Tensor:
+    """One dimension padded; negative counts cut first."""
+    size = x._type.shape[dim]
+    start, end = max(-low, 0), size - max(-high, 0)
+    if (start, end) != (0, size):
+        x = narrow(x, dim, start, end - start)
+    before, after = _EDGES[mode](x, dim, max(low, 0), max(high, 0))
+    return cat([part for part in (before, x, after) if part._type.shape[dim]], dim)

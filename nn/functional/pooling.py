@@ -1,0 +1,190 @@
+"""Pooling: https://pytorch.org/docs/stable/nn.functional.html#pooling-functions"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...tracer import dtypes
+from ...tracer.functions.arithmetic import div, pow
+from ...tracer.functions.common import wrap
+from ...tracer.functions.creation import tensor as make_tensor
+from ...tracer.functions.reduce import mean
+from ...tracer.functions.shape import reshape, stack
+from ...tracer.ops import OPS
+from ...tracer.ops.convolution import Pairs, dilated
+from ...tracer.ops.window import Slide
+from ...tracer.tensor import Tensor
+from .activation import relu
+from .convolution import Sizes, spread
+
+
+def _output_size(n: int, k: int, stride: int, pad: int, dilation: int, ceil_mode: bool) -> int:
+    """How many windows fit; with ceil_mode also one that hangs over, if it starts inside."""
+    room = n + 2 * pad - dilated(k, dilation)
+    size = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (size - 1) * stride >= n + pad:
+        size -= 1
+    return size
+
+
+class _Window:
+    """The windows of a pool: sizes per spatial axis, and the slide that walks over the whole input."""
+
+    def __init__(self, input: Tensor, rank: int, kernel_size: Sizes, stride: Any, padding: Sizes, dilation: Sizes,
+                 ceil_mode: bool) -> None:
+        self.kernel = spread(kernel_size, rank, "kernel_size")
+        self.stride = self.kernel if stride is None or stride == () or stride == [] else spread(stride, rank, "stride")
+        self.padding, self.dilation = spread(padding, rank, "padding"), spread(dilation, rank, "dilation")
+        self.rank, self.sizes = rank, input._type.shape[-rank:]
+        self._check(input)
+        self.out = tuple(_output_size(n, k, s, p, d, ceil_mode) for n, k, s, p, d in zip(
+            self.sizes, self.kernel, self.stride, self.padding, self.dilation))
+        if any(n < 1 for n in self.out):
+            raise RuntimeError(f"Given input size: {list(input.shape)}. Calculated output size: {list(self.out)}. Output "
+                               "size is too small")
+
+    def _check(self, input: Tensor) -> None:
+        if input.ndim not in (self.rank + 1, self.rank + 2):
+            raise RuntimeError(f"Expected {self.rank + 1}D or {self.rank + 2}D (batch mode) tensor, but got input of size: "
+                               f"{list(input.shape)}")
+        if any(s <= 0 for s in self.stride):
+            raise RuntimeError("stride should not be zero")
+        if any(p > k // 2 for p, k in zip(self.padding, self.kernel)):
+            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={max(self.padding)}, "
+                               f"kernel_size={min(self.kernel)} and dilation={max(self.dilation)}")
+
+    def slide(self) -> Slide:
+        """Over (N, C, *space); the high padding is the low one, or more where the last window hangs over."""
+        pairs: Pairs = tuple((p, max(p, (o - 1) * s + dilated(k, d) - n - p)) for n, o, k, s, p, d in zip(
+            self.sizes, self.out, self.kernel, self.stride, self.padding, self.dilation))
+        return Slide((1, 1, *self.kernel), (1, 1, *self.stride), ((0, 0), (0, 0), *pairs), (1,) * (self.rank + 2),
+                     (1, 1, *self.dilation))
+
+    def counts(self, include_pad: bool) -> Any:
+        """How many elements (with `include_pad` also zeros of the padding) each window averages."""
+        total = np.ones(self.out)
+        for axis, (n, o, k, s, p) in enumerate(zip(self.sizes, self.out, self.kernel, self.stride, self.padding)):
+            start = np.arange(o) * s - p
+            end = np.minimum(start + k, n + p)
+            inside = end - start if include_pad else np.minimum(end, n) - np.maximum(start, 0)
+            total = total * inside.reshape([-1 if i == axis else 1 for i in range(self.rank)])
+        return total
+
+
+def _pooled(input: Tensor, window: _Window, kind: str) -> Tensor:
+    x = input.unsqueeze(0) if input.ndim == window.rank + 1 else input
+    result = wrap(OPS["reduce_window"](x._read(), kind=kind, **window.slide()._asdict()))
+    return result.squeeze(0) if x is not input else result
+
+
+def _named(function: Callable[..., Any], name: str, doc: str) -> Callable[..., Any]:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+# --- Max --------------------------------------------------------------------------------------------------------------
+
+
+def _max_pool(name: str, rank: int) -> Callable[..., Any]:
+    def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
+                 ceil_mode: bool = False, return_indices: bool = False) -> Any:
+        window = _Window(input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        result = _pooled(input, window, "max")
+        return (result, _places(input, window)) if return_indices else result
+
+    return _named(function, name, f"The largest element of each window over {rank} dimensions; the stride is the kernel "
+                                  "size by default. `return_indices` adds their flat places in the input.")
+
+
+def _places(input: Tensor, window: _Window) -> Tensor:
+    """Where in its plane each window's largest element is."""
+    x = input.unsqueeze(0) if input.ndim == window.rank + 1 else input
+    size = math.prod(window.sizes)
+    numbers = OPS["iota"].on(x._device, shape=(size,), axis=0, dtype=dtypes.int64)
+    numbers = OPS["reshape"](numbers, shape=window.sizes)
+    numbers = OPS["broadcast"](numbers, shape=x._type.shape, dims=tuple(range(2, x.ndim)))
+    found = wrap(OPS["select_and_gather"](x.detach()._read(), numbers, kind="GE", **window.slide()._asdict()))
+    return found.squeeze(0) if x is not input else found
+
+
+max_pool1d, max_pool2d, max_pool3d = (_max_pool(f"max_pool{rank}d", rank) for rank in (1, 2, 3))
+
+
+# --- Average ----------------------------------------------------------------------------------------------------------
+
+
+def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
+    def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
+                 count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
+        window = _Window(input, rank, kernel_size, stride, padding, 1, ceil_mode)
+        total = _pooled(input, window, "add")
+        if divisor_override is not None:
+            if divisor_override == 0:
+                raise RuntimeError("divisor must be not zero")
+            return div(total, divisor_override)
+        counts = window.counts(count_include_pad)
+        if (counts == counts.flat[0]).all():
+            return div(total, float(counts.flat[0]))
+        return div(total, make_tensor(counts, dtype=input.dtype, device=input.device))
+
+    return _named(function, name, f"The mean of each window over {rank} dimensions; `count_include_pad` counts the zeros "
+                                  "of the padding too.")
+
+
+avg_pool1d, avg_pool2d, avg_pool3d = (_avg_pool(f"avg_pool{rank}d", rank) for rank in (1, 2, 3))
+
+
+def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Any = None,
+              ceil_mode: bool = False) -> Tensor:
+    """The p-norm of each window."""
+    window = _Window(input, 2, kernel_size, stride, 0, 1, ceil_mode)
+    return pow(relu(_pooled(pow(input, norm_type), window, "add")), 1 / norm_type)
+
+
+# --- Adaptive ---------------------------------------------------------------------------------------------------------
+
+
+def _bins(n: int, out: int) -> list[tuple[int, int]]:
+    """Start and end of `out` pieces that cover n elements, some overlapping if they do not divide it."""
+    return [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
+
+
+def _adaptive(name: str, rank: int, reduce: Callable[..., Any]) -> Callable[..., Any]:
+    def function(input: Tensor, output_size: Any) -> Tensor:
+        if input.ndim not in (rank + 1, rank + 2):
+            raise RuntimeError(f"{name}: Expected {rank + 1}D or {rank + 2}D tensor, but got {list(input.shape)}")
+        wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * rank
+        wanted = tuple(n if w is None else int(w) for n, w in zip(input._type.shape[-rank:], wanted))
+        for dim, size in enumerate(wanted, input.ndim - rank):
+            input = _adapted(input, dim, size, reduce)
+        return input
+
+    return _named(function, name, f"As many windows as `output_size` asks for, over {rank} dimensions.")
+
+
+def _adapted(x: Tensor, dim: int, size: int, reduce: Callable[..., Any]) -> Tensor:
+    """One dimension pooled to `size`; all windows at once if they are of one size."""
+    shape = x._type.shape
+    n = shape[dim]
+    if n == size:
+        return x
+    if size and n % size == 0:
+        split = reshape(x, (*shape[:dim], size, n // size, *shape[dim + 1:]))
+        return reduce(split, dim + 1)  # type: ignore[no-any-return]
+    parts = [reduce(x.narrow(dim, start, end - start), dim) for start, end in _bins(n, size)]
+    return stack(parts, dim)
+
+
+def _largest(x: Tensor, dim: int) -> Tensor:
+    return x.max(dim).values  # type: ignore[no-any-return]
+
+
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (
+    _adaptive(f"adaptive_avg_pool{rank}d", rank, mean) for rank in (1, 2, 3))
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (
+    _adaptive(f"adaptive_max_pool{rank}d", rank, _largest) for rank in (1, 2, 3))

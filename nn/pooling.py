@@ -1,0 +1,290 @@
+"""Pooling and padding layers: https://pytorch.org/docs/stable/nn.html#pooling-layers"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from ..tracer.tensor import Tensor
+from . import functional as F
+from .module import Module
+
+Sizes = int | Sequence[int]
+
+
+class _MaxPool(Module):
+    function: ClassVar[Callable[..., Any]]
+
+    def __init__(self, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
+                 return_indices: bool = False, ceil_mode: bool = False) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding, self.dilation = padding, dilation
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+
+    def forward(self, input: Tensor) -> Any:
+        """The largest element of each window."""
+        return type(self).function(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+                                   self.return_indices)
+
+    def extra_repr(self) -> str:
+        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+                f"dilation={self.dilation}, ceil_mode={self.ceil_mode}")
+
+
+class MaxPool1d(_MaxPool):
+    """The largest element of each window of (N, C, L)."""
+
+    function = staticmethod(F.max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    """The largest element of each window of (N, C, H, W)."""
+
+    function = staticmethod(F.max_pool2d)
+
+
+class MaxPool3d(_MaxPool):
+    """The largest element of each window of (N, C, D, H, W)."""
+
+    function = staticmethod(F.max_pool3d)
+
+
+class AvgPool1d(Module):
+    """The mean of each window of (N, C, L)."""
+
+    def __init__(self, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
+                 count_include_pad: bool = True) -> None:
+        super().__init__()
+        self.kernel_size, self.stride, self.padding = ((n,) if isinstance(n, int) else n for n in (
+            kernel_size, kernel_size if stride is None else stride, padding))
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The mean of each window."""
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,  # type: ignore[no-any-return]
+                            self.count_include_pad)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class _AvgPool(Module):
+    function: ClassVar[Callable[..., Any]]
+
+    def __init__(self, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
+                 count_include_pad: bool = True, divisor_override: int | None = None) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding, self.ceil_mode = padding, ceil_mode
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The mean of each window."""
+        return type(self).function(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,  # type: ignore[no-any-return]
+                                   self.count_include_pad, self.divisor_override)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(_AvgPool):
+    """The mean of each window of (N, C, H, W)."""
+
+    function = staticmethod(F.avg_pool2d)
+
+
+class AvgPool3d(_AvgPool):
+    """The mean of each window of (N, C, D, H, W)."""
+
+    function = staticmethod(F.avg_pool3d)
+
+
+class _Adaptive(Module):
+    function: ClassVar[Callable[..., Any]]
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As many windows as output_size."""
+        return type(self).function(input, self.output_size)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveAvgPool1d(_Adaptive):
+    """Means of `output_size` windows that cover (N, C, L)."""
+
+    function = staticmethod(F.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_Adaptive):
+    """Means of `output_size` windows that cover (N, C, H, W)."""
+
+    function = staticmethod(F.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_Adaptive):
+    """Means of `output_size` windows that cover (N, C, D, H, W)."""
+
+    function = staticmethod(F.adaptive_avg_pool3d)
+
+
+class AdaptiveMaxPool1d(_Adaptive):
+    """Largest elements of `output_size` windows that cover (N, C, L)."""
+
+    function = staticmethod(F.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPool2d(_Adaptive):
+    """Largest elements of `output_size` windows that cover (N, C, H, W)."""
+
+    function = staticmethod(F.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_Adaptive):
+    """Largest elements of `output_size` windows that cover (N, C, D, H, W)."""
+
+    function = staticmethod(F.adaptive_max_pool3d)
+
+
+# --- Padding ----------------------------------------------------------------------------------------------------------
+
+
+class _Pad(Module):
+    rank: ClassVar[int]
+    mode: ClassVar[str] = "constant"
+
+    def __init__(self, padding: Sizes) -> None:
+        super().__init__()
+        self.padding = (padding,) * (2 * self.rank) if isinstance(padding, int) else tuple(padding)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Longer by the padding."""
+        return F.pad(input, self.padding, self.mode)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
+
+
+class _ConstantPad(_Pad):
+    def __init__(self, padding: Sizes, value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Longer by the padding."""
+        return F.pad(input, self.padding, "constant", self.value)
+
+    def extra_repr(self) -> str:
+        return f"padding={self.padding}, value={self.value}"
+
+
+class _ZeroPad(_ConstantPad):
+    def __init__(self, padding: Sizes) -> None:
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
+
+
+class ConstantPad1d(_ConstantPad):
+    """A number added at the ends of length."""
+
+    rank = 1
+
+
+class ConstantPad2d(_ConstantPad):
+    """A number added at the ends of height and width."""
+
+    rank = 2
+
+
+class ConstantPad3d(_ConstantPad):
+    """A number added at the ends of depth, height and width."""
+
+    rank = 3
+
+
+class ZeroPad1d(_ZeroPad):
+    """Zeros added at the ends of length."""
+
+    rank = 1
+
+
+class ZeroPad2d(_ZeroPad):
+    """Zeros added at the ends of height and width."""
+
+    rank = 2
+
+
+class ZeroPad3d(_ZeroPad):
+    """Zeros added at the ends of depth, height and width."""
+
+    rank = 3
+
+
+class ReflectionPad1d(_Pad):
+    """What is inside, mirrored, added at the ends of length."""
+
+    rank = 1
+    mode = "reflect"
+
+
+class ReflectionPad2d(_Pad):
+    """What is inside, mirrored, added at the ends of height and width."""
+
+    rank = 2
+    mode = "reflect"
+
+
+class ReflectionPad3d(_Pad):
+    """What is inside, mirrored, added at the ends of depth, height and width."""
+
+    rank = 3
+    mode = "reflect"
+
+
+class ReplicationPad1d(_Pad):
+    """The edge added at the ends of length."""
+
+    rank = 1
+    mode = "replicate"
+
+
+class ReplicationPad2d(_Pad):
+    """The edge added at the ends of height and width."""
+
+    rank = 2
+    mode = "replicate"
+
+
+class ReplicationPad3d(_Pad):
+    """The edge added at the ends of depth, height and width."""
+
+    rank = 3
+    mode = "replicate"
+
+
+class CircularPad1d(_Pad):
+    """What is at the other end added at the ends of length."""
+
+    rank = 1
+    mode = "circular"
+
+
+class CircularPad2d(_Pad):
+    """What is at the other end added at the ends of height and width."""
+
+    rank = 2
+    mode = "circular"
+
+
+class CircularPad3d(_Pad):
+    """What is at the other end added at the ends of depth, height and width."""
+
+    rank = 3
+    mode = "circular"
