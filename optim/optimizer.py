@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from itertools import chain
 from types import SimpleNamespace
@@ -22,7 +22,8 @@ from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.shape import view_as_complex, view_as_real
 from ..tracer.hyper import outside_trace, static
 from ..tracer.lazy import end_of_step
-from ..tracer.tensor import Tensor
+from ..tracer.state import state as tracer_state
+from ..tracer.tensor import Tensor, structure_epoch
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -80,6 +81,8 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if self._in_step:  # called by a subclass's step
             return step(self, *args, **kwargs)
+        if tracer_state.trace is not None:
+            tracer_state.trace.saw(self)
         for hook in list(self._pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is not None:
@@ -147,14 +150,17 @@ class Optimizer:
         self._pre_hooks: dict[int, Any] = {}
         self._post_hooks: dict[int, Any] = {}
         self._in_step = self._opt_called = False
+        self._structure = {"version": 0}  # counts what makes a compiled step stale: other groups, other state tensors
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        structure_epoch[0] += 1
         if "_pre_hooks" not in self.__dict__:
             self._reset_hooks()
+        self._structure["version"] += 1
 
     def __repr__(self) -> str:
         text = ""
@@ -202,6 +208,8 @@ class Optimizer:
             param_group.setdefault(name, default)
         self._check_distinct(param_group)
         self.param_groups.append(param_group)
+        structure_epoch[0] += 1
+        self._structure["version"] += 1
 
     def _check_distinct(self, added: Group) -> None:
         params = {id(p) for p in added["params"]}
@@ -228,6 +236,25 @@ class Optimizer:
                 with no_grad():
                     (grad.detach_() if grad.requires_grad else grad).zero_()
 
+    # --- What a compiled step depends on ------------------------------------------------------------------------------
+
+    def _snapshot(self) -> tuple[Any, ...]:
+        """Groups, parameters and state tensors that a trace of a step took for given."""
+        groups = tuple(tuple(map(id, group["params"])) for group in self.param_groups)
+        tensors = tuple((id(param), name, id(x._storage)) for param, kept in self.state.items()
+                        if isinstance(kept, dict) for name, x in kept.items() if isinstance(x, Tensor))
+        return groups, tensors, len(self._pre_hooks), len(self._post_hooks)
+
+    def _labels(self, known: dict[Any, str]) -> dict[Any, str]:
+        """Names of the state's storages, after the parameters' in `known`."""
+        return {x._storage: f"{type(self).__name__}.{name}[{known.get(param._storage, '?')}]"
+                for param, kept in self.state.items() if isinstance(kept, dict)
+                for name, x in kept.items() if isinstance(x, Tensor)}
+
+    def _parts(self) -> Iterator[Any]:
+        """An optimizer has no parts."""
+        return iter(())
+
     # --- Steps --------------------------------------------------------------------------------------------------------
 
     @_hooked
@@ -237,6 +264,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        static(self._structure, "version")
         with no_grad():
             sharing = Counter(id(state[name]) for state in self.state.values()
                               for name in ("step", PRIVATE_STEP) if name in state)

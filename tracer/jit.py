@@ -87,7 +87,7 @@ class Entry:
         self.name = name
         self.guards = list(trace.guards)
         self.looked = dict(trace.looked)
-        self.structures = [(weakref.ref(m), m._structure()) for m in trace.modules]
+        self.structures = [(weakref.ref(m), m._snapshot()) for m in _roots(trace)]
         self.epoch = structure_epoch[0]
         self.without_grad = [t for t, g in trace.grads_before.items() if g is None]
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
@@ -259,7 +259,7 @@ class Entry:
         changes = []
         for ref, before in self.structures:
             thing = ref()
-            now = thing._structure() if thing is not None else None
+            now = thing._snapshot() if thing is not None else None
             if now != before:
                 changes.append((type(thing).__name__, *_first_difference(before, now)))
         if not changes:
@@ -499,11 +499,17 @@ _SIGINT = int(signal.SIGINT)
 _MAIN_THREAD = threading.main_thread().ident
 
 
+def _roots(trace: Trace) -> list[Any]:
+    """The modules and optimizers that ran in the trace, without those that are parts of others."""
+    parts = {id(part) for thing in trace.modules for part in thing._parts()}
+    return [thing for thing in trace.modules if id(thing) not in parts]
+
+
 def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:
     """Names of the inputs: parameters and buffers by their path, hyperparameters by their key."""
     by_storage: dict[Storage, str] = {}
-    for module in trace.modules:
-        by_storage.update(module._labels())
+    for root in _roots(trace):
+        by_storage.update(root._labels(by_storage))
     labels = {value: by_storage[s] for s, value in trace.captured.items() if s in by_storage}
     labels.update({value: key for _, key, value in trace.hypers.values()})
     return labels
