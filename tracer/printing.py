@@ -115,7 +115,8 @@ def _layout(array: Any, indent: int, summarize: bool, number: Any) -> str:
     texts = [_layout(row, indent + 1, summarize, number) for row in rows]
     if cut:
         texts.insert(keep, "...")
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(texts) + "]"
+    separator: str = "," + "\n" * (array.ndim - 1) + " " * (indent + 1)
+    return "[" + separator.join(texts) + "]"
 
 
 def _vector(array: Any, indent: int, cut: bool, number: Any) -> str:
@@ -195,6 +196,6 @@ def tensor_repr(self: Tensor, *, tensor_contents: Any = None) -> str:
 @method("__format__")
 def tensor_format(self: Tensor, spec: str) -> str:
     """The number of a 0-d tensor in the given format; other tensors only as text."""
-    if self.ndim == 0 and state.trace is None and spec:
-        return format(self.item(), spec)
-    return object.__format__(self, spec) if self.ndim or state.trace is not None else format(self.item(), spec)
+    if self.ndim or state.trace is not None:
+        return object.__format__(self, spec)
+    return str(format(self.item(), spec))

@@ -175,8 +175,8 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         put(view, found, value, "set")
     elif not _is_same_view(view, value):
         shape = view._type.shape
-        number = not isinstance(value, Tensor)
-        new = number_value(value, view.dtype, shape, view._device) if number else _spread(value, view, shape)
+        new = (_spread(value, view, shape) if isinstance(value, Tensor) else
+               number_value(value, view.dtype, shape, view._device))
         view._write(alias(new))
 
 

@@ -15,6 +15,7 @@ from ..ops.places import Dims, Places
 from ..ops.reduction import NEUTRAL
 from ..ops.structural import Ints, constant, reshape
 from ..tensor import Tensor
+from .arithmetic import div
 from .common import (
     Number,
     assign,
@@ -27,7 +28,8 @@ from .common import (
     number_value,
     wrap,
 )
-from .indexing import mask_value, observed_mask, one_dimension
+from .indexing import getitem, mask_value, observed_mask, one_dimension
+from .shape import ravel
 from .subscripts import check_range, is_mask, known, wrapped
 
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
@@ -177,7 +179,7 @@ def _neutral(hlo: str, like: Value) -> Value:
 
 def _mean(total: Tensor, counts: Tensor) -> Tensor:
     counts = counts.clamp(min=1) if not counts.dtype.is_complex else counts
-    return total.div(counts, rounding_mode=None if total.dtype.is_inexact else "floor")
+    return div(total, counts, rounding_mode=None if total.dtype.is_inexact else "floor")
 
 
 # --- Slices along one dimension ---------------------------------------------------------------------------------------
@@ -350,8 +352,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     shape = broadcast_shapes(input._type.shape, mask._type.shape)
     observed_mask(mask, "masked_select")
     x, test = (wrap(expand_value(t._read(), shape)) for t in (input, mask))
-    picked: Tensor = x[test]
-    return picked.reshape(-1)
+    return ravel(getitem(x, test))
 
 
 @method()

@@ -17,11 +17,36 @@ from ..ops.structural import transpose
 from ..ops.window import running_position, shift
 from ..tensor import Tensor
 from .arithmetic import abs as absolute
-from .arithmetic import add, div, eq, exp, isnan, log1p, logical_xor, maximum, mul, neg, rsub, sub, where
+from .arithmetic import (
+    add,
+    clamp,
+    div,
+    eq,
+    exp,
+    floor_divide,
+    gt,
+    isinf,
+    isnan,
+    log1p,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    masked_fill,
+    maximum,
+    mul,
+    neg,
+    rsub,
+    sub,
+    where,
+)
 from .common import Defaults, cast_value, checked_dim, into, method, number_value, same_shape, wrap
 from .reduce import any_ as any_of
+from .reduce import argmax
 from .reduce import sum as sum_
-from .shape import cat, sliced
+from .scattering import gather
+from .shape import cat, clone, movedim, sliced, squeeze
 
 
 def _result_type(name: str) -> Callable[..., Any]:
@@ -143,10 +168,10 @@ def _lower_median(n: int, axis: int, skip_nan: bool) -> Callable[[Tensor], Any]:
     def position(values: Tensor) -> Any:
         if not values.dtype.is_floating_point:
             return (n - 1) // 2
-        nans = sum_(isnan(values), axis, True)
+        nans: Tensor = sum_(isnan(values), axis, True)
         if skip_nan:
-            return (n - nans - 1).clamp(min=0) // 2
-        return where(nans > 0, n - nans, (n - 1) // 2)
+            return floor_divide(clamp(rsub(nans, n - 1), min=0), 2)
+        return where(gt(nans, 0), rsub(nans, n), (n - 1) // 2)
 
     return position
 
@@ -167,7 +192,7 @@ def _median_of_all(kind: Callable[..., Any], input: Tensor) -> Tensor:
     middle = _chosen(kind, flat.detach(), 0, _lower_median(flat.numel(), 0, kind is _NanMedian), False).values
     if not input.requires_grad:
         return middle  # type: ignore[no-any-return]
-    same = eq(flat, middle) | (isnan(flat) & isnan(middle))
+    same = logical_or(eq(flat, middle), logical_and(isnan(flat), isnan(middle)))
     shared = div(sum_(where(same, flat, 0.0)), sum_(same).to(flat.dtype))
     return wrap(with_value(shared._read(), middle._read()))
 
@@ -192,15 +217,15 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """
     axis = checked_dim(dim, input.ndim)
     if input.ndim == 0:
-        return _Mode(input.clone(), wrap(_zero_index(input)))
+        return _Mode(clone(input), wrap(_zero_index(input)))
     if input._type.shape[axis] == 0:
         raise IndexError(f"mode(): Expected reduction dim {axis} to have non-zero size.")
 
     def longest_run(values: Tensor) -> Tensor:
         """The last place of the first of the longest runs: torch's choice of index."""
         counts = sum_(eq(values.unsqueeze(axis), values.unsqueeze(axis + 1)), axis)
-        first = counts.argmax(axis, True)
-        return first + counts.gather(axis, first) - 1
+        first: Tensor = argmax(counts, axis, True)
+        return sub(add(first, gather(counts, axis, first)), 1)
 
     return _chosen(_Mode, input, axis, longest_run, keepdim)
 
@@ -238,7 +263,7 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     found = _between(values, ranks, interpolation)  # [*rest, number of quantiles]
     if keepdim:
         found = found.reshape(*[1] * input.ndim, at.numel()) if dim is None else found.unsqueeze(axis)
-    return found.movedim(-1, 0) if at.ndim else found.squeeze(-1)
+    return movedim(found, -1, 0) if at.ndim else squeeze(found, -1)
 
 
 def _ranks(values: Tensor, q: Tensor, skip_nan: bool) -> Tensor:
@@ -246,21 +271,21 @@ def _ranks(values: Tensor, q: Tensor, skip_nan: bool) -> Tensor:
     last = float(values.shape[-1] - 1)
     nans = isnan(values)
     if skip_nan:
-        count = sum_(~nans, -1, True).to(values.dtype)
-        return mul(q, sub(count, 1).clamp(min=0.0))
+        count = sum_(logical_not(nans), -1, True).to(values.dtype)
+        return mul(q, clamp(sub(count, 1), min=0.0))
     return where(any_of(nans, -1, True), last, mul(q, last))
 
 
 def _between(values: Tensor, ranks: Tensor, interpolation: str) -> Tensor:
     rounding = {"lower": "floor", "higher": "ceil", "nearest": "round"}.get(interpolation)
     if rounding is not None:
-        return values.gather(-1, getattr(ranks, rounding)().to(dtypes.int64))
+        return gather(values, -1, getattr(ranks, rounding)().to(dtypes.int64))
     below, above = ranks.floor(), ranks.ceil()
-    weight = sub(ranks, below) if interpolation == "linear" else mul(ranks, 0.0) + 0.5
-    low, high = (values.gather(-1, r.to(dtypes.int64)) for r in (below, above))
+    weight = sub(ranks, below) if interpolation == "linear" else add(mul(ranks, 0.0), 0.5)
+    low, high = (gather(values, -1, r.to(dtypes.int64)) for r in (below, above))
     # From the nearer end, so that an infinite one stays itself.
     from_low, from_high = add(low, mul(sub(high, low), weight)), sub(high, mul(sub(high, low), rsub(weight, 1.0)))
-    return where(weight < 0.5, from_low, from_high)
+    return where(lt(weight, 0.5), from_low, from_high)
 
 
 @method()
@@ -337,7 +362,7 @@ cummin = _running_extreme("cummin", _CumMin)
 def _log_add(a: Tensor, b: Tensor) -> Tensor:
     """log(exp(a) + exp(b)) without overflow; equal infinities are themselves."""
     distance = where(eq(a, b), 0.0, absolute(sub(a, b)))
-    return add(maximum(a, b), log1p(exp(neg(distance))).masked_fill(eq(a, b) & a.isinf(), 0.0))
+    return add(maximum(a, b), masked_fill(log1p(exp(neg(distance))), logical_and(eq(a, b), isinf(a)), 0.0))
 
 
 @method()
@@ -346,12 +371,12 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     axis = checked_dim(dim, input.ndim)
     result = input if input.dtype.is_inexact else input.to(Defaults.dtype)
     if input.ndim == 0:
-        return result.clone()
+        return clone(result)
     step, n = 1, input._type.shape[axis]
     while step < n:
         result = _log_add(result, wrap(shift(result._read(), step, axis, -math.inf)))
         step *= 2
-    return result.clone() if result is input else result
+    return clone(result) if result is input else result
 
 
 @method()
@@ -370,4 +395,4 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     for _ in range(min(n, x.shape[axis])):
         size = x.shape[axis]
         x = difference(sliced(x, axis, min(1, size), size), sliced(x, axis, 0, max(size - 1, 0)))
-    return x.clone() if x is input else x
+    return clone(x) if x is input else x

@@ -23,6 +23,7 @@ from ..state import state
 from ..tensor import Tensor
 from ..types import Type
 from ..views import Geometry, Reshape, Slice, Step
+from .arithmetic import ne
 from .common import cast_value, wrap
 from .creation import as_fresh_tensor
 
@@ -79,7 +80,8 @@ def _tensor_item(index: Tensor) -> Tensor:
     if kind is dtypes.uint8:
         warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
                       UserWarning, stacklevel=2)
-        return index.to(dtypes.boolean)
+        mask: Tensor = ne(index, 0)
+        return mask
     if kind not in (dtypes.int64, dtypes.int32, dtypes.boolean):
         raise IndexError(BAD_KIND)
     return index
@@ -278,8 +280,9 @@ def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
         value = cast_value(index._read(), dtypes.int64)
         if value.device != on:
             value = cast_value(index.to(device=on)._read(), dtypes.int64)
-        return select(compare(value, full_like(value, 0), direction="LT"),
-                      OPS["add"](value, full_like(value, n)), value)
+        from_end: Value = select(compare(value, full_like(value, 0), direction="LT"),
+                                 OPS["add"](value, full_like(value, n)), value)
+        return from_end
     check_range(index, n, axis, -n)
     array = np.where(index < 0, index + n, index).astype(np.int64)
     return Value(Type.of(array.shape, dtypes.int64), on, array)
