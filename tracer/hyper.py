@@ -16,53 +16,56 @@ if TYPE_CHECKING:
 def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
     """`group[key]`, or `group[key][index]`, as a number that a compiled step reads anew at every call.
 
-    Outside a trace it is the number itself; inside it is a `Scalar` (float64), so a scheduler causes no recompile.
+    Outside a trace it is the number itself; inside it is a `Scalar` (float64 always: 1 may become 0.5), so a scheduler
+    causes no recompile.
     Bools, None, strings and tensors are returned as they are.
     """
     number = group[key] if index is None else group[key][index]
     if state.trace is None or isinstance(number, bool) or not isinstance(number, (int, float)):
         return number
     if index is None:
-        return state.trace.hyper(group, key)
-    reading = _reading(state.trace, group, key, lambda position: group[key][position])
-    return state.trace.hyper(reading, index)  # type: ignore[arg-type]
+        reading = _reading(state.trace, group, key, lambda: float(group[key]))
+    else:
+        reading = _reading(state.trace, group, f"{key}[{index}]", lambda: float(group[key][index]))
+    return state.trace.hyper(reading, reading.name)  # type: ignore[arg-type]
 
 
 def static(group: dict[str, Any], key: str) -> Any:
     """`group[key]` itself, for an option that decides which program is traced; another value retraces."""
     if state.trace is not None:
-        _guard(state.trace, group, key, lambda name: group[name])
+        _guard(state.trace, group, key, lambda: group[key])
     return group[key]
 
 
 def enabled(group: dict[str, Any], key: str) -> bool:
     """Whether the number `group[key]` is not zero; only switching it on or off retraces, not another value."""
     if state.trace is not None:
-        _guard(state.trace, group, key, lambda name: bool(group[name]))
+        _guard(state.trace, group, key, lambda: bool(group[key]))
     return bool(group[key])
 
 
 class _Reading:
-    """Stands for a group where a trace reads something derived from an item rather than the item."""
+    """Stands for a group where a trace reads something derived from an item: `reading[name]` is the present value."""
 
-    def __init__(self, read: Callable[[Any], Any]) -> None:
-        self._read = read
+    def __init__(self, name: str, read: Callable[[], Any]) -> None:
+        self.name, self._read = name, read
 
-    def __getitem__(self, key: Any) -> Any:
-        return self._read(key)
-
-
-# What each trace has read so, by the group's id: every parameter asks again, one guard is enough.
-_readings: WeakKeyDictionary[Trace, dict[tuple[int, str], Any]] = WeakKeyDictionary()
+    def __getitem__(self, name: str) -> Any:
+        return self._read()
 
 
-def _reading(trace: Trace, group: dict[str, Any], key: str, read: Callable[[Any], Any]) -> Any:
-    return _readings.setdefault(trace, {}).setdefault((id(group), key), _Reading(read))
+# What each trace reads, and what it is guarded by, per group: every parameter asks again, once is enough.
+_readings: WeakKeyDictionary[Trace, dict[tuple[str, int, str], _Reading]] = WeakKeyDictionary()
 
 
-def _guard(trace: Trace, group: dict[str, Any], key: str, read: Callable[[Any], Any]) -> None:
-    if (id(group), key) not in _readings.setdefault(trace, {}):
-        trace.guard_item(_reading(trace, group, key, read), key, read(key))
+def _reading(trace: Trace, group: dict[str, Any], name: str, read: Callable[[], Any], kind: str = "number") -> _Reading:
+    return _readings.setdefault(trace, {}).setdefault((kind, id(group), name), _Reading(name, read))
+
+
+def _guard(trace: Trace, group: dict[str, Any], key: str, read: Callable[[], Any]) -> None:
+    if ("guard", id(group), key) not in _readings.get(trace, {}):
+        reading = _reading(trace, group, key, read, "guard")
+        trace.guard_item(reading, key, reading[key])  # type: ignore[arg-type]
 
 
 @contextmanager

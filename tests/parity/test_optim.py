@@ -14,6 +14,7 @@ from flambeau.optim import lr_scheduler  # noqa: E402
 from flambeau.tracer import dtypes  # noqa: E402
 from flambeau.tracer.autograd import no_grad  # noqa: E402
 from flambeau.tracer.functions.creation import tensor  # noqa: E402
+from flambeau.tracer.jit import jit  # noqa: E402
 from flambeau.tracer.recorder import recording  # noqa: E402
 
 SHAPES = [(3, 2), (4,), (), (3, 2), (0, 2)]
@@ -379,6 +380,42 @@ def test_the_update_of_many_parameters_is_few_nodes():
         return len(recorder.nodes)
 
     assert (nodes(12) - nodes(2)) / 10 <= 12
+
+
+# --- In a compiled step -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("SGD", {"momentum": 0.9, "dampening": 0.1}), ("Adam", {"lr": 1}), ("AdamW", {"amsgrad": True}),
+    ("RMSprop", {"momentum": 0.5, "centered": True}),
+])
+def test_a_schedule_compiles_once_and_loaded_state_is_seen(name, options):
+    def run(compiled):
+        params = [tensor([1.0, 2.0], requires_grad=True) for _ in range(2)]
+        opt = getattr(optim, name)(params, **options)
+        schedule = lr_scheduler.OneCycleLR(opt, 0.1, total_steps=20)
+
+        def step(x):
+            loss = (params[0] * params[1] * x).sum()
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+
+        run_step = jit(step) if compiled else step
+        for i in range(5):
+            run_step(0.5 + i)
+            schedule.step()
+        before = run_step.stats.compiles if compiled else 0
+        opt.load_state_dict(opt.state_dict())
+        opt.param_groups[0]["lr"] = 0.3
+        run_step(0.1)
+        return before, [p.tolist() for p in params], [s.tolist() for p in params for s in opt.state[p].values()]
+
+    (_, *eager), (compiles, *compiled) = run(False), run(True)
+    assert compiles == 1
+    for ours, expected in zip(compiled, eager, strict=True):
+        np.testing.assert_allclose(np.concatenate([np.ravel(x) for x in ours]),
+                                   np.concatenate([np.ravel(x) for x in expected]), rtol=1e-6)
 
 
 # --- Schedules --------------------------------------------------------------------------------------------------------
