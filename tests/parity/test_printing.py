@@ -79,12 +79,15 @@ def test_text(text: str) -> None:
 
 OPTIONS: list[dict[str, Any]] = [
     {"precision": 2}, {"precision": 8}, {"sci_mode": True}, {"sci_mode": False}, {"threshold": 5},
-    {"threshold": 5, "edgeitems": 1}, {"threshold": 5, "edgeitems": 0}, {"linewidth": 30}, {"linewidth": 200}, {"profile": "short"}, {"profile": "full"}]
+    {"threshold": 5, "edgeitems": 1}, {"threshold": 5, "edgeitems": 0},
+    {"linewidth": 30}, {"linewidth": 200},
+    {"profile": "short"}, {"profile": "full"}]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("text", ["torch.tensor([i / 3 for i in range(40)])", "torch.arange(24).reshape(2, 3, 4)", "torch.tensor([1e-6, 1.0, nan])",
-                                  "torch.tensor([2.0, 4.0])", "torch.arange(10.0) * 1j", "torch.ones(8, dtype=torch.float64)"])
+@pytest.mark.parametrize("text", [
+    "torch.tensor([i / 3 for i in range(40)])", "torch.arange(24).reshape(2, 3, 4)", "torch.tensor([1e-6, 1.0, nan])",
+    "torch.tensor([2.0, 4.0])", "torch.arange(10.0) * 1j", "torch.ones(8, dtype=torch.float64)"])
 def test_options(text: str, options: dict[str, Any]) -> None:
     for library in (OURS, torch):
         library.set_printoptions(**options)
@@ -92,8 +95,8 @@ def test_options(text: str, options: dict[str, Any]) -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize(("number", "spec"), [(1.23456, ".2f"), (1.5, ""), (7, "04d"), (3, ""), (True, ""), (2.5, ">8.1f"),
-                                              (1e-7, ".1e")])
+@pytest.mark.parametrize(("number", "spec"), [(1.23456, ".2f"), (1.5, ""), (7, "04d"), (3, ""), (True, ""),
+                                              (2.5, ">8.1f"), (1e-7, ".1e")])
 def test_format(number: Any, spec: str) -> None:
     assert format(OURS.tensor(number), spec) == format(torch.tensor(number), spec)
 
@@ -124,7 +127,7 @@ def test_pickle(name: str, protocol: int) -> None:
     assert not y.requires_grad
     assert (y.numpy() == x.numpy()).all()
     y[0] = 1
-    assert x.to(dtypes.float32).tolist() == creation.tensor([[0.0, 1.0], [3.0, 2.0]]).to(kind).to(dtypes.float32).tolist()
+    assert (x.numpy()[0] == np.array([0, 1], kind.numpy)).all()
 
 
 class Special(Tensor):
