@@ -18,7 +18,8 @@ CPU = 1  # DLPack's number of the device type
 # --- Pickling ---------------------------------------------------------------------------------------------------------
 
 
-def _rebuild(kind: type[Tensor], array: Any, name: str, on: str, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
+def _rebuild(kind: type[Tensor], array: Any, name: str, on: str, requires_grad: bool,
+             attributes: dict[str, Any]) -> Tensor:
     """A tensor from what `__reduce_ex__` wrote; types that numpy lacks come as their bits."""
     stored = next(d for d in dtypes.ALL if d.name == name)
     made = tensor(array.view(stored.numpy) if array.dtype != stored.numpy else array, dtype=stored, device=on)
@@ -34,7 +35,7 @@ def _portable(array: Any) -> Any:
 
 @method("__reduce_ex__")
 def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
-    """Pickle as class, contents, dtype, device, requires_grad and further attributes; history and `.grad` stay behind."""
+    """Pickle class, contents, dtype, device, requires_grad and further attributes; history and `.grad` stay behind."""
     array = _portable(np.array(host_array(self.detach()._read())))
     attributes = {name: value for name, value in self.__dict__.items() if name not in _OWN}
     return _rebuild, (type(self), array, self.dtype.name, self._device, self.requires_grad, attributes)
@@ -61,7 +62,8 @@ def _device_buffer(x: Tensor) -> Any:
 
 
 @method("__dlpack__")
-def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None,
+            copy: Any = None) -> Any:
     """The contents as a DLPack capsule. Values are immutable, so a CPU tensor exports a copy.
 
     Raises RuntimeError for a tensor that requires grad, and BufferError for a dtype that numpy cannot export.
@@ -88,5 +90,5 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     """
     kind = ext_tensor.__dlpack_device__()[0]
     if kind != CPU:
-        raise NotImplementedError(f"from_dlpack requires an array on the CPU, got one on DLPack device type {int(kind)}")
+        raise NotImplementedError(f"from_dlpack requires an array on the CPU, got DLPack device type {int(kind)}")
     return from_numpy(np.from_dlpack(ext_tensor))

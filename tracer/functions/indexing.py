@@ -1,8 +1,8 @@
 """Subscripts: `x[...]` and `x[...] = value`: https://pytorch.org/docs/stable/tensor_view.html
 
-A subscript has two stages, as in torch. What can be a view is one (`subscripts.plan`). What is left (arrays of positions,
-and masks) is one gather, or one scatter for an assignment. The result dimensions of arrays stay where the arrays were
-when those stand side by side, and come first otherwise.
+A subscript has two stages, as in torch. What can be a view is one (`subscripts.plan`). What is left (arrays of
+positions, and masks) is one gather, or one scatter for an assignment. The result dimensions of arrays stay where the
+arrays were when those stand side by side, and come first otherwise.
 """
 
 from __future__ import annotations
@@ -14,16 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
-from ..errors import TraceError
 from ..graph import Value
-from ..lazy import host_array
 from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
-from ..state import state
 from ..tensor import Tensor
-from ..types import Type
 from ..views import Geometry, Reshape, Slice
 from .common import (
     NUMBERS,
@@ -32,13 +27,12 @@ from .common import (
     expand_value,
     method,
     number_value,
-    same_shape,
     wrap,
 )
-from .subscripts import ZERO_D, Found, is_alone, is_mask, plan, wrapped
+from .subscripts import TYPE_NAMES, ZERO_D, Found, is_alone, is_mask, mask_value, observed_mask, plan, wrapped
 
 
-class Chosen(NamedTuple):
+class _Chosen(NamedTuple):
     """Positions along one dimension of the view; `alone` for a 0-d tensor, which takes its dimension away."""
 
     axis: int
@@ -72,25 +66,14 @@ def _row(x: Tensor, i: int) -> Tensor:
 # --- The stage of arrays ----------------------------------------------------------------------------------------------
 
 
-def observed_mask(mask: Any, purpose: str) -> Any:
-    """A mask's contents; while tracing there are none."""
-    if isinstance(mask, Tensor):
-        if state.trace is not None:
-            raise TraceError(f"{purpose} requires the mask's values, since its size is the number of true elements, and a "
-                             "traced mask has none. Keep the size fixed instead: where(mask, x, other), x * mask, "
-                             "masked_fill, masked_scatter, or a sum over where(mask, x, 0).")
-        return host_array(mask._read())
-    return mask
-
-
 def _check_mask(mask: Any, shape: Ints, axis: int) -> None:
     for j, n in enumerate(mask.shape):
         if n != shape[axis + j]:
-            raise IndexError(f"The shape of the mask {list(mask.shape)} at index {j} does not match the shape of the indexed "
-                             f"tensor {list(shape)} at index {axis + j}")
+            raise IndexError(f"The shape of the mask {list(mask.shape)} at index {j} does not match the shape of the "
+                             f"indexed tensor {list(shape)} at index {axis + j}")
 
 
-def _choose(view: Tensor, found: Sequence[Found], purpose: str) -> list[Chosen]:
+def _choose(view: Tensor, found: Sequence[Found], purpose: str) -> list[_Chosen]:
     """Every index as positions along one dimension; a mask becomes the positions where it holds."""
     shape, on = view._type.shape, view._device
     chosen = []
@@ -98,13 +81,13 @@ def _choose(view: Tensor, found: Sequence[Found], purpose: str) -> list[Chosen]:
         if is_mask(index):
             _check_mask(index, shape, axis)
             for j, positions in enumerate(np.nonzero(observed_mask(index, purpose))):
-                chosen.append(Chosen(axis + j, wrapped(positions, shape[axis + j], axis + j, on), False))
+                chosen.append(_Chosen(axis + j, wrapped(positions, shape[axis + j], axis + j, on), False))
         else:
-            chosen.append(Chosen(axis, wrapped(index, shape[axis], axis, on), is_alone(index)))
+            chosen.append(_Chosen(axis, wrapped(index, shape[axis], axis, on), is_alone(index)))
     return chosen
 
 
-def _common_shape(chosen: Sequence[Chosen]) -> Ints:
+def _common_shape(chosen: Sequence[_Chosen]) -> Ints:
     shapes = [c.value.type.shape for c in chosen]
     try:
         return broadcast_shapes(*shapes)
@@ -114,7 +97,7 @@ def _common_shape(chosen: Sequence[Chosen]) -> Ints:
                          + text) from None
 
 
-def _places(shape: Ints, chosen: Sequence[Chosen], unique: bool = False) -> Places:
+def _places(shape: Ints, chosen: Sequence[_Chosen], unique: bool = False) -> Places:
     """Where the windows of one gather or scatter lie."""
     common = _common_shape(chosen)
     axes, rank = tuple(c.axis for c in chosen), len(common)
@@ -128,7 +111,7 @@ def _places(shape: Ints, chosen: Sequence[Chosen], unique: bool = False) -> Plac
     return Places(indices, Dims(window, axes, (), (), axes, rank), sizes, unique=unique)
 
 
-def _lead(ndim: int, chosen: Sequence[Chosen]) -> int:
+def _lead(ndim: int, chosen: Sequence[_Chosen]) -> int:
     """How many of the other dimensions stand before those of the arrays."""
     alone = {c.axis for c in chosen if c.alone}
     arrays = {c.axis for c in chosen if not c.alone}
@@ -141,7 +124,7 @@ def _single_mask(found: Sequence[Found]) -> bool:
     return len(found) == 1 and is_mask(found[0].index)
 
 
-def gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
+def _gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
     """A copy of what the indices choose."""
     shape = view._type.shape
     places = _places(shape, _choose(view, found, "indexing with a mask"), _single_mask(found))
@@ -154,35 +137,31 @@ def gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
 
 
 @method("__getitem__")
-def getitem(self: Tensor, index: Any) -> Tensor:
+def _getitem(self: Tensor, index: Any) -> Tensor:
     """`self[index]`: a view for integers, slices, `...` and None; a copy as soon as there is an array or a mask."""
     if type(index) is int:
         return _row(self, index)
     view, found = plan(self, index)
-    return gathered(view, found) if found else view
+    return _gathered(view, found) if found else view
 
 
 # --- Assignment -------------------------------------------------------------------------------------------------------
 
 
 @method("__setitem__")
-def setitem(self: Tensor, index: Any, value: Any) -> None:
+def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """`self[index] = value`: the value (a number or a tensor) is broadcast and converted."""
     if not isinstance(value, (Tensor, *NUMBERS)):
-        raise TypeError(f"can't assign a {_type_name(value)} to a torch.{TYPE_NAMES.get(self.dtype.name, 'Float')}Tensor")
+        kind = TYPE_NAMES.get(self.dtype.name, "Float")
+        raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
     view, found = plan(self, index)
     if found:
-        put(view, found, value, "set")
+        _put(view, found, value, "set")
     elif not _is_same_view(view, value):
         shape = view._type.shape
         new = (_spread(value, view, shape) if isinstance(value, Tensor) else
                number_value(value, view.dtype, shape, view._device))
         view._write(alias(new))
-
-
-TYPE_NAMES = {"float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
-               "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
-               "complex128": "ComplexDouble"}
 
 
 def _type_name(value: Any) -> str:
@@ -217,15 +196,15 @@ def _spread(value: Tensor, view: Tensor, shape: Ints) -> Value:
         return expand_value(read, shape)
     if len(given) > len(shape):
         raise RuntimeError(f"expand(torch.{TYPE_NAMES.get(value.dtype.name, 'Float')}Tensor{{{list(given)}}}, "
-                           f"size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or equal to the "
-                           f"number of dimensions in the tensor ({len(given)})")
+                           f"size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or equal "
+                           f"to the number of dimensions in the tensor ({len(given)})")
     wrong = max(d for d in range(len(given)) if given[d] not in (1, shape[d + len(shape) - len(given)]))
     at = wrong + len(shape) - len(given)
-    raise RuntimeError(f"The expanded size of the tensor ({shape[at]}) must match the existing size ({given[wrong]}) at "
-                       f"non-singleton dimension {at}.  Target sizes: {list(shape)}.  Tensor sizes: {list(given)}")
+    raise RuntimeError(f"The expanded size of the tensor ({shape[at]}) must match the existing size ({given[wrong]}) "
+                       f"at non-singleton dimension {at}.  Target sizes: {list(shape)}.  Tensor sizes: {list(given)}")
 
 
-def put(view: Tensor, found: Sequence[Found], value: Any, combiner: str) -> None:
+def _put(view: Tensor, found: Sequence[Found], value: Any, combiner: str) -> None:
     """Write a number or a tensor where the indices point."""
     if combiner == "set" and _single_mask(found) and _put_where(view, found[0], value):
         return
@@ -236,8 +215,8 @@ def put(view: Tensor, found: Sequence[Found], value: Any, combiner: str) -> None
     if isinstance(value, Tensor):
         updates = _source(value, view, len(result))
         if not _fits(updates.type.shape, result):
-            raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing "
-                               f"result of shape {list(result)}")
+            raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "
+                               f"indexing result of shape {list(result)}")
         updates = expand_value(updates, result)
     else:
         updates = number_value(value, view.dtype, result, view._device)
@@ -268,22 +247,15 @@ def _put_where(view: Tensor, found: Found, value: Any) -> bool:
     return True
 
 
-def mask_value(mask: Any, on: str) -> Value:
-    """A mask given as a tensor or as a numpy array."""
-    if isinstance(mask, Tensor):
-        return mask._read() if mask._device == on else mask.to(device=on)._read()
-    return Value(Type.of(mask.shape, dtypes.boolean), on, np.array(mask))
-
-
 @method()
 def index_put_(self: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """`self[indices] = values`, or `+=` with repeated positions all counted; None stands for a whole dimension."""
     if values.dtype is not self.dtype:
         names = [TYPE_NAMES.get(d.name, "Float") for d in (self.dtype, values.dtype)]
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {names[0]} for the destination "
-                           f"and {names[1]} for the source.")
+        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {names[0]} for the "
+                           f"destination and {names[1]} for the source.")
     view, found = plan(self, tuple(slice(None) if i is None else i for i in indices))
-    put(view, found, values, "add" if accumulate else "set")
+    _put(view, found, values, "add" if accumulate else "set")
     return self
 
 
@@ -291,8 +263,3 @@ def index_put_(self: Tensor, indices: Sequence[Tensor | None], values: Tensor, a
 def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of the input after `index_put_`."""
     return index_put_(wrap(alias(input._read())), indices, values, accumulate)
-
-
-def one_dimension(value: Value) -> Value:
-    """A 0-d value as a vector of one element."""
-    return same_shape(value, (1,)) if value.type.ndim == 0 else value

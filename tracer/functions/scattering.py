@@ -1,4 +1,7 @@
-"""Reading and writing along dimensions: https://pytorch.org/docs/stable/torch.html#indexing-slicing-joining-mutating-ops"""
+"""Reading and writing along dimensions.
+
+Source: https://pytorch.org/docs/stable/torch.html#indexing-slicing-joining-mutating-ops
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,8 @@ from .common import (
     number_value,
     wrap,
 )
-from .indexing import getitem, mask_value, observed_mask, one_dimension
 from .shape import ravel
-from .subscripts import check_range, is_mask, known, wrapped
+from .subscripts import check_range, is_mask, known, mask_value, observed_mask, one_dimension, wrapped
 
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
 
@@ -66,10 +68,10 @@ def _check_along(input: Tensor, index: Tensor, axis: int, src: Tensor | None) ->
     for d, (n, i, s) in enumerate(zip(shape, given, source)):
         if (d != axis and i > n) or i > s:
             if src is None:
-                raise RuntimeError(f"Size does not match at dimension {d} expected index {list(given)} to be no larger than "
-                                   f"self {list(shape)} apart from dimension {axis}")
-            raise RuntimeError(f"Expected index {list(given)} to be no larger than self {list(shape)} apart from dimension "
-                               f"{axis} and to be no larger size than src {list(source)}")
+                raise RuntimeError(f"Size does not match at dimension {d} expected index {list(given)} to be no larger "
+                                   f"than self {list(shape)} apart from dimension {axis}")
+            raise RuntimeError(f"Expected index {list(given)} to be no larger than self {list(shape)} apart from "
+                               f"dimension {axis} and to be no larger size than src {list(source)}")
 
 
 # --- Gather and scatter -----------------------------------------------------------------------------------------------
@@ -115,8 +117,9 @@ def _scatter_source(input: Tensor, index: Tensor, axis: int, src: Any) -> Value:
 @in_place()
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | Number | None = None, *, value: Number | None = None,
             reduce: str | None = None) -> Tensor:
-    """A copy of the input after out[i, index[i, j, k], k] = src[i, j, k], for dim 1 of three; `reduce` 'add' or 'multiply'
-    combines with what is there. Of several updates of one element any may stay.
+    """A copy of the input after out[i, index[i, j, k], k] = src[i, j, k], for dim 1 of three.
+
+    `reduce` 'add' or 'multiply' combines with what is there. Without it any of several updates of one element may stay.
     """
     combiner = {None: "set", "add": "add", "multiply": "mul"}.get(reduce)
     if combiner is None:
@@ -307,8 +310,8 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """Write (or add) source at positions in the flattened tensor."""
     if source.numel() != index.numel():
-        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
-                           f"{source.numel()}, index.numel() = {index.numel()}")
+        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got "
+                           f"source.numel() = {source.numel()}, index.numel() = {index.numel()}")
     positions = reshape(_flat_positions(self, index), shape=(index.numel(),))
     flat = reshape(self._read(), shape=(self.numel(),))
     if index.numel():
@@ -330,8 +333,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if dim is None:
         return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     if input.ndim != indices.ndim:
-        raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
-                           f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
+        raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but "
+                           f"got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
     axis = checked_dim(dim, input.ndim)
     rests = [tuple(1 if d == axis else n for d, n in enumerate(x._type.shape)) for x in (input, indices)]
     common = broadcast_shapes(*rests)
@@ -352,7 +355,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     shape = broadcast_shapes(input._type.shape, mask._type.shape)
     observed_mask(mask, "masked_select")
     x, test = (wrap(expand_value(t._read(), shape)) for t in (input, mask))
-    return ravel(getitem(x, test))
+    return ravel(x.__getitem__(test))
 
 
 @method()

@@ -21,12 +21,12 @@ from ..state import state
 from ..tensor import Tensor
 from ..types import Type
 from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, wrap
-from .indexing import TYPE_NAMES
 from .reduce import any_ as any_of
 from .scattering import scatter_add
+from .subscripts import TYPE_NAMES
 
-UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor has "
-            "none. Inside jit keep the size fixed: {instead}.")
+UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor "
+            "has none. Inside jit keep the size fixed: {instead}.")
 
 
 def _observed(name: str, input: Tensor, instead: str) -> Any:
@@ -72,8 +72,9 @@ def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, retur
 @method()
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
            dim: int | None = None) -> Any:
-    """The distinct elements (or slices along `dim`), always in increasing order; with the position of each element among
-    them and how often each occurs, if asked for.
+    """The distinct elements (or slices along `dim`), always in increasing order.
+
+    If asked for, with the position of each element of the input among them, and how often each occurs.
     """
     array = _observed("unique", input, FIXED_UNIQUE)
     axis = None if dim is None else checked_dim(dim, input.ndim)
@@ -129,8 +130,8 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: 
     loop; for m numbers and n places that is m * n comparisons.
     """
     if side not in (None, "left", "right") or (side == "left" and right):
-        raise RuntimeError(f"torch.searchsorted(): side and right can't be set to opposites, got side of {side} while right was "
-                           f"{right}" if side in ("left", "right") else
+        raise RuntimeError(f"torch.searchsorted(): side and right can't be set to opposites, got side of {side} while "
+                           f"right was {right}" if side in ("left", "right") else
                            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if sorter is not None:
         sorted_sequence = sorted_sequence.gather(-1, sorter)
@@ -155,8 +156,8 @@ def _check_search(sequence: Tensor, values: Tensor) -> None:
     if sequence.ndim == 0:
         raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension")
     if sequence.ndim != 1 and sequence._type.shape[:-1] != values._type.shape[:-1]:
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
-                           "boundaries tensor and input value tensor must match, but we got boundaries tensor "
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
+                           "of boundaries tensor and input value tensor must match, but we got boundaries tensor "
                            f"{list(sequence.shape)} and input value tensor {list(values.shape)}")
 
 

@@ -41,7 +41,7 @@ from .arithmetic import (
     sub,
     where,
 )
-from .common import Defaults, cast_value, checked_dim, into, method, number_value, same_shape, wrap
+from .common import Defaults, cast_value, checked_dim, into, method, number_value, wrap
 from .reduce import any_ as any_of
 from .reduce import argmax
 from .reduce import sum as sum_
@@ -51,7 +51,7 @@ from .shape import cat, clone, movedim, sliced, squeeze
 
 def _result_type(name: str) -> Callable[..., Any]:
     """A pair with torch's field names that prints as torch's does."""
-    base = namedtuple(name, ["values", "indices"])  # type: ignore[misc]  # noqa: PYI024
+    base = namedtuple(name, ["values", "indices"])  # type: ignore[misc]
     text = f"torch.return_types.{name}(\nvalues={{}},\nindices={{}})"
     return type(name, (base,), {"__slots__": (), "__repr__": lambda self: text.format(self.values, self.indices)})
 
@@ -139,8 +139,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 # --- Order statistics -------------------------------------------------------------------------------------------------
 
 
-def _chosen(kind: Callable[..., Any], input: Tensor, axis: int, position: Callable[[Tensor], Any], keepdim: bool) -> Any:
-    """(values, indices) at one place of the sorted order; `position` computes it, [.., 1, ..], from the sorted values."""
+def _chosen(kind: Callable[..., Any], input: Tensor, axis: int, position: Callable[[Tensor], Any],
+            keepdim: bool) -> Any:
+    """(values, indices) at one place of the sorted order; `position` computes it from the sorted values."""
     values, indices = sort(input, axis)
     if input.ndim == 0:
         return kind(values, indices)
@@ -213,8 +214,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 @method()
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
-    """(values, indices) of the most frequent elements along `dim`, the smallest of several; the index is one of its places.
-    """
+    """(values, indices) of the most frequent elements along `dim`: of several the smallest, of its places the last."""
     axis = checked_dim(dim, input.ndim)
     if input.ndim == 0:
         return _Mode(clone(input), wrap(_zero_index(input)))
@@ -350,8 +350,8 @@ def _running_extreme(name: str, kind: Callable[..., Any]) -> Any:
         return _pair(kind, out, running_position(value, out, axis, False))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = (f"(values, indices) of the {name[3:]}imum of all elements up to each one along `dim`; of equal ones "
-                        "the last counts.")
+    function.__doc__ = (f"(values, indices) of the {name[3:]}imum of all elements up to each one along `dim`; of equal "
+                        "ones the last counts.")
     return method(name)(function)
 
 
@@ -380,10 +380,9 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 
 
 @method()
-def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
-    """The n-th differences of neighbours along `dim`, of bools whether they differ; `prepend` and `append` are joined on
-    first.
-    """
+def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
+         append: Tensor | None = None) -> Tensor:
+    """The n-th differences of neighbours along `dim` of prepend, input and append joined; of bools, whether they differ."""
     if input.ndim == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
+from ..errors import TraceError
 from ..graph import Value
+from ..lazy import host_array
 from ..ops import OPS
 from ..ops.elementwise import compare, full_like, select
 from ..ops.structural import Ints
@@ -24,13 +26,16 @@ from ..tensor import Tensor
 from ..types import Type
 from ..views import Geometry, Reshape, Slice, Step
 from .arithmetic import ne
-from .common import cast_value, wrap
+from .common import cast_value, same_shape, wrap
 from .creation import as_fresh_tensor
 
 BAD_KIND = "tensors used as indices must be long, int, byte or bool tensors"
 BAD_ITEM = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
-ZERO_D = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim "
-          "tensor to a number")
+ZERO_D = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+          "0-dim tensor to a number")
+TYPE_NAMES = {"float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+               "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
+               "complex128": "ComplexDouble"}
 
 
 class Found(NamedTuple):
@@ -252,7 +257,7 @@ def _selected(x: Tensor, axis: int, index: Tensor) -> Tensor:
                       Geometry(tuple(geometry.stride[d] for d in rest), geometry.offset))
 
 
-# --- Positions ----------------------------------------------------------------------------------------------------------
+# --- Positions -------------------------------------------------------------------------------------------------------
 
 
 def check_range(positions: Any, n: int, axis: int, lowest: int, error: type[Exception] = IndexError) -> None:
@@ -286,3 +291,29 @@ def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
     check_range(index, n, axis, -n)
     array = np.where(index < 0, index + n, index).astype(np.int64)
     return Value(Type.of(array.shape, dtypes.int64), on, array)
+
+
+# --- Masks -----------------------------------------------------------------------------------------------------------
+
+
+def observed_mask(mask: Any, purpose: str) -> Any:
+    """A mask's contents; while tracing there are none."""
+    if isinstance(mask, Tensor):
+        if state.trace is not None:
+            raise TraceError(f"{purpose} requires the mask's values, since its size is the number of true elements, "
+                             "and a traced mask has none. Keep the size fixed instead: where(mask, x, other), x * "
+                             "mask, masked_fill, masked_scatter, or a sum over where(mask, x, 0).")
+        return host_array(mask._read())
+    return mask
+
+
+def mask_value(mask: Any, on: str) -> Value:
+    """A mask given as a tensor or as a numpy array."""
+    if isinstance(mask, Tensor):
+        return mask._read() if mask._device == on else mask.to(device=on)._read()
+    return Value(Type.of(mask.shape, dtypes.boolean), on, np.array(mask))
+
+
+def one_dimension(value: Value) -> Value:
+    """A 0-d value as a vector of one element."""
+    return same_shape(value, (1,)) if value.type.ndim == 0 else value

@@ -11,9 +11,9 @@ from ..dtypes import dtype
 from ..graph import Value
 from ..ops import OPS
 from ..ops.elementwise import compare, full_like, select
-from ..ops.structural import Ints, broadcast, constant
+from ..ops.structural import Ints, broadcast
 from ..tensor import Tensor
-from .common import checked_dim, in_place, method, wrap
+from .common import checked_dim, in_place, method, number_value, wrap
 from .creation import tensor
 from .reduce import sum as sum_
 from .shape import diagonal, movedim
@@ -90,8 +90,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     value = input._read()
     *lead, n = value.type.shape
     side, rank = n + abs(offset), len(lead)
-    zero = constant.on(value.device, value="False" if input.dtype is dtypes.boolean else "0.0,0.0" if input.dtype.is_complex
-                       else "0.0" if input.dtype.is_inexact else "0", shape=(), dtype=input.dtype)
+    zero = number_value(0, input.dtype, (), value.device)
     # Of every column the one element that is not zero: the vector, behind `offset` zeros.
     edges = {"low": (*[0] * rank, max(offset, 0)), "high": (*[0] * rank, max(-offset, 0))}
     padded = OPS["pad"](value, zero, **edges, interior=(0,) * (rank + 1))
