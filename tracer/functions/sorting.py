@@ -382,7 +382,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 @method()
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
          append: Tensor | None = None) -> Tensor:
-    """The n-th differences of neighbours along `dim` of prepend, input and append joined (bools: whether they differ)."""
+    """The n-th differences of neighbours along `dim` of prepend, input, append joined (bools: whether they differ)."""
     if input.ndim == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
