@@ -247,8 +247,8 @@ class Optimizer:
 
     def _labels(self, known: dict[Any, str]) -> dict[Any, str]:
         """Names of the state's storages, after the parameters' in `known`."""
-        return {x._storage: f"{type(self).__name__}.{name}[{known.get(param._storage, '?')}]"
-                for param, kept in self.state.items() if isinstance(kept, dict)
+        return {x._storage: f"{type(self).__name__}.{name}[{known.get(param._storage, i)}]"
+                for i, (param, kept) in enumerate(self.state.items()) if isinstance(kept, dict)
                 for name, x in kept.items() if isinstance(x, Tensor)}
 
     def _parts(self) -> Iterator[Any]:

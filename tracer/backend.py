@@ -77,7 +77,7 @@ class NumpyProgram:
 
     def run(self, buffers: list[Any]) -> list[Any]:
         """Interpret the graph."""
-        return interpret(self.graph, buffers)
+        return interpret(self.graph, [np.asarray(b) for b in buffers])  # also those of an engine used before
 
     def stablehlo(self) -> str:
         """There is no StableHLO: the numpy engine runs the graph itself."""

@@ -625,8 +625,12 @@ class Jitted:
 
     def trace(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that a call with these arguments would run, without running it."""
+        return self.lowered(*args, **kwargs)[0]
+
+    def lowered(self, *args: Any, **kwargs: Any) -> tuple[Graph, dict[int, int]]:
+        """`trace`, with the donation: positions of inputs and of the outputs that take over their buffers."""
         entry = self._record(Signature(args, kwargs, self._static), args, kwargs)
-        return simplify(entry.raw)
+        return simplify(entry.raw), entry.donated
 
     def _entry(self) -> Entry:
         if self._latest is None:

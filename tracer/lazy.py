@@ -296,7 +296,7 @@ def _unshared(array: Any) -> Any:
 
 def _run_compiled(snapshot: Snapshot, device: str, strict: dict[int, Value], wanted: dict[int, Value],
                   reason: str) -> dict[int, Any]:
-    entry, variant = _find(snapshot, strict)
+    entry, variant = _find(snapshot, (backend(), device, snapshot.key), strict)
     if variant is None:
         variant = _compile(snapshot, entry, device, wanted, reason)
     buffers = [device_buffer(v) for v in snapshot.inputs]
@@ -307,11 +307,11 @@ def _run_compiled(snapshot: Snapshot, device: str, strict: dict[int, Value], wan
     return {number: results[at] for number, at in variant.outputs.items()}
 
 
-def _find(snapshot: Snapshot, strict: dict[int, Value]) -> tuple[Entry, Variant | None]:
+def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: dict[int, Value]) -> tuple[Entry, Variant | None]:
     """The entry of this structure, and an executable of it that gives all that is demanded."""
-    entry = _entries.get(snapshot.key)
+    entry = _entries.get(key)
     if entry is None:
-        entry = _entries[snapshot.key] = Entry(snapshot.literals)
+        entry = _entries[key] = Entry(snapshot.literals)
         return entry, None
     changed = [i for i, (a, b) in enumerate(zip(entry.literals, snapshot.literals)) if a != b and i not in entry.promoted]
     if changed:

@@ -187,7 +187,7 @@ class Trace:
             made._requires_grad = True
             grad = tensor._grad
             self.grads[made] = grad
-        elif tensor.requires_grad and not tensor._detached:
+        elif not tensor._detached and (tensor._graph is not None or tensor._storage.value.requires_grad):
             value.requires_grad = True
         return made, value
 
