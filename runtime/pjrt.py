@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -98,12 +99,11 @@ class Client:
         return handlers
 
 
-class Executable:
-    """A loaded program."""
+class Compiled:
+    """What the compiler made, loaded or not."""
 
-    def __init__(self, client: Client, index: int, raw: Any) -> None:
-        self.client, self.index, self.raw = client, index, raw
-        self.execute = raw.execute_sharded
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
 
     def memory(self) -> dict[str, int]:
         """Bytes of arguments, outputs, aliased outputs, temporaries and code."""
@@ -120,6 +120,61 @@ class Executable:
     def hlo(self) -> str:
         """The optimised HLO."""
         return "\n".join(module.to_string() for module in self.raw.hlo_modules())
+
+
+class Executable(Compiled):
+    """A loaded program."""
+
+    def __init__(self, client: Client, index: int, raw: Any) -> None:
+        super().__init__(raw)
+        self.client, self.index = client, index
+        self.execute = raw.execute_sharded
+
+
+class Topology:
+    """A slice of TPUs that need not be there: compiles for one of its chips, runs nothing.
+
+    `plugin_loaded("tpu")` must be true.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        self.devices: list[Any] = xc.make_tfrt_tpu_c_api_device_topology(name, **options)._make_compile_only_devices()
+        self.kind: str = self.devices[0].device_kind
+
+    def compile(self, text: str, options: Any = None) -> Compiled:
+        """Compile StableHLO text for the first device of the slice."""
+        first = self.devices[0]
+        with _parsed(text) as module:
+            return Compiled(first.client.compile(module, xc.DeviceList((first,)), options or compile_options()))
+
+
+@contextmanager
+def _parsed(text: str) -> Iterator[Any]:
+    """The text as an MLIR module: a compile-only client takes no text."""
+    from jaxlib.mlir import ir
+    from jaxlib.mlir._mlir_libs import _jax_mlir_ext
+    from jaxlib.mlir.dialects import chlo, sdy, stablehlo
+
+    registry = ir.DialectRegistry()
+    _jax_mlir_ext.register_dialects(registry)
+    with ir.Context() as context:
+        context.append_dialect_registry(registry)
+        for dialect in (stablehlo, chlo, sdy):
+            dialect.register_dialect(context)
+        yield ir.Module.parse(text)
+
+
+def plugin_loaded(platform: str) -> bool:
+    """Whether the platform's plugin is in this process, brought by us or by jax."""
+    return bool(xc.pjrt_plugin_loaded(platform) and xc.pjrt_plugin_initialized(platform))
+
+
+def load_plugin(platform: str, library: str) -> None:
+    """Load a platform's plugin and make it ready, unless it is."""
+    if not xc.pjrt_plugin_loaded(platform):
+        xc.load_pjrt_plugin_dynamically(platform, library)
+    if not xc.pjrt_plugin_initialized(platform):
+        xc.initialize_pjrt_plugin(platform)
 
 
 def build() -> str:
