@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from . import nn, optim
+from .lazy_report import report, synchronize
 from .runtime.checkpoint import load, save
 from .tracer import autograd, func
 from .tracer import backend as _backend
@@ -42,11 +43,16 @@ from .tracer.dtypes import (
 from .tracer.dtypes import boolean as bool
 from .tracer.dtypes import dtype as dtype
 from .tracer.func import vmap
+from .tracer.functions.common import get_default_device, get_default_dtype, set_default_device, set_default_dtype
+from .tracer.functions.common import result_type as result_type
+from .tracer.interop import from_dlpack
 from .tracer.jit import jit
+from .tracer.printing import set_printoptions
 from .tracer.tensor import Size, Tensor, device
 
 __version__ = "0.1.0"
 compile = jit
+any = _functions.reduce.any_
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 cfloat, cdouble = complex64, complex128
 
@@ -58,7 +64,7 @@ def _engine() -> Any:
 def _public(module: ModuleType) -> dict[str, Any]:
     """The functions that a module of `tracer.functions` defines under torch's names."""
     return {name: thing for name, thing in vars(module).items()
-            if not name.startswith("_") and getattr(thing, "__module__", "").startswith(_functions.__name__)}
+            if not name.startswith("_") and getattr(thing, "__module__", "") == module.__name__}
 
 
 _backend.install(_engine)

@@ -33,6 +33,11 @@ def _connect(platform: str) -> pjrt.Client:
                           f"the extra: pip install 'flambeau[{EXTRAS[platform]}]'") from error
 
 
+def connected() -> list[pjrt.Client]:
+    """The clients made so far."""
+    return list(_clients.values())
+
+
 def parse(name: str) -> tuple[str, int]:
     """`cuda:1` as ("cuda", 1); DeviceError for a name that is no device."""
     kind, _, number = name.partition(":")

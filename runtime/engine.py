@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +120,10 @@ class XlaBackend:
         """The buffer's contents, not to be written to."""
         return buffer if isinstance(buffer, np.ndarray) else pjrt.download(buffer)
 
-    def wait(self, buffers: Sequence[Any]) -> None:
-        """Return when all are computed."""
-        pjrt.block([b for b in buffers if not isinstance(b, np.ndarray)])
+    def wait(self) -> None:
+        """Return when everything that was started is computed; raises what a computation raised."""
+        for client in devices.connected():
+            client.wait()
 
     def deleted(self, buffer: Any) -> bool:
         """Whether the buffer was donated."""

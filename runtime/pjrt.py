@@ -76,6 +76,12 @@ class Client:
         devices = xc.DeviceList((self.devices[index],))
         return Executable(self, index, self.raw.compile_and_load(text, devices, options or compile_options()))
 
+    def wait(self) -> None:
+        """Block until all living buffers are computed."""
+        for buffer in self.raw.live_arrays():
+            if not buffer.is_deleted():
+                buffer.block_until_ready()
+
     def serialize(self, executable: Executable) -> bytes:
         """The executable as bytes for the disk cache."""
         raw = executable.raw
@@ -189,12 +195,6 @@ def download(buffer: Any) -> np.ndarray[Any, Any]:
     except (BufferError, TypeError):  # not on the CPU, or a type that the buffer protocol does not know
         pass
     return buffer._single_device_array_to_np_array_did_copy()[0]  # type: ignore[no-any-return]
-
-
-def block(buffers: Sequence[Any]) -> None:
-    """Wait until the buffers are computed; raises what the computation raised."""
-    for buffer in buffers:
-        buffer.block_until_ready()
 
 
 def compile_options(**debug: Any) -> Any:

@@ -6,7 +6,7 @@ flambeau loads neither jax nor jaxlib. `tests/pure` and forked children install 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,8 +58,8 @@ class Backend(Protocol):
     def download(self, buffer: Any) -> Array:
         """The buffer as a numpy array that must not be written to; waits for it."""
 
-    def wait(self, buffers: Sequence[Any]) -> None:
-        """Return when the buffers are computed."""
+    def wait(self) -> None:
+        """Return when everything that was started is computed."""
 
     def deleted(self, buffer: Any) -> bool:
         """Whether the buffer was donated or freed."""
@@ -114,7 +114,7 @@ class NumpyBackend:
         """The array itself."""
         return np.asarray(buffer)
 
-    def wait(self, buffers: Sequence[Any]) -> None:
+    def wait(self) -> None:
         """numpy does not run ahead."""
 
     def deleted(self, buffer: Any) -> bool:

@@ -33,6 +33,33 @@ class Defaults:
     device: str = "cpu"
 
 
+def get_default_dtype() -> dtype:
+    """The floating type of new tensors."""
+    return Defaults.dtype
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Make `d` the floating type of new tensors; TypeError unless it is one."""
+    if not d.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    Defaults.dtype = d
+
+
+def get_default_device() -> device:
+    """Where new tensors live."""
+    return device(Defaults.device)
+
+
+def set_default_device(on: Any) -> None:
+    """Make new tensors live on a device; DeviceError if it is not there."""
+    Defaults.device = "cpu" if on is None else canonical_device(str(on))
+
+
+def result_type(*tensors: Any) -> dtype:
+    """The dtype of an operation on these tensors and numbers."""
+    return result_dtype(*tensors)
+
+
 # --- Values and tensors ------------------------------------------------------------------------------------------------------
 
 
