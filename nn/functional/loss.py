@@ -140,9 +140,19 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-(t * log(p) + (1 - t) * log(1 - p)), with logarithms not below -100."""
     _check_size(input, target, "bce")
-    yes, no = clamp(log(input), min=-100), clamp(log1p(neg(input)), min=-100)
-    loss = neg(add(mul(target, yes), mul(1 - target, no)))
+    certain = mul(input, 1 - input).detach() < 1e-12
+    x = where(certain, 0.5, input)
+    loss = neg(add(mul(target, log(x)), mul(1 - target, log1p(neg(x)))))
+    loss = where(certain, _certain_loss(input, target), loss)
     return reduced(loss if weight is None else mul(loss, weight), reduction)
+
+
+def _certain_loss(input: Tensor, target: Tensor) -> Tensor:
+    """Binary cross entropy at probabilities of 0 and 1, with torch's gradient (p - t) / 1e-12 there."""
+    p = input.detach()
+    yes, no = clamp(log(p), min=-100), clamp(log1p(neg(p)), min=-100)
+    value = neg(add(mul(target, yes), mul(1 - target, no)))
+    return add(value, mul(sub(input, p), div(sub(p, target.detach()), 1e-12)))
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
