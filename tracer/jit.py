@@ -276,25 +276,24 @@ class Entry:
 
     def run(self, call: Signature) -> Any:
         """Gather buffers, execute, rebind."""
-        storages = self.state
-        values = [s.value for s in storages]
-        buffers = [v.buffer for v in values]
-        kinds = set(map(type, buffers))
-        if len(kinds) > 1 or not kinds.isdisjoint(_NOT_ON_DEVICE):
-            buffers = self._prepared(storages, values)
-        in_place = False
-        if self.donates:
-            count = self.rewritten
-            in_place = (max(list(map(_getrefcount, values))[:count], default=0) <= _SOLE_VALUE
-                        and max(list(map(_getrefcount, buffers))[:count], default=0) <= _SOLE_BUFFER)
-            if not in_place:
-                self._unshare(values, buffers)
+        buffers: list[Any] = []
+        for pack in self.packs:
+            pack.prepare(host_array, _SOLE_VALUE)
+            buffers.append(pack.buffer)
+        for pack in self.read_packs:
+            if not pack.holds():
+                pack.gather(host_array)
+            buffers.append(pack.buffer)
+        values: list[Value] = []
+        in_place = True
+        if self.state:
+            values, loose, in_place = self._loose_state()
+            buffers += loose
+            del loose  # its references would count as owners
         arguments = [self._argument(x) for x in call.tensors]
         buffers += [device_buffer(v) for v in arguments]
         if self.has_numbers:
             buffers += self._number_buffers(call)
-        if self.packs or self.read_packs:
-            buffers[:0] = self._packed_buffers()
         self.calls += 1
         with _Uninterrupted():
             results = self._execute(buffers)
@@ -306,19 +305,27 @@ class Entry:
                     value.buffer = results[at]
             else:
                 self._rebind(results)
-        if len(self.positions) == self.written and self.plain:
+        if self.plain and len(self.positions) == self.written:
             return None
         outputs = self._as_values(results, [*values, *arguments], call)
         self._write_back(call, outputs)
         return _rebuilt(self.template, outputs, call)
 
-    def _packed_buffers(self) -> list[Any]:
-        for pack in self.packs:
-            pack.prepare(host_array, _SOLE_VALUE)
-        for pack in self.read_packs:
-            if not pack.holds():
-                pack.gather(host_array)
-        return [pack.buffer for pack in (*self.packs, *self.read_packs)]
+    def _loose_state(self) -> tuple[list[Value], list[Any], bool]:
+        """Values and buffers of the state that is in no pack, and whether the written part of it is ours alone."""
+        values = [s.value for s in self.state]
+        buffers = [v.buffer for v in values]
+        kinds = set(map(type, buffers))
+        if len(kinds) > 1 or not kinds.isdisjoint(_NOT_ON_DEVICE):
+            buffers = self._prepared(self.state, values)
+        count = self.rewritten
+        if not count or not self.donates:
+            return values, buffers, not count
+        in_place = (max(list(map(_getrefcount, values))[:count]) <= _SOLE_VALUE
+                    and max(list(map(_getrefcount, buffers))[:count]) <= _SOLE_BUFFER)
+        if not in_place:
+            self._unshare(values, buffers)
+        return values, buffers, in_place
 
     def _execute(self, buffers: list[Any]) -> list[Any]:
         assert self.program is not None
@@ -477,22 +484,20 @@ class _Uninterrupted:
     __slots__ = ("_before", "_pending")
 
     def __enter__(self) -> None:
-        self._before = None
-        if threading.get_ident() == _MAIN_THREAD:
-            self._before = _signal.getsignal(_SIGINT)
-            if callable(self._before):
-                self._pending: list[Any] = []
-                _signal.signal(_SIGINT, self._note)
+        self._before = _signal.getsignal(_SIGINT) if threading.get_ident() == _MAIN_THREAD else None
+        if callable(self._before):
+            self._pending = None
+            _signal.signal(_SIGINT, self._note)
 
     def _note(self, number: int, frame: Any) -> None:
-        self._pending.append((number, frame))
+        self._pending = (number, frame)
 
     def __exit__(self, *error: Any) -> None:
         before = self._before
         if callable(before):
             _signal.signal(_SIGINT, before)
-            if self._pending:
-                before(*self._pending[0])
+            if self._pending is not None:
+                before(*self._pending)
 
 
 _SIGINT = int(signal.SIGINT)
@@ -555,8 +560,10 @@ class Jitted:
         call = Signature(args, kwargs, self._static)
         key = call.key, state.grad, Defaults.dtype, Defaults.device
         with self._lock:
-            entry = self._find(key, call)
-            if entry is None:
+            for entry in self._entries.get(key, ()):
+                if not entry.broken(call):
+                    break
+            else:
                 entry = self._trace(key, call, args, kwargs)
             self._latest = entry
             self.stats.calls += 1
@@ -564,12 +571,6 @@ class Jitted:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
-
-    def _find(self, key: Any, call: Signature) -> Entry | None:
-        for entry in self._entries.get(key, ()):
-            if not entry.broken(call):
-                return entry
-        return None
 
     def _trace(self, key: Any, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Make a new entry. Nothing outside has changed if this raises."""

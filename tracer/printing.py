@@ -180,7 +180,7 @@ def _traced(tensor: Tensor) -> str:
     return f"tensor(<traced {tensor._type}>)"
 
 
-@method("__repr__", "__str__")
+@method("__repr__")
 def tensor_repr(self: Tensor, *, tensor_contents: Any = None) -> str:
     """torch's text of a tensor; of a traced one, its type. Reads the value."""
     if state.trace is not None or self._storage.trace is not None:

@@ -42,6 +42,9 @@ def _like_dict(original: Any, copied: dict[Any, Any]) -> Any:
     return made
 
 
+_POSITIONS = tuple(f"args[{i}]" for i in range(8))
+
+
 class Signature:
     """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest."""
 
@@ -54,17 +57,18 @@ class Signature:
         self.number_paths: list[str] = []
         parts: list[Any] = []
         for i, x in enumerate(args):
-            if i in static:
+            if static and i in static:
                 parts.append(_static(x))
             else:
-                self._walk(x, f"args[{i}]", parts)
+                self._walk(x, _POSITIONS[i] if i < 8 else f"args[{i}]", parts)
         for name, x in kwargs.items():
             parts.append(name)
             if name in static:
                 parts.append(_static(x))
             else:
                 self._walk(x, name, parts)
-        self._note_sharing(parts)
+        if len(self.tensors) > 1:
+            self._note_sharing(parts)
         self.key = tuple(parts)
 
     def _walk(self, x: Any, path: str, parts: list[Any]) -> None:
@@ -100,10 +104,9 @@ class Signature:
 
     def _note_sharing(self, parts: list[Any]) -> None:
         """Which tensors share storage with an earlier one."""
-        if len(self.tensors) > 1:
-            storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in self.tensors]
-            if len(set(storages)) < len(storages):
-                parts.append(tuple(storages.index(s) for s in storages))
+        storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in self.tensors]
+        if len(set(storages)) < len(storages):
+            parts.append(tuple(storages.index(s) for s in storages))
 
 
 class _Identity:
