@@ -1,1 +1,57 @@
-"""Shared set-up of the tests."""
+"""Shared set-up of the tests.
+
+Compiled programs go to a folder of this run, so that nothing depends on what an earlier run left behind; set
+`FLAMBEAU_CACHE_DIR` to keep them. `FLAMBEAU_REQUIRE=torch,libtpu` makes the absence of these an error, and every
+skipped test a failure: for runs whose point is the oracle.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")  # without it jupyter_core warns, and warnings are errors
+
+REQUIRED = [name for name in os.environ.get("FLAMBEAU_REQUIRE", "").replace(",", " ").split() if name]
+_own_cache = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    missing = [name for name in REQUIRED if find_spec(name) is None]
+    if missing:
+        raise pytest.UsageError(f"FLAMBEAU_REQUIRE asks for {', '.join(missing)}, which is not installed")
+    if "FLAMBEAU_CACHE_DIR" not in os.environ:  # workers of xdist inherit the controller's
+        config.stash[_own_cache] = os.environ["FLAMBEAU_CACHE_DIR"] = tempfile.mkdtemp(prefix="flambeau-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _own_cache in config.stash:
+        shutil.rmtree(config.stash[_own_cache], ignore_errors=True)
+        del os.environ["FLAMBEAU_CACHE_DIR"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    skipped = _skipped(session.config)
+    if REQUIRED and skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    skipped = _skipped(config)
+    if REQUIRED and skipped:
+        terminalreporter.section("skipped, where FLAMBEAU_REQUIRE forbids it")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr}")
+
+
+def _skipped(config: pytest.Config) -> list[Any]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.getreports("skipped") if reporter else []
