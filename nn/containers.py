@@ -258,22 +258,22 @@ class ParameterList(Module):
             self.append(value)
         return self
 
-    def __repr__(self) -> str:
-        lines = [f"  ({i}): {_described(value)}" for i, value in enumerate(self)]
-        return f"{self._get_name()}(\n" + "\n".join(lines) + "\n)"
+    def extra_repr(self) -> str:
+        return "\n".join(f"  ({i}): {_described(value, str(getattr(value, 'dtype', '')))}"
+                         for i, value in enumerate(self))
 
 
 def _as_parameter(value: Any) -> Any:
     return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
 
 
-def _described(value: Any) -> str:
+def _described(value: Any, kind_name: str) -> str:
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     where = f" ({value.device})" if value._device != "cpu" else ""
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
     shape = "x".join(map(str, value.shape))
-    return f"{kind} containing: [{value.dtype} of size {shape}{where}]"
+    return f"{kind} containing: [{kind_name} of size {shape}{where}]"
 
 
 class ParameterDict(Module):
@@ -310,7 +310,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """One of them, or the default."""
-        return self[key] if key in self else default
+        return self[key] if key in self._keys else default
 
     def pop(self, key: str) -> Any:
         """Take one out."""
@@ -344,6 +344,5 @@ class ParameterDict(Module):
         for key, value in named:
             self[key] = value
 
-    def __repr__(self) -> str:
-        lines = [f"  ({key}): {_described(value)}" for key, value in self.items()]
-        return f"{self._get_name()}(\n" + "\n".join(lines) + "\n)"
+    def extra_repr(self) -> str:
+        return "\n".join(f"  ({key}): {_described(value, typename(value))}" for key, value in self.items())

@@ -575,8 +575,6 @@ _LEGACY = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16
 
 def typename(value: Any) -> str:
     """What torch calls the type of a value in its messages."""
-    if isinstance(value, Parameter):
-        return "torch.nn.parameter.Parameter"
     if isinstance(value, Tensor):
         return f"torch.{_LEGACY.get(value.dtype.name, value.dtype.name)}Tensor"
     kind = type(value)

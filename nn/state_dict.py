@@ -96,7 +96,7 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bo
     _load_tree(module, "", progress)
     errors = list(progress.errors)
     if strict:
-        for what, keys in (("Missing", progress.missing), ("Unexpected", progress.unexpected)):
+        for what, keys in (("Unexpected", progress.unexpected), ("Missing", progress.missing)):
             if keys:
                 errors.insert(0, f"{what} key(s) in state_dict: {', '.join(map(_quoted, keys))}. ")
     if errors:
@@ -115,8 +115,7 @@ def _load_tree(module: Module, prefix: str, progress: Progress) -> None:
         if tensor is not None:
             _load_one(module, name, tensor, prefix + name, progress)
     _load_extra(module, prefix + EXTRA, progress)
-    if progress.strict:
-        progress.unexpected.extend(key for key in progress.given if _is_unexpected(module, prefix, key))
+    progress.unexpected.extend(key for key in progress.given if _is_unexpected(module, prefix, key))
     for name, child in module._modules.items():
         if child is not None:
             _load_tree(child, f"{prefix}{name}.", progress)
@@ -127,9 +126,9 @@ def _load_extra(module: Module, key: str, progress: Progress) -> None:
     if _has_extra(module):
         if key in progress.given:
             module.set_extra_state(progress.given[key])
-        elif progress.strict:
+        else:
             progress.missing.append(key)
-    elif progress.strict and key in progress.given:
+    elif key in progress.given:
         progress.unexpected.append(key)
 
 
@@ -143,8 +142,7 @@ def _is_unexpected(module: Module, prefix: str, key: str) -> bool:
 
 def _load_one(module: Module, name: str, tensor: Tensor, key: str, progress: Progress) -> None:
     if key not in progress.given:
-        if progress.strict:
-            progress.missing.append(key)
+        progress.missing.append(key)
         return
     given = progress.given[key]
     if not isinstance(given, Tensor):

@@ -114,7 +114,7 @@ ERRORS: dict[str, tuple[Any, list[Any]]] = {
     "dropout": (lambda F, x: F.dropout(x, 1.5), [floats(2)]),
     "batch size": (lambda F, x, t: F.cross_entropy(x, t.long()), [floats(3, 4), np.array([1, 2])]),
     "reduction": (lambda F, x: F.mse_loss(x, x, reduction="wrong"), [floats(2)]),
-    "gelu": (lambda F, x: F.gelu(x, "wrong"), [floats(2)]),
+    "gelu": (lambda F, x: F.gelu(x, approximate="wrong"), [floats(2)]),
     "channels": (lambda F, x, w: F.conv2d(x, w), [floats(1, 3, 4, 4), floats(2, 2, 2, 2)]),
     "kernel": (lambda F, x, w: F.conv1d(x, w), [floats(1, 2, 3), floats(2, 2, 5)]),
     "odd": (lambda F, x: F.pad(x, (1,)), [floats(2, 3)]),
