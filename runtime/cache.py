@@ -102,13 +102,21 @@ def store(name: str, body: bytes) -> None:
 
 def _trim(where: Path) -> None:
     """Remove what was not used for longest until the folder is within its limit."""
-    limit = int(os.environ.get("FLAMBEAU_CACHE_SIZE", LIMIT))
+    limit = _limit()
     entries = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in where.iterdir() if f.is_file()), reverse=True)
     total = 0
     for _, size, file in entries:
         total += size
         if total > limit:
             file.unlink(missing_ok=True)
+
+
+def _limit() -> int:
+    given = os.environ.get("FLAMBEAU_CACHE_SIZE", str(LIMIT))
+    if given.isdecimal():
+        return int(given)
+    logger.warning("FLAMBEAU_CACHE_SIZE requires a number of bytes, got %r: the limit is %d", given, LIMIT)
+    return LIMIT
 
 
 def usage() -> tuple[int, int]:

@@ -144,7 +144,8 @@ class Topology:
     """
 
     def __init__(self, name: str, **options: Any) -> None:
-        self.devices: list[Any] = xc.make_tfrt_tpu_c_api_device_topology(name, **options)._make_compile_only_devices()
+        topology: Any = xc.make_tfrt_tpu_c_api_device_topology(name, **options)
+        self.devices: list[Any] = topology._make_compile_only_devices()
         self.kind: str = self.devices[0].device_kind
 
     def compile(self, text: str, options: Any = None) -> Compiled:
