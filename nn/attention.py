@@ -95,7 +95,7 @@ class MultiheadAttention(Module):
         return result, weights.squeeze(0) if single else weights
 
     def _to_batch_first(self, x: Tensor, single: bool) -> Tensor:
-        return x.unsqueeze(0) if single else x if self.batch_first else x.transpose(0, 1)  # type: ignore[no-any-return]
+        return x.unsqueeze(0) if single else x if self.batch_first else x.transpose(0, 1)
 
     def _projected(self, inputs: list[Tensor], together: bool) -> list[Tensor]:
         """Queries, keys and values, all (N, L, E); self-attention is one product."""

@@ -160,8 +160,8 @@ class _ConvTranspose(_ConvNd):
         most = [n + s - 1 for n, s in zip(least, self.stride)]
         chosen = wanted[-self.rank:]
         if any(not low <= n <= high for low, n, high in zip(least, chosen, most)):
-            raise ValueError(f"requested an output size of {list(chosen)}, but valid sizes range from {least} to {most} "
-                             f"(for an input of {tuple(sizes)})")
+            raise ValueError(f"requested an output size of {list(chosen)}, but valid sizes range from {least} to "
+                             f"{most} (for an input of {tuple(sizes)})")
         return tuple(n - low for n, low in zip(chosen, least))
 
 

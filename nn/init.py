@@ -44,13 +44,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in [a, b)."""
-    return tensor.uniform_(a, b, generator=generator)  # type: ignore[no-any-return]
+    return tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal."""
-    return tensor.normal_(mean, std, generator=generator)  # type: ignore[no-any-return]
+    return tensor.normal_(mean, std, generator=generator)
 
 
 @no_grad()
@@ -61,13 +61,13 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     kind = tensor.dtype if tensor.dtype.itemsize >= 4 else dtypes.float32
     unit = wrap(uniform_value(tensor._type.shape, kind, generator_on(tensor._device, generator)))
     inside = erfinv(add(mul(unit, high - low), low))
-    return tensor.copy_(clamp(add(mul(inside, std * math.sqrt(2)), mean), a, b))  # type: ignore[no-any-return]
+    return tensor.copy_(clamp(add(mul(inside, std * math.sqrt(2)), mean), a, b))
 
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One number everywhere."""
-    return tensor.fill_(val)  # type: ignore[no-any-return]
+    return tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     _require_2d(tensor)
-    return tensor.copy_(eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))  # type: ignore[no-any-return]
+    return tensor.copy_(eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
 
 def _require_2d(tensor: Tensor) -> None:
@@ -105,7 +105,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     for group in range(groups):
         for d in range(min(each, inputs)):
             kernel[(group * each + d, d, *(n // 2 for n in sizes))] = 1
-    return tensor.copy_(_constant(kernel, tensor))  # type: ignore[no-any-return]
+    return tensor.copy_(_constant(kernel, tensor))
 
 
 def _constant(array: Any, like: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     q, r = np.linalg.qr(noise.T if rows < columns else noise)
     q = q * np.sign(np.diag(r))  # makes the distribution uniform
     q = (q.T if rows < columns else q).reshape(tensor._type.shape)
-    return tensor.copy_(_constant(gain * q, tensor))  # type: ignore[no-any-return]
+    return tensor.copy_(_constant(gain * q, tensor))
 
 
 @no_grad()
@@ -192,7 +192,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     order = rand_like(tensor, dtype=dtypes.float32, generator=generator)
     ranks = _ranks(order)
     normal_(tensor, 0.0, std, generator)
-    return tensor.copy_(tensor.where(ranks >= dropped, 0.0))  # type: ignore[no-any-return]
+    return tensor.copy_(tensor.where(ranks >= dropped, 0.0))
 
 
 def _ranks(x: Tensor) -> Tensor:

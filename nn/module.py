@@ -260,7 +260,7 @@ class Module:
         if name == "":
             raise KeyError(f'{what} name can\'t be empty string ""')
 
-    # --- What a compiled step depends on --------------------------------------------------------------------------------
+    # --- What a compiled step depends on ------------------------------------------------------------------------------
 
     def _snapshot(self) -> tuple[Any, ...]:
         """All that a trace of this module and its children took for given, comparable with a later state of it."""
@@ -365,11 +365,11 @@ class Module:
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a path."""
-        return self._get_member(target, "_parameters", "an nn.Parameter")  # type: ignore[no-any-return]
+        return self._get_member(target, "_parameters", "an nn.Parameter")
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer at a path."""
-        return self._get_member(target, "_buffers", "a buffer")  # type: ignore[no-any-return]
+        return self._get_member(target, "_buffers", "a buffer")
 
     # --- Changing all of it -------------------------------------------------------------------------------------------
 

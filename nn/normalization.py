@@ -104,7 +104,8 @@ class GroupNorm(Module):
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+                f"bias={self.bias is not None}")
 
 
 class LocalResponseNorm(Module):
@@ -218,7 +219,7 @@ class _InstanceNorm(_Running):
         use_input = self.training or not self.track_running_stats
         result = F.instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, use_input,
                                  self.momentum or 0.0, self.eps)
-        return result.squeeze(0) if single else result  # type: ignore[no-any-return]
+        return result.squeeze(0) if single else result
 
 
 class InstanceNorm1d(_InstanceNorm):

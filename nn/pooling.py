@@ -62,7 +62,7 @@ class AvgPool1d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The mean of each window."""
-        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,  # type: ignore[no-any-return]
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
                             self.count_include_pad)
 
     def extra_repr(self) -> str:
@@ -81,7 +81,7 @@ class _AvgPool(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The mean of each window."""
-        return type(self).function(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,  # type: ignore[no-any-return]
+        return type(self).function(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
                                    self.count_include_pad, self.divisor_override)
 
     def extra_repr(self) -> str:
@@ -109,7 +109,7 @@ class _Adaptive(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """As many windows as output_size."""
-        return type(self).function(input, self.output_size)  # type: ignore[no-any-return]
+        return type(self).function(input, self.output_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"

@@ -92,8 +92,8 @@ def attend(scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
     kind = scores.dtype
     x = wrap(cast_value(scores._read(), dtypes.float32)) if kind.itemsize < 4 else scores
     if is_causal:
-        x = where(causal_mask(*x._type.shape[-2:], x._device), x, -math.inf)
-        return softmax(x, -1).to(kind)  # every query may look at the first key: no row is empty
+        x = where(causal_mask(x._type.shape[-2], x._type.shape[-1], x._device), x, -math.inf)
+        return softmax(x, -1).to(kind)  # every query may look at the first key: no row is empty  # type: ignore[no-any-return]
     if mask is None:
         return softmax(x, -1).to(kind)
     x = where(mask, x, -math.inf) if mask.dtype is dtypes.boolean else add(x, mask)

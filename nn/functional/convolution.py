@@ -54,8 +54,8 @@ def _batched(name: str, input: Tensor, weight: Tensor, rank: int) -> tuple[Value
     if weight.ndim != rank + 2:
         raise RuntimeError(f"{name} requires a weight of {rank + 2} dimensions, got {list(weight.shape)}")
     if input.ndim not in (rank + 1, rank + 2):
-        raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got input of "
-                           f"size: {list(input.shape)}")
+        raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got "
+                           f"input of size: {list(input.shape)}")
     if input.dtype is not weight.dtype:
         raise RuntimeError(f"{name} requires input and weight of one dtype, got {input.dtype} and {weight.dtype}")
     single = input.ndim == rank + 1
@@ -66,8 +66,9 @@ def _check_channels(input: Value, weight: Tensor, groups: int, transposed: bool)
     shape, given = list(weight.shape), input.type.shape[1]
     wanted = shape[0] if transposed else shape[1] * groups
     if given != wanted:
-        raise RuntimeError(f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size {shape}, expected "
-                           f"input{list(input.type.shape)} to have {wanted} channels, but got {given} channels instead")
+        raise RuntimeError(f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size "
+                           f"{shape}, expected input{list(input.type.shape)} to have {wanted} channels, "
+                           f"but got {given} channels instead")
 
 
 def _finished(value: Value, bias: Tensor | None, single: bool) -> Tensor:
@@ -111,8 +112,8 @@ def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
         strides, paddings, extra, dilations = (spread(size, rank, what) for size, what in (
             (stride, "stride"), (padding, "padding"), (output_padding, "output_padding"), (dilation, "dilation")))
         if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations)):
-            raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got output_padding: "
-                               f"{list(extra)} stride: {list(strides)} dilation: {list(dilations)}")
+            raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "
+                               f"output_padding: {list(extra)} stride: {list(strides)} dilation: {list(dilations)}")
         value = ops.conv_transpose(x, weight._read(), strides, paddings, extra, dilations, groups)
         return _finished(value, bias, single)
 

@@ -24,8 +24,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     if len(counts) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(counts) // 2 > input.ndim:
-        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got padding "
-                           f"length {len(counts)} and input of dimension {input.ndim}")
+        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got "
+                           f"padding length {len(counts)} and input of dimension {input.ndim}")
     pairs = [(0, 0)] * (input.ndim - len(counts) // 2) + [(counts[i], counts[i + 1])
                                                           for i in reversed(range(0, len(counts), 2))]
     if mode == "constant":
@@ -45,8 +45,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
 def _constant(input: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
     sizes = [n + low + high for n, (low, high) in zip(input._type.shape, pairs)]
     if any(n < 0 for n in sizes):
-        raise RuntimeError(f"The input size {list(input.shape)}, plus negative padding {pairs} resulted in a negative output "
-                           f"size {sizes}, which is invalid.")
+        raise RuntimeError(f"The input size {list(input.shape)}, plus negative padding {pairs} resulted in a negative "
+                           f"output size {sizes}, which is invalid.")
     x, filler = input._read(), number_value(value, input.dtype, (), input._device)
     return wrap(OPS["pad"](x, filler, low=tuple(low for low, _ in pairs), high=tuple(high for _, high in pairs),
                            interior=(0,) * input.ndim))

@@ -44,13 +44,13 @@ class _Window:
         self.out = tuple(_output_size(n, k, s, p, d, ceil_mode) for n, k, s, p, d in zip(
             self.sizes, self.kernel, self.stride, self.padding, self.dilation))
         if any(n < 1 for n in self.out):
-            raise RuntimeError(f"Given input size: {list(input.shape)}. Calculated output size: {list(self.out)}. Output "
-                               "size is too small")
+            raise RuntimeError(f"Given input size: {list(input.shape)}. Calculated output size: {list(self.out)}. "
+                               "Output size is too small")
 
     def _check(self, input: Tensor) -> None:
         if input.ndim not in (self.rank + 1, self.rank + 2):
-            raise RuntimeError(f"Expected {self.rank + 1}D or {self.rank + 2}D (batch mode) tensor, but got input of size: "
-                               f"{list(input.shape)}")
+            raise RuntimeError(f"Expected {self.rank + 1}D or {self.rank + 2}D (batch mode) tensor, but got input of "
+                               f"size: {list(input.shape)}")
         if any(s <= 0 for s in self.stride):
             raise RuntimeError("stride should not be zero")
         if any(p > k // 2 for p, k in zip(self.padding, self.kernel)):
@@ -97,8 +97,8 @@ def _max_pool(name: str, rank: int) -> Callable[..., Any]:
         result = _pooled(input, window, "max")
         return (result, _places(input, window)) if return_indices else result
 
-    return _named(function, name, f"The largest element of each window over {rank} dimensions; the stride is the kernel "
-                                  "size by default. `return_indices` adds their flat places in the input.")
+    return _named(function, name, f"The largest element of each window over {rank} dimensions; the stride is the "
+                                  "kernel size by default. `return_indices` adds their flat places in the input.")
 
 
 def _places(input: Tensor, window: _Window) -> Tensor:
@@ -132,8 +132,8 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
             return div(total, float(counts.flat[0]))
         return div(total, make_tensor(counts, dtype=input.dtype, device=input.device))
 
-    return _named(function, name, f"The mean of each window over {rank} dimensions; `count_include_pad` counts the zeros "
-                                  "of the padding too.")
+    return _named(function, name, f"The mean of each window over {rank} dimensions; `count_include_pad` counts the "
+                                  "zeros of the padding too.")
 
 
 avg_pool1d, avg_pool2d, avg_pool3d = (_avg_pool(f"avg_pool{rank}d", rank) for rank in (1, 2, 3))
@@ -175,13 +175,13 @@ def _adapted(x: Tensor, dim: int, size: int, reduce: Callable[..., Any]) -> Tens
         return x
     if size and n % size == 0:
         split = reshape(x, (*shape[:dim], size, n // size, *shape[dim + 1:]))
-        return reduce(split, dim + 1)  # type: ignore[no-any-return]
+        return reduce(split, dim + 1)
     parts = [reduce(x.narrow(dim, start, end - start), dim) for start, end in _bins(n, size)]
     return stack(parts, dim)
 
 
 def _largest(x: Tensor, dim: int) -> Tensor:
-    return x.max(dim).values  # type: ignore[no-any-return]
+    return x.max(dim).values
 
 
 adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (

@@ -27,7 +27,8 @@ def floats(*shape: int) -> Any:
 
 signs = np.where(rng.random((5,)) < 0.5, -1.0, 1.0).astype(np.float32)
 CASES: dict[str, tuple[Any, list[Any]]] = {
-    "sdpa": (lambda F, *x: F.scaled_dot_product_attention(*x), [floats(2, 3, 4, 5), floats(2, 3, 6, 5), floats(2, 3, 6, 7)]),
+    "sdpa": (lambda F, *x: F.scaled_dot_product_attention(*x),
+             [floats(2, 3, 4, 5), floats(2, 3, 6, 5), floats(2, 3, 6, 7)]),
     "sdpa causal": (lambda F, *x: F.scaled_dot_product_attention(*x, is_causal=True),
                     [floats(2, 4, 5), floats(2, 6, 5), floats(2, 6, 5)]),
     "sdpa causal with more queries than keys": (lambda F, *x: F.scaled_dot_product_attention(*x, is_causal=True),
@@ -40,19 +41,22 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
                         np.array([[1, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0]] * 2, np.float32)]),
     "sdpa shared heads": (lambda F, *x: F.scaled_dot_product_attention(*x, enable_gqa=True),
                           [floats(2, 6, 4, 5), floats(2, 2, 3, 5), floats(2, 2, 3, 5)]),
-    "cross entropy in space": (lambda F, x, t: F.cross_entropy(x, t.long()), [floats(2, 4, 3), rng.integers(0, 4, (2, 3))]),
+    "cross entropy in space": (lambda F, x, t: F.cross_entropy(x, t.long()),
+                               [floats(2, 4, 3), rng.integers(0, 4, (2, 3))]),
     "cross entropy of one": (lambda F, x, t: F.cross_entropy(x, t.long()), [floats(4), np.array(2)]),
     "cross entropy of probabilities": (lambda F, x, t: F.cross_entropy(x, t.softmax(1), label_smoothing=0.1),
                                        [floats(3, 4, 2), floats(3, 4, 2)]),
     "cross entropy of weighted probabilities": (
-        lambda F, x, t, w: F.cross_entropy(x, t.softmax(1), w * w, reduction="none"), [floats(3, 4), floats(3, 4), floats(4)]),
+        lambda F, x, t, w: F.cross_entropy(x, t.softmax(1), w * w, reduction="none"),
+        [floats(3, 4), floats(3, 4), floats(4)]),
     "cross entropy ignoring by default": (lambda F, x, t: F.cross_entropy(x, t.long()),
                                           [floats(3, 4), np.array([1, -100, 2])]),
     "cross entropy of infinity": (lambda F, x, t: F.cross_entropy(x, t.long()),
                                   [np.array([[-np.inf, 0, 1], [2, 0, 1]], np.float32), np.array([1, 2])]),
     "cross entropy of large inputs": (lambda F, x, t: F.cross_entropy(x * 1000, t.long()),
                                       [floats(3, 4), np.array([1, 0, 2])]),
-    "nll in space": (lambda F, x, t: F.nll_loss(F.log_softmax(x, 1), t.long()), [floats(2, 4, 3), rng.integers(0, 4, (2, 3))]),
+    "nll in space": (lambda F, x, t: F.nll_loss(F.log_softmax(x, 1), t.long()),
+                     [floats(2, 4, 3), rng.integers(0, 4, (2, 3))]),
     "batchmean": (lambda F, x, t: F.kl_div(x.log_softmax(1), t.softmax(1), reduction="batchmean"),
                   [floats(3, 4), floats(3, 4)]),
     "gaussian nll": (lambda F, x, t, v: F.gaussian_nll_loss(x, t, v * v, full=True), [floats(5), floats(5), floats(5)]),
@@ -79,7 +83,8 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
     "layer norm": (lambda F, x, w: F.layer_norm(x, (4,), w), [floats(2, 3, 4), floats(4)]),
     "batch norm by statistics": (lambda F, x, m, v: F.batch_norm(x, m.detach(), (v * v).detach()),
                                  [floats(2, 3, 4), floats(3), floats(3)]),
-    "same with holes": (lambda F, x, w: F.conv2d(x, w, padding="same", dilation=(1, 3)), [floats(1, 2, 6, 7), floats(3, 2, 2, 4)]),
+    "same with holes": (lambda F, x, w: F.conv2d(x, w, padding="same", dilation=(1, 3)),
+                        [floats(1, 2, 6, 7), floats(3, 2, 2, 4)]),
     "lp pool": (lambda F, x: F.lp_pool2d(x.abs() + 0.1, 2, 2), [floats(1, 2, 4, 4)]),
     "softplus": (lambda F, x: F.softplus(x * 20), [floats(20)]),
     "bce at certainty": (lambda F, x, t: F.binary_cross_entropy(x, t.detach()),
@@ -182,7 +187,8 @@ def test_clipping() -> None:
     gradients = [floats(3, 4), floats(5), floats()]
     for function, args in [("clip_grad_norm_", (0.7,)), ("clip_grad_norm_", (100.0,)), ("clip_grad_norm_", (0.5, 1.0)),
                            ("clip_grad_norm_", (0.5, math.inf)), ("clip_grad_value_", (0.4,))]:
-        mine, yours = ([nn.Parameter(ours_of(g)) for g in gradients], [torch.nn.Parameter(theirs_of(g)) for g in gradients])
+        mine = [nn.Parameter(ours_of(g)) for g in gradients]
+        yours = [torch.nn.Parameter(theirs_of(g)) for g in gradients]
         for p, q, g in zip(mine, yours, gradients):
             p.grad, q.grad = ours_of(g * 2), theirs_of(g * 2)
         a = getattr(nn.utils, function)([*mine, nn.Parameter(ours_of(floats(2)))], *args)

@@ -138,7 +138,6 @@ MISTAKES = {
     "list out of range": lambda m, t: m.ModuleList([m.ReLU()])[-2],
     "heads": lambda m, t: m.MultiheadAttention(3, 2),
     "groups": lambda m, t: m.Conv2d(3, 4, 1, groups=2),
-    "padding mode": lambda m, t: m.Conv2d(3, 4, 1, padding="other"),
     "strided same": lambda m, t: m.Conv2d(3, 4, 1, padding="same", stride=2),
     "norm groups": lambda m, t: m.GroupNorm(2, 3),
     "norm dimensions": lambda m, t: m.BatchNorm2d(2)(t.ones(2, 2)),

@@ -95,8 +95,9 @@ LAYERS: dict[str, tuple[Any, list[Any]]] = {
 }
 ACTIVATIONS = {
     "ReLU": {}, "ReLU6": {}, "Hardtanh": {"min_val": -0.5}, "LeakyReLU": {"negative_slope": 0.2}, "ELU": {"alpha": 0.7},
-    "CELU": {"alpha": 1.3}, "SELU": {}, "GELU": {}, "SiLU": {}, "Mish": {}, "Softplus": {"beta": 2.0}, "Hardsigmoid": {},
-    "Hardswish": {}, "Hardshrink": {}, "Softshrink": {}, "GLU": {}, "Softmax": {"dim": 1}, "Softmin": {"dim": 0},
+    "CELU": {"alpha": 1.3}, "SELU": {}, "GELU": {}, "SiLU": {}, "Mish": {}, "Softplus": {"beta": 2.0},
+    "Hardsigmoid": {}, "Hardswish": {}, "Hardshrink": {}, "Softshrink": {}, "GLU": {},
+    "Softmax": {"dim": 1}, "Softmin": {"dim": 0},
     "LogSoftmax": {"dim": -1}, "Tanh": {}, "Sigmoid": {}, "LogSigmoid": {}, "Tanhshrink": {}, "Softsign": {},
 }
 

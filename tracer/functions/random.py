@@ -24,6 +24,7 @@ from ..ops import OPS
 from ..ops.random import blocks_used
 from ..ops.structural import Ints
 from ..scalars import Scalar
+from ..state import state
 from ..tensor import Tensor, device
 from ..types import Type
 from .arithmetic import add, div, exp, log, mul, neg, tan
@@ -81,13 +82,13 @@ class Generator:
         if not -2**63 <= seed < 2**64:
             raise RuntimeError(f"manual_seed expected a seed within [-2**63, 2**64), got {seed}")
         self._start = seed % 2**64
-        if self._tensor is not None:
-            self._tensor._write(self._beginning())
+        if self._tensor is not None or state.trace is not None:  # in a trace it is part of what the step does
+            self._state._write(self._beginning())
         return self
 
     def _beginning(self) -> Value:
         words = (number_value(n, dtypes.uint64, (1,), self._device) for n in (self._start, 0))
-        return OPS["concatenate"](*words, axis=0)  # type: ignore[no-any-return]
+        return OPS["concatenate"](*words, axis=0)
 
     def seed(self) -> int:
         """Start a stream that the operating system's randomness chooses; returns its seed."""
@@ -121,7 +122,7 @@ class Generator:
         used = number_value(blocks_used(shape, kind), dtypes.uint64, (2,), self._device)
         which = OPS["iota"].on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # the offset alone moves
         self._state._write(OPS["add"](current, OPS["mul"](which, used)))
-        return bits  # type: ignore[no-any-return]
+        return bits
 
     def __repr__(self) -> str:
         return f"<Generator device={self._device!r}>"
@@ -211,7 +212,7 @@ def _signed(shape: Ints, kind: dtype, drop: int, generator: Generator) -> Value:
     signed = dtypes.int64 if wide else dtypes.int32
     value = OPS["bitcast"](bits, dtype=signed)
     down = number_value(drop, signed, shape, bits.device)
-    return OPS["shift_right_arithmetic"](value, down)  # type: ignore[no-any-return]
+    return OPS["shift_right_arithmetic"](value, down)
 
 
 def symmetric_value(shape: Ints, kind: dtype, bound: float, generator: Generator) -> Value:
@@ -223,7 +224,7 @@ def symmetric_value(shape: Ints, kind: dtype, bound: float, generator: Generator
     drop, power = (11, 52) if kind is dtypes.float64 else (8, 23)
     integers = _signed(shape, kind, drop, generator)
     step = number_value(bound * 2.0**-power, kind, shape, integers.device)
-    return OPS["mul"](cast_value(integers, kind), step)  # type: ignore[no-any-return]
+    return OPS["mul"](cast_value(integers, kind), step)
 
 
 def open_symmetric_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
@@ -231,7 +232,7 @@ def open_symmetric_value(shape: Ints, kind: dtype, generator: Generator) -> Valu
     drop, power = (10, 53) if kind is dtypes.float64 else (7, 24)
     integers = _signed(shape, kind, drop, generator)
     odd = OPS["or"](integers, number_value(1, integers.type.dtype, shape, integers.device))
-    return OPS["mul"](cast_value(odd, kind), number_value(2.0**-power, kind, shape, odd.device))  # type: ignore[no-any-return]
+    return OPS["mul"](cast_value(odd, kind), number_value(2.0**-power, kind, shape, odd.device))
 
 
 def uniform_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
@@ -241,7 +242,7 @@ def uniform_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
     unsigned, signed = (dtypes.uint64, dtypes.int64) if wide else (dtypes.uint32, dtypes.int32)
     down = number_value(11 if wide else 8, unsigned, shape, bits.device)
     high = cast_value(OPS["shift_right_logical"](bits, down), signed)
-    return OPS["mul"](cast_value(high, kind), number_value(2.0**(-53 if wide else -24), kind, shape, bits.device))  # type: ignore[no-any-return]
+    return OPS["mul"](cast_value(high, kind), number_value(2.0**(-53 if wide else -24), kind, shape, bits.device))
 
 
 def open_uniform(shape: Ints, kind: dtype, generator: Generator) -> Tensor:
@@ -252,7 +253,7 @@ def open_uniform(shape: Ints, kind: dtype, generator: Generator) -> Tensor:
 def normal_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
     """Standard normal numbers: sqrt(2) * erfinv(u) for u uniform in (-1, 1)."""
     x = OPS["erfinv"](open_symmetric_value(shape, kind, generator))
-    return OPS["mul"](x, number_value(math.sqrt(2), kind, shape, x.device))  # type: ignore[no-any-return]
+    return OPS["mul"](x, number_value(math.sqrt(2), kind, shape, x.device))
 
 
 def chance_value(shape: Ints, probability: float, on: str, generator: Generator) -> Value:
@@ -261,7 +262,7 @@ def chance_value(shape: Ints, probability: float, on: str, generator: Generator)
     if limit >= 2**32:
         return number_value(True, dtypes.boolean, shape, on)
     bits = generator.draw(shape, dtypes.uint32)
-    return OPS["compare"](bits, number_value(limit, dtypes.uint32, shape, on), direction="LT")  # type: ignore[no-any-return]
+    return OPS["compare"](bits, number_value(limit, dtypes.uint32, shape, on), direction="LT")
 
 
 def _working(kind: dtype, what: str) -> dtype:
@@ -428,7 +429,7 @@ def _chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value
         limit = expand_value(cast_value(p.detach()._read(), kind), shape)
     else:
         limit = number_value(p, kind, shape, on)
-    return OPS["compare"](uniform_value(shape, kind, source), limit, direction="LT")  # type: ignore[no-any-return]
+    return OPS["compare"](uniform_value(shape, kind, source), limit, direction="LT")
 
 
 @method()
@@ -471,7 +472,7 @@ def _searched(weights: Tensor, count: int, generator: Generator) -> Tensor:
     sums = wrap(OPS["cumsum"](weights.double()._read(), axis=last, reverse=False)).unsqueeze(-2)
     total = sums.narrow(-1, weights._type.shape[-1] - 1, 1)
     passed = (sums <= uniform * total) & (sums < total)  # rounding must not reach the end, where the weight may be 0
-    return passed.sum(-1)  # type: ignore[no-any-return]
+    return passed.sum(-1)
 
 
 # --- In place ---------------------------------------------------------------------------------------------------------
