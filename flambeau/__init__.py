@@ -3,48 +3,74 @@
 Importing loads neither jax nor jaxlib: the engine comes with the first execution.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from types import ModuleType
-from typing import Any
+# ruff: noqa: I001  (one block per theme, in the order of the documentation)
+from importlib import import_module as _import_module
 
 from . import nn, optim
 from .lazy_report import report, synchronize
 from .runtime.checkpoint import load, save
 from .tracer import autograd, func
-from .tracer import backend as _backend
-from .tracer import functions as _functions
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .tracer.backend import install as _install
 from .tracer.dtypes import (
-    bfloat16,
-    can_cast,
-    complex64,
-    complex128,
-    finfo,
-    float8_e4m3fn,
-    float8_e4m3fnuz,
-    float8_e5m2,
-    float8_e5m2fnuz,
-    float16,
-    float32,
-    float64,
-    iinfo,
-    int8,
-    int16,
-    int32,
-    int64,
-    promote_types,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
+    bfloat16, can_cast, complex64, complex128, dtype, finfo, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz,
+    float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64,
 )
 from .tracer.dtypes import boolean as bool
-from .tracer.dtypes import dtype as dtype
 from .tracer.func import vmap
-from .tracer.functions.common import get_default_device, get_default_dtype, set_default_device, set_default_dtype
-from .tracer.functions.common import result_type as result_type
+from .tracer.functions import random
+from .tracer.functions.common import (
+    broadcast_shapes, get_default_device, get_default_dtype, result_type, set_default_device, set_default_dtype,
+)
+from .tracer.functions.arithmetic import (
+    abs, absolute, acos, acosh, add, addcdiv, addcmul, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2,
+    arctanh, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or,
+    bitwise_right_shift, bitwise_xor, ceil, clamp, clamp_max, clamp_min, clip, complex, conj, cos, cosh, digamma, div,
+    divide, eq, erf, erfc, erfinv, exp, exp2, expm1, fix, floor, floor_divide, fmax, fmin, fmod, frac, ge, greater,
+    greater_equal, gt, isfinite, isinf, isnan, le, lerp, less, less_equal, lgamma, log, log10, log1p, log2,
+    logical_and, logical_not, logical_or, logical_xor, logit, lt, masked_fill, maximum, minimum, mul, multiply,
+    nan_to_num, ne, neg, negative, not_equal, polar, positive, pow, reciprocal, remainder, round, rsqrt, sgn, sigmoid,
+    sign, sin, sinh, sqrt, square, sub, subtract, tan, tanh, true_divide, trunc, where,
+)
+from .tracer.functions.creation import (
+    arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
+    ones_like, scalar_tensor, tensor, zeros, zeros_like,
+)
+from .tracer.functions.indexing import (
+    index_put, index_put_,
+)
+from .tracer.functions.linear import (
+    addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot,
+)
+from .tracer.functions.random import (
+    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, rand,
+    rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
+)
+from .tracer.functions.reduce import (
+    all, allclose, amax, amin, aminmax, any_ as any, argmax, argmin, count_nonzero, equal, isclose, log_softmax,
+    logsumexp, max, mean, min, norm, prod, softmax, std, std_mean, sum, var, var_mean,
+)
+from .tracer.functions.scattering import (
+    diagonal_scatter, gather, index_add, index_copy, index_fill, index_reduce, index_select, masked_scatter,
+    masked_select, put, scatter, scatter_add, scatter_reduce, select_scatter, slice_scatter, take, take_along_dim,
+)
+from .tracer.functions.searching import (
+    argwhere, bincount, bucketize, isin, nonzero, searchsorted, unique, unique_consecutive,
+)
+from .tracer.functions.shape import (
+    as_strided, atleast_1d, atleast_2d, broadcast_tensors, broadcast_to, cat, chunk, clone, concat, concatenate, cpu,
+    cuda, diagonal, fill_, flatten, flip, fliplr, flipud, hstack, imag, is_tensor, meshgrid, moveaxis, movedim,
+    narrow, numel, permute, ravel, real, repeat_interleave, reshape, roll, select, split, squeeze, stack, swapaxes,
+    swapdims, t, tensor_split, tile, transpose, unbind, unflatten, unsqueeze, view_as_complex, view_as_real, vstack,
+    zero_,
+)
+from .tracer.functions.sorting import (
+    argsort, cummax, cummin, cumprod, cumsum, diff, kthvalue, logcumsumexp, median, mode, msort, nanmedian,
+    nanquantile, quantile, sort, topk,
+)
+from .tracer.functions.triangular import (
+    diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices,
+)
 from .tracer.interop import from_dlpack
 from .tracer.jit import jit
 from .tracer.printing import set_printoptions
@@ -52,21 +78,6 @@ from .tracer.tensor import Size, Tensor, device
 
 __version__ = "0.1.0"
 compile = jit
-any = _functions.reduce.any_
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 cfloat, cdouble = complex64, complex128
-
-
-def _engine() -> Any:
-    return import_module(".runtime.engine", __name__).XlaBackend()
-
-
-def _public(module: ModuleType) -> dict[str, Any]:
-    """The functions that a module of `tracer.functions` defines under torch's names."""
-    return {name: thing for name, thing in vars(module).items()
-            if not name.startswith("_") and getattr(thing, "__module__", "") == module.__name__}
-
-
-_backend.install(_engine)
-for _name in _functions.__all__:
-    globals().update(_public(getattr(_functions, _name)))
+_install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())

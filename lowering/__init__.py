@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from . import cpu
+from . import cpu, tpu
 from .emitter import Overrides
 
-PLATFORM_OVERRIDES: Mapping[str, Overrides] = {"cpu": cpu.OVERRIDES}
+PLATFORM_OVERRIDES: Mapping[str, Overrides] = {"cpu": cpu.OVERRIDES, "tpu": tpu.OVERRIDES}

@@ -14,7 +14,7 @@ def grouped_batch_convolution(h: Emitter, x: Operand, w: Operand, **params: Any)
     p = Window(**params)
     groups, (batch, features) = p.batch_groups, p.dimension_numbers[0][:2]
     if groups == 1 or groups == w.type.shape[p.dimension_numbers[1][0]] or x.type.size == 0:
-        return convolution.lower(h, x, w, **params)  # type: ignore[no-any-return]
+        return convolution.lower(h, x, w, **params)
     shape = list(x.type.shape)
     shape[batch:batch + 1] = [groups, shape[batch] // groups]
     split = h.op("reshape", (x,), x.type.with_shape(tuple(shape)))
@@ -25,7 +25,7 @@ def grouped_batch_convolution(h: Emitter, x: Operand, w: Operand, **params: Any)
     merged = list(x.type.shape)
     merged[batch], merged[features] = merged[batch] // groups, merged[features] * groups
     joined = h.op("reshape", (moved,), x.type.with_shape(tuple(merged)))
-    return convolution.lower(h, joined, w, **p._replace(feature_groups=groups, batch_groups=1)._asdict())  # type: ignore[no-any-return]
+    return convolution.lower(h, joined, w, **p._replace(feature_groups=groups, batch_groups=1)._asdict())
 
 
 OVERRIDES = {"convolution": grouped_batch_convolution}

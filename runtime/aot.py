@@ -19,6 +19,7 @@ from typing import Any
 
 from ..lowering import PLATFORM_OVERRIDES
 from ..lowering.module import module_text
+from ..lowering.tpu import require_supported
 from ..tracer.errors import DeviceError
 from ..tracer.jit import Jitted, jit
 from . import pjrt
@@ -94,6 +95,7 @@ def compile(step: Callable[..., Any], *args: Any, topology: str = "v5e:2x2", **k
     slice = _slice(topology)
     jitted = step if isinstance(step, Jitted) else jit(step)
     graph, donated = jitted.lowered(*args, **kwargs)
+    require_supported(graph)
     text = module_text(graph, donated=donated, overrides=PLATFORM_OVERRIDES.get("tpu"))
     return CompiledStep(graph.name, topology, slice, _compiled(graph.name, slice, text, topology), text)
 
@@ -158,7 +160,8 @@ def _quiet_environment() -> Iterator[None]:
     wanted = {"TPU_LOG_DIR": "disabled", "TPU_STDERR_LOG_LEVEL": "4", "TPU_MIN_LOG_LEVEL": "4"}
     if not any(Path("/dev").glob("accel[0-9]*")):
         wanted |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-4", "TPU_WORKER_HOSTNAMES": "localhost",
-                   "TPU_WORKER_ID": "0"}
+                   "TPU_WORKER_ID": "0",
+                   "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}  # several processes may compile
     added = [name for name in wanted if name not in os.environ]
     os.environ.update({name: wanted[name] for name in added})
     try:

@@ -94,7 +94,7 @@ def _described(text: str, path: str) -> dict[str, Any]:
     if version != VERSION:
         raise CheckpointError(f"{path} has version {version} of the checkpoint format, this Flambeau reads version "
                               f"{VERSION}")
-    return described  # type: ignore[no-any-return]
+    return described
 
 
 # --- Packing ----------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class XlaProgram:
     def run(self, buffers: list[Any]) -> list[Any]:
         """Start the program; the results are buffers that may still be computed."""
         Counts.launches += 1
-        return self._execute(buffers).consume_with_handlers(self._handlers)  # type: ignore[no-any-return]
+        return self._execute(buffers).consume_with_handlers(self._handlers)
 
     def stablehlo(self) -> str:
         """The text that was compiled."""

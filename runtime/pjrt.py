@@ -195,7 +195,7 @@ def download(buffer: Any) -> np.ndarray[Any, Any]:
         return np.asarray(memoryview(buffer))  # the other way loads jax
     except (BufferError, TypeError):  # not on the CPU, or a type that the buffer protocol does not know
         pass
-    return buffer._single_device_array_to_np_array_did_copy()[0]  # type: ignore[no-any-return]
+    return buffer._single_device_array_to_np_array_did_copy()[0]
 
 
 def compile_options(**debug: Any) -> Any:

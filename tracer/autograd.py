@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class no_grad(_Mode):
         made = super().__new__(cls)
         if function is None:
             return made
-        made.__init__()
+        no_grad.__init__(made)
         return made(function)
 
 

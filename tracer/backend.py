@@ -25,8 +25,13 @@ class SharedArray(np.ndarray[Any, Any]):
 class Program(Protocol):
     """A compiled graph."""
 
-    name: str
-    seconds: Mapping[str, float]
+    @property
+    def name(self) -> str:
+        """The graph's name."""
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What making it took, by phase."""
 
     def run(self, buffers: list[Any]) -> list[Any]:
         """Outputs for inputs, all on the program's device. Donated buffers are consumed. Runs asynchronously."""

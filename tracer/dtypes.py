@@ -5,7 +5,7 @@ Source: https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-do
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final
 
 import ml_dtypes
@@ -99,7 +99,7 @@ def from_numpy(numpy_dtype: Any) -> dtype:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_types(a: dtype, b: dtype) -> dtype:
     """The smallest type that holds both, by torch's table.
 
@@ -174,7 +174,7 @@ class finfo:
 
     def __init__(self, type: dtype | None = None) -> None:
         type = (type or float32).to_real
-        info = ml_dtypes.finfo(type.numpy)
+        info: Any = ml_dtypes.finfo(type.numpy)  # type: ignore[no-untyped-call]
         self.dtype, self.bits = type.name, info.bits
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.smallest_normal)

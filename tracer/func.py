@@ -79,7 +79,7 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
 
 def _plain(output: Tensor) -> Value:
     """The value as a result: still differentiable by outer transforms."""
-    return alias(output._read())  # type: ignore[no-any-return]
+    return alias(output._read())
 
 
 def _gradients(output: Any, values: list[Value]) -> list[Tensor]:
@@ -140,7 +140,7 @@ def vjp(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any
     return map_structure(output, lambda t, _: wrap(_plain(t)) if isinstance(t, Tensor) else t), pull
 
 
-# --- vmap --------------------------------------------------------------------------------------------------------------------
+# --- vmap -------------------------------------------------------------------------------------------------------------
 
 
 def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *,
@@ -218,7 +218,7 @@ def _to_front(value: Value, dim: int) -> Value:
     d = dim % value.type.ndim
     if d == 0:
         return value
-    return transpose(value, permutation=(d, *(i for i in range(value.type.ndim) if i != d)))  # type: ignore[no-any-return]
+    return transpose(value, permutation=(d, *(i for i in range(value.type.ndim) if i != d)))
 
 
 def _vmap(func: Callable[..., Any], args: Any, kwargs: Any, dims: Any, size: int, out_dims: Any) -> Any:

@@ -186,19 +186,18 @@ def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Seque
     for number, value in wanted.items():
         if number in results:
             value.buffer = results[number]
+    del snapshot, strict, saved  # they hold values that nobody else may need
     _settle(nodes)
 
 
 def _settle(nodes: Sequence[Node]) -> None:
     """Nodes that ran keep their inputs only if a gradient can still flow through them or a value is still due."""
-    for node in nodes:
+    for node in reversed(nodes):  # so that a value whose last user was released is gone when its own node comes
         node.done = True
-        living = [v for v in map(node.living, range(len(node.types))) if v is not None]
-        due = any(v.buffer is None for v in living)
         if node.spent or not node.requires_grad:
-            if due and not node.spent:
-                continue
-            node.release()
+            living = [v for v in map(node.living, range(len(node.types))) if v is not None]
+            if all(v.buffer is not None for v in living):
+                node.release()
 
 
 # --- Saved for backward -----------------------------------------------------------------------------------------------
@@ -256,7 +255,7 @@ def _trace_vjp(node: Node, flags: tuple[bool, ...]) -> tuple[tuple[bool, ...], t
     return tuple(v in needed for v in outputs), tuple(v in needed for v in inputs)
 
 
-# --- On the host ----------------------------------------------------------------------------------------------------------
+# --- On the host ------------------------------------------------------------------------------------------------------
 
 
 def _fits_host(nodes: Sequence[Node], snapshot: Snapshot, device: str) -> bool:
@@ -291,7 +290,7 @@ def _unshared(array: Any) -> Any:
     return np.array(array) if array.base is not None or isinstance(array, SharedArray) else array
 
 
-# --- Compiled ---------------------------------------------------------------------------------------------------------------
+# --- Compiled ---------------------------------------------------------------------------------------------------------
 
 
 def _run_compiled(snapshot: Snapshot, device: str, strict: dict[int, Value], wanted: dict[int, Value],
@@ -374,7 +373,7 @@ def _with_promoted(graph: Graph, promoted: Sequence[int]) -> Graph:
     return Graph([*finished.inputs, *extra], finished.nodes, finished.outputs, graph.name, finished.labels)
 
 
-# --- Buffers -------------------------------------------------------------------------------------------------------------------
+# --- Buffers ----------------------------------------------------------------------------------------------------------
 
 
 def device_buffer(value: Value) -> Any:

@@ -85,15 +85,47 @@ class Tensor:
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # attached by `tracer.functions`
         def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __lshift__(self, other: Any) -> Tensor: ...
+        def __rshift__(self, other: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __neg__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __bool__(self) -> bool: ...
+        def __int__(self) -> int: ...
+        def __float__(self) -> float: ...
 
     # --- Making -------------------------------------------------------------------------------------------------------
 
     def __new__(cls, data: Any = None) -> Tensor:
         """`Tensor(data)`: a float32 tensor of the data, as torch's legacy constructor."""
         from_data = _constructors["tensor"]
-        return from_data(() if data is None else data, dtype=dtypes.float32)  # type: ignore[no-any-return]
+        return from_data(() if data is None else data, dtype=dtypes.float32)
 
     @staticmethod
     def _of(value: Value) -> Tensor:
@@ -115,11 +147,13 @@ class Tensor:
         made._detached = self._detached or not state.grad
         return made
 
-    # --- The current value ----------------------------------------------------------------------------------------------
+    # --- The current value --------------------------------------------------------------------------------------------
 
     def _read(self) -> Value:
         """The value that an operation on this tensor takes."""
         base = self._base
+        if state.trace is not None and self._storage.trace is None:
+            state.trace.handles.setdefault(self, (self._requires_grad, self._storage))
         if base is None:
             value = self._storage.read()
         else:
@@ -193,7 +227,7 @@ class Tensor:
         """Under no_grad a write changes what a tensor is, not where its gradient goes."""
         state.grad = True
         try:
-            return with_value(before, value)  # type: ignore[no-any-return]
+            return with_value(before, value)
         finally:
             state.grad = False
 
@@ -209,7 +243,7 @@ class Tensor:
             value = step.write(before, value)
         base._set(value)
 
-    # --- What is known without a value ------------------------------------------------------------------------------------
+    # --- What is known without a value --------------------------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
@@ -219,12 +253,12 @@ class Tensor:
     @property
     def dtype(self) -> dtype:
         """The element type."""
-        return self._type.dtype  # type: ignore[no-any-return]
+        return self._type.dtype
 
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return self._type.ndim  # type: ignore[no-any-return]
+        return self._type.ndim
 
     @property
     def device(self) -> device:
@@ -245,7 +279,7 @@ class Tensor:
 
     def numel(self) -> int:
         """The number of elements."""
-        return self._type.size  # type: ignore[no-any-return]
+        return self._type.size
 
     nelement = numel
 
@@ -261,7 +295,7 @@ class Tensor:
     @property
     def nbytes(self) -> int:
         """Bytes of all elements."""
-        return self._type.nbytes  # type: ignore[no-any-return]
+        return self._type.nbytes
 
     def stride(self, dim: int | None = None) -> Any:
         """How far apart neighbours along each dimension lie in the storage, in elements."""
@@ -301,7 +335,7 @@ class Tensor:
     def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len() of a 0-d tensor")
-        return self._type.shape[0]  # type: ignore[no-any-return]
+        return self._type.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.ndim == 0:
@@ -311,7 +345,7 @@ class Tensor:
     def __hash__(self) -> int:
         return id(self)
 
-    # --- Gradient bookkeeping -----------------------------------------------------------------------------------------------
+    # --- Gradient bookkeeping -----------------------------------------------------------------------------------------
 
     @property
     def requires_grad(self) -> bool:
@@ -417,6 +451,7 @@ class Tensor:
         value = _without_history(new._read())
         if value.type is not self._type:
             self._storage = Storage(value)
+            _structure_changed()
             self._base, self._steps, self._geometry, self._type = None, (), None, value.type
         else:
             before, state.grad = state.grad, False
@@ -454,7 +489,7 @@ class Tensor:
                                "at the moment.")
         memo_key = id(self)
         if memo_key in memo:
-            return memo[memo_key]  # type: ignore[no-any-return]
+            return memo[memo_key]
         before, state.grad = state.grad, False
         try:
             copy = type(self)._of(_fresh(_without_history(self._read())))
@@ -519,7 +554,7 @@ def _fresh(value: Value) -> Value:
     """A new value with the same contents."""
     if value.buffer is not None:
         return Value(value.type, value.device, value.buffer)
-    return alias(value)  # type: ignore[no-any-return]
+    return alias(value)
 
 
 def _without_history(value: Value) -> Value:
@@ -528,7 +563,7 @@ def _without_history(value: Value) -> Value:
         return value
     if value.buffer is not None:
         return Value(value.type, value.device, value.buffer)
-    return stop_gradient(value)  # type: ignore[no-any-return]
+    return stop_gradient(value)
 
 
 def _checked_dim(dim: int, ndim: int) -> int:

@@ -77,15 +77,19 @@ class Signature:
             self.tensors.append(x)
             self.paths.append(path)
             value = x._storage.value
-            grad = value.requires_grad or x._graph is not None
-            parts += (x._type, value.device, x._requires_grad, grad and x.requires_grad)
+            leaf = x._requires_grad
+            flows = not leaf and (value.requires_grad or x._graph is not None) and x.requires_grad
+            parts += (x._type, value.device, leaf, flows)
+            if leaf and x._grad is not None:
+                parts.append("grad")
+                self._walk(x._grad, f"{path}.grad", parts)
         elif kind is int or kind is float:
             self.numbers.append(x)
             self.number_paths.append(path)
             parts.append(kind)
         elif kind is np.ndarray:
             parts.append(("array", x.shape, x.dtype))
-            self.tensors.append(x)  # type: ignore[arg-type]
+            self.tensors.append(x)
             self.paths.append(path)
         elif kind in (list, tuple) or hasattr(x, "_fields"):
             parts.append((kind, len(x)))
@@ -130,9 +134,17 @@ class _Identity:
 def _static(x: Any) -> Any:
     """What stands for a value that is not traced: equal values of one type give equal keys."""
     kind = type(x)
-    if kind in (bool, str, bytes, type(None), complex, int, float):
-        return kind, repr(x) if kind in (float, complex) else x
-    if kind.__eq__ is object.__eq__ or kind.__hash__ is None:
+    if kind in (bool, str, bytes, type(None), int):
+        return kind, x
+    if kind in (float, complex) or isinstance(x, np.generic):
+        return kind, repr(x)  # tells 0.0 from -0.0, and takes nan for equal to itself
+    if kind in (tuple, list):
+        return kind, tuple(map(_static, x))
+    if kind is dict:
+        return kind, tuple((_static(k), _static(v)) for k, v in x.items())
+    if kind in (set, frozenset):
+        return kind, frozenset(map(_static, x))
+    if kind.__dict__.get("__hash__", object.__hash__) is None or getattr(kind, "__eq__") is object.__eq__:  # noqa: B009
         return _Identity(x)
     try:
         hash(x)

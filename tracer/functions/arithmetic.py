@@ -13,7 +13,6 @@ from ..graph import Value
 from ..ops import OPS
 from ..ops.elementwise import convert
 from ..ops.record import Op
-from ..scalars import Scalar
 from ..tensor import Tensor
 from ..types import Type
 from .common import (
@@ -32,7 +31,7 @@ from .common import (
     wrap,
 )
 
-# --- Arithmetic -------------------------------------------------------------------------------------------------------------
+# --- Arithmetic -------------------------------------------------------------------------------------------------------
 
 
 def _scaled_other(other: Any, alpha: Number) -> Any:
@@ -107,13 +106,13 @@ def _floor_quotient(x: Value, y: Value, quotient: Value) -> Value:
     inexact = OPS["compare"](rest, zero, direction="NE")
     opposite = OPS["compare"](OPS["xor"](x, y), zero, direction="LT")
     down = convert(OPS["and"](inexact, opposite), dtype=x.type.dtype)
-    return OPS["sub"](quotient, down)  # type: ignore[no-any-return]
+    return OPS["sub"](quotient, down)
 
 
 def _trunc(x: Value) -> Value:
     zero = number_value(0, x.type.dtype, x.type.shape, x.device)
     negative = OPS["compare"](x, zero, direction="LT")
-    return OPS["select"](negative, OPS["ceil"](x), OPS["floor"](x))  # type: ignore[no-any-return]
+    return OPS["select"](negative, OPS["ceil"](x), OPS["floor"](x))
 
 
 @in_place()
@@ -261,7 +260,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     return add(input, mul(weight, sub(end, input)) if isinstance(weight, Tensor) else mul(sub(end, input), weight))
 
 
-# --- Functions of one operand ---------------------------------------------------------------------------------------------------
+# --- Functions of one operand -----------------------------------------------------------------------------------------
 
 
 def _float_function(name: str, op: str, meaning: str) -> Any:
@@ -382,7 +381,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     return log(div(x, rsub(x, 1)))
 
 
-# --- Extremes and choice -----------------------------------------------------------------------------------------------------------
+# --- Extremes and choice ----------------------------------------------------------------------------------------------
 
 
 @method()
@@ -489,7 +488,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     return wrap(OPS["select"](test, new, x))
 
 
-# --- Comparison and logic ---------------------------------------------------------------------------------------------------------------
+# --- Comparison and logic ---------------------------------------------------------------------------------------------
 
 
 def _comparison(name: str, direction: str, sign_: str, *aliases: str) -> Any:
@@ -600,7 +599,7 @@ def bitwise_not(input: Tensor) -> Tensor:
     return wrap(OPS["not"](input._read()))
 
 
-# --- Complex numbers ------------------------------------------------------------------------------------------------------------------------
+# --- Complex numbers --------------------------------------------------------------------------------------------------
 
 
 def complex(real: Tensor, imag: Tensor) -> Tensor:
@@ -633,7 +632,7 @@ def angle(input: Tensor) -> Tensor:
     return where(isnan(input), math.nan, result).to(kind)
 
 
-# --- Operators ---------------------------------------------------------------------------------------------------------------------------------
+# --- Operators --------------------------------------------------------------------------------------------------------
 
 
 def _operator(name: str, function: Any, reflected: Any = None) -> None:

@@ -60,7 +60,7 @@ def result_type(*tensors: Any) -> dtype:
     return result_dtype(*tensors)
 
 
-# --- Values and tensors ------------------------------------------------------------------------------------------------------
+# --- Values and tensors -----------------------------------------------------------------------------------------------
 
 
 def wrap(value: Value) -> Tensor:
@@ -142,7 +142,7 @@ def cast_value(value: Value, kind: dtype) -> Value:
         return cast_value(value, kind)
     if kind.is_complex and value.type.dtype.is_floating_point and value.type.dtype.itemsize < 4:
         value = convert(value, dtype=dtypes.float32)
-    return convert(value, dtype=kind)  # type: ignore[no-any-return]
+    return convert(value, dtype=kind)
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> Ints:
@@ -168,7 +168,7 @@ def expand_value(value: Value, shape: Ints) -> Value:
     if value.type.shape == shape:
         return value
     first = len(shape) - value.type.ndim
-    return broadcast(value, shape=shape, dims=tuple(range(first, len(shape))))  # type: ignore[no-any-return]
+    return broadcast(value, shape=shape, dims=tuple(range(first, len(shape))))
 
 
 def operands(*xs: Any, kind: dtype | None = None, shape: Ints | None = None) -> list[Value]:
@@ -209,7 +209,7 @@ def float_kind(*xs: Any) -> dtype:
     return kind if kind.is_inexact else Defaults.dtype
 
 
-# --- Dimensions -----------------------------------------------------------------------------------------------------------------
+# --- Dimensions -------------------------------------------------------------------------------------------------------
 
 
 def checked_dim(dim: int, ndim: int) -> int:
@@ -250,10 +250,10 @@ def scalar_type(kind: dtype) -> Type:
 
 def same_shape(value: Value, shape: Ints) -> Value:
     """The value reshaped, or itself."""
-    return value if value.type.shape == shape else reshape(value, shape=shape)  # type: ignore[no-any-return]
+    return value if value.type.shape == shape else reshape(value, shape=shape)
 
 
-# --- Methods ------------------------------------------------------------------------------------------------------------------------
+# --- Methods ----------------------------------------------------------------------------------------------------------
 
 
 def method(*names: str) -> Callable[[F], F]:

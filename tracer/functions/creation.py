@@ -20,12 +20,14 @@ from .common import (
     Defaults,
     cast_value,
     device_name,
-    full as full_value,
     method,
     number_dtype,
     number_value,
     shape_argument,
     wrap,
+)
+from .common import (
+    full as full_value,
 )
 
 
@@ -61,7 +63,7 @@ def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
 
 def _tensors_inside(data: Any) -> bool:
     if isinstance(data, (list, tuple)):
-        return any(isinstance(x, (Tensor, list, tuple)) and (isinstance(x, Tensor) or _tensors_inside(x))
+        return any((isinstance(x, (Tensor, list, tuple)) and (isinstance(x, Tensor) or _tensors_inside(x)))
                    or type(x) is Scalar for x in data)
     return False
 
@@ -155,7 +157,7 @@ def scalar_tensor(number: Any, *, dtype: dtype | None = None, device: Any = None
     return wrap(number_value(number, dtype or Defaults.dtype, (), device_name(device)))
 
 
-# --- Filled -----------------------------------------------------------------------------------------------------------------
+# --- Filled -----------------------------------------------------------------------------------------------------------
 
 
 def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requires_grad: bool) -> Tensor:
@@ -241,7 +243,7 @@ def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: A
     return tensor(data, dtype=dtype or self.dtype, device=device or self.device)
 
 
-# --- Ranges ---------------------------------------------------------------------------------------------------------------------
+# --- Ranges -----------------------------------------------------------------------------------------------------------
 
 
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
@@ -304,7 +306,7 @@ def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any
     return wrap(cast_value(OPS["compare"](rows, columns, direction="EQ"), dtype or Defaults.dtype))
 
 
-# --- Back to Python -----------------------------------------------------------------------------------------------------------------
+# --- Back to Python ---------------------------------------------------------------------------------------------------
 
 
 @method()

@@ -15,7 +15,7 @@ from .common import broadcast_shapes, expand_value, into, method, same_shape, wr
 
 def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
     """dot_general: batch axes first, then the free axes of x, then those of y."""
-    return OPS["dot"](x, y, contract=axes, batch=batch, dtype=None)  # type: ignore[no-any-return]
+    return OPS["dot"](x, y, contract=axes, batch=batch, dtype=None)
 
 
 def _checked(name: str, x: Tensor, y: Tensor) -> tuple[Value, Value]:
@@ -180,8 +180,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     terms, output = _parsed(equation.replace(" ", ""), [x.ndim for x in tensors])
     values = [x._read() for x in tensors]
-    labels, value = terms[0], _diagonals(terms[0], values[0])
-    labels, value = value
+    labels, value = _diagonals(terms[0], values[0])
     for position in range(1, len(values)):
         right_labels, right = _diagonals(terms[position], values[position])
         later = set(output).union(*terms[position + 1:])

@@ -142,10 +142,10 @@ def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
     return (std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim))
 
 
-# --- Extremes ---------------------------------------------------------------------------------------------------------------
+# --- Extremes ---------------------------------------------------------------------------------------------------------
 
-_MaxResult = namedtuple("max", ["values", "indices"])  # noqa: PYI024  (torch's names of the results)
-_MinResult = namedtuple("min", ["values", "indices"])  # noqa: PYI024
+_MaxResult: Any = namedtuple("max", ["values", "indices"])  # type: ignore[name-match]  # torch's names of the results
+_MinResult: Any = namedtuple("min", ["values", "indices"])  # type: ignore[name-match]
 
 
 def _require_elements(name: str, input: Tensor, axes: Ints) -> None:
@@ -216,7 +216,7 @@ max = _extreme("max", lambda x: amax(x), "argmax", maximum, _MaxResult)
 min = _extreme("min", lambda x: amin(x), "argmin", minimum, _MinResult)
 
 
-# --- Truth -------------------------------------------------------------------------------------------------------------------
+# --- Truth ------------------------------------------------------------------------------------------------------------
 
 
 def _truth(name: str, op: str) -> Any:
@@ -260,7 +260,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 method()(isclose)
 
 
-# --- Norms and softmax -----------------------------------------------------------------------------------------------------------
+# --- Norms and softmax ------------------------------------------------------------------------------------------------
 
 
 @method()
@@ -268,7 +268,7 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim
          dtype: dtype | None = None) -> Tensor:
     """The p-norm of the elements, or along `dim`."""
     x = input.to(dtype) if dtype else input
-    order = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
+    order = 2.0 if p in ("fro", None) else float(p)
     magnitude = absolute(x)
     if order == math.inf:
         return amax(magnitude, dim, keepdim)

@@ -54,7 +54,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 @method()
 def argwhere(input: Tensor) -> Tensor:
     """`nonzero`, one row per element that is not zero."""
-    return nonzero(input)  # type: ignore[no-any-return]
+    return nonzero(input)
 
 
 # --- Distinct elements ------------------------------------------------------------------------------------------------

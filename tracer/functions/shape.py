@@ -40,7 +40,7 @@ from .common import (
     wrap,
 )
 
-# --- Reshape ---------------------------------------------------------------------------------------------------------------------
+# --- Reshape ----------------------------------------------------------------------------------------------------------
 
 
 def _resolved(sizes: Ints, count: int, given: Sequence[int]) -> Ints:
@@ -166,7 +166,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
                        Geometry((*geometry.stride[:d], step, *geometry.stride[d:]), geometry.offset))
 
 
-# --- Transpose ----------------------------------------------------------------------------------------------------------------------
+# --- Transpose --------------------------------------------------------------------------------------------------------
 
 
 @method("permute")
@@ -234,7 +234,7 @@ _property("H", lambda self: transpose(self, 0, 1).conj(), "The conjugate transpo
 _property("mH", lambda self: transpose(self, -2, -1).conj(), "The last two dimensions exchanged and conjugated.")
 
 
-# --- Expand ----------------------------------------------------------------------------------------------------------------------------
+# --- Expand -----------------------------------------------------------------------------------------------------------
 
 
 @method()
@@ -313,7 +313,7 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     return wrap(OPS["reshape"](value, shape=(*shape[:d], shape[d] * repeats, *shape[d + 1:])))
 
 
-# --- Slices as views -----------------------------------------------------------------------------------------------------------------------
+# --- Slices as views --------------------------------------------------------------------------------------------------
 
 
 def sliced(input: Tensor, dim: int, start: int, limit: int, step: int = 1) -> Tensor:
@@ -487,7 +487,7 @@ def imag(input: Tensor) -> Tensor:
     return _imaginary_part(input)
 
 
-# --- Joining ---------------------------------------------------------------------------------------------------------------------------------
+# --- Joining ----------------------------------------------------------------------------------------------------------
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
@@ -599,7 +599,7 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     return input
 
 
-# --- Copies and conversions ---------------------------------------------------------------------------------------------------------------------
+# --- Copies and conversions -------------------------------------------------------------------------------------------
 
 
 @method()

@@ -107,13 +107,13 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 @method()
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort the input along `dim`."""
-    return sort(input, dim, descending).indices  # type: ignore[no-any-return]
+    return sort(input, dim, descending).indices
 
 
 @method()
 def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
-    return sort(input, 0).values  # type: ignore[no-any-return]
+    return sort(input, 0).values
 
 
 @method()
@@ -192,7 +192,7 @@ def _median_of_all(kind: Callable[..., Any], input: Tensor) -> Tensor:
     flat = input.reshape(-1)
     middle = _chosen(kind, flat.detach(), 0, _lower_median(flat.numel(), 0, kind is _NanMedian), False).values
     if not input.requires_grad:
-        return middle  # type: ignore[no-any-return]
+        return middle
     same = logical_or(eq(flat, middle), logical_and(isnan(flat), isnan(middle)))
     shared = div(sum_(where(same, flat, 0.0)), sum_(same).to(flat.dtype))
     return wrap(with_value(shared._read(), middle._read()))
@@ -330,7 +330,7 @@ cumprod = _cumulative("cumprod", "product")
 
 def _in_place_cumulative(name: str, function: Callable[..., Tensor]) -> None:
     def update(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
-        return self.copy_(function(self, dim, dtype=dtype))  # type: ignore[no-any-return]
+        return self.copy_(function(self, dim, dtype=dtype))
 
     update.__name__ = update.__qualname__ = f"{name}_"
     update.__doc__ = f"In-place form of `{name}`."

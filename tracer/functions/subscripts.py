@@ -236,10 +236,10 @@ class Selected(Step):
 
     def read(self, base: Value) -> Value:
         sizes = tuple(1 if d == self.axis else n for d, n in enumerate(base.type.shape))
-        return OPS["dynamic_slice"](base, *self._starts(base), sizes=sizes)  # type: ignore[no-any-return]
+        return OPS["dynamic_slice"](base, *self._starts(base), sizes=sizes)
 
     def write(self, base: Value, new: Value) -> Value:
-        return OPS["dynamic_update_slice"](base, new, *self._starts(base))  # type: ignore[no-any-return]
+        return OPS["dynamic_update_slice"](base, new, *self._starts(base))
 
 
 def _selected(x: Tensor, axis: int, index: Tensor) -> Tensor:
@@ -257,7 +257,7 @@ def _selected(x: Tensor, axis: int, index: Tensor) -> Tensor:
                       Geometry(tuple(geometry.stride[d] for d in rest), geometry.offset))
 
 
-# --- Positions -------------------------------------------------------------------------------------------------------
+# --- Positions --------------------------------------------------------------------------------------------------------
 
 
 def check_range(positions: Any, n: int, axis: int, lowest: int, error: type[Exception] = IndexError) -> None:
@@ -293,7 +293,7 @@ def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
     return Value(Type.of(array.shape, dtypes.int64), on, array)
 
 
-# --- Masks -----------------------------------------------------------------------------------------------------------
+# --- Masks ------------------------------------------------------------------------------------------------------------
 
 
 def observed_mask(mask: Any, purpose: str) -> Any:

@@ -59,7 +59,7 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> tuple[Graph, tuple
         node.inputs = tuple(saved.get(v, v) for v in node.inputs)
     kept = [gradients.get(v) for v in operands]
     ends = [saved.get(v, v) for v in kept if v is not None]
-    slots = [saved.pop(o, None) or placeholder(o.type, o.device) for o in outputs]
+    slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
     body = Graph([*operands, *slots, *cotangents], _needed(recorder.nodes, ends), ends, "backward")
     return body, tuple(v is not None for v in kept)
 

@@ -237,7 +237,7 @@ def _case_batch(size: int, batched: Sequence[bool], index: Value, *operands: Val
         return lambda *values: batching.full_batch(size, batching.batched_call(branch, size, flags, values))
 
     if not batched[0]:
-        return case(index, *operands, branches=tuple(  # type: ignore[no-any-return]
+        return case(index, *operands, branches=tuple(
             closed(over_batch(b), batched_types(b, size, flags), index.device, b.name) for b in branches))
     *others, chosen = [over_batch(b)(*operands) for b in branches]  # the last branch serves indices out of range
     for position, outputs in enumerate(others):
@@ -249,7 +249,7 @@ def _case_batch(size: int, batched: Sequence[bool], index: Value, *operands: Val
 def _choose(flags: Value, x: Value, y: Value) -> Value:
     """Per example: x where its flag holds, else y."""
     spread = flags if x.type.ndim == 1 else broadcast(flags, shape=x.type.shape, dims=(0,))
-    return select(spread, x, y)  # type: ignore[no-any-return]
+    return select(spread, x, y)
 
 
 # case(index, *operands; branches) -> what branches[index](*operands) returns; the last one if there is none at index.
@@ -456,7 +456,7 @@ def _history(operands: Sequence[Value], body: Graph, carried: int, scanned: int,
         return [*call(body, values)[:carried], *values[:carried]]
 
     graph = closed(step, [v.type for v in body.inputs], operands[0].device, f"{body.name}_history")
-    return scan(*operands, body=graph, carried=carried, scanned=scanned,  # type: ignore[no-any-return]
+    return scan(*operands, body=graph, carried=carried, scanned=scanned,
                 length=length, reverse=reverse)[carried:]
 
 

@@ -64,7 +64,7 @@ def zeros(device: str, type: Type) -> Value:
     return constant.on(device, value=literal(0, type.dtype), shape=type.shape, dtype=type.dtype)
 
 
-# --- Types -----------------------------------------------------------------------------------------------------------
+# --- Types ------------------------------------------------------------------------------------------------------------
 
 
 def _require_window(x: Type, w: Type, p: Window) -> None:
@@ -110,7 +110,7 @@ def _infer(x: Type, w: Type, **params: Any) -> Type:
     return x.with_shape(tuple(shape))
 
 
-# --- Reference -------------------------------------------------------------------------------------------------------
+# --- Reference --------------------------------------------------------------------------------------------------------
 
 
 def spread_and_pad(x: Any, axes: Sequence[int], dilation: Sequence[int], padding: Sequence[tuple[int, int]],
@@ -168,7 +168,7 @@ def _reference(x: Any, w: Any, **params: Any) -> Any:
     return np.ascontiguousarray(result).astype(kind.numpy, copy=False)
 
 
-# --- Lowering --------------------------------------------------------------------------------------------------------
+# --- Lowering ---------------------------------------------------------------------------------------------------------
 
 
 def _labels(layout: Ints, first: str, second: str) -> str:
@@ -191,7 +191,7 @@ def _lower(h: Emitter, x: Operand, w: Operand, **params: Any) -> Operand:
         "precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]"))
 
 
-# --- Moving a dimension into another, and out again ------------------------------------------------------------------
+# --- Moving a dimension into another, and out again -------------------------------------------------------------------
 
 
 def move_into(x: Value, source: int, target: int, outer: int) -> Value:
@@ -221,7 +221,7 @@ def move_out(x: Value, source: int, size: int, target: int, outer: int) -> Value
     return reshape(transpose(reshape(x, shape=tuple(split)), permutation=tuple(order)), shape=tuple(shape))
 
 
-# --- Gradients: convolutions again -----------------------------------------------------------------------------------
+# --- Gradients: convolutions again ------------------------------------------------------------------------------------
 
 
 def _vjp(g: Value, out: Value, x: Value, w: Value, **params: Any) -> tuple[Value, Value]:
@@ -283,7 +283,7 @@ def _kernel_gradient(g: Value, x: Value, w: Type, p: Window) -> Value:
             (lhs[1], lhs[0], *lhs[2:]), (out[1], out[0], *out[2:]), (rhs[1], rhs[0], *rhs[2:])))._asdict())
 
 
-# --- Batch: one more dimension, folded into one that is there --------------------------------------------------------
+# --- Batch: one more dimension, folded into one that is there ---------------------------------------------------------
 
 
 def _batch(size: int, batched: Sequence[bool], x: Value, w: Value, **params: Any) -> Value:
@@ -308,7 +308,7 @@ def _batch(size: int, batched: Sequence[bool], x: Value, w: Value, **params: Any
 convolution = register(Op("convolution", _infer, _reference, _lower, _vjp, _batch))
 
 
-# --- The two spellings that layers use -------------------------------------------------------------------------------
+# --- The two spellings that layers use --------------------------------------------------------------------------------
 
 
 def conv(x: Value, w: Value, strides: Ints, padding: Pairs, dilation: Ints, groups: int) -> Value:

@@ -27,7 +27,7 @@ LOGICAL = INTEGER | {dtypes.boolean}
 NUMBER = INEXACT | INTEGER
 
 
-# --- The family ---------------------------------------------------------------------------------------------------
+# --- The family -------------------------------------------------------------------------------------------------------
 
 
 def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, accepts: frozenset[dtype], *,
@@ -119,7 +119,7 @@ def from_literal(text: str, kind: dtype) -> Any:
     return np.asarray(int(text)).astype(kind.numpy)[()] if int(text) < 2**63 else kind.numpy.type(int(text))
 
 
-# --- Helpers in which the gradient formulas are written --------------------------------------------------------------
+# --- Helpers in which the gradient formulas are written ---------------------------------------------------------------
 
 
 def scaled(x: Value, number: complex) -> Value:
@@ -163,7 +163,7 @@ def _is(x: Value, direction: str, y: Value) -> Value:
     return compare(x, y, direction=direction)
 
 
-# --- Arithmetic ------------------------------------------------------------------------------------------------------
+# --- Arithmetic -------------------------------------------------------------------------------------------------------
 
 
 def _add_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
@@ -270,7 +270,7 @@ minimum = elementwise("min", "minimum", np.minimum, _max_like_vjp("LT"), REAL | 
 atan2 = elementwise("atan2", "atan2", np.arctan2, _atan2_vjp, REAL)
 
 
-# --- Bits and logic ----------------------------------------------------------------------------------------------------
+# --- Bits and logic ---------------------------------------------------------------------------------------------------
 
 
 def _shift(reference: Callable[[Any, Any], Any], beyond: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
@@ -319,7 +319,7 @@ count_leading_zeros = elementwise("count_leading_zeros", "count_leading_zeros", 
                                   INTEGER, exact=True)
 
 
-# --- Real and complex functions ----------------------------------------------------------------------------------------
+# --- Real and complex functions ---------------------------------------------------------------------------------------
 
 
 def unary(name: str, hlo: str, reference: Callable[..., Any], derivative: Callable[[Value, Value], Value],
@@ -398,7 +398,7 @@ sqrt = unary("sqrt", "sqrt", np.sqrt, lambda out, x: div(full_like(x, 0.5), out)
 rsqrt = unary("rsqrt", "rsqrt", lambda x: 1 / np.sqrt(x), lambda out, x: scaled(div(out, x), -0.5))
 cbrt = unary("cbrt", "cbrt", np.cbrt, lambda out, x: reciprocal(scaled(square(out), 3)), REAL)
 sin = unary("sin", "sine", np.sin, lambda out, x: cos(x))
-cos = unary("cos", "cosine", np.cos, lambda out, x: neg(sin(x)))
+cos: Op = unary("cos", "cosine", np.cos, lambda out, x: neg(sin(x)))
 tan = unary("tan", "tan", np.tan, lambda out, x: shifted(square(out), 1))
 tanh = unary("tanh", "tanh", np.tanh, lambda out, x: sub(full_like(x, 1), square(out)))
 sigmoid = unary("sigmoid", "logistic", _sigmoid, lambda out, x: mul(out, sub(full_like(x, 1), out)))
@@ -406,7 +406,7 @@ asin = unary("asin", "chlo.asin", np.arcsin, lambda out, x: rsqrt(sub(full_like(
 acos = unary("acos", "chlo.acos", np.arccos, lambda out, x: neg(rsqrt(sub(full_like(x, 1), square(x)))))
 atan = unary("atan", "chlo.atan", np.arctan, lambda out, x: reciprocal(shifted(square(x), 1)))
 sinh = unary("sinh", "chlo.sinh", np.sinh, lambda out, x: cosh(x))
-cosh = unary("cosh", "chlo.cosh", np.cosh, lambda out, x: sinh(x))
+cosh: Op = unary("cosh", "chlo.cosh", np.cosh, lambda out, x: sinh(x))
 asinh = unary("asinh", "chlo.asinh", np.arcsinh, lambda out, x: rsqrt(shifted(square(x), 1)))
 acosh = unary("acosh", "chlo.acosh", np.arccosh,
               lambda out, x: mul(rsqrt(shifted(x, -1)), rsqrt(shifted(x, 1))))
@@ -418,7 +418,7 @@ erfc = unary("erfc", "chlo.erfc", special("erfc"),
 erfinv = unary("erfinv", "chlo.erf_inv", special("erfinv"),
                lambda out, x: scaled(exp(square(out)), math.sqrt(math.pi) / 2), REAL)
 lgamma = unary("lgamma", "chlo.lgamma", special("gammaln"), lambda out, x: digamma(x), REAL)
-digamma = unary("digamma", "chlo.digamma", special("psi"), lambda out, x: polygamma(full_like(x, 1), x), REAL)
+digamma: Op = unary("digamma", "chlo.digamma", special("psi"), lambda out, x: polygamma(full_like(x, 1), x), REAL)
 
 
 def _polygamma_vjp(g: Value, out: Value, order: Value, x: Value) -> tuple[None, Value]:
@@ -429,7 +429,7 @@ def _zeta_vjp(g: Value, out: Value, s: Value, x: Value) -> tuple[None, Value]:
     return None, mul(g, neg(mul(s, zeta(shifted(s, 1), x))))
 
 
-polygamma = elementwise("polygamma", "chlo.polygamma", special("polygamma"), _polygamma_vjp,
+polygamma: Op = elementwise("polygamma", "chlo.polygamma", special("polygamma"), _polygamma_vjp,
                         frozenset({dtypes.float32, dtypes.float64}))
 zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}))
 
@@ -442,7 +442,7 @@ is_finite = elementwise("is_finite", "is_finite", np.isfinite, zero_gradient, RE
                         exact=True)
 
 
-# --- Complex parts -----------------------------------------------------------------------------------------------------
+# --- Complex parts ----------------------------------------------------------------------------------------------------
 
 
 def _real_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
@@ -469,7 +469,7 @@ complex_ = elementwise("complex", "complex", _complex_reference, _complex_vjp,
                        frozenset({dtypes.float32, dtypes.float64}), result=lambda d: d.to_complex, exact=True)
 
 
-# --- Compare, select, clamp, convert -------------------------------------------------------------------------------------
+# --- Compare, select, clamp, convert ----------------------------------------------------------------------------------
 
 _COMPARE = {"EQ": np.equal, "NE": np.not_equal, "LT": np.less, "LE": np.less_equal, "GT": np.greater,
             "GE": np.greater_equal}
@@ -503,7 +503,7 @@ def _select_vjp(g: Value, out: Value, condition: Value, x: Value, y: Value) -> t
 
 
 select = register(Op(
-    "select", _select_infer, lambda c, x, y: np.where(c, x, y).astype(x.dtype, copy=False),
+    "select", _select_infer, lambda c, x, y: np.asarray(np.where(c, x, y)).astype(x.dtype, copy=False),
     lambda h, c, x, y: h.op("select", (c, x, y)), _select_vjp, batch_elementwise("select"), exact=True))
 
 
@@ -590,7 +590,7 @@ reduce_precision = register(Op(
     _reduce_precision_vjp, batch_elementwise("reduce_precision"), exact=True))
 
 
-# --- Values that only gradients see ---------------------------------------------------------------------------------------
+# --- Values that only gradients see -----------------------------------------------------------------------------------
 
 
 def _identity_infer(x: Type) -> Type:

@@ -75,11 +75,11 @@ def _weighted(x: Value, length: Ints, weight: float) -> Value:
     if length[-1] % 2 == 0:
         alone = or_(alone, compare(k, full_like(k, length[-1] // 2), direction="EQ"))
     weights = select(alone, full_like(x, 1, part), full_like(x, weight, part))
-    return mul(x, complex_(weights, full_like(x, 0, part)))  # type: ignore[no-any-return]
+    return mul(x, complex_(weights, full_like(x, 0, part)))
 
 
 def _fft_batch(size: int, batched: Sequence[bool], x: Value, *, kind: str, length: Ints) -> Value:
-    return fft(x, kind=kind, length=length)  # type: ignore[no-any-return]
+    return fft(x, kind=kind, length=length)
 
 
 # fft(x; kind, length) -> the transform over the last len(length) dimensions. `length` counts points in time, also where

@@ -27,13 +27,13 @@ def matmul(x: Value, y: Value) -> Value:
     """x @ y over the last two dimensions; the leading ones are equal."""
     n = x.type.ndim
     lead = tuple(range(n - 2))
-    return dot(x, y, contract=((n - 1,), (n - 2,)), batch=(lead, lead), dtype=None)  # type: ignore[no-any-return]
+    return dot(x, y, contract=((n - 1,), (n - 2,)), batch=(lead, lead), dtype=None)
 
 
 def transposed(x: Value) -> Value:
     """The last two dimensions exchanged."""
     n = x.type.ndim
-    return transpose(x, permutation=(*range(n - 2), n - 1, n - 2))  # type: ignore[no-any-return]
+    return transpose(x, permutation=(*range(n - 2), n - 1, n - 2))
 
 
 def adjoint(x: Value) -> Value:
@@ -46,7 +46,7 @@ def triangle(x: Value, lower: bool, strict: bool = False) -> Value:
     n = x.type.ndim
     row, column = (iota.on(x.device, shape=x.type.shape, axis=axis, dtype=dtypes.int32) for axis in (n - 2, n - 1))
     direction = ("GT" if strict else "GE") if lower else ("LT" if strict else "LE")
-    return select(compare(row, column, direction=direction), x, full_like(x, 0))  # type: ignore[no-any-return]
+    return select(compare(row, column, direction=direction), x, full_like(x, 0))
 
 
 def _is_square(x: Type) -> bool:
@@ -113,7 +113,7 @@ def _cholesky_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
 
 
 def _cholesky_batch(size: int, batched: Sequence[bool], x: Value) -> Value:
-    return cholesky(x)  # type: ignore[no-any-return]
+    return cholesky(x)
 
 
 # cholesky(x[..., n, n]) -> lower triangular L with L L^H = (x + x^H) / 2; NaN for L if there is none.
@@ -171,7 +171,7 @@ def _solve_vjp(g: Value, out: Value, a: Value, b: Value, *, left_side: bool, low
 
 def _solve_batch(size: int, batched: Sequence[bool], a: Value, b: Value, **params: Any) -> Value:
     a, b = with_leading(size, batched[0], a), with_leading(size, batched[1], b)
-    return triangular_solve(a, b, **params)  # type: ignore[no-any-return]
+    return triangular_solve(a, b, **params)
 
 
 # triangular_solve(a[..., n, n], b; left_side, lower, unit_diagonal, transpose_a) -> x with op(a) x = b, or x op(a) = b.

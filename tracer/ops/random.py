@@ -178,7 +178,7 @@ def _random_bits_infer(state: Type, *, shape: Ints, dtype: dtype) -> Type:
 
 
 def _random_bits_batch(size: int, batched: Sequence[bool], state: Value, *, shape: Ints, dtype: dtype) -> Value:
-    return random_bits(state, shape=shape, dtype=dtype)  # type: ignore[no-any-return]
+    return random_bits(state, shape=shape, dtype=dtype)
 
 
 # random_bits(state[..., 2]; shape, dtype) -> bits[..., *shape]: state is (seed, offset) in uint64, the seed's halves

@@ -90,6 +90,7 @@ class Op:
         return inferred if isinstance(inferred, tuple) else (inferred,)
 
     def __call__(self, *inputs: Value, **params: Any) -> Any:
+        """Record the op on `inputs`: its output, or a tuple of them."""
         node = record(self, inputs, params)
         if len(node.types) == 1 and not self.multiple:
             return node.output(0)

@@ -141,7 +141,7 @@ def _extreme(numpy_dtype: Any, hlo: str) -> Any:
     return OPS["constant"].reference(value=NEUTRAL[hlo](kind), shape=(), dtype=kind)[()]
 
 
-# --- Positions of extremes ---------------------------------------------------------------------------------------------------
+# --- Positions of extremes --------------------------------------------------------------------------------------------
 
 
 def arg_reduction(name: str, direction: str, hlo: str, reference: Callable[..., Any]) -> Op:

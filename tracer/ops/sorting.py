@@ -105,7 +105,7 @@ def _sort_vjp(g: Sequence[Value], out: Sequence[Value], *xs: Value, axis: int, d
 def _sort_batch(size: int, batched: Sequence[bool], *xs: Value, axis: int, descending: bool,
                 keys: int) -> tuple[Value, ...]:
     full = [with_leading(size, b, x) for b, x in zip(batched, xs)]
-    return sort(*full, axis=axis + 1, descending=descending, keys=keys)  # type: ignore[no-any-return]
+    return sort(*full, axis=axis + 1, descending=descending, keys=keys)
 
 
 # sort(*xs; axis, descending, keys) -> the operands, permuted together along the axis by the order of the first `keys`.
@@ -157,7 +157,7 @@ def _top_k_vjp(g: Sequence[Value], out: Sequence[Value], x: Value, *, k: int) ->
 
 
 def _top_k_batch(size: int, batched: Sequence[bool], x: Value, *, k: int) -> tuple[Value, ...]:
-    return top_k(x, k=k)  # type: ignore[no-any-return]
+    return top_k(x, k=k)
 
 
 # top_k(x; k) -> (values, int64 indices) of the k largest along the last axis, largest first.

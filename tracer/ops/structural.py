@@ -33,7 +33,7 @@ def no_batch(name: str) -> Any:
     return batch
 
 
-# --- Sources -----------------------------------------------------------------------------------------------------------
+# --- Sources ----------------------------------------------------------------------------------------------------------
 
 
 def _constant_infer(*, value: str, shape: Ints, dtype: dtype) -> Type:
@@ -65,7 +65,7 @@ iota = register(Op(
     zero_gradient, no_batch("iota"), exact=True))
 
 
-# --- Broadcast, reshape, transpose, reverse ------------------------------------------------------------------------------
+# --- Broadcast, reshape, transpose, reverse ---------------------------------------------------------------------------
 
 
 def _broadcast_infer(x: Type, *, shape: Ints, dims: Ints) -> Type:
@@ -108,7 +108,7 @@ def _reshape_infer(x: Type, *, shape: Ints) -> Type:
     return x.with_shape(shape)
 
 
-reshape = register(Op(
+reshape: Op = register(Op(
     "reshape", _reshape_infer, lambda x, *, shape: x.reshape(shape), lambda h, x, *, shape: h.op("reshape", (x,)),
     lambda g, out, x, *, shape: (reshape(g, shape=x.type.shape),),
     lambda size, batched, x, *, shape: reshape(x, shape=(size, *shape)), exact=True))
@@ -124,7 +124,7 @@ def inverse_permutation(permutation: Ints) -> Ints:
     return tuple(sorted(range(len(permutation)), key=permutation.__getitem__))
 
 
-transpose = register(Op(
+transpose: Op = register(Op(
     "transpose", _transpose_infer, lambda x, *, permutation: np.ascontiguousarray(np.transpose(x, permutation)),
     lambda h, x, *, permutation: h.op("transpose", (x,), attributes=f"permutation = {array_attribute(permutation)}"),
     lambda g, out, x, *, permutation: (transpose(g, permutation=inverse_permutation(permutation)),),
@@ -137,14 +137,14 @@ def _reverse_infer(x: Type, *, axes: Ints) -> Type:
     return x
 
 
-reverse = register(Op(
+reverse: Op = register(Op(
     "reverse", _reverse_infer, lambda x, *, axes: np.flip(x, axes).copy(),
     lambda h, x, *, axes: h.op("reverse", (x,), attributes=f"dimensions = {array_attribute(axes)}"),
     lambda g, out, x, *, axes: (reverse(g, axes=axes),),
     lambda size, batched, x, *, axes: reverse(x, axes=tuple(a + 1 for a in axes)), exact=True))
 
 
-# --- Slice and pad: each the other's transpose ---------------------------------------------------------------------------
+# --- Slice and pad: each the other's transpose ------------------------------------------------------------------------
 
 
 def _slice_infer(x: Type, *, start: Ints, limit: Ints, stride: Ints) -> Type:
@@ -232,7 +232,7 @@ def _pad_batch(size: int, batched: Sequence[bool], x: Value, value: Value, *, lo
 pad = register(Op("pad", _pad_infer, _pad_reference, _pad_lower, _pad_vjp, _pad_batch, exact=True))
 
 
-# --- Concatenate -----------------------------------------------------------------------------------------------------------
+# --- Concatenate ------------------------------------------------------------------------------------------------------
 
 
 def _concatenate_infer(*xs: Type, axis: int) -> Type:
@@ -263,7 +263,7 @@ concatenate = register(Op(
     _concatenate_vjp, _concatenate_batch, exact=True))
 
 
-# --- Bit patterns ------------------------------------------------------------------------------------------------------------
+# --- Bit patterns -----------------------------------------------------------------------------------------------------
 
 
 def _bitcast_infer(x: Type, *, dtype: dtype) -> Type:

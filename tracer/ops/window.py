@@ -104,7 +104,7 @@ def array_windows(x: Any, s: Slide, value: Any) -> Any:
                        s.window_dilation)
 
 
-# --- Windows in terms of slices and pads: one position at a time -----------------------------------------------------
+# --- Windows in terms of slices and pads: one position at a time ------------------------------------------------------
 
 
 def pad_window(x: Value, s: Slide, value: Value) -> Value:
@@ -136,7 +136,7 @@ def _unpad(g: Value, s: Slide) -> Value:
     return slice_(inner, start=(0,) * inner.type.ndim, limit=inner.type.shape, stride=s.base_dilation)
 
 
-# --- reduce_window ---------------------------------------------------------------------------------------------------
+# --- reduce_window ----------------------------------------------------------------------------------------------------
 
 
 def _infer(x: Type, *, kind: str, **params: Any) -> Type:
@@ -219,7 +219,7 @@ def _batch(size: int, batched: Sequence[bool], x: Value, *, kind: str, **params:
 reduce_window = register(Op("reduce_window", _infer, _reference, _lower, _vjp, _batch, exact_on_integers=True))
 
 
-# --- The selected element of each window: gather and scatter, each the other's transpose -----------------------------
+# --- The selected element of each window: gather and scatter, each the other's transpose ------------------------------
 
 
 def _require_selectable(op: str, x: Type, kind: str) -> None:
@@ -375,7 +375,7 @@ select_and_scatter = register(Op("select_and_scatter", _scatter_infer, _scatter_
                                  _scatter_batch, exact_on_integers=True))
 
 
-# --- Running sums, products and extremes -----------------------------------------------------------------------------
+# --- Running sums, products and extremes ------------------------------------------------------------------------------
 
 
 def cumulative(name: str, kind: str, vjp: Callable[..., Any]) -> Op:

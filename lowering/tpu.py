@@ -1,0 +1,41 @@
+"""What XLA's TPU compiler cannot take as it is written elsewhere. Overrides of `lower` rules, by op name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..tracer.errors import DeviceError
+from ..tracer.graph import Graph
+from ..tracer.ops.record import Emitter, Operand
+from ..tracer.ops.window import select_and_scatter
+from ..tracer.source import describe
+
+
+def require_supported(graph: Graph) -> None:
+    """DeviceError for complex128: the compiler does not refuse it but ends the process, for a division, say."""
+    for node in graph.nodes:
+        for value in (*node.inputs, *node.outputs):
+            if value.type.dtype.name == "complex128":
+                at = f" at {describe(node.where)}" if node.where else ""
+                raise DeviceError(f"TPUs have no complex128, got {value.type} in {node.op.name}{at}: use complex64")
+
+
+def select_and_scatter_with_unit_axes(h: Emitter, x: Operand, source: Operand, *, kind: str, window: tuple[int, ...],
+                                      strides: tuple[int, ...], padding: tuple[tuple[int, int], ...]) -> Operand:
+    """The compiler wants two axes along which no window moves, to tile them; axes of size one will do."""
+    still = sum(n == s == 1 for n, s in zip(window, strides))
+    missing = max(0, 2 - still)
+    if not missing or 0 in (x.type.size, source.type.size):
+        return select_and_scatter.lower(h, x, source, kind=kind, window=window, strides=strides,  # type: ignore[no-any-return]
+                                        padding=padding)
+    ones = (1,) * missing
+    out = h.out
+    wide = [h.op("reshape", (v,), v.type.with_shape((*v.type.shape, *ones))) for v in (x, source)]
+    h.out = out.with_shape((*out.shape, *ones))
+    result = select_and_scatter.lower(h, *wide, kind=kind, window=(*window, *ones), strides=(*strides, *ones),
+                                      padding=(*padding, *((0, 0),) * missing))
+    h.out = out
+    return h.op("reshape", (result,), out)
+
+
+OVERRIDES: dict[str, Any] = {"select_and_scatter": select_and_scatter_with_unit_axes}
