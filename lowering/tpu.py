@@ -26,7 +26,7 @@ def select_and_scatter_with_unit_axes(h: Emitter, x: Operand, source: Operand, *
     still = sum(n == s == 1 for n, s in zip(window, strides))
     missing = max(0, 2 - still)
     if not missing or 0 in (x.type.size, source.type.size):
-        return select_and_scatter.lower(h, x, source, kind=kind, window=window, strides=strides,  # type: ignore[no-any-return]
+        return select_and_scatter.lower(h, x, source, kind=kind, window=window, strides=strides,
                                         padding=padding)
     ones = (1,) * missing
     out = h.out

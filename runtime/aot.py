@@ -28,7 +28,7 @@ EXAMPLES = "'v5e:2x2', 'v6e:2x4', 'v4:2x2x1', 'v5p:2x2x2', 'tpu7x:2x2x1'"
 
 MEMORY = {"TPU v2": 8 << 30, "TPU v3": 16 << 30, "TPU v4": 32 << 30, "TPU v5 lite": 16 << 30, "TPU v5": 95 << 30,
           "TPU v6 lite": 32 << 30, "TPU7x": 96 << 30}
-"""Bytes of high-bandwidth memory behind one device, from cloud.google.com/tpu/docs. v2, v3 and 7x have two devices a chip."""
+"""Bytes of high-bandwidth memory of one device, from cloud.google.com/tpu/docs. v2, v3 and 7x have two devices a chip."""
 
 ONE_DEVICE_CHIPS = {"v4": "megacore", "v5p": "megacore"}
 """Generations whose two cores work as one device, as they do in use."""
@@ -65,7 +65,8 @@ class CompiledStep:
 
     def __str__(self) -> str:
         memory, cost = self.memory(), self.cost()
-        of = f" of {_bytes(memory['available'])} ({memory['total'] / memory['available']:.1%})" if "available" in memory else ""
+        chip = memory.get("available")
+        of = f" of {_bytes(chip)} ({memory['total'] / chip:.1%})" if chip else ""
         lines = [f"{self.name} for one chip of {self.topology} ({self.chip})",
                  f"  memory       {_bytes(memory['total'])}{of}"]
         lines += [f"    {label:<11}{_bytes(memory[key])}" for key, label in _PARTS.items()]
@@ -78,7 +79,8 @@ class CompiledStep:
     __repr__ = __str__
 
 
-_PARTS = {"argument": "arguments", "output": "outputs", "alias": "aliased", "temp": "temporary", "generated_code": "code"}
+_PARTS = {"argument": "arguments", "output": "outputs", "alias": "aliased", "temp": "temporary",
+          "generated_code": "code"}
 
 
 def compile(step: Callable[..., Any], *args: Any, topology: str = "v5e:2x2", **kwargs: Any) -> CompiledStep:
@@ -117,7 +119,8 @@ def _slice(topology: str) -> pjrt.Topology:
     found = re.fullmatch(r"([a-z0-9]+):(\d+(?:x\d+){1,2})", topology)
     sizes = [int(n) for n in found[2].split("x")] if found else [0]
     if not found or 0 in sizes:
-        raise DeviceError(f"a TPU topology is a generation and chips per dimension, such as {EXAMPLES}; got {topology!r}")
+        raise DeviceError(f"a TPU topology is a generation and chips per dimension, such as {EXAMPLES}; "
+                          f"got {topology!r}")
     _load_compiler()
     # The default of 2x2 chips a host fits no odd slices.
     host = [math.gcd(2, n) for n in sizes[:2]] + [1]
@@ -159,9 +162,8 @@ def _quiet_environment() -> Iterator[None]:
     """What libtpu reads when it is loaded. Without these it asks a metadata server for minutes, and logs to stderr."""
     wanted = {"TPU_LOG_DIR": "disabled", "TPU_STDERR_LOG_LEVEL": "4", "TPU_MIN_LOG_LEVEL": "4"}
     if not any(Path("/dev").glob("accel[0-9]*")):
-        wanted |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-4", "TPU_WORKER_HOSTNAMES": "localhost",
-                   "TPU_WORKER_ID": "0",
-                   "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}  # several processes may compile
+        wanted |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-4", "TPU_WORKER_ID": "0",
+                   "TPU_WORKER_HOSTNAMES": "localhost", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}  # several processes may compile
     added = [name for name in wanted if name not in os.environ]
     os.environ.update({name: wanted[name] for name in added})
     try:

@@ -182,11 +182,7 @@ class Entry:
     def compile(self, stats: Stats) -> None:
         """Simplify, pack small state, print, compile."""
         started = time.perf_counter()
-        self.device = self._device()
-        self.graph = simplify(self.raw)
-        self.types = [v.type for v in self.graph.outputs]
-        self.write_positions = self.positions[:self.written]
-        self._pack()
+        self.prepare()
         stats.seconds["simplify"] += time.perf_counter() - started
         self.program = backend().compile(self.graph, self.device, self.donated)
         for phase, seconds in self.program.seconds.items():
@@ -195,6 +191,14 @@ class Entry:
         self._numbers_seen: dict[int, tuple[Any, Any]] = {}
         self.raw = self.graph
         del self._inputs, self._outputs, self._stand_ins
+
+    def prepare(self) -> None:
+        """Make the graph that is compiled: simplified, with small state packed."""
+        self.device = self._device()
+        self.graph = simplify(self.raw)
+        self.types = [v.type for v in self.graph.outputs]
+        self.write_positions = self.positions[:self.written]
+        self._pack()
 
     def _pack(self) -> None:
         """Put small state into flat buffers: those of packs come first among inputs and outputs."""
@@ -626,12 +630,14 @@ class Jitted:
 
     def trace(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that a call with these arguments would run, without running it."""
-        return self.lowered(*args, **kwargs)[0]
+        entry = self._record(Signature(args, kwargs, self._static), args, kwargs)
+        return simplify(entry.raw)
 
     def lowered(self, *args: Any, **kwargs: Any) -> tuple[Graph, dict[int, int]]:
-        """`trace`, with the donation: positions of inputs and of the outputs that take over their buffers."""
+        """What a call would compile: the graph with packed state, and the outputs that take over inputs' buffers."""
         entry = self._record(Signature(args, kwargs, self._static), args, kwargs)
-        return simplify(entry.raw), entry.donated
+        entry.prepare()
+        return entry.graph, entry.donated
 
     def _entry(self) -> Entry:
         if self._latest is None:

@@ -50,7 +50,8 @@ print(json.dumps([Counts.compiles, Counts.disk_hits, y]))
 
 
 def run_fresh(count=1):
-    processes = [subprocess.Popen([sys.executable, "-c", FRESH], stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    command = [sys.executable, "-c", FRESH]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     return [json.loads(p.communicate(timeout=120)[0]) for p in processes]
 
 
