@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import autodiff, batching
+from ..errors import requires
 from ..graph import Graph, Node, Value
 from ..interpreter import interpret
 from ..recorder import grad_mode, placeholder, recording
@@ -14,6 +15,8 @@ from .record import Emitter, Op, Operand, register
 
 
 def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:
+    wanted = tuple(v.type for v in graph.inputs)
+    requires(types == wanted, "call", f"operands of types {wanted}", types)
     return tuple(v.type for v in graph.outputs)
 
 
