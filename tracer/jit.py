@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import types
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,15 +25,16 @@ from .lazy import _read_by_gradients, device_buffer, host_array, materialize
 from .ops import OPS
 from .packing import PackedSlice, packed_graph, plan
 from .passes import simplify
-from .recorder import record, recording
+from .recorder import record, recording, thread_recorder
 from .scalars import Scalar, from_number
 from .source import describe, user_position
 from .state import state
 from .storage import Storage
 from .tensor import Tensor, structure_epoch
-from .trace import Trace, check_closed, tracing
+from .trace import Guard, Trace, check_closed, same, tracing
 from .tree import Signature, map_structure
 from .types import Type
+from .views import Geometry, Step
 
 _getrefcount = sys.getrefcount
 _compile_lock = threading.RLock()
@@ -89,19 +91,26 @@ class Entry:
         self.looked = dict(trace.looked)
         self.structures = [(weakref.ref(m), m._snapshot()) for m in _roots(trace)]
         self.epoch = structure_epoch[0]
+        self.handles = [(weakref.ref(t), *was) for t, was in trace.handles.items()]
         self.without_grad = [t for t, g in trace.grads_before.items() if g is None]
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
         self._nones = [None] * len(self.without_grad)
         self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
+        self._argument_storages = {s._storage: i for i, (s, x) in enumerate(zip(stand_ins, arguments))
+                                   if isinstance(x, Tensor)}
+        self._templates: dict[int, Any] = {}
         self._collect(trace, result, stand_ins, argument_inputs, numbers)
         self._build(trace, donate)
         self.aliased = [i for i, x in enumerate(arguments) if isinstance(x, Tensor) and x._storage in trace.aliased]
         self.aliased_storages = [arguments[i]._storage for i in self.aliased]
-        self.known = set(self.state)
+        self.known = {s for i, s in enumerate(self.state) if i not in self.grad_state}
+        self.changed = set(trace.written)
+        self.written_arguments = {i for i, _ in self.argument_writes}
+        self.writes = bool(self.changed or self.written_arguments)
         self.program: Program | None = None
         self.calls = 0
 
-    # --- Making ---------------------------------------------------------------------------------------------------------
+    # --- Making -------------------------------------------------------------------------------------------------------
 
     def _collect(self, trace: Trace, result: Any, stand_ins: list[Tensor], argument_inputs: list[Value],
                  numbers: list[Scalar]) -> None:
@@ -110,6 +119,7 @@ class Entry:
         rewritten = [s for s in written if s in trace.captured]
         kept = [s for s in trace.captured if s not in trace.written]
         self.state: list[Storage] = [*rewritten, *kept]
+        self.grad_state = self._grad_state(trace)
         self.written = self.rewritten = len(rewritten)
         self.created_state = [s for s in written if s not in trace.captured]
         self.hypers = [(group, key) for group, key, _ in trace.hypers.values()]
@@ -124,6 +134,31 @@ class Entry:
         self.template = map_structure(result, self._leaf)
         self.plain = self.template is None and not self.grad_writes
 
+    def _grad_state(self, trace: Trace) -> dict[int, Tensor]:
+        """State that is the `.grad` of a tensor: looked up at each call, since it is another tensor after zero_grad."""
+        at = {s: i for i, s in enumerate(self.state)}
+        found: dict[int, Tensor] = {}
+        for tensor in self.with_grad:
+            gradient = trace.grads_before[tensor]
+            assert gradient is not None
+            position = at.get(gradient._storage)
+            if (position is not None and not _plain_grad(tensor, gradient)) or position in found:
+                ref = weakref.ref(gradient)
+                self.guards.append(Guard(".grad of a tensor", lambda t=tensor, r=ref: t._grad is r(),  # type: ignore[misc]
+                                         True, describe(user_position())))
+            elif position is not None:
+                found[position] = tensor
+        return found
+
+    def _storages(self) -> list[Storage]:
+        """The storages of the state as it is now."""
+        if not self.grad_state:
+            return self.state
+        storages = list(self.state)
+        for i, tensor in self.grad_state.items():
+            storages[i] = tensor._grad._storage  # type: ignore[union-attr]
+        return storages
+
     def _output(self, value: Value) -> int:
         self._outputs.append(value)
         return len(self._outputs) - 1
@@ -132,7 +167,7 @@ class Entry:
         """`.grad`s that were rebound: (tensor or argument index, output or None)."""
         self.grad_writes: list[tuple[Any, int | None]] = []
         for tensor, gradient in trace.grads.items():
-            if gradient is trace.grads_before.get(tensor):
+            if gradient is trace.grads_before.get(tensor, trace.grads_given.get(tensor)):
                 continue
             local = self._stand_ins.get(id(tensor))
             if local is None and tensor._storage.trace is trace:
@@ -150,12 +185,23 @@ class Entry:
             return x.look()
         if not isinstance(x, Tensor):
             return x
+        made = self._templates.get(id(x))
+        if made is None:
+            made = self._templates[id(x)] = self._template(x)
+        return made
+
+    def _template(self, x: Tensor) -> Any:
+        """What to return for a tensor: what aliases an argument or a tensor from outside still does so."""
+        index = self._argument_storages.get(x._storage)
+        if index is None and x._storage.trace is None:
+            return x if x._base is None else _Alias(x._base, x._steps, x._geometry, x._detached)
+        if index is None:
+            value = x._read()
+            return _Output(self._output(value))
         if id(x) in self._stand_ins:
             return _Argument(self._stand_ins[id(x)])
-        if x._storage.trace is None and x._base is None:
-            return x  # a tensor from outside is returned itself
-        value = x._read()
-        return _Output(self._output(value), value.requires_grad)
+        detached = x._detached or id(x if x._base is None else x._base) not in self._stand_ins
+        return _Alias(index, x._steps, x._geometry, detached)
 
     def _build(self, trace: Trace, donate: bool) -> None:
         """The graph, with equal outputs given once, and with what a backward from outside will read."""
@@ -190,7 +236,7 @@ class Entry:
         stats.compiles += 1
         self._numbers_seen: dict[int, tuple[Any, Any]] = {}
         self.raw = self.graph
-        del self._inputs, self._outputs, self._stand_ins
+        del self._inputs, self._outputs, self._stand_ins, self._argument_storages, self._templates
 
     def prepare(self) -> None:
         """Make the graph that is compiled: simplified, with small state packed."""
@@ -202,8 +248,9 @@ class Entry:
 
     def _pack(self) -> None:
         """Put small state into flat buffers: those of packs come first among inputs and outputs."""
-        packs = [] if self.tape else plan(self.state, [i in self.donated for i in range(len(self.state))], self.device)
-        at = {id(s): i for i, s in enumerate(self.state)}
+        own = [i for i in range(len(self.state)) if i not in self.grad_state]
+        packs = [] if self.tape else plan([self.state[i] for i in own], [i in self.donated for i in own], self.device)
+        at = {id(self.state[i]): i for i in own}
         inputs = [[at.get(id(s)) for s in p.storages] for p in packs]
         outputs = [[self.positions[i] if i is not None and i in self.donated else None for i in members]
                    for members in inputs]
@@ -226,35 +273,41 @@ class Entry:
                         **{new_at[i]: moved[o] for i, o in self.donated.items() if i in new_at}}
         self.rewritten = sum(i < self.written for i in loose)
         self.positions = [moved.get(o, -1) for o in self.positions]
-        self.state = [self.state[i] for i in loose]
+        self.grad_state = {k: self.grad_state[i] for k, i in enumerate(loose) if i in self.grad_state}
+        # A gradient's storage is not held between calls: its memory is the user's to free.
+        self.state = [_LOOKED_UP if i in self.grad_state else self.state[j] for i, j in enumerate(loose)]
 
     def _device(self) -> str:
         devices = dict.fromkeys(v.device for v in self._inputs[:len(self.state) + self._argument_count])
         devices = devices or dict.fromkeys(node.device for node in self.raw.nodes)
         return next(iter(devices), Defaults.device)
 
-    # --- Validity -----------------------------------------------------------------------------------------------------------
+    # --- Validity -----------------------------------------------------------------------------------------------------
 
     def broken(self, call: Signature) -> list[tuple[str, Any, Any]]:
         """What has changed since the trace, as (name, old, new); empty when the entry holds for this call."""
         changes: list[tuple[str, Any, Any]] = []
         for path, old in self.looked.items():
             new = call.numbers[call.number_paths.index(path)]
-            if new != old or type(new) is not type(old):
+            if not same(new, old):
                 changes.append((path, old, new))
         if self.epoch != structure_epoch[0]:
             changes.extend(self._structure_changes())
         if [t._grad for t in self.without_grad] != self._nones:
             changes.append((".grad of a parameter", None, "present"))
-        elif any(t._grad is None for t in self.with_grad):
-            changes.append((".grad of a parameter", "present", None))
+        elif self.with_grad:
+            changes.extend(self._grad_changes())
         for guard in self.guards:
             if not guard.holds():
                 changes.append((guard.name, guard.value, _safely(guard.read)))
         known = self.known
+        if self.grad_state and not changes:
+            known = known | {t._grad._storage for t in self.grad_state.values()}  # type: ignore[union-attr]
         for i, x in enumerate(call.tensors):
-            if isinstance(x, Tensor) and x._storage in known:
+            if isinstance(x, Tensor) and x._base is None and x._storage in known:
                 changes.append((call.paths[i], "a tensor of its own", "a tensor that the function also uses as state"))
+        if self.writes and (clash := self.clash(call.tensors)) is not None:
+            changes.append((call.paths[clash], "memory of its own", "memory that the function also reads or writes"))
         if self.aliased:
             changes.extend(self._alias_changes(call))
         return changes
@@ -266,9 +319,42 @@ class Entry:
             now = thing._snapshot() if thing is not None else None
             if now != before:
                 changes.append((type(thing).__name__, *_first_difference(before, now)))
+        for handle, required, storage in self.handles:
+            tensor = handle()
+            if tensor is not None and tensor._requires_grad is not required:
+                changes.append(("requires_grad of a tensor", required, not required))
+            elif tensor is not None and tensor._storage is not storage:
+                changes.append((".data of a tensor", storage.value.type, tensor._type))
         if not changes:
             self.epoch = structure_epoch[0]
         return changes
+
+    def _grad_changes(self) -> list[tuple[str, Any, Any]]:
+        if any(t._grad is None for t in self.with_grad):
+            return [(".grad of a parameter", "present", None)]
+        if not all(_plain_grad(t, t._grad) for t in self.grad_state.values()):
+            return [(".grad of a parameter", "a tensor of its own", "a view, or of another type")]
+        if len({t._grad._storage for t in self.grad_state.values()}) < len(self.grad_state):  # type: ignore[union-attr]
+            return [(".grad of parameters", "separate tensors", "one tensor")]
+        return []
+
+    def clash(self, tensors: Sequence[Any]) -> int | None:
+        """An argument that is a view of memory which the function reaches another way too, where one of the two writes.
+
+        Such a view is passed by value, so that another offset needs no other program; that would be wrong here.
+        """
+        written = self.written_arguments
+        for i, x in enumerate(tensors):
+            if not isinstance(x, Tensor) or x._base is None:
+                continue
+            storage = x._storage
+            if storage in self.changed or (i in written and storage in self.known):
+                return i
+            for j, y in enumerate(tensors):
+                if (isinstance(y, Tensor) and y._storage is storage and y is not x and (i in written or j in written)
+                        and _may_overlap(x, y)):
+                    return i
+        return None
 
     def _alias_changes(self, call: Signature) -> list[tuple[str, Any, Any]]:
         for i, storage in zip(self.aliased, self.aliased_storages):
@@ -276,7 +362,7 @@ class Entry:
                 return [(call.paths[i], "a tensor that the function also uses as state", "another tensor")]
         return []
 
-    # --- Running ------------------------------------------------------------------------------------------------------------
+    # --- Running ------------------------------------------------------------------------------------------------------
 
     def run(self, call: Signature) -> Any:
         """Gather buffers, execute, rebind."""
@@ -317,11 +403,12 @@ class Entry:
 
     def _loose_state(self) -> tuple[list[Value], list[Any], bool]:
         """Values and buffers of the state that is in no pack, and whether the written part of it is ours alone."""
-        values = [s.value for s in self.state]
+        storages = self._storages()
+        values = [s.value for s in storages]
         buffers = [v.buffer for v in values]
         kinds = set(map(type, buffers))
         if len(kinds) > 1 or not kinds.isdisjoint(_NOT_ON_DEVICE):
-            buffers = self._prepared(self.state, values)
+            buffers = self._prepared(storages, values)
         count = self.rewritten
         if not count or not self.donates:
             return values, buffers, not count
@@ -342,7 +429,7 @@ class Entry:
 
     def _mark_lost(self) -> None:
         """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
-        loose = [s for s in self.state[:self.rewritten] if backend().deleted(s.value.buffer)]
+        loose = [s for s in self._storages()[:self.rewritten] if backend().deleted(s.value.buffer)]
         packed = [s for p in self.packs if backend().deleted(p.buffer) for s in p.storages]
         for storage in [*loose, *packed]:
             storage.lost = (f"the call of {self.name} at {describe(user_position())} failed while it ran, after the buffer was "
@@ -374,14 +461,14 @@ class Entry:
         buffers = []
         for i, number in enumerate(numbers):
             seen = self._numbers_seen.get(i)
-            if seen is None or seen[0] != number or type(seen[0]) is not type(number):
+            if seen is None or not same(seen[0], number):
                 array = np.asarray(number, from_number(number).numpy)
                 seen = self._numbers_seen[i] = number, backend().upload(array, self.device)
             buffers.append(seen[1])
         return buffers
 
     def _rebind(self, results: list[Any]) -> None:
-        for storage, at in zip(self.state[:self.rewritten], self.write_positions):
+        for storage, at in zip(self._storages()[:self.rewritten], self.write_positions):
             storage.value = _owned(self.types[at], self.device, results[at])
             storage.lost = ""
 
@@ -390,7 +477,8 @@ class Entry:
         if self.tape is not None and state.grad:
             self._mark_leaves(call)
             made = self.tape.attach(results, self._input_values(inputs, call), self.device)
-            return [made[at] for at in self.positions]
+            return [made[at] if self.requires[at] else Value(self.types[at], self.device, results[at])
+                    for at in self.positions]
         first = self.written
         return [_NONE] * first + [Value(self.types[at], self.device, results[at]) for at in self.positions[first:]]
 
@@ -419,6 +507,7 @@ class Entry:
 
 _NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray, PackedSlice})
 _NONE: Any = None
+_LOOKED_UP: Any = None
 
 
 def _own(value: Value) -> Value:
@@ -432,32 +521,83 @@ def _owned(type: Type, device: str, buffer: Any) -> Value:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class _Output:
-    index: int
-    requires_grad: bool
+    """An output of the program. (No dataclass: those are containers.)"""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
 
 
-@dataclass(frozen=True, slots=True)
 class _Argument:
-    index: int
+    """An argument itself."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class _Alias:
+    """A view of an argument (by its index), or of a tensor from outside."""
+
+    __slots__ = ("of", "steps", "geometry", "detached")
+
+    def __init__(self, of: int | Tensor, steps: tuple[Step, ...], geometry: Geometry | None, detached: bool) -> None:
+        self.of, self.steps, self.geometry, self.detached = of, steps, geometry, detached
+
+    def made(self, call: Signature) -> Tensor:
+        """The view, anew."""
+        tensor = call.tensors[self.of] if isinstance(self.of, int) else self.of
+        if self.detached:
+            tensor = tensor.detach()
+        for step in self.steps:
+            tensor = tensor._view(step)
+        if tensor._steps:
+            tensor._geometry = self.geometry
+        return tensor
 
 
 def _rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
-    kind = type(template)
-    if kind is _Output:
-        return Tensor._of(outputs[template.index])
+    """The function's result; a tensor that came twice in it comes twice."""
     if template is None:
         return None
-    if kind is tuple:
-        return tuple(_rebuilt(t, outputs, call) for t in template)
+    if type(template) is _Output:
+        return Tensor._of(outputs[template.index])
+    made: dict[int, Tensor] = {}
 
     def leaf(x: Any, path: str) -> Any:
-        if type(x) is _Output:
-            return Tensor._of(outputs[x.index])
-        return call.tensors[x.index] if type(x) is _Argument else x
+        kind = type(x)
+        if kind is _Argument:
+            return call.tensors[x.index]
+        if kind is not _Output and kind is not _Alias:
+            return x
+        tensor = made.get(id(x))
+        if tensor is None:
+            tensor = made[id(x)] = Tensor._of(outputs[x.index]) if kind is _Output else x.made(call)
+        return tensor
 
-    return map_structure(template, leaf) if kind is not _Argument else call.tensors[template.index]
+    return map_structure(template, leaf)
+
+
+def _plain_grad(tensor: Tensor, gradient: Any) -> bool:
+    """Whether the gradient is as `backward()` makes it, so that another one may come in its place."""
+    return (gradient._base is None and gradient._type is tensor._type and not gradient._requires_grad
+            and gradient._graph is None and not gradient._storage.value.requires_grad)
+
+
+def _may_overlap(x: Tensor, y: Tensor) -> bool:
+    """Whether two tensors on one storage may have an element in common."""
+    (a, b), (c, d) = (_span(t) for t in (x, y))
+    return a < d and c < b
+
+
+def _span(x: Tensor) -> tuple[int, int]:
+    places = x._strides
+    if not x.numel():
+        return 0, 0
+    return places.offset, places.offset + sum((n - 1) * s for n, s in zip(x._type.shape, places.stride)) + 1
 
 
 class _Tape:
@@ -490,7 +630,7 @@ class _Uninterrupted:
     def __enter__(self) -> None:
         self._before = _signal.getsignal(_SIGINT) if threading.get_ident() == _MAIN_THREAD else None
         if callable(self._before):
-            self._pending = None
+            self._pending: Any = None
             _signal.signal(_SIGINT, self._note)
 
     def _note(self, number: int, frame: Any) -> None:
@@ -559,8 +699,8 @@ class Jitted:
         self._lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if state.trace is not None:
-            return self.function(*args, **kwargs)
+        if state.trace is not None or not thread_recorder().lazy:
+            return self.function(*args, **kwargs)  # part of what is being traced, or transformed
         call = Signature(args, kwargs, self._static)
         key = call.key, state.grad, Defaults.dtype, Defaults.device
         with self._lock:
@@ -574,7 +714,7 @@ class Jitted:
             return entry.run(call)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else types.MethodType(self, instance)  # which has our attributes too
 
     def _trace(self, key: Any, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Make a new entry. Nothing outside has changed if this raises."""
@@ -604,6 +744,8 @@ class Jitted:
                 made, value = trace.stand_in(tensor)
                 stand_ins.append(made)
                 inputs.append(value)
+                if tensor._requires_grad and tensor._grad is not None:
+                    trace.grads[made] = trace.grads_given[made] = leaf(tensor._grad, f"{path}.grad")
                 return made
             if type(x) in (int, float):
                 numbers.append(trace.argument_number(path, x))
@@ -614,7 +756,12 @@ class Jitted:
             traced_args = [a if i in self._static else map_structure(a, leaf, f"args[{i}]") for i, a in enumerate(args)]
             traced_kwargs = {k: a if k in self._static else map_structure(a, leaf, k) for k, a in kwargs.items()}
             result = self.function(*traced_args, **traced_kwargs)
-            return Entry(trace, result, call.tensors, stand_ins, inputs, numbers, self._donate, trace.name)
+            entry = Entry(trace, result, call.tensors, stand_ins, inputs, numbers, self._donate, trace.name)
+        if (clash := entry.clash(call.tensors)) is not None:
+            raise TraceError(f"{call.paths[clash]} of {trace.name} is a view of a tensor that the function also reaches "
+                             "another way, and one of the two is written in place. Pass that tensor itself and take the "
+                             "view inside the function, or pass view.clone().")
+        return entry
 
     def _changes(self, key: Any, call: Signature) -> list[tuple[str, Any, Any]]:
         """What differs between this call and the traces there are."""
@@ -626,7 +773,7 @@ class Jitted:
                     return [(path, *_first_difference(old, new))]
         return []
 
-    # --- Looking ------------------------------------------------------------------------------------------------------------
+    # --- Looking ------------------------------------------------------------------------------------------------------
 
     def trace(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that a call with these arguments would run, without running it."""

@@ -22,12 +22,14 @@ _inferred: dict[tuple[Any, ...], tuple[Type, ...]] = {}
 class Recorder:
     """Where nodes go: an ordered list. Lazy mode, a jit trace and a sub-program each have their own.
 
+    `lazy` says that what is recorded here may be run at any time.
     `storages` are those whose value became pending here; lazy mode looks through them for what is still alive.
     """
 
-    __slots__ = ("nodes", "storages")
+    __slots__ = ("lazy", "nodes", "storages")
 
     def __init__(self) -> None:
+        self.lazy = False
         self.nodes: list[Node] = []
         self.storages: list[weakref.ref[Any]] = []
 
@@ -67,6 +69,7 @@ def thread_recorder() -> Recorder:
     """The recorder of this thread; a thread starts in lazy mode."""
     if state.recorder is None:
         state.recorder = Recorder()
+        state.recorder.lazy = True
     return state.recorder
 
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from . import dtypes
 from .errors import TraceError
 from .graph import Graph, Node, Value
 from .recorder import Recorder, placeholder, thread_recorder
@@ -44,7 +43,16 @@ class Guard:
             now = self.read()
         except Exception:
             return False
-        return type(now) is type(self.value) and bool(now == self.value)
+        return same(now, self.value)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether code cannot tell the two apart: of one type and equal, where 0.0 is not -0.0 and nan is nan."""
+    if type(a) is not type(b):
+        return False
+    if type(a) is float:
+        return repr(a) == repr(b)
+    return bool(a == b)
 
 
 class Trace:
@@ -58,6 +66,9 @@ class Trace:
         self.written: dict[Storage, None] = {}
         self.grads: dict[Tensor, Tensor | None] = {}  # what `.grad` is now
         self.grads_before: dict[Tensor, Tensor | None] = {}
+        self.grads_given: dict[Tensor, Tensor] = {}  # the `.grad` that an argument came with
+        self.originals: dict[Tensor, Tensor] = {}  # arguments, and what stands in for them
+        self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
         self.hypers: dict[tuple[int, str], tuple[dict[str, Any], str, Value]] = {}
         self.scalars: dict[tuple[int, str], Scalar] = {}
         self.guards: list[Guard] = []
@@ -68,7 +79,7 @@ class Trace:
         self.looked: dict[str, Any] = {}  # number arguments whose value was needed
         self._now: dict[Storage, Value] = {}
 
-    # --- Storages ---------------------------------------------------------------------------------------------------
+    # --- Storages -----------------------------------------------------------------------------------------------------
 
     def read(self, storage: Storage) -> Value:
         """What a storage holds at this point of the trace."""
@@ -115,6 +126,7 @@ class Trace:
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
         """The `.grad` of a tensor at this point."""
+        tensor = self.originals.get(tensor, tensor)
         if tensor in self.grads:
             return self.grads[tensor]
         before = tensor._grad
@@ -125,6 +137,7 @@ class Trace:
 
     def write_grad(self, tensor: Tensor, gradient: Tensor | None) -> None:
         """Rebind `.grad`."""
+        tensor = self.originals.get(tensor, tensor)
         self.read_grad(tensor)
         self.grads[tensor] = gradient
 
@@ -158,7 +171,7 @@ class Trace:
         """A module's forward ran in this trace."""
         self.modules[module] = None
 
-    # --- Errors ---------------------------------------------------------------------------------------------------------
+    # --- Errors -------------------------------------------------------------------------------------------------------
 
     def position(self) -> str:
         """Where in the user's code the trace is now."""
@@ -168,10 +181,13 @@ class Trace:
         """The error for reading a value."""
         return TraceError(READING_A_VALUE.format(where=f" at {describe(user_position(2))}"))
 
-    # --- Arguments --------------------------------------------------------------------------------------------------------
+    # --- Arguments ----------------------------------------------------------------------------------------------------
 
     def stand_in(self, tensor: Tensor) -> tuple[Tensor, Value]:
         """A tensor that the traced function gets instead of the caller's, and its input value."""
+        known = self.originals.get(tensor)
+        if known is not None:
+            return known, known._storage.value
         value = placeholder(tensor._type, tensor._device)
         made: Tensor = object.__new__(type(tensor))
         made.__dict__.update({k: v for k, v in tensor.__dict__.items() if k not in _OF_A_HANDLE})
@@ -183,10 +199,10 @@ class Trace:
             made._storage = Storage(value)
             if tensor._base is None:
                 self.arguments[tensor._storage] = made._storage
+        self.originals[tensor] = made
         if tensor._requires_grad:
             made._requires_grad = True
-            grad = tensor._grad
-            self.grads[made] = grad
+            self.grads[made] = None
         elif not tensor._detached and (tensor._graph is not None or tensor._storage.value.requires_grad):
             value.requires_grad = True
         return made, value

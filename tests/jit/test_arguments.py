@@ -1,0 +1,416 @@
+"""What may be passed and returned, and how the two alias."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+from flambeau.tracer.errors import TraceError
+
+
+def test_number_is_an_input_until_it_is_looked_at() -> None:
+    scale = torch.jit(lambda x, k: x * k)
+    assert [scale(torch.ones(2), k).tolist() for k in (2.0, 3.5, -1.0)] == [[2.0] * 2, [3.5] * 2, [-1.0] * 2]
+    assert scale.stats.compiles == 1
+    power = torch.jit(lambda x, n: x * (n if n > 1 else 10))
+    assert [power(torch.ones(1), n).item() for n in (2, 3, 1, 2, 3)] == [2, 3, 10, 2, 3]
+    assert power.stats.compiles == 3
+    assert ("args[1]", 2, 3) in power.why()[1].changes
+
+
+def test_int_float_and_bool_are_different_signatures() -> None:
+    add = torch.jit(lambda x, k: x + k)
+    x = torch.ones(1, dtype=torch.int64)
+    assert [add(x, k).dtype for k in (1, 1.0, True)] == [torch.int64, torch.float32, torch.int64]
+    assert add.stats.compiles == 3
+
+
+def test_zeros_of_both_signs_and_nan() -> None:
+    scale = torch.jit(lambda x, k: x * k)
+    assert [math.copysign(1, scale(torch.ones(1), k).item()) for k in (0.0, -0.0, 0.0)] == [1, -1, 1]
+    sign = torch.jit(lambda x, k: x * math.copysign(1, k))
+    assert [sign(torch.ones(1), k).item() for k in (0.0, -0.0)] == [1, -1]
+    check = torch.jit(lambda x, k: x * (2 if math.isnan(k) else 1))
+    assert [check(torch.ones(1), k).item() for k in (math.nan, math.nan, 1.0)] == [2, 2, 1]
+    assert check.stats.compiles == 2
+
+
+def test_large_ints_and_doubles_are_exact() -> None:
+    assert torch.jit(lambda x, k: x + k)(torch.zeros((), dtype=torch.int64), 2**40 + 1).item() == 2**40 + 1
+    assert torch.jit(lambda x, k: x + k)(torch.zeros((), dtype=torch.float64), 1 + 1e-15).item() == 1 + 1e-15
+
+
+def test_math_on_a_number_looks_at_it() -> None:
+    f = torch.jit(lambda x, k: x * math.sqrt(k))
+    assert [f(torch.ones(1), k).item() for k in (4.0, 9.0)] == [2, 3]
+    assert f.stats.compiles == 2
+
+
+def test_shapes_and_dtypes_retrace_and_are_remembered() -> None:
+    double = torch.jit(lambda x: x * 2)
+    for x in (torch.ones(2), torch.ones(3), torch.ones(2, dtype=torch.float64), torch.ones(2), torch.ones(3)):
+        result = double(x)
+        assert (result.shape, result.dtype) == (x.shape, x.dtype)
+        assert result.tolist() == [2.0] * len(x)
+    assert double.stats.compiles == 3
+    assert len(double.why()) == 3
+
+
+def test_keyword_and_positional_and_defaults() -> None:
+    f = torch.jit(lambda x, k=2.0, *, bias=0.0: x * k + bias)
+    x = torch.ones(1)
+    assert [f(x).item(), f(x, 3.0).item(), f(x, k=4.0).item(), f(x, bias=1.0).item(), f(x=x, k=5.0).item()] == [2, 3, 4, 3, 5]
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    x: Any
+    options: dict[str, Any]
+
+
+class Mode(enum.Enum):
+    ADD = 1
+    MUL = 2
+
+
+def test_nested_containers_in_and_out() -> None:
+    def function(batch: Batch, pair: Pair, items: list[Any]) -> Any:
+        return Batch(batch.x + pair.left, {"sum": items[0] + items[1]["k"]}), Pair(pair.right, [batch.options["k"] * 1.0]), None
+
+    for wrap in (torch.jit(function), function):
+        batch, pair, nothing = wrap(Batch(torch.ones(1), {"k": torch.tensor([7.0])}), Pair(torch.tensor([2.0]), "text"),
+                                    [torch.tensor([1.0]), {"k": torch.tensor([4.0])}])
+        assert isinstance(batch, Batch) and isinstance(pair, Pair) and nothing is None
+        assert batch.x.tolist() == [3.0]
+        assert batch.options["sum"].tolist() == [5.0]
+        assert pair.left == "text"
+        assert pair.right[0].tolist() == [7.0]
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, lambda x: {"a": x[0], "b": x[1]}, lambda x: Pair(*x)])
+def test_containers_of_results(wrap: Any) -> None:
+    result = torch.jit(lambda x: wrap((x + 1, x + 2)))(torch.zeros(1))
+    assert type(result) is type(wrap((1, 2)))
+    values = list(result.values()) if isinstance(result, dict) else list(result)
+    assert [v.item() for v in values] == [1, 2]
+
+
+def test_structure_change_retraces() -> None:
+    total = torch.jit(lambda xs: sum(xs.values()) if isinstance(xs, dict) else sum(xs))
+    one = torch.ones(1)
+    assert [total(xs).item() for xs in ([one], [one, one], (one, one), {"a": one}, {"b": one}, [one])] == [1, 2, 2, 1, 1, 1]
+    assert total.stats.compiles == 5
+
+
+def test_enums_strings_none_and_objects_are_static() -> None:
+    f = torch.jit(lambda x, mode, name, nothing: x + 1 if mode is Mode.ADD else x * len(name) if nothing is None else x)
+    x = torch.full((1,), 3.0)
+    assert [f(x, *rest).item() for rest in ((Mode.ADD, "a", None), (Mode.MUL, "ab", None), (Mode.MUL, "abc", None),
+                                           (Mode.MUL, "abc", 1), (Mode.ADD, "a", None))] == [4, 6, 9, 3, 4]
+    assert f.stats.compiles == 4
+
+
+def test_sets_and_static_containers_are_compared_by_contents() -> None:
+    things = {1}
+    count = torch.jit(lambda x, s: x * len(s))
+    assert count(torch.ones(1), things).item() == 1
+    things.add(2)
+    assert count(torch.ones(1), things).item() == 2
+    numbers = [1.0, 2.0]
+    total = torch.jit(lambda x, ns: x * sum(ns), static=1)
+    assert total(torch.ones(1), numbers).item() == 3
+    numbers[0] = 5.0
+    assert total(torch.ones(1), numbers).item() == 7
+    assert total(torch.ones(1), [5.0, 2.0]).item() == 7
+    assert total.stats.compiles == 2
+
+
+def test_equal_static_values_of_other_types_are_other_signatures() -> None:
+    f = torch.jit(lambda x, k: x * 1 if isinstance(k[0], bool) else x * 2 if isinstance(k[0], int) else x * 3, static=1)
+    assert [f(torch.ones(1), (k,)).item() for k in (True, 1, 1.0)] == [1, 2, 3]
+
+
+def test_static_numbers_by_position_and_name() -> None:
+    f = torch.jit(lambda x, n, m=1: x.repeat(n) * m, static=(1, "m"))
+    assert f(torch.ones(1), 2, m=3).tolist() == [3, 3]
+    assert f(torch.ones(1), 3, m=3).tolist() == [3, 3, 3]
+    assert f.stats.compiles == 2
+
+
+def test_numpy_arrays_are_inputs_that_are_copied() -> None:
+    f = torch.jit(lambda a: a * 2)
+    a = np.ones(3, np.float32)
+    first = f(a)
+    a[:] = 5
+    second = f(a)
+    a[:] = 9
+    assert (first.tolist(), second.tolist()) == ([2.0] * 3, [10.0] * 3)
+    assert f.stats.compiles == 1
+    identity = torch.jit(lambda a: a)(a)
+    a[:] = 0
+    assert isinstance(identity, torch.Tensor)
+    assert identity.tolist() == [9.0] * 3
+    changed = torch.jit(lambda a: a.add_(1))(a)
+    assert changed.tolist() == [1.0] * 3
+    assert a.tolist() == [0.0] * 3
+
+
+def test_numpy_scalars() -> None:
+    f = torch.jit(lambda x, k: x * k)
+    assert f(torch.ones(1), np.float32(2)).item() == 2
+    assert f(torch.ones(1), np.float32(3)).item() == 3
+    assert math.copysign(1, f(torch.ones(1), np.float32(0)).item()) == 1
+    assert math.copysign(1, f(torch.ones(1), np.float32(-0.0)).item()) == -1
+
+
+def test_memory_of_from_numpy_is_read_at_every_call() -> None:
+    a = np.ones(3, np.float32)
+    x = torch.from_numpy(a)
+    as_argument, as_state = torch.jit(lambda x: x * 2), torch.jit(lambda: x * 3)
+    for k in (1.0, 4.0, 5.0):
+        a[:] = k
+        assert as_argument(x).tolist() == [2 * k] * 3
+        assert as_state().tolist() == [3 * k] * 3
+    assert (as_argument.stats.compiles, as_state.stats.compiles) == (1, 1)
+
+
+def test_memory_of_from_numpy_is_never_donated() -> None:
+    a = np.ones(1 << 16, np.float32)
+    x = torch.from_numpy(a)
+    step = torch.jit(lambda: x.add_(1))
+    step()
+    step()
+    assert x[0].item() == 3
+    assert np.isfinite(a).all()
+
+
+# --- Aliasing ---------------------------------------------------------------------------------------------------------
+
+
+def test_same_tensor_twice_is_the_same_inside() -> None:
+    f = torch.jit(lambda a, b: a.add_(1) * (b if a is b else 0))
+    x = torch.ones(1)
+    assert f(x, x).item() == 4
+    assert x.item() == 2
+    assert f(x, torch.ones(1)).item() == 0
+    assert f.stats.compiles == 2
+
+
+def test_two_handles_of_one_storage() -> None:
+    f = torch.jit(lambda a, b: a.add_(1) + b)
+    x = torch.ones(1)
+    assert f(x, x.detach()).item() == 4
+    assert x.item() == 2
+
+
+def test_written_argument() -> None:
+    def write(x: Any) -> None:
+        x.mul_(2)
+        x[0] = 7
+
+    f = torch.jit(write)
+    x = torch.ones(3)
+    alias, row = x.view(3, 1), x[1:]
+    for k in (2, 4, 8):
+        f(x)
+        assert x.tolist() == [7, k, k]
+        assert alias.tolist() == [[7], [k], [k]]
+        assert row.tolist() == [k, k]
+    assert f.stats.compiles == 1
+
+
+def test_written_view_argument_at_any_offset() -> None:
+    f = torch.jit(lambda x: x.add_(1))
+    base = torch.zeros(4)
+    f(base[1:3])
+    f(base[0:2])
+    f(base[2:])
+    assert base.tolist() == [1, 2, 2, 1]
+    f(base.view(2, 2).t()[0])
+    assert base.tolist() == [2, 2, 3, 1]
+    assert f.stats.compiles == 1
+
+
+def test_slices_of_one_tensor_need_one_compile() -> None:
+    data = torch.arange(10.0)
+    f = torch.jit(lambda x, y: (x * y).sum())
+    assert [f(data[i:i + 2], data[i + 1:i + 3]).item() for i in range(4)] == [i * (i + 1) + (i + 1) * (i + 2) for i in range(4)]
+    assert f.stats.compiles == 1
+
+
+def test_views_apart_are_written_and_views_that_overlap_are_refused() -> None:
+    base = torch.zeros(4)
+    f = torch.jit(lambda a, b: (a.add_(1), b.add_(2)))
+    f(base[:2], base[2:])
+    assert base.tolist() == [1, 1, 2, 2]
+    with pytest.raises(TraceError, match=r"args\[0\] of .* is a view of a tensor that the function also reaches another way"):
+        f(base[:3], base[1:])
+    with pytest.raises(TraceError, match="view"):
+        f(base, base[1:])
+    assert base.tolist() == [1, 1, 2, 2]
+
+
+def test_view_of_state() -> None:
+    state = torch.arange(4.0)
+    read = torch.jit(lambda a: a + state.sum())
+    assert [read(state[i:i + 2]).tolist() for i in range(2)] == [[6, 7], [7, 8]]
+    assert read.stats.compiles == 1
+
+    @torch.jit
+    def write(a: Any) -> Any:
+        state.add_(1)
+        return a * 1
+
+    with pytest.raises(TraceError, match=r"args\[0\] of write is a view"):
+        write(state[1:])
+    assert state.tolist() == [0, 1, 2, 3]
+    assert write(torch.ones(1)).item() == 1
+    with pytest.raises(TraceError, match=r"args\[0\] of write is a view"):
+        write(state[1:2])
+    assert state.tolist() == [1, 2, 3, 4]
+
+
+def test_argument_that_is_state_the_step_writes() -> None:
+    state = torch.zeros(2)
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        state.add_(1)
+        return x * 1
+
+    other = torch.full((2,), 9.0)
+    assert step(other).tolist() == [9, 9]
+    assert step(state).tolist() == [2, 2]
+    assert step(other).tolist() == [9, 9]
+    assert step(state).tolist() == [4, 4]
+    assert step.stats.compiles == 2
+
+
+def test_output_that_is_an_argument_or_state() -> None:
+    state = torch.zeros(2)
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        state.add_(1)
+        return x, state, x
+
+    x = torch.ones(2)
+    a, b, c = step(x)
+    assert a is x and b is state and c is x
+    assert state.tolist() == [1, 1]
+
+
+def test_outputs_that_are_views_of_arguments_and_state() -> None:
+    state = torch.zeros(3)
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        state.add_(1)
+        return x[0], x.view(2, 1), x.detach(), state[1:], state.detach()
+
+    x = torch.tensor([5.0, 6.0])
+    first, column, plain, tail, whole = step(x)
+    x.add_(1)
+    step(torch.zeros(2))
+    assert (first.item(), column.tolist(), plain.tolist()) == (6, [[6], [7]], [6, 7])
+    assert (tail.tolist(), whole.tolist()) == ([2, 2], [2, 2, 2])
+    plain[0] = 0
+    tail[0] = 9
+    assert (x.tolist(), state.tolist()) == ([0, 7], [2, 9, 2])
+
+
+def test_outputs_that_are_one_tensor() -> None:
+    def function(x: Any) -> Any:
+        y = x * 2
+        return y, [y], x * 2
+
+    a, (b,), c = torch.jit(function)(torch.ones(2))
+    assert a is b
+    a.add_(1)
+    assert (b.tolist(), c.tolist()) == ([3, 3], [2, 2])
+
+
+@pytest.mark.xfail(strict=True, reason="views of a tensor made inside are returned as tensors of their own")
+def test_output_and_a_view_of_it() -> None:
+    def function(x: Any) -> Any:
+        y = x * 2
+        return y, y[0]
+
+    whole, first = torch.jit(function)(torch.ones(2))
+    whole.add_(1)
+    assert first.item() == 3
+
+
+def test_returned_view_of_an_argument_carries_gradients() -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = torch.jit(lambda x: x[1])(x)
+    (y * 3).backward()
+    assert x.grad.tolist() == [0, 3]
+
+
+# --- Methods ----------------------------------------------------------------------------------------------------------
+
+
+class Scaler:
+    def __init__(self, k: float) -> None:
+        self.weight = torch.full((1,), k)
+
+    @torch.jit
+    def scaled(self, x: Any) -> Any:
+        return x * self.weight
+
+
+def test_one_method_on_several_instances() -> None:
+    a, b = Scaler(2.0), Scaler(3.0)
+    x = torch.ones(1)
+    assert [s.scaled(x).item() for s in (a, b, a, b)] == [2, 3, 2, 3]
+    assert a.scaled.stats.compiles == Scaler.scaled.stats.compiles == 2
+    assert len(a.scaled.why()) == 2
+    assert "mul" in str(a.scaled.graph)
+    assert a.scaled.trace(a, x).outputs
+    a.weight.fill_(5.0)
+    assert a.scaled(x).item() == 5
+
+
+@pytest.mark.xfail(strict=True, reason="attributes of plain objects, closure cells and globals are not guarded yet")
+def test_attribute_of_self_that_changes() -> None:
+    class Counter:
+        k = 2.0
+
+        @torch.jit
+        def scaled(self, x: Any) -> Any:
+            return x * self.k
+
+    c = Counter()
+    assert c.scaled(torch.ones(1)).item() == 2
+    c.k = 3.0
+    assert c.scaled(torch.ones(1)).item() == 3
+
+
+@pytest.mark.xfail(strict=True, reason="attributes of plain objects, closure cells and globals are not guarded yet")
+def test_closure_cell_that_changes() -> None:
+    k = 2.0
+    f = torch.jit(lambda x: x * k)
+    assert f(torch.ones(1)).item() == 2
+    k = 3.0
+    assert f(torch.ones(1)).item() == 3
+
+
+@pytest.mark.xfail(strict=True, reason="attributes of plain objects, closure cells and globals are not guarded yet")
+def test_captured_tensor_that_is_another_one() -> None:
+    box = [torch.ones(1)]
+    f = torch.jit(lambda: box[0] * 2)
+    assert f().item() == 2
+    box[0] = torch.full((1,), 5.0)
+    assert f().item() == 10
