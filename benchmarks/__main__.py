@@ -12,7 +12,7 @@ from .calling import calling
 from .recording import keying, recording
 from .starting import importing, starting
 from .stepping import stepping
-from .table import as_json, as_text
+from .table import as_json, as_line, as_text
 from .timing import Row, machine_line
 from .tracing import tracing
 from .work import Settings
@@ -42,7 +42,7 @@ def run(names: Sequence[str], settings: Settings) -> Iterator[Row]:
     """The rows of the named benchmarks; progress goes to stderr."""
     for name in names:
         for row in BENCHMARKS[name](settings):
-            print(f"measured {row.benchmark}: {row.work}", file=sys.stderr, flush=True)
+            print(as_line(row), file=sys.stderr, flush=True)
             yield row
 
 

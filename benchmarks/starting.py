@@ -34,7 +34,7 @@ def starting(settings: Settings) -> Iterator[Row]:
             contenders: dict[str, Contender] = {
                 name: lambda name=name, cold=cold: _start(name, settings.gpt, Path(folder), cold)  # type: ignore[misc]
                 for name in [OURS, *peers(settings)]}
-            yield Row("start", work, "s", interleaved(contenders, settings.slow_rounds))
+            yield Row("start", work, "s", interleaved(contenders, settings.slow_rounds, settings.warm_up))
 
 
 def _start(name: str, size: GptSize, folder: Path, cold: bool) -> float:
@@ -75,7 +75,8 @@ def importing(settings: Settings) -> Iterator[Row]:
     for package in ("jax", "torch"):
         if installed(package):
             contenders[package] = lambda package=package: import_seconds(package)  # type: ignore[misc]
-    yield Row("import", "import in a fresh process", "ms", interleaved(contenders, settings.rounds), Goal(0.6, "jax"))
+    samples = interleaved(contenders, settings.rounds, settings.warm_up)
+    yield Row("import", "import in a fresh process", "ms", samples, Goal(0.6, "jax"))
 
 
 def import_seconds(package: str) -> float:

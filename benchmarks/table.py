@@ -27,6 +27,12 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join([*text, *([""] if remarks else []), *remarks])
 
 
+def as_line(row: Row) -> str:
+    """A row by itself, as it is said while others are still being measured."""
+    found = ", ".join(f"{name} {_number(row.median(name), UNITS[row.unit])}" for name in row.samples)
+    return f"{row.benchmark}: {row.work}: {found} {row.unit}"
+
+
 def _cells(row: Row, peers: Sequence[str]) -> list[str]:
     cells = [row.benchmark, row.work, row.unit, _number(row.median(OURS), UNITS[row.unit])]
     for peer in peers:

@@ -19,16 +19,16 @@ OURS = "flambeau"
 LOOP_STEPS = 100
 
 
-def interleaved(contenders: Mapping[str, Contender], rounds: int) -> Samples:
+def interleaved(contenders: Mapping[str, Contender], rounds: int, warm_up: bool = True) -> Samples:
     """Seconds per unit of each contender in each round.
 
     Every round runs all contenders, each time starting with another one: a machine that is slow for a while is slow
     for all of them, and what one leaves behind (spinning threads, garbage) does not always meet the same neighbour.
-    One round before the counted ones warms up.
+    One round before the counted ones warms up, unless it is told not to.
     """
     names = list(contenders)
     samples: Samples = {name: [] for name in names}
-    for number in range(-1, rounds):
+    for number in range(-1 if warm_up else 0, rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             gc.collect()

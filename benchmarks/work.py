@@ -59,6 +59,7 @@ class Settings:
     rounds: int = 7
     slow_rounds: int = 3  # of benchmarks whose round takes many seconds
     slow_peers: bool = False  # torch.compile takes minutes
+    warm_up: bool = True  # an uncounted first round of process starts fills page caches and caches on disk
     ops: int = 200  # recorded between two clearings; far from where lazy mode cuts a long loop
     batches: int = 10
     parameters: tuple[int, ...] = (10, 100, 400)
@@ -68,7 +69,7 @@ class Settings:
     mlp: MlpSize = field(default_factory=MlpSize)
 
 
-TINY = Settings(rounds=1, slow_rounds=1, ops=4, batches=1, parameters=(5,), calls=2, steps=2,
+TINY = Settings(rounds=1, slow_rounds=1, warm_up=False, ops=4, batches=1, parameters=(5,), calls=2, steps=2,
                 gpt=GptSize(vocabulary=11, window=6, layers=1, heads=2, width=8, batch=2),
                 mlp=MlpSize((12, 8, 8, 4), 6))
 
