@@ -81,3 +81,10 @@ compile = jit
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 cfloat, cdouble = complex64, complex128
 _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
+
+
+def __getattr__(name: str) -> object:
+    """`aot` comes on first use: it loads jaxlib."""
+    if name == "aot":
+        return _import_module(".runtime.aot", __name__)
+    raise AttributeError(f"module 'flambeau' has no attribute {name!r}")

@@ -40,8 +40,8 @@ def connected() -> list[pjrt.Client]:
 
 def parse(name: str) -> tuple[str, int]:
     """`cuda:1` as ("cuda", 1); DeviceError for a name that is no device."""
-    kind, _, number = name.partition(":")
-    if kind not in PLATFORMS or (number and not number.isdigit()):
+    kind, colon, number = name.partition(":")
+    if kind not in PLATFORMS or (colon and not (number.isascii() and number.isdecimal())):
         raise DeviceError(f"expected one of {', '.join(PLATFORMS)} with an optional index, as in 'cuda:0', got {name!r}")
     return PLATFORMS[kind], int(number or 0)
 

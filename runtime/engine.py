@@ -13,6 +13,7 @@ import numpy as np
 
 from ..lowering import PLATFORM_OVERRIDES
 from ..lowering.module import module_text
+from ..lowering.tpu import require_supported
 from ..tracer.graph import Graph
 from . import cache, devices, dump, pjrt
 
@@ -73,6 +74,8 @@ class XlaBackend:
         """A program for the graph on `device`: from memory, from disk, or compiled now."""
         platform, index = devices.parse(device)
         started = time.perf_counter()
+        if platform == "tpu":
+            require_supported(graph)
         text = module_text(graph, donated=donated, overrides=PLATFORM_OVERRIDES.get(platform))
         printed = time.perf_counter() - started
         with self._lock:

@@ -205,7 +205,7 @@ class Entry:
 
     def _build(self, trace: Trace, donate: bool) -> None:
         """The graph, with equal outputs given once, and with what a backward from outside will read."""
-        self.differentiable = [o for o in self._outputs if o.requires_grad and o.node is not None] if state.grad else []
+        self.differentiable = [o for o in self._outputs if state.grad and _has_history(o)]
         saved: list[Value] = []
         if self.differentiable:
             saved = [v for v in dict.fromkeys(_read_by_gradients(trace.recorder.nodes, self.differentiable))
@@ -600,6 +600,11 @@ def _span(x: Tensor) -> tuple[int, int]:
     return places.offset, places.offset + sum((n - 1) * s for n, s in zip(x._type.shape, places.stride)) + 1
 
 
+def _has_history(value: Value) -> bool:
+    """Whether gradients can flow through an output: not if it is a leaf, or a backward inside has used up its history."""
+    return value.requires_grad and value.leaf is None and value.node is not None and not value.node.spent
+
+
 class _Tape:
     """Puts a jitted forward on the tape of the code around it: one `call` node that has run already."""
 
@@ -689,6 +694,7 @@ class Jitted:
     def __init__(self, function: Callable[..., Any], static: Iterable[int | str] = (), donate: bool = True,
                  max_compiles: int | None = None) -> None:
         functools.update_wrapper(self, function)
+        self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self.function = function
         self.stats = Stats()
         self._static = frozenset([static] if isinstance(static, (int, str)) else static)
