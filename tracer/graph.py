@@ -36,6 +36,13 @@ class Value:
         self.leaf: Callable[[], Any] | None = None
         self.owned = False
 
+    def twin(self) -> Value:
+        """Another value with the same buffer, and without history."""
+        lend = getattr(self.buffer, "lend", None)  # what lies in a pack must know that it is held twice
+        if lend is not None:
+            lend()
+        return Value(self.type, self.device, self.buffer)
+
     def __repr__(self) -> str:
         origin = "buffer" if self.buffer is not None else self.node.op.name if self.node else "input"
         return f"<Value {self.type} from {origin}>"

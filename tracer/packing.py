@@ -32,13 +32,26 @@ _SOLE = 2  # the pack's own reference and the call's
 class PackedSlice:
     """The buffer of a value that lives in a pack."""
 
-    __slots__ = ("pack", "index")
+    __slots__ = ("pack", "index", "kept")
 
     def __init__(self, pack: Pack, index: int) -> None:
         self.pack, self.index = pack, index
+        self.kept: np.ndarray[Any, Any] | None = None  # the contents, once the pack has gone on
+
+    def lend(self) -> None:
+        """Another value takes this buffer too."""
+        if self.kept is None:
+            self.pack.lent[self.index] = self
+
+    def keep(self) -> None:
+        """Keep the contents as they are now, whatever becomes of the pack."""
+        if self.kept is None:
+            self.kept = self.array()
 
     def array(self) -> np.ndarray[Any, Any]:
         """A copy of the contents."""
+        if self.kept is not None:
+            return self.kept
         pack = self.pack
         start, kind = pack.offsets[self.index], pack.types[self.index]
         flat = backend().download(pack.buffer)[start:start + kind.size]
@@ -48,7 +61,7 @@ class PackedSlice:
 class Pack:
     """Storages whose contents lie one after the other in `buffer`, a flat array of one dtype on one device."""
 
-    __slots__ = ("storages", "values", "types", "offsets", "size", "dtype", "device", "buffer")
+    __slots__ = ("storages", "values", "types", "offsets", "size", "dtype", "device", "buffer", "lent")
 
     def __init__(self, storages: Sequence[Storage], kind: dtype, device: str) -> None:
         self.storages = list(storages)
@@ -58,6 +71,7 @@ class Pack:
         self.size: int = self.offsets.pop()
         self.values: list[Value] = []
         self.buffer: Any = None
+        self.lent: dict[int, PackedSlice] = {}  # slices that other values may hold too
 
     @property
     def type(self) -> Type:
@@ -70,6 +84,9 @@ class Pack:
 
     def gather(self, host: Callable[[Value], Any]) -> None:
         """Bring the pack up to date with its storages, some of which were rebound outside."""
+        for value in self.values:  # somebody may still hold what a storage held before
+            if isinstance(value.buffer, PackedSlice):
+                value.buffer.keep()
         arrays = [np.ravel(host(s.read())) for s in self.storages]
         self.buffer = backend().upload(np.concatenate(arrays) if arrays else np.zeros(0), self.device)
         self.adopt()
@@ -77,10 +94,11 @@ class Pack:
     def adopt(self) -> None:
         """Give every storage a new value that lies in the pack."""
         self.values = []
+        self.lent.clear()
         for i, (storage, kind) in enumerate(zip(self.storages, self.types)):
             value = Value(kind, self.device, PackedSlice(self, i))
             value.owned = True
-            storage.value = value
+            storage.value, storage.pack = value, self
             self.values.append(value)
 
     def prepare(self, host: Callable[[Value], Any], sole_value: int) -> None:
@@ -88,10 +106,10 @@ class Pack:
         if not self.holds():
             self.gather(host)
             return
-        if max(map(_getrefcount, self.values)) > sole_value:
+        if self.lent or max(map(_getrefcount, self.values)) > sole_value:
             for i, value in enumerate(self.values):
-                if _getrefcount(value) > sole_value:
-                    value.buffer = PackedSlice(self, i).array()  # its other holders keep the old contents
+                if _getrefcount(value) > sole_value or i in self.lent:
+                    value.buffer.keep()  # for its other holders
             self.adopt()
         if _getrefcount(self.buffer) > _SOLE:
             self.buffer = backend().upload(np.array(backend().download(self.buffer)), self.device)
@@ -102,9 +120,8 @@ def plan(storages: Sequence[Storage], chosen: Sequence[bool], device: str) -> li
     packs: dict[int, Pack] = {}
     loose: dict[dtype, list[Storage]] = {}
     for storage, written in zip(storages, chosen):
-        buffer = storage.value.buffer
-        if isinstance(buffer, PackedSlice):
-            packs[id(buffer.pack)] = buffer.pack
+        if storage.pack is not None:
+            packs[id(storage.pack)] = storage.pack
         elif written and storage.value.type.nbytes <= LIMIT and storage.value.type.size:
             loose.setdefault(storage.value.type.dtype, []).append(storage)
     made = [Pack(group, kind, device) for kind, group in loose.items() if len(group) >= FEWEST]
@@ -148,7 +165,7 @@ def packed_graph(graph: Graph, packs: Sequence[Pack], inputs: Sequence[Sequence[
 def _member(flat: Value, pack: Pack, index: int) -> Value:
     start, kind = pack.offsets[index], pack.types[index]
     piece = OPS["slice"](flat, start=(start,), limit=(start + kind.size,), stride=(1,))
-    return OPS["reshape"](piece, shape=kind.shape)  # type: ignore[no-any-return]
+    return OPS["reshape"](piece, shape=kind.shape)
 
 
 def _updated(flat: Value, pack: Pack, new: Sequence[Value | None]) -> Value:

@@ -13,6 +13,7 @@ from .source import describe
 from .state import state
 
 if TYPE_CHECKING:
+    from .packing import Pack
     from .trace import Trace
 
 
@@ -23,11 +24,12 @@ class Storage:
     `lost` says which call consumed the contents, after a failure inside a donating run.
     """
 
-    __slots__ = ("value", "trace", "lost", "__weakref__")
+    __slots__ = ("value", "trace", "lost", "pack", "__weakref__")
 
     def __init__(self, value: Value) -> None:
         self.trace: Trace | None = state.trace
         self.lost = ""
+        self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
         self.value = own(value)
         if value.buffer is None and self.trace is None:
             thread_recorder().storages.append(weakref.ref(self))
@@ -70,7 +72,7 @@ def own(value: Value) -> Value:
         value.owned = True
         return value
     plain = value.buffer is not None and not value.requires_grad
-    copy = Value(value.type, value.device, value.buffer) if plain else alias(value)
+    copy = value.twin() if plain else alias(value)
     copy.owned = True
     return copy
 

@@ -553,7 +553,7 @@ def _probe(step: Step, base: Any) -> Any:
 def _fresh(value: Value) -> Value:
     """A new value with the same contents."""
     if value.buffer is not None:
-        return Value(value.type, value.device, value.buffer)
+        return value.twin()
     return alias(value)
 
 
@@ -562,7 +562,7 @@ def _without_history(value: Value) -> Value:
     if not value.requires_grad:
         return value
     if value.buffer is not None:
-        return Value(value.type, value.device, value.buffer)
+        return value.twin()
     return stop_gradient(value)
 
 
