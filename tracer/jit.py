@@ -38,6 +38,7 @@ from .views import Geometry, Step
 
 _getrefcount = sys.getrefcount
 _compile_lock = threading.RLock()
+_state_lock = threading.RLock()  # between gathering the buffers of state and rebinding it no other call may donate them
 
 
 def _sole_counts() -> tuple[int, int]:
@@ -434,6 +435,7 @@ class Entry:
         for storage in [*loose, *packed]:
             storage.lost = (f"the call of {self.name} at {describe(user_position())} failed while it ran, after the buffer was "
                             "donated to it. Restore it from a checkpoint, or use jit(donate=False).")
+            storage.value = _owned(storage.value.type, storage.value.device, None)
 
     def _prepared(self, storages: Sequence[Storage], values: list[Value]) -> list[Any]:
         """Buffers on the device of state that was changed outside: run what is pending, upload what is on the host."""
@@ -717,7 +719,8 @@ class Jitted:
                 entry = self._trace(key, call, args, kwargs)
             self._latest = entry
             self.stats.calls += 1
-            return entry.run(call)
+            with _state_lock:
+                return entry.run(call)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)  # which has our attributes too
