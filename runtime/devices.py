@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from ..tracer.errors import DeviceError
-from . import pjrt
+from . import memory, pjrt
 
 PLATFORMS = {"cpu": "cpu", "cuda": "cuda", "gpu": "cuda", "tpu": "tpu", "rocm": "rocm"}
 EXTRAS = {"cuda": "cuda", "tpu": "tpu", "rocm": "jax's rocm plugin"}
@@ -25,6 +25,7 @@ def client(platform: str) -> pjrt.Client:
 
 def _connect(platform: str) -> pjrt.Client:
     if platform == "cpu":
+        memory.keep_freed_memory()
         return pjrt.cpu_client()
     try:
         return pjrt.plugin_client(platform)
