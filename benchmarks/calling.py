@@ -10,7 +10,7 @@ import numpy as np
 import flambeau as torch
 
 from .timing import OURS, Contender, Goal, Row, interleaved, timed
-from .work import Settings, installed
+from .work import Settings, installed, peer
 
 SIDE = 8
 LARGER = 48  # 9 KiB, above the size up to which flambeau packs state into one buffer
@@ -25,9 +25,7 @@ def calling(settings: Settings) -> Iterator[Row]:
     for count, side in cases:
         contenders: dict[str, Contender] = {OURS: _timer(*flambeau_update(count, side), settings)}
         if installed("jax"):
-            from .peers.jax_update import jax_update
-
-            contenders["jax"] = _timer(*jax_update(count, side), settings)
+            contenders["jax"] = _timer(*peer("jax_update").jax_update(count, side), settings)
         samples = interleaved(contenders, settings.rounds)
         yield Row("call", f"p -= 0.1 * x, {count} of {side}x{side}", "us", samples, Goal(1.0, "jax"))
 

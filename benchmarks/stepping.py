@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import flambeau
 
 from .peers.torch_style import gpt_trainer, mlp_trainer
 from .timing import OURS, Contender, Row, interleaved, timed
-from .work import Arrays, Batch, GptSize, MlpSize, Settings, gpt_model, installed, mlp_model, weights_of
+from .work import Arrays, Batch, GptSize, MlpSize, Settings, gpt_model, installed, mlp_model, peer, weights_of
 
 Train = Callable[[Any, Any], Any]
 GPT_RATE, MLP_RATE = 1e-3, 1e-3
@@ -35,9 +36,7 @@ def mlp_trainers(settings: Settings) -> dict[str, Train]:
     weights = weights_of(mlp_model(flambeau, size))
     trainers = _torch_style(lambda torch, **wraps: mlp_trainer(torch, size, weights, MLP_RATE, **wraps), settings)
     if installed("jax"):
-        from .peers.jax_mlp import trainer
-
-        trainers["jax"] = trainer(weights, MLP_RATE)
+        trainers["jax"] = peer("jax_mlp").trainer(weights, MLP_RATE)
     return trainers
 
 
@@ -48,9 +47,7 @@ def gpt_trainers(settings: Settings) -> dict[str, Train]:
     weights: Arrays = weights_of(gpt_model(flambeau, size, 0.0))
     trainers = _torch_style(lambda torch, **wraps: gpt_trainer(torch, size, 0.0, weights, GPT_RATE, **wraps), settings)
     if installed("jax"):
-        from .peers.jax_gpt import trainer
-
-        trainers["jax"] = trainer(size, 0.0, weights, GPT_RATE)
+        trainers["jax"] = peer("jax_gpt").trainer(size, 0.0, weights, GPT_RATE)
     return trainers
 
 
@@ -58,8 +55,7 @@ def _torch_style(make: Callable[..., Train], settings: Settings) -> dict[str, Tr
     """Flambeau, PyTorch eager and, where asked for, torch.compile of the loss (it does not take whole steps)."""
     trainers = {OURS: make(flambeau, wrap_step=flambeau.jit)}
     if installed("torch"):
-        import torch
-
+        torch = importlib.import_module("torch")
         trainers["torch"] = make(torch)
         if settings.slow_peers:
             trainers["torch.compile"] = make(torch, wrap_loss=torch.compile)

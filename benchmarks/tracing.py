@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -14,7 +16,7 @@ from flambeau.tracer.backend import backend
 
 from .recording import new_step
 from .timing import OURS, Contender, Goal, Row, interleaved, timed
-from .work import Settings, gpt_model, installed
+from .work import Settings, gpt_model, installed, peer
 
 DROPOUT = 0.1
 THIRD = 1 / 3
@@ -26,19 +28,20 @@ def tracing(settings: Settings) -> Iterator[Row]:
     Neither side compiles. JAX's part is `jit(f).trace(...)` and `.lower()`: its text is not asked for.
     """
     for work, cold in (("GPT training step, first trace", True), ("GPT training step, traced before", False)):
-        contenders: dict[str, Contender] = {OURS: lambda cold=cold: trace_and_print(settings, cold)[0]}  # type: ignore[misc]
+        contenders: dict[str, Contender] = {OURS: partial(seconds_to_text, settings, cold)}
         if installed("jax"):
-            from .peers.jax_gpt import trace_and_lower
-
-            def jax_contender(cold: bool = cold) -> float:
-                return trace_and_lower(settings.gpt, DROPOUT, settings.gpt.batches(1, 0)[0], cold)
-
-            contenders["jax"] = jax_contender
+            contenders["jax"] = partial(peer("jax_gpt").trace_and_lower, settings.gpt, DROPOUT,
+                                        settings.gpt.batches(1, 0)[0], cold)
         yield Row("trace", work, "ms", interleaved(contenders, settings.rounds), Goal(THIRD, "jax"))
 
 
 class _Printed(Exception):
     """Thrown in place of compiling."""
+
+
+def seconds_to_text(settings: Settings, cold: bool) -> float:
+    """The time of `trace_and_print`."""
+    return trace_and_print(settings, cold)[0]
 
 
 def trace_and_print(settings: Settings, cold: bool) -> tuple[float, str]:
@@ -57,10 +60,8 @@ def trace_and_print(settings: Settings, cold: bool) -> tuple[float, str]:
         raise _Printed
 
     def call() -> None:
-        try:
+        with suppress(_Printed):
             step(*batch)
-        except _Printed:
-            pass
 
     with patch.object(backend(), "compile", print_only):
         seconds = timed(call)

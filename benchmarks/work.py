@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,11 @@ TINY = Settings(rounds=1, slow_rounds=1, warm_up=False, ops=4, batches=1, parame
 def installed(package: str) -> bool:
     """Whether a peer is there to be measured."""
     return importlib.util.find_spec(package) is not None
+
+
+def peer(name: str) -> ModuleType:
+    """A module of `benchmarks.peers`, loaded only when it is measured: it brings in the peer's whole package."""
+    return importlib.import_module(f"benchmarks.peers.{name}")
 
 
 # --- Models: one source for flambeau and PyTorch ----------------------------------------------------------------------

@@ -5,11 +5,13 @@ Prints the loss when the step has finished; SIZE is a GptSize as JSON.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from typing import Any
 
-from ..work import GptSize
+from ..work import GptSize, peer
+from .torch_style import as_is, gpt_trainer
 
 DROPOUT, RATE = 0.1, 2e-3
 
@@ -17,18 +19,13 @@ DROPOUT, RATE = 0.1, 2e-3
 def trainer(name: str, size: GptSize) -> Any:
     """The named contender's training step, from fresh weights."""
     if name == "jax":
-        from .jax_gpt import trainer as jax_trainer
-
-        return jax_trainer(size, DROPOUT, None, RATE)
-    from .torch_style import as_is, gpt_trainer
-
-    if name == "flambeau":
-        import flambeau
-
-        return gpt_trainer(flambeau, size, DROPOUT, None, RATE, wrap_step=flambeau.jit)
-    import torch
-
-    return gpt_trainer(torch, size, DROPOUT, None, RATE, wrap_loss=torch.compile if name == "torch.compile" else as_is)
+        return peer("jax_gpt").trainer(size, DROPOUT, None, RATE)
+    if name not in ("flambeau", "torch", "torch.compile"):
+        raise ValueError(f"a contender requires one of flambeau, jax, torch, torch.compile, got {name}")
+    torch: Any = importlib.import_module(name.partition(".")[0])
+    wrap_step = torch.jit if name == "flambeau" else as_is
+    wrap_loss = torch.compile if name == "torch.compile" else as_is
+    return gpt_trainer(torch, size, DROPOUT, None, RATE, wrap_step, wrap_loss)
 
 
 def main(name: str, size: str) -> None:
