@@ -413,10 +413,11 @@ def end_of_step() -> None:
 
 
 def bound_pending() -> None:
-    """Cut a loop that observes nothing: past the limit, at the line where the pending program began."""
+    """Cut a loop that observes nothing: past the limit, each time at the same place, so that the pieces are one program."""
     recorder = thread_recorder()
     nodes = recorder.nodes
     if state.trace is None and len(nodes) > PENDING_LIMIT:
-        repeats = nodes[-1].where[0] is nodes[0].where[0] and nodes[-1].where[1] == nodes[0].where[1]
-        if repeats or len(nodes) > 2 * PENDING_LIMIT:
+        here = nodes[-1].where
+        if recorder.cut in (None, here) or len(nodes) > 2 * PENDING_LIMIT:
+            recorder.cut = here
             flush(reason=f"more than {PENDING_LIMIT} operations were pending")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import device_mismatch
 from .graph import Graph, Node, Value
-from .source import user_position
+from .source import Position, user_position
 from .state import state
 from .types import Type
 
@@ -22,14 +22,15 @@ _inferred: dict[tuple[Any, ...], tuple[Type, ...]] = {}
 class Recorder:
     """Where nodes go: an ordered list. Lazy mode, a jit trace and a sub-program each have their own.
 
-    `lazy` says that what is recorded here may be run at any time.
+    `lazy` says that what is recorded here may be run at any time; `cut` is where it was last run for its length.
     `storages` are those whose value became pending here; lazy mode looks through them for what is still alive.
     """
 
-    __slots__ = ("lazy", "nodes", "storages")
+    __slots__ = ("cut", "lazy", "nodes", "storages")
 
     def __init__(self) -> None:
         self.lazy = False
+        self.cut: Position | None = None
         self.nodes: list[Node] = []
         self.storages: list[weakref.ref[Any]] = []
 

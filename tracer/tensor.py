@@ -217,7 +217,7 @@ class Tensor:
             self._graph, self._graph_of = value if value.requires_grad else None, self._storage.value
             return
         if not state.grad and not self._requires_grad and not value.requires_grad:
-            before = self._storage.read()
+            before = self._storage.value if self._storage.lost else self._storage.read()
             if before.requires_grad:
                 value = self._keep_history(before, value)
         self._storage.write(value)
