@@ -23,14 +23,14 @@ def calling(settings: Settings) -> Iterator[Row]:
     if PARAMETERS_OF_LARGER in settings.parameters:
         cases.append((PARAMETERS_OF_LARGER, LARGER))
     for count, side in cases:
-        contenders: dict[str, Contender] = {OURS: _timer(*flambeau_update(count, side), settings)}
+        contenders: dict[str, Contender] = {OURS: _timer(settings, *flambeau_update(count, side))}
         if installed("jax"):
-            contenders["jax"] = _timer(*peer("jax_update").jax_update(count, side), settings)
+            contenders["jax"] = _timer(settings, *peer("jax_update").jax_update(count, side))
         samples = interleaved(contenders, settings.rounds)
         yield Row("call", f"p -= 0.1 * x, {count} of {side}x{side}", "us", samples, Goal(1.0, "jax"))
 
 
-def _timer(call: Callable[[], object], wait: Callable[[], object], settings: Settings) -> Contender:
+def _timer(settings: Settings, call: Callable[[], object], wait: Callable[[], object]) -> Contender:
     def batch() -> None:
         for _ in range(settings.calls):
             call()

@@ -31,7 +31,7 @@ def recording(settings: Settings) -> Iterator[Row]:
     for name, operation in operations().items():
         clear_pending()
         samples = interleaved({OURS: lambda operation=operation: time_recording(operation, settings),  # type: ignore[misc]
-                               LOOP: lambda: time_python_loop(settings.ops)}, settings.rounds)
+                               LOOP: lambda: time_python_loop(settings.ops * settings.batches)}, settings.rounds)
         yield Row("record", name, "us", samples, Goal(LIMIT))
 
 
@@ -58,12 +58,12 @@ def keying(settings: Settings) -> Iterator[Row]:
     """Microseconds per node for the structural key of a recorded forward and backward, and for a step's text."""
     nodes, held = recorded_nodes(settings)
     samples = interleaved({OURS: lambda: timed(lambda: Snapshot(nodes), len(nodes)),
-                           LOOP: lambda: time_python_loop(settings.ops)}, settings.rounds)
+                           LOOP: lambda: time_python_loop(settings.ops * settings.batches)}, settings.rounds)
     yield Row("key", f"a GPT's forward and backward, {len(nodes)} nodes", "us", samples)
     del held
     graph = step_graph(settings)
     samples = interleaved({OURS: lambda: timed(lambda: module_text(graph), len(graph.nodes)),
-                           LOOP: lambda: time_python_loop(settings.ops)}, settings.rounds)
+                           LOOP: lambda: time_python_loop(settings.ops * settings.batches)}, settings.rounds)
     yield Row("print", f"the GPT's training step, {len(graph.nodes)} nodes", "us", samples)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,8 @@ import flambeau
 
 from .peers.torch_style import gpt_trainer, mlp_trainer
 from .timing import OURS, Contender, Row, interleaved, timed
-from .work import Arrays, Batch, GptSize, MlpSize, Settings, gpt_model, installed, mlp_model, peer, weights_of
+from .work import Arrays, Batch, GptSize, MlpSize, Settings, Train, gpt_model, installed, mlp_model, peer, weights_of
 
-Train = Callable[[Any, Any], Any]
 GPT_RATE, MLP_RATE = 1e-3, 1e-3
 COMPARED = 5
 TOLERANCE = 1e-3  # relative; float32 in another order differs by about 1e-5 after five steps

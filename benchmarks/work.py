@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ import numpy as np
 Arrays = dict[str, np.ndarray[Any, Any]]
 GPT_FILE = Path(__file__).parent.parent / "flambeau" / "demo" / "gpt.py"  # found without importing flambeau
 Batch = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+Train = Callable[[Any, Any], Any]  # one training step: takes a batch, gives the loss
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ users do and what `from_torch` makes of torch's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..timing import timed
-from ..work import Arrays, Batch, GptSize
+from ..work import Arrays, Batch, GptSize, Train
 from .jax_optim import AdamState, adam_init, adamw, clip_by_norm
 
 Params = dict[str, jax.Array]
@@ -120,17 +119,17 @@ def trace_and_lower(size: GptSize, rate: float, batch: Batch, cold: bool) -> flo
     p = initial(size)
     arguments = p, adam_init(p), jax.random.key(0), 1e-3, *batch
     if cold:
-        jax.clear_caches()
+        jax.clear_caches()  # type: ignore[no-untyped-call]
     return timed(lambda: new_step(size, rate).trace(*arguments).lower())
 
 
-def trainer(size: GptSize, rate: float, weights: Arrays | None, lr: float) -> Callable[[Any, Any], jax.Array]:
+def trainer(size: GptSize, rate: float, weights: Arrays | None, lr: float) -> Train:
     """`train(tokens, targets)` takes a step and returns the loss."""
     jitted = new_step(size, rate)
     p = initial(size) if weights is None else from_torch(weights)
     held = p, adam_init(p), jax.random.key(0)
 
-    def train(tokens: Any, targets: Any) -> jax.Array:
+    def train(tokens: Any, targets: Any) -> Any:
         nonlocal held
         *held, loss = jitted(*held, lr, tokens, targets)
         return loss

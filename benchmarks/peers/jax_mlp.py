@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ..work import Arrays
+from ..work import Arrays, Train
 from .jax_optim import AdamState, adam_init, adamw
 
 Layers = list[tuple[jax.Array, jax.Array]]
@@ -37,12 +36,12 @@ def step(p: Layers, state: AdamState, lr: jax.Array, x: jax.Array,
     return *adamw(p, gradients, state, lr), loss  # without weight decay AdamW is Adam
 
 
-def trainer(weights: Arrays, lr: float) -> Callable[[Any, Any], jax.Array]:
+def trainer(weights: Arrays, lr: float) -> Train:
     """`train(x, y)` takes a step and returns the loss."""
     p = from_torch(weights)
     held = p, adam_init(p)
 
-    def train(x: Any, y: Any) -> jax.Array:
+    def train(x: Any, y: Any) -> Any:
         nonlocal held
         *held, loss = step(*held, lr, x, y)
         return loss

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 class AdamState(NamedTuple):
     """The number of steps taken and the running means."""
 
-    count: jax.Array
+    taken: jax.Array
     m: Any
     v: Any
 
@@ -32,7 +32,7 @@ def adamw(p: Any, gradients: Any, state: AdamState, lr: Any, betas: tuple[float,
           eps: float = 1e-8, weight_decay: float = 0.0) -> tuple[Any, AdamState]:
     """One step of AdamW; of Adam without weight decay. Source: https://arxiv.org/abs/1711.05101"""
     b1, b2 = betas
-    count = state.count + 1
+    count = state.taken + 1
     m = jax.tree.map(lambda m, g: m + (1 - b1) * (g - m), state.m, gradients)
     v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.v, gradients)
     c1, c2 = 1 - b1 ** count, jnp.sqrt(1 - b2 ** count)

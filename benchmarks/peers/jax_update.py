@@ -27,7 +27,7 @@ def jax_update(count: int, side: int) -> tuple[Callable[[], object], Callable[[]
         held = update(held, x)
 
     def wait() -> list[np.ndarray[Any, Any]]:
-        jax.block_until_ready(held)
+        jax.block_until_ready(held)  # type: ignore[no-untyped-call]
         return [np.array(held[0]), np.array(held[-1])]
 
     return call, wait

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..work import Arrays, GptSize, MlpSize, gpt_model, mlp_model
+from ..work import Arrays, GptSize, MlpSize, Train, gpt_model, mlp_model
 
-Train = Callable[[Any, Any], Any]
 Wrap = Callable[[Any], Any]
 
 
