@@ -150,7 +150,6 @@ class Optimizer:
         self._pre_hooks: dict[int, Any] = {}
         self._post_hooks: dict[int, Any] = {}
         self._in_step = self._opt_called = False
-        self._structure = {"version": 0}  # counts what makes a compiled step stale: other groups, other state tensors
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
@@ -160,7 +159,6 @@ class Optimizer:
         structure_epoch[0] += 1
         if "_pre_hooks" not in self.__dict__:
             self._reset_hooks()
-        self._structure["version"] += 1
 
     def __repr__(self) -> str:
         text = ""
@@ -209,7 +207,6 @@ class Optimizer:
         self._check_distinct(param_group)
         self.param_groups.append(param_group)
         structure_epoch[0] += 1
-        self._structure["version"] += 1
 
     def _check_distinct(self, added: Group) -> None:
         params = {id(p) for p in added["params"]}
@@ -240,7 +237,7 @@ class Optimizer:
 
     def _snapshot(self) -> tuple[Any, ...]:
         """Groups, parameters and state tensors that a trace of a step took for given."""
-        groups = tuple(tuple(map(id, group["params"])) for group in self.param_groups)
+        groups = tuple((id(group), *map(id, group["params"])) for group in self.param_groups)
         tensors = tuple((id(param), name, id(x._storage)) for param, kept in self.state.items()
                         if isinstance(kept, dict) for name, x in kept.items() if isinstance(x, Tensor))
         return groups, tensors, len(self._pre_hooks), len(self._post_hooks)
@@ -264,7 +261,6 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        static(self._structure, "version")
         with no_grad():
             sharing = Counter(id(state[name]) for state in self.state.values()
                               for name in ("step", PRIVATE_STEP) if name in state)

@@ -14,6 +14,7 @@ import numpy as np
 from ..lowering import PLATFORM_OVERRIDES
 from ..lowering.module import module_text
 from ..lowering.tpu import require_supported
+from ..tracer.backend import NumpyBackend, install
 from ..tracer.graph import Graph
 from . import cache, devices, dump, pjrt
 
@@ -59,6 +60,15 @@ class XlaProgram:
     def cost(self) -> Mapping[str, float]:
         """XLA's estimate."""
         return self._executable.cost()
+
+
+def _after_fork() -> None:
+    """XLA's threads do not survive a fork: the child has the numpy engine."""
+    install(NumpyBackend)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class XlaBackend:
