@@ -30,6 +30,8 @@ class Storage:
         self.trace: Trace | None = state.trace
         self.lost = ""
         self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
+        if self.trace is not None and value.buffer is not None:
+            value = self.trace.constant(value)
         self.value = own(value)
         if value.buffer is None and self.trace is None:
             thread_recorder().storages.append(weakref.ref(self))

@@ -24,8 +24,8 @@ from .types import Type
 
 READING_A_VALUE = (
     "the value of a traced tensor was read{where}: while a function is traced by jit (or a transform) tensors have shapes "
-    "and dtypes but no values. Use torch.where, or flambeau's cond / while_loop / scan, instead of Python control flow; "
-    "return the tensor and read it outside; or use flambeau.debug.print to look at it.")
+    "and dtypes but no values. Choose with torch.where instead of Python control flow, or return the tensor and read it "
+    "outside.")
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,15 @@ class Trace:
             value.requires_grad = True  # history outside: a jitted forward is differentiable as a unit
         self._now[storage] = self.captured[storage] = value
         return value
+
+    def constant(self, value: Value) -> Value:
+        """An input for contents that the function made of Python or numpy data; every call is given them anew."""
+        before, state.trace = state.trace, None
+        try:
+            outside = Storage(value)
+        finally:
+            state.trace = before
+        return self.read(outside)
 
     def write(self, storage: Storage, value: Value) -> None:
         """Rebind a storage from outside, for the rest of the trace and, once the program ran, for good."""

@@ -414,3 +414,26 @@ def test_captured_tensor_that_is_another_one() -> None:
     assert f().item() == 2
     box[0] = torch.full((1,), 5.0)
     assert f().item() == 10
+
+
+# --- Tensors made of data inside ----------------------------------------------------------------------------------------
+
+
+def test_tensors_made_of_python_and_numpy_data_inside() -> None:
+    table = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        count = torch.tensor([0.0, 0.0, 0.0])
+        count.add_(x)
+        w = torch.tensor(table, requires_grad=True)
+        ((w * count) ** 2).sum().backward()
+        return count, w.grad, torch.tensor(5), torch.from_numpy(table) + 1
+
+    for k in (1.0, 2.0, 1.0):
+        count, gradient, five, shared = step(torch.full((3,), k))
+        assert count.tolist() == [k] * 3
+        np.testing.assert_allclose(gradient.numpy(), 2 * table * k * k)
+        assert five.item() == 5
+        np.testing.assert_array_equal(shared.numpy(), table + 1)
+    assert step.stats.compiles == 1
