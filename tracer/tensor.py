@@ -163,8 +163,11 @@ class Tensor:
             else:
                 value = self._through_steps(base._read())
         if self._requires_grad:
-            if value.leaf is None:
+            leaf = value.leaf
+            if leaf is None:
                 self._mark_leaf(value)
+            elif leaf() is not self:
+                return self._own_leaf(value)
         elif self._detached:
             return _without_history(value)
         elif self._graph is not None:
@@ -182,6 +185,14 @@ class Tensor:
             value = alias(value)  # a leaf among views needs a value of its own
         self._seen = (source, state.grad, value)
         return value
+
+    def _own_leaf(self, value: Value) -> Value:
+        """This leaf's own value where another leaf shares the storage, as `x.detach().requires_grad_()` does."""
+        if self._seen is None or self._seen[0] is not value:
+            own = _without_history(value)
+            self._mark_leaf(own)
+            self._seen = (value, True, own)
+        return self._seen[2]
 
     def _mark_leaf(self, value: Value) -> None:
         value.requires_grad = True
