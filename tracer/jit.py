@@ -729,7 +729,7 @@ class Jitted:
         """Make a new entry. Nothing outside has changed if this raises."""
         changes = self._changes(key, call)
         if self._max is not None and self.stats.compiles >= self._max:
-            raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "  # type: ignore[attr-defined]
+            raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
         started = time.perf_counter()
         entry = self._record(call, args, kwargs)
@@ -742,7 +742,7 @@ class Jitted:
         return entry
 
     def _record(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
-        trace = Trace(self.__name__)  # type: ignore[attr-defined]
+        trace = Trace(self.__name__)
         stand_ins: list[Tensor] = []
         inputs: list[Value] = []
         numbers: list[Scalar] = []
@@ -797,8 +797,8 @@ class Jitted:
 
     def _entry(self) -> Entry:
         if self._latest is None:
-            raise RuntimeError(f"{self.__name__} has not been called yet: call it once, or use "  # type: ignore[attr-defined]
-                               f"{self.__name__}.trace(*args)")  # type: ignore[attr-defined]
+            raise RuntimeError(f"{self.__name__} has not been called yet: call it once, or use "
+                               f"{self.__name__}.trace(*args)")
         return self._latest
 
     @property

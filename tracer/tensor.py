@@ -76,6 +76,7 @@ class Tensor:
     _geometry: Geometry | None = None
     _type: Any
     _requires_grad = False  # of a leaf
+    _twin = False  # made by detach(): history that is written through this handle belongs to it alone
     _detached = False  # reads through this handle carry no gradient
     _graph: Value | None = None  # after detach(): the value with its history, while the storage holds it without
     _graph_of: Value | None = None  # the storage's value that `_graph` stands for
@@ -222,10 +223,11 @@ class Tensor:
         if base is not None:
             self._set_through(base, value)
             return
-        if self._graph is not None:
+        if self._graph is not None or (self._twin and value.requires_grad):
             kept = _without_history(value)
             self._storage.write(kept)
             self._graph, self._graph_of = value if value.requires_grad else None, self._storage.value
+            self._detached = self._twin and self._graph is None
             return
         if not state.grad and not self._requires_grad and not value.requires_grad:
             before = self._storage.value if self._storage.lost else self._storage.read()
@@ -426,10 +428,12 @@ class Tensor:
         made._storage, made._type, made._geometry = self._storage, self._type, self._geometry
         if self._base is not None:
             made._base, made._steps, made._detached = self._base.detach(), self._steps, True
-        elif self._requires_grad:
-            made._detached = True
         else:
-            self._split_history()
+            made._twin = True
+            if self._requires_grad:
+                made._detached = True
+            else:
+                self._split_history()
         return made
 
     def detach_(self) -> Tensor:
@@ -518,7 +522,7 @@ class Tensor:
         return copy
 
 
-_OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_detached", "_graph",
+_OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_twin", "_detached", "_graph",
                   "_graph_of", "_grad", "_retains_grad", "_seen"})
 _constructors: dict[str, Any] = {}
 

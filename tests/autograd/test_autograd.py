@@ -255,3 +255,18 @@ def test_writes_to_intermediates_flow_as_in_torch() -> None:
         (y * column.sum()).sum().backward()
         results.append((y.tolist(), column.tolist(), x.grad.tolist()))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("view", [False, pytest.param(True, marks=pytest.mark.xfail(
+    strict=True, reason="history written through a detached view is dropped; torch keeps it in that view"))])
+def test_history_written_through_a_detached_twin_is_its_own(view: bool) -> None:
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    source = y.view(2, 1) if view else y
+    first, second = source.detach(), source.detach()
+    first.add_(y.sum())
+    assert (y.tolist(), second.requires_grad) == ([8.0, 10.0], False)
+    assert first.requires_grad
+    (gradient,) = torch.autograd.grad(first.sum() + second.sum(), x, retain_graph=True)
+    assert gradient.tolist() == [4.0, 4.0]
+    assert torch.autograd.grad(y.sum(), x)[0].tolist() == [2.0, 2.0]

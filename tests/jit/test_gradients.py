@@ -90,7 +90,7 @@ def test_gradient_kept_outside_is_its_own() -> None:
 def test_gradient_of_an_argument_accumulates_and_is_reset() -> None:
     x = weight()
     step = torch.jit(lambda x: (x * 2).sum().backward())
-    for round_ in range(3):
+    for _ in range(3):
         for n in (1, 2, 3):
             step(x)
             assert x.grad.tolist() == [2.0 * n] * 3

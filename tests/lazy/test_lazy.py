@@ -67,7 +67,7 @@ def test_a_loop_compiles_once() -> None:
     x = torch.zeros(3)
     torch.synchronize()
     seen = []
-    for i in range(6):
+    for _ in range(6):
         with counting() as c:
             x = x.cos() * 0.25 + x
             x.tolist()
@@ -122,7 +122,8 @@ def test_numbers_become_inputs_after_the_second_value() -> None:
 
 
 def test_promoted_numbers_keep_their_types() -> None:
-    for kind, numbers in ((torch.float64, (0.1, 0.2, 0.3)), (torch.int64, (2**40, 2**41, 2**42)), (torch.float16, (0.5, 0.25, 2.0))):
+    for kind, numbers in ((torch.float64, (0.1, 0.2, 0.3)),
+                          (torch.int64, (2**40, 2**41, 2**42)), (torch.float16, (0.5, 0.25, 2.0))):
         x = torch.full((1 << 17,), 1, dtype=kind)  # too large for the host
         for k in numbers:
             y = (x * k) * x

@@ -100,7 +100,8 @@ def check(program: Any, wrap: Any) -> bool:
             return False  # one row of an expanded tensor may be written in torch
         raise
     for k, (a, b) in enumerate(zip(got, wanted, strict=True)):
-        np.testing.assert_allclose(a.numpy(), b, rtol=1e-9, atol=1e-12, err_msg=f"tensor {k} of {len(wanted)} (the last: gradient)")
+        np.testing.assert_allclose(a.numpy(), b, rtol=1e-9, atol=1e-12,
+                                   err_msg=f"tensor {k} of {len(wanted)} (the last: gradient)")
     return True
 
 
@@ -132,5 +133,6 @@ def test_most_programs_are_ones_that_torch_accepts() -> None:
     rng = np.random.default_rng(0)
     names = [*VIEWS, *VIEWS, *WRITES, *COMPUTES]
     data = np.linspace(-1.2, 1.3, 6).reshape(2, 3)
-    programs = [[(names[rng.integers(len(names))], int(rng.integers(8)), int(rng.integers(8))) for _ in range(5)] for _ in range(60)]
+    programs = [[(names[rng.integers(len(names))], int(rng.integers(8)), int(rng.integers(8)))
+                 for _ in range(5)] for _ in range(60)]
     assert sum(expected(p, data) is not None for p in programs) > 30
