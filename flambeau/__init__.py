@@ -8,6 +8,13 @@ from importlib import import_module as _import_module
 
 from . import nn, optim
 from .lazy_report import report, synchronize
+from .nn.functional import (
+    adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
+    binary_cross_entropy_with_logits, celu, conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d,
+    cosine_embedding_loss, cosine_similarity, dropout, embedding, group_norm, hardshrink, hinge_embedding_loss,
+    instance_norm, kl_div, layer_norm, margin_ranking_loss, max_pool1d, max_pool2d, max_pool3d, pairwise_distance,
+    poisson_nll_loss, prelu, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
+)
 from .runtime.checkpoint import load, save
 from .tracer import autograd, func
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled

@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "info":
-            from .info import info
+            from .info import info  # noqa: PLC0415  (loads jaxlib)
 
             print(info())
             return 0
-        from .demo.run import demo as run
+        from .demo.run import demo as run  # noqa: PLC0415  (loads the progress bar)
 
         return run(chosen.steps, chosen.out, chosen.data, chosen.seed)
     except UserError as error:

@@ -6,13 +6,15 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from . import __version__
 from .runtime import cache, devices
 
 
 def info() -> str:
     """The report as text."""
     lines = [f"python     {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"]
-    for package in ("flambeau", "jax", "jaxlib", "numpy", "ml_dtypes", "safetensors", "libtpu", "torch"):
+    lines.append(f"flambeau   {__version__}")
+    for package in ("jax", "jaxlib", "numpy", "ml_dtypes", "libtpu", "torch"):
         try:
             lines.append(f"{package:<10} {version(package)}")
         except PackageNotFoundError:

@@ -158,9 +158,9 @@ class Topology:
 @contextmanager
 def _parsed(text: str) -> Iterator[Any]:
     """The text as an MLIR module: a compile-only client takes no text."""
-    from jaxlib.mlir import ir
-    from jaxlib.mlir._mlir_libs import _jax_mlir_ext
-    from jaxlib.mlir.dialects import chlo, sdy, stablehlo
+    from jaxlib.mlir import ir  # noqa: PLC0415
+    from jaxlib.mlir._mlir_libs import _jax_mlir_ext  # noqa: PLC0415
+    from jaxlib.mlir.dialects import chlo, sdy, stablehlo  # noqa: PLC0415
 
     registry = ir.DialectRegistry()
     _jax_mlir_ext.register_dialects(registry)
@@ -216,6 +216,6 @@ def cpu_client() -> Client:
 
 def plugin_client(platform: str) -> Client:
     """The client that jax finds for `cuda`, `rocm` or `tpu`; raises RuntimeError if there is none."""
-    from jax._src import xla_bridge
+    from jax._src import xla_bridge  # noqa: PLC0415
 
     return Client(xla_bridge.get_backend(platform))

@@ -69,9 +69,9 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
             result = func(*inputs, **kwargs)
             output, aux = result if has_aux else (result, None)
             gradients = _gradients(output, values)
-        shaped = iter(gradients)
+        shaped = iter(_outside(gradients, values))
         grads = tuple(map_structure(args[n], lambda x, _: next(shaped) if isinstance(x, Tensor) else x) for n in chosen)
-        plain = wrap(_plain(output))
+        (plain,) = _outside([wrap(_plain(output))], values)
         return grads[0] if isinstance(argnums, int) else grads, (plain, aux) if has_aux else plain
 
     return transformed
@@ -80,6 +80,27 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
 def _plain(output: Tensor) -> Value:
     """The value as a result: still differentiable by outer transforms."""
     return alias(output._read())
+
+
+def _outside(results: list[Tensor], variables: list[Value]) -> list[Tensor]:
+    """Results as they leave a transform: what depends on its variables only carries no gradient any more."""
+    return [x if _needs_history(x._read(), set(variables)) else x.detach() for x in results]
+
+
+def _needs_history(value: Value, variables: set[Value]) -> bool:
+    """Whether a gradient could flow from `value` to anything but the `variables` themselves."""
+    stack, seen = [value], {value}
+    while stack:
+        x = stack.pop()
+        if not x.requires_grad:
+            continue
+        if x not in variables and (x.leaf is not None or x.node is None or not x.node.requires_grad):
+            return True  # a leaf, or a variable of another transform
+        for source in x.node.inputs if x.node is not None else ():
+            if source not in seen:
+                seen.add(source)
+                stack.append(source)
+    return False
 
 
 def _gradients(output: Any, values: list[Value]) -> list[Tensor]:
@@ -96,7 +117,7 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
 
     >>> import flambeau as torch
     >>> torch.func.grad(torch.func.grad(lambda x: x ** 3))(torch.tensor(2.0))
-    tensor(12., grad_fn=<MulBackward0>)
+    tensor(12.)
     """
     both = grad_and_value(func, argnums, has_aux)
 
@@ -133,11 +154,13 @@ def vjp(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any
         given = [t._read() for t in _leaves(cotangents)]
         values = [v for group in groups for v in group]
         found = pull_back(ends, given, values, retain_graph=True, create_graph=True)
-        results = iter([wrap(found[v]) if v in found else wrap(full_like(v, 0)) for v in values])
+        results = iter(_outside([wrap(found[v]) if v in found else wrap(full_like(v, 0)) for v in values], values))
         shaped = tuple(map_structure(x, lambda t, _: next(results) if isinstance(t, Tensor) else t) for x in primals)
         return shaped
 
-    return map_structure(output, lambda t, _: wrap(_plain(t)) if isinstance(t, Tensor) else t), pull
+    variables = [v for group in groups for v in group]
+    return map_structure(output, lambda t, _: _outside([wrap(_plain(t))], variables)[0] if isinstance(t, Tensor) else t
+                         ), pull
 
 
 # --- vmap -------------------------------------------------------------------------------------------------------------

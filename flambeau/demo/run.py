@@ -66,8 +66,8 @@ def evaluation(model: Any) -> Any:
 
 def demo(steps: int, out: str | None, data: str | None, seed: int = 0) -> int:
     """Train, report, sample, and write `graph.txt`, `stablehlo.mlir`, `hlo.txt`, `loss.svg` and `model.safetensors`."""
-    folder = _writable(Path(out or "demo-out"))
     text = load(data, WINDOW)
+    folder = _writable(Path(out or "demo-out"))
     yardstick = bigram_loss(text)
     torch.manual_seed(seed)
     model = GPT(len(text.characters), WINDOW)

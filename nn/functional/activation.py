@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ...tracer import dtypes
+from ...tracer.functions import arithmetic
 from ...tracer.functions.arithmetic import abs as absolute
 from ...tracer.functions.arithmetic import (
     add,
@@ -33,7 +34,7 @@ def _result(input: Tensor, output: Tensor, inplace: bool) -> Tensor:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0). The gradient at 0 is 0."""
-    return _result(input, where(input <= 0, 0, input), inplace)  # asked this way round NaN stays NaN
+    return _result(input, arithmetic.relu(input), inplace)
 
 
 def relu_(input: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def test_booleans(client, number):
 
 @pytest.mark.parametrize(("value", "kind", "text"), [
     ("nan", torch.float32, "0x7FC00000"), ("-inf", torch.float64, "0xFFF0000000000000"),
-    ("1.0", torch.bfloat16, "0x3F80"), ("1e-45", torch.float32, "0x00000001"), ("1.0", torch.float8_e5m2, "0x3C"), ("True", torch.bool, "true"),
+    ("1.0", torch.bfloat16, "0x3F80"), ("1e-45", torch.float32, "0x00000001"), ("1.0", torch.float8_e5m2, "0x3C"), ("True", torch.bool, "true"),  # noqa: E501
     (str(2**63), torch.uint64, "9223372036854775808"), ("-7", torch.int8, "-7"),
     ("1.0,-2.0", torch.complex64, "(0x3F800000, 0xC0000000)")])
 def test_the_text_of_a_literal(value, kind, text):

@@ -68,7 +68,7 @@ def gradient_graph(sample: Sample, types: Sequence[Type], order: int) -> Graph:
 
 
 def zeros_like(value: Value) -> Value:
-    from flambeau.tracer.ops.elementwise import full_like
+    from flambeau.tracer.ops.elementwise import full_like  # noqa: PLC0415
 
     return full_like(value, 0)
 
@@ -87,8 +87,8 @@ def batch_graph(sample: Sample, size: int, types: Sequence[Type], batched: Seque
 
 
 def run_xla(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
-    from flambeau.lowering.module import module_text
-    from flambeau.runtime import pjrt
+    from flambeau.lowering.module import module_text  # noqa: PLC0415
+    from flambeau.runtime import pjrt  # noqa: PLC0415
 
     client = _client()
     executable = client.compile(module_text(graph))
@@ -101,7 +101,7 @@ _clients: list[Any] = []
 
 
 def _client() -> Any:
-    from flambeau.runtime import pjrt
+    from flambeau.runtime import pjrt  # noqa: PLC0415
 
     if not _clients:
         _clients.append(pjrt.cpu_client())

@@ -488,6 +488,12 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     return wrap(OPS["select"](test, new, x))
 
 
+@in_place()
+def relu(input: Tensor) -> Tensor:
+    """max(x, 0). The gradient at 0 is 0, and NaN stays NaN."""
+    return where(le(input, 0), 0, input)
+
+
 # --- Comparison and logic ---------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -388,7 +389,7 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
         base, extra = divmod(size, indices_or_sections)
         return split(input, [base + (i < extra) for i in range(indices_or_sections)], d)
     cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in indices_or_sections), size]
-    return tuple(sliced(input, d, a, max(a, b)) for a, b in zip(cuts, cuts[1:]))
+    return tuple(sliced(input, d, a, max(a, b)) for a, b in pairwise(cuts))
 
 
 @method()
@@ -623,9 +624,7 @@ def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None,
             dtype, device = arg.dtype, arg.device
         elif isinstance(arg, dtypes.dtype):
             dtype = arg
-        elif isinstance(arg, bool):
-            non_blocking = arg
-        elif arg is not None:
+        elif arg is not None and not isinstance(arg, bool):  # a bool is non_blocking; copies are never waited for
             device = arg
     kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
     if kind is self.dtype and on == self._device:

@@ -347,7 +347,7 @@ def special(name: str) -> Callable[..., Any]:
     """scipy's special function of that name, imported on first use: it takes longer to load than all of us."""
 
     def call(*arrays: Any) -> Any:
-        import scipy.special
+        import scipy.special  # noqa: PLC0415
 
         return getattr(scipy.special, name)(*arrays)
 
