@@ -23,7 +23,8 @@ _FOLD_LIMIT = 1  # elements; only scalars are folded, so that no large literal e
 class Builder:
     """Copies a graph node by node, so that rewriting one never changes another."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, merge: bool = False) -> None:
+        self._seen: dict[tuple[Any, ...], tuple[Value, ...]] | None = {} if merge else None
         self.nodes: list[Node] = []
         self.env: dict[Value, Value] = {}
         self._origin: dict[Node, Node] = {}
@@ -37,14 +38,20 @@ class Builder:
 
     def add(self, node: Node, inputs: tuple[Value, ...], op: Any = None,
             params: dict[str, Any] | None = None) -> tuple[Value, ...]:
-        """A node like `node` with new inputs (and another op or parameters)."""
+        """A node like `node` with new inputs (and another op or parameters); with `merge` an equal one there is."""
+        op = op or node.op
+        params = node.params if params is None else params
+        key = (op, inputs, tuple(params.values())) if self._seen is not None and op.name not in EFFECTS else None
+        if key is not None and self._seen is not None and key in self._seen:
+            return self._seen[key]
         of = self._origin.get(node.of) if node.of is not None else None
-        made = Node(op or node.op, inputs, node.params if params is None else params, node.types, node.where,
-                    node.scope, of, node.device)
+        made = Node(op, inputs, params, node.types, node.where, node.scope, of, node.device)
         self.nodes.append(made)
         self._origin[node] = made
         outputs = made.outputs
         self._held.append(outputs)
+        if key is not None and self._seen is not None:
+            self._seen[key] = outputs
         return outputs
 
     def finish(self) -> Graph:
@@ -54,15 +61,24 @@ class Builder:
         return Graph(self.inputs, self.nodes, [self.env[v] for v in graph.outputs], graph.name, labels)
 
 
-def rewrite(graph: Graph, rule: Callable[[Builder, Node, tuple[Value, ...]], tuple[Value, ...] | None]) -> Graph:
-    """Copy the graph; `rule(builder, node, new inputs)` may give the outputs to use instead of a copy of the node."""
-    builder = Builder(graph)
+Rule = Callable[[Builder, Node, "tuple[Value, ...]"], "tuple[Value, ...] | None"]
+
+
+def rewrite(graph: Graph, *rules: Rule, merge: bool = False) -> Graph:
+    """Copy the graph; the first of `rules(builder, node, new inputs)` that gives outputs replaces a node's copy."""
+    builder = Builder(graph, merge)
+    env = builder.env
     for node in graph.nodes:
-        inputs = tuple(builder.env[v] for v in node.inputs)
-        outputs = rule(builder, node, inputs)
-        if outputs is None:
+        inputs = tuple([env[v] for v in node.inputs])
+        outputs = None
+        for rule in rules:
+            outputs = rule(builder, node, inputs)
+            if outputs is not None:
+                break
+        else:
             outputs = builder.add(node, inputs)
-        builder.env.update(zip(node.outputs, outputs, strict=True))
+        for i, value in enumerate(outputs):
+            env[node.output(i)] = value
     return builder.finish()
 
 
@@ -81,35 +97,30 @@ def dead_code(graph: Graph) -> Graph:
 
 def common_subexpressions(graph: Graph) -> Graph:
     """Compute equal things once."""
-    seen: dict[tuple[Any, ...], tuple[Value, ...]] = {}
+    return rewrite(graph, merge=True)
 
-    def rule(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
-        key = (node.op, inputs, tuple(node.params.values()))
-        if node.op.name in EFFECTS or key not in seen:
-            seen[key] = builder.add(node, inputs)
-        return seen[key]
 
-    return rewrite(graph, rule)
+def _fold(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    constant = OPS["constant"]
+    if not inputs or len(node.types) != 1:
+        return None
+    for value in inputs:
+        if value.node is None or value.node.op is not constant:
+            return None
+    out = node.types[0]
+    if node.op.name in ("broadcast", "reshape", "transpose", "alias"):
+        text = inputs[0].node.params["value"]  # type: ignore[union-attr]
+    elif out.size <= _FOLD_LIMIT and out.ndim == 0 and node.op.is_exact([v.type for v in inputs]):
+        arrays = [v.node.op.reference(**v.node.params) for v in inputs]  # type: ignore[union-attr]
+        text = literal(np.asarray(node.op.reference(*arrays, **node.params))[()], out.dtype)
+    else:
+        return None
+    return builder.add(node, (), constant, {"value": text, "shape": out.shape, "dtype": out.dtype})
 
 
 def constant_folding(graph: Graph) -> Graph:
     """Evaluate exact operations on scalar constants, and broadcasts of them."""
-    constant = OPS["constant"]
-
-    def rule(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        if not inputs or len(node.types) != 1 or any(v.node is None or v.node.op is not constant for v in inputs):
-            return None
-        out = node.types[0]
-        if node.op.name in ("broadcast", "reshape", "transpose", "alias"):
-            value = inputs[0].node.params["value"]  # type: ignore[union-attr]
-        elif out.size <= _FOLD_LIMIT and out.ndim == 0 and node.op.is_exact([v.type for v in inputs]):
-            arrays = [v.node.op.reference(**v.node.params) for v in inputs]  # type: ignore[union-attr]
-            value = literal(np.asarray(node.op.reference(*arrays, **node.params))[()], out.dtype)
-        else:
-            return None
-        return builder.add(node, (), constant, {"value": value, "shape": out.shape, "dtype": out.dtype})
-
-    return rewrite(graph, rule)
+    return rewrite(graph, _fold)
 
 
 def _is_constant(value: Value, number: float) -> bool:
@@ -118,62 +129,81 @@ def _is_constant(value: Value, number: float) -> bool:
             and node.params["value"] == literal(number, value.type.dtype))
 
 
-def _forwarded(node: Node, inputs: tuple[Value, ...]) -> Value | None:
-    """The input that an operation merely passes on, if it does."""
-    name, params = node.op.name, node.params
-    x = inputs[0] if inputs else None
-    if x is None:
+def _same(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    return inputs[0]
+
+
+def _if_same_type(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    return inputs[0] if inputs[0].type is node.types[0] else None
+
+
+def _identity_transpose(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    return inputs[0] if node.params["permutation"] == tuple(range(inputs[0].type.ndim)) else None
+
+
+def _whole_slice(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    return inputs[0] if inputs[0].type is node.types[0] and all(s == 1 for s in node.params["stride"]) else None
+
+
+def _times_one(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    x, y = inputs
+    return x if _is_constant(y, 1) else y if _is_constant(x, 1) else None
+
+
+def _over_one(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    return inputs[0] if _is_constant(inputs[1], 1) else None
+
+
+def _plus_zero(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    """Not for floats: -0.0 + 0.0 is 0.0."""
+    return inputs[0] if not inputs[0].type.dtype.is_inexact and _is_constant(inputs[1], 0) else None
+
+
+def _of_no_axes(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    return inputs[0] if not node.params["axes"] else None
+
+
+# The input that an operation merely passes on, if it does, by op name.
+_FORWARDED: dict[str, Callable[[Node, tuple[Value, ...]], Value | None]] = {
+    "alias": _same, "stop_gradient": _same, "with_value": lambda node, inputs: inputs[1],
+    "reshape": _if_same_type, "broadcast": _if_same_type, "convert": _if_same_type,
+    "concatenate": lambda node, inputs: inputs[0] if len(inputs) == 1 else None,
+    "transpose": _identity_transpose, "slice": _whole_slice, "mul": _times_one, "div": _over_one,
+    "add": _plus_zero, "sub": _plus_zero,
+    "reduce_sum": _of_no_axes, "reduce_max": _of_no_axes, "reduce_min": _of_no_axes, "reduce_prod": _of_no_axes}
+
+
+def _cancel(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    name = node.op.name
+    forward = _FORWARDED.get(name)
+    if forward is not None:
+        forwarded = forward(node, inputs)
+        if forwarded is not None:
+            return (forwarded,)
+    if name not in ("reshape", "transpose", "neg"):
         return None
-    if name in ("alias", "stop_gradient"):
-        return x
-    if name == "with_value":
-        return inputs[1]
-    if name in ("reshape", "broadcast") and x.type is node.types[0]:
-        return x
-    if name == "convert" and params["dtype"] is x.type.dtype:
-        return x
-    if name == "transpose" and params["permutation"] == tuple(range(x.type.ndim)):
-        return x
-    if name == "slice" and x.type is node.types[0] and all(s == 1 for s in params["stride"]):
-        return x
-    if name == "concatenate" and len(inputs) == 1:
-        return x
-    if name == "mul" and _is_constant(inputs[1], 1):
-        return x
-    if name == "mul" and _is_constant(x, 1):
-        return inputs[1]
-    if name == "div" and _is_constant(inputs[1], 1):
-        return x
-    if name in ("add", "sub") and not x.type.dtype.is_inexact and _is_constant(inputs[1], 0):
-        return x  # not for floats: -0.0 + 0.0 is 0.0
-    if name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod") and not params["axes"]:
-        return x
-    return None
+    before = inputs[0].node
+    if before is None or before.op is not node.op:
+        return None
+    source = before.inputs[0]
+    if name == "neg":
+        return (source,)
+    if name == "reshape":
+        return (source,) if source.type is node.types[0] else builder.add(node, (source,))
+    joined = tuple(before.params["permutation"][p] for p in node.params["permutation"])
+    if joined == tuple(range(len(joined))):
+        return (source,)
+    return builder.add(node, (source,), params={"permutation": joined})
 
 
 def algebraic(graph: Graph) -> Graph:
     """Remove operations that change nothing; join a transpose or reshape with the one before it."""
+    return rewrite(graph, _cancel)
 
-    def rule(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        forwarded = _forwarded(node, inputs)
-        if forwarded is not None:
-            return (forwarded,)
-        before = inputs[0].node if inputs else None
-        if before is None or before.op is not node.op:
-            return None
-        if node.op.name == "reshape":
-            source = before.inputs[0]
-            return (source,) if source.type is node.types[0] else builder.add(node, (source,))
-        if node.op.name == "transpose":
-            joined = tuple(before.params["permutation"][p] for p in node.params["permutation"])
-            if joined == tuple(range(len(joined))):
-                return (before.inputs[0],)
-            return builder.add(node, (before.inputs[0],), params={"permutation": joined})
-        if node.op.name == "neg":
-            return (before.inputs[0],)
-        return None
 
-    return rewrite(graph, rule)
+def simplifications(graph: Graph) -> Graph:
+    """Algebra, folding and common subexpressions in one sweep: what `simplify` runs."""
+    return rewrite(graph, _cancel, _fold, merge=True)
 
 
 PASSES: Mapping[str, Callable[[Graph], Graph]] = {
@@ -181,15 +211,17 @@ PASSES: Mapping[str, Callable[[Graph], Graph]] = {
     "algebraic": algebraic,
     "constant folding": constant_folding,
     "common subexpressions": common_subexpressions,
-    "dead code after": dead_code,
+    "all in one sweep": simplifications,
 }
 
 
+PIPELINE = (("dead code", dead_code), ("all in one sweep", simplifications), ("dead code after", dead_code))
+
+
 def simplify(graph: Graph, *, after: Callable[[str, Graph], None] | None = None) -> Graph:
-    """Run all passes in order; `after(name, graph)` sees each result."""
-    for name, run in PASSES.items():
+    """Drop what is dead, simplify the rest in one sweep, drop what that left; `after(name, graph)` sees each result."""
+    for name, run in PIPELINE:
         graph = run(graph)
         if after is not None:
             after(name, graph)
     return graph
-
