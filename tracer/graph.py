@@ -196,7 +196,12 @@ def render(graph: Graph, *, sources: bool = True) -> str:
 def _render_into(graph: Graph, name: str, inner: dict[Graph, str], blocks: list[str], sources: bool) -> None:
     names = {value: f"%{i}" for i, value in enumerate(graph.inputs)}
     origin: dict[Node, str] = {}
-    inputs = [f"{names[v]}: {v.type}" + (f' "{graph.labels[v]}"' if v in graph.labels else "") for v in graph.inputs]
+
+    def typed(value: Value) -> str:
+        label = f' "{graph.labels[value]}"' if value in graph.labels else ""
+        return f"{names[value]}: {value.type}{label}"
+
+    inputs = [typed(v) for v in graph.inputs]
     lines = []
     held = []  # keeps outputs that nobody uses alive, so that their names stay theirs
     for node in graph.nodes:
@@ -206,7 +211,7 @@ def _render_into(graph: Graph, name: str, inner: dict[Graph, str], blocks: list[
         held.append(outputs)
         for value in outputs:
             names[value] = f"%{len(names)}"
-        results = ", ".join(f"{names[v]}: {v.type}" for v in outputs)
+        results = ", ".join([typed(v) for v in outputs])
         line = f"  {results} = {node.op.name}{operands}{' {' + params + '}' if params else ''}"
         if sources:
             line = f"{line:<72}  # {_render_source(node, origin)}"

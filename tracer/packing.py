@@ -138,11 +138,11 @@ def packed_graph(graph: Graph, packs: Sequence[Pack], inputs: Sequence[Sequence[
     flats = [placeholder(p.type, p.device) for p in packs]
     new_inputs = [placeholder(v.type, v.device) for i, v in enumerate(graph.inputs) if i not in gone_inputs]
     env = dict(zip([v for i, v in enumerate(graph.inputs) if i not in gone_inputs], new_inputs))
-    labels = {env[v]: text for v, text in graph.labels.items() if v in env}
     with recording() as recorder:
         members = [[_member(flat, p, i) for i in range(len(p.types))] for flat, p in zip(flats, packs)]
     for pack_inputs, values in zip(inputs, members):
         env.update({graph.inputs[at]: value for at, value in zip(pack_inputs, values) if at is not None})
+    labels = {env[v]: text for v, text in graph.labels.items() if v in env}
     nodes: list[Node] = list(recorder.nodes)
     made: dict[Node, Node] = {}
     held = []

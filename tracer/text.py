@@ -22,7 +22,8 @@ from .types import Type
 
 _HEAD = re.compile(r"graph (\S+?)\((.*)\) \{")
 _INPUT = re.compile(r'%(\d+): (\w+\[[\d,]*\])(?: "([^"]*)")?')
-_NODE = re.compile(r"(?:(%\d+: \w+\[[\d,]*\](?:, %\d+: \w+\[[\d,]*\])*) )?= (\w+)((?: %\d+,?)*)(?: \{(.*)\})?")
+_RESULT = r'%\d+: \w+\[[\d,]*\](?: "[^"]*")?'
+_NODE = re.compile(rf"(?:({_RESULT}(?:, {_RESULT})*) )?= (\w+)((?: %\d+,?)*)(?: \{{(.*)\}})?")
 _TYPE = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
 _QUOTED = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
@@ -75,18 +76,19 @@ class _Reader:
     def __init__(self, graphs: dict[str, Graph], lines: list[tuple[int, str]]) -> None:
         self._graphs, self._lines = graphs, lines
         self._values: dict[str, Value] = {}
+        self._labels: dict[Value, str] = {}
 
     def graph(self) -> Graph:
         start, head = self._head()
         found = _HEAD.fullmatch(head)
         if not found:
             raise ValueError(f"line {start}: expected 'graph name(inputs) {{', got {head!r}")
-        inputs, labels = [], {}
+        inputs = []
         for number, type_text, label in _INPUT.findall(found[2]):
             value = self._values[f"%{number}"] = placeholder(self._type(start, type_text))
             inputs.append(value)
             if label:
-                labels[value] = label
+                self._labels[value] = label
         nodes, outputs = [], None
         for number_of_line, line in self._lines:
             if line.startswith("return"):
@@ -95,7 +97,7 @@ class _Reader:
                 nodes.append(self._node(number_of_line, line))
         if outputs is None:
             raise ValueError(f"line {start}: graph {found[1]} has no return")
-        return Graph(inputs, nodes, outputs, found[1], labels)
+        return Graph(inputs, nodes, outputs, found[1], self._labels)
 
     def _head(self) -> tuple[int, str]:
         """The head may go over several lines, up to its brace."""
@@ -115,11 +117,14 @@ class _Reader:
         results, name, inputs, params = found.groups()
         if name not in OPS:
             raise ValueError(f"line {number}: there is no op named {name!r}")
-        pairs = re.findall(r"(%\d+): (\w+\[[\d,]*\])", results or "")
+        made = _INPUT.findall(results or "")
         node = Node(OPS[name], tuple(self._value(number, n) for n in re.findall(r"%\d+", inputs)),
-                    self._params(number, params) if params else {}, tuple(self._type(number, t) for _, t in pairs),
+                    self._params(number, params) if params else {}, tuple(self._type(number, t) for _, t, _ in made),
                     ("<text>", number))
-        self._values.update(zip((n for n, _ in pairs), node.outputs))
+        for (name, _, label), value in zip(made, node.outputs):
+            self._values[f"%{name}"] = value
+            if label:
+                self._labels[value] = label
         return node
 
     def _value(self, number: int, name: str) -> Value:
