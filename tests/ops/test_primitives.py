@@ -37,6 +37,11 @@ def test_every_differentiable_primitive_has_a_gradient_sample() -> None:
     assert wanted <= {s.op for s in SAMPLES if s.gradient}
 
 
+def test_every_primitive_that_can_be_given_wrong_operands_has_a_bad_sample() -> None:
+    takes_anything = {"constant", "alias", "stop_gradient"}
+    assert {s.op for s in BAD} == set(OPS) - takes_anything
+
+
 @every
 def test_xla_agrees_with_the_reference(sample: Sample) -> None:
     if not sample.xla:

@@ -1,10 +1,12 @@
 """Names of devices, and what is said when one is not there."""
 
+import numpy as np
 import pytest
 
 import flambeau as torch
 from flambeau.runtime import devices, pjrt
 from flambeau.tracer.errors import DeviceError
+from flambeau.tracer.graph import Value
 
 
 @pytest.mark.parametrize(("name", "parsed"), [("cpu", ("cpu", 0)), ("cpu:0", ("cpu", 0)), ("cuda:1", ("cuda", 1)),
@@ -13,7 +15,7 @@ def test_names(name, parsed):
     assert devices.parse(name) == parsed
 
 
-@pytest.mark.parametrize("name", ["", "cpus", "CPU", "cuda:x", "cuda:-1", "cuda:1:2", " cpu", "cuda:1.0"])
+@pytest.mark.parametrize("name", ["", "cpus", "CPU", "cuda:x", "cuda:-1", "cuda:1:2", " cpu", "cuda:1.0", "cuda:", "cuda:²"])
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(DeviceError, match="expected one of cpu, cuda"):
         devices.parse(name)
@@ -75,3 +77,11 @@ def test_other_releases_of_jaxlib_are_refused(monkeypatch):
     for release in ("0.10.0", "0.12.1"):
         monkeypatch.setattr(pjrt, "version", lambda name, release=release: release)
         pjrt._check_version()
+
+
+def test_operands_on_two_devices_are_refused_with_torch_s_words():
+    x = torch.ones(2)
+    elsewhere = torch.Tensor._of(Value(x._type, "cuda:0", np.ones(2, np.float32)))
+    with pytest.raises(DeviceError, match="Expected all tensors to be on the same device, but found at least two devices, "
+                                          "cpu and cuda:0! .*in add"):
+        x + elsewhere

@@ -109,7 +109,24 @@ SAMPLES = [
     Sample("with_value", [X, Y], {}, note=" value only"),
 ]
 
+_UNARY = {
+    "integers": (I, "acos acosh asin asinh atan atanh ceil cos cosh digamma erf erfc erfinv exp expm1 floor imag is_finite "
+                    "lgamma log log1p real round_nearest_even rsqrt sigmoid sinh sqrt tan tanh"),
+    "reals": (X, "count_leading_zeros not population_count"),
+    "complex numbers": (C, "cbrt"),
+    "bools": (B, "abs neg sign"),
+}
+_BINARY = {
+    "integers": (I, "atan2 complex nextafter polygamma zeta"),
+    "reals": (X, "and or xor shift_left shift_right_arithmetic shift_right_logical"),
+    "complex numbers": (C, "min rem"),
+    "bools": (B, "div pow sub"),
+}
+
 BAD = [
+    *(BadSample(op, [x], {}, f"{op} requires an operand of type") for x, ops in _UNARY.values() for op in ops.split()),
+    *(BadSample(op, [x, x], {}, f"{op} requires an operand of type") for x, ops in _BINARY.values() for op in ops.split()),
+    BadSample("mul", [X, Y[:2]], {}, "mul requires operands of one shape and dtype"),
     BadSample("add", [X, Y[:2]], {}, "add requires operands of one shape and dtype"),
     BadSample("add", [X, I], {}, "add requires operands of one shape and dtype"),
     BadSample("sin", [I], {}, "sin requires an operand of type"),

@@ -47,6 +47,11 @@ SAMPLES = [
 BAD = [
     BadSample("reduce_sum", [reals(3)], {"axes": (1,)}, "reduce_sum requires axes"),
     BadSample("reduce_max", [complexes(3)], {"axes": (0,)}, "reduce_max requires an operand of a fitting type"),
+    *(BadSample(op, [reals(3)], {"axes": (0,)}, f"{op} requires an operand of a fitting type")
+      for op in ("reduce_and", "reduce_or")),
+    BadSample("reduce_prod", [np.array([True])], {"axes": (0,)}, "reduce_prod requires an operand of a fitting type"),
+    BadSample("reduce_min", [reals(2, 3)], {"axes": (0, 0)}, "reduce_min requires axes"),
+    BadSample("argmin", [complexes(3)], {"axis": 0}, "argmin requires a real operand"),
     BadSample("argmax", [reals(0)], {"axis": 0}, "argmax requires a non-empty axis"),
     BadSample("dot", [reals(3, 4), reals(3, 5)], {"contract": ((1,), (0,)), "batch": ((), ()), "dtype": None},
               "dot requires contracting dimensions of equal sizes"),
