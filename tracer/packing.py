@@ -22,7 +22,7 @@ from .recorder import placeholder, recording
 from .storage import Storage
 from .types import Type
 
-LIMIT = 4 << 10  # bytes of a tensor up to which packing it is cheaper than a buffer of its own
+LIMIT = 16 << 10  # bytes of a tensor up to which a slice of a pack costs less than a buffer of its own
 FEWEST = 4
 
 _getrefcount = sys.getrefcount
