@@ -23,7 +23,7 @@ from .storage import Storage
 from .types import Type
 
 LIMIT = 16 << 10  # bytes of a tensor up to which a slice of a pack costs less than a buffer of its own
-FEWEST = 4
+FEWEST = 5
 
 _getrefcount = sys.getrefcount
 _SOLE = 2  # the pack's own reference and the call's

@@ -82,6 +82,6 @@ def test_other_releases_of_jaxlib_are_refused(monkeypatch):
 def test_operands_on_two_devices_are_refused_with_torch_s_words():
     x = torch.ones(2)
     elsewhere = torch.Tensor._of(Value(x._type, "cuda:0", np.ones(2, np.float32)))
-    with pytest.raises(DeviceError, match="Expected all tensors to be on the same device, but found at least two devices, "
-                                          "cpu and cuda:0! .*in add"):
+    with pytest.raises(DeviceError, match=r"Expected all tensors to be on the same device, but found at least two devices, "
+                                          r"cpu and cuda:0! .*in add"):
         x + elsewhere
