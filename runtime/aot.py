@@ -74,6 +74,8 @@ class CompiledStep:
                   f"  accessed     {_bytes(cost.get('bytes accessed', 0.0))}"]
         if cost.get("optimal_seconds", 0.0) > 0:
             lines.append(f"  estimated    {_seconds(cost['optimal_seconds'])}")
+        else:
+            lines.append("  estimated    no time is given: the compiler has no estimate for some operation of it")
         return "\n".join(lines)
 
     __repr__ = __str__
