@@ -158,11 +158,7 @@ class Tensor:
         if base is None:
             value = self._storage.read()
         else:
-            trace = state.trace
-            if trace is not None and self in trace.views:
-                value = trace.views[self]
-            else:
-                value = self._through_steps(base._read())
+            value = self._through_steps(base._read())
         if self._requires_grad:
             leaf = value.leaf
             if leaf is None:
@@ -245,10 +241,6 @@ class Tensor:
             state.grad = False
 
     def _set_through(self, base: Tensor, value: Value) -> None:
-        trace = state.trace
-        if trace is not None and self in trace.views:
-            trace.write_view(self, value)
-            return
         values = [base._read()]
         for step in self._steps[:-1]:
             values.append(step.read(values[-1]))

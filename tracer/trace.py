@@ -6,7 +6,6 @@ an error, or Ctrl-C, leaves everything as it was.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,7 +74,6 @@ class Trace:
         self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.modules: dict[Any, None] = {}
-        self.views: dict[Tensor, Value] = {}
         self.looked: dict[str, Any] = {}  # number arguments whose value was needed
         self._now: dict[Storage, Value] = {}
 
@@ -122,10 +120,6 @@ class Trace:
             return
         self.written[storage] = None
         self._now[storage] = own(value)
-
-    def write_view(self, tensor: Tensor, value: Value) -> None:
-        """Rebind an argument that is a view outside."""
-        self.views[tensor] = value
 
     def current(self, storage: Storage) -> Value:
         """The value of a written storage at the end."""
@@ -245,13 +239,3 @@ def check_closed(graph: Graph, held: list[Node] | None = None) -> Graph:
         outputs.append(node.outputs)
         known.update(outputs[-1])
     return graph
-
-
-def weak_or_strong(thing: Any) -> Callable[[], Any]:
-    """A weak reference where possible, so that a compiled step does not keep a model alive."""
-    try:
-        return weakref.ref(thing)
-    except TypeError:
-        return lambda: thing
-
-

@@ -19,7 +19,6 @@ from ..ops.structural import Ints, broadcast, constant, reshape
 from ..recorder import thread_recorder
 from ..scalars import Scalar
 from ..tensor import Tensor, device
-from ..types import Type
 
 F = TypeVar("F", bound=Callable[..., Any])
 Number = int | float | bool | complex | Scalar
@@ -243,11 +242,6 @@ def full(shape: Ints, number: Any, kind: dtype, on: str) -> Value:
     return number_value(number, kind, shape, on)
 
 
-def scalar_type(kind: dtype) -> Type:
-    """The type of a 0-d value."""
-    return Type.of((), kind)
-
-
 def same_shape(value: Value, shape: Ints) -> Value:
     """The value reshaped, or itself."""
     return value if value.type.shape == shape else reshape(value, shape=shape)
@@ -313,8 +307,3 @@ def into(out: Tensor | None, result: Tensor) -> Tensor:
         out.data = result.detach().to(out.dtype)
         return out
     return assign(out, result)
-
-
-def as_device(on: str) -> device:
-    """The public object of a device name."""
-    return device(on)
