@@ -21,5 +21,6 @@ parameters = sum(p.numel() for p in model.parameters())
 memory, cost = compiled.memory(), compiled.cost()
 assert memory["alias"] >= 3 * 4 * parameters, "weights and both moments are updated in place"
 assert memory["total"] < memory["available"]
+assert 1e-5 < cost["optimal_seconds"] < 1e-2
 assert cost["flops"] > 6 * BATCH * WINDOW * 4 * 12 * 128**2 / 2, "forward and backward are in it"
 assert not [name for name in sys.modules if name == "torch"]

@@ -108,6 +108,17 @@ def test_64_bit_types_compile():
 
 
 @needs_libtpu
+def test_operations_that_the_compiler_cannot_estimate_are_counted_apart():
+    plain, wide = torch.ones(1024, 1024), torch.ones(2, dtype=torch.int64)
+    whole = aot.compile(lambda x: x @ x, plain).cost()
+    found = aot.compile(lambda x, n: (x @ x, n + 1), plain, wide)
+    cost = found.cost()
+    assert "without estimate" not in whole and cost["without estimate"] >= 2  # 64-bit numbers are split and joined
+    assert whole["optimal_seconds"] <= cost["optimal_seconds"] < 1.5 * whole["optimal_seconds"] + 1e-5
+    assert f"and {cost['without estimate']} custom calls that the compiler has no estimate for" in str(found)
+
+
+@needs_libtpu
 def test_too_much_memory_is_the_compilers_error():
     with pytest.raises(RuntimeError, match=r"(?s)product does not compile for v5e:2x2.*RESOURCE_EXHAUSTED"):
         aot.compile(product, torch.empty(65536, 65536))
