@@ -31,6 +31,10 @@ class Hooks:
     def __init__(self) -> None:
         self.tables: dict[str, OrderedDict[int, Hook]] = {kind: OrderedDict() for kind in self.KINDS}
 
+    def numbers(self) -> tuple[int, ...]:
+        """Which hooks there are, in order: other hooks have other numbers."""
+        return tuple(number for table in self.tables.values() for number in table)
+
     def of(self, kind: str) -> list[Hook]:
         """The hooks of a kind; a copy, since a hook may remove itself."""
         return list(self.tables[kind].values())
@@ -62,6 +66,7 @@ def add_hook(module: Module, kind: str, call: Callable[..., Any], prepend: bool,
     table[number] = Hook(call, **flags)
     if prepend:
         table.move_to_end(number, last=False)
+    structure_epoch[0] += 1
     return Handle(table, number)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from ..tracer import dtypes
+from ..tracer.identity import Identity, comparable
+from ..tracer.reachable import read_by_ours
 from ..tracer.state import state
 from ..tracer.tensor import Tensor, structure_epoch
 from .hooks import Handle, Hooks, add_hook, call_with_hooks
@@ -24,16 +26,6 @@ def _changed() -> None:
 
 
 _TABLES = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set"})
-
-
-def _comparable(value: Any) -> Any:
-    """Simple values compare by themselves, all others by identity."""
-    kind = type(value)
-    if kind in (bool, int, str, float, type(None)):
-        return kind, value
-    if kind is tuple:
-        return tuple(_comparable(v) for v in value)
-    return id(value)
 
 
 class Module:
@@ -262,16 +254,27 @@ class Module:
 
     # --- What a compiled step depends on ------------------------------------------------------------------------------
 
-    def _snapshot(self) -> tuple[Any, ...]:
-        """All that a trace of this module and its children took for given, comparable with a later state of it."""
-        own = self.__dict__
-        plain = tuple((name, _comparable(value)) for name, value in own.items() if name not in _TABLES)
-        tensors = tuple((name, id(x), x is not None and x.requires_grad, id(x._storage) if x is not None else 0)
-                        for table in ("_parameters", "_buffers") for name, x in own[table].items())
-        hooks = own["_hooks"]
-        children = tuple((name, child._snapshot() if child is not None else None)
-                         for name, child in own["_modules"].items())
-        return type(self).__name__, plain, tensors, id(hooks) if hooks is not None else 0, children
+    def _snapshot(self, read: frozenset[str] | None = None, path: str = "") -> dict[str, Any]:
+        """All that a trace of this module and its children took for given, by path, comparable with a later state of it.
+
+        `read` names the attributes that users' code reads; others that a user's class has are left out.
+        """
+        own, kind = self.__dict__, type(self)
+        used = None if read is None else read | read_by_ours(kind)
+        found: dict[str, Any] = {f"{path}{name}": comparable(value) for name, value in own.items()
+                 if name not in _TABLES and (used is None or name in used)}
+        found[f"{path}__class__"] = kind
+        for name, x in (*own["_parameters"].items(), *own["_buffers"].items()):
+            found[f"{path}{name}"] = None if x is None else (Identity(x), Identity(x._storage))
+            found[f"{path}{name}.requires_grad"] = x is not None and x.requires_grad
+        if own["_hooks"] is not None:
+            found[f"{path}hooks"] = own["_hooks"].numbers()
+        for name, child in own["_modules"].items():
+            if child is None:
+                found[f"{path}{name}"] = None
+            else:
+                found.update(child._snapshot(read, f"{path}{name}."))
+        return found
 
     def _labels(self, known: dict[Any, str]) -> dict[Any, str]:
         """Names of the storages of all parameters and buffers."""

@@ -11,7 +11,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from itertools import chain
+from itertools import chain, count
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from ..tracer.functions.common import assign, cast_value, expand_value, number_v
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.shape import view_as_complex, view_as_real
 from ..tracer.hyper import outside_trace, static
+from ..tracer.identity import Identity
 from ..tracer.lazy import end_of_step
 from ..tracer.state import state as tracer_state
 from ..tracer.tensor import Tensor, structure_epoch
@@ -30,16 +31,21 @@ State = dict[str, Any]
 PRIVATE_STEP = "_step"  # a counter that torch's state does not have; never saved
 
 
+_numbers = count()
+
+
 class RemovableHandle:
     """What registering a hook returns; `remove()` takes the hook away."""
 
     def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self._hooks, self._key = hooks, id(self)
+        self._hooks, self._key = hooks, next(_numbers)
         hooks[self._key] = hook
+        structure_epoch[0] += 1
 
     def remove(self) -> None:
         """Take the hook away; a second call does nothing."""
         self._hooks.pop(self._key, None)
+        structure_epoch[0] += 1
 
 
 class Scalars:
@@ -235,12 +241,18 @@ class Optimizer:
 
     # --- What a compiled step depends on ------------------------------------------------------------------------------
 
-    def _snapshot(self) -> tuple[Any, ...]:
-        """Groups, parameters and state tensors that a trace of a step took for given."""
-        groups = tuple((id(group), *map(id, group["params"])) for group in self.param_groups)
-        tensors = tuple((id(param), name, id(x._storage)) for param, kept in self.state.items()
-                        if isinstance(kept, dict) for name, x in kept.items() if isinstance(x, Tensor))
-        return groups, tensors, len(self._pre_hooks), len(self._post_hooks)
+    _grows = True  # the state of parameters is made in the first step, and belongs to every trace of it
+
+    def _snapshot(self, read: frozenset[str] | None = None) -> dict[str, Any]:
+        """Groups, parameters and state tensors that a trace of a step took for given, by path."""
+        found: dict[str, Any] = {"hooks": (*self._pre_hooks, *self._post_hooks)}
+        for i, group in enumerate(self.param_groups):
+            found[f"param_groups[{i}]"] = Identity(group)
+            found |= {f"param_groups[{i}]['params'][{j}]": Identity(p) for j, p in enumerate(group["params"])}
+        found |= {f"state[{i}][{name!r}]": (Identity(param), Identity(x._storage))
+                  for i, (param, kept) in enumerate(self.state.items()) if isinstance(kept, dict)
+                  for name, x in kept.items() if isinstance(x, Tensor)}
+        return found
 
     def _labels(self, known: dict[Any, str]) -> dict[Any, str]:
         """Names of the state's storages, after the parameters' in `known`."""

@@ -21,8 +21,10 @@ from . import dtypes
 from .backend import Program, SharedArray, backend
 from .functions.common import Defaults
 from .graph import Graph, Node, Value
+from .identity import interchangeable
 from .lazy import _read_by_gradients, device_buffer, host_array, materialize
 from .ops import OPS
+from .outside import Outside, roots
 from .packing import PackedSlice, packed_graph, plan
 from .passes import simplify
 from .recorder import record, recording
@@ -30,8 +32,8 @@ from .scalars import Scalar, from_number
 from .source import describe, user_position
 from .state import state
 from .storage import Storage
-from .tensor import Tensor, structure_epoch
-from .trace import Guard, Trace, check_closed, same
+from .tensor import Tensor, grad_epoch, structure_epoch
+from .trace import Guard, Trace, check_closed
 from .tree import Signature, map_structure
 from .types import Type
 from .views import Geometry, Step
@@ -74,16 +76,17 @@ class Entry:
     """One compiled trace: where its inputs come from, where its outputs go, and what it depended on."""
 
     def __init__(self, trace: Trace, result: Any, arguments: list[Any], stand_ins: list[Tensor],
-                 argument_inputs: list[Value], numbers: list[Scalar], donate: bool, name: str) -> None:
+                 argument_inputs: list[Value], numbers: list[Scalar], donate: bool, name: str, outside: Outside) -> None:
         self.name = name
         self.guards = list(trace.guards)
         self.looked = dict(trace.looked)
-        self.structures = [(weakref.ref(m), m._snapshot()) for m in _roots(trace)]
+        self.outside = outside
+        outside.settle(trace.modules)
         self.epoch = structure_epoch[0]
         self.handles = [(weakref.ref(t), *was) for t, was in trace.handles.items()]
         self.without_grad = [t for t, g in trace.grads_before.items() if g is None]
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
-        self._nones = [None] * len(self.without_grad)
+        self.grads_seen = -1  # the epoch in which all of `without_grad` were found without one
         self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
         self._argument_storages = {s._storage: i for i, (s, x) in enumerate(zip(stand_ins, arguments))
                                    if isinstance(x, Tensor)}
@@ -278,13 +281,18 @@ class Entry:
         changes: list[tuple[str, Any, Any]] = []
         for path, old in self.looked.items():
             new = call.numbers[call.number_paths.index(path)]
-            if not same(new, old):
+            if not interchangeable(new, old):
                 changes.append((path, old, new))
+        if not self.outside.holds():
+            changes.extend(self.outside.changes())
         if self.epoch != structure_epoch[0]:
-            changes.extend(self._structure_changes())
-        if [t._grad for t in self.without_grad] != self._nones:
-            changes.append((".grad of a parameter", None, "present"))
-        elif self.with_grad:
+            changes.extend(self._handle_changes())
+        if self.grads_seen != grad_epoch[0]:
+            if any(t._grad is not None for t in self.without_grad):
+                changes.append((".grad of a parameter", None, "present"))
+            else:
+                self.grads_seen = grad_epoch[0]
+        if self.with_grad and not changes:
             changes.extend(self._grad_changes())
         for guard in self.guards:
             if not guard.holds():
@@ -301,13 +309,8 @@ class Entry:
             changes.extend(self._alias_changes(call))
         return changes
 
-    def _structure_changes(self) -> list[tuple[str, Any, Any]]:
-        changes = []
-        for ref, before in self.structures:
-            thing = ref()
-            now = thing._snapshot() if thing is not None else None
-            if now != before:
-                changes.append((type(thing).__name__, *first_difference(before, now)))
+    def _handle_changes(self) -> list[tuple[str, Any, Any]]:
+        changes: list[tuple[str, Any, Any]] = []
         for handle, required, storage in self.handles:
             tensor = handle()
             if tensor is not None and tensor._requires_grad is not required:
@@ -360,7 +363,7 @@ class Entry:
             pack.prepare(host_array, _SOLE_VALUE)
             buffers.append(pack.buffer)
         for pack in self.read_packs:
-            if not pack.holds():
+            if not pack.current:
                 pack.gather(host_array)
             buffers.append(pack.buffer)
         values: list[Value] = []
@@ -423,7 +426,7 @@ class Entry:
         for storage in [*loose, *packed]:
             storage.lost = (f"the call of {self.name} at {describe(user_position())} failed while it ran, after the buffer was "
                             "donated to it. Restore it from a checkpoint, or use jit(donate=False).")
-            storage.value = _owned(storage.value.type, storage.value.device, None)
+            storage.rebind(_owned(storage.value.type, storage.value.device, None))
 
     def _prepared(self, storages: Sequence[Storage], values: list[Value]) -> list[Any]:
         """Buffers on the device of state that was changed outside: run what is pending, upload what is on the host."""
@@ -451,7 +454,7 @@ class Entry:
         buffers = []
         for i, number in enumerate(numbers):
             seen = self._numbers_seen.get(i)
-            if seen is None or not same(seen[0], number):
+            if seen is None or not interchangeable(seen[0], number):
                 array = np.asarray(number, from_number(number).numpy)
                 seen = self._numbers_seen[i] = number, backend().upload(array, self.device)
             buffers.append(seen[1])
@@ -459,7 +462,7 @@ class Entry:
 
     def _rebind(self, results: list[Any]) -> None:
         for storage, at in zip(self._storages()[:self.rewritten], self.write_positions):
-            storage.value = _owned(self.types[at], self.device, results[at])
+            storage.rebind(_owned(self.types[at], self.device, results[at]))
             storage.lost = ""
 
     def _as_values(self, results: list[Any], inputs: list[Value], call: Signature) -> list[Value]:
@@ -485,10 +488,12 @@ class Entry:
     def _write_back(self, call: Signature, outputs: list[Value]) -> None:
         """State written without being read, gradients, and arguments."""
         for storage, at in zip(self.created_state, self.state_outputs[self.written:]):
-            storage.value, storage.lost = _own(outputs[at]), ""
+            storage.rebind(_own(outputs[at]))
+            storage.lost = ""
         for target, at_grad in self.grad_writes:
             tensor = call.tensors[target] if isinstance(target, int) else target
             tensor._grad = None if at_grad is None else Tensor._of(outputs[at_grad])
+            grad_epoch[0] += 1
         for i, at in self.argument_writes:
             tensor = call.tensors[i]
             if isinstance(tensor, Tensor):
@@ -643,16 +648,10 @@ _SIGINT = int(signal.SIGINT)
 _MAIN_THREAD = threading.main_thread().ident
 
 
-def _roots(trace: Trace) -> list[Any]:
-    """The modules and optimizers that ran in the trace, without those that are parts of others."""
-    parts = {id(part) for thing in trace.modules for part in thing._parts()}
-    return [thing for thing in trace.modules if id(thing) not in parts]
-
-
 def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:
     """Names of the inputs: parameters and buffers by their path, hyperparameters by their key."""
     by_storage: dict[Storage, str] = {}
-    for root in _roots(trace):
+    for root in roots(trace.modules):
         by_storage.update(root._labels(by_storage))
     labels = {value: by_storage[s] for s, value in trace.captured.items() if s in by_storage}
     labels.update({value: key for _, key, value in trace.hypers.values()})

@@ -18,6 +18,7 @@ from .entry import Entry, Stats, first_difference
 from .errors import TraceError
 from .functions.common import Defaults
 from .graph import Graph, Value
+from .outside import Outside
 from .passes import simplify
 from .recorder import thread_recorder
 from .scalars import Scalar
@@ -88,7 +89,8 @@ class Jitted:
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
         started = time.perf_counter()
-        entry = self._record(call, args, kwargs)
+        outside = self._outside(args, kwargs)
+        entry = self._record(call, args, kwargs, outside)
         self.stats.seconds["trace"] += time.perf_counter() - started
         with _compile_lock:
             entry.compile(self.stats)
@@ -97,7 +99,21 @@ class Jitted:
         self._retraces.append(Retrace(reason, tuple(changes), describe(user_position()), time.perf_counter() - started))
         return entry
 
-    def _record(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+    def _outside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outside:
+        """What the function may read of the world as it is now, before the trace."""
+        objects: list[tuple[str, Any]] = []
+
+        def leaf(x: Any, path: str) -> None:
+            if not isinstance(x, np.ndarray):
+                objects.append((path, x))
+
+        for i, x in enumerate(args):
+            map_structure(x, leaf, f"args[{i}]")
+        for name, x in kwargs.items():
+            map_structure(x, leaf, name)
+        return Outside(self.function, objects)
+
+    def _record(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Entry:
         trace = Trace(self.__name__)
         stand_ins: list[Tensor] = []
         inputs: list[Value] = []
@@ -121,7 +137,7 @@ class Jitted:
             traced_args = [a if i in self._static else map_structure(a, leaf, f"args[{i}]") for i, a in enumerate(args)]
             traced_kwargs = {k: a if k in self._static else map_structure(a, leaf, k) for k, a in kwargs.items()}
             result = self.function(*traced_args, **traced_kwargs)
-            entry = Entry(trace, result, call.tensors, stand_ins, inputs, numbers, self._donate, trace.name)
+            entry = Entry(trace, result, call.tensors, stand_ins, inputs, numbers, self._donate, trace.name, outside)
         if (clash := entry.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {trace.name} is a view of a tensor that the function also reaches "
                              "another way, and one of the two is written in place. Pass that tensor itself and take the "
@@ -142,12 +158,12 @@ class Jitted:
 
     def trace(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that a call with these arguments would run, without running it."""
-        entry = self._record(Signature(args, kwargs, self._static), args, kwargs)
+        entry = self._record(Signature(args, kwargs, self._static), args, kwargs, self._outside(args, kwargs))
         return simplify(entry.raw)
 
     def lowered(self, *args: Any, **kwargs: Any) -> tuple[Graph, dict[int, int]]:
         """What a call would compile: the graph with packed state, and the outputs that take over inputs' buffers."""
-        entry = self._record(Signature(args, kwargs, self._static), args, kwargs)
+        entry = self._record(Signature(args, kwargs, self._static), args, kwargs, self._outside(args, kwargs))
         entry.prepare()
         return entry.graph, entry.donated
 

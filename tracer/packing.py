@@ -61,7 +61,7 @@ class PackedSlice:
 class Pack:
     """Storages whose contents lie one after the other in `buffer`, a flat array of one dtype on one device."""
 
-    __slots__ = ("storages", "values", "types", "offsets", "size", "dtype", "device", "buffer", "lent")
+    __slots__ = ("storages", "values", "types", "offsets", "size", "dtype", "device", "buffer", "lent", "current", "read")
 
     def __init__(self, storages: Sequence[Storage], kind: dtype, device: str) -> None:
         self.storages = list(storages)
@@ -72,15 +72,13 @@ class Pack:
         self.values: list[Value] = []
         self.buffer: Any = None
         self.lent: dict[int, PackedSlice] = {}  # slices that other values may hold too
+        self.current = False  # whether every storage still has what the pack has
+        self.read = False  # whether a storage was read outside, so that somebody may hold a value
 
     @property
     def type(self) -> Type:
         """The type of the flat buffer."""
         return Type.of((self.size,), self.dtype)
-
-    def holds(self) -> bool:
-        """Whether every storage still has what the pack has."""
-        return [s.value for s in self.storages] == self.values
 
     def gather(self, host: Callable[[Value], Any]) -> None:
         """Bring the pack up to date with its storages, some of which were rebound outside."""
@@ -95,22 +93,26 @@ class Pack:
         """Give every storage a new value that lies in the pack."""
         self.values = []
         self.lent.clear()
+        self.read = False
         for i, (storage, kind) in enumerate(zip(self.storages, self.types)):
             value = Value(kind, self.device, PackedSlice(self, i))
             value.owned = True
-            storage.value, storage.pack = value, self
+            storage.rebind(value)
+            storage.pack = self
             self.values.append(value)
+        self.current = True
 
     def prepare(self, host: Callable[[Value], Any], sole_value: int) -> None:
         """Before a donating run: the pack is current and nobody else holds a value or the memory of it."""
-        if not self.holds():
+        if not self.current:
             self.gather(host)
             return
-        if self.lent or max(map(_getrefcount, self.values)) > sole_value:
+        if self.lent or (self.read and max(map(_getrefcount, self.values)) > sole_value):
             for i, value in enumerate(self.values):
                 if _getrefcount(value) > sole_value or i in self.lent:
                     value.buffer.keep()  # for its other holders
             self.adopt()
+        self.read = False
         if _getrefcount(self.buffer) > _SOLE:
             self.buffer = backend().upload(np.array(backend().download(self.buffer)), self.device)
 

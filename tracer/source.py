@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
+from functools import lru_cache
 from types import CodeType, FrameType
 
 # The unresolved path: the package's folders are symlinks, and `co_filename` holds the path they were imported by.
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INTERNAL = tuple(os.path.join(PACKAGE, folder) + os.sep
                  for folder in ("tracer", "lowering", "runtime", "nn", "optim"))
+
+_DEMO = os.path.join(PACKAGE, "demo") + os.sep  # written as users write
+_LIBRARY, _INSTALLED = (tuple({os.path.realpath(sysconfig.get_path(p)) + os.sep for p in paths} |
+                              {sysconfig.get_path(p) + os.sep for p in paths})
+                        for paths in (("stdlib", "platstdlib"), ("purelib", "platlib")))
 
 # A position is cheap to take and dear to resolve, so the line number is looked up only when somebody asks.
 Position = tuple[CodeType | str, int]
@@ -25,6 +32,23 @@ def user_position(depth: int = 1) -> Position:
         last, frame = frame, frame.f_back
     assert last is not None
     return last.f_code, last.f_lasti
+
+
+@lru_cache(maxsize=4096)
+def is_ours(file: str) -> bool:
+    """Whether code in `file` belongs to the package itself."""
+    return file.startswith(PACKAGE + os.sep) and not file.startswith(_DEMO)
+
+
+@lru_cache(maxsize=4096)
+def is_library(file: str) -> bool:
+    """Whether code in `file` came with Python."""
+    return file.startswith("<frozen") or (file.startswith(_LIBRARY) and not file.startswith(_INSTALLED))
+
+
+def is_installed(file: str) -> bool:
+    """Whether code in `file` came with an installed distribution."""
+    return file.startswith(_INSTALLED)
 
 
 def file_and_line(position: Position) -> tuple[str, int]:

@@ -43,6 +43,8 @@ class Storage:
             return trace.read(self)
         if self.trace is not None or self.lost:
             raise self._unusable()
+        if self.pack is not None:
+            self.pack.read = True
         return self.value
 
     def write(self, value: Value) -> None:
@@ -54,9 +56,15 @@ class Storage:
         if self.trace is not None and trace is None:
             raise self._unusable()
         self.lost = ""
-        self.value = own(value)
+        self.rebind(own(value))
         if value.buffer is None and trace is None:
             thread_recorder().storages.append(weakref.ref(self))
+
+    def rebind(self, value: Value) -> None:
+        """Put another value, which no other storage holds, in the place of the present one."""
+        self.value = value
+        if self.pack is not None:
+            self.pack.current = False
 
     def _unusable(self) -> Exception:
         if self.lost:

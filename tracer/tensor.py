@@ -411,6 +411,7 @@ class Tensor:
         trace = state.trace
         if trace is None:
             self._grad = gradient
+            grad_epoch[0] += 1
         else:
             trace.write_grad(self, gradient)
 
@@ -488,7 +489,7 @@ class Tensor:
     @property
     def _version(self) -> Value:
         """Changes with every write; compare with `is`."""
-        return self._storage.value
+        return self._storage.read()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
@@ -592,6 +593,7 @@ def _check_grad(tensor: Tensor, gradient: Tensor) -> None:
 
 # Bumped when something that traces depend on structurally changes: a module attribute, a requires_grad flag.
 structure_epoch = [0]
+grad_epoch = [0]  # bumped when a `.grad` becomes another tensor
 
 
 def _structure_changed() -> None:

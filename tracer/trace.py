@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import TraceError
 from .graph import Graph, Node, Value
+from .identity import interchangeable
 from .recorder import Recorder, placeholder, thread_recorder
 from .scalars import Scalar, from_number
 from .source import describe, user_position
@@ -42,16 +43,7 @@ class Guard:
             now = self.read()
         except Exception:
             return False
-        return same(now, self.value)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether code cannot tell the two apart: of one type and equal, where 0.0 is not -0.0 and nan is nan."""
-    if type(a) is not type(b):
-        return False
-    if type(a) is float:
-        return repr(a) == repr(b)
-    return bool(a == b)
+        return interchangeable(now, self.value)
 
 
 class Trace:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .identity import Identity
 from .tensor import Tensor
 
 
@@ -113,24 +114,6 @@ class Signature:
             parts.append(tuple(storages.index(s) for s in storages))
 
 
-class _Identity:
-    """A key for objects compared by identity; holds the object, so that its id stays its own."""
-
-    __slots__ = ("thing",)
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.thing is self.thing
-
-    def __hash__(self) -> int:
-        return id(self.thing)
-
-    def __repr__(self) -> str:
-        return f"<{type(self.thing).__name__} object>"
-
-
 def _static(x: Any) -> Any:
     """What stands for a value that is not traced: equal values of one type give equal keys."""
     kind = type(x)
@@ -145,9 +128,9 @@ def _static(x: Any) -> Any:
     if kind in (set, frozenset):
         return kind, frozenset(map(_static, x))
     if kind.__dict__.get("__hash__", object.__hash__) is None or getattr(kind, "__eq__") is object.__eq__:  # noqa: B009
-        return _Identity(x)
+        return Identity(x)
     try:
         hash(x)
     except TypeError:
-        return _Identity(x)
+        return Identity(x)
     return kind, x

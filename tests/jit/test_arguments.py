@@ -383,7 +383,6 @@ def test_one_method_on_several_instances() -> None:
     assert a.scaled(x).item() == 5
 
 
-@pytest.mark.xfail(strict=True, reason="attributes of plain objects, closure cells and globals are not guarded yet")
 def test_attribute_of_self_that_changes() -> None:
     class Counter:
         k = 2.0
@@ -398,7 +397,6 @@ def test_attribute_of_self_that_changes() -> None:
     assert c.scaled(torch.ones(1)).item() == 3
 
 
-@pytest.mark.xfail(strict=True, reason="attributes of plain objects, closure cells and globals are not guarded yet")
 def test_closure_cell_that_changes() -> None:
     k = 2.0
     f = torch.jit(lambda x: x * k)
@@ -407,7 +405,6 @@ def test_closure_cell_that_changes() -> None:
     assert f(torch.ones(1)).item() == 3
 
 
-@pytest.mark.xfail(strict=True, reason="attributes of plain objects, closure cells and globals are not guarded yet")
 def test_captured_tensor_that_is_another_one() -> None:
     box = [torch.ones(1)]
     f = torch.jit(lambda: box[0] * 2)

@@ -1,0 +1,89 @@
+"""When two things are the same to the code that reads them."""
+
+from __future__ import annotations
+
+import types
+import weakref
+from typing import Any
+
+import numpy as np
+
+
+class _Missing:
+    """Stands for nothing where something may be."""
+
+    def __repr__(self) -> str:
+        return "<not there>"
+
+
+MISSING: Any = _Missing()
+PLAIN = (bool, int, float, complex, str, bytes, type(None), range, slice, type(Ellipsis), np.generic, _Missing)
+
+
+def interchangeable(a: Any, b: Any) -> bool:
+    """Whether code cannot tell the two apart: one object, or values of one type that are equal and never change.
+
+    >>> interchangeable(0.0, -0.0), interchangeable(1, True), interchangeable((1, "a"), (1, "a"))
+    (False, False, True)
+    """
+    if a is b:
+        return True
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    if kind in (float, complex) or isinstance(a, np.generic):
+        return repr(a) == repr(b)  # tells 0.0 from -0.0, and takes nan for equal to itself
+    if isinstance(a, PLAIN) or kind is frozenset:
+        return bool(a == b)
+    if kind is tuple:
+        return len(a) == len(b) and all(map(interchangeable, a, b))
+    return kind is types.MethodType and a.__func__ is b.__func__ and a.__self__ is b.__self__
+
+
+class Identity:
+    """A key for an object compared by identity. It keeps the object alive only if that cannot be referred to weakly."""
+
+    __slots__ = ("_thing", "_hash")
+
+    def __init__(self, thing: Any) -> None:
+        try:
+            self._thing: Any = weakref.ref(thing)
+        except TypeError:
+            self._thing = lambda: thing
+        self._hash = id(thing)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Identity):
+            return False
+        thing = self._thing()
+        return thing is not None and thing is other._thing()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        thing = self._thing()
+        return "<an object that is gone>" if thing is None else f"<{type(thing).__name__} object>"
+
+
+class Plain:
+    """A value that is compared with another one as code would see it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plain) and interchangeable(self.value, other.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def comparable(value: Any) -> Plain | Identity:
+    """What stands for an attribute that is compared later: a plain value, or the identity of an object."""
+    return Plain(value) if isinstance(value, (*PLAIN, tuple, frozenset, types.MethodType)) else Identity(value)

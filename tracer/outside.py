@@ -1,0 +1,77 @@
+"""What a traced function may read outside its arguments, as it is before the trace and at each later call."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .identity import MISSING
+from .reachable import Reachable
+from .tensor import structure_epoch
+from .watch import Change, Text, Watch, shown
+
+
+class Outside:
+    """Values that the function reads, and the structure of modules and optimizers, as they were before the trace.
+
+    Before, not after: a function that changes what it reads (`self.count += 1`) finds another value in the next call.
+    Module and optimizer structure is looked at only if some such structure changed at all since.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
+        found = Reachable(function, arguments)
+        self.watch = Watch(found.places())
+        self.impure = list(found.impure)
+        self.names = found.names
+        self.epoch = structure_epoch[0]
+        self._reached = list(found.structures.values())
+        self._before = {id(s): s._snapshot(self.names) for s in roots(self._reached) if not getattr(s, "_grows", False)}
+        self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
+
+    def settle(self, ran: Iterable[Any]) -> None:
+        """After the trace: add the modules and optimizers that ran in it."""
+        things = roots(dict.fromkeys((*self._reached, *ran)))
+        self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.names)) for s in things]
+        self._reached, self._before = [], {}
+
+    def holds(self) -> bool:
+        """Whether everything is as it was; cheap, if no structure changed."""
+        return self.watch.holds() and (self.epoch == structure_epoch[0] or not self.changes())
+
+    def changes(self) -> list[Change]:
+        """All that is not as it was."""
+        changes = self.watch.changes()
+        if self.epoch != structure_epoch[0]:
+            structural = self._structure_changes()
+            if not structural:
+                self.epoch = structure_epoch[0]
+            changes += structural
+        return changes
+
+    def _structure_changes(self) -> list[Change]:
+        changes: list[Change] = []
+        for ref, before in self.structures:
+            thing = ref()
+            now = {} if thing is None else thing._snapshot(self.names)
+            if now != before:
+                changes.extend(_differences(type(thing).__name__, before, now))
+        return changes
+
+
+def roots(things: Iterable[Any]) -> list[Any]:
+    """Modules and optimizers without those that are parts of others."""
+    things = list(things)
+    parts = {id(part) for thing in things for part in thing._parts()}
+    return [thing for thing in things if id(thing) not in parts]
+
+
+def _differences(owner: str, before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
+    """What differs between two snapshots, by path."""
+    changes = []
+    for path in dict.fromkeys((*before, *now)):
+        old, new = before.get(path, MISSING), now.get(path, MISSING)
+        if old != new:
+            old, new = shown(old), shown(new)
+            changes.append((f"{owner}.{path}", old, Text(f"another one, {new!r}") if repr(old) == repr(new) else new))
+    return changes

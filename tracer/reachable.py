@@ -1,0 +1,356 @@
+"""What a traced function reads of the world outside its arguments, so that a change is seen at the next call.
+
+Code can read only what it mentions. So the walk starts at the function and goes along the names in its bytecode: to
+globals, closure cells and defaults, to the attributes of what it finds there, into containers, and into the code of
+functions on the way. Every place where a value was found is remembered with the value. Nothing is executed: properties
+and `__getattr__` are followed as code, not called.
+
+What it does not see: code written in C, files and other resources, `eval` and `globals()`, the inner state of iterators
+and of foreign random generators, and code of installed packages that do not use this one.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import os
+import random
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .dtypes import dtype
+from .errors import TraceError
+from .graph import Value
+from .identity import PLAIN
+from .mentions import mentions
+from .source import describe, is_installed, is_library, is_ours
+from .storage import Storage
+from .tensor import Tensor, device
+from .watch import Cells, Names, Place, Sequence
+
+LONGEST = 10_000  # items of one container that are compared at each call
+LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
+
+_OPAQUE = (*PLAIN, Tensor, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
+           types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType,
+           types.MemberDescriptorType)
+_METHODS = (types.FunctionType, property, classmethod, staticmethod, functools.cached_property)
+
+
+class Reachable:
+    """Everything that `function`, and arguments of it that are no tensors, can lead it to.
+
+    `structures` are the modules and optimizers on the way; `impure` names what it mentions that gives another value
+    each time without a trace of it.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
+        self.structures: dict[int, Any] = {}
+        self.impure: dict[str, None] = {}
+        self.mentioned: set[str] = set()
+        self.dynamic = False
+        self._contents: list[Place] = []
+        self._globals: dict[int, _Table] = {}
+        self._attributes: list[_Table] = []
+        self._seen: dict[int, Any] = {}
+        self._todo: deque[tuple[Any, str]] = deque()
+        self.later(function, getattr(function, "__name__", type(function).__name__))
+        for name, value in arguments:
+            self.later(value, name)
+        self._follow()
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The attributes that users' code reads; None if it computes some of the names."""
+        return None if self.dynamic else frozenset(self.mentioned)
+
+    def places(self) -> list[Place]:
+        """Where all that was found can be read again."""
+        tables = [place for names in (*self._globals.values(), *self._attributes) for place in names.places()]
+        return [*tables, *self._contents]
+
+    def later(self, value: Any, path: str) -> None:
+        """Look at a value when its turn comes."""
+        if not isinstance(value, _OPAQUE):
+            self._todo.append((value, path))
+
+    def _follow(self) -> None:
+        while self._todo:
+            while self._todo:
+                value, path = self._todo.popleft()
+                if id(value) not in self._seen:
+                    self._seen[id(value)] = value
+                    self._visit(value, path)
+            for names in self._attributes:  # code that was found meanwhile may mention more of them
+                names.look(self)
+
+    def _visit(self, x: Any, path: str) -> None:
+        for kind, visit in _VISITS:
+            if isinstance(x, kind):
+                visit(self, x, path)
+                return
+        self._object(x, path)
+
+    def _watch(self, place: Place) -> tuple[Any, ...]:
+        self._contents.append(place)
+        return place.seen
+
+    # --- Code ---------------------------------------------------------------------------------------------------------
+
+    def _function(self, f: types.FunctionType, path: str) -> None:
+        self.later(f.__dict__.get("__wrapped__"), path)
+        if not _followed(f.__code__.co_filename, f.__globals__):
+            return
+        found = mentions(f.__code__)
+        self.mentioned |= found.attributes
+        self.dynamic = self.dynamic or found.dynamic
+        module = f.__globals__.get("__name__")
+        table = self._globals.setdefault(id(f.__globals__), _Table(f.__globals__, lambda n: f"{n} (global of {module})"))
+        for name in found.globals:
+            table.add(name, self, name)
+        outside = {n: f.__globals__.get(n) for n in found.globals} | {n: sys.modules.get(n) for n in found.modules}
+        outside |= self._closure(f, path)
+        for name, value in outside.items():
+            self.later(value, name)
+            self._judge(name, value, found.attributes, f.__code__)
+        if f.__defaults__ or f.__kwdefaults__:
+            self._items(self._watch(Place(lambda: (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()),
+                                          lambda i: f"a default of {path}")), f"the defaults of {path}")
+
+    def _closure(self, f: types.FunctionType, path: str) -> dict[str, Any]:
+        cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ()) if n != "__class__"}
+        if not cells:
+            return {}
+        return dict(zip(cells, self._watch(Cells(cells, path))))
+
+    def _judge(self, name: str, value: Any, attributes: frozenset[str], code: types.CodeType) -> None:
+        """Note what the trace must not depend on."""
+        if value is os and attributes & {"environ", "getenv"}:
+            self.later(os.environ.__dict__["_data"], "os.environ")
+        for what in _impure(name, value, attributes):
+            self.impure[f"{what}, at {describe((code, 0))}"] = None
+
+    def _method(self, x: types.MethodType, path: str) -> None:
+        self.later(x.__func__, path)
+        self.later(x.__self__, f"{path}.__self__")
+
+    def _members(self, x: Any, path: str) -> None:
+        """What a wrapper of functions holds."""
+        for name in _HOLDS[next(kind for kind in type(x).__mro__ if kind in _HOLDS)]:
+            self.later(getattr(x, name), path)
+
+    # --- Containers ---------------------------------------------------------------------------------------------------
+
+    def _items(self, x: Iterable[Any], path: str) -> None:
+        for i, value in enumerate(x):
+            self.later(value, f"{path}[{i}]")
+
+    def _sequence(self, x: Any, path: str) -> None:
+        _refuse_long(x, path)
+        self._items(self._watch(Sequence(x, lambda i: f"{path}[{i}]")), path)
+
+    def _set(self, x: set[Any], path: str) -> None:
+        _refuse_long(x, path)
+        self._watch(Place(lambda: (frozenset(x),), lambda i: path))
+
+    def _dict(self, x: dict[Any, Any], path: str) -> None:
+        _refuse_long(x, path)
+        keys = tuple(x)
+        self._watch(Place(lambda: (*x.values(), *x), lambda i: f"{path}[{keys[i]!r}]" if i < len(keys) else f"keys of {path}"))
+        for key, value in x.items():
+            self.later(value, f"{path}[{key!r}]")
+
+    def _array(self, x: np.ndarray[Any, Any], path: str) -> None:
+        if x.nbytes > LARGEST:
+            raise TraceError(f"{path} is a numpy array of {x.nbytes} bytes that the function reads from outside: too large to "
+                             "be compared at each call. Pass it as an argument, or make it a tensor outside.")
+        self._watch(Place(lambda: (x.shape, x.dtype.str, x.tobytes()), lambda i: f"the contents of {path}"))
+
+    # --- Objects ------------------------------------------------------------------------------------------------------
+
+    def _module(self, x: types.ModuleType, path: str) -> None:
+        if _followed(getattr(x, "__file__", None) or _IN_C, vars(x)):
+            self._attributes.append(_Table(vars(x), lambda n: f"{path}.{n}"))
+
+    def _class(self, x: type, path: str) -> None:
+        for base in x.__mro__:
+            if _users_class(base) and (base is x or id(base) not in self._seen):
+                self._seen[id(base)] = base
+                name = base.__name__
+                self._attributes.append(_Table(base.__dict__, lambda n, name=name: f"{name}.{n}",  # type: ignore[misc]
+                                               always=_called_by_others(base)))
+
+    def _object(self, x: Any, path: str) -> None:
+        kind, own = type(x), getattr(x, "__dict__", {})
+        structured = hasattr(kind, "_snapshot")  # a module or an optimizer
+        if structured:
+            self.structures[id(x)] = x
+            for name, part in (own.get("_modules") or {}).items():
+                self.later(part, f"{path}.{name}")
+        elif "__wrapped__" in own:
+            self.later(own["__wrapped__"], path)
+            return
+        if _users_class(kind):
+            self.later(kind, kind.__name__)
+            self._attributes_of(x, own, path, structured)
+
+    def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
+        """Attributes of an instance. Those of modules are in their snapshots, and only their contents are watched."""
+        classes = [base.__dict__ for base in type(x).__mro__ if _users_class(base)]
+        hidden = frozenset(n for names in classes for n, v in names.items() if not isinstance(v, _METHODS))
+        self._attributes.append(_Table(own, lambda n: f"{path}.{n}", watched=not structured, may_come=hidden))
+        slots = {n: v for names in classes for n, v in names.items() if isinstance(v, types.MemberDescriptorType)}
+        if slots:
+            self._attributes.append(_Table(_Slots(x, slots), lambda n: f"{path}.{n}"))
+
+
+class _Table:
+    """A table of names, globals or attributes, of which those are read that code mentions.
+
+    `always` are read by code that is not followed; `may_come` are names that mean something else until they are there.
+    """
+
+    def __init__(self, table: Mapping[str, Any], label: Callable[[str], str], watched: bool = True,
+                 always: frozenset[str] = frozenset(), may_come: frozenset[str] = frozenset()) -> None:
+        self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
+        self.keys: dict[str, None] = {}
+        self.whole = False
+
+    def add(self, name: str, walk: Reachable, path: str) -> None:
+        """Read this name."""
+        if name not in self.keys:
+            self.keys[name] = None
+            walk.later(self.table.get(name), path)
+
+    def look(self, walk: Reachable) -> None:
+        """Read the names that code mentions by now."""
+        self.whole = walk.dynamic
+        there = self.table.keys()
+        mentioned = {n for n in there if not n.startswith("__")} if self.whole else walk.mentioned & there
+        for name in (mentioned | (self.always & there) | (walk.mentioned & self.may_come)) - self.keys.keys():
+            self.add(name, walk, self.label(name))
+
+    def places(self) -> Iterator[Place]:
+        """Where the values are read again."""
+        if self.watched and self.keys:
+            yield Names(self.table, self.keys, self.label)
+        if self.watched and self.whole:
+            yield Place(lambda: (tuple(self.table),), lambda i: self.label("*"))
+
+
+class _Slots(dict[str, Any]):
+    """The slots of an object, by name."""
+
+    def __init__(self, owner: Any, slots: Mapping[str, Any]) -> None:
+        super().__init__(slots)
+        self.owner = owner
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """What a slot holds."""
+        try:
+            return self[name].__get__(self.owner)
+        except AttributeError:
+            return default
+
+
+_HOLDS: dict[type, tuple[str, ...]] = {
+    functools.partial: ("func", "args", "keywords"), classmethod: ("__func__",), staticmethod: ("__func__",),
+    property: ("fget", "fset"), functools.cached_property: ("func",)}
+_VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
+    (types.FunctionType, Reachable._function), (types.MethodType, Reachable._method),
+    (tuple(_HOLDS), Reachable._members), ((tuple, frozenset), Reachable._items), ((list, deque), Reachable._sequence),
+    (set, Reachable._set), (dict, Reachable._dict), (np.ndarray, Reachable._array), (types.ModuleType, Reachable._module),
+    (type, Reachable._class)]
+
+
+def _refuse_long(x: Any, path: str) -> None:
+    if len(x) > LONGEST:
+        raise TraceError(f"{path} is a {type(x).__name__} of {len(x)} items that the function reads from outside: too long to "
+                         "be compared at each call. Pass what is needed as an argument, or make it a tuple, which cannot "
+                         "change.")
+
+
+# --- Whose code -------------------------------------------------------------------------------------------------------
+
+_IN_C = "<frozen>"  # modules without a file
+_using_us: dict[str, bool] = {}
+
+
+def _followed(file: str, names: Mapping[str, Any]) -> bool:
+    """Whether what code in `file` mentions may change: users' own code, and that of installed packages that use us."""
+    if is_ours(file) or is_library(file):
+        return False
+    return not is_installed(file) or _uses_us(str(names.get("__name__")), names)
+
+
+def _uses_us(name: str, names: Mapping[str, Any]) -> bool:
+    found = _using_us.get(name)
+    if found is None:
+        found = _using_us[name] = any(map(_of_us, list(names.values())))
+    return found
+
+
+def _of_us(value: Any) -> bool:
+    name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    return isinstance(name, str) and name.split(".")[0] == __name__.split(".")[0]
+
+
+def _users_class(kind: type) -> bool:
+    if kind.__module__ == "__main__":
+        return True
+    module = sys.modules.get(kind.__module__)
+    return module is not None and _followed(getattr(module, "__file__", None) or _IN_C, vars(module))
+
+
+def _called_by_others(kind: type) -> frozenset[str]:
+    """Methods that code which is not followed calls: special ones, and those that a base of other origin defines too."""
+    others = [base.__dict__ for base in kind.__mro__ if not _users_class(base)]
+    return frozenset(n for n, v in kind.__dict__.items()
+                     if isinstance(v, _METHODS) and (n.startswith("__") or any(n in names for names in others)))
+
+
+def read_by_ours(kind: type) -> frozenset[str]:
+    """The attributes that methods of ours read, of a class or of what it derives from."""
+    found = _read_by_ours.get(kind)
+    if found is None:
+        functions = [f for base in kind.__mro__ for v in base.__dict__.values() for f in _functions_of(v)
+                     if is_ours(f.__code__.co_filename)]
+        found = _read_by_ours[kind] = frozenset().union(*(mentions(f.__code__).attributes for f in functions))
+    return found
+
+
+_read_by_ours: dict[type, frozenset[str]] = {}
+
+
+def _functions_of(attribute: Any) -> list[types.FunctionType]:
+    parts = [getattr(attribute, name) for name in _HOLDS.get(type(attribute), ())] or [attribute]
+    return [f for f in parts if isinstance(f, types.FunctionType)]
+
+
+# --- What no guard can see --------------------------------------------------------------------------------------------
+
+_CHANGING = {
+    "time": {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time"},
+    "random": {"random", "randint", "randrange", "uniform", "gauss", "normalvariate", "choice", "choices", "sample",
+               "shuffle", "getrandbits"},
+    "datetime": {"now", "today", "utcnow"}, "numpy": {"random"}, "os": {"urandom"}, "uuid": {"uuid1", "uuid4"},
+    "secrets": {"token_bytes", "token_hex", "randbelow", "randbits", "choice"}}
+_DRAWS = (random.Random, np.random.Generator, np.random.RandomState)
+
+
+def _impure(name: str, value: Any, attributes: frozenset[str]) -> Iterator[str]:
+    """What gives another value at each use, among the things that code mentions under `name`."""
+    if isinstance(value, (types.ModuleType, type)):
+        home = value.__name__ if isinstance(value, types.ModuleType) else value.__module__
+        yield from (f"{name}.{used}" for used in attributes & _CHANGING.get(home, set()))
+    elif isinstance(value, _DRAWS) or isinstance(getattr(value, "__self__", None), _DRAWS):
+        yield f"{name}, which draws from a random generator of numpy or Python"
+    elif callable(value) and getattr(value, "__name__", "") in _CHANGING.get(str(getattr(value, "__module__", "")), set()):
+        yield name
+    elif hasattr(type(value), "__next__"):
+        yield f"{name}, an iterator"

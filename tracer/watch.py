@@ -1,0 +1,154 @@
+"""Places outside a traced function that it read from, and whether they still hold what it found there."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat, zip_longest
+from operator import is_
+from types import CellType
+from typing import Any
+
+from .identity import MISSING, PLAIN, Plain, interchangeable
+from .tensor import Tensor
+
+Change = tuple[str, Any, Any]  # path or name, what was there, what is there now
+
+
+class Text(str):
+    """A text that stands for a value: it is shown without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def shown(value: Any) -> Any:
+    """The value if it is plain, else a short text: what is kept of it to be looked at."""
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, Plain):
+        return shown(value.value)
+    if isinstance(value, Tensor):
+        return Text(f"a tensor {value._type}")
+    try:
+        return Text(reprlib.repr(value))
+    except Exception:  # of a user's own __repr__
+        return Text(f"<{type(value).__name__} object>")
+
+
+class Place:
+    """Somewhere values are read from: `read()` gives all of them, `label(i)` names the one at i."""
+
+    def __init__(self, read: Callable[[], Iterable[Any]], label: Callable[[int], str]) -> None:
+        self.read, self.label = read, label
+        self.seen: tuple[Any, ...] = tuple(read())
+
+    def test(self, name: str) -> str:
+        """An expression that is true if the very same objects are there. `bind` gives what `name` and its like mean."""
+        return f"len({name}_now := tuple({name}())) == {len(self.seen)} and all(map(is_, {name}_now, {name}_seen))"
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """What the names in the expression stand for."""
+        return {name: self.read, f"{name}_seen": self.seen}
+
+    def changes(self) -> list[Change]:
+        """What is there now that is not as it was."""
+        now = tuple(self.read())
+        found = [(self.label(i), shown(old), shown(new))
+                 for i, (old, new) in enumerate(zip_longest(self.seen, now, fillvalue=MISSING))
+                 if not interchangeable(old, new)]
+        if not found:
+            self.seen = now  # equal values in new objects: the next test is for those
+        return found
+
+
+class Sequence(Place):
+    """The items of a list or the like."""
+
+    def __init__(self, items: Any, label: Callable[[int], str]) -> None:
+        super().__init__(items.__iter__, label)
+        self.items = items
+
+    def test(self, name: str) -> str:
+        """As long, and all the same."""
+        return f"len({name}) == {len(self.seen)} and all(map(is_, {name}, {name}_seen))"
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """The items now and then."""
+        return {name: self.items, f"{name}_seen": self.seen}
+
+
+class Names(Place):
+    """Some entries of a table of names: globals or attributes."""
+
+    def __init__(self, table: Mapping[str, Any], keys: Iterable[str], label: Callable[[str], str]) -> None:
+        self.keys, self.get = tuple(keys), table.get
+        super().__init__(lambda: map(self.get, self.keys, repeat(MISSING)), lambda i: label(self.keys[i]))
+
+    def test(self, name: str) -> str:
+        """Each entry is the same."""
+        return " and ".join(f"{name}({key!r}, MISSING) is {name}_{i}" for i, key in enumerate(self.keys))
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """The table's `get` and the objects that were there."""
+        return {name: self.get} | {f"{name}_{i}": value for i, value in enumerate(self.seen)}
+
+
+class Cells(Place):
+    """The variables that a function closes over."""
+
+    def __init__(self, cells: Mapping[str, CellType], function: str) -> None:
+        self.cells, names = tuple(cells.values()), tuple(cells)
+        super().__init__(lambda: map(_contents, self.cells), lambda i: f"{names[i]} (closure of {function})")
+
+    def test(self, name: str) -> str:
+        """Each cell holds the same; raises ValueError at one that is empty by now."""
+        return " and ".join("True" if value is MISSING else f"{name}_c{i}.cell_contents is {name}_{i}"
+                            for i, value in enumerate(self.seen))
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """The cells and the objects that were in them."""
+        return ({f"{name}_c{i}": cell for i, cell in enumerate(self.cells)}
+                | {f"{name}_{i}": value for i, value in enumerate(self.seen)})
+
+
+def _contents(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+class Watch:
+    """Places that a trace depends on.
+
+    The test for the same objects is part of every call, so it is put together as one expression: a loop over places
+    takes three times as long.
+    """
+
+    def __init__(self, places: Iterable[Place] = ()) -> None:
+        self._places = {f"p{i}": place for i, place in enumerate(places)}
+        self._names: dict[str, Any] = {"is_": is_, "MISSING": MISSING}
+        self._bind()
+        tests = [place.test(name) for name, place in self._places.items()]
+        self._same: Callable[[], bool] = eval(f"lambda: {' and '.join(tests) or True}", self._names)
+
+    def _bind(self) -> None:
+        for name, place in self._places.items():
+            self._names.update(place.bind(name))
+
+    def holds(self) -> bool:
+        """Whether everything is as it was."""
+        try:
+            if self._same():
+                return True
+        except ValueError:  # a cell that is empty
+            pass
+        return not self.changes()
+
+    def changes(self) -> list[Change]:
+        """All that has changed."""
+        found = [change for place in self._places.values() for change in place.changes()]
+        if not found:
+            self._bind()
+        return found
