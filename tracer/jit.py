@@ -6,6 +6,8 @@ import functools
 import threading
 import time
 import types
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,15 +24,23 @@ from .outside import Outside
 from .passes import simplify
 from .recorder import thread_recorder
 from .scalars import Scalar
-from .source import describe, user_position
+from .source import describe, file_and_line, user_position
 from .state import state
 from .tensor import Tensor
 from .trace import Trace, tracing
 from .tree import Signature, map_structure
 from .types import Type
+from .watch import Change
 
 _compile_lock = threading.RLock()
 _state_lock = threading.RLock()  # between gathering the buffers of state and rebinding it no other call may donate them
+
+
+MANY = 8  # traces for one and the same reason, after which a warning says so
+
+
+class RetraceWarning(UserWarning):
+    """A traced function depends on something that it should take as an argument."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,8 @@ class Jitted:
         self._retraces: list[Retrace] = []
         self._latest: Entry | None = None
         self._lock = threading.RLock()
+        self._changed: Counter[str] = Counter()  # how often what caused a new trace
+        self._warned: set[str] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if state.trace is not None or not thread_recorder().lazy:
@@ -97,7 +109,26 @@ class Jitted:
         self._entries.setdefault(key, []).insert(0, entry)
         reason = "first call" if not self._retraces else "changed" if changes else "another signature"
         self._retraces.append(Retrace(reason, tuple(changes), describe(user_position()), time.perf_counter() - started))
+        self._warn(outside.impure, changes)
         return entry
+
+    def _warn(self, impure: list[str], changes: list[Change]) -> None:
+        """Say what the trace cannot follow, and what causes one trace after the other; each thing once."""
+        for what in impure:
+            self._warn_once(what, f"{self.__name__} reads {what}: while it is traced, not at each call. Pass the value as an "
+                                  "argument.")
+        for name, _, new in changes:
+            self._changed[name] += 1
+            if self._changed[name] >= MANY:
+                self._warn_once(name, f"{self.__name__} was traced anew {self._changed[name]} times because {name} had changed "
+                                      f"(now {new!r}). Pass it as an argument: numbers and tensors in arguments are inputs of "
+                                      "the program.")
+
+    def _warn_once(self, about: str, message: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            file, line = file_and_line(user_position())
+            warnings.warn_explicit(message, RetraceWarning, file, line)
 
     def _outside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outside:
         """What the function may read of the world as it is now, before the trace."""

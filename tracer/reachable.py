@@ -11,6 +11,7 @@ and of foreign random generators, and code of installed packages that do not use
 
 from __future__ import annotations
 
+import argparse
 import enum
 import functools
 import os
@@ -31,7 +32,7 @@ from .mentions import mentions
 from .source import describe, is_installed, is_library, is_ours
 from .storage import Storage
 from .tensor import Tensor, device
-from .watch import Cells, Names, Place, Sequence
+from .watch import Cells, Entries, Names, Place, Sequence
 
 LONGEST = 10_000  # items of one container that are compared at each call
 LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
@@ -160,8 +161,7 @@ class Reachable:
 
     def _dict(self, x: dict[Any, Any], path: str) -> None:
         _refuse_long(x, path)
-        keys = tuple(x)
-        self._watch(Place(lambda: (*x.values(), *x), lambda i: f"{path}[{keys[i]!r}]" if i < len(keys) else f"keys of {path}"))
+        self._watch(Entries(x, lambda key: f"{path}[{key!r}]"))
         for key, value in x.items():
             self.later(value, f"{path}[{key!r}]")
 
@@ -198,9 +198,11 @@ class Reachable:
         if _users_class(kind):
             self.later(kind, kind.__name__)
             self._attributes_of(x, own, path, structured)
+        elif own and not structured and not is_ours(_file_of(kind)):
+            self._attributes.append(_Table(own, lambda n: f"{path}.{n}", whole=kind in _NAMESPACES))
 
     def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
-        """Attributes of an instance. Those of modules are in their snapshots, and only their contents are watched."""
+        """Attributes of a user's object. Those of modules are in their snapshots, and only their contents are watched."""
         classes = [base.__dict__ for base in type(x).__mro__ if _users_class(base)]
         hidden = frozenset(n for names in classes for n, v in names.items() if not isinstance(v, _METHODS))
         self._attributes.append(_Table(own, lambda n: f"{path}.{n}", watched=not structured, may_come=hidden))
@@ -212,14 +214,15 @@ class Reachable:
 class _Table:
     """A table of names, globals or attributes, of which those are read that code mentions.
 
-    `always` are read by code that is not followed; `may_come` are names that mean something else until they are there.
+    `always` are read by code that is not followed; `may_come` are names that mean something else until they are there;
+    `whole` says that all are read where code computes some names.
     """
 
     def __init__(self, table: Mapping[str, Any], label: Callable[[str], str], watched: bool = True,
-                 always: frozenset[str] = frozenset(), may_come: frozenset[str] = frozenset()) -> None:
+                 always: frozenset[str] = frozenset(), may_come: frozenset[str] = frozenset(), whole: bool = True) -> None:
         self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
         self.keys: dict[str, None] = {}
-        self.whole = False
+        self.may_be_whole, self.whole = whole, False
 
     def add(self, name: str, walk: Reachable, path: str) -> None:
         """Read this name."""
@@ -229,7 +232,7 @@ class _Table:
 
     def look(self, walk: Reachable) -> None:
         """Read the names that code mentions by now."""
-        self.whole = walk.dynamic
+        self.whole = self.may_be_whole and walk.dynamic
         there = self.table.keys()
         mentioned = {n for n in there if not n.startswith("__")} if self.whole else walk.mentioned & there
         for name in (mentioned | (self.always & there) | (walk.mentioned & self.may_come)) - self.keys.keys():
@@ -261,6 +264,7 @@ class _Slots(dict[str, Any]):
 _HOLDS: dict[type, tuple[str, ...]] = {
     functools.partial: ("func", "args", "keywords"), classmethod: ("__func__",), staticmethod: ("__func__",),
     property: ("fget", "fset"), functools.cached_property: ("func",)}
+_NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
     (types.FunctionType, Reachable._function), (types.MethodType, Reachable._method),
     (tuple(_HOLDS), Reachable._members), ((tuple, frozenset), Reachable._items), ((list, deque), Reachable._sequence),
@@ -300,11 +304,13 @@ def _of_us(value: Any) -> bool:
     return isinstance(name, str) and name.split(".")[0] == __name__.split(".")[0]
 
 
+def _file_of(kind: type) -> str:
+    return getattr(sys.modules.get(kind.__module__), "__file__", None) or _IN_C
+
+
 def _users_class(kind: type) -> bool:
-    if kind.__module__ == "__main__":
-        return True
     module = sys.modules.get(kind.__module__)
-    return module is not None and _followed(getattr(module, "__file__", None) or _IN_C, vars(module))
+    return kind.__module__ == "__main__" or (module is not None and _followed(_file_of(kind), vars(module)))
 
 
 def _called_by_others(kind: type) -> frozenset[str]:

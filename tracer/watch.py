@@ -78,6 +78,35 @@ class Sequence(Place):
         return {name: self.items, f"{name}_seen": self.seen}
 
 
+class Entries(Place):
+    """All entries of a dictionary."""
+
+    def __init__(self, table: Mapping[Any, Any], label: Callable[[Any], str]) -> None:
+        super().__init__(table.values, lambda i: label(self.keys[i]))
+        self.table, self.keys, self.by_key = table, tuple(table), label
+
+    def test(self, name: str) -> str:
+        """The same keys in the same order, and the same values."""
+        return (f"len({name}) == {len(self.seen)} and all(map(is_, {name}, {name}_keys)) "
+                f"and all(map(is_, {name}.values(), {name}_seen))")
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """The dictionary now and then."""
+        return {name: self.table, f"{name}_keys": self.keys, f"{name}_seen": self.seen}
+
+    def changes(self) -> list[Change]:
+        """Keys that have another value, or that came or went; else another order."""
+        old, new = dict(zip(self.keys, self.seen)), dict(self.table)
+        found = [(self.by_key(key), shown(old.get(key, MISSING)), shown(new.get(key, MISSING)))
+                 for key in dict.fromkeys((*old, *new))
+                 if not interchangeable(old.get(key, MISSING), new.get(key, MISSING))]
+        if not found and tuple(new) != self.keys:
+            return [("the order of " + self.by_key("..."), shown(list(self.keys)), shown(list(new)))]
+        if not found:
+            self.seen, self.keys = tuple(new.values()), tuple(new)
+        return found
+
+
 class Names(Place):
     """Some entries of a table of names: globals or attributes."""
 
