@@ -16,7 +16,7 @@ from .nn.functional import (
     poisson_nll_loss, prelu, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
 )
 from .runtime.checkpoint import load, save
-from .tracer import autograd, func
+from .tracer import autograd, debug, func
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.backend import install as _install
 from .tracer.dtypes import (

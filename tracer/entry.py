@@ -28,6 +28,7 @@ from .outside import Outside, roots
 from .packing import PackedSlice, packed_graph, plan
 from .passes import simplify
 from .recorder import record, recording
+from .reports import NanCheck, Report
 from .scalars import Scalar, from_number
 from .source import describe, user_position
 from .state import state
@@ -75,9 +76,10 @@ class Stats:
 class Entry:
     """One compiled trace: where its inputs come from, where its outputs go, and what it depended on."""
 
-    def __init__(self, trace: Trace, result: Any, arguments: list[Any], stand_ins: list[Tensor],
-                 argument_inputs: list[Value], numbers: list[Scalar], donate: bool, name: str, outside: Outside) -> None:
-        self.name = name
+    def __init__(self, trace: Trace, result: Any, call: Signature, stand_ins: list[Tensor], argument_inputs: list[Value],
+                 numbers: list[Scalar], outside: Outside, donate: bool = True, check_nan: bool = False) -> None:
+        self.name = trace.name
+        arguments = call.tensors
         self.guards = list(trace.guards)
         self.looked = dict(trace.looked)
         self.outside = outside
@@ -92,6 +94,7 @@ class Entry:
                                    if isinstance(x, Tensor)}
         self._templates: dict[int, Any] = {}
         self._collect(trace, result, stand_ins, argument_inputs, numbers)
+        self._add_reports(trace, dict(zip(argument_inputs, call.paths)), check_nan)
         self._build(trace, donate)
         self.aliased = [i for i, x in enumerate(arguments) if isinstance(x, Tensor) and x._storage in trace.aliased]
         self.aliased_storages = [arguments[i]._storage for i in self.aliased]
@@ -125,6 +128,16 @@ class Entry:
         self._collect_arguments(stand_ins, argument_inputs)
         self.template = map_structure(result, self._leaf)
         self.plain = self.template is None and not self.grad_writes
+
+    def _add_reports(self, trace: Trace, arguments: dict[Value, str], check_nan: bool) -> None:
+        """Outputs for what is told after each run."""
+        reports: list[Report] = list(trace.reports)
+        if check_nan:
+            names = {v: f"of type {v.type}" for v in self._inputs} | arguments | _labels(trace, self._inputs)
+            check = NanCheck(names, list(trace.recorder.nodes))
+            self._outputs[:self.written] = check.kept(self._inputs, self._outputs[:self.written])
+            reports.append(check)
+        self.reports = [(report, [self._output(v) for v in report.values]) for report in reports]
 
     def _grad_state(self, trace: Trace) -> dict[int, Tensor]:
         """State that is the `.grad` of a tensor: looked up at each call, since it is another tensor after zero_grad."""
@@ -390,6 +403,8 @@ class Entry:
         if self.plain and len(self.positions) == self.written:
             return None
         outputs = self._as_values(results, [*values, *arguments], call)
+        for report, positions in self.reports:
+            report.tell([outputs[at] for at in positions])
         self._write_back(call, outputs)
         return _rebuilt(self.template, outputs, call)
 

@@ -9,6 +9,10 @@ class TraceError(RuntimeError):
     """Something that cannot be done while a function is being traced by `jit` or a transform."""
 
 
+class NanError(FloatingPointError):
+    """A step compiled with `check_nan` came upon a NaN; the message names what gave it first."""
+
+
 class OpError(ValueError):
     """A primitive was given operands or parameters it cannot take."""
 

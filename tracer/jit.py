@@ -61,13 +61,13 @@ class Jitted:
     """
 
     def __init__(self, function: Callable[..., Any], static: Iterable[int | str] = (), donate: bool = True,
-                 max_compiles: int | None = None) -> None:
+                 max_compiles: int | None = None, check_nan: bool = False) -> None:
         functools.update_wrapper(self, function)
         self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self.function = function
         self.stats = Stats()
         self._static = frozenset([static] if isinstance(static, (int, str)) else static)
-        self._donate, self._max = donate, max_compiles
+        self._donate, self._max, self._check_nan = donate, max_compiles, check_nan
         self._entries: dict[Any, list[Entry]] = {}
         self._retraces: list[Retrace] = []
         self._latest: Entry | None = None
@@ -168,7 +168,7 @@ class Jitted:
             traced_args = [a if i in self._static else map_structure(a, leaf, f"args[{i}]") for i, a in enumerate(args)]
             traced_kwargs = {k: a if k in self._static else map_structure(a, leaf, k) for k, a in kwargs.items()}
             result = self.function(*traced_args, **traced_kwargs)
-            entry = Entry(trace, result, call.tensors, stand_ins, inputs, numbers, self._donate, trace.name, outside)
+            entry = Entry(trace, result, call, stand_ins, inputs, numbers, outside, self._donate, self._check_nan)
         if (clash := entry.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {trace.name} is a view of a tensor that the function also reaches "
                              "another way, and one of the two is written in place. Pass that tensor itself and take the "
@@ -257,14 +257,16 @@ def _tensor_of(array: Any) -> Tensor:
 
 
 def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | str] = (), donate: bool = True,
-        max_compiles: int | None = None) -> Any:
+        max_compiles: int | None = None, check_nan: bool = False) -> Any:
     """Compile a function, as a whole, on its first call; use as a decorator or a function.
 
     Tensors, numpy arrays, ints and floats in the arguments (also inside lists, tuples, dicts and dataclasses) are
     inputs; everything else, and the arguments named in `static` by position or keyword, is compiled in and compared at
     each call. State that the function reads or writes (parameters, buffers, optimizer state, `.grad`, random state) is
     found by itself. `donate=False` keeps the old buffers of written state alive until the call succeeded;
-    `max_compiles` raises instead of compiling once more.
+    `max_compiles` raises instead of compiling once more. `check_nan` looks for NaN in everything that the program
+    computes, backward included: NanError names the operation, module and line that gave the first one, and state is
+    left as it was.
 
     >>> import flambeau as torch
     >>> @torch.jit
@@ -276,7 +278,8 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     1
     """
     if function is None:
-        return functools.partial(jit, static=static, donate=donate, max_compiles=max_compiles)
-    return Jitted(function, static, donate, max_compiles)
+        return functools.partial(jit, static=static, donate=donate, max_compiles=max_compiles,
+                                 check_nan=check_nan)
+    return Jitted(function, static, donate, max_compiles, check_nan)
 
 

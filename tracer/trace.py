@@ -66,6 +66,7 @@ class Trace:
         self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.modules: dict[Any, None] = {}
+        self.reports: list[Any] = []  # what is to be told at each call
         self.looked: dict[str, Any] = {}  # number arguments whose value was needed
         self._now: dict[Storage, Value] = {}
 

@@ -1,0 +1,5 @@
+"""`flambeau.debug`: looking at values inside compiled steps."""
+
+from .reports import debug_print as print
+
+__all__ = ["print"]
