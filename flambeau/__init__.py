@@ -24,6 +24,7 @@ from .tracer.dtypes import (
     float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64,
 )
 from .tracer.dtypes import boolean as bool
+from .tracer.errors import OutOfMemoryError
 from .tracer.func import vmap
 from .tracer.functions import random
 from .tracer.functions.common import (

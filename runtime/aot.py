@@ -23,6 +23,7 @@ from ..lowering.tpu import require_supported
 from ..tracer.errors import DeviceError
 from ..tracer.jit import Jitted, jit
 from . import pjrt
+from .memory import readable
 
 EXAMPLES = "'v5e:2x2', 'v6e:2x4', 'v4:2x2x1', 'v5p:2x2x2', 'tpu7x:2x2x1'"
 
@@ -75,12 +76,12 @@ class CompiledStep:
     def __str__(self) -> str:
         memory, cost = self.memory(), self.cost()
         chip = memory.get("available")
-        of = f" of {_bytes(chip)} ({memory['total'] / chip:.1%})" if chip else ""
+        of = f" of {readable(chip)} ({memory['total'] / chip:.1%})" if chip else ""
         lines = [f"{self.name} for one chip of {self.topology} ({self.chip})",
-                 f"  memory       {_bytes(memory['total'])}{of}"]
-        lines += [f"    {label:<11}{_bytes(memory[key])}" for key, label in _PARTS.items()]
+                 f"  memory       {readable(memory['total'])}{of}"]
+        lines += [f"    {label:<11}{readable(memory[key])}" for key, label in _PARTS.items()]
         lines += [f"  flops        {cost.get('flops', 0.0):.4g}",
-                  f"  accessed     {_bytes(cost.get('bytes accessed', 0.0))}"]
+                  f"  accessed     {readable(cost.get('bytes accessed', 0.0))}"]
         if cost.get("optimal_seconds", 0.0) > 0:
             without = cost.get("without estimate")
             rest = f", and {without:.0f} custom calls that the compiler has no estimate for" if without else ""
@@ -184,14 +185,6 @@ def _quiet_environment() -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} GiB"
 
 
 def _seconds(seconds: float) -> str:

@@ -16,7 +16,7 @@ from ..lowering.module import module_text
 from ..lowering.tpu import require_supported
 from ..tracer.backend import NumpyBackend, install
 from ..tracer.graph import Graph
-from . import cache, devices, dump, pjrt
+from . import cache, devices, dump, memory, pjrt
 
 Array = np.ndarray[Any, Any]
 
@@ -32,13 +32,15 @@ class Counts:
 class XlaProgram:
     """A compiled graph with what is needed to run it."""
 
-    __slots__ = ("name", "seconds", "_executable", "_handlers", "_text", "_execute")
+    __slots__ = ("name", "seconds", "_executable", "_handlers", "_text", "_execute", "_needed")
 
     def __init__(self, name: str, executable: pjrt.Executable, handlers: list[Any], text: str,
                  seconds: dict[str, float]) -> None:
         self.name, self.seconds = name, seconds
         self._executable, self._handlers, self._text = executable, handlers, text
         self._execute = executable.execute
+        size = executable.memory()
+        self._needed = size["temp"] + size["output"] - size["alias"]
 
     def again(self, printed: float) -> XlaProgram:
         """The same program for another user of it, who paid for printing the text only."""
@@ -46,6 +48,8 @@ class XlaProgram:
 
     def run(self, buffers: list[Any]) -> list[Any]:
         """Start the program; the results are buffers that may still be computed."""
+        if self._needed > memory.SMALL:
+            memory.require(self.name, self._executable.device, self._needed, self._executable.free_memory())
         Counts.launches += 1
         return self._execute(buffers).consume_with_handlers(self._handlers)
 

@@ -1,4 +1,6 @@
-"""How the C library keeps memory. XLA's CPU client takes and frees large buffers at each call, and by default glibc gives
+"""Memory of the host: what is free, what a program needs, and how the C library keeps it.
+
+XLA's CPU client takes and frees large buffers at each call, and by default glibc gives
 them back to the kernel each time: the page faults of a small GPT's training step (11,500 of them) cost a fifth of it.
 
 `FLAMBEAU_MALLOC=0` leaves the process as it is; anything else sets, once, before the CPU client starts: no `mmap` for
@@ -9,6 +11,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
+
+from ..tracer.errors import OutOfMemoryError
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
@@ -21,3 +26,74 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all([mallopt(parameter, value) for parameter, value in SETTINGS])
+
+
+# --- What fits --------------------------------------------------------------------------------------------------------
+
+SMALL = 256 << 20  # bytes below which a program is run without asking what is free
+
+
+def require(name: str, device: str, needed: int, free: int | None) -> None:
+    """Raise OutOfMemoryError if a program needs more bytes than there are; None means that nobody knows."""
+    if free is not None and needed > free:
+        raise OutOfMemoryError(
+            f"{name} needs {readable(needed)} on {device} for what it computes and gives, beside its arguments, and "
+            f"{readable(free)} are free. Nothing ran, and all state is as it was. A smaller batch, utils.checkpoint, or "
+            "fewer tensors kept alive need less.")
+
+
+def free_on_host() -> int | None:
+    """Bytes that this process can still have: what the system would give, and what the C library keeps for it."""
+    available = _from_table("/proc/meminfo", "MemAvailable:")
+    if available is None:
+        return None
+    free = available << 10
+    limit, used = _number("/sys/fs/cgroup/memory.max"), _number("/sys/fs/cgroup/memory.current")
+    if limit is not None and used is not None:
+        cached = _from_table("/sys/fs/cgroup/memory.stat", "inactive_file") or 0
+        free = min(free, limit - used + cached)
+    return max(free, 0) + _kept()
+
+
+def _from_table(file: str, key: str) -> int | None:
+    """A number in a file of lines `key number`."""
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith(key)), None)
+
+
+def _number(file: str) -> int | None:
+    try:
+        text = Path(file).read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+class _Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+
+def _kept() -> int:
+    """Bytes that were freed and that glibc kept."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return 0
+    mallinfo.restype = _Mallinfo
+    return int(mallinfo().fordblks)
+
+
+def readable(count: float) -> str:
+    """Bytes with a unit.
+
+    >>> readable(3 << 20)
+    '3 MiB'
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} GiB"

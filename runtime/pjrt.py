@@ -34,6 +34,8 @@ if _level_before is None:
 from jaxlib import _jax  # noqa: E402
 from jaxlib import xla_client as xc  # noqa: E402
 
+from . import memory  # noqa: E402
+
 logger = logging.getLogger("flambeau")
 XlaError = _jax.JaxRuntimeError
 
@@ -135,6 +137,15 @@ class Executable(Compiled):
         super().__init__(raw)
         self.client, self.index = client, index
         self.execute = raw.execute_sharded
+        self.device = str(client.devices[index])
+
+    def free_memory(self) -> int | None:
+        """Bytes that are free on the program's device; None where nobody knows."""
+        if self.client.platform == "cpu":
+            return memory.free_on_host()
+        stats = self.client.devices[self.index].memory_stats() or {}
+        limit, used = stats.get("bytes_limit"), stats.get("bytes_in_use")
+        return None if limit is None or used is None else int(limit - used)
 
 
 class Topology:

@@ -21,6 +21,10 @@ class DeviceError(RuntimeError):
     """Tensors on different devices, or a device that is not there."""
 
 
+class OutOfMemoryError(RuntimeError):
+    """A program needs more memory than its device has free; nothing ran and nothing was changed."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written, or a file that is no checkpoint or a damaged one."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import time
 import types
@@ -62,7 +63,11 @@ class Jitted:
 
     def __init__(self, function: Callable[..., Any], static: Iterable[int | str] = (), donate: bool = True,
                  max_compiles: int | None = None, check_nan: bool = False) -> None:
-        functools.update_wrapper(self, function)
+        if any(check(function) for check in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
+                                             inspect.isasyncgenfunction)):
+            raise TypeError(f"jit requires a function that returns its results, got {function.__name__}, which is a generator "
+                            "or a coroutine: its body would run after the trace. Compile the step that it calls.")
+        functools.update_wrapper(self, function, updated=())
         self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self.function = function
         self.stats = Stats()
@@ -90,6 +95,15 @@ class Jitted:
             self.stats.calls += 1
             with _state_lock:
                 return entry.run(call)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the function itself has: `parameters` of a compiled module, attributes of a function."""
+        if name.startswith("__") or "function" not in self.__dict__:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return getattr(self.function, name)
+
+    def __repr__(self) -> str:
+        return f"<jit of {self.__name__}: {self.stats.compiles} compile(s), {self.stats.calls} call(s)>"
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)  # which has our attributes too

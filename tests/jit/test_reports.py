@@ -118,7 +118,8 @@ def test_names_the_node_its_module_and_line_and_leaves_state_as_it_was() -> None
     text = str(caught.value)
     assert "gave the first NaN" in text and "nn/functional" not in text
     assert f"test_reports.py:{line_of('y = self.norm(')} in norm" in text
-    assert f"before it, the first infinity came from dot at tests/jit/test_reports.py:{line_of('y = self.norm(')} in layer" in text
+    line = line_of("y = self.norm(")
+    assert f"before it, the first infinity came from dot at tests/jit/test_reports.py:{line} in layer" in text
     for a, b in zip(everything(model, opt), spoilt, strict=True):
         np.testing.assert_array_equal(a, b)
     with torch.no_grad():

@@ -1,0 +1,205 @@
+"""Corners of jit that no other file is about: what may be jitted, side effects, interrupts, leaks, transforms around it."""
+
+from __future__ import annotations
+
+import _thread
+import copy
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+from flambeau.tracer.errors import TraceError
+from flambeau.tracer.state import state as tracer_state
+
+# --- What may be jitted -----------------------------------------------------------------------------------------------
+
+
+def test_generators_and_coroutines_are_refused() -> None:
+    def batches(x: Any) -> Iterator[Any]:
+        yield x
+
+    async def later(x: Any) -> Any:
+        return x
+
+    for function in (batches, later):
+        with pytest.raises(TypeError, match=rf"jit requires a function that returns its results, got {function.__name__}"):
+            torch.jit(function)
+
+
+def test_generators_inside_are_fine() -> None:
+    def powers(x: Any) -> Iterator[Any]:
+        y = x
+        for _ in range(3):
+            yield y
+            y = y * x
+
+    assert torch.jit(lambda x: sum(powers(x)))(torch.tensor(2.0)).item() == 14
+
+
+def test_compiled_module_is_still_the_module() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5))
+    compiled = torch.compile(model)
+    assert list(compiled.parameters()) == list(model.parameters()) and compiled.state_dict().keys() == model.state_dict().keys()
+    compiled.eval()
+    x = torch.ones(3, 2)
+    assert not model.training
+    np.testing.assert_allclose(compiled(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-6)
+    compiled(x).sum().backward()
+    assert model[0].weight.grad.tolist() == [[3, 3], [3, 3]]
+    assert repr(compiled) == "<jit of Sequential: 1 compile(s), 2 call(s)>"
+    with pytest.raises(AttributeError, match="nothing_like_that"):
+        _ = compiled.nothing_like_that
+
+
+def test_attributes_of_a_function_and_docstring_are_kept() -> None:
+    @torch.jit
+    def step(x: Any) -> Any:
+        """A step."""
+        return x
+
+    assert (step.__name__, step.__doc__) == ("step", "A step.")
+    step.function.note = "kept"
+    assert step.note == "kept"
+
+
+# --- Side effects, leaks ----------------------------------------------------------------------------------------------
+
+
+def test_side_effects_run_at_the_trace_only() -> None:
+    seen: list[str] = []
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        print("traced")
+        return x * 2
+
+    def noted(x: Any) -> Any:
+        write("traced")
+        return x * 2
+
+    write = seen.append  # a method of a list: what the list holds is not read
+    f = torch.jit(noted)
+    for _ in range(3):
+        f(torch.ones(1))
+        step(torch.ones(1))
+    assert seen == ["traced"]
+
+
+class Holder:
+    kept: Any = None
+
+
+def test_tensors_leaked_to_an_attribute_and_a_global() -> None:
+    holder = Holder()
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        global LEAKED
+        holder.kept = LEAKED = x * 3  # the leak
+        return x
+
+    step(torch.ones(2))
+    with open(__file__) as file:
+        line = next(i for i, text in enumerate(file, 1) if text.rstrip().endswith("# the leak"))
+    for tensor in (holder.kept, LEAKED):
+        with pytest.raises(TraceError, match=rf"made by mul at .*test_corners\.py:{line}, escaped from the function"):
+            tensor.sum()
+        with pytest.raises(TraceError, match="escaped"):
+            copy.deepcopy(tensor)
+
+
+LEAKED: Any = None
+
+# --- Transforms around jit, and inside --------------------------------------------------------------------------------
+
+
+def test_jit_under_vmap_and_grad_and_the_reverse() -> None:
+    w = torch.tensor([1.0, 2.0, 3.0])
+
+    def f(x: Any) -> Any:
+        return (w * x).sin().sum()
+
+    xs = torch.tensor(np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32))
+    wanted = (w * (w * xs).cos()).numpy()
+    for g in (torch.vmap(torch.func.grad(torch.jit(f))), torch.jit(torch.vmap(torch.func.grad(f))),
+              torch.vmap(torch.jit(torch.func.grad(f))), torch.jit(torch.vmap(torch.jit(torch.func.grad(torch.jit(f)))))):
+        np.testing.assert_allclose(g(xs).numpy(), wanted, rtol=1e-5)
+
+
+def test_exception_in_a_nested_jit_leaves_nothing_behind() -> None:
+    state = torch.zeros(2)
+    fail = True
+
+    @torch.jit
+    def inner() -> None:
+        state.add_(1)
+        if fail:
+            raise ValueError("inner")
+
+    @torch.jit
+    def outer() -> None:
+        state.add_(10)
+        inner()
+
+    with pytest.raises(ValueError, match="inner"):
+        outer()
+    assert state.tolist() == [0, 0] and tracer_state.trace is None
+    fail = False
+    outer()
+    assert state.tolist() == [11, 11]
+
+
+# --- Interrupts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [3, 5000])  # packed, and in buffers of their own
+def test_interrupts_at_any_moment_leave_a_step_whole_or_undone(size: int) -> None:
+    states = [torch.zeros(size) for _ in range(8)]
+    opt_like = torch.zeros(())
+
+    @torch.jit
+    def step() -> Any:
+        for s in states:
+            s.add_(1)
+        opt_like.add_(1)
+        torch.rand(2)
+        return opt_like * 1
+
+    step()
+    chance, stop = random.Random(0), threading.Event()
+
+    def interrupt() -> None:
+        while not stop.wait(chance.random() * 0.004):
+            _thread.interrupt_main()
+
+    thread = threading.Thread(target=interrupt)
+    interrupted, until = 0, time.monotonic() + 2
+    thread.start()
+    try:
+        while time.monotonic() < until:
+            try:
+                while time.monotonic() < until:
+                    step()
+            except KeyboardInterrupt:
+                interrupted += 1
+    except KeyboardInterrupt:
+        pass
+    finally:
+        while True:
+            try:
+                stop.set()
+                thread.join()
+                break
+            except KeyboardInterrupt:
+                pass
+    assert interrupted > 20
+    assert {float(s[0].item()) for s in states} | {float(s[-1].item()) for s in states} == {opt_like.item()}
+    step()
+    assert states[0][0].item() == opt_like.item()
+    assert step.stats.compiles == 1
