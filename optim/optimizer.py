@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from itertools import chain, count
@@ -25,6 +25,7 @@ from ..tracer.identity import Identity
 from ..tracer.lazy import end_of_step
 from ..tracer.state import state as tracer_state
 from ..tracer.tensor import Tensor, structure_epoch
+from .state import ParameterState, States
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -136,7 +137,7 @@ class Optimizer:
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                             "torch.Tensor")
         self.defaults = defaults
-        self.state: defaultdict[Any, State] = defaultdict(dict)
+        self.state = States()
         self.param_groups: list[Group] = []
         self._reset_hooks()
         groups = list(params)
@@ -314,7 +315,7 @@ class Optimizer:
             if name is not None:
                 made = {name: None, **made}
             if made:
-                self.state[param] = made
+                self.state[param] = ParameterState(made)
 
     def _make_counters(self, params: list[Tensor], name: str, sharing: Counter[int]) -> None:
         """Counters for new parameters; and new ones for those that stop counting alike with the others of theirs."""
@@ -393,7 +394,7 @@ class Optimizer:
         if any(len(old["params"]) != len(new["params"]) for old, new in zip(self.param_groups, saved, strict=True)):
             raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's "
                              "group")
-        states: defaultdict[Any, State] = defaultdict(dict)
+        states = States()
         known: dict[Any, Tensor] = {}
         for group, new in zip(self.param_groups, saved, strict=True):
             counters: dict[Any, Tensor] = {}
@@ -451,7 +452,7 @@ def _store(target: Tensor, result: Tensor) -> None:
 
 def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor]) -> State:
     """A copy of a parameter's saved state; equal counters become one tensor."""
-    state: State = {}
+    state: State = ParameterState()
     for name, x in saved.items():
         if name == "step":
             count = float(x)

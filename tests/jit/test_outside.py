@@ -388,3 +388,27 @@ def test_plain_object_as_an_argument() -> None:
     assert step(X, config)[0].item() == 4
     assert step(X, config=config)[0].item() == 4
     assert step.why()[1].changes == (("args[1].depth", 3.0, 4.0),)
+
+
+@pytest.mark.parametrize("replace", [
+    lambda opt, p, t: opt.state[p].__setitem__("momentum_buffer", t), lambda opt, p, t: opt.state[p].update(momentum_buffer=t),
+    lambda opt, p, t: opt.state.__setitem__(p, {"momentum_buffer": t}), lambda opt, p, t: opt.state.clear()])
+def test_optimizer_state_that_becomes_another_tensor(replace: Any) -> None:
+    def run(wrap: Any) -> list[float]:
+        p = torch.nn.Parameter(torch.ones(2))
+        opt = torch.optim.SGD([p], lr=0.1, momentum=0.9)
+
+        @wrap
+        def step() -> None:
+            p.sum().backward()
+            opt.step()
+            opt.zero_grad()
+
+        step()
+        step()
+        replace(opt, p, torch.full((2,), 10.0))
+        step()
+        step()
+        return p.tolist() + opt.state[p]["momentum_buffer"].tolist()
+
+    assert run(torch.jit) == pytest.approx(run(lambda f: f))

@@ -1,0 +1,41 @@
+"""The dictionaries that an optimizer keeps state in; compiled steps are told when an entry of one becomes another."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from ..tracer.tensor import structure_epoch
+
+
+class ParameterState(dict[str, Any]):
+    """The state of one parameter by name, `{"exp_avg": ..., "step": ...}`."""
+
+
+class States(defaultdict[Any, dict[str, Any]]):
+    """The state of all parameters."""
+
+    def __init__(self, *entries: Any) -> None:
+        super().__init__(ParameterState, *entries)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return States, (dict(self),)
+
+    def __repr__(self) -> str:
+        return f"defaultdict({dict}, {dict(self)!r})"
+
+
+def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def change(*args: Any, **kwargs: Any) -> Any:
+        structure_epoch[0] += 1
+        return method(*args, **kwargs)
+
+    return change
+
+
+for _kind in (ParameterState, States):
+    for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
+        setattr(_kind, _name, _telling(getattr(_kind, _name)))
