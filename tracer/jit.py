@@ -21,6 +21,7 @@ from .entry import Entry, Stats, first_difference
 from .errors import TraceError
 from .functions.common import Defaults
 from .graph import Graph, Value
+from .identity import MISSING, comparable
 from .outside import Outside
 from .passes import simplify
 from .recorder import thread_recorder
@@ -31,7 +32,7 @@ from .tensor import Tensor
 from .trace import Trace, tracing
 from .tree import Signature, map_structure
 from .types import Type
-from .watch import Change
+from .watch import Change, Text, shown
 
 _compile_lock = threading.RLock()
 _state_lock = threading.RLock()  # between gathering the buffers of state and rebinding it no other call may donate them
@@ -77,6 +78,7 @@ class Jitted:
         self._retraces: list[Retrace] = []
         self._latest: Entry | None = None
         self._lock = threading.RLock()
+        self._before: tuple[Any, dict[str, Any]] | None = None  # key and arguments of the latest trace
         self._changed: Counter[str] = Counter()  # how often what caused a new trace
         self._warned: set[str] = set()
 
@@ -110,7 +112,8 @@ class Jitted:
 
     def _trace(self, key: Any, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Make a new entry. Nothing outside has changed if this raises."""
-        changes = self._changes(key, call)
+        now = _described(args, kwargs)
+        changes = self._changes(key, call, now)
         if self._max is not None and self.stats.compiles >= self._max:
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
@@ -121,12 +124,13 @@ class Jitted:
         with _compile_lock:
             entry.compile(self.stats)
         self._entries.setdefault(key, []).insert(0, entry)
+        self._before = key, now
         reason = "first call" if not self._retraces else "changed" if changes else "another signature"
         self._retraces.append(Retrace(reason, tuple(changes), describe(user_position()), time.perf_counter() - started))
-        self._warn(outside.impure, changes)
+        self._warn(outside.impure, changes, now)
         return entry
 
-    def _warn(self, impure: list[str], changes: list[Change]) -> None:
+    def _warn(self, impure: list[str], changes: list[Change], now: dict[str, Any]) -> None:
         """Say what the trace cannot follow, and what causes one trace after the other; each thing once."""
         for what in impure:
             self._warn_once(what, f"{self.__name__} reads {what}: while it is traced, not at each call. Pass the value as an "
@@ -134,9 +138,11 @@ class Jitted:
         for name, _, new in changes:
             self._changed[name] += 1
             if self._changed[name] >= MANY:
+                advice = ("Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the "
+                          "batch, or leave the last, smaller one out." if name in now else
+                          "Pass it as an argument: numbers and tensors in arguments are inputs of the program.")
                 self._warn_once(name, f"{self.__name__} was traced anew {self._changed[name]} times because {name} had changed "
-                                      f"(now {new!r}). Pass it as an argument: numbers and tensors in arguments are inputs of "
-                                      "the program.")
+                                      f"(now {new!r}). {advice}")
 
     def _warn_once(self, about: str, message: str) -> None:
         if about not in self._warned:
@@ -189,15 +195,17 @@ class Jitted:
                              "view inside the function, or pass view.clone().")
         return entry
 
-    def _changes(self, key: Any, call: Signature) -> list[tuple[str, Any, Any]]:
-        """What differs between this call and the traces there are."""
+    def _changes(self, key: Any, call: Signature, now: dict[str, Any]) -> list[Change]:
+        """What differs between this call and the latest trace, or the latest of the same signature."""
         for entry in self._entries.get(key, ()):
             return entry.broken(call)
-        for other in self._entries:
-            for path, old, new in zip(["arguments", "grad mode", "default dtype", "default device"], other, key):
-                if old != new:
-                    return [(path, *first_difference(old, new))]
-        return []
+        if self._before is None:
+            return []
+        other, before = self._before
+        changes = [(path, before.get(path, MISSING), now.get(path, MISSING)) for path in dict.fromkeys((*before, *now))
+                   if comparable(before.get(path, MISSING)) != comparable(now.get(path, MISSING))]
+        modes = [(mode, old, new) for mode, old, new in zip(_MODES, other[1:], key[1:]) if old != new]
+        return [*changes, *modes] or [("the structure of the arguments", *first_difference(other[0], key[0]))]
 
     # --- Looking ------------------------------------------------------------------------------------------------------
 
@@ -249,7 +257,7 @@ class Jitted:
         with self._lock:
             self._entries.clear()
             self._retraces.clear()
-            self._latest = None
+            self._latest = self._before = None
 
 
 class Why(list[Retrace]):
@@ -264,6 +272,29 @@ class Why(list[Retrace]):
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+_MODES = ("grad mode", "default dtype", "default device")
+
+
+def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What a call was given, by path: types of tensors and arrays, classes of numbers, all else as it is."""
+    found: dict[str, Any] = {}
+
+    def leaf(x: Any, path: str) -> None:
+        if isinstance(x, Tensor):
+            grad = ", requires grad" if x._requires_grad else ""
+            found[path] = Text(f"{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{grad}")
+        elif isinstance(x, np.ndarray):
+            found[path] = Text(f"array {x.dtype}{list(x.shape)}")
+        else:
+            found[path] = Text(type(x).__name__) if type(x) in (int, float) else shown(x)
+
+    for i, x in enumerate(args):
+        map_structure(x, leaf, f"args[{i}]")
+    for name, x in kwargs.items():
+        map_structure(x, leaf, name)
+    return found
 
 
 def _tensor_of(array: Any) -> Tensor:

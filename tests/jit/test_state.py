@@ -11,6 +11,7 @@ import pytest
 import flambeau as torch
 from flambeau.runtime.engine import Counts
 from flambeau.tracer.errors import TraceError
+from flambeau.tracer.jit import RetraceWarning
 
 
 class Net(torch.nn.Module):
@@ -451,27 +452,79 @@ def test_max_compiles() -> None:
     assert step(torch.ones(2)).tolist() == [2, 2]
 
 
-def test_why_lists_every_trace() -> None:
-    model = torch.nn.Dropout(0.5)
-    f = torch.jit(lambda x, k, flag: model(x) * (k if k > 1 else 2))
+def test_why_after_five_deliberate_retraces() -> None:
+    """Each reason has the name of what changed, its old and new value, the user's line and the seconds it cost."""
+    model, gain = torch.nn.Dropout(0.5), 2.0
+    f = torch.jit(lambda x, k, flag: model(x) * gain * (k if k > 1 else 2))
     x = torch.ones(2)
+    calls = ["f(x, 2.0, True)", "f(torch.ones(3), 2.0, True)", "f(x, 3.0, True)", "f(x, 3.0, False)"]
     f(x, 2.0, True)
     f(torch.ones(3), 2.0, True)
     f(x, 3.0, True)
-    model.eval()
-    f(x, 3.0, True)
     f(x, 3.0, False)
-    with torch.no_grad():
-        f(x, 3.0, False)
+    model.eval()
+    f(x, 3.0, False)  # after eval
+    gain = 4.0
+    f(x, 3.0, False)  # after gain
     why = f.why()
-    assert len(why) == 6
-    assert why[0].reason == "first call"
-    assert all(w.changes for w in why[1:])
-    assert all(w.seconds > 0 and "test_state.py:" in w.where for w in why)
-    assert ("args[1]", 2.0, 3.0) in why[2].changes
-    text = str(why)
-    assert len(text.splitlines()) == 6
-    assert "True" in text and "False" in text
+    assert [w.reason for w in why] == ["first call", *["changed"] * 5]
+    assert [w.changes for w in why] == [
+        (), (("args[0]", "f32[2]", "f32[3]"),), (("args[1]", 2.0, 3.0),), (("args[2]", True, False),),
+        (("Dropout.training", True, False),), (("gain (closure of <lambda>)", 2.0, 4.0),)]
+    with open(__file__) as file:
+        lines = [line.strip() for line in file]
+    wanted = [*calls, "f(x, 3.0, False)  # after eval", "f(x, 3.0, False)  # after gain"]
+    assert [w.where for w in why] == [f"tests/jit/test_state.py:{lines.index(call) + 1}" for call in wanted]
+    assert all(0 < w.seconds < 60 for w in why)
+    text = str(why).splitlines()
+    assert len(text) == 6 and text[0].startswith("1. first call at tests/jit/test_state.py:")
+    assert "2. changed (args[0]: f32[2] -> f32[3]) at tests/jit/test_state.py:" in text[1] and text[1].endswith(" s")
+    assert "changed (gain (closure of <lambda>): 2.0 -> 4.0) at" in text[5]
+
+
+def test_why_names_modes_and_the_structure_of_arguments() -> None:
+    f = torch.jit(lambda xs: xs[0] * 2)
+    x = torch.ones(2)
+    f([x])
+    with torch.no_grad():
+        f([x])
+    f((x,))
+    f([x.requires_grad_()])
+    assert [w.changes[0] for w in f.why()[1:]] == [
+        ("grad mode", True, False), ("grad mode", False, True), ("args[0][0]", "f32[2]", "f32[2], requires grad")]
+    f((x,))
+    assert f.why()[-1].changes[0] == ("the structure of the arguments", list, tuple)
+
+
+def test_a_smaller_last_batch_compiles_twice_and_says_so_once() -> None:
+    model = torch.nn.Linear(4, 1)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: Any) -> Any:
+        loss = model(x).pow(2).mean()
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss
+
+    jitted, before = torch.jit(step), len(torch.report())
+    for _ in range(3):
+        for rows in (8, 8, 8, 5):
+            jitted(torch.ones(rows, 4))
+    assert jitted.stats.compiles == 2
+    assert [w.changes for w in jitted.why()[1:]] == [(("args[0]", "f32[8,4]", "f32[5,4]"),)]
+    before = len(torch.report())
+    for _ in range(3):
+        for rows in (8, 8, 8, 5):
+            step(torch.ones(rows, 4))
+    assert len(torch.report()) - before <= 3  # the first step, those after it (their gradients are there), the smaller batch
+
+
+def test_many_shapes_are_told_once() -> None:
+    f = torch.jit(lambda x: x * 2)
+    with pytest.warns(RetraceWarning, match=r"traced anew 8 times because args\[0\] had changed \(now f32\[9\]\).*pad the batch"):
+        for n in range(1, 12):
+            f(torch.ones(n))
 
 
 def test_default_dtype_is_guarded() -> None:
