@@ -285,8 +285,11 @@ class Optimizer:
         found = ((param, param.grad) for param in group["params"])
         live = [(param, grad) for param, grad in found if grad is not None]
         name = self.counter_of(group)
-        with outside_trace():
-            for param, _ in live:
+        with outside_trace() as trace:
+            fresh = [param for param, _ in live if not self.state.get(param)]
+            if trace is not None:
+                trace.made.append(lambda: [self.state.pop(param, None) for param in fresh])
+            for param in fresh:
                 self._make_state(param, group)
             if name is not None:
                 self._make_counters([param for param, _ in live], name, sharing)
@@ -302,20 +305,20 @@ class Optimizer:
         with no_grad(), outside_trace():
             for group in self.param_groups:
                 for param in group["params"]:
-                    self._make_state(param, group)
+                    if not self.state.get(param):
+                        self._make_state(param, group)
                 name = self.counter_of(group)
                 if name is not None:
                     self._make_counters(group["params"], name, Counter())
 
     def _make_state(self, param: Tensor, group: Group) -> None:
         """First state, at a parameter's first step."""
-        if not self.state.get(param):
-            made = self.init_single(param, group)
-            name = self.counter_of(group)
-            if name is not None:
-                made = {name: None, **made}
-            if made:
-                self.state[param] = ParameterState(made)
+        made = self.init_single(param, group)
+        name = self.counter_of(group)
+        if name is not None:
+            made = {name: None, **made}
+        if made:
+            self.state[param] = ParameterState(made)
 
     def _make_counters(self, params: list[Tensor], name: str, sharing: Counter[int]) -> None:
         """Counters for new parameters; and new ones for those that stop counting alike with the others of theirs."""

@@ -104,6 +104,7 @@ class Entry:
         self.writes = bool(self.changed or self.written_arguments)
         self.program: Program | None = None
         self.calls = 0
+        self.made = trace.made
 
     # --- Making -------------------------------------------------------------------------------------------------------
 
@@ -389,9 +390,9 @@ class Entry:
         buffers += [device_buffer(v) for v in arguments]
         if self.has_numbers:
             buffers += self._number_buffers(call)
-        self.calls += 1
         with _Uninterrupted():
             results = self._execute(buffers)
+            self.calls += 1
             for pack, result in zip(self.packs, results):
                 pack.buffer = result
             if in_place:

@@ -69,8 +69,8 @@ def _guard(trace: Trace, group: dict[str, Any], key: str, read: Callable[[], Any
 
 
 @contextmanager
-def outside_trace() -> Iterator[None]:
-    """In this block tensors are made for real, even while a step is being traced.
+def outside_trace() -> Iterator[Trace | None]:
+    """In this block tensors are made for real, even while a step is being traced; gives the trace, if there is one.
 
     State that an optimizer creates in its first step is made so: it exists before the step runs, and the first step
     is compiled just as all others.
@@ -80,6 +80,6 @@ def outside_trace() -> Iterator[None]:
     if trace is not None:
         state.recorder = trace.outer
     try:
-        yield
+        yield trace
     finally:
         state.trace, state.recorder, state.grad = trace, recorder, grad

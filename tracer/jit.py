@@ -55,6 +55,12 @@ class Retrace:
     seconds: float
 
 
+def take_back(made: list[Callable[[], Any]]) -> None:
+    """Undo what was made outside for a trace that came to nothing."""
+    while made:
+        made.pop()()
+
+
 class Jitted:
     """A jitted function; call it as the function itself.
 
@@ -96,7 +102,12 @@ class Jitted:
             self._latest = entry
             self.stats.calls += 1
             with _state_lock:
-                return entry.run(call)
+                try:
+                    return entry.run(call)
+                except BaseException:
+                    if entry.calls == 0:
+                        take_back(entry.made)
+                    raise
 
     def __getattr__(self, name: str) -> Any:
         """What the function itself has: `parameters` of a compiled module, attributes of a function."""
@@ -121,8 +132,12 @@ class Jitted:
         outside = self._outside(args, kwargs)
         entry = self._record(call, args, kwargs, outside)
         self.stats.seconds["trace"] += time.perf_counter() - started
-        with _compile_lock:
-            entry.compile(self.stats)
+        try:
+            with _compile_lock:
+                entry.compile(self.stats)
+        except BaseException:
+            take_back(entry.made)
+            raise
         self._entries.setdefault(key, []).insert(0, entry)
         self._before = key, now
         reason = "first call" if not self._retraces else "changed" if changes else "another signature"
@@ -166,6 +181,14 @@ class Jitted:
 
     def _record(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Entry:
         trace = Trace(self.__name__)
+        try:
+            return self._traced(trace, call, args, kwargs, outside)
+        except BaseException:
+            take_back(trace.made)
+            raise
+
+    def _traced(self, trace: Trace, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any],
+                outside: Outside) -> Entry:
         stand_ins: list[Tensor] = []
         inputs: list[Value] = []
         numbers: list[Scalar] = []
@@ -212,12 +235,14 @@ class Jitted:
     def trace(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that a call with these arguments would run, without running it."""
         entry = self._record(Signature(args, kwargs, self._static), args, kwargs, self._outside(args, kwargs))
+        take_back(entry.made)
         return simplify(entry.raw)
 
     def lowered(self, *args: Any, **kwargs: Any) -> tuple[Graph, dict[int, int]]:
         """What a call would compile: the graph with packed state, and the outputs that take over inputs' buffers."""
         entry = self._record(Signature(args, kwargs, self._static), args, kwargs, self._outside(args, kwargs))
         entry.prepare()
+        take_back(entry.made)
         return entry.graph, entry.donated
 
     def _entry(self) -> Entry:

@@ -67,6 +67,7 @@ class Trace:
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.modules: dict[Any, None] = {}
         self.reports: list[Any] = []  # what is to be told at each call
+        self.made: list[Callable[[], Any]] = []  # what takes back the state that was made outside for this trace
         self.looked: dict[str, Any] = {}  # number arguments whose value was needed
         self._now: dict[Storage, Value] = {}
 

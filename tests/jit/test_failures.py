@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau.runtime import engine, pjrt
+from flambeau.tracer import backend, entry
 from flambeau.tracer.errors import TraceError
 from flambeau.tracer.state import state as tracer_state
 
@@ -83,43 +85,78 @@ def test_leak_from_a_transform() -> None:
         kept[0].tolist()
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_exception_half_way_changes_nothing(error: type[BaseException]) -> None:
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Dropout(0.5))
-    opt = torch.optim.Adam(model.parameters(), lr=0.1)
-    fail = True
+class Training:
+    """A step with all kinds of state, and what that state is."""
 
-    @torch.jit
-    def step(x: Any) -> Any:
-        loss = (model(x) ** 2).mean()
+    def __init__(self, wrap: Any = torch.jit) -> None:
+        torch.manual_seed(4)
+        self.model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Dropout(0.5))
+        self.opt = torch.optim.Adam(self.model.parameters(), lr=0.1)
+        self.x = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+        self.fail: Any = lambda: None
+        self.step = wrap(self._step)
+
+    def _step(self, x: Any) -> Any:
+        loss = (self.model(x) ** 2).mean()
         loss.backward()
-        opt.step()
-        x.mul_(0)
-        if fail:
-            with torch.no_grad():
-                raise error("half way")
-        opt.zero_grad()
+        self.opt.step()
+        x.mul_(0.5)
+        with torch.no_grad():
+            self.fail()
+        self.opt.zero_grad()
         return loss
 
-    x = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
-    before = {k: v.tolist() for k, v in model.state_dict().items()}
-    torch.manual_seed(4)
-    with pytest.raises(error):
-        step(x)
-    assert {k: v.tolist() for k, v in model.state_dict().items()} == before
-    assert x.tolist() == [[1, 2], [3, 5]]
-    assert all(p.grad is None for p in model.parameters())
-    assert all(s["step"].item() == 0 for s in opt.state.values() if "step" in s)
+    def run(self, start: int, end: int) -> None:
+        """The steps from `start` to `end`, each with random numbers of its own."""
+        for i in range(start, end):
+            torch.manual_seed(100 + i)
+            self.step(self.x)
+
+    def everything(self) -> Any:
+        return ([v.tolist() for v in self.model.state_dict().values()], [p.grad for p in self.model.parameters()],
+                {i: {k: v.tolist() for k, v in s.items()} for i, s in enumerate(self.opt.state.values())},
+                torch.get_rng_state().tolist(), self.x.tolist())
+
+
+def _raises(error: BaseException) -> Any:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    return fail
+
+
+FAULTS: dict[str, Any] = {
+    "trace": lambda t, patch, error: setattr(t, "fail", _raises(error)),
+    "simplify": lambda t, patch, error: patch.setattr(entry, "simplify", _raises(error)),
+    "print": lambda t, patch, error: patch.setattr(engine, "module_text", _raises(error)),
+    "compile": lambda t, patch, error: patch.setattr(pjrt.Client, "compile", _raises(error)),
+    "memory check": lambda t, patch, error: patch.setattr(engine.XlaProgram, "run", _raises(error)),
+    "upload": lambda t, patch, error: patch.setattr(engine.XlaBackend, "upload", _raises(error)),
+}
+
+
+@pytest.mark.parametrize("error", [ValueError("half way"), KeyboardInterrupt("half way"), MemoryError("half way")], ids=repr)
+@pytest.mark.parametrize("later", [False, True], ids=["first call", "later call"])
+@pytest.mark.parametrize("place", FAULTS)
+def test_fault_leaves_all_as_it_was(place: str, later: bool, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    t, twin = Training(), Training()
+    t.run(0, int(later))
+    t.step.cache_clear()
+    before = t.everything()
+    monkeypatch.setenv("FLAMBEAU_CACHE", "0")
+    with monkeypatch.context() as patch:
+        if place in ("print", "compile"):
+            patch.setattr(backend.backend(), "_programs", {})
+        FAULTS[place](t, patch, error)
+        with pytest.raises(type(error), match="half way"):
+            t.step(t.x)
     assert tracer_state.trace is None and tracer_state.grad and tracer_state.scope == "" and tracer_state.of is None
-    drawn = torch.rand(2).tolist()
-    torch.manual_seed(4)
-    assert torch.rand(2).tolist() == drawn
-    assert (step.stats.calls, step.stats.compiles) == (0, 0)
-    fail = False
-    step(x)
-    assert x.tolist() == [[0, 0], [0, 0]]
-    assert {k: v.tolist() for k, v in model.state_dict().items()} != before
+    assert t.everything() == before
+    t.fail = lambda: None
+    twin.run(0, 2)
+    wanted = twin.everything()
+    t.run(int(later), 2)
+    assert t.everything() == wanted
 
 
 def test_shape_error_inside_is_torchs() -> None:
