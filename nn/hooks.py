@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..tracer.state import state
 from ..tracer.tensor import structure_epoch
 
 if TYPE_CHECKING:
@@ -36,8 +37,12 @@ class Hooks:
         return tuple(number for table in self.tables.values() for number in table)
 
     def of(self, kind: str) -> list[Hook]:
-        """The hooks of a kind; a copy, since a hook may remove itself."""
-        return list(self.tables[kind].values())
+        """The hooks of a kind, about to be called; a copy, since a hook may remove itself."""
+        hooks = list(self.tables[kind].values())
+        if state.trace is not None:
+            for hook in hooks:
+                state.trace.follow(hook.call)
+        return hooks
 
 
 class Handle:

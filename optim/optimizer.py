@@ -90,6 +90,8 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(self, *args, **kwargs)
         if tracer_state.trace is not None:
             tracer_state.trace.saw(self)
+            for hook in (*self._pre_hooks.values(), *self._post_hooks.values()):
+                tracer_state.trace.follow(hook)
         for hook in list(self._pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is not None:

@@ -83,7 +83,7 @@ class Entry:
         self.guards = list(trace.guards)
         self.looked = dict(trace.looked)
         self.outside = outside
-        outside.settle(trace.modules)
+        outside.settle(trace.modules, trace.called)
         self.epoch = structure_epoch[0]
         self.handles = [(weakref.ref(t), *was) for t, was in trace.handles.items()]
         self.without_grad = [t for t, g in trace.grads_before.items() if g is None]

@@ -29,8 +29,9 @@ class Outside:
         self._before = {id(s): s._snapshot(self.names) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
 
-    def settle(self, ran: Iterable[Any]) -> None:
-        """After the trace: add the modules and optimizers that ran in it."""
+    def settle(self, ran: Iterable[Any], called: Iterable[Any]) -> None:
+        """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read."""
+        self.watch.add(place for function in called for place in Reachable(function).places())
         things = roots(dict.fromkeys((*self._reached, *ran)))
         self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.names)) for s in things]
         self._reached, self._before = [], {}

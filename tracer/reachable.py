@@ -190,7 +190,8 @@ class Reachable:
         structured = hasattr(kind, "_snapshot")  # a module or an optimizer
         if structured:
             self.structures[id(x)] = x
-            for name, part in (own.get("_modules") or {}).items():
+            parts = [*(own.get("_modules") or {}).items(), *((n, v) for n, v in own.items() if callable(v))]
+            for name, part in parts:
                 self.later(part, f"{path}.{name}")
         elif "__wrapped__" in own:
             self.later(own["__wrapped__"], path)

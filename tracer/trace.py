@@ -66,6 +66,7 @@ class Trace:
         self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.modules: dict[Any, None] = {}
+        self.called: dict[Any, None] = {}
         self.reports: list[Any] = []  # what is to be told at each call
         self.made: list[Callable[[], Any]] = []  # what takes back the state that was made outside for this trace
         self.looked: dict[str, Any] = {}  # number arguments whose value was needed
@@ -163,6 +164,10 @@ class Trace:
             self.looked.setdefault(path, number)
 
         return Scalar(value, number, looked)
+
+    def follow(self, function: Any) -> None:
+        """A function of the user's that no code mentions, such as a hook, is called in this trace."""
+        self.called[function] = None
 
     def saw(self, module: Any) -> None:
         """A module's forward ran in this trace."""

@@ -155,12 +155,20 @@ class Watch:
     takes three times as long.
     """
 
-    def __init__(self, places: Iterable[Place] = ()) -> None:
-        self._places = {f"p{i}": place for i, place in enumerate(places)}
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._places: dict[str, Place] = {}
         self._names: dict[str, Any] = {"is_": is_, "MISSING": MISSING}
-        self._bind()
-        tests = [place.test(name) for name, place in self._places.items()]
-        self._same: Callable[[], bool] = eval(f"lambda: {' and '.join(tests) or True}", self._names)
+        self._same: Callable[[], bool] = bool
+        self.add(places)
+
+    def add(self, places: Iterable[Place]) -> None:
+        """Watch these too."""
+        more = {f"p{i}": place for i, place in enumerate(places, len(self._places))}
+        self._places |= more
+        if more or not self._places:
+            tests = [place.test(name) for name, place in self._places.items()]
+            self._same = eval(f"lambda: {' and '.join(tests) or True}", self._names)
+            self._bind()
 
     def _bind(self) -> None:
         for name, place in self._places.items():

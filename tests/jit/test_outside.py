@@ -412,3 +412,48 @@ def test_optimizer_state_that_becomes_another_tensor(replace: Any) -> None:
         return p.tolist() + opt.state[p]["momentum_buffer"].tolist()
 
     assert run(torch.jit) == pytest.approx(run(lambda f: f))
+
+
+def test_what_hooks_read() -> None:
+    model, gain = Net(), 2.0
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.layer.register_forward_hook(lambda module, args, out: out * gain)
+
+    def scale_gradient(optimizer: Any, args: Any, kwargs: Any) -> None:
+        model.layer.bias.grad.mul_(SCALE)
+
+    opt.register_step_pre_hook(scale_gradient)
+
+    def run(wrap: Any) -> Any:
+        nonlocal gain
+        gain = 2.0
+        globals()["SCALE"] = 2.0
+        with torch.no_grad():
+            model.layer.weight.fill_(0.5)
+            model.layer.bias.fill_(0.5)
+
+        def step() -> Any:
+            loss = model(X.reshape(1, 3)).pow(2).sum()
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+            return loss
+
+        step = wrap(step)
+        losses = [step().item()]
+        gain = 3.0
+        losses += [step().item(), step().item()]
+        globals()["SCALE"] = 5.0
+        return losses + [step().item(), step().item(), *model.layer.bias.tolist()]
+
+    assert run(torch.jit) == pytest.approx(run(lambda f: f), rel=1e-5)
+
+
+def test_function_kept_in_a_module_of_ours() -> None:
+    k = 2.0
+    layer = torch.nn.Identity()
+    layer.act = lambda x: x * k
+    step = torch.jit(lambda x: layer.act(x))
+    assert step(X)[0].item() == 2
+    k = 3.0
+    assert step(X)[0].item() == 3
