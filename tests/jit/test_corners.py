@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import copy
-import random
-import threading
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -158,48 +156,45 @@ def test_exception_in_a_nested_jit_leaves_nothing_behind() -> None:
 # --- Interrupts -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [3, 5000])  # packed, and in buffers of their own
-def test_interrupts_at_any_moment_leave_a_step_whole_or_undone(size: int) -> None:
-    states = [torch.zeros(size) for _ in range(8)]
-    opt_like = torch.zeros(())
+INTERRUPTED = """
+import _thread, random, sys, threading, time
+import flambeau as torch
 
-    @torch.jit
-    def step() -> Any:
-        for s in states:
-            s.add_(1)
-        opt_like.add_(1)
-        torch.rand(2)
-        return opt_like * 1
+states, count = [torch.zeros(int(sys.argv[1])) for _ in range(8)], torch.zeros(())
 
-    step()
-    chance, stop = random.Random(0), threading.Event()
+@torch.jit
+def step():
+    for s in states:
+        s.add_(1)
+    count.add_(1)
+    return count + torch.rand(())
 
-    def interrupt() -> None:
-        while not stop.wait(chance.random() * 0.004):
-            _thread.interrupt_main()
+def interrupt():
+    while True:
+        armed.wait()
+        time.sleep(chance.random() * 0.004)
+        armed.clear()
+        _thread.interrupt_main()
 
-    thread = threading.Thread(target=interrupt)
-    interrupted, until = 0, time.monotonic() + 2
-    thread.start()
+step()
+chance, armed = random.Random(0), threading.Event()
+threading.Thread(target=interrupt, daemon=True).start()
+for _ in range(100):
     try:
-        while time.monotonic() < until:
-            try:
-                while time.monotonic() < until:
-                    step()
-            except KeyboardInterrupt:
-                interrupted += 1
+        armed.set()
+        while True:
+            step()
     except KeyboardInterrupt:
         pass
-    finally:
-        while True:
-            try:
-                stop.set()
-                thread.join()
-                break
-            except KeyboardInterrupt:
-                pass
-    assert interrupted > 20
-    assert {float(s[0].item()) for s in states} | {float(s[-1].item()) for s in states} == {opt_like.item()}
-    step()
-    assert states[0][0].item() == opt_like.item()
-    assert step.stats.compiles == 1
+step()
+assert {float(s[i].item()) for s in states for i in (0, -1)} == {count.item()}, (states, count)
+assert step.stats.compiles == 1
+print("whole after", count.item() > 100)
+"""
+
+
+@pytest.mark.parametrize("size", [3, 5000])  # packed, and in buffers of their own
+def test_interrupts_at_any_moment_leave_a_step_whole_or_undone(size: int) -> None:
+    """In a process of its own: a late interrupt would hit whatever test comes next."""
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED, str(size)], capture_output=True, text=True, timeout=120)
+    assert run.stdout == "whole after True\n", run.stderr
