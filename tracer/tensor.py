@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes
+from .batching import home
 from .dtypes import dtype
 from .graph import Value
 from .ops.elementwise import alias, stop_gradient, with_value
@@ -152,13 +153,19 @@ class Tensor:
 
     def _read(self) -> Value:
         """The value that an operation on this tensor takes."""
+        if state.maps:
+            with recording(home(self._storage)):
+                return self._read_here()
+        return self._read_here()
+
+    def _read_here(self) -> Value:
         base = self._base
         if state.trace is not None and self._storage.trace is None:
             state.trace.handles.setdefault(self, (self._requires_grad, self._storage))
         if base is None:
             value = self._storage.read()
         else:
-            value = self._through_steps(base._read())
+            value = self._through_steps(base._read_here())
         if self._requires_grad:
             leaf = value.leaf
             if leaf is None:
