@@ -13,6 +13,10 @@ from .graph import Value
 from .ops.elementwise import add, full_like
 from .state import state
 from .tensor import Tensor
+from .transforms import functional as functional
+from .transforms.gradcheck import GradcheckError as GradcheckError
+from .transforms.gradcheck import gradcheck as gradcheck
+from .transforms.gradcheck import gradgradcheck as gradgradcheck
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -77,6 +77,7 @@ class Tensor:
     _geometry: Geometry | None = None
     _type: Any
     _requires_grad = False  # of a leaf
+    _variable = False  # what a function transform differentiates by: a leaf to it
     _twin = False  # made by detach(): history that is written through this handle belongs to it alone
     _detached = False  # reads through this handle carry no gradient
     _graph: Value | None = None  # after detach(): the value with its history, while the storage holds it without
@@ -216,9 +217,10 @@ class Tensor:
         self._set(value)
 
     def _refuse_leaf_write(self) -> None:
-        if self._requires_grad:
+        if self._requires_grad or self._variable:
             raise RuntimeError(LEAF_IN_PLACE)
-        if self._base is not None and self._base._requires_grad and not self._detached:
+        base = self._base
+        if base is not None and (base._requires_grad or base._variable) and not self._detached:
             raise RuntimeError(VIEW_OF_LEAF_IN_PLACE)
 
     def _set(self, value: Value) -> None:

@@ -63,9 +63,11 @@ def variables(x: Any) -> tuple[Any, list[Value]]:
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(tensor)}")
         if not tensor.dtype.is_inexact:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        made = wrap(alias(tensor._read()))
-        made._requires_grad = True
-        values.append(made._read())
+        value = alias(tensor._read())
+        value.requires_grad = True
+        values.append(value)
+        made = wrap(value)
+        made._variable = True
         return made
 
     return map_structure(x, leaf), values
@@ -125,9 +127,12 @@ def only_tensors(output: Any, message: str) -> list[Tensor]:
 
 
 def outside(x: Any, values: Collection[Value]) -> Any:
-    """A result as it leaves a transform: what depends on the transform's variables only carries no gradient any more."""
+    """A result as it leaves a transform: what depends on the transform's variables only carries no gradient any more.
+
+    Nor does anything where gradients are off.
+    """
     found = [t._read() for t in leaves(x) if isinstance(t, Tensor)]
-    keeps = _with_history(found, set(values))
+    keeps = _with_history(found, set(values)) if state.grad else ()
     results = iter([v if v in keeps else without_history(v) for v in found])
     return map_structure(x, lambda t, _: wrap(next(results)) if isinstance(t, Tensor) else t)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..functions.common import wrap
@@ -28,8 +28,8 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     """
     name = "jvp(f, primals, tangents)"
     _check_primals(primals, tangents, name)
+    inputs, values = variables(primals)
     with body() as writes, grad_mode(True):
-        inputs, values = variables(primals)
         output, aux = with_aux(func(*inputs), has_aux, name)
         ends = [t._read() for t in only_tensors(output, f"{name}: expected f(*primals) to return only tensors")]
         along = [_tangent(t, v) for t, v in zip(leaves(tangents), values)]
@@ -37,7 +37,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
         if strict and any(t is None for t in pushed):
             raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This "
                                "is not allowed with strict=True.")
-        moved = fill(output, _filled(ends, pushed))
+        moved = fill(output, filled(ends, pushed))
     settle(writes, values)
     output, moved, aux = outside((output, moved, aux), values)
     return (output, moved, aux) if has_aux else (output, moved)
@@ -70,7 +70,8 @@ def _tangent(tangent: Tensor, value: Value) -> Value:
     return given if given.type is value.type else convert(given, dtype=value.type.dtype)
 
 
-def _filled(outputs: list[Value], tangents: list[Value | None]) -> list[Tensor]:
+def filled(outputs: Sequence[Value], tangents: Sequence[Value | None]) -> list[Tensor]:
+    """Tangents as tensors, zero where there is none."""
     return [wrap(full_like(v, 0) if t is None else t) for v, t in zip(outputs, tangents)]
 
 
@@ -83,8 +84,8 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     tensor([1., 2.])
     """
     name = "linearize(f, *primals)"
+    inputs, values = variables(primals)
     with body() as writes, grad_mode(True):
-        inputs, values = variables(primals)
         inside = func(*inputs)
         ends = [t._read() for t in only_tensors(inside, f"{name}: expected f(*primals) to return only tensors")]
     settle(writes, values)
@@ -96,7 +97,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
             raise RuntimeError(f"Expected the tangents {structure(tangents)} to have the same argspec as the primals {expected}")
         along = {v: _same_type(t, v, i) for i, (t, v) in enumerate(zip(leaves(tangents), values))}
         with grad_mode(True):
-            moved = fill(output, _filled(ends, push_forward(ends, along)))
+            moved = fill(output, filled(ends, push_forward(ends, along)))
         return outside(moved, values)
 
     return output, push

@@ -26,8 +26,8 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
     def transformed(*args: Any, **kwargs: Any) -> Any:
         positions = chosen(argnums, args)
         arguments = tuple(args[n] for n in positions)
+        inputs, values = variables(arguments)
         with body() as writes, grad_mode(True):
-            inputs, values = variables(arguments)
             result = at_positions(func, positions, args, kwargs)(*inputs)
             output, aux = with_aux(result, has_aux, "grad_and_value(f)(*args)")
             gradients = _gradients(_scalar(output), values)
@@ -103,8 +103,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
     (tensor([1., 2.]),)
     """
     name = "vjp(f, *primals)"
+    inputs, values = variables(primals)
     with body() as writes, grad_mode(True):
-        inputs, values = variables(primals)
         output, aux = with_aux(func(*inputs), has_aux, name)
         tensors = only_tensors(output, f"{name}: expected f(*primals) to return only tensors")
         ends = [_inexact(t) for t in tensors]
