@@ -74,7 +74,7 @@ def _check_ties(given: dict[str, Tensor], tied: dict[str, tuple[str, ...]]) -> N
 
 def _check_names(module: Any, given: dict[str, Tensor]) -> None:
     known = _named(module)
-    problems = [f"\t{what} key(s): {', '.join(map(repr, names))}." for what, names in (
+    problems = [f"\t{what} key(s): {', '.join(map(repr, sorted(names)))}." for what, names in (
         ("Unexpected", [n for n in given if n not in known]), ("Missing", [n for n in known if n not in given])) if names]
     if problems:
         raise RuntimeError("\n".join([f"Error(s) in reparametrizing for {type(module).__name__}:", *problems]))
