@@ -56,13 +56,13 @@ def mapping(size: int, randomness: str, recorder: Recorder) -> Iterator[Map]:
         state.maps = before
 
 
-def home(storage: Any) -> Recorder:
-    """Where a read of `storage` is recorded: outside the vmaps whose bodies neither made nor wrote it.
+def home(storage: Any, maps: Sequence[Map]) -> Recorder:
+    """Where a read of `storage` is recorded: outside those of `maps` whose bodies neither made nor wrote it.
 
     So what a tensor remembers of the read (the value of a view, a leaf's own) does not die with the body.
     """
     recorder = thread_recorder()
-    for level in reversed(state.maps):
+    for level in reversed(maps):
         if any(storage in written for written in state.bodies[level.depth:]):
             break
         recorder = level.outer

@@ -155,18 +155,14 @@ class Tensor:
     def _read(self) -> Value:
         """The value that an operation on this tensor takes."""
         if state.maps:
-            with recording(home(self._storage)):
-                return self._read_here()
-        return self._read_here()
-
-    def _read_here(self) -> Value:
+            return self._read_at_home()
         base = self._base
         if state.trace is not None and self._storage.trace is None:
             state.trace.handles.setdefault(self, (self._requires_grad, self._storage))
         if base is None:
             value = self._storage.read()
         else:
-            value = self._through_steps(base._read_here())
+            value = self._through_steps(base._read())
         if self._requires_grad:
             leaf = value.leaf
             if leaf is None:
@@ -178,6 +174,15 @@ class Tensor:
         elif self._graph is not None:
             return self._with_history(value)
         return value
+
+    def _read_at_home(self) -> Value:
+        """In the body of a vmap: what is read of a tensor from outside is recorded outside."""
+        maps, state.maps = state.maps, ()
+        try:
+            with recording(home(self._storage, maps)):
+                return self._read()
+        finally:
+            state.maps = maps
 
     def _through_steps(self, value: Value) -> Value:
         seen = self._seen

@@ -164,6 +164,28 @@ def test_forward_mode_of_functions(function: Any) -> None:
     agree(program(flambeau), program(torch))
 
 
+COMPLEX: dict[str, Any] = {
+    "products": lambda t, z: z * z * (1 + 2j) / (z + 3),
+    "matmul": lambda t, z: z @ z.t().conj(),
+    "exp": lambda t, z: z.exp().sin(),
+    "parts": lambda t, z: z.real * z.imag,
+    "abs": lambda t, z: z.abs(),
+    "angle": lambda t, z: z.angle(),
+    "pairs": lambda t, z: t.view_as_real(z).sin(),
+}
+
+
+@pytest.mark.parametrize("function", COMPLEX.values(), ids=COMPLEX)
+def test_forward_mode_of_complex_functions(function: Any) -> None:
+    z, v = X + 1j * X[::-1], np.cos(X) - 0.5j
+    results = []
+    for t in (flambeau, torch):
+        x, along = (t.tensor(a.astype(np.complex64)) for a in (z, v))
+        results.append((t.func.jvp(lambda x, t=t: function(t, x), (x,), (along,)),
+                        t.vmap(lambda x, v, t=t: t.func.jvp(lambda x: function(t, x.reshape(2, 2)), (x,), (v,)))(x, along)))
+    agree(*results)
+
+
 # --- Models -----------------------------------------------------------------------------------------------------------
 
 

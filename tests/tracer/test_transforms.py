@@ -179,6 +179,15 @@ def test_views_of_captured_tensors_stay_usable() -> None:
     assert leaf.grad.tolist() == [[4.0] * 3] * 2
 
 
+def test_a_long_body() -> None:
+    def many(x: Any) -> Any:
+        for _ in range(2500):
+            x = x + 1
+        return x
+
+    assert torch.vmap(many)(torch.zeros(3)).tolist() == [2500.0] * 3
+
+
 def test_replayed_nodes_come_from_the_users_lines() -> None:
     def example(x: Any) -> Any:
         return x.sin()
@@ -280,6 +289,16 @@ def test_transforms_of_jitted_functions_and_jitted_transforms() -> None:
         np.testing.assert_allclose(function(rows).numpy(), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(torch.jit(lambda x: f.jvp(jitted, (x,), (x,))[1])(rows[2]).numpy(),
                                (expected[2] * rows[2].numpy()).sum(), rtol=1e-4)
+
+
+def test_forward_mode_goes_through_a_jitted_function() -> None:
+    def plain(x: Any) -> Any:
+        return (x.sin() * x).sum()
+
+    x, v = torch.tensor([0.5, 2.0]), torch.tensor([1.0, -1.0])
+    for transform in (lambda g: f.jvp(g, (x,), (v,))[1], lambda g: f.linearize(g, x)[1](v), lambda g: f.hessian(g)(x),
+                      lambda g: f.jvp(f.grad(g), (x,), (v,))[1], lambda g: torch.autograd.functional.hessian(g, x)):
+        np.testing.assert_allclose(transform(torch.jit(plain)).numpy(), transform(plain).numpy(), rtol=1e-5)
 
 
 def test_a_jitted_transform_is_one_program() -> None:

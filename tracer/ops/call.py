@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import autodiff, batching
+from .. import autodiff, batching, pushforward
 from ..errors import requires
 from ..graph import Graph, Value, needed_nodes
 from ..interpreter import interpret
@@ -68,9 +68,16 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> tuple[Graph, tuple
     return body, tuple(v is not None for v in kept)
 
 
+def _jvp(tangents: Sequence[Value | None], *inputs: Value,
+         graph: Graph) -> tuple[tuple[Value, ...], list[Value | None]]:
+    """Forward mode goes through the nodes of the graph, recorded again."""
+    outputs = replay(graph, inputs)
+    return outputs, pushforward.push_forward(outputs, {v: t for v, t in zip(inputs, tangents) if t is not None})
+
+
 def _batch(size: int, batched: Sequence[bool], *inputs: Value, graph: Graph) -> tuple[Value, ...]:
     return tuple(batching.full_batch(size, batching.batched_call(graph, size, batched, inputs)))
 
 
 call = register(Op("call", _infer, lambda *arrays, graph: tuple(interpret(graph, arrays)), _lower, _vjp, _batch,
-                   multiple=True))
+                   jvp=_jvp, multiple=True))

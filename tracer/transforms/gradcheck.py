@@ -22,7 +22,7 @@ from ..functions.creation import tensor
 from ..functions.random import randn_like
 from ..functions.shape import stack
 from ..graph import Value
-from ..lazy import host_array
+from ..lazy import host_array, materialize
 from ..pushforward import push_forward
 from ..recorder import grad_mode
 from ..tensor import Tensor
@@ -178,6 +178,7 @@ class _Point:
         self.ends = [t._read() for t in outputs if t.requires_grad]
         self.constant = not self.ends
         self.targets = [x._read() for x in self.moving]
+        materialize(self.ends)  # so that every walk back is the same program, which reads what this run saved
 
     def _outputs(self) -> list[Tensor]:
         with grad_mode(True):
