@@ -132,7 +132,7 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
 
 
 def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
-    """`nodes` after whatever else must run first: nodes of other threads, values whose buffer was not kept."""
+    """`nodes` with whatever else must run: nodes of other threads, values whose buffer was not kept."""
     known = set(nodes)
     missing: dict[Node, None] = {}
     stack = [v for v in [*demanded, *(v for n in nodes for v in n.inputs)]
@@ -152,12 +152,13 @@ def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
         stack.extend(node.inputs)
     if not missing:
         return nodes
-    return [*_topological(missing), *nodes]
+    return _topological([*missing, *nodes])
 
 
-def _topological(nodes: Iterable[Node]) -> list[Node]:
+def _topological(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes in an order in which inputs come first, otherwise as they are given."""
     wanted, order, seen = set(nodes), [], set()
-    stack = [(n, False) for n in wanted]
+    stack = [(n, False) for n in reversed(nodes)]
     while stack:
         node, expanded = stack.pop()
         if expanded:

@@ -158,6 +158,13 @@ def test_a_tensor_kept_from_inside_says_so() -> None:
         (kept[0] + 1).tolist()
 
 
+def test_a_tensor_kept_from_inside_that_depends_on_no_example_is_plain() -> None:
+    kept: list[Any] = []
+    pending = torch.ones(2) * 3
+    torch.vmap(lambda x: kept.append(pending * 2) or x)(torch.ones(3, 2))
+    assert (kept[0] + pending).tolist() == [9.0, 9.0]
+
+
 def test_writing_what_is_mapped_to_what_is_not() -> None:
     total = torch.zeros(2)
     with pytest.raises(RuntimeError, match="inplace arithmetic"):
