@@ -166,9 +166,10 @@ def test_a_tensor_kept_from_inside_that_depends_on_no_example_is_plain() -> None
 
 
 def test_writing_what_is_mapped_to_what_is_not() -> None:
-    total = torch.zeros(2)
+    count, total = torch.zeros(2), torch.zeros(2)
     with pytest.raises(RuntimeError, match="inplace arithmetic"):
-        torch.vmap(lambda x: total.add_(x))(torch.ones(3, 2))
+        torch.vmap(lambda x: count.add_(1) + total.add_(x))(torch.ones(3, 2))
+    assert count.tolist() == [0.0, 0.0]
     x = torch.ones(3, 2)
     with pytest.raises(RuntimeError, match="shares its memory"):
         torch.vmap(lambda x, y: x.mul_(2) + y)(x, x)

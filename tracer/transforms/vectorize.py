@@ -156,8 +156,7 @@ class _Call:
         flags = [True] * (len(values) + len(numbers)) + [False] * len(free)
         results = iter(batched_call(graph, self.size, flags, [*values, *numbers, *free], example.cut()))
         placed = iter([self._placed(next(results), d) for d in example.out_dims])
-        for storage in example.written:
-            _rebind(storage, *next(results))
+        _rebind([(storage, *next(results)) for storage in example.written])
         for position in example.changed:
             tensor, d = example.mapped[position]
             value, batched = next(results)
@@ -188,11 +187,12 @@ class _Call:
         return _Call(self.func, self.name, fill(self.args, cut), self.kwargs, self.dims, self.out_dims, self.randomness, count)
 
 
-def _rebind(storage: Storage, value: Value, batched: bool) -> None:
-    """Let a storage from outside hold what the body wrote to it."""
-    if batched:
+def _rebind(written: list[tuple[Storage, Value, bool]]) -> None:
+    """Let storages from outside hold what the body wrote to them; RuntimeError, and no write, if that is one per example."""
+    if any(batched for _, _, batched in written):
         raise RuntimeError(WRITTEN_FROM_OUTSIDE)
-    storage.write(value)
+    for storage, value, _ in written:
+        storage.write(value)
 
 
 class _Example:
