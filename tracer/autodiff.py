@@ -27,7 +27,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
     same nodes raises torch's RuntimeError.
     """
     targets = None if wanted is None else set(wanted)
-    order = _useful_nodes(outputs, targets)
+    order = useful_nodes(outputs, targets)
     sums: dict[Value, Value] = {}
     results: dict[Value, Value] = {}
     with grad_mode(create_graph):
@@ -42,7 +42,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
     return results
 
 
-def _useful_nodes(outputs: Sequence[Value], targets: set[Value] | None) -> list[Node]:
+def useful_nodes(outputs: Sequence[Value], targets: set[Value] | None) -> list[Node]:
     """The nodes between outputs and targets, inputs before their users."""
     order: list[Node] = []
     useful: dict[Node, bool] = {}

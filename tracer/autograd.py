@@ -13,6 +13,10 @@ from .graph import Value
 from .ops.elementwise import add, full_like
 from .state import state
 from .tensor import Tensor
+from .transforms import functional as functional
+from .transforms.gradcheck import GradcheckError as GradcheckError
+from .transforms.gradcheck import gradcheck as gradcheck
+from .transforms.gradcheck import gradgradcheck as gradgradcheck
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,6 +128,9 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
 
     Scalars need no `grad_tensors`. Without `retain_graph` a second call raises torch's RuntimeError.
     """
+    if state.bodies:
+        raise RuntimeError("backward() called inside a functorch transform. This is not supported, please use func.grad or "
+                           "func.vjp instead or call backward() outside of functorch transforms.")
     outputs = _sequence(tensors)
     gradients = _sequence(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
     starts = [_start(output, gradient) for output, gradient in zip(outputs, gradients, strict=True)]

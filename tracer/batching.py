@@ -2,31 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from .graph import Graph, Value
+from . import dtypes
+from .graph import Graph, Node, Value
 from .ops.elementwise import with_leading
+from .recorder import Recorder, grad_mode, placeholder, recording, thread_recorder
+from .state import state
+from .types import Type
+
+RANDOM_IN_ERROR_MODE = (
+    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness "
+    "flags on vmap or perform the randomness operation out of vmap")
+
+VALUE_IN_VMAP = (
+    "vmap: It looks like you're calling .item() on a Tensor, or using one in data-dependent control flow, at {where}. The "
+    "function that vmap maps runs once for all examples, so tensors have no values in it. Choose with torch.where instead "
+    "of Python control flow, or return the tensor and read it outside.")
 
 
-def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Sequence[Value]) -> list[tuple[Value, bool]]:
-    """Record `graph` over a leading dimension of `size`.
+class Map:
+    """A vmap in progress: how many examples it has, and what its `randomness` says about draws.
+
+    `outer` is where nodes go outside its body, `depth` how many transforms are around that; `indices` are stand-ins for
+    the number of the example (uint64, one per device), made when they are asked for.
+    """
+
+    def __init__(self, size: int, randomness: str, depth: int) -> None:
+        self.size, self.randomness, self.depth = size, randomness, depth
+        self.outer = thread_recorder()
+        self.indices: dict[str, Value] = {}
+
+    def index(self, device: str) -> Value:
+        """The number of the example, as a value of the body."""
+        found = self.indices.get(device)
+        if found is None:
+            found = self.indices[device] = placeholder(Type.of((), dtypes.uint64), device)
+        return found
+
+
+@contextmanager
+def mapping(size: int, randomness: str, recorder: Recorder) -> Iterator[Map]:
+    """This block, the body of the innermost transform, is that of a vmap, recorded by `recorder`."""
+    before = state.maps
+    level = Map(size, randomness, len(state.bodies) - 1)
+    state.maps = (*before, level)
+    try:
+        with recording(recorder):
+            yield level
+    finally:
+        state.maps = before
+
+
+def home(storage: Any, maps: Sequence[Map]) -> Recorder:
+    """Where a read of `storage` is recorded: outside those of `maps` whose bodies neither made nor wrote it.
+
+    So what a tensor remembers of the read (the value of a view, a leaf's own) does not die with the body.
+    """
+    recorder = thread_recorder()
+    for level in reversed(maps):
+        if any(storage in written for written in state.bodies[level.depth:]):
+            break
+        recorder = level.outer
+    return recorder
+
+
+def maps_with_own_draws() -> list[Map]:
+    """The vmaps in progress whose examples draw different numbers; torch's RuntimeError if one allows no draws."""
+    if any(level.randomness == "error" for level in state.maps):
+        raise RuntimeError(RANDOM_IN_ERROR_MODE)
+    return [level for level in state.maps if level.randomness == "different"]
+
+
+def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Sequence[Value],
+                 cut: Collection[Node] = ()) -> list[tuple[Value, bool]]:
+    """Record `graph` over a leading dimension of `size`; through the nodes of `cut` no gradient flows.
 
     `batched[i]` says whether `values[i]` has that dimension. Returns the outputs, each with the same flag.
     """
     env: dict[Value, tuple[Value, bool]] = dict(zip(graph.inputs, zip(values, batched), strict=True))
+    origin: dict[Node, Node] = {}
     for node in graph.nodes:
         pairs = [env[v] for v in node.inputs]
-        flags, inputs = [flag for _, flag in pairs], [value for value, _ in pairs]
-        any_batched = any(flags)
-        if any_batched:
-            results = node.op.batch(size, flags, *inputs, **node.params)
-        elif inputs:
-            results = node.op(*inputs, **node.params)
-        else:
-            results = node.op.on(node.device, **node.params)
-        outputs = results if isinstance(results, tuple) else (results,)
+        start = len(thread_recorder().nodes)
+        with grad_mode(state.grad and node not in cut):
+            outputs = _batched_node(node, size, [value for value, _ in pairs], [flag for _, flag in pairs])
+        _keep_position(node, thread_recorder().nodes[start:], origin)
+        any_batched = any(flag for _, flag in pairs)
         env.update(zip(node.outputs, [(value, any_batched) for value in outputs], strict=True))
     return [env[v] for v in graph.outputs]
+
+
+def _batched_node(node: Node, size: int, inputs: Sequence[Value], flags: Sequence[bool]) -> tuple[Value, ...]:
+    if any(flags):
+        results = node.op.batch(size, flags, *inputs, **node.params)
+    elif inputs:
+        results = node.op(*inputs, **node.params)
+    else:
+        results = node.op.on(node.device, **node.params)
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _keep_position(node: Node, made: Sequence[Node], origin: dict[Node, Node]) -> None:
+    """What stands for `node` comes from the same line, and is the backward of what stands for the same node."""
+    if made:
+        origin[node] = made[-1]
+    if state.of is None:
+        for replayed in made:
+            replayed.where, replayed.scope = node.where, node.scope
+            replayed.of = None if node.of is None else origin.get(node.of, node.of)
 
 
 def full_batch(size: int, outputs: Sequence[tuple[Value, bool]]) -> list[Value]:

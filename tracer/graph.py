@@ -170,6 +170,16 @@ class GraphError(Exception):
         super().__init__("\n".join([problem, *lines]))
 
 
+def needed_nodes(nodes: Sequence[Node], outputs: Iterable[Value]) -> list[Node]:
+    """The nodes that `outputs` depend on, in order."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if any(v in needed for v in node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    return kept[::-1]
+
+
 def key_of_nodes(nodes: Sequence[Node], numbers: dict[Value, int]) -> tuple[Any, ...]:
     """A hashable description of `nodes`; `numbers` maps known values to integers and is extended with new ones."""
     parts: list[Any] = []

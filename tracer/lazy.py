@@ -19,13 +19,14 @@ import numpy as np
 
 from .autodiff import pull_back
 from .backend import Program, SharedArray, backend
+from .batching import VALUE_IN_VMAP
 from .errors import TraceError
 from .graph import Graph, Node, Value
 from .ops import OPS
 from .ops.elementwise import from_literal
 from .packing import PackedSlice
 from .passes import Builder, simplify
-from .recorder import placeholder, recording, thread_recorder
+from .recorder import Recorder, placeholder, recording, thread_recorder
 from .source import describe, user_position
 from .state import state
 from .types import Type
@@ -110,6 +111,8 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
     if state.trace is not None:
         raise state.trace.value_read()
     recorder = thread_recorder()
+    if not recorder.lazy:  # the body of a transform: only what it asks for, which must not depend on its stand-ins
+        recorder = Recorder()
     with _lock:
         nodes = [node for node in recorder.nodes if not node.done]
         storages = [s for s in (ref() for ref in recorder.storages) if s is not None]
@@ -129,7 +132,7 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
 
 
 def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
-    """`nodes` after whatever else must run first: nodes of other threads, values whose buffer was not kept."""
+    """`nodes` with whatever else must run: nodes of other threads, values whose buffer was not kept."""
     known = set(nodes)
     missing: dict[Node, None] = {}
     stack = [v for v in [*demanded, *(v for n in nodes for v in n.inputs)]
@@ -139,6 +142,8 @@ def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
         node = value.node
         if value.buffer is not None or node in missing or node in known:
             continue
+        if node is None and state.maps:
+            raise TraceError(VALUE_IN_VMAP.format(where=describe(user_position(2))))
         if node is None or node.released:
             raise TraceError("a traced tensor escaped from the function that jit (or a transform) traced and was used "
                              "outside. Return it from the function instead."
@@ -147,12 +152,13 @@ def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
         stack.extend(node.inputs)
     if not missing:
         return nodes
-    return [*_topological(missing), *nodes]
+    return _topological([*missing, *nodes])
 
 
-def _topological(nodes: Iterable[Node]) -> list[Node]:
+def _topological(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes in an order in which inputs come first, otherwise as they are given."""
     wanted, order, seen = set(nodes), [], set()
-    stack = [(n, False) for n in wanted]
+    stack = [(n, False) for n in reversed(nodes)]
     while stack:
         node, expanded = stack.pop()
         if expanded:
@@ -416,7 +422,7 @@ def bound_pending() -> None:
     """Cut a loop that observes nothing: past the limit, each time at the same place, so that the pieces are one program."""
     recorder = thread_recorder()
     nodes = recorder.nodes
-    if state.trace is None and len(nodes) > PENDING_LIMIT:
+    if recorder.lazy and len(nodes) > PENDING_LIMIT:
         here = nodes[-1].where
         if recorder.cut in (None, here) or len(nodes) > 2 * PENDING_LIMIT:
             recorder.cut = here

@@ -6,8 +6,12 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .graph import Node
+    from weakref import WeakKeyDictionary
+
+    from .batching import Map
+    from .graph import Node, Value
     from .recorder import Recorder
+    from .storage import Storage
     from .trace import Trace
 
 
@@ -15,7 +19,9 @@ class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
     `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `grad` the grad mode;
-    `scope` the path of the module whose forward runs; `of` the forward node a backward rule is for.
+    `scope` the path of the module whose forward runs; `of` the forward node a backward rule is for; `maps` the vmaps in
+    progress, outermost first; `bodies`, for each transform in progress, the storages that its body wrote with what they
+    held before (None for those it made).
     """
 
     recorder: Recorder | None = None
@@ -23,6 +29,8 @@ class _ThreadState(threading.local):
     grad: bool = True
     scope: str = ""
     of: Node | None = None
+    maps: tuple[Map, ...] = ()
+    bodies: tuple[WeakKeyDictionary[Storage, Value | None], ...] = ()
 
 
 state = _ThreadState()

@@ -33,6 +33,8 @@ class Storage:
         if self.trace is not None and value.buffer is not None:
             value = self.trace.constant(value)
         self.value = own(value)
+        if state.bodies:
+            state.bodies[-1][self] = None
         if value.buffer is None and self.trace is None:
             thread_recorder().storages.append(weakref.ref(self))
 
@@ -50,6 +52,8 @@ class Storage:
     def write(self, value: Value) -> None:
         """Rebind the cell."""
         trace = state.trace
+        if state.bodies:
+            state.bodies[-1].setdefault(self, self.value)
         if trace is not None and self.trace is not trace:
             trace.write(self, value)
             return

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes
+from .batching import home
 from .dtypes import dtype
 from .graph import Value
 from .ops.elementwise import alias, stop_gradient, with_value
@@ -76,6 +77,7 @@ class Tensor:
     _geometry: Geometry | None = None
     _type: Any
     _requires_grad = False  # of a leaf
+    _variable = False  # what a function transform differentiates by: a leaf to it
     _twin = False  # made by detach(): history that is written through this handle belongs to it alone
     _detached = False  # reads through this handle carry no gradient
     _graph: Value | None = None  # after detach(): the value with its history, while the storage holds it without
@@ -152,6 +154,8 @@ class Tensor:
 
     def _read(self) -> Value:
         """The value that an operation on this tensor takes."""
+        if state.maps:
+            return self._read_at_home()
         base = self._base
         if state.trace is not None and self._storage.trace is None:
             state.trace.handles.setdefault(self, (self._requires_grad, self._storage))
@@ -170,6 +174,15 @@ class Tensor:
         elif self._graph is not None:
             return self._with_history(value)
         return value
+
+    def _read_at_home(self) -> Value:
+        """In the body of a vmap: what is read of a tensor from outside is recorded outside."""
+        maps, state.maps = state.maps, ()
+        try:
+            with recording(home(self._storage, maps)):
+                return self._read()
+        finally:
+            state.maps = maps
 
     def _through_steps(self, value: Value) -> Value:
         seen = self._seen
@@ -209,9 +222,10 @@ class Tensor:
         self._set(value)
 
     def _refuse_leaf_write(self) -> None:
-        if self._requires_grad:
+        if self._requires_grad or self._variable:
             raise RuntimeError(LEAF_IN_PLACE)
-        if self._base is not None and self._base._requires_grad and not self._detached:
+        base = self._base
+        if base is not None and (base._requires_grad or base._variable) and not self._detached:
             raise RuntimeError(VIEW_OF_LEAF_IN_PLACE)
 
     def _set(self, value: Value) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,70 @@ def _like_dict(original: Any, copied: dict[Any, Any]) -> Any:
         made.default_factory = original.default_factory
     made.update(copied)
     return made
+
+
+def children(x: Any) -> tuple[Any, dict[Any, Any]] | None:
+    """The kind of a container and what it holds, by index, key or name; None for a leaf."""
+    kind = type(x)
+    if kind in (list, tuple):
+        return kind, dict(enumerate(x))
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return kind, dict(zip(x._fields, x))
+    if isinstance(x, dict):
+        return dict, dict(x)
+    if dataclasses.is_dataclass(x) and not isinstance(x, type):
+        return kind, {f.name: getattr(x, f.name) for f in dataclasses.fields(x)}
+    return None
+
+
+def leaves(x: Any) -> list[Any]:
+    """The leaves of `x`, in the order in which `map_structure` meets them."""
+    inside = children(x)
+    return [x] if inside is None else [leaf for v in inside[1].values() for leaf in leaves(v)]
+
+
+def fill(x: Any, found: Iterable[Any]) -> Any:
+    """A copy of `x` with its leaves replaced by those found, in order.
+
+    >>> fill({"a": 0, "b": (0, 0)}, [1, 2, 3])
+    {'a': 1, 'b': (2, 3)}
+    """
+    values = iter(found)
+    return map_structure(x, lambda leaf, path: next(values))
+
+
+def structure(x: Any) -> str:
+    """The containers of `x` as text, with * for a leaf.
+
+    >>> structure({"a": 1, "b": (2, [3])})
+    "{'a': *, 'b': (*, [*])}"
+    """
+    inside = children(x)
+    if inside is None:
+        return "*"
+    kind, parts = inside[0], {k: structure(v) for k, v in inside[1].items()}
+    if kind is list:
+        return f"[{', '.join(parts.values())}]"
+    if kind is tuple:
+        return f"({', '.join(parts.values())}{',' * (len(parts) == 1)})"
+    if kind is dict:
+        return "{" + ", ".join(f"{k!r}: {v}" for k, v in parts.items()) + "}"
+    return f"{kind.__name__}({', '.join(f'{k}={v}' for k, v in parts.items())})"
+
+
+def spread(prefix: Any, x: Any) -> list[Any] | None:
+    """For each leaf of `x` the leaf of `prefix` above it, where one may stand for a whole container; None if they differ.
+
+    >>> spread((0, 1), ["a", "b"]), spread((0, 1), ("a", {"b": 1, "c": 2}))
+    (None, [0, 1, 1])
+    """
+    above, inside = children(prefix), children(x)
+    if above is None:
+        return [prefix] * len(leaves(x))
+    if inside is None or above[0] is not inside[0] or above[1].keys() != inside[1].keys():
+        return None
+    parts = [spread(above[1][k], v) for k, v in inside[1].items()]
+    return None if any(part is None for part in parts) else [leaf for part in parts for leaf in part or ()]
 
 
 _POSITIONS = tuple(f"args[{i}]" for i in range(8))

@@ -434,3 +434,10 @@ def test_tensors_made_of_python_and_numpy_data_inside() -> None:
         assert five.item() == 5
         np.testing.assert_array_equal(shared.numpy(), table + 1)
     assert step.stats.compiles == 1
+
+
+@pytest.mark.parametrize("index", [[0, 2, 2], np.array([1, 0]), [True, False, True]], ids=["list", "array", "mask"])
+def test_lists_and_arrays_as_indices(index: Any) -> None:
+    x = torch.arange(12.0).reshape(4, 3)
+    expected = np.arange(12.0).reshape(4, 3)[:, index].tolist()
+    assert torch.jit(lambda x: x[:, index])(x).tolist() == expected

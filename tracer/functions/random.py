@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import maps_with_own_draws
 from ..dtypes import dtype
 from ..graph import Value
 from ..hyper import outside_trace
@@ -118,11 +119,21 @@ class Generator:
     def draw(self, shape: Ints, kind: dtype) -> Value:
         """Fresh uint32 or uint64 bits; moves the offset past them."""
         current = self._state._read()
-        bits = OPS["random_bits"](current, shape=shape, dtype=kind)
-        used = number_value(blocks_used(shape, kind), dtypes.uint64, (2,), self._device)
-        which = OPS["iota"].on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # the offset alone moves
-        self._state._write(OPS["add"](current, OPS["mul"](which, used)))
+        start, count = current, blocks_used(shape, kind)
+        for level in reversed(maps_with_own_draws()):
+            start = self._past(start, count, level.index(self._device))
+            count *= level.size
+        bits = OPS["random_bits"](start, shape=shape, dtype=kind)
+        self._state._write(self._past(current, count))
         return bits
+
+    def _past(self, current: Value, count: int, times: Value | None = None) -> Value:
+        """A state whose offset is larger by `count`, or by `count * times`."""
+        used = number_value(count, dtypes.uint64, (2,), self._device)
+        if times is not None:
+            used = OPS["mul"](used, expand_value(times, (2,)))
+        which = OPS["iota"].on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # the offset alone moves
+        return OPS["add"](current, OPS["mul"](which, used))
 
     def __repr__(self) -> str:
         return f"<Generator device={self._device!r}>"

@@ -290,7 +290,7 @@ def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
         return from_end
     check_range(index, n, axis, -n)
     array = np.where(index < 0, index + n, index).astype(np.int64)
-    return Value(Type.of(array.shape, dtypes.int64), on, array)
+    return wrap(Value(Type.of(array.shape, dtypes.int64), on, array))._read()  # in a trace: an input
 
 
 # --- Masks ------------------------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def mask_value(mask: Any, on: str) -> Value:
     """A mask given as a tensor or as a numpy array."""
     if isinstance(mask, Tensor):
         return mask._read() if mask._device == on else mask.to(device=on)._read()
-    return Value(Type.of(mask.shape, dtypes.boolean), on, np.array(mask))
+    return wrap(Value(Type.of(mask.shape, dtypes.boolean), on, np.array(mask)))._read()
 
 
 def one_dimension(value: Value) -> Value:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import autodiff, batching
+from .. import autodiff, batching, pushforward
 from ..errors import requires
-from ..graph import Graph, Node, Value
+from ..graph import Graph, Value, needed_nodes
 from ..interpreter import interpret
 from ..recorder import grad_mode, placeholder, recording
 from ..types import Type
@@ -63,18 +63,16 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> tuple[Graph, tuple
     kept = [gradients.get(v) for v in operands]
     ends = [saved.get(v, v) for v in kept if v is not None]
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
-    body = Graph([*operands, *slots, *cotangents], _needed(recorder.nodes, ends), ends, "backward")
+    # Only what the ends need: what the forward saved is not computed again.
+    body = Graph([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, ends), ends, "backward")
     return body, tuple(v is not None for v in kept)
 
 
-def _needed(nodes: Sequence[Node], outputs: Sequence[Value]) -> list[Node]:
-    """The nodes that outputs depend on: what the forward saved need not be computed again."""
-    needed, kept = set(outputs), []
-    for node in reversed(nodes):
-        if any(v in needed for v in node.outputs):
-            kept.append(node)
-            needed.update(node.inputs)
-    return kept[::-1]
+def _jvp(tangents: Sequence[Value | None], *inputs: Value,
+         graph: Graph) -> tuple[tuple[Value, ...], list[Value | None]]:
+    """Forward mode goes through the nodes of the graph, recorded again."""
+    outputs = replay(graph, inputs)
+    return outputs, pushforward.push_forward(outputs, {v: t for v, t in zip(inputs, tangents) if t is not None})
 
 
 def _batch(size: int, batched: Sequence[bool], *inputs: Value, graph: Graph) -> tuple[Value, ...]:
@@ -82,4 +80,4 @@ def _batch(size: int, batched: Sequence[bool], *inputs: Value, graph: Graph) -> 
 
 
 call = register(Op("call", _infer, lambda *arrays, graph: tuple(interpret(graph, arrays)), _lower, _vjp, _batch,
-                   multiple=True))
+                   jvp=_jvp, multiple=True))

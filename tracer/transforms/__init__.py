@@ -1,0 +1,1 @@
+"""The function transforms, by theme. `tracer.func` is their public face."""
