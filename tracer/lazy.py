@@ -19,7 +19,7 @@ import numpy as np
 
 from .autodiff import pull_back
 from .backend import Program, SharedArray, backend
-from .errors import TraceError
+from .errors import READING_A_VALUE, TraceError
 from .graph import Graph, Node, Value
 from .ops import OPS
 from .ops.elementwise import from_literal
@@ -110,6 +110,8 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
     if state.trace is not None:
         raise state.trace.value_read()
     recorder = thread_recorder()
+    if not recorder.lazy:
+        raise TraceError(READING_A_VALUE.format(where=f" at {describe(user_position())}"))
     with _lock:
         nodes = [node for node in recorder.nodes if not node.done]
         storages = [s for s in (ref() for ref in recorder.storages) if s is not None]
@@ -247,7 +249,10 @@ def _trace_vjp(node: Node, flags: tuple[bool, ...]) -> tuple[tuple[bool, ...], t
         count = len(recorder.nodes)
         inexact = [v for v in outputs if v.requires_grad]
         cotangents = [placeholder(v.type, node.device) for v in inexact]
-        found = pull_back(inexact, cotangents, inputs)
+        try:
+            found = pull_back(inexact, cotangents, inputs)
+        except NotImplementedError:  # there is no gradient to save for; a backward walk will say so
+            found = {}
     needed = set(found.values())
     for backward in reversed(recorder.nodes[count:]):
         if any(v in needed for v in backward.outputs):
@@ -393,6 +398,8 @@ def host_array(value: Value) -> Any:
     """The value's contents as a numpy array that must not be written to."""
     if value.buffer is None:
         flush([value])
+    if state.region is not None:
+        state.region.looked.add(value)
     buffer = value.buffer
     if type(buffer) is PackedSlice:
         return buffer.array()
@@ -408,7 +415,8 @@ def materialize(values: Iterable[Value], reason: str = "") -> None:
 
 def end_of_step() -> None:
     """Start what was recorded; does not wait for it. Called by `optimizer.step()`."""
-    if state.trace is None and thread_recorder().nodes:
+    recorder = thread_recorder()
+    if state.trace is None and recorder.lazy and recorder.nodes:
         flush(reason="a step ended")
 
 
@@ -416,7 +424,7 @@ def bound_pending() -> None:
     """Cut a loop that observes nothing: past the limit, each time at the same place, so that the pieces are one program."""
     recorder = thread_recorder()
     nodes = recorder.nodes
-    if state.trace is None and len(nodes) > PENDING_LIMIT:
+    if state.trace is None and recorder.lazy and len(nodes) > PENDING_LIMIT:
         here = nodes[-1].where
         if recorder.cut in (None, here) or len(nodes) > 2 * PENDING_LIMIT:
             recorder.cut = here

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .graph import Node
     from .recorder import Recorder
+    from .region import Region
     from .trace import Trace
 
 
 class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
-    `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `grad` the grad mode;
+    `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `region` the body of control flow that is
+    being recorded, if any; `grad` the grad mode;
     `scope` the path of the module whose forward runs; `of` the forward node a backward rule is for.
     """
 
     recorder: Recorder | None = None
     trace: Trace | None = None
+    region: Region | None = None
     grad: bool = True
     scope: str = ""
     of: Node | None = None
