@@ -25,6 +25,9 @@ WRITE_BESIDE_HISTORY = (
     "the body of a cond, while_loop, scan or map writes in place to a tensor from outside that shares its memory with a "
     "detached one: where its gradient goes cannot be carried through the loop. Make the new tensor without writing, and "
     "carry it or return it.")
+LEAVES_SHARE_STORAGE = (
+    "the body of a cond, while_loop, scan or map uses a leaf that shares its memory with another leaf: which of the two "
+    "its gradient belongs to is not known in there. Pass it in as an operand, or give it memory of its own with clone().")
 VIEW_OF_LEAF_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 
 
@@ -191,6 +194,8 @@ class Tensor:
     def _own_leaf(self, value: Value) -> Value:
         """This leaf's own value where another leaf shares the storage, as `x.detach().requires_grad_()` does."""
         if self._seen is None or self._seen[0] is not value:
+            if state.region is not None and self._storage.region is not state.region:
+                raise TraceError(LEAVES_SHARE_STORAGE)
             own = _without_history(value)
             self._mark_leaf(own)
             self._seen = (value, True, own, None)

@@ -470,7 +470,7 @@ def test_what_is_returned_must_have_the_form() -> None:
 
 def test_conditions_must_be_bool_tensors() -> None:
     x = torch.zeros(2)
-    with pytest.raises(TypeError, match="bool tensor of one element as pred, got int: 1. Compare tensors"):
+    with pytest.raises(TypeError, match=r"bool tensor of one element as pred, got int: 1\. Compare tensors"):
         torch.cond(1, lambda: x, lambda: x)
     with pytest.raises(TypeError, match=r"as pred, got torch.float32 of shape \[2\].*any\(\)"):
         torch.cond(x, lambda: x, lambda: x)
@@ -500,7 +500,7 @@ def test_arguments_are_checked() -> None:
 
 def test_conditions_and_associative_steps_have_no_effects() -> None:
     x, count = torch.zeros(3), torch.zeros(())
-    with pytest.raises(TraceError, match="cond_fn of a while_loop writes in place.*do it in body_fn"):
+    with pytest.raises(TraceError, match=r"cond_fn of a while_loop writes in place.*do it in body_fn"):
         torch.while_loop(lambda x: count.add_(1) < 3, lambda x: (x,), (x,))
     with pytest.raises(TraceError, match="order is not fixed"):
         torch.associative_scan(lambda a, b: a + b + torch.rand(()), x, 0)
@@ -535,6 +535,16 @@ def test_a_gradient_cannot_be_left_behind(mode: Any) -> None:
     with pytest.raises(TraceError, match=r"leaves a gradient in the \.grad of a tensor from outside.*zero_grad"):
         mode(lambda xs: torch.scan(step, torch.zeros(()), xs))(torch.ones(3))
     assert w.grad is None
+
+
+def test_gradients_of_leaves_that_share_memory_are_not_lost() -> None:
+    p = torch.ones(2, requires_grad=True)
+    q = p.detach().requires_grad_()
+    with pytest.raises(TraceError, match=r"shares its memory with another leaf.*Pass it in"):
+        torch.scan(lambda c, _: (c * p * q, None), torch.ones(2), length=3)
+    final, _ = torch.scan(lambda c, _: ((c[0] * p * c[1], c[1]), None), (torch.ones(2), q), length=3)
+    final[0].sum().backward()
+    assert (p.grad.tolist(), q.grad.tolist()) == ([3, 3], [3, 3])
 
 
 def test_a_tensor_of_a_body_means_nothing_outside() -> None:
