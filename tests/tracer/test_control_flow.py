@@ -91,7 +91,7 @@ def test_scan_walks_along_any_dimension(mode: Any) -> None:
     total, ys = mode(lambda xs: torch.scan(lambda c, x: (c + x, c * 2), torch.zeros(2), xs, dim=1))(
         torch.arange(6.0).reshape(2, 3))
     assert total.tolist() == [3, 12]
-    assert ys.tolist() == [[0, 0], [0, 6], [2, 14]]
+    assert ys.tolist() == [[0, 0, 2], [0, 6, 14]]
 
 
 def test_scan_carries_and_stacks_containers(mode: Any) -> None:

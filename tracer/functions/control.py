@@ -246,7 +246,7 @@ def scan(combine_fn: Function, init: Any, xs: Any = None, *, dim: int = 0, rever
          length: int | None = None) -> tuple[Any, Any]:
     """carry, ys[i] = combine_fn(carry, xs[i]) for each i along `dim`, the last first when `reverse`.
 
-    Returns the last carry and the ys, stacked along dimension 0. `init`, `xs` and what `combine_fn` returns are nested
+    Returns the last carry and the ys, stacked along `dim`. `init`, `xs` and what `combine_fn` returns are nested
     containers of tensors; None is an empty one. Without `xs` the loop takes `length` steps. The program does not grow
     with the number of steps.
 
@@ -281,7 +281,8 @@ def scan(combine_fn: Function, init: Any, xs: Any = None, *, dim: int = 0, rever
                           length=count, reverse=reverse)
     results = _flowing(results, ends)
     _write([s for s, _, _ in body.writes], results[len(state):kept])
-    return _filled(init, iter(results[:len(state)])), _filled(body.result[1], iter(results[kept:]))
+    stacked = (movedim(wrap(y), 0, checked_dim(dim, y.type.ndim))._read() if dim else y for y in results[kept:])
+    return _filled(init, iter(results[:len(state)])), _filled(body.result[1], stacked)
 
 
 def _first(op: str, path: str, x: Tensor, dim: int) -> Tensor:
