@@ -552,3 +552,51 @@ def test_a_tensor_of_a_body_means_nothing_outside() -> None:
     torch.scan(lambda c, x: (c, kept.append(c + x)), torch.zeros(()), torch.ones(3))
     with pytest.raises(TraceError, match="escaped"):
         kept[0].item()
+
+
+# --- What the gradient of a scan costs --------------------------------------------------------------------------------
+
+
+def gradient_program(step: Callable[[Any, Any, Any], Any]) -> Any:
+    """The compiled gradient of a scan over 5 steps by a weight."""
+    def loss(w: Any, h: Any, xs: Any) -> Any:
+        return total(torch.scan(lambda h, x: step(w, h, x), h, xs))
+
+    return torch.jit(torch.func.grad(loss)).trace(torch.zeros(3, 3), torch.zeros(2, 3), torch.zeros(5, 2, 3))
+
+
+def scans(graph: Any) -> list[Any]:
+    return [node for node in graph.nodes if node.op.name == "scan"]
+
+
+def test_the_gradient_of_a_scan_computes_no_step_again() -> None:
+    """One scan forward and one back, which has no tanh in it; the weight's gradient is one product after it."""
+    graph = gradient_program(lambda w, h, x: ((h @ w + x).tanh(),) * 2)
+    forward, backward = (node.params["body"] for node in scans(graph))
+    names = [[node.op.name for node in body.nodes] for body in (forward, backward)]
+    assert names[0].count("tanh") == 1
+    assert "tanh" not in names[1]
+    assert names[1].count("dot") == 1
+    after = graph.nodes[graph.nodes.index(scans(graph)[1]) + 1:]
+    assert [node.inputs[0].type.shape[0] for node in after if node.op.name == "dot"] == [5]
+
+
+def test_a_weight_that_is_used_twice_takes_two_products() -> None:
+    graph = gradient_program(lambda w, h, x: ((h @ w + x @ w).tanh(), h @ w.T))
+    after = graph.nodes[graph.nodes.index(scans(graph)[1]) + 1:]
+    assert [node.op.name for node in after].count("dot") == 3
+    assert len(scans(graph)) == 2
+
+
+def test_what_is_no_product_is_added_up_in_the_loop() -> None:
+    graph = gradient_program(lambda w, h, x: (h * w[0] + x, h))
+    assert len(scans(graph)) == 2
+    assert scans(graph)[1].params["carried"] == 2
+
+
+def test_without_a_gradient_nothing_is_saved() -> None:
+    w, xs = torch.ones(3, 3, requires_grad=True), torch.zeros(5, 2, 3)
+    run = torch.jit(lambda h, xs: torch.scan(recurrent(w), h, xs))
+    with torch.no_grad():
+        (node,) = scans(run.trace(torch.zeros(2, 3), xs))
+    assert len(node.types) == 2

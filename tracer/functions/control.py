@@ -16,6 +16,7 @@ from ..errors import TraceError
 from ..graph import Graph, Value
 from ..ops import OPS
 from ..ops.elementwise import stop_gradient
+from ..ops.scan import saving
 from ..recorder import close
 from ..region import Body, record_body
 from ..source import describe, user_position
@@ -277,8 +278,8 @@ def scan(combine_fn: Function, init: Any, xs: Any = None, *, dim: int = 0, rever
     kept = len(state) + len(body.writes)
     if not ends:
         return init, body.result[1]
-    results = OPS["scan"](*state, *body.before, *scanned, *free, body=graph, carried=kept, scanned=len(scanned),
-                          length=count, reverse=reverse)
+    results = saving(*state, *body.before, *scanned, *free, body=graph, carried=kept, scanned=len(scanned), length=count,
+                     reverse=reverse)
     results = _flowing(results, ends)
     _write([s for s, _, _ in body.writes], results[len(state):kept])
     stacked = (movedim(wrap(y), 0, checked_dim(dim, y.type.ndim))._read() if dim else y for y in results[kept:])
