@@ -168,17 +168,13 @@ def _topological(nodes: Iterable[Node]) -> list[Node]:
 
 def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Sequence[Value], reason: str) -> None:
     """Run the nodes of one device and give buffers to the values that are needed."""
-    snapshot = Snapshot(nodes)
     inside = {id(n) for n in nodes}
+    due = [v for v in [*demanded, *alive] if v.buffer is None and id(v.node) in inside]
+    unheld = [(n, i) for n in nodes if n.op.multiple and n.requires_grad for i in range(len(n.types)) if n.living(i) is None]
+    saved = [v for v in _read_by_gradients(nodes, due) if v.buffer is None and id(v.node) in inside]
+    snapshot = Snapshot(nodes)
     strict = {snapshot.numbers[v]: v for v in demanded if v.buffer is None and id(v.node) in inside}
-    wanted = dict(strict)
-    for value in alive:
-        if value.buffer is None and id(value.node) in inside:
-            wanted[snapshot.numbers[value]] = value
-    saved = _read_by_gradients(nodes, wanted.values())
-    for value in saved:
-        if value.buffer is None and id(value.node) in inside:
-            wanted[snapshot.numbers[value]] = value
+    wanted = strict | {snapshot.numbers[v]: v for v in [*due, *saved]}
     if not wanted:
         results: dict[int, Any] = {}
     elif _fits_host(nodes, snapshot, device):
@@ -188,7 +184,11 @@ def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Seque
     for number, value in wanted.items():
         if number in results:
             value.buffer = results[number]
-    del snapshot, strict, saved  # they hold values that nobody else may need
+    for node, index in unheld:
+        made = node.living(index)
+        if made is not None:  # only the gradient will read it: the node holds the buffer, since nobody holds the value
+            node.saved = {**(node.saved or {}), index: made.buffer}
+    del snapshot, strict, saved, due  # they hold values that nobody else may need
     _settle(nodes)
 
 

@@ -594,6 +594,24 @@ def test_what_is_no_product_is_added_up_in_the_loop() -> None:
     assert scans(graph)[1].params["carried"] == 2
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, torch.jit], ids=["lazy", "jit"])
+def test_no_forward_pass_runs_twice(wrap: Any) -> None:
+    """Once a value was observed, all that its gradient reads of the loop is there."""
+    w = rows(3, 3).requires_grad_()
+    loss = wrap(lambda xs: total(torch.scan(recurrent(w), torch.zeros(3), xs)))(rows(4, 3))
+    loss.item()
+    node = loss._read().node
+    while node.op.name not in ("scan", "call"):
+        node = next(v.node for v in node.inputs if v.requires_grad)
+    assert len(node.types) > 2
+    saved = node.saved
+    assert saved
+    assert all(buffer is not None for buffer in saved.values())
+    loss.backward()
+    expected = torch.func.grad(lambda w: total(looped(recurrent(w), torch.zeros(3), rows(4, 3))))(rows(3, 3))
+    close(w.grad, expected, 1e-4)
+
+
 def test_without_a_gradient_nothing_is_saved() -> None:
     w, xs = torch.ones(3, 3, requires_grad=True), torch.zeros(5, 2, 3)
     run = torch.jit(lambda h, xs: torch.scan(recurrent(w), h, xs))
