@@ -25,8 +25,18 @@ def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Seque
         else:
             results = node.op.on(node.device, **node.params)
         outputs = results if isinstance(results, tuple) else (results,)
-        env.update(zip(node.outputs, [(value, any_batched) for value in outputs], strict=True))
+        pairs = [_unspread(value) if any_batched else (value, False) for value in outputs]
+        env.update(zip(node.outputs, pairs, strict=True))
     return [env[v] for v in graph.outputs]
+
+
+def _unspread(value: Value) -> tuple[Value, bool]:
+    """A batched result and True; or, if a rule has only spread it over the batch, what it is for each example and False."""
+    node, each = value.node, value.type.shape[1:]
+    if (node is not None and node.op.name == "broadcast" and node.inputs[0].type.shape == each
+            and node.params["dims"] == tuple(range(1, len(each) + 1))):
+        return node.inputs[0], False
+    return value, True
 
 
 def full_batch(size: int, outputs: Sequence[tuple[Value, bool]]) -> list[Value]:

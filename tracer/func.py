@@ -17,6 +17,7 @@ from .graph import Value
 from .ops.elementwise import alias, full_like, with_leading
 from .ops.structural import transpose
 from .recorder import close, placeholder, recording
+from .region import Write, region
 from .tensor import Tensor
 from .tree import map_structure
 
@@ -249,7 +250,7 @@ def _vmap(func: Callable[..., Any], args: Any, kwargs: Any, dims: Any, size: int
     inner: list[Value] = []
     flat_dims = iter(_flat_dims(args, dims))
 
-    with recording() as recorder:
+    with region() as here, recording() as recorder:
         def stand_in(x: Any, path: str) -> Any:
             if not isinstance(x, Tensor):
                 next(flat_dims, None)
@@ -267,12 +268,24 @@ def _vmap(func: Callable[..., Any], args: Any, kwargs: Any, dims: Any, size: int
         examples = tuple(map_structure(a, stand_in) for a in args)
         result = func(*examples, **kwargs)
         outputs = [t._read() for t in _leaves(result)]
-    graph, free = close(inner, recorder.nodes, tuple(outputs), "vmap")
+        writes = here.finish("vmap")
+    graph, free = close(inner, recorder.nodes, (*outputs, *(after for _, _, after in writes)), "vmap")
     values = [_to_front(v.value, v.dim) for v in outer_values]  # type: ignore[attr-defined]
     flags = [True] * len(values) + [False] * len(free)
-    made = iter(batched_call(graph, size, flags, [*values, *free]))
+    results = batched_call(graph, size, flags, [*values, *free])
+    _write(writes, results[len(outputs):])
+    made = iter(results)
     ends = iter(_flat_out_dims(result, out_dims))
     return map_structure(result, lambda t, _: _placed(next(made), next(ends), size) if isinstance(t, Tensor) else t)
+
+
+def _write(writes: list[Write], results: list[tuple[Value, bool]]) -> None:
+    """Leave in tensors from outside what the function wrote there, which must be the same for all examples."""
+    for (storage, before, _), (value, batched) in zip(writes, results, strict=True):
+        if batched:
+            raise RuntimeError(f"vmap: the function writes in place to a tensor from outside ({before.type}) what differs "
+                               "from example to example. Return it instead, or pass the tensor in, mapped")
+        storage.write(value)
 
 
 class _NotYet:

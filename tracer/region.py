@@ -1,4 +1,4 @@
-"""Regions: the bodies of control flow while they are recorded, and what they do to tensors from outside.
+"""Regions: the bodies of control flow, and of `vmap`, while they are recorded, and what they do to tensors from outside.
 
 A body runs once, on stand-ins, and its program runs any number of times. So what it writes in place to a tensor from
 outside (a buffer, a parameter, the state of a generator) must not stay behind as a value of the recording: it is
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+Write = tuple["Storage", Value, Value]  # what is written, what it held before, what it holds after
+
+
 class Region:
     """One run of a body: the storages and `.grad`s from outside that it wrote, with what they held before.
 
@@ -49,16 +52,29 @@ class Region:
         if tensor._storage.region is not self and tensor not in self.grads:
             self.grads[tensor] = tensor.grad
 
+    def finish(self, name: str) -> list[Write]:
+        """The writes; TraceError for what cannot be carried."""
+        where = describe(user_position())
+        if any(tensor.grad is not before for tensor, before in self.grads.items()):
+            raise TraceError(f"{name} leaves a gradient in the .grad of a tensor from outside, at {where}: what is carried "
+                             "is the contents of tensors, not which tensor .grad is. Call zero_grad() in it after the step, "
+                             "or compute gradients with torch.func.grad and return them.")
+        if any(before in self.looked for before in self.written.values()):
+            raise TraceError(f"{name} reads the value of a tensor from outside and writes to it, at {where}: it is recorded "
+                             "once, so Python would see the first value in every step. Choose with torch.where or "
+                             "torch.cond.")
+        return [(storage, before, storage.read()) for storage, before in self.written.items()]
+
 
 @dataclass(frozen=True)
 class Body:
-    """A recorded body: what its function returned, and the writes it made, as (storage, value before, value after)."""
+    """A recorded body: what its function returned, and the writes it made."""
 
     name: str
     inputs: list[Value]
     nodes: list[Node]
     result: Any
-    writes: list[tuple[Storage, Value, Value]]
+    writes: list[Write]
 
     @property
     def before(self) -> list[Value]:
@@ -75,40 +91,28 @@ def record_body(function: Callable[[list[Value]], Any], types: Sequence[Type], d
     """Record `function` on stand-ins of these types. Everything outside is as before afterwards, errors included."""
     # Whether gradients flow is decided by what the loop is given; until then all stand-ins let them through.
     inputs = [placeholder(t, device, t.dtype.is_inexact) for t in types]
-    with _region() as region, recording() as recorder:
+    with region() as here, recording() as recorder:
         result = function(inputs)
-        writes = [(s, before, s.read()) for s, before in region.written.items()]
-        _check(region, name)
+        writes = here.finish(name)
     nodes = _with_stops(recorder.nodes) if state.grad else list(recorder.nodes)
     return Body(name, inputs, nodes, result, writes)
 
 
 @contextmanager
-def _region() -> Iterator[Region]:
+def region() -> Iterator[Region]:
+    """Note what this block writes to tensors from outside, and undo it at the end."""
     around = state.region
-    region = state.region = Region(around)
+    here = state.region = Region(around)
     try:
-        yield region
+        yield here
     finally:
         state.region = around
-        for storage, before in region.written.items():
+        for storage, before in here.written.items():
             storage.restore(before)
-        for tensor, gradient in region.grads.items():
+        for tensor, gradient in here.grads.items():
             tensor.grad = gradient
         if around is not None:
-            around.looked |= region.looked
-
-
-def _check(region: Region, name: str) -> None:
-    """Refuse what a loop cannot carry."""
-    where = describe(user_position())
-    if any(tensor.grad is not before for tensor, before in region.grads.items()):
-        raise TraceError(f"{name} leaves a gradient in the .grad of a tensor from outside, at {where}: a loop carries the "
-                         "contents of tensors, not which tensor .grad is. Call zero_grad() in it after the step, or "
-                         "compute gradients with torch.func.grad and return them.")
-    if any(before in region.looked for before in region.written.values()):
-        raise TraceError(f"{name} reads the value of a tensor from outside and writes to it, at {where}: it is recorded "
-                         "once, so Python would see the first value in every step. Choose with torch.where or torch.cond.")
+            around.looked |= here.looked
 
 
 def _with_stops(nodes: Sequence[Node]) -> list[Node]:

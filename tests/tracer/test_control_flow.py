@@ -413,6 +413,37 @@ def test_many_training_steps_in_one_scan(mode: Any) -> None:
         assert ours.is_leaf
 
 
+def test_random_numbers_in_a_loop_in_a_vmap(mode: Any) -> None:
+    """All examples draw the same, and the generator goes on after it."""
+    def draws(x: Any) -> Any:
+        return torch.scan(lambda c, _: (c + x, torch.rand(2)), x, length=3)[1]
+
+    torch.manual_seed(5)
+    expected = [torch.stack([torch.rand(2) for _ in range(3)]), torch.rand(2)]
+    torch.manual_seed(5)
+    got = [mode(torch.vmap(draws))(torch.zeros(4)), torch.rand(2)]
+    assert got[0].tolist() == [expected[0].tolist()] * 4
+    assert got[1].tolist() == expected[1].tolist()
+
+
+def test_what_vmap_writes_must_be_one_for_all(mode: Any) -> None:
+    count, total = torch.zeros(()), torch.zeros(())
+
+    def counted(x: Any) -> Any:
+        count.add_(1)
+        return x + count
+
+    def summed(x: Any) -> Any:
+        total.add_(x)
+        return x
+
+    assert mode(torch.vmap(counted))(torch.zeros(3)).tolist() == [1, 1, 1]
+    assert count.item() == 1
+    with pytest.raises(RuntimeError, match=r"writes in place to a tensor from outside .* differs from example to example"):
+        mode(torch.vmap(summed))(torch.ones(3))
+    assert total.item() == 0
+
+
 def test_loops_in_loops_share_state(mode: Any) -> None:
     total = torch.zeros(())
 
