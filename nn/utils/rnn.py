@@ -1,6 +1,6 @@
 """Sequences of different lengths: https://pytorch.org/docs/stable/generated/torch.nn.utils.rnn.PackedSequence.html
 
-The lengths decide shapes, so they are Python numbers here: inside `jit` pass them as a list, or pack before the call.
+The lengths decide shapes, so they are Python numbers here: inside `jit` they are a list or tuple, not a traced tensor.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...tracer import dtypes
+from ...tracer.errors import TraceError
 from ...tracer.functions.arithmetic import where
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.shape import cat, stack
@@ -51,7 +52,11 @@ class PackedSequence(_Fields):
     def sizes(self) -> tuple[int, ...]:
         """The batch sizes as Python ints; reads them if they are not known."""
         if self._sizes is None:
-            self._sizes = tuple(self.batch_sizes.tolist())
+            try:
+                self._sizes = tuple(self.batch_sizes.tolist())
+            except TraceError as error:
+                raise TraceError("the lengths of a PackedSequence that is an argument of a traced function are not known. Pass "
+                                 "the padded batch and the lengths as a tuple, and pack them inside") from error
         return self._sizes
 
     def with_data(self, data: Tensor) -> PackedSequence:

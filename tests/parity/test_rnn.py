@@ -241,3 +241,13 @@ def test_lengths_beyond_the_input_are_refused() -> None:
     """torch packs what is not there."""
     with pytest.raises(RuntimeError, match="lengths within the 4 steps of the input, got 5"):
         flambeau.nn.utils.rnn.pack_padded_sequence(flambeau.ones(4, 1), [5])
+
+
+def test_packing_inside_jit_takes_lengths_as_numbers() -> None:
+    rnn = flambeau.nn.utils.rnn
+    layer, x = flambeau.nn.GRU(3, 4), flambeau.tensor(numbers(4, 2, 3))
+    packed = rnn.pack_padded_sequence(x, [4, 2])
+    run = flambeau.jit(lambda x: layer(rnn.pack_padded_sequence(x, (4, 2)))[0])
+    close(run(x), tuple(torch.tensor(t.detach().numpy()) for t in layer(packed)[0][:2]) + (None, None))
+    with pytest.raises(flambeau.tracer.errors.TraceError, match="Pass the padded batch and the lengths as a tuple"):
+        flambeau.jit(lambda p: layer(p)[0])(packed)

@@ -523,6 +523,10 @@ def test_arguments_are_checked() -> None:
         torch.scan(lambda c, x: (c, None), x, [x, torch.zeros(3)])
     with pytest.raises(TypeError, match="length=, to know"):
         torch.scan(lambda c, x: (c, None), x)
+    with pytest.raises(ValueError, match="length of at least 0, got -1"):
+        torch.scan(lambda c, x: (c, None), x, length=-1)
+    with pytest.raises(ValueError, match="max_steps of at least 0, got -2"):
+        torch.while_loop(lambda x: x < 3, lambda x: (x,), (torch.tensor(1),), max_steps=-2)
     with pytest.raises(TypeError, match="0-d tensor for xs"):
         torch.map(lambda x: x, torch.tensor(1.0))
     with pytest.raises(ValueError, match="combine_mode of 'generic' or 'pointwise', got 'fast'"):

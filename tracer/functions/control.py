@@ -205,6 +205,8 @@ def while_loop(cond_fn: Function, body_fn: Function, carried_inputs: Sequence[An
 
     if max_steps is None:
         return _unbounded(cond_fn, step, start)
+    if max_steps < 0:
+        raise ValueError(f"while_loop requires max_steps of at least 0, got {max_steps}")
 
     def bounded(carried: tuple[Any, ...], _: None) -> tuple[Any, None]:
         return cond(_going(cond_fn, carried), step, lambda *same: same, carried), None
@@ -300,6 +302,8 @@ def _length(rows: dict[str, Tensor], length: int | None = None) -> int:
     sizes = {path: x._type.shape[0] for path, x in rows.items()}
     if length is not None:
         sizes["length"] = int(length)
+        if length < 0:
+            raise ValueError(f"scan requires a length of at least 0, got {length}")
     if not sizes:
         raise TypeError("scan requires xs with at least one tensor, or length=, to know how many steps to take")
     if len(set(sizes.values())) > 1:
