@@ -194,7 +194,7 @@ class Tensor:
     def _own_leaf(self, value: Value) -> Value:
         """This leaf's own value where another leaf shares the storage, as `x.detach().requires_grad_()` does."""
         if self._seen is None or self._seen[0] is not value:
-            if state.region is not None and self._storage.region is not state.region:
+            if self._from_outside():
                 raise TraceError(LEAVES_SHARE_STORAGE)
             own = _without_history(value)
             self._mark_leaf(own)
@@ -211,7 +211,7 @@ class Tensor:
         if value is self._graph_of:
             return self._graph
         joined: Value = with_value(self._graph, value)
-        if self._storage.region is state.region:
+        if not self._from_outside():
             self._graph, self._graph_of = joined, value
         return joined
 
@@ -233,7 +233,7 @@ class Tensor:
             self._set_through(base, value)
             return
         if self._graph is not None or (self._twin and value.requires_grad):
-            if state.region is not None and self._storage.region is not state.region:
+            if self._from_outside():
                 raise TraceError(WRITE_BESIDE_HISTORY)
             kept = _without_history(value)
             self._storage.write(kept)
@@ -439,11 +439,15 @@ class Tensor:
             made._base, made._steps, made._detached = self._base.detach(), self._steps, True
         else:
             made._twin = True
-            if self._requires_grad:
+            if self._requires_grad or self._from_outside():
                 made._detached = True
             else:
                 self._split_history()
         return made
+
+    def _from_outside(self) -> bool:
+        """Whether a body of control flow is being recorded that this tensor was not made in."""
+        return state.region is not None and self._storage.region is not state.region
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from its history."""

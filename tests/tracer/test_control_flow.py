@@ -246,6 +246,39 @@ def test_vmap_and_its_gradient(mode: Any, name: str) -> None:
         close(summed[i], gradient, 1e-4)
 
 
+# What a step may do with a weight (3, 3), a state (2, 3), an input (2, 3) and a bias (3).
+STEPS: list[Callable[[Any, Any, Any, Any], Any]] = [
+    lambda w, h, x, b: (h @ w + x).tanh(),
+    lambda w, h, x, b: h @ w * 0.3 + (h @ w.T).sin() * x,
+    lambda w, h, x, b: (h @ (w @ w) * 0.1 + b).relu(),
+    lambda w, h, x, b: h * w.sum(0) * 0.2 + x.max(),
+    lambda w, h, x, b: torch.where(x > 0.5, h @ w, h) * 0.5 + b,
+    lambda w, h, x, b: torch.einsum("ij,jk->ik", h, w).softmax(-1) + x * b,
+    lambda w, h, x, b: (h[:, None] @ w[None])[:, 0].detach() * h,
+    lambda w, h, x, b: x @ w,
+    lambda w, h, x, b: h.cumsum(0) * b + (w @ w)[:2],
+]
+
+
+@pytest.mark.parametrize("mode", ["numpy"], indirect=True)
+@pytest.mark.parametrize("first", range(len(STEPS)))
+def test_gradients_of_steps_of_many_kinds(mode: Any, first: int) -> None:
+    """The next state by one step, the result by the next two: what is saved, multiplied later or added up differs."""
+    def loss(walk: Any) -> Any:
+        def run(w: Any, h: Any, xs: Any, b: Any) -> Any:
+            def step(h: Any, x: Any) -> Any:
+                new = STEPS[first](w, h, x, b)
+                return new, sum(STEPS[(first + k) % len(STEPS)](w, new, x, b) for k in (1, 2))
+
+            return total(walk(step, h, xs))
+
+        return torch.func.grad(run, argnums=(0, 1, 2, 3))
+
+    arguments = rows(3, 3), rows(2, 3, seed=1), rows(4, 2, 3, seed=2), rows(3, seed=3)
+    for ours, expected in zip(loss(torch.scan)(*arguments), loss(looped)(*arguments), strict=True):
+        close(ours, expected, 1e-4)
+
+
 def test_a_bound_that_is_hit_ends_the_loop(mode: Any) -> None:
     run = mode(lambda x: torch.while_loop(lambda x: x < 1000, lambda x: (x * 2,), (x,), max_steps=3)[0])
     assert run(torch.tensor(1.0)).item() == 8
@@ -283,6 +316,20 @@ def test_no_grad_and_detach_hold_in_a_body(mode: Any) -> None:
     expected = torch.func.grad(total(looped), argnums=(0, 1))(rows(3), rows(4, 3))
     for a, b in zip(ours, expected, strict=True):
         close(a, b)
+
+
+def test_detaching_a_tensor_from_outside_writes_nothing(mode: Any) -> None:
+    """It may be done where writes may not, and leaves the tensor its history."""
+    def run(w: Any) -> Any:
+        scale = w * 2
+        products = torch.associative_scan(lambda a, b: a * b * scale.detach(), torch.ones(3) * w, 0)
+        (grown,) = torch.while_loop(lambda x: x < scale.detach() * 10, lambda x: (x * 2,), (torch.ones(()),))
+        summed, _ = torch.scan(lambda c, _: (c + scale.detach() * w, None), w, length=2)
+        return products[2] + scale + grown.detach() + summed
+
+    value, gradient = mode(torch.func.value_and_grad(run))(torch.tensor(3.0))
+    assert value.item() == 3**3 * 6**2 + 6 + 64 + 3 + 2 * 18
+    assert gradient.item() == 3 * 3**2 * 6**2 + 2 + 1 + 2 * 6
 
 
 def test_what_a_body_cuts_off_does_not_require_grad() -> None:
