@@ -40,6 +40,7 @@ from .tracer.functions.arithmetic import (
     nan_to_num, ne, neg, negative, not_equal, polar, positive, pow, reciprocal, remainder, round, rsqrt, sgn, sigmoid,
     sign, sin, sinh, sqrt, square, sub, subtract, tan, tanh, true_divide, trunc, where,
 )
+from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
 from .tracer.functions.creation import (
     arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
     ones_like, scalar_tensor, tensor, zeros, zeros_like,

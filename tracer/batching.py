@@ -91,7 +91,7 @@ def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Seque
             outputs = _batched_node(node, size, [value for value, _ in pairs], [flag for _, flag in pairs])
         _keep_position(node, thread_recorder().nodes[start:], origin)
         any_batched = any(flag for _, flag in pairs)
-        env.update(zip(node.outputs, [(value, any_batched) for value in outputs], strict=True))
+        env.update(zip(node.outputs, [_unspread(v) if any_batched else (v, False) for v in outputs], strict=True))
     return [env[v] for v in graph.outputs]
 
 
@@ -113,6 +113,15 @@ def _keep_position(node: Node, made: Sequence[Node], origin: dict[Node, Node]) -
         for replayed in made:
             replayed.where, replayed.scope = node.where, node.scope
             replayed.of = None if node.of is None else origin.get(node.of, node.of)
+
+
+def _unspread(value: Value) -> tuple[Value, bool]:
+    """A batched result and True; or, if a rule has only spread it over the batch, what it is for each example and False."""
+    node, each = value.node, value.type.shape[1:]
+    if (node is not None and node.op.name == "broadcast" and node.inputs[0].type.shape == each
+            and node.params["dims"] == tuple(range(1, len(each) + 1))):
+        return node.inputs[0], False
+    return value, True
 
 
 def full_batch(size: int, outputs: Sequence[tuple[Value, bool]]) -> list[Value]:

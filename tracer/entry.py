@@ -631,7 +631,7 @@ class _Tape:
         outputs = list(node.outputs)
         for value, buffer in zip(outputs, results, strict=True):
             value.buffer = buffer
-        node.done = True
+        node.done, node.saved = True, dict(enumerate(results))
         return outputs
 
 

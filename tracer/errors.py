@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+READING_A_VALUE = (
+    "the value of a traced tensor was read{where}: while a function is traced by jit (or a transform) tensors have shapes "
+    "and dtypes but no values. Choose with torch.where instead of Python control flow, or return the tensor and read it "
+    "outside.")
+
 
 class TraceError(RuntimeError):
     """Something that cannot be done while a function is being traced by `jit` or a transform."""

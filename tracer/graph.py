@@ -53,10 +53,11 @@ class Node:
 
     `where` is the user's source position, `scope` the module path, `of` the forward node that this node is the
     backward of. `spent` marks a node whose gradient was taken without `retain_graph`. Outputs are held weakly, so
-    that a value dies with its last user; `outputs` makes them again when needed.
+    that a value dies with its last user; `outputs` makes them again when needed, with the buffers that are `saved` by
+    index for a gradient.
     """
 
-    __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released",
+    __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released", "saved",
                  "device", "requires_grad", "_outputs", "__weakref__")
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], params: dict[str, Any], types: tuple[Type, ...],
@@ -66,6 +67,7 @@ class Node:
         self.where, self.scope, self.of = where, scope, of
         self.device, self.requires_grad = device, requires_grad
         self.spent = self.done = self.released = False
+        self.saved: dict[int, Any] | None = None
         self._outputs: list[weakref.ref[Value] | None] = [None] * len(types)
 
     def output(self, index: int) -> Value:
@@ -74,7 +76,8 @@ class Node:
         value = ref() if ref is not None else None
         if value is None:
             kind = self.types[index].dtype
-            value = Value(self.types[index], self.device, None, self, index, self.requires_grad and kind.is_inexact)
+            buffer = self.saved.get(index) if self.saved is not None else None
+            value = Value(self.types[index], self.device, buffer, self, index, self.requires_grad and kind.is_inexact)
             self._outputs[index] = weakref.ref(value)
         return value
 
@@ -98,6 +101,7 @@ class Node:
         self.done = True
         self.released = bool(self.inputs)
         self.inputs = ()
+        self.saved = None
 
     def __repr__(self) -> str:
         return f"<Node {self.op.name} -> {', '.join(map(str, self.types))} at {describe(self.where)}>"

@@ -70,16 +70,20 @@ def _guard(trace: Trace, group: dict[str, Any], key: str, read: Callable[[], Any
 
 @contextmanager
 def outside_trace() -> Iterator[Trace | None]:
-    """In this block tensors are made for real, even while a step is being traced; gives the trace, if there is one.
+    """In this block tensors are made for real, even while a step or a body of control flow is being recorded.
+
+    Gives the trace, if there is one.
 
     State that an optimizer creates in its first step is made so: it exists before the step runs, and the first step
     is compiled just as all others.
     """
-    trace, recorder, grad = state.trace, state.recorder, state.grad
-    state.trace, state.grad = None, False
+    trace, region, recorder, grad = state.trace, state.region, state.recorder, state.grad
+    state.trace, state.region, state.grad = None, None, False
     if trace is not None:
         state.recorder = trace.outer
+    elif region is not None:
+        state.recorder = region.outer
     try:
         yield trace
     finally:
-        state.trace, state.recorder, state.grad = trace, recorder, grad
+        state.trace, state.region, state.recorder, state.grad = trace, region, recorder, grad

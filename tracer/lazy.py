@@ -20,7 +20,7 @@ import numpy as np
 from .autodiff import pull_back
 from .backend import Program, SharedArray, backend
 from .batching import VALUE_IN_VMAP
-from .errors import TraceError
+from .errors import READING_A_VALUE, TraceError
 from .graph import Graph, Node, Value
 from .ops import OPS
 from .ops.elementwise import from_literal
@@ -111,7 +111,7 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
     if state.trace is not None:
         raise state.trace.value_read()
     recorder = thread_recorder()
-    if not recorder.lazy:  # the body of a transform: only what it asks for, which must not depend on its stand-ins
+    if not recorder.lazy:  # a body is being recorded: only what it asks for runs, which must not depend on its stand-ins
         recorder = Recorder()
     with _lock:
         nodes = [node for node in recorder.nodes if not node.done]
@@ -144,6 +144,8 @@ def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
             continue
         if node is None and state.maps:
             raise TraceError(VALUE_IN_VMAP.format(where=describe(user_position(2))))
+        if node is None and state.region is not None:
+            raise TraceError(READING_A_VALUE.format(where=f" at {describe(user_position(2))}"))
         if node is None or node.released:
             raise TraceError("a traced tensor escaped from the function that jit (or a transform) traced and was used "
                              "outside. Return it from the function instead."
@@ -172,17 +174,13 @@ def _topological(nodes: Sequence[Node]) -> list[Node]:
 
 def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Sequence[Value], reason: str) -> None:
     """Run the nodes of one device and give buffers to the values that are needed."""
-    snapshot = Snapshot(nodes)
     inside = {id(n) for n in nodes}
+    due = [v for v in [*demanded, *alive] if v.buffer is None and id(v.node) in inside]
+    unheld = [(n, i) for n in nodes if n.op.multiple and n.requires_grad for i in range(len(n.types)) if n.living(i) is None]
+    saved = [v for v in _read_by_gradients(nodes, due) if v.buffer is None and id(v.node) in inside]
+    snapshot = Snapshot(nodes)
     strict = {snapshot.numbers[v]: v for v in demanded if v.buffer is None and id(v.node) in inside}
-    wanted = dict(strict)
-    for value in alive:
-        if value.buffer is None and id(value.node) in inside:
-            wanted[snapshot.numbers[value]] = value
-    saved = _read_by_gradients(nodes, wanted.values())
-    for value in saved:
-        if value.buffer is None and id(value.node) in inside:
-            wanted[snapshot.numbers[value]] = value
+    wanted = strict | {snapshot.numbers[v]: v for v in [*due, *saved]}
     if not wanted:
         results: dict[int, Any] = {}
     elif _fits_host(nodes, snapshot, device):
@@ -192,7 +190,11 @@ def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Seque
     for number, value in wanted.items():
         if number in results:
             value.buffer = results[number]
-    del snapshot, strict, saved  # they hold values that nobody else may need
+    for node, index in unheld:
+        made = node.living(index)
+        if made is not None:  # only the gradient will read it: the node holds the buffer, since nobody holds the value
+            node.saved = {**(node.saved or {}), index: made.buffer}
+    del snapshot, strict, saved, due  # they hold values that nobody else may need
     _settle(nodes)
 
 
@@ -253,7 +255,10 @@ def _trace_vjp(node: Node, flags: tuple[bool, ...]) -> tuple[tuple[bool, ...], t
         count = len(recorder.nodes)
         inexact = [v for v in outputs if v.requires_grad]
         cotangents = [placeholder(v.type, node.device) for v in inexact]
-        found = pull_back(inexact, cotangents, inputs)
+        try:
+            found = pull_back(inexact, cotangents, inputs)
+        except NotImplementedError:  # there is no gradient to save for; a backward walk will say so
+            found = {}
     needed = set(found.values())
     for backward in reversed(recorder.nodes[count:]):
         if any(v in needed for v in backward.outputs):
@@ -399,6 +404,8 @@ def host_array(value: Value) -> Any:
     """The value's contents as a numpy array that must not be written to."""
     if value.buffer is None:
         flush([value])
+    if state.region is not None:
+        state.region.looked.add(value)
     buffer = value.buffer
     if type(buffer) is PackedSlice:
         return buffer.array()
@@ -414,7 +421,8 @@ def materialize(values: Iterable[Value], reason: str = "") -> None:
 
 def end_of_step() -> None:
     """Start what was recorded; does not wait for it. Called by `optimizer.step()`."""
-    if state.trace is None and thread_recorder().nodes:
+    recorder = thread_recorder()
+    if state.trace is None and recorder.lazy and recorder.nodes:
         flush(reason="a step ended")
 
 

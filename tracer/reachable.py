@@ -347,6 +347,7 @@ _CHANGING = {
                "shuffle", "getrandbits"},
     "datetime": {"now", "today", "utcnow"}, "numpy": {"random"}, "os": {"urandom"}, "uuid": {"uuid1", "uuid4"},
     "secrets": {"token_bytes", "token_hex", "randbelow", "randbits", "choice"}}
+_SEEDED = {"default_rng", "RandomState", "Generator"}  # generators that the code makes for itself
 _DRAWS = (random.Random, np.random.Generator, np.random.RandomState)
 
 
@@ -354,7 +355,8 @@ def _impure(name: str, value: Any, attributes: frozenset[str]) -> Iterator[str]:
     """What gives another value at each use, among the things that code mentions under `name`."""
     if isinstance(value, (types.ModuleType, type)):
         home = value.__name__ if isinstance(value, types.ModuleType) else value.__module__
-        yield from (f"{name}.{used}" for used in attributes & _CHANGING.get(home, set()))
+        if not (home == "numpy" and attributes & _SEEDED):
+            yield from (f"{name}.{used}" for used in attributes & _CHANGING.get(home, set()))
     elif isinstance(value, _DRAWS) or isinstance(getattr(value, "__self__", None), _DRAWS):
         yield f"{name}, which draws from a random generator of numpy or Python"
     elif callable(value) and getattr(value, "__name__", "") in _CHANGING.get(str(getattr(value, "__module__", "")), set()):

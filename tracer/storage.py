@@ -14,20 +14,23 @@ from .state import state
 
 if TYPE_CHECKING:
     from .packing import Pack
+    from .region import Region
     from .trace import Trace
 
 
 class Storage:
     """A mutable cell with an immutable value.
 
-    `trace` is the jit trace that made it, if any; such a storage means nothing once the trace is over.
+    `trace` is the jit trace that made it, if any; such a storage means nothing once the trace is over. `region` is the
+    body of control flow that made it, if any: a write to a storage from outside is an effect of that body.
     `lost` says which call consumed the contents, after a failure inside a donating run.
     """
 
-    __slots__ = ("value", "trace", "lost", "pack", "__weakref__")
+    __slots__ = ("value", "trace", "region", "lost", "pack", "__weakref__")
 
     def __init__(self, value: Value) -> None:
         self.trace: Trace | None = state.trace
+        self.region: Region | None = state.region
         self.lost = ""
         self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
         if self.trace is not None and value.buffer is not None:
@@ -51,6 +54,9 @@ class Storage:
 
     def write(self, value: Value) -> None:
         """Rebind the cell."""
+        region = state.region
+        if region is not None and self.region is not region:
+            region.note_write(self)
         trace = state.trace
         if state.bodies:
             state.bodies[-1].setdefault(self, self.value)
@@ -70,6 +76,14 @@ class Storage:
         if self.pack is not None:
             self.pack.current = False
 
+    def restore(self, value: Value) -> None:
+        """Bind the cell to what it held before, the very value."""
+        trace = state.trace
+        if trace is not None and self.trace is not trace:
+            trace.restore(self, value)
+        else:
+            self.value = value
+
     def _unusable(self) -> Exception:
         if self.lost:
             return RuntimeError(f"this tensor's memory was lost: {self.lost}")
@@ -80,12 +94,20 @@ class Storage:
             "Return it from the function instead of keeping it in a list, a global or an attribute.")
 
 
+def has_contents(value: Value) -> bool:
+    """Whether the value may be copied by sharing its buffer.
+
+    In a body of control flow it may not: there it stands for what a later step will hold.
+    """
+    return value.buffer is not None and state.region is None
+
+
 def own(value: Value) -> Value:
     """`value`, or a new one equal to it if another storage holds it already."""
     if not value.owned:
         value.owned = True
         return value
-    plain = value.buffer is not None and not value.requires_grad
+    plain = has_contents(value) and not value.requires_grad
     copy = value.twin() if plain else alias(value)
     copy.owned = True
     return copy

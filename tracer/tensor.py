@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, Any
 from . import dtypes
 from .batching import home
 from .dtypes import dtype
+from .errors import TraceError
 from .graph import Value
 from .ops.elementwise import alias, stop_gradient, with_value
-from .recorder import recording
+from .recorder import Recorder, recording
 from .state import state
-from .storage import Storage
+from .storage import Storage, has_contents
 from .views import Geometry, Step, contiguous_stride, is_contiguous
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
+WRITE_BESIDE_HISTORY = (
+    "the body of a cond, while_loop, scan or map writes in place to a tensor from outside that shares its memory with a "
+    "detached one: where its gradient goes cannot be carried through the loop. Make the new tensor without writing, and "
+    "carry it or return it.")
+LEAVES_SHARE_STORAGE = (
+    "the body of a cond, while_loop, scan or map uses a leaf that shares its memory with another leaf: which of the two "
+    "its gradient belongs to is not known in there. Pass it in as an operand, or give it memory of its own with clone().")
 VIEW_OF_LEAF_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 
 
@@ -84,7 +92,7 @@ class Tensor:
     _graph_of: Value | None = None  # the storage's value that `_graph` stands for
     _grad: Tensor | None = None
     _retains_grad = False
-    _seen: tuple[Value, bool, Value] | None = None  # the base's value last read, the grad mode, the view's value
+    _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
 
@@ -186,22 +194,24 @@ class Tensor:
 
     def _through_steps(self, value: Value) -> Value:
         seen = self._seen
-        if seen is not None and seen[0] is value and seen[1] == state.grad:
+        if seen is not None and seen[0] is value and seen[1] == state.grad and seen[3] is state.recorder:
             return seen[2]
         source = value
         for step in self._steps:
             value = step.read(value)
         if self._requires_grad or value is source:
             value = alias(value)  # a leaf among views needs a value of its own
-        self._seen = (source, state.grad, value)
+        self._seen = (source, state.grad, value, state.recorder)
         return value
 
     def _own_leaf(self, value: Value) -> Value:
         """This leaf's own value where another leaf shares the storage, as `x.detach().requires_grad_()` does."""
         if self._seen is None or self._seen[0] is not value:
+            if self._from_outside():
+                raise TraceError(LEAVES_SHARE_STORAGE)
             own = _without_history(value)
             self._mark_leaf(own)
-            self._seen = (value, True, own)
+            self._seen = (value, True, own, None)
         return self._seen[2]
 
     def _mark_leaf(self, value: Value) -> None:
@@ -211,9 +221,12 @@ class Tensor:
     def _with_history(self, value: Value) -> Value:
         """Join the history that `detach` split off with what the storage holds now."""
         assert self._graph is not None
-        if value is not self._graph_of:
-            self._graph, self._graph_of = with_value(self._graph, value), value
-        return self._graph
+        if value is self._graph_of:
+            return self._graph
+        joined: Value = with_value(self._graph, value)
+        if not self._from_outside():
+            self._graph, self._graph_of = joined, value
+        return joined
 
     def _write(self, value: Value) -> None:
         """Rebind the storage so that this tensor reads as `value`."""
@@ -234,6 +247,8 @@ class Tensor:
             self._set_through(base, value)
             return
         if self._graph is not None or (self._twin and value.requires_grad):
+            if self._from_outside():
+                raise TraceError(WRITE_BESIDE_HISTORY)
             kept = _without_history(value)
             self._storage.write(kept)
             self._graph, self._graph_of = value if value.requires_grad else None, self._storage.value
@@ -422,6 +437,8 @@ class Tensor:
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             _check_grad(self, gradient)
+        if state.region is not None:
+            state.region.note_grad(self)
         trace = state.trace
         if trace is None:
             self._grad = gradient
@@ -437,11 +454,15 @@ class Tensor:
             made._base, made._steps, made._detached = self._base.detach(), self._steps, True
         else:
             made._twin = True
-            if self._requires_grad:
+            if self._requires_grad or self._from_outside():
                 made._detached = True
             else:
                 self._split_history()
         return made
+
+    def _from_outside(self) -> bool:
+        """Whether a body of control flow is being recorded that this tensor was not made in."""
+        return state.region is not None and self._storage.region is not state.region
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from its history."""
@@ -574,7 +595,7 @@ def _probe(step: Step, base: Any) -> Any:
 
 def _fresh(value: Value) -> Value:
     """A new value with the same contents."""
-    if value.buffer is not None:
+    if has_contents(value):
         return value.twin()
     return alias(value)
 
@@ -583,7 +604,7 @@ def _without_history(value: Value) -> Value:
     """The same contents, through which no gradient flows."""
     if not value.requires_grad:
         return value
-    if value.buffer is not None:
+    if has_contents(value):
         return value.twin()
     return stop_gradient(value)
 

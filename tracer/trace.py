@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import TraceError
+from .errors import READING_A_VALUE, TraceError
 from .graph import Graph, Node, Value
 from .identity import interchangeable
 from .recorder import Recorder, placeholder, thread_recorder
@@ -21,11 +21,6 @@ from .state import state
 from .storage import Storage, own
 from .tensor import Tensor
 from .types import Type
-
-READING_A_VALUE = (
-    "the value of a traced tensor was read{where}: while a function is traced by jit (or a transform) tensors have shapes "
-    "and dtypes but no values. Choose with torch.where instead of Python control flow, or return the tensor and read it "
-    "outside.")
 
 
 @dataclass(frozen=True)
@@ -115,6 +110,14 @@ class Trace:
             return
         self.written[storage] = None
         self._now[storage] = own(value)
+
+    def restore(self, storage: Storage, value: Value) -> None:
+        """Bind a storage from outside to what it held at an earlier point of the trace."""
+        stand_in = self.arguments.get(storage)
+        if stand_in is not None:
+            stand_in.value = value
+        else:
+            self._now[storage] = value
 
     def current(self, storage: Storage) -> Value:
         """The value of a written storage at the end."""

@@ -13,9 +13,10 @@ from flambeau.tracer import dtypes
 from flambeau.tracer.autodiff import pull_back
 from flambeau.tracer.batching import batched_call, full_batch
 from flambeau.tracer.graph import Graph, Value
-from flambeau.tracer.ops.control import case, custom_call, scan, while_
+from flambeau.tracer.ops.control import case, custom_call, while_
 from flambeau.tracer.ops.elementwise import add, compare, convert, full_like, mul, sin
 from flambeau.tracer.ops.reduction import reduce_sum
+from flambeau.tracer.ops.scan import scan
 from flambeau.tracer.recorder import capture, placeholder, recording
 from flambeau.tracer.types import Type
 

@@ -1,6 +1,6 @@
 """torch's functions, by theme. Importing this package attaches the methods of `Tensor`."""
 
-from . import arithmetic, creation, indexing, linear, random, reduce, scattering, searching, shape, sorting, triangular
+from . import arithmetic, control, creation, indexing, linear, random, reduce, scattering, searching, shape, sorting, triangular
 
-__all__ = ["arithmetic", "creation", "indexing", "linear", "random", "reduce", "scattering", "searching",
+__all__ = ["arithmetic", "control", "creation", "indexing", "linear", "random", "reduce", "scattering", "searching",
            "shape", "sorting", "triangular"]

@@ -11,6 +11,7 @@ from . import (
     linalg,
     random,
     reduction,
+    scan,
     sorting,
     structural,
     window,
@@ -19,5 +20,5 @@ from .record import OPS, Op
 
 __all__ = [
     "OPS", "Op", "call", "contraction", "control", "convolution", "elementwise", "fourier", "indexing", "linalg",
-    "random", "reduction", "sorting", "structural", "window",
+    "random", "reduction", "scan", "sorting", "structural", "window",
 ]

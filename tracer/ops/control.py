@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 # Modules, not their functions: these two stand on the ops, and call the rules of this file only when it is complete.
 from .. import autodiff, batching, dtypes
 from ..errors import requires
@@ -17,10 +15,10 @@ from ..graph import Graph, Value
 from ..interpreter import interpret
 from ..recorder import capture, grad_mode
 from ..types import Type
-from .elementwise import add, compare, full_like, literal, select, with_leading
+from .elementwise import compare, full_like, select, with_leading
 from .record import Emitter, Op, Operand, no_gradient, register
 from .reduction import reduce_or
-from .structural import array_attribute, broadcast, transpose
+from .structural import broadcast
 
 FLAG = Type.of((), dtypes.boolean)
 COUNTER = Type.of((), dtypes.int32)
@@ -341,150 +339,3 @@ while_ = register(Op(
     no_gradient("reverse mode through while_loop needs to know how many steps to undo: use scan, or give while_loop "
                 "a bound with max_steps"),
     _while_batch, jvp=_while_jvp, multiple=True))
-
-
-# --- scan -------------------------------------------------------------------------------------------------------------
-
-
-def _scan_infer(*operands: Type, body: Graph, carried: int, scanned: int, length: int,
-                reverse: bool) -> tuple[Type, ...]:
-    requires(carried >= 0 and scanned >= 0 and carried + scanned <= len(operands), "scan",
-             f"carried and scanned counts within {len(operands)} operands", (carried, scanned))
-    state, xs, captured = split(operands, carried, scanned)
-    requires(all(x.ndim > 0 and x.shape[0] == length for x in xs), "scan", f"scanned operands of length {length}", xs)
-    wanted = (*state, *(x.with_shape(x.shape[1:]) for x in xs), *captured)
-    given, returned = tuple(v.type for v in body.inputs), tuple(v.type for v in body.outputs)
-    requires(given == wanted, "scan", f"a body that takes {wanted}", given)
-    requires(returned[:carried] == tuple(state), "scan", f"a body that returns {state} first", returned)
-    return (*state, *(y.with_shape((length, *y.shape)) for y in returned[carried:]))
-
-
-def _scan_reference(*operands: Any, body: Graph, carried: int, scanned: int, length: int,
-                    reverse: bool) -> tuple[Any, ...]:
-    state, xs, captured = split(operands, carried, scanned)
-    kinds = [v.type for v in body.outputs[carried:]]
-    stacked = [np.zeros((length, *t.shape), t.dtype.numpy) for t in kinds]
-    for i in reversed(range(length)) if reverse else range(length):
-        results = interpret(body, (*state, *(x[i] for x in xs), *captured))
-        state = results[:carried]
-        for stack, y in zip(stacked, results[carried:]):
-            stack[i] = y
-    return (*state, *stacked)
-
-
-def _scan_lower(h: Emitter, *operands: Operand, body: Graph, carried: int, scanned: int, length: int,
-                reverse: bool) -> tuple[Operand, ...]:
-    """A while that counts; scanned operands are read, and stacked results written, at the counter."""
-    outs = h.outs
-    state, xs, captured = split(operands, carried, scanned)
-    stacks = [h.constant(literal(0, t.dtype), t) for t in outs[carried:]]
-    if length == 0:
-        return (*state, *stacks)
-
-    def goes_on(i: Operand, *rest: Operand) -> Operand:
-        return h.op("compare", (i, h.constant(str(length), COUNTER)), FLAG,
-                    "comparison_direction = #stablehlo<comparison_direction LT>")
-
-    def step(i: Operand, *rest: Operand) -> list[Operand]:
-        before, filled = split(rest, carried)
-        at = h.op("subtract", (h.constant(str(length - 1), COUNTER), i), COUNTER) if reverse else i
-        results = h.inline(body, (*before, *(_row(h, x, at) for x in xs), *captured))
-        filled = [_with_row(h, stack, y, at) for stack, y in zip(filled, results[carried:])]
-        return [h.op("add", (i, h.constant("1", COUNTER)), COUNTER), *results[:carried], *filled]
-
-    types = (COUNTER, *outs)
-    regions = [h.region(types, goes_on), h.region(types, step)]
-    return h.ops("while", (h.constant("0", COUNTER), *state, *stacks), types, regions=regions)[1:]
-
-
-def _row(h: Emitter, x: Operand, at: Operand) -> Operand:
-    """x[at]."""
-    shape = x.type.shape
-    part = h.op("dynamic_slice", (x, at, *_origin(h, x.type.ndim - 1)), x.type.with_shape((1, *shape[1:])),
-                f"slice_sizes = {array_attribute((1, *shape[1:]))}")
-    return h.op("reshape", (part,), x.type.with_shape(shape[1:]))
-
-
-def _with_row(h: Emitter, x: Operand, row: Operand, at: Operand) -> Operand:
-    """x with x[at] replaced by `row`."""
-    part = h.op("reshape", (row,), x.type.with_shape((1, *x.type.shape[1:])))
-    return h.op("dynamic_update_slice", (x, part, at, *_origin(h, x.type.ndim - 1)), x.type)
-
-
-def _origin(h: Emitter, ndim: int) -> list[Operand]:
-    return [h.constant("0", COUNTER)] * ndim if ndim else []
-
-
-def _scan_vjp(g: Sequence[Value], out: Sequence[Value], *operands: Value, body: Graph, carried: int, scanned: int,
-              length: int, reverse: bool) -> list[Value | None]:
-    """Run forward again and keep what each step started from; then go through the steps from the last to the first.
-
-    The backward scan carries the cotangents of the carried values and the sums of those of the captured ones.
-    """
-    _, xs, captured = split(operands, carried, scanned)
-    history = _history(operands, body, carried, scanned, length, reverse)
-    wanted = [is_inexact(v) and (i < carried or v.requires_grad) for i, v in enumerate(operands)]
-    moving, of_xs, of_captured = split(wanted, carried, scanned)
-    device = operands[0].device
-    backward = backward_graph(body, wanted, device)
-    g_state, g_ys = (list(filter(is_inexact, piece)) for piece in split(g, carried))
-    sums = [full_like(v, 0) for v, flag in zip(captured, of_captured) if flag]
-    counts = (len(g_state), len(sums), len(history) + scanned, len(g_ys))
-
-    def step(*values: Value) -> list[Value]:
-        g_now, sums_now, inputs, g_y, rest = split(values, *counts)
-        found = call(backward, (*inputs, *rest, *g_now, *g_y))
-        g_before, g_x, more = split(found, sum(moving), sum(of_xs))
-        return [*g_before, *(add(a, b) for a, b in zip(sums_now, more)), *g_x]
-
-    rows = [v.type.with_shape(v.type.shape[1:]) for v in (*history, *xs, *g_ys)]
-    types = [*(v.type for v in (*g_state, *sums)), *rows, *(v.type for v in captured)]
-    results = scan(*g_state, *sums, *history, *xs, *g_ys, *captured, body=closed(step, types, device, backward.name),
-                   carried=len(g_state) + len(sums), scanned=len(rows), length=length, reverse=not reverse)
-    first, second, third = split(results, counts[0], counts[1])
-    found = iter((*first, *third, *second))  # operands are in the order carried, scanned, captured
-    return [next(found) if flag else None for flag in wanted]
-
-
-def _history(operands: Sequence[Value], body: Graph, carried: int, scanned: int, length: int,
-             reverse: bool) -> Sequence[Value]:
-    """The carried values at the start of each step, stacked."""
-    if carried == 0:
-        return ()
-
-    def step(*values: Value) -> list[Value]:
-        return [*call(body, values)[:carried], *values[:carried]]
-
-    graph = closed(step, [v.type for v in body.inputs], operands[0].device, f"{body.name}_history")
-    return scan(*operands, body=graph, carried=carried, scanned=scanned,
-                length=length, reverse=reverse)[carried:]
-
-
-def _scan_batch(size: int, batched: Sequence[bool], *operands: Value, body: Graph, carried: int, scanned: int,
-                length: int, reverse: bool) -> tuple[Value, ...]:
-    """The batch dimension of scanned operands and of stacked results goes behind the one that is scanned."""
-    device = operands[0].device
-    flags = settled(body, size, batched, carried, device)
-    wanted = [*flags[:carried], *[True] * (len(body.outputs) - carried)]
-
-    def step(*values: Value) -> list[Value]:
-        return leading_where(size, wanted, batching.batched_call(body, size, flags, values))
-
-    state, xs, captured = split(operands, carried, scanned)
-    state = leading_where(size, flags, list(zip(state, batched)))
-    xs = [_swapped(x) if b else x for x, b in zip(xs, batched[carried:])]
-    graph = closed(step, batched_types(body, size, flags), device, body.name)
-    results = scan(*state, *xs, *captured, body=graph, carried=carried, scanned=scanned, length=length, reverse=reverse)
-    final = batching.full_batch(size, list(zip(results[:carried], flags)))
-    return (*final, *(_swapped(y) for y in results[carried:]))
-
-
-def _swapped(x: Value) -> Value:
-    """The first two dimensions exchanged."""
-    swapped: Value = transpose(x, permutation=(1, 0, *range(2, x.type.ndim)))
-    return swapped
-
-
-# scan(*carried, *scanned, *captured; body, carried, scanned, length, reverse) -> final carried values, stacked results.
-# body(*carried, *rows, *captured) -> (*carried, *results) runs once for each index of the scanned operands' first axis.
-scan = register(Op("scan", _scan_infer, _scan_reference, _scan_lower, _scan_vjp, _scan_batch, multiple=True))

@@ -1,0 +1,442 @@
+"""Recurrent layers: https://pytorch.org/docs/stable/nn.html#recurrent-layers
+
+The projections of all inputs are one product before the loop, and the loop is one `scan`: the program does not grow with
+the length of the sequences.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..tracer.functions.arithmetic import add, mul, sigmoid, tanh, where
+from ..tracer.functions.control import scan
+from ..tracer.functions.creation import empty, zeros
+from ..tracer.functions.shape import cat, stack
+from ..tracer.tensor import Tensor
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter
+from .utils.rnn import PackedSequence, Places, places
+
+State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM
+
+
+class Weights(NamedTuple):
+    """The parameters of one direction of one layer."""
+
+    ih: Tensor  # (gates * H, I)
+    hh: Tensor  # (gates * H, H), or of the projected size
+    bias_ih: Tensor | None  # (gates * H)
+    bias_hh: Tensor | None
+    hr: Tensor | None = None  # (projected size, H)
+
+
+# --- One step ---------------------------------------------------------------------------------------------------------
+
+# What a layer does with the projected input of a step and the state: the new state.
+Step = Callable[[Tensor, State, Weights], State]
+
+
+def _plain_step(activation: Callable[[Tensor], Tensor]) -> Step:
+    """h = activation(x + W_hh h + b_hh), where x is the projected input."""
+    return lambda x, state, w: (activation(add(x, F.linear(state[0], w.hh, w.bias_hh))),)
+
+
+def _lstm_step(x: Tensor, state: State, w: Weights) -> State:
+    """i, f, g, o = x + W_hh h + b_hh; c = sigmoid(f) * c + sigmoid(i) * tanh(g); h = sigmoid(o) * tanh(c).
+
+    Source: Hochreiter, Schmidhuber: "Long short-term memory", https://doi.org/10.1162/neco.1997.9.8.1735; the projection
+    W_hr h is from Sak et al., https://arxiv.org/abs/1402.1128
+    """
+    h, c = state
+    i, f, g, o = add(x, F.linear(h, w.hh, w.bias_hh)).chunk(4, -1)
+    c = add(mul(sigmoid(f), c), mul(sigmoid(i), tanh(g)))
+    h = mul(sigmoid(o), tanh(c))
+    return h if w.hr is None else F.linear(h, w.hr), c
+
+
+def _gru_step(x: Tensor, state: State, w: Weights) -> State:
+    """r, z = sigmoid(x + W_hh h + b_hh); n = tanh(x_n + r * (W_hn h + b_hn)); h = (1 - z) * n + z * h.
+
+    Source: Cho et al.: "Learning phrase representations using RNN encoder-decoder", https://arxiv.org/abs/1406.1078
+    """
+    (h,) = state
+    x_r, x_z, x_n = x.chunk(3, -1)
+    h_r, h_z, h_n = F.linear(h, w.hh, w.bias_hh).chunk(3, -1)
+    r, z = sigmoid(add(x_r, h_r)), sigmoid(add(x_z, h_z))
+    n = tanh(add(x_n, mul(r, h_n)))
+    return (add(n, mul(z, h - n)),)
+
+
+PLAIN_STEPS: dict[str, Step] = {"tanh": _plain_step(tanh), "relu": _plain_step(F.relu)}
+
+
+def _walk(step: Step, x: Tensor, state: State, w: Weights, reverse: bool, valid: Tensor | None) -> tuple[State, Tensor]:
+    """All steps of one direction: the last state, and h of every step. Where `valid` is False the state stays."""
+
+    def body(state: State, row: tuple[Tensor, Tensor | None]) -> tuple[State, Tensor]:
+        projected, holds = row
+        new = step(projected, state, w)
+        if holds is not None:
+            new = tuple(where(holds, a, b) for a, b in zip(new, state, strict=True))
+        return new, new[0]
+
+    last, hs = scan(body, state, (x, valid), reverse=reverse)
+    return last, hs
+
+
+# --- Layers -----------------------------------------------------------------------------------------------------------
+
+
+class RNNBase(Module):
+    """What the recurrent layers share: parameters, checks, and the walk through layers and directions."""
+
+    _name = "RNN"
+    _gates = 1
+    _step: Step
+    _folds_biases = True  # whether b_hh may be added to the projected input, outside the loop
+
+    def __init__(self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
+                 device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        _check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        self.mode = mode
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        for suffix, size in self._suffixes():
+            gates, projected = self._gates * hidden_size, proj_size or hidden_size
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, size), "weight_hh": (gates, projected)}
+            if bias:
+                shapes.update(bias_ih=(gates,), bias_hh=(gates,))
+            if proj_size:
+                shapes["weight_hr"] = (proj_size, hidden_size)
+            for name, shape in shapes.items():
+                setattr(self, name + suffix, Parameter(empty(*shape, device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    def _suffixes(self) -> list[tuple[str, int]]:
+        """The end of the parameters' names, and the input size, of each direction of each layer."""
+        inner = (self.proj_size or self.hidden_size) * self._directions
+        return [(f"_l{layer}{end}", self.input_size if layer == 0 else inner)
+                for layer in range(self.num_layers) for end in ("", "_reverse")[:self._directions]]
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values, uniform in +-1 / sqrt(hidden_size)."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for weight in self.parameters():
+            init.uniform_(weight, -bound, bound)
+
+    def flatten_parameters(self) -> None:
+        """Nothing: the compiler lays out the weights."""
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each direction of each layer."""
+        return [[w for w in self._weights(suffix) if w is not None] for suffix, _ in self._suffixes()]
+
+    def _weights(self, suffix: str) -> Weights:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        return Weights(*(getattr(self, name + suffix, None) for name in names))  # type: ignore[arg-type]
+
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        """The outputs of the last layer for all steps, and the last states of all layers."""
+        if isinstance(input, PackedSequence):
+            self._check_input(input.data, 2)
+            state = self._start(input.data, input.sizes[0], self._permuted(hx, input.sorted_indices), 3)
+            output, state = self._layers(input.data, state, places(input.sizes, input.data.device))
+            return input.with_data(output), self._given(tuple(self._permuted(state, input.unsorted_indices)))
+        ndim = input.dim()
+        if ndim not in (2, 3):
+            got = f"{ndim}D" if self._name != "RNN" else f"{ndim}D tensor"
+            raise ValueError(f"{self._name}: Expected input to be 2D or 3D, got {got} instead")
+        x = input.unsqueeze(1) if ndim == 2 else input.transpose(0, 1) if self.batch_first else input
+        self._check_input(x, 3)
+        state = self._start(x, x.shape[1], hx, ndim)
+        output, state = self._layers(x, state, None)
+        if ndim == 2:
+            return output.squeeze(1), self._given(tuple(s.squeeze(1) for s in state))
+        return output.transpose(0, 1) if self.batch_first else output, self._given(state)
+
+    def _layers(self, x: Tensor, start: State, at: Places | None) -> tuple[Tensor, State]:
+        """x (T, B, I), or packed (N, I) with its places, through all layers."""
+        suffixes = iter(self._suffixes())
+        ends: list[State] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for reverse in (False, True)[:self._directions]:
+                state = tuple(s[len(ends)] for s in start)
+                last, hs = self._direction(x, state, self._weights(next(suffixes)[0]), reverse, at)
+                ends.append(last)
+                outputs.append(hs)
+            x = cat(outputs, -1) if len(outputs) > 1 else outputs[0]
+            if layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, tuple(stack(parts) for parts in zip(*ends, strict=True))
+
+    def _direction(self, x: Tensor, state: State, w: Weights, reverse: bool, at: Places | None) -> tuple[State, Tensor]:
+        if self._folds_biases and w.bias_ih is not None and w.bias_hh is not None:
+            w = w._replace(bias_ih=add(w.bias_ih, w.bias_hh), bias_hh=None)
+        projected = F.linear(x, w.ih, w.bias_ih)
+        if at is None:
+            return _walk(self._step, projected, state, w, reverse, None)
+        padded = projected.index_select(0, at.packed).reshape(*at.valid.shape, -1)
+        last, hs = _walk(self._step, padded, state, w, reverse, at.valid.unsqueeze(-1))
+        return last, hs.flatten(0, 1).index_select(0, at.padded)
+
+    # --- States and checks --------------------------------------------------------------------------------------------
+
+    def _given(self, state: State) -> Any:
+        """The state as the caller gets it."""
+        return state[0]
+
+    def _taken(self, hx: Any) -> State:
+        """The state that the caller gave."""
+        return (hx,)
+
+    def _permuted(self, hx: Any, order: Tensor | None) -> Any:
+        if hx is None or order is None:
+            return hx
+        if isinstance(hx, Tensor):
+            return hx.index_select(1, order)
+        return tuple(s.index_select(1, order) for s in hx)
+
+    def _check_input(self, x: Tensor, ndim: int) -> None:
+        kind = self.weight_ih_l0.dtype
+        if x.dtype is not kind:
+            raise ValueError(f"RNN input dtype ({x.dtype}) does not match weight dtype ({kind}). Convert input: "
+                             f"input.to({kind}), or convert model: model.to({x.dtype})")
+        if x.ndim != ndim:
+            raise RuntimeError(f"input must have {ndim} dimensions, got {x.ndim}")
+        if x.shape[-1] != self.input_size:
+            raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}")
+        if not x.shape[0]:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+
+    def _sizes(self) -> tuple[int, ...]:
+        """The sizes of the states."""
+        return (self.proj_size or self.hidden_size,)
+
+    def _start(self, x: Tensor, batch: int, hx: Any, ndim: int) -> State:
+        """The states to start from, (layers * directions, B, size) each; zeros unless given."""
+        shapes = [(self.num_layers * self._directions, batch, size) for size in self._sizes()]
+        if hx is None:
+            return tuple(zeros(*shape, dtype=x.dtype, device=x.device) for shape in shapes)
+        state = self._taken(hx)
+        if any(s.ndim != ndim for s in state):
+            raise RuntimeError(self._wrong_ndim(state, ndim))
+        state = tuple(s.unsqueeze(1) for s in state) if ndim == 2 else state
+        for i, (s, shape) in enumerate(zip(state, shapes, strict=True)):
+            if s.shape != shape:
+                which = f"hidden[{i}]" if len(shapes) > 1 else "hidden"
+                raise RuntimeError(f"Expected {which} size {shape}, got {list(s.shape)}")
+        return state
+
+    def _wrong_ndim(self, state: State, ndim: int) -> str:
+        kind = "batched" if ndim == 3 else "unbatched"
+        return f"For {kind} {ndim}-D input, hx should also be {ndim}-D but got {state[0].ndim}-D tensor"
+
+    def extra_repr(self) -> str:
+        defaults = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0,
+                    "bidirectional": False}
+        given = [f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *given])
+
+
+def _check_options(input_size: int, hidden_size: int, num_layers: int, bias: bool, batch_first: bool, dropout: float,
+                   proj_size: int) -> None:
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+        raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element being "
+                         "zeroed")
+    if dropout > 0 and num_layers == 1:
+        warnings.warn("dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
+                      f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}", stacklevel=4)
+    for name, value, kind in (("bias", bias, bool), ("batch_first", batch_first, bool), ("input_size", input_size, int),
+                              ("hidden_size", hidden_size, int)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} should be of type {kind.__name__}, got: {type(value).__name__}")
+    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+        if value <= 0:
+            raise ValueError(f"{name} must be greater than zero")
+    if proj_size < 0:
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
+    if proj_size >= hidden_size:
+        raise ValueError("proj_size has to be smaller than hidden_size")
+
+
+def _refuse_projection(options: dict[str, Any]) -> None:
+    if "proj_size" in options:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+
+
+class RNN(RNNBase):
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu of it, in `num_layers` layers.
+
+    Takes x (T, B, I), (B, T, I) when `batch_first`, (T, I) or a PackedSequence, and h_0 (layers * directions, B, H);
+    returns the outputs (T, B, directions * H) and h_n.
+
+    >>> import flambeau as torch
+    >>> output, hn = torch.nn.RNN(3, 4, num_layers=2)(torch.ones(5, 2, 3))
+    >>> output.shape, hn.shape
+    (torch.Size([5, 2, 4]), torch.Size([2, 2, 4]))
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
+                 *args: Any, **options: Any) -> None:
+        _refuse_projection(options)
+        if nonlinearity not in PLAIN_STEPS:
+            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, *args, **options)
+        self.nonlinearity = nonlinearity
+
+    @property
+    def _step(self) -> Step:  # type: ignore[override]
+        return PLAIN_STEPS[self.nonlinearity]
+
+
+class LSTM(RNNBase):
+    """Long short-term memory, in `num_layers` layers: see `_lstm_step` for the formula.
+
+    Takes x as `RNN` does and (h_0, c_0); returns the outputs (T, B, directions * H) and (h_n, c_n). With `proj_size` the
+    outputs and h have that size.
+
+    >>> import flambeau as torch
+    >>> output, (hn, cn) = torch.nn.LSTM(3, 4, bidirectional=True)(torch.ones(5, 2, 3))
+    >>> output.shape, hn.shape, cn.shape
+    (torch.Size([5, 2, 8]), torch.Size([2, 2, 4]), torch.Size([2, 2, 4]))
+    """
+
+    _name = "LSTM"
+    _gates = 4
+    _step = staticmethod(_lstm_step)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__("LSTM", *args, **options)
+
+    def _sizes(self) -> tuple[int, ...]:
+        return self.proj_size or self.hidden_size, self.hidden_size
+
+    def _given(self, state: State) -> Any:
+        return state
+
+    def _taken(self, hx: Any) -> State:
+        return tuple(hx)
+
+    def _wrong_ndim(self, state: State, ndim: int) -> str:
+        kind = "batched" if ndim == 3 else "unbatched"
+        given = ", ".join(f"{s.ndim}-D" for s in state)
+        return f"For {kind} {ndim}-D input, hx and cx should also be {ndim}-D but got ({given}) tensors"
+
+
+class GRU(RNNBase):
+    """Gated recurrent units, in `num_layers` layers: see `_gru_step` for the formula. Takes and returns what `RNN` does.
+
+    >>> import flambeau as torch
+    >>> output, hn = torch.nn.GRU(3, 4, batch_first=True)(torch.ones(2, 5, 3))
+    >>> output.shape, hn.shape
+    (torch.Size([2, 5, 4]), torch.Size([1, 2, 4]))
+    """
+
+    _name = "GRU"
+    _gates = 3
+    _step = staticmethod(_gru_step)
+    _folds_biases = False  # r multiplies W_hn h + b_hn
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        _refuse_projection(options)
+        super().__init__("GRU", *args, **options)
+
+
+# --- Cells ------------------------------------------------------------------------------------------------------------
+
+
+class RNNCellBase(Module):
+    """What the cells share: parameters and checks."""
+
+    _gates = 1
+    _states = 1
+    _step: Step
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        gates = self._gates * hidden_size
+        self.weight_ih = Parameter(empty(gates, input_size, device=device, dtype=dtype))
+        self.weight_hh = Parameter(empty(gates, hidden_size, device=device, dtype=dtype))
+        for name in ("bias_ih", "bias_hh"):
+            made = Parameter(empty(gates, device=device, dtype=dtype)) if bias else None
+            self.register_parameter(name, made)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values, uniform in +-1 / sqrt(hidden_size)."""
+        bound = 1 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
+        for weight in self.parameters():
+            init.uniform_(weight, -bound, bound)
+
+    def _new_state(self, input: Tensor, hx: Any) -> State:
+        name = type(self).__name__
+        if input.ndim not in (1, 2):
+            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
+        given: State = () if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        for i, h in enumerate(given):
+            if h.ndim not in (1, 2):
+                which = "hidden" if self._states == 1 else f"hx[{i}]"
+                raise ValueError(f"{name}: Expected {which} to be 1D or 2D, got {h.ndim}D instead")
+        shape = (*input.shape[:-1], self.hidden_size)
+        start = given or (zeros(*shape, dtype=input.dtype, device=input.device),) * self._states
+        w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return self._step(F.linear(input, w.ih, w.bias_ih), start, w)
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        """The next h, of x (B, I) or (I,) and h (B, H) or (H,); from zeros without h."""
+        return self._new_state(input, hx)[0]
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias is True else f", bias={self.bias}")
+
+
+class RNNCell(RNNCellBase):
+    """One step of an `RNN`."""
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
+                 device: Any = None, dtype: Any = None) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self.nonlinearity = nonlinearity
+
+    @property
+    def _step(self) -> Step:  # type: ignore[override]
+        if self.nonlinearity not in PLAIN_STEPS:
+            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+        return PLAIN_STEPS[self.nonlinearity]
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+
+
+class LSTMCell(RNNCellBase):
+    """One step of an `LSTM`: takes and returns (h, c)."""
+
+    _gates = 4
+    _states = 2
+    _step = staticmethod(_lstm_step)
+
+    def forward(self, input: Tensor, hx: Any = None) -> State:
+        """The next (h, c)."""
+        return self._new_state(input, hx)
+
+
+class GRUCell(RNNCellBase):
+    """One step of a `GRU`."""
+
+    _gates = 3
+    _step = staticmethod(_gru_step)

@@ -1,0 +1,131 @@
+"""Regions: the bodies of control flow, and of `vmap`, while they are recorded, and what they do to tensors from outside.
+
+A body runs once, on stand-ins, and its program runs any number of times. So what it writes in place to a tensor from
+outside (a buffer, a parameter, the state of a generator) must not stay behind as a value of the recording: it is
+noted, undone, and becomes one more value that the loop carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import TraceError
+from .graph import Node, Value
+from .ops.elementwise import stop_gradient
+from .recorder import Recorder, placeholder, recording, thread_recorder
+from .source import describe, user_position
+from .state import state
+from .types import Type
+
+if TYPE_CHECKING:
+    from .storage import Storage
+    from .tensor import Tensor
+
+
+Write = tuple["Storage", Value, Value]  # what is written, what it held before, what it holds after
+
+
+class Region:
+    """One run of a body: the storages and `.grad`s from outside that it wrote, with what they held before.
+
+    `looked` are the values that Python read on the host meanwhile; `outer` is the recorder around all regions.
+    """
+
+    def __init__(self, around: Region | None) -> None:
+        self.outer: Recorder = thread_recorder() if around is None else around.outer
+        self.written: dict[Storage, Value] = {}
+        self.grads: dict[Tensor, Tensor | None] = {}
+        self.looked: set[Value] = set()
+
+    def note_write(self, storage: Storage) -> None:
+        """A storage from outside is about to be written."""
+        before = storage.read()
+        if state.trace is not None:
+            storage = state.trace.arguments.get(storage, storage)
+        self.written.setdefault(storage, before)
+
+    def note_grad(self, tensor: Tensor) -> None:
+        """The `.grad` of a tensor is about to be rebound."""
+        if tensor._storage.region is not self and tensor not in self.grads:
+            self.grads[tensor] = tensor.grad
+
+    def finish(self, name: str) -> list[Write]:
+        """The writes; TraceError for what cannot be carried."""
+        where = describe(user_position())
+        if any(tensor.grad is not before for tensor, before in self.grads.items()):
+            raise TraceError(f"{name} leaves a gradient in the .grad of a tensor from outside, at {where}: what is carried "
+                             "is the contents of tensors, not which tensor .grad is. Call zero_grad() in it after the step, "
+                             "or compute gradients with torch.func.grad and return them.")
+        if any(before in self.looked for before in self.written.values()):
+            raise TraceError(f"{name} reads the value of a tensor from outside and writes to it, at {where}: it is recorded "
+                             "once, so Python would see the first value in every step. Choose with torch.where or "
+                             "torch.cond.")
+        return [(storage, before, storage.read()) for storage, before in self.written.items()]
+
+
+@dataclass(frozen=True)
+class Body:
+    """A recorded body: what its function returned, and the writes it made."""
+
+    name: str
+    inputs: list[Value]
+    nodes: list[Node]
+    result: Any
+    writes: list[Write]
+
+    @property
+    def before(self) -> list[Value]:
+        """What the written storages hold when the body starts."""
+        return [before for _, before, _ in self.writes]
+
+    @property
+    def after(self) -> list[Value]:
+        """What the written storages hold when the body is done."""
+        return [after for _, _, after in self.writes]
+
+
+def record_body(function: Callable[[list[Value]], Any], types: Sequence[Type], device: str, name: str) -> Body:
+    """Record `function` on stand-ins of these types. Everything outside is as before afterwards, errors included."""
+    # Whether gradients flow is decided by what the loop is given; until then all stand-ins let them through.
+    inputs = [placeholder(t, device, t.dtype.is_inexact) for t in types]
+    with region() as here, recording() as recorder:
+        result = function(inputs)
+        writes = here.finish(name)
+    nodes = _with_stops(recorder.nodes) if state.grad else list(recorder.nodes)
+    return Body(name, inputs, nodes, result, writes)
+
+
+@contextmanager
+def region() -> Iterator[Region]:
+    """Note what this block writes to tensors from outside, and undo it at the end."""
+    around = state.region
+    here = state.region = Region(around)
+    try:
+        yield here
+    finally:
+        state.region = around
+        for storage, before in here.written.items():
+            storage.restore(before)
+        for tensor, gradient in here.grads.items():
+            tensor.grad = gradient
+        if around is not None:
+            around.looked |= here.looked
+
+
+def _with_stops(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, with `no_grad` said in the program: a body is differentiated by recording it again."""
+    stopped: dict[Value, Value] = {}
+    result: list[Node] = []
+    for node in nodes:
+        if not node.requires_grad and node.op.differentiable and any(v.requires_grad for v in node.inputs):
+            for value in node.inputs:
+                if value.requires_grad and value not in stopped:
+                    stop = Node(stop_gradient, (value,), {}, (value.type,), node.where, node.scope, None, node.device)
+                    stopped[value] = stop.output(0)
+                    result.append(stop)
+            node.inputs = tuple(stopped.get(v, v) for v in node.inputs)
+        result.append(node)
+    return result
