@@ -129,7 +129,7 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
 
 
 def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
-    """`nodes` after whatever else must run first: nodes of other threads, values whose buffer was not kept."""
+    """`nodes` and whatever else must run: nodes of other threads, values whose buffer was not kept."""
     known = set(nodes)
     missing: dict[Node, None] = {}
     stack = [v for v in [*demanded, *(v for n in nodes for v in n.inputs)]
@@ -147,12 +147,13 @@ def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
         stack.extend(node.inputs)
     if not missing:
         return nodes
-    return [*_topological(missing), *nodes]
+    return _topological([*nodes, *missing])  # what another thread recorded may read what this one did
 
 
-def _topological(nodes: Iterable[Node]) -> list[Node]:
+def _topological(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, each after those that it reads, and else in the order given."""
     wanted, order, seen = set(nodes), [], set()
-    stack = [(n, False) for n in wanted]
+    stack = [(n, False) for n in reversed(nodes)]
     while stack:
         node, expanded = stack.pop()
         if expanded:
@@ -160,7 +161,7 @@ def _topological(nodes: Iterable[Node]) -> list[Node]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((v.node, False) for v in node.inputs if v.node in wanted and v.node not in seen)
+            stack.extend((v.node, False) for v in reversed(node.inputs) if v.node in wanted and v.node not in seen)
     return order
 
 
