@@ -50,7 +50,7 @@ from .tracer.functions.linear import (
     addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot,
 )
 from .tracer.functions.random import (
-    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, rand,
+    Generator, bernoulli, binomial, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson, rand,
     rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
 )
 from .tracer.functions.reduce import (

@@ -23,13 +23,13 @@ from .recorder import thread_recorder
 from .scalars import Scalar
 from .source import describe, user_position
 from .state import state
+from .storage import rebinding
 from .tensor import Tensor
 from .trace import Trace, tracing
 from .tree import Signature, map_structure
 from .types import Type
 
 _compile_lock = threading.RLock()
-_state_lock = threading.RLock()  # between gathering the buffers of state and rebinding it no other call may donate them
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Jitted:
                 entry = self._trace(key, call, args, kwargs)
             self._latest = entry
             self.stats.calls += 1
-            with _state_lock:
+            with rebinding:
                 return entry.run(call)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

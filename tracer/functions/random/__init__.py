@@ -5,6 +5,7 @@ does with any other state. All draws come from one counter-based algorithm in in
 on every platform and engine, outside jit and inside. They are not the bits torch draws from the same seed.
 """
 
+from .counts import binomial, poisson
 from .fills import bernoulli_, cauchy_, exponential_, geometric_, log_normal_, normal_, random_, uniform_
 from .generator import (
     DEFAULT_SEED,
@@ -33,9 +34,9 @@ from .samplers import (
 from .values import chance_value, integer_value, open_symmetric_value, open_uniform, symmetric_value, uniform_value
 
 __all__ = [
-    "DEFAULT_SEED", "Generator", "bernoulli", "bernoulli_", "cauchy_", "chance_value", "default_generator",
+    "DEFAULT_SEED", "Generator", "bernoulli", "bernoulli_", "binomial", "cauchy_", "chance_value", "default_generator",
     "exponential_", "fork_rng", "generator_on", "geometric_", "get_rng_state", "initial_seed", "integer_value",
-    "log_normal_", "manual_seed", "multinomial", "normal", "normal_", "open_symmetric_value", "open_uniform", "rand",
+    "log_normal_", "manual_seed", "multinomial", "normal", "normal_", "open_symmetric_value", "open_uniform", "poisson", "rand",
     "rand_like", "randint", "randint_like", "randn", "randn_like", "random_", "randperm", "seed", "set_rng_state",
     "symmetric_value", "uniform_", "uniform_value",
 ]

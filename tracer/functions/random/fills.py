@@ -11,9 +11,10 @@ from ...graph import Value
 from ...tensor import Tensor
 from ..arithmetic import add, div, exp, log, mul, neg, tan
 from ..common import assign, cast_value, method, wrap
+from ..subscripts import TYPE_NAMES
 from .generator import Generator, generator_on
 from .samplers import chances, check_std, normal_numbers
-from .values import integer_value, open_symmetric_value, open_uniform, symmetric_value, uniform_value, working
+from .values import check_bounds, integer_value, open_symmetric_value, open_uniform, symmetric_value, uniform_value, working
 
 
 def _fill(self: Tensor, value: Value) -> Tensor:
@@ -29,10 +30,12 @@ def uniform_(self: Tensor, from_: Any = 0.0, to: Any = 1.0, *, generator: Genera
     if plain and not low <= high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     kind, source = working(self.dtype, "check_uniform_bounds"), generator_on(self._device, generator)
+    if plain:
+        check_bounds(self.dtype, low, high)
     shape = self._type.shape
     if plain and low == -high:
         return _fill(self, symmetric_value(shape, kind, float(high), source))
-    unit = wrap(uniform_value(shape, kind, source))
+    unit = wrap(cast_value(uniform_value(shape, self.dtype, source), kind))  # in as many digits as it can keep
     if plain and low == 0:
         return _fill(self, (unit if high == 1 else mul(unit, high))._read())
     return _fill(self, add(mul(unit, high - low), low)._read())
@@ -51,16 +54,20 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     return _fill(self, chances(self._type.shape, p, self._device, generator))
 
 
-def _open(self: Tensor, what: str, generator: Generator | None) -> Tensor:
-    return open_uniform(self._type.shape, working(self.dtype, what), generator_on(self._device, generator))
-
-
 @method()
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with exponential numbers of rate `lambd`: -log(u) / lambd."""
     if type(lambd) in (int, float) and not lambd > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    return assign(self, div(neg(log(_open(self, "exponential_", generator))), lambd))
+    unit = open_uniform(self._type.shape, _continuous(self.dtype, "Exponential"), generator_on(self._device, generator))
+    return assign(self, div(neg(log(unit)), lambd))
+
+
+def _continuous(kind: dtype, what: str) -> dtype:
+    if not kind.is_floating_point:
+        raise RuntimeError(f"{what} distribution is a continuous probability distribution. dtype must be a floating "
+                           f"point but you specified {TYPE_NAMES.get(kind.name, kind.name)}")
+    return working(kind, what)
 
 
 @method()
@@ -68,7 +75,7 @@ def cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator:
     """Fill with Cauchy numbers: median + sigma * tan(pi * (u - 1/2))."""
     if type(sigma) in (int, float) and not sigma > 0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
-    kind, source = working(self.dtype, "cauchy_"), generator_on(self._device, generator)
+    kind, source = _continuous(self.dtype, "Cauchy"), generator_on(self._device, generator)
     angle = mul(wrap(open_symmetric_value(self._type.shape, kind, source)), math.pi / 2)
     return assign(self, add(mul(tan(angle), sigma), median))
 
@@ -78,6 +85,7 @@ def log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator:
     """Fill with the exponentials of normal numbers."""
     if type(std) in (int, float) and not std > 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
+    working(self.dtype, "log_normal_cpu")
     return assign(self, exp(normal_numbers(self._type.shape, mean, std, self.dtype, generator_on(self._device, generator))))
 
 
@@ -86,6 +94,8 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     """Fill with the number of trials until the first success of probability `p`: ceil(log(u) / log(1 - p))."""
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+    if self.dtype is dtypes.boolean:
+        raise NotImplementedError('"geometric_cpu" not implemented for \'Bool\'')
     kind = self.dtype if self.dtype.is_floating_point and self.dtype.itemsize >= 4 else dtypes.float32
     unit = open_uniform(self._type.shape, kind, generator_on(self._device, generator))
     return _fill(self, div(log(unit), math.log1p(-p)).ceil()._read())
@@ -101,6 +111,7 @@ def random_(self: Tensor, from_: int | None = None, to: int | None = None, *, ge
     low = 0 if low is None else low
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    check_bounds(self.dtype, low, high - 1, "to - 1")
     return _fill(self, integer_value(self._type.shape, int(low), int(high), generator_on(self._device, generator)))
 
 

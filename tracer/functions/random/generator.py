@@ -18,6 +18,7 @@ from ...ops import OPS
 from ...ops.random import blocks_used
 from ...ops.structural import Ints
 from ...state import state
+from ...storage import rebinding
 from ...tensor import Tensor, device
 from ...types import Type
 from ..common import device_name, number_value, wrap
@@ -41,6 +42,13 @@ class Generator:
         self._start = DEFAULT_SEED
         self._tensor: Tensor | None = None
 
+    @classmethod
+    def at(cls, state: Tensor) -> Generator:
+        """A generator that moves on from `state`, a tensor as `get_state` returns it, and keeps its own state there."""
+        made = cls(state.device)
+        made._tensor = state
+        return made
+
     @property
     def device(self) -> device:
         """Where the state lives and draws are made."""
@@ -50,18 +58,20 @@ class Generator:
     def _state(self) -> Tensor:
         """The state, made when it is first needed, outside any trace: a compiled step takes it as an input."""
         if self._tensor is None:
-            with outside_trace():
+            with rebinding, outside_trace():
                 self._tensor = wrap(Value(STATE, "cpu", np.array([self._start, 0], np.uint64))).to(self._device)
         return self._tensor
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream `seed` from its beginning. Negative seeds count from 2**64. Returns the generator."""
-        seed = int(seed)
+        if not isinstance(seed, int):
+            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         if not -2**63 <= seed < 2**64:
             raise RuntimeError(f"manual_seed expected a seed within [-2**63, 2**64), got {seed}")
         self._start = seed % 2**64
         if self._tensor is not None or state.trace is not None:  # in a trace it is part of what the step does
-            self._state._write(self._beginning())
+            with rebinding:
+                self._state._write(self._beginning())
         return self
 
     def _beginning(self) -> Value:
@@ -85,7 +95,8 @@ class Generator:
         """Continue from a state that `get_state` returned."""
         if not isinstance(new_state, Tensor) or new_state._type is not STATE:
             raise TypeError(f"set_state expected a state from get_state (uint64 of 2 elements), got {new_state!r:.80}")
-        self._state._write(OPS["alias"](new_state.to(self._device)._read()))
+        with rebinding:
+            self._state._write(OPS["alias"](new_state.to(self._device)._read()))
         return self
 
     def clone_state(self) -> Generator:
@@ -95,12 +106,13 @@ class Generator:
 
     def draw(self, shape: Ints, kind: dtype) -> Value:
         """Fresh uint32 or uint64 bits; moves the offset past them."""
-        current = self._state._read()
-        bits = OPS["random_bits"](current, shape=shape, dtype=kind)
         used = number_value(blocks_used(shape, kind), dtypes.uint64, (2,), self._device)
         which = OPS["iota"].on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # the offset alone moves
-        self._state._write(OPS["add"](current, OPS["mul"](which, used)))
-        return bits
+        step = OPS["mul"](which, used)
+        with rebinding:
+            current = self._state._read()
+            self._state._write(OPS["add"](current, step))
+        return OPS["random_bits"](current, shape=shape, dtype=kind)
 
     def __repr__(self) -> str:
         return f"<Generator device={self._device!r}>"
@@ -123,6 +135,8 @@ _by_device: dict[str, Generator] = {"cpu": default_generator}
 def generator_on(on: str, generator: Generator | None = None) -> Generator:
     """The generator given, or the default one of a device; RuntimeError if it lives elsewhere."""
     if generator is not None:
+        if not isinstance(generator, Generator):
+            raise TypeError(f"generator must be a Generator, not {type(generator).__name__}")
         if generator._device != on:
             raise RuntimeError(f"Expected a '{on}' device type for generator but found '{generator._device}'")
         return generator
@@ -142,7 +156,7 @@ def manual_seed(seed: int) -> Generator:
     True
     """
     for generator in _by_device.values():
-        generator.manual_seed(seed)
+        generator.manual_seed(int(seed))
     return default_generator
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,10 @@ from ..common import (
     shape_argument,
     wrap,
 )
+from ..shape import view_as_complex
+from ..subscripts import TYPE_NAMES
 from .generator import Generator, generator_on
-from .values import chance_value, integer_value, normal_value, open_uniform, uniform_value, working
+from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working
 
 
 def _made(value: Value, kind: dtype, requires_grad: bool, out: Tensor | None = None) -> Tensor:
@@ -34,31 +37,52 @@ def _made(value: Value, kind: dtype, requires_grad: bool, out: Tensor | None = N
     return made.requires_grad_() if requires_grad else made
 
 
-def rand(*size: Any, generator: Generator | None = None, out: Tensor | None = None, dtype: dtype | None = None,
-         device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uniform numbers in [0, 1). >>> rand(2, 3).shape -> torch.Size([2, 3])"""
-    kind = dtype or Defaults.dtype
+def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
+         dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1); complex ones have such parts.
+
+    >>> import flambeau as torch
+    >>> torch.rand(2, 3).shape
+    torch.Size([2, 3])
+    """
+    kind = dtype or _kind_of(out)
     source = generator_on(device_name(device), generator)
-    value = uniform_value(_size(size), working(kind, "check_uniform_bounds"), source)
+    if kind.is_complex:
+        value = uniform_value((*_size(sizes, size), 2), kind.to_real, source)
+        return _made(view_as_complex(wrap(value))._read(), kind, requires_grad, out)
+    working(kind, "check_uniform_bounds")
+    return _made(uniform_value(_size(sizes, size), kind, source), kind, requires_grad, out)
+
+
+def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
+          dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers from the normal distribution of mean 0 and variance 1; the parts of complex ones have variance 1/2.
+
+    >>> import flambeau as torch
+    >>> torch.randn(2, 3).shape
+    torch.Size([2, 3])
+    """
+    kind = dtype or _kind_of(out)
+    source = generator_on(device_name(device), generator)
+    if kind.is_complex:
+        parts = mul(wrap(normal_value((*_size(sizes, size), 2), kind.to_real, source)), math.sqrt(0.5))
+        return _made(view_as_complex(parts)._read(), kind, requires_grad, out)
+    value = normal_value(_size(sizes, size), working(kind, "normal_kernel_cpu"), source)
     return _made(value, kind, requires_grad, out)
 
 
-def randn(*size: Any, generator: Generator | None = None, out: Tensor | None = None, dtype: dtype | None = None,
-          device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Numbers from the normal distribution of mean 0 and variance 1. >>> randn(2, 3).shape -> torch.Size([2, 3])"""
-    kind = dtype or Defaults.dtype
-    source = generator_on(device_name(device), generator)
-    return _made(normal_value(_size(size), working(kind, "normal_kernel_cpu"), source), kind, requires_grad, out)
+def _kind_of(out: Tensor | None) -> dtype:
+    return Defaults.dtype if out is None else out.dtype
 
 
-def _size(size: Sequence[Any]) -> Ints:
-    shape = shape_argument(size)
+def _size(sizes: Sequence[Any], size: Any = None) -> Ints:
+    shape = shape_argument(sizes if size is None else (size,))
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None,
+def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
             out: Tensor | None = None, dtype: dtype | None = None, device: Any = None,
             requires_grad: bool = False) -> Tensor:
     """Integers in [low, high), or in [0, high) when called as randint(high, size).
@@ -76,18 +100,18 @@ def randint(low: int, high: Any = None, size: Any = None, *, generator: Generato
     low, high = int(low), int(high)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    kind = dtype or (dtypes.int64 if out is None else out.dtype)
+    check_bounds(kind, low, high - 1, "to - 1")
     value = integer_value(_size((size,)), low, high, generator_on(device_name(device), generator))
-    return _made(value, dtype or dtypes.int64, requires_grad, out)
+    return _made(value, kind, requires_grad, out)
 
 
 def randperm(n: int, *, generator: Generator | None = None, out: Tensor | None = None, dtype: dtype | None = None,
              device: Any = None, requires_grad: bool = False) -> Tensor:
     """The integers below n in random order: sorted by 64 random bits each."""
-    if n < 0:
-        raise RuntimeError(f"n must be non-negative, got {n}")
-    on = device_name(device)
-    keys = generator_on(on, generator).draw((int(n),), dtypes.uint64)
-    numbers = OPS["iota"].on(on, shape=(int(n),), axis=0, dtype=dtypes.int64)
+    shape, on = _size((n,)), device_name(device)
+    keys = generator_on(on, generator).draw(shape, dtypes.uint64)
+    numbers = OPS["iota"].on(on, shape=shape, axis=0, dtype=dtypes.int64)
     order = OPS["sort"](keys, numbers, axis=0, descending=False, keys=1)[1]
     return _made(order, dtype or dtypes.int64, requires_grad, out)
 
@@ -198,7 +222,8 @@ def _check_multinomial(input: Tensor, num_samples: int, replacement: bool) -> No
     if input.ndim not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if not input.dtype.is_floating_point:
-        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype.name}")
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: "
+                           f"{TYPE_NAMES.get(input.dtype.name, input.dtype.name)}")
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > input._type.shape[-1]:

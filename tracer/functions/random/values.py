@@ -11,6 +11,7 @@ from ...ops import OPS
 from ...ops.structural import Ints
 from ...tensor import Tensor
 from ..common import cast_value, number_value, wrap
+from ..subscripts import TYPE_NAMES
 from .generator import Generator
 
 
@@ -45,13 +46,13 @@ def open_symmetric_value(shape: Ints, kind: dtype, generator: Generator) -> Valu
 
 
 def uniform_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
-    """Uniform multiples of 2**-24 (2**-53 for float64) in [0, 1)."""
-    wide = kind is dtypes.float64
+    """Uniform multiples of eps / 2 in [0, 1): of 2**-24 for float32, of 2**-53 for float64."""
+    wide, digits = kind is dtypes.float64, 1 - round(math.log2(dtypes.finfo(kind).eps))
     bits = generator.draw(shape, dtypes.uint64 if wide else dtypes.uint32)
     unsigned, signed = (dtypes.uint64, dtypes.int64) if wide else (dtypes.uint32, dtypes.int32)
-    down = number_value(11 if wide else 8, unsigned, shape, bits.device)
+    down = number_value((64 if wide else 32) - digits, unsigned, shape, bits.device)
     high = cast_value(OPS["shift_right_logical"](bits, down), signed)
-    return OPS["mul"](cast_value(high, kind), number_value(2.0**(-53 if wide else -24), kind, shape, bits.device))
+    return OPS["mul"](cast_value(high, kind), number_value(2.0**-digits, kind, shape, bits.device))
 
 
 def open_uniform(shape: Ints, kind: dtype, generator: Generator) -> Tensor:
@@ -76,8 +77,8 @@ def chance_value(shape: Ints, probability: float, on: str, generator: Generator)
 
 def working(kind: dtype, what: str) -> dtype:
     """The type random floats of `kind` are made in: float32 for the narrow ones."""
-    if not kind.is_floating_point:
-        raise RuntimeError(f'"{what}" not implemented for \'{kind.name.capitalize()}\'')
+    if not kind.is_floating_point or kind.itemsize < 2:
+        raise NotImplementedError(f'"{what}" not implemented for \'{TYPE_NAMES.get(kind.name, kind.name)}\'')
     return kind if kind.itemsize >= 4 else dtypes.float32
 
 
@@ -93,3 +94,19 @@ def integer_value(shape: Ints, low: int, high: int, generator: Generator) -> Val
         chosen = bits if count == 2**64 else OPS["rem"](bits, number_value(count, dtypes.uint64, shape, on))
     value = OPS["bitcast"](chosen, dtype=dtypes.int64)
     return value if low == 0 else OPS["add"](value, number_value(low, dtypes.int64, shape, on))
+
+
+_C_NAMES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long",
+            "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double"}
+
+
+def check_bounds(kind: dtype, low: float, high: float, above: str = "to") -> None:
+    """Raise unless `kind` reaches from `low` to `high`."""
+    if kind is dtypes.boolean:
+        least, most = 0.0, 1.0
+    else:
+        about = dtypes.finfo(kind) if kind.is_floating_point else dtypes.iinfo(kind)
+        least, most = about.min, about.max
+    for name, bound in (("from", low), (above, high)):
+        if not least <= bound <= most:
+            raise RuntimeError(f"{name} is out of bounds for {_C_NAMES.get(kind.name, kind.name)}")
