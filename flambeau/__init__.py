@@ -6,7 +6,7 @@ Importing loads neither jax nor jaxlib: the engine comes with the first executio
 # ruff: noqa: I001  (one block per theme, in the order of the documentation)
 from importlib import import_module as _import_module
 
-from . import nn, optim
+from . import amp, nn, optim
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
@@ -17,6 +17,9 @@ from .nn.functional import (
 )
 from .runtime.checkpoint import load, save
 from .tracer import autograd, func
+from .tracer.autocast import (
+    autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled,
+)
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.backend import install as _install
 from .tracer.dtypes import (

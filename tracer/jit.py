@@ -66,7 +66,7 @@ class Jitted:
         if state.trace is not None or not thread_recorder().lazy:
             return self.function(*args, **kwargs)  # part of what is being traced, or transformed
         call = Signature(args, kwargs, self._static)
-        key = call.key, state.grad, Defaults.dtype, Defaults.device
+        key = call.key, state.grad, Defaults.dtype, Defaults.device, state.autocast
         with self._lock:
             for entry in self._entries.get(key, ()):
                 if not entry.broken(call):
@@ -133,7 +133,7 @@ class Jitted:
         for entry in self._entries.get(key, ()):
             return entry.broken(call)
         for other in self._entries:
-            for path, old, new in zip(["arguments", "grad mode", "default dtype", "default device"], other, key):
+            for path, old, new in zip(["arguments", "grad mode", "default dtype", "default device", "autocast"], other, key):
                 if old != new:
                     return [(path, *first_difference(old, new))]
         return []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .dtypes import dtype
     from .graph import Node
     from .recorder import Recorder
     from .trace import Trace
@@ -15,12 +18,15 @@ class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
     `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `grad` the grad mode;
+    `autocast` the (kind of device, dtype) pairs for which autocast is on, `autocast_dtypes` what it defaults to;
     `scope` the path of the module whose forward runs; `of` the forward node a backward rule is for.
     """
 
     recorder: Recorder | None = None
     trace: Trace | None = None
     grad: bool = True
+    autocast: tuple[tuple[str, dtype], ...] = ()
+    autocast_dtypes: Mapping[str, dtype] = MappingProxyType({})
     scope: str = ""
     of: Node | None = None
 

@@ -1,6 +1,8 @@
 """Layers as functions: https://pytorch.org/docs/stable/nn.functional.html"""
 
+from ...tracer.autocast import castable
 from ...tracer.functions.arithmetic import sigmoid, tanh
+from . import attention
 from .activation import (
     celu,
     elu,
@@ -85,3 +87,5 @@ __all__ = [
     "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink",
     "threshold", "triplet_margin_loss",
 ]
+
+castable(globals(), vars(attention))
