@@ -78,6 +78,7 @@ from .tracer.functions.sorting import (
     argsort, cummax, cummin, cumprod, cumsum, diff, kthvalue, logcumsumexp, median, mode, msort, nanmedian,
     nanquantile, quantile, sort, topk,
 )
+from .tracer.functions.static_size import nonzero_static
 from .tracer.functions.triangular import (
     diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices,
 )
