@@ -192,13 +192,10 @@ def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Seque
 
 
 def _settle(nodes: Sequence[Node]) -> None:
-    """Nodes that ran keep their inputs only if a gradient can still flow through them or a value is still due."""
+    """Nodes that ran keep no inputs that nobody needs."""
     for node in reversed(nodes):  # so that a value whose last user was released is gone when its own node comes
         node.done = True
-        if node.spent or not node.requires_grad:
-            living = [v for v in map(node.living, range(len(node.types))) if v is not None]
-            if all(v.buffer is not None for v in living):
-                node.release()
+        node.settle()
 
 
 # --- Saved for backward -----------------------------------------------------------------------------------------------
@@ -223,7 +220,18 @@ def _read_by_gradients(nodes: Sequence[Node], roots: Iterable[Value]) -> list[Va
             outs, ins = _vjp_reads(node)
             saved.extend(v for v, read in zip(node.outputs, outs) if read)
             saved.extend(v for v, read in zip(node.inputs, ins) if read)
-    return saved
+    return [kept for value in saved for kept in _sources(value)]
+
+
+_SPREAD = frozenset(OPS[name] for name in ("broadcast", "constant", "iota"))
+
+
+def _sources(value: Value) -> list[Value]:
+    """What to keep for a value that will be read: itself, or the little that it spreads over many elements."""
+    node = value.node
+    if value.buffer is not None or node is None or node.op not in _SPREAD or node.released:
+        return [value]
+    return [source for v in node.inputs for source in _sources(v)]
 
 
 def _vjp_reads(node: Node) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
