@@ -31,6 +31,7 @@ from .state import state
 from .types import Type
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
+UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
 _lock = threading.RLock()  # keying and bookkeeping; XLA compiles outside it
@@ -351,8 +352,9 @@ def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: dict[int, Va
     program = backend().compile(graph, device, {})
     variant = Variant(program, outputs)
     entry.variants.append(variant)
-    compiled.append(Flush(reason or "a value was read", describe(user_position()), len(snapshot.nodes),
-                          time.perf_counter() - started, _difference(entry)))
+    if reason != UNREPORTED:
+        compiled.append(Flush(reason or "a value was read", describe(user_position()), len(snapshot.nodes),
+                              time.perf_counter() - started, _difference(entry)))
     return variant
 
 

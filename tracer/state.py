@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from .dtypes import dtype
-    from .graph import Node
+    from .graph import Node, Value
     from .recorder import Recorder
     from .trace import Trace
+
+
+class Watcher(Protocol):
+    """Told of every operation after it was recorded."""
+
+    def __call__(self, node: Node, outputs: Sequence[Value]) -> None:
+        """`node` was recorded, and gave `outputs`."""
 
 
 class _ThreadState(threading.local):
@@ -19,7 +26,8 @@ class _ThreadState(threading.local):
 
     `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `grad` the grad mode;
     `autocast` the (kind of device, dtype) pairs for which autocast is on, `autocast_dtypes` what it defaults to;
-    `scope` the path of the module whose forward runs; `of` the forward node a backward rule is for.
+    `debug` is called after each operation, in all threads; `scope` the path of the module whose forward runs;
+    `of` the forward node a backward rule is for.
     """
 
     recorder: Recorder | None = None
@@ -27,6 +35,7 @@ class _ThreadState(threading.local):
     grad: bool = True
     autocast: tuple[tuple[str, dtype], ...] = ()
     autocast_dtypes: Mapping[str, dtype] = MappingProxyType({})
+    debug: ClassVar[Watcher | None] = None
     scope: str = ""
     of: Node | None = None
 
