@@ -6,7 +6,7 @@ Importing loads neither jax nor jaxlib: the engine comes with the first executio
 # ruff: noqa: I001  (one block per theme, in the order of the documentation)
 from importlib import import_module as _import_module
 
-from . import nn, optim
+from . import amp, nn, optim
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
@@ -17,8 +17,12 @@ from .nn.functional import (
 )
 from .runtime.checkpoint import load, save
 from .tracer import autograd, debug, func
+from .tracer.autocast import (
+    autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled,
+)
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.backend import install as _install
+from .tracer.debug import debug_mode
 from .tracer.dtypes import (
     bfloat16, can_cast, complex64, complex128, dtype, finfo, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz,
     float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64,
@@ -52,7 +56,7 @@ from .tracer.functions.linear import (
     addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot,
 )
 from .tracer.functions.random import (
-    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, rand,
+    Generator, bernoulli, binomial, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson, rand,
     rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
 )
 from .tracer.functions.reduce import (
@@ -77,6 +81,7 @@ from .tracer.functions.sorting import (
     argsort, cummax, cummin, cumprod, cumsum, diff, kthvalue, logcumsumexp, median, mode, msort, nanmedian,
     nanquantile, quantile, sort, topk,
 )
+from .tracer.functions.static_size import nonzero_static
 from .tracer.functions.triangular import (
     diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices,
 )

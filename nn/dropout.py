@@ -56,3 +56,11 @@ class AlphaDropout(_DropoutNd):
     def forward(self, input: Tensor) -> Tensor:
         """x, or x with dropped elements while training."""
         return F.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(_DropoutNd):
+    """AlphaDropout of whole channels (N, C, ...)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """x, or x with dropped channels while training."""
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

@@ -277,8 +277,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         with no_grad():
-            sharing = Counter(id(state[name]) for state in self.state.values()
-                              for name in ("step", PRIVATE_STEP) if name in state)
+            sharing = self._sharing()
             for group in self.param_groups:
                 self._update_group(group, sharing)
         return loss
@@ -291,10 +290,7 @@ class Optimizer:
             fresh = [param for param, _ in live if not self.state.get(param)]
             if trace is not None:
                 trace.made.append(lambda: [self.state.pop(param, None) for param in fresh])
-            for param in fresh:
-                self._make_state(param, group)
-            if name is not None:
-                self._make_counters([param for param, _ in live], name, sharing)
+            self._make_states([param for param, _ in live], group, sharing)
         shared: dict[int, Scalars] = {}
         for param, grad in live:
             step = None if name is None else self.state[param][name]
@@ -302,16 +298,25 @@ class Optimizer:
                 shared[id(step)] = Scalars(self.scalars(group, None if step is None else step.add_(1)))
             self._update(param, grad, group, shared[id(step)])
 
-    def make_state(self) -> None:
-        """Make the state of all parameters now rather than in their first step."""
-        with no_grad(), outside_trace():
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if not self.state.get(param):
-                        self._make_state(param, group)
-                name = self.counter_of(group)
-                if name is not None:
-                    self._make_counters(group["params"], name, Counter())
+    def make_state(self, with_gradient: bool = False) -> None:
+        """Make the state of all parameters, or of those that have a gradient, now rather than in their first step."""
+        for group in self.param_groups:
+            params = [p for p in group["params"] if not with_gradient or p.grad is not None]
+            with no_grad(), outside_trace():
+                self._make_states(params, group, self._sharing())
+
+    def _sharing(self) -> Counter[int]:
+        """How many parameters each counter counts for."""
+        return Counter(id(state[name]) for state in self.state.values() for name in ("step", PRIVATE_STEP)
+                       if name in state)
+
+    def _make_states(self, params: list[Tensor], group: Group, sharing: Counter[int]) -> None:
+        for param in params:
+            if not self.state.get(param):
+                self._make_state(param, group)
+        name = self.counter_of(group)
+        if name is not None:
+            self._make_counters(params, name, sharing)
 
     def _make_state(self, param: Tensor, group: Group) -> None:
         """First state, at a parameter's first step."""

@@ -37,8 +37,10 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
             _step(node, sums, results, targets)
     results.update((v, g) for v, g in sums.items() if (v.leaf is not None if targets is None else v in targets))
     if not retain_graph:
-        for node in order:
+        for node in reversed(order):  # users first: what they alone held is gone when its own node comes
             node.spent = True
+            if node.done:
+                node.settle()  # else a loss that is kept would keep what was saved for its gradient
     return results
 
 

@@ -96,6 +96,13 @@ class Node:
         """The user's file and line."""
         return file_and_line(self.where)
 
+    def settle(self) -> None:
+        """Of a node that ran: release it, unless a gradient can still flow through it or a value is still due."""
+        if self.spent or not self.requires_grad:
+            living = [v for v in map(self.living, range(len(self.types))) if v is not None]
+            if all(v.buffer is not None for v in living):
+                self.release()
+
     def release(self) -> None:
         """Let go of the inputs of a node that ran and that no gradient can flow through."""
         self.done = True

@@ -28,6 +28,7 @@ from .recorder import thread_recorder
 from .scalars import Scalar
 from .source import describe, file_and_line, user_position
 from .state import state
+from .storage import rebinding
 from .tensor import Tensor
 from .trace import Trace, tracing
 from .tree import Signature, map_structure
@@ -35,7 +36,6 @@ from .types import Type
 from .watch import Change, Text, shown
 
 _compile_lock = threading.RLock()
-_state_lock = threading.RLock()  # between gathering the buffers of state and rebinding it no other call may donate them
 
 
 MANY = 8  # traces for one and the same reason, after which a warning says so
@@ -92,7 +92,7 @@ class Jitted:
         if state.trace is not None or not thread_recorder().lazy:
             return self.function(*args, **kwargs)  # part of what is being traced, or transformed
         call = Signature(args, kwargs, self._static)
-        key = call.key, state.grad, Defaults.dtype, Defaults.device
+        key = call.key, state.grad, Defaults.dtype, Defaults.device, state.autocast
         with self._lock:
             for entry in self._entries.get(key, ()):
                 if not entry.broken(call):
@@ -101,7 +101,7 @@ class Jitted:
                 entry = self._trace(key, call, args, kwargs)
             self._latest = entry
             self.stats.calls += 1
-            with _state_lock:
+            with rebinding:
                 try:
                     return entry.run(call)
                 except BaseException:
@@ -299,7 +299,7 @@ class Why(list[Retrace]):
     __repr__ = __str__
 
 
-_MODES = ("grad mode", "default dtype", "default device")
+_MODES = ("grad mode", "default dtype", "default device", "autocast")
 
 
 def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from .state import state
 from .types import Type
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
+UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
 _lock = threading.RLock()  # keying and bookkeeping; XLA compiles outside it
@@ -132,7 +133,7 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
 
 
 def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
-    """`nodes` with whatever else must run: nodes of other threads, values whose buffer was not kept."""
+    """`nodes` and whatever else must run: nodes of other threads, values whose buffer was not kept."""
     known = set(nodes)
     missing: dict[Node, None] = {}
     stack = [v for v in [*demanded, *(v for n in nodes for v in n.inputs)]
@@ -154,11 +155,11 @@ def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
         stack.extend(node.inputs)
     if not missing:
         return nodes
-    return _topological([*missing, *nodes])
+    return _topological([*nodes, *missing])  # what another thread recorded may read what this one did
 
 
 def _topological(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes in an order in which inputs come first, otherwise as they are given."""
+    """The nodes, each after those that it reads, and else in the order given."""
     wanted, order, seen = set(nodes), [], set()
     stack = [(n, False) for n in reversed(nodes)]
     while stack:
@@ -168,7 +169,7 @@ def _topological(nodes: Sequence[Node]) -> list[Node]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((v.node, False) for v in node.inputs if v.node in wanted and v.node not in seen)
+            stack.extend((v.node, False) for v in reversed(node.inputs) if v.node in wanted and v.node not in seen)
     return order
 
 
@@ -199,13 +200,10 @@ def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Seque
 
 
 def _settle(nodes: Sequence[Node]) -> None:
-    """Nodes that ran keep their inputs only if a gradient can still flow through them or a value is still due."""
+    """Nodes that ran keep no inputs that nobody needs."""
     for node in reversed(nodes):  # so that a value whose last user was released is gone when its own node comes
         node.done = True
-        if node.spent or not node.requires_grad:
-            living = [v for v in map(node.living, range(len(node.types))) if v is not None]
-            if all(v.buffer is not None for v in living):
-                node.release()
+        node.settle()
 
 
 # --- Saved for backward -----------------------------------------------------------------------------------------------
@@ -230,7 +228,18 @@ def _read_by_gradients(nodes: Sequence[Node], roots: Iterable[Value]) -> list[Va
             outs, ins = _vjp_reads(node)
             saved.extend(v for v, read in zip(node.outputs, outs) if read)
             saved.extend(v for v, read in zip(node.inputs, ins) if read)
-    return saved
+    return [kept for value in saved for kept in _sources(value)]
+
+
+_SPREAD = frozenset(OPS[name] for name in ("broadcast", "constant", "iota"))
+
+
+def _sources(value: Value) -> list[Value]:
+    """What to keep for a value that will be read: itself, or the little that it spreads over many elements."""
+    node = value.node
+    if value.buffer is not None or node is None or node.op not in _SPREAD or node.released:
+        return [value]
+    return [source for v in node.inputs for source in _sources(v)]
 
 
 def _vjp_reads(node: Node) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
@@ -353,8 +362,9 @@ def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: dict[int, Va
     program = backend().compile(graph, device, {})
     variant = Variant(program, outputs)
     entry.variants.append(variant)
-    compiled.append(Flush(reason or "a value was read", describe(user_position()), len(snapshot.nodes),
-                          time.perf_counter() - started, _difference(entry)))
+    if reason != UNREPORTED:
+        compiled.append(Flush(reason or "a value was read", describe(user_position()), len(snapshot.nodes),
+                              time.perf_counter() - started, _difference(entry)))
     return variant
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from weakref import WeakKeyDictionary
 
     from .batching import Map
+    from .dtypes import dtype
     from .graph import Node, Value
     from .recorder import Recorder
     from .region import Region
@@ -16,11 +19,20 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 
+class Watcher(Protocol):
+    """Told of every operation after it was recorded."""
+
+    def __call__(self, node: Node, outputs: Sequence[Value]) -> None:
+        """`node` was recorded, and gave `outputs`."""
+
+
 class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
     `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `region` the body of control flow that is
-    being recorded, if any; `grad` the grad mode; `scope` the path of the module whose forward runs; `of` the forward node
+    being recorded, if any; `grad` the grad mode;
+    `autocast` the (kind of device, dtype) pairs for which autocast is on, `autocast_dtypes` what it defaults to; `debug`
+    is called after each operation, in all threads; `scope` the path of the module whose forward runs; `of` the forward node
     a backward rule is for; `maps` the vmaps in progress, outermost first; `bodies`, for each transform in progress, the
     storages that its body wrote with what they held before (None for those it made).
     """
@@ -29,6 +41,9 @@ class _ThreadState(threading.local):
     trace: Trace | None = None
     region: Region | None = None
     grad: bool = True
+    autocast: tuple[tuple[str, dtype], ...] = ()
+    autocast_dtypes: Mapping[str, dtype] = MappingProxyType({})
+    debug: ClassVar[Watcher | None] = None
     scope: str = ""
     of: Node | None = None
     maps: tuple[Map, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from .packing import Pack
     from .region import Region
     from .trace import Trace
+
+
+# Held between gathering the buffers of state and rebinding it, when no other call may donate them, and between reading
+# a generator and moving it on.
+rebinding = threading.RLock()
 
 
 class Storage:

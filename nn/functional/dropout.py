@@ -25,6 +25,9 @@ def _kept(x: Tensor, p: float, shape: Ints) -> Tensor:
 
 
 def _dropped(x: Tensor, p: float, shape: Ints) -> Tensor:
+    if not x.dtype.is_inexact:
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {x.dtype.name}: dropout "
+                           "requires floating-point or complex elements")
     if p == 1.0 or x.numel() == 0:
         return mul(x, 0.0)
     scaled = mul(x, 1 / (1 - p))._read()
@@ -69,12 +72,23 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 
     Source: Klambauer et al.: "Self-normalizing neural networks", https://arxiv.org/abs/1706.02515
     """
+    return _alpha_dropped(input, p, training, inplace, input._type.shape)
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """alpha_dropout of whole channels (N, C, ...): all their elements or none."""
+    if input.ndim < 2:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    return _alpha_dropped(input, p, training, inplace, (*input._type.shape[:2], *(1,) * (input.ndim - 2)))
+
+
+def _alpha_dropped(input: Tensor, p: float, training: bool, inplace: bool, shape: Ints) -> Tensor:
     if _checked(p) == 0.0 or not training:
         return input
     if p == 1.0:
         return mul(input, 0.0)
     limit = -1.7580993408473766
     scale = ((1 - p) * (1 + p * limit**2)) ** -0.5
-    keep = _kept(input, p, input._type.shape)
+    keep = _kept(input, p, shape)
     result = add(mul(input.where(keep, limit), scale), -scale * limit * p)
     return assign(input, result) if inplace else result

@@ -85,7 +85,7 @@ class Slotted:
 CONFIG = Config()
 SLOTTED = Slotted()
 MODULE = types.ModuleType("settings_of_a_test")
-MODULE.__file__ = __file__
+MODULE.__file__ = __file__ + ".settings"  # a file of its own
 MODULE.RATE = 2.0  # type: ignore[attr-defined]
 sys.modules[MODULE.__name__] = MODULE
 

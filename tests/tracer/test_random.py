@@ -16,6 +16,7 @@ from flambeau.tracer.functions import creation
 from flambeau.tracer.functions import random as r
 from flambeau.tracer.functions.common import wrap
 from flambeau.tracer.jit import jit
+from flambeau.tracer.ops import OPS
 
 COUNT = 40000
 
@@ -49,7 +50,7 @@ def test_stream_repeats_and_moves_on(name: str) -> None:
 
 def test_bits_are_these_forever() -> None:
     g = r.Generator().manual_seed(42)
-    expected = r.OPS["random_bits"].reference(np.array([42, 0], np.uint64), shape=(4,), dtype=dtypes.uint32)
+    expected = OPS["random_bits"].reference(np.array([42, 0], np.uint64), shape=(4,), dtype=dtypes.uint32)
     numbers = (expected >> 8).astype(np.float32) * np.float32(2**-24)
     np.testing.assert_array_equal(r.rand(4, generator=g).numpy(), numbers)
     assert g.get_state().tolist() == [42, 2]
@@ -157,7 +158,7 @@ def test_ranges_are_half_open() -> None:
 
 
 def test_symmetric_uniform_is_one_exact_product() -> None:
-    bits = r.OPS["random_bits"].reference(np.array([1234, 0], np.uint64), shape=(100,), dtype=dtypes.uint32)
+    bits = OPS["random_bits"].reference(np.array([1234, 0], np.uint64), shape=(100,), dtype=dtypes.uint32)
     integers = (bits.view(np.int32) >> 8).astype(np.float32)
     bound = 1 / math.sqrt(7)
     expected = integers * np.float32(bound * 2**-23)

@@ -683,7 +683,7 @@ _operator("mul", mul, lambda self, number: mul(self, number))
 _operator("truediv", div)
 _operator("floordiv", floor_divide)
 _operator("mod", remainder)
-_operator("pow", pow)
+_operator("pow", lambda x, y: pow(x, y))  # looked up at the call, by when it casts in autocast
 _operator("and", bitwise_and, lambda self, number: bitwise_and(self, number))
 _operator("or", bitwise_or, lambda self, number: bitwise_or(self, number))
 _operator("xor", bitwise_xor, lambda self, number: bitwise_xor(self, number))

@@ -32,6 +32,7 @@ from .common import (
     wrap,
 )
 from .shape import ravel
+from .static_size import checked_size, chosen, first_places
 from .subscripts import check_range, is_mask, known, mask_value, observed_mask, one_dimension, wrapped
 
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
@@ -348,14 +349,26 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 
 
 @method()
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where the mask (broadcast) holds, as a vector. Reads the mask, so not inside a traced function."""
+def masked_select(input: Tensor, mask: Tensor, *, size: int | None = None, fill_value: Number = 0) -> Tensor:
+    """The elements where the mask (broadcast) holds, as a vector.
+
+    Reads the mask, so not inside a traced function; there, give a `size`: the first so many elements, then `fill_value`.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([4, -1, 6])
+    >>> torch.masked_select(x, x > 0, size=3)
+    tensor([4, 6, 0])
+    """
     if not is_mask(mask):
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     shape = broadcast_shapes(input._type.shape, mask._type.shape)
-    observed_mask(mask, "masked_select")
+    if size is None:
+        observed_mask(mask, "masked_select")
     x, test = (wrap(expand_value(t._read(), shape)) for t in (input, mask))
-    return ravel(x.__getitem__(test))
+    if size is None:
+        return ravel(x.__getitem__(test))
+    places = first_places(ravel(test)._read(), checked_size("masked_select", size))
+    return chosen(ravel(x), places, fill_value)
 
 
 @method()

@@ -23,6 +23,8 @@ from ..types import Type
 from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, wrap
 from .reduce import any_ as any_of
 from .scattering import scatter_add
+from .shape import atleast_1d, unbind
+from .static_size import nonzero_static, unique_static
 from .subscripts import TYPE_NAMES
 
 UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor "
@@ -41,14 +43,26 @@ def _from_host(array: Any, on: str) -> Tensor:
 
 
 @method()
-def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The positions of the elements that are not zero: int64 [n, ndim], or with `as_tuple` one vector per dimension."""
-    array = _observed("nonzero", input, "where(condition, x, other), or x * condition, or topk for a fixed number")
+def nonzero(input: Tensor, *, as_tuple: bool = False, size: int | None = None, fill_value: int = -1) -> Any:
+    """The positions of the elements that are not zero: int64 [n, ndim], or with `as_tuple` one vector per dimension.
+
+    With a `size` there are that many, the rest of them `fill_value`, and no value is read.
+    """
+    if size is not None:
+        return _fixed_nonzero(input, as_tuple, size, fill_value)
+    array = _observed("nonzero", input, "nonzero(x, size=n, fill_value=-1), or where(condition, x, other), or topk for a "
+                                        "fixed number")
     if as_tuple:
         return tuple(_from_host(positions, input._device) for positions in np.nonzero(np.atleast_1d(array)))
     found = np.nonzero(np.atleast_1d(array))
     rows = np.stack(found, 1) if input.ndim else np.zeros((len(found[0]), 0))
     return _from_host(rows.astype(np.int64), input._device)
+
+
+def _fixed_nonzero(input: Tensor, as_tuple: bool, size: int, fill_value: int) -> Any:
+    if not as_tuple:
+        return nonzero_static(input, size=size, fill_value=fill_value)
+    return unbind(nonzero_static(atleast_1d(input), size=size, fill_value=fill_value), 1)
 
 
 @method()
@@ -58,8 +72,6 @@ def argwhere(input: Tensor) -> Tensor:
 
 
 # --- Distinct elements ------------------------------------------------------------------------------------------------
-
-FIXED_UNIQUE = "sort, then compare neighbours"
 
 
 def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool, on: str) -> Any:
@@ -71,12 +83,21 @@ def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, retur
 
 @method()
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
-           dim: int | None = None) -> Any:
+           dim: int | None = None, *, size: int | None = None, fill_value: Number = 0) -> Any:
     """The distinct elements (or slices along `dim`), always in increasing order.
 
-    If asked for, with the position of each element of the input among them, and how often each occurs.
+    If asked for, with the position of each element of the input among them, and how often each occurs. With a `size`
+    there are that many elements, the smallest, and `fill_value` (of count 0) where there are fewer; no value is read.
+
+    >>> import flambeau as torch
+    >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True, size=4, fill_value=-1)
+    (tensor([ 1,  3, -1, -1]), tensor([1, 2, 0, 0]))
     """
-    array = _observed("unique", input, FIXED_UNIQUE)
+    if size is not None:
+        if dim is not None:
+            raise NotImplementedError("unique requires dim=None when a size is given: slices have no order to keep")
+        return unique_static(input, size, fill_value, return_inverse, return_counts)
+    array = _observed("unique", input, "unique(x, size=n, fill_value=0)")
     axis = None if dim is None else checked_dim(dim, input.ndim)
     values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
     inverse = inverse.reshape(array.shape) if axis is None else inverse.reshape(-1)
@@ -87,7 +108,7 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False,
                        dim: int | None = None) -> Any:
     """The input without elements (or slices along `dim`) equal to the one before."""
-    array = _observed("unique_consecutive", input, FIXED_UNIQUE)
+    array = _observed("unique_consecutive", input, "sort, then compare neighbours")
     axis = None if dim is None else checked_dim(dim, input.ndim)
     rows = array.reshape(-1) if axis is None else np.moveaxis(array, axis, 0)
     differs = (rows[1:] != rows[:-1]).reshape(max(len(rows) - 1, 0), -1).any(1)

@@ -301,8 +301,9 @@ def observed_mask(mask: Any, purpose: str) -> Any:
     if isinstance(mask, Tensor):
         if state.trace is not None:
             raise TraceError(f"{purpose} requires the mask's values, since its size is the number of true elements, "
-                             "and a traced mask has none. Keep the size fixed instead: where(mask, x, other), x * "
-                             "mask, masked_fill, masked_scatter, or a sum over where(mask, x, 0).")
+                             "and a traced mask has none. Keep the size fixed instead: masked_select(x, mask, size=n), "
+                             "x[nonzero(mask, size=n, fill_value=0, as_tuple=True)], where(mask, x, other), x * mask, "
+                             "masked_fill, masked_scatter, or a sum over where(mask, x, 0).")
         return host_array(mask._read())
     return mask
 

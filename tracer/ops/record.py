@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ..errors import OpError
 from ..graph import Graph, Value
 from ..recorder import record
+from ..state import state
 from ..types import Type
 
 
@@ -92,13 +93,18 @@ class Op:
     def __call__(self, *inputs: Value, **params: Any) -> Any:
         """Record the op on `inputs`: its output, or a tuple of them."""
         node = record(self, inputs, params)
-        if len(node.types) == 1 and not self.multiple:
-            return node.output(0)
-        return node.outputs
+        outputs = node.output(0) if len(node.types) == 1 and not self.multiple else node.outputs
+        if state.debug is not None:
+            state.debug(node, (outputs,) if isinstance(outputs, Value) else outputs)
+        return outputs
 
     def on(self, device: str, **params: Any) -> Value:
         """Record an op without operands, whose result lives on `device`."""
-        return record(self, (), params, device).output(0)
+        node = record(self, (), params, device)
+        value = node.output(0)
+        if state.debug is not None:
+            state.debug(node, (value,))
+        return value
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"

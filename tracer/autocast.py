@@ -1,0 +1,222 @@
+"""Mixed precision: in an autocast block each listed function chooses the dtype it computes in.
+
+https://pytorch.org/docs/stable/amp.html. The table below is torch's; `castable` gives the functions of a module the
+casts that the table names. A cast is an ordinary conversion in the program, and gradients flow through it.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from types import FunctionType, TracebackType
+from typing import Any, TypeVar
+
+from . import dtypes
+from .dtypes import dtype
+from .state import state
+from .tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16, "tpu": dtypes.bfloat16}
+NARROW = (dtypes.bfloat16, dtypes.float16)
+
+# --- Which function does what -----------------------------------------------------------------------------------------
+
+_PRODUCTS = """
+    addbmm addmm baddbmm bmm chain_matmul conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d einsum
+    linear matmul mm multi_dot prelu scaled_dot_product_attention scores weighted"""
+_LOSSES = """
+    cosine_embedding_loss hinge_embedding_loss huber_loss kl_div l1_loss margin_ranking_loss mse_loss nll_loss
+    poisson_nll_loss smooth_l1_loss soft_margin_loss triplet_margin_loss binary_cross_entropy_with_logits cdist
+    multi_margin_loss multilabel_margin_loss"""
+
+# Per kind of device: `lower` casts to the block's dtype, `full` to float32, `full_result` does so unless a dtype is
+# asked for, `widest` casts to the widest type there is, `kept` casts nothing, on the inside neither, `refused` raises.
+# The CPU has rules of its own; all other devices share theirs.
+TABLE: dict[str, dict[str, str]] = {
+    "cpu": {
+        "lower": _PRODUCTS + " tensordot",
+        "full": _LOSSES + """
+            adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d binary_cross_entropy cross_entropy ctc_loss grid_sample
+            inv inverse nanquantile pinverse polar prod quantile stft trace view_as_complex""",
+        "widest": "cat index_copy stack",
+        "kept": "bilinear dot mv vdot",
+    },
+    "accelerator": {
+        "lower": _PRODUCTS + " addmv addr mv",
+        "full": _LOSSES + """
+            acos asin cosh cosine_similarity cross_entropy dist erfinv exp expm1 group_norm layer_norm log log10 log1p
+            log2 logsumexp norm pdist pow reciprocal renorm rsqrt sinh softplus tan""",
+        "full_result": "cumprod cumsum log_softmax prod softmax sum",
+        "widest": "addcdiv addcmul atan2 bilinear cat cross dot grid_sample index_put scatter_add stack tensordot vdot",
+        "refused": "binary_cross_entropy",
+    },
+}
+
+
+def _by_name() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for where, rules in TABLE.items():
+        for rule, names in rules.items():
+            for name in names.split():
+                found.setdefault(name, {})[where] = rule
+    return found
+
+
+RULES = _by_name()
+
+
+def castable(*namespaces: dict[str, Any]) -> None:
+    """Replace the functions that the table names, in modules and as methods of `Tensor`, by ones that cast."""
+    made = {function: _casting(function, RULES[name]) for space in namespaces for name, function in space.items()
+            if name in RULES and isinstance(function, FunctionType) and not hasattr(function, "autocast")}
+    for space in namespaces:
+        space.update({name: made[f] for name, f in space.items() if isinstance(f, FunctionType) and f in made})
+    for name, method in list(vars(Tensor).items()):
+        if isinstance(method, FunctionType) and method in made:
+            setattr(Tensor, name, made[method])
+
+
+def _casting(function: FunctionType, rules: dict[str, str]) -> FunctionType:
+    """`function`, preceded by its casts. Where autocast is off that costs one look at an attribute."""
+    current, call = state, _call
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if current.autocast:
+            return call(function, rules, args, kwargs)
+        return function(*args, **kwargs)
+
+    # In the globals of the function itself, where tools such as doctest look for what a module defines.
+    made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
+    functools.update_wrapper(made, function)
+    made.__dict__["autocast"] = rules
+    return made
+
+
+# --- Casting ----------------------------------------------------------------------------------------------------------
+
+_ELIGIBLE = (dtypes.float32, *NARROW)  # double stays double
+
+
+def _call(function: Callable[..., Any], rules: dict[str, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    tensors = list(_tensors([*args, *kwargs.values()]))
+    on = tensors[0]._device.partition(":")[0] if tensors else "cpu"
+    rule, lower = rules.get("cpu" if on == "cpu" else "accelerator"), dict(state.autocast).get(on)
+    if rule is None or lower is None or (rule == "lower" and len(tensors) < 2) or (
+            rule == "full_result" and kwargs.get("dtype") is not None):
+        return function(*args, **kwargs)
+    if rule == "refused":
+        raise RuntimeError(f"{function.__name__} is unsafe to autocast, since its gradient overflows in {lower.name}: use "
+                           "binary_cross_entropy_with_logits, or leave autocast for it")
+    kind = None if rule == "kept" else lower
+    if rule.startswith("full") or (rule == "widest" and any(t.dtype is dtypes.float32 for t in tensors)):
+        kind = dtypes.float32
+    before, state.autocast = state.autocast, ()  # what the function is made of is its own affair
+    try:
+        return function(*(_cast(x, kind) for x in args), **{name: _cast(x, kind) for name, x in kwargs.items()})
+    finally:
+        state.autocast = before
+
+
+def _tensors(x: Any) -> Iterator[Tensor]:
+    if isinstance(x, Tensor):
+        yield x
+    elif isinstance(x, (list, tuple)):
+        for item in x:
+            yield from _tensors(item)
+
+
+def _cast(x: Any, kind: dtype | None) -> Any:
+    if kind is None:
+        return x
+    if isinstance(x, Tensor):
+        return x.to(kind) if x.dtype in _ELIGIBLE else x
+    return type(x)(_cast(item, kind) for item in x) if type(x) in (list, tuple) else x
+
+
+# --- What users call --------------------------------------------------------------------------------------------------
+
+
+class autocast:
+    """In this block, or decorated function, products compute in a narrow dtype and what needs precision in float32.
+
+    Args: `device_type`, the kind of devices whose tensors are meant ("cpu", "cuda", "tpu"); `dtype`, the narrow one, by
+    default `get_autocast_dtype(device_type)`; `enabled=False` switches autocast off in an inner block. `cache_enabled`
+    is accepted: equal casts of one program are one cast anyhow. RuntimeError for an unknown kind of device.
+
+    >>> import flambeau as torch
+    >>> with torch.autocast("cpu"):
+    ...     (torch.ones(2, 3) @ torch.ones(3, 2)).dtype
+    torch.bfloat16
+    """
+
+    def __init__(self, device_type: str, dtype: dtype | None = None, enabled: bool = True,
+                 cache_enabled: bool | None = None) -> None:
+        self.device = _checked(device_type)
+        self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
+        if enabled and self.fast_dtype not in NARROW:
+            warnings.warn(f"In {self.device.upper()} autocast, but the target dtype is not supported. Disabling autocast. "
+                          f"It supports torch.bfloat16 and torch.float16, got {self.fast_dtype}", stacklevel=2)
+            enabled = False
+        self._enabled = enabled
+        self._before: list[tuple[tuple[str, Any], ...]] = []
+
+    def __enter__(self) -> autocast:
+        self._before.append(state.autocast)
+        _switch(self.device, self.fast_dtype if self._enabled else None)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        state.autocast = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return run  # type: ignore[return-value]
+
+
+def _checked(device_type: str) -> str:
+    if not isinstance(device_type, str):
+        raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
+    if device_type not in DEFAULTS:
+        raise RuntimeError(f"User specified an unsupported autocast device_type '{device_type}': it requires one of "
+                           f"{', '.join(DEFAULTS)}")
+    return device_type
+
+
+def _switch(device_type: str, kind: dtype | None) -> None:
+    others = tuple(pair for pair in state.autocast if pair[0] != device_type)
+    state.autocast = others if kind is None else (*others, (device_type, kind))
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """Whether autocast knows that kind of device."""
+    return device_type in DEFAULTS
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """Whether autocast is on for that kind of device."""
+    return _checked(device_type) in dict(state.autocast)
+
+
+def set_autocast_enabled(device_type: str, enabled: bool) -> None:
+    """Switch autocast on or off for a kind of device, in this thread."""
+    _switch(_checked(device_type), get_autocast_dtype(device_type) if enabled else None)
+
+
+def get_autocast_dtype(device_type: str) -> dtype:
+    """The dtype that products compute in now; where autocast is off, the one they would."""
+    return dict(state.autocast).get(_checked(device_type)) or state.autocast_dtypes.get(device_type, DEFAULTS[device_type])
+
+
+def set_autocast_dtype(device_type: str, dtype: dtype) -> None:
+    """Make `dtype` the one for autocast blocks of this thread that name none, and for one that is on."""
+    state.autocast_dtypes = {**state.autocast_dtypes, _checked(device_type): dtype}
+    if is_autocast_enabled(device_type):
+        _switch(device_type, dtype)

@@ -1,0 +1,240 @@
+"""Tensors of random numbers: https://pytorch.org/docs/stable/torch.html#random-sampling"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ... import dtypes
+from ...dtypes import dtype
+from ...graph import Value
+from ...ops import OPS
+from ...ops.structural import Ints
+from ...scalars import Scalar
+from ...tensor import Tensor
+from ..arithmetic import add, div, log, mul, neg
+from ..common import (
+    Defaults,
+    broadcast_shapes,
+    cast_value,
+    device_name,
+    expand_value,
+    into,
+    method,
+    number_value,
+    shape_argument,
+    wrap,
+)
+from ..shape import view_as_complex
+from ..subscripts import TYPE_NAMES
+from .generator import Generator, generator_on
+from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working
+
+
+def _made(value: Value, kind: dtype, requires_grad: bool, out: Tensor | None = None) -> Tensor:
+    made = into(out, wrap(cast_value(value, kind)))
+    return made.requires_grad_() if requires_grad else made
+
+
+def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
+         dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1); complex ones have such parts.
+
+    >>> import flambeau as torch
+    >>> torch.rand(2, 3).shape
+    torch.Size([2, 3])
+    """
+    kind = dtype or _kind_of(out)
+    source = generator_on(device_name(device), generator)
+    if kind.is_complex:
+        value = uniform_value((*_size(sizes, size), 2), kind.to_real, source)
+        return _made(view_as_complex(wrap(value))._read(), kind, requires_grad, out)
+    working(kind, "check_uniform_bounds")
+    return _made(uniform_value(_size(sizes, size), kind, source), kind, requires_grad, out)
+
+
+def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
+          dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers from the normal distribution of mean 0 and variance 1; the parts of complex ones have variance 1/2.
+
+    >>> import flambeau as torch
+    >>> torch.randn(2, 3).shape
+    torch.Size([2, 3])
+    """
+    kind = dtype or _kind_of(out)
+    source = generator_on(device_name(device), generator)
+    if kind.is_complex:
+        parts = mul(wrap(normal_value((*_size(sizes, size), 2), kind.to_real, source)), math.sqrt(0.5))
+        return _made(view_as_complex(parts)._read(), kind, requires_grad, out)
+    value = normal_value(_size(sizes, size), working(kind, "normal_kernel_cpu"), source)
+    return _made(value, kind, requires_grad, out)
+
+
+def _kind_of(out: Tensor | None) -> dtype:
+    return Defaults.dtype if out is None else out.dtype
+
+
+def _size(sizes: Sequence[Any], size: Any = None) -> Ints:
+    shape = shape_argument(sizes if size is None else (size,))
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    return shape
+
+
+def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
+            out: Tensor | None = None, dtype: dtype | None = None, device: Any = None,
+            requires_grad: bool = False) -> Tensor:
+    """Integers in [low, high), or in [0, high) when called as randint(high, size).
+
+    >>> import flambeau as torch
+    >>> torch.randint(3, 4, (2,))
+    tensor([3, 3])
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("randint() missing required argument: size")
+    low, high = int(low), int(high)
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    kind = dtype or (dtypes.int64 if out is None else out.dtype)
+    check_bounds(kind, low, high - 1, "to - 1")
+    value = integer_value(_size((size,)), low, high, generator_on(device_name(device), generator))
+    return _made(value, kind, requires_grad, out)
+
+
+def randperm(n: int, *, generator: Generator | None = None, out: Tensor | None = None, dtype: dtype | None = None,
+             device: Any = None, requires_grad: bool = False) -> Tensor:
+    """The integers below n in random order: sorted by 64 random bits each."""
+    shape, on = _size((n,)), device_name(device)
+    keys = generator_on(on, generator).draw(shape, dtypes.uint64)
+    numbers = OPS["iota"].on(on, shape=shape, axis=0, dtype=dtypes.int64)
+    order = OPS["sort"](keys, numbers, axis=0, descending=False, keys=1)[1]
+    return _made(order, dtype or dtypes.int64, requires_grad, out)
+
+
+def rand_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, generator: Generator | None = None,
+              requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1) in the shape of `input`."""
+    return rand(input.shape, dtype=dtype or input.dtype, device=device or input.device, generator=generator,
+                requires_grad=requires_grad)
+
+
+def randn_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, generator: Generator | None = None,
+               requires_grad: bool = False) -> Tensor:
+    """Standard normal numbers in the shape of `input`."""
+    return randn(input.shape, dtype=dtype or input.dtype, device=device or input.device, generator=generator,
+                 requires_grad=requires_grad)
+
+
+def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: dtype | None = None, device: Any = None,
+                 generator: Generator | None = None, requires_grad: bool = False) -> Tensor:
+    """Integers in [low, high), or [0, low), in the shape and dtype of `input`."""
+    if high is None:
+        low, high = 0, low
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device or input.device,
+                   generator=generator, requires_grad=requires_grad)
+
+
+# --- Distributions ----------------------------------------------------------------------------------------------------
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None,
+           out: Tensor | None = None, dtype: dtype | None = None, device: Any = None,
+           requires_grad: bool = False) -> Tensor:
+    """Normal numbers; `mean` and `std` are tensors (one per number), or numbers together with a `size`."""
+    check_std(std)
+    given = [x for x in (mean, std) if isinstance(x, Tensor)]
+    if not given and size is None:
+        raise TypeError("normal() expects a size when mean and std are numbers")
+    if given and size is not None:
+        raise TypeError("normal() takes a size only when mean and std are numbers")
+    kind = dtype or (given[0].dtype if given else Defaults.dtype)
+    on = given[0]._device if given else device_name(device)
+    shape = broadcast_shapes(*(x._type.shape for x in given)) if given else _size((size,))
+    noise = normal_numbers(shape, mean, std, kind, generator_on(on, generator))
+    made = into(out, noise.to(kind))
+    return made.requires_grad_() if requires_grad else made
+
+
+def check_std(std: Any) -> None:
+    if type(std) in (int, float) and not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+
+
+def normal_numbers(shape: Ints, mean: Any, std: Any, kind: dtype, generator: Generator) -> Tensor:
+    noise = wrap(normal_value(shape, working(kind, "normal_kernel_cpu"), generator))
+    if not (type(std) in (int, float) and std == 1):
+        noise = mul(noise, std)
+    return noise if type(mean) in (int, float) and mean == 0 else add(noise, mean)
+
+
+@method()
+def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None, out: Tensor | None = None) -> Tensor:
+    """1 with the probability that `input` holds (or that `p` is), else 0; in the dtype of `input`."""
+    drawn = chances(input._type.shape, input if p is None else p, input._device, generator)
+    return into(out, wrap(cast_value(drawn, input.dtype)))
+
+
+def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
+    source = generator_on(on, generator)
+    if type(p) in (int, float):
+        if not 0 <= p <= 1:
+            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+        return chance_value(shape, p, on, source)
+    if not isinstance(p, Tensor) and type(p) is not Scalar:
+        raise TypeError(f"bernoulli expected p as a number or a Tensor, got {type(p).__name__}")
+    kind = dtypes.float64 if isinstance(p, Tensor) and p.dtype is dtypes.float64 else dtypes.float32
+    if isinstance(p, Tensor):
+        working(p.dtype, "bernoulli_tensor_cpu_p_")
+        limit = expand_value(cast_value(p.detach()._read(), kind), shape)
+    else:
+        limit = number_value(p, kind, shape, on)
+    return OPS["compare"](uniform_value(shape, kind, source), limit, direction="LT")
+
+
+@method()
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None,
+                out: Tensor | None = None) -> Tensor:
+    """Indices drawn from the weights in each row of `input`, which need not sum to 1.
+
+    Without replacement the largest of weight / e for exponential e are taken (the Gumbel top-k trick); with it the
+    cumulative weights are searched for uniform numbers. Negative, infinite and NaN weights are not looked for.
+
+    >>> import flambeau as torch
+    >>> torch.multinomial(torch.tensor([0.0, 3.0, 0.0]), 2, replacement=True)
+    tensor([1, 1])
+    """
+    _check_multinomial(input, num_samples, replacement)
+    kind = dtypes.float64 if input.dtype is dtypes.float64 else dtypes.float32
+    weights = input.detach().to(kind)
+    source = generator_on(input._device, generator)
+    if replacement and num_samples > 1:
+        return into(out, _searched(weights, num_samples, source))
+    race = div(weights, neg(log(open_uniform(weights._type.shape, kind, source))))
+    return into(out, wrap(cast_value(OPS["top_k"](race._read(), k=num_samples)[1], dtypes.int64)))
+
+
+def _check_multinomial(input: Tensor, num_samples: int, replacement: bool) -> None:
+    if input.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: "
+                           f"{TYPE_NAMES.get(input.dtype.name, input.dtype.name)}")
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and num_samples > input._type.shape[-1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+
+
+def _searched(weights: Tensor, count: int, generator: Generator) -> Tensor:
+    """For each uniform number the first category whose cumulative weight exceeds it; never one of weight 0."""
+    lead, last = weights._type.shape[:-1], weights.ndim - 1
+    uniform = wrap(uniform_value((*lead, count), dtypes.float64, generator)).unsqueeze(-1)
+    sums = wrap(OPS["cumsum"](weights.double()._read(), axis=last, reverse=False)).unsqueeze(-2)
+    total = sums.narrow(-1, weights._type.shape[-1] - 1, 1)
+    passed = (sums <= uniform * total) & (sums < total)  # rounding must not reach the end, where the weight may be 0
+    return passed.sum(-1)
