@@ -9,7 +9,7 @@ import time
 import types
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from .state import state
 from .storage import rebinding
 from .tensor import Tensor
 from .trace import Trace, tracing
-from .tree import Signature, map_structure
+from .tree import Signature, map_structure, paths
 from .types import Type
 from .watch import Change, Text, shown
 
@@ -167,17 +167,7 @@ class Jitted:
 
     def _outside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outside:
         """What the function may read of the world as it is now, before the trace."""
-        objects: list[tuple[str, Any]] = []
-
-        def leaf(x: Any, path: str) -> None:
-            if not isinstance(x, np.ndarray):
-                objects.append((path, x))
-
-        for i, x in enumerate(args):
-            map_structure(x, leaf, f"args[{i}]")
-        for name, x in kwargs.items():
-            map_structure(x, leaf, name)
-        return Outside(self.function, objects)
+        return Outside(self.function, ((path, x) for path, x in _leaves(args, kwargs) if not isinstance(x, np.ndarray)))
 
     def _record(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Entry:
         trace = Trace(self.__name__)
@@ -304,22 +294,24 @@ _MODES = ("grad mode", "default dtype", "default device", "autocast")
 
 def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """What a call was given, by path: types of tensors and arrays, classes of numbers, all else as it is."""
-    found: dict[str, Any] = {}
+    return {path: _description(x) for path, x in _leaves(args, kwargs)}
 
-    def leaf(x: Any, path: str) -> None:
-        if isinstance(x, Tensor):
-            grad = ", requires grad" if x._requires_grad else ""
-            found[path] = Text(f"{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{grad}")
-        elif isinstance(x, np.ndarray):
-            found[path] = Text(f"array {x.dtype}{list(x.shape)}")
-        else:
-            found[path] = Text(type(x).__name__) if type(x) in (int, float) else shown(x)
 
+def _description(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        grad = ", requires grad" if x._requires_grad else ""
+        return Text(f"{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{grad}")
+    if isinstance(x, np.ndarray):
+        return Text(f"array {x.dtype}{list(x.shape)}")
+    return Text(type(x).__name__) if type(x) in (int, float) else shown(x)
+
+
+def _leaves(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All that a call was given, by path."""
     for i, x in enumerate(args):
-        map_structure(x, leaf, f"args[{i}]")
+        yield from paths(x, f"args[{i}]")
     for name, x in kwargs.items():
-        map_structure(x, leaf, name)
-    return found
+        yield from paths(x, name)
 
 
 def _tensor_of(array: Any) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import TraceError
-from .graph import Node, Value
+from .graph import Graph, Node, Value
 from .ops.elementwise import stop_gradient
 from .recorder import Recorder, placeholder, recording, thread_recorder
 from .source import describe, user_position
@@ -113,6 +113,14 @@ def region() -> Iterator[Region]:
             tensor.grad = gradient
         if around is not None:
             around.looked |= here.looked
+
+
+def sealed(inputs: Sequence[Value], nodes: Sequence[Node], outputs: Sequence[Value], name: str) -> Graph:
+    """A graph whose inputs stand for `inputs`: it holds nothing from outside, since it outlives this call as a key."""
+    own = {v: placeholder(v.type, v.device, v.requires_grad) for v in inputs}
+    for node in nodes:
+        node.inputs = tuple(own.get(v, v) for v in node.inputs)
+    return Graph(own.values(), nodes, [own.get(v, v) for v in outputs], name)
 
 
 def _with_stops(nodes: Sequence[Node]) -> list[Node]:

@@ -19,7 +19,7 @@ from .ops.structural import broadcast, concatenate, reshape
 from .source import describe, user_position
 from .state import state
 from .tensor import Tensor
-from .tree import map_structure
+from .tree import leaves, map_structure
 
 
 class Report(Protocol):
@@ -39,8 +39,7 @@ class Line:
 
     def __init__(self, format: str, arguments: Any) -> None:
         self.format, self.arguments = format, arguments
-        self.values: list[Value] = []
-        map_structure(arguments, lambda x, _: self.values.append(x._read()) if isinstance(x, Tensor) else None)
+        self.values: list[Value] = [x._read() for x in leaves(arguments) if isinstance(x, Tensor)]
 
     def tell(self, values: Sequence[Value]) -> None:
         """Print the line."""

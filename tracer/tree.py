@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,21 @@ def leaves(x: Any) -> list[Any]:
     """The leaves of `x`, in the order in which `map_structure` meets them."""
     inside = children(x)
     return [x] if inside is None else [leaf for v in inside[1].values() for leaf in leaves(v)]
+
+
+def paths(x: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of `x` with their paths, as `map_structure` names them.
+
+    >>> list(paths({"a": [1, 2]}, "x"))
+    [("x['a'][0]", 1), ("x['a'][1]", 2)]
+    """
+    inside = children(x)
+    if inside is None:
+        yield path, x
+        return
+    subscripted = inside[0] in (list, tuple, dict)
+    for key, value in inside[1].items():
+        yield from paths(value, f"{path}[{key!r}]" if subscripted else f"{path}.{key}")
 
 
 def fill(x: Any, found: Iterable[Any]) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -507,6 +509,22 @@ def test_loops_in_loops_share_state(mode: Any) -> None:
     _, drawn = mode(lambda xs: torch.scan(outer, torch.zeros(()), xs))(torch.ones(2, 3))
     assert drawn.flatten().tolist() == expected.tolist()
     assert total.item() == 6
+
+
+@pytest.mark.parametrize("loop", [
+    lambda w: torch.scan(lambda c, _: (c * w, None), torch.ones(2), length=3)[0],
+    lambda w: torch.while_loop(lambda c: c.sum() < 9, lambda c: (c * 2 + w,), (torch.ones(2),))[0],
+    lambda w: torch.cond(w.sum() > 0, lambda: w * 2, lambda: w),
+    lambda w: torch.associative_scan(lambda a, b: a * b * w, torch.ones(5, 2), 0),
+])
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_a_loop_does_not_keep_what_it_captured(loop: Any, requires_grad: bool) -> None:
+    w = torch.tensor([1.0, 2.0], requires_grad=requires_grad)
+    loop(w).detach().numpy()
+    held = weakref.ref(w._read())
+    del w
+    gc.collect()
+    assert held() is None
 
 
 def test_an_error_in_a_body_leaves_everything_as_it_was(mode: Any) -> None:

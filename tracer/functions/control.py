@@ -18,7 +18,7 @@ from ..ops import OPS
 from ..ops.elementwise import stop_gradient
 from ..ops.scan import saving
 from ..recorder import close
-from ..region import Body, record_body
+from ..region import Body, record_body, sealed
 from ..source import describe, user_position
 from ..storage import Storage
 from ..tensor import Tensor
@@ -105,8 +105,7 @@ def _joined(bodies: Sequence[tuple[list[Value], Body, list[Value]]], name: str) 
     """Graphs of (inputs, body, outputs) that take the same free values, and those values."""
     closed = [close(inputs, body.nodes, tuple(outputs), name) for inputs, body, outputs in bodies]
     free = list(dict.fromkeys(v for _, found in closed for v in found))
-    graphs = tuple(Graph([*inputs, *free], body.nodes, outputs, name) for inputs, body, outputs in bodies)
-    return graphs, free
+    return tuple(sealed([*inputs, *free], body.nodes, outputs, name) for inputs, body, outputs in bodies), free
 
 
 def _flowing(results: Sequence[Value], inner: Sequence[Value]) -> list[Value]:
