@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from .graph import Graph, Value
+from .graph import Graph, Node, Value
 from .ops.elementwise import with_leading
+from .recorder import replayed
 
 
 def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Sequence[Value]) -> list[tuple[Value, bool]]:
@@ -18,15 +20,17 @@ def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Seque
         pairs = [env[v] for v in node.inputs]
         flags, inputs = [flag for _, flag in pairs], [value for value, _ in pairs]
         any_batched = any(flags)
-        if any_batched:
-            results = node.op.batch(size, flags, *inputs, **node.params)
-        elif inputs:
-            results = node.op(*inputs, **node.params)
-        else:
-            results = node.op.on(node.device, **node.params)
+        with replayed(node):
+            results = _applied(node, size, flags, inputs)
         outputs = results if isinstance(results, tuple) else (results,)
         env.update(zip(node.outputs, [(value, any_batched) for value in outputs], strict=True))
     return [env[v] for v in graph.outputs]
+
+
+def _applied(node: Node, size: int, flags: Sequence[bool], inputs: Sequence[Value]) -> Any:
+    if any(flags):
+        return node.op.batch(size, flags, *inputs, **node.params)
+    return node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
 
 
 def full_batch(size: int, outputs: Sequence[tuple[Value, bool]]) -> list[Value]:

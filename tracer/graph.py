@@ -93,6 +93,11 @@ class Node:
         """The user's file and line."""
         return file_and_line(self.where)
 
+    @property
+    def stops_gradient(self) -> bool:
+        """Whether it was recorded under `no_grad`: a gradient could flow through it, and must not when it is replayed."""
+        return not self.requires_grad and self.op.differentiable and any(v.requires_grad for v in self.inputs)
+
     def release(self) -> None:
         """Let go of the inputs of a node that ran and that no gradient can flow through."""
         self.done = True
@@ -171,7 +176,10 @@ class GraphError(Exception):
 
 
 def key_of_nodes(nodes: Sequence[Node], numbers: dict[Value, int]) -> tuple[Any, ...]:
-    """A hashable description of `nodes`; `numbers` maps known values to integers and is extended with new ones."""
+    """A hashable description of `nodes`, of what they compute and of where gradients stop.
+
+    `numbers` maps known values to integers and is extended with new ones.
+    """
     parts: list[Any] = []
     add = parts.append
     for node in nodes:
@@ -180,6 +188,8 @@ def key_of_nodes(nodes: Sequence[Node], numbers: dict[Value, int]) -> tuple[Any,
             add(numbers[value])
         if node.params:
             add(tuple(node.params.values()))
+        if node.stops_gradient:
+            add("no_grad")
         for i in range(len(node.types)):
             numbers[node.output(i)] = len(numbers)
     return tuple(parts)

@@ -9,7 +9,7 @@ from .. import autodiff, batching
 from ..errors import requires
 from ..graph import Graph, Node, Value
 from ..interpreter import interpret
-from ..recorder import grad_mode, placeholder, recording
+from ..recorder import close, grad_mode, placeholder, recording, replayed
 from ..types import Type
 from .record import Emitter, Op, Operand, register
 
@@ -29,7 +29,8 @@ def replay(graph: Graph, values: Sequence[Value]) -> tuple[Value, ...]:
     env = dict(zip(graph.inputs, values, strict=True))
     for node in graph.nodes:
         inputs = [env[v] for v in node.inputs]
-        made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
+        with replayed(node):
+            made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
         env.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
     return tuple(env[v] for v in graph.outputs)
 
@@ -39,32 +40,39 @@ def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Gr
     key = (graph, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)
     if found is None:
-        found = _backwards[key] = _backward_graph(graph, inputs)
-    body, flags = found
-    results = iter(call(*inputs, *out, *g, graph=body))
+        found = _backward_graph(graph, inputs)
+        if not found[2]:  # what a user's backward takes from outside may be another value next time
+            _backwards[key] = found
+    body, flags, free = found
+    results = iter(call(*inputs, *out, *g, *free, graph=body))
     return [next(results) if flag else None for flag in flags]
 
 
-_backwards: dict[Any, tuple[Graph, tuple[bool, ...]]] = {}
+Backward = tuple[Graph, tuple[bool, ...], tuple[Value, ...]]
+_backwards: dict[Any, Backward] = {}
 
 
-def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> tuple[Graph, tuple[bool, ...]]:
-    """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are."""
+def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> Backward:
+    """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are.
+
+    Last the values from outside that a user's backward took: they are further operands.
+    """
     operands = [placeholder(v.type, v.device, v.requires_grad) for v in inputs]
     with recording() as recorder, grad_mode(True):
         outputs = replay(graph, operands)
         forward = len(recorder.nodes)
         cotangents = [placeholder(v.type, v.device) for v in outputs]
         pairs = [(o, c) for o, c in zip(outputs, cotangents) if o.requires_grad]
-        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], operands)
+        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], operands,
+                                       create_graph=True)  # the graph may be differentiated in its turn
     saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
     for node in recorder.nodes[forward:]:
         node.inputs = tuple(saved.get(v, v) for v in node.inputs)
     kept = [gradients.get(v) for v in operands]
     ends = [saved.get(v, v) for v in kept if v is not None]
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
-    body = Graph([*operands, *slots, *cotangents], _needed(recorder.nodes, ends), ends, "backward")
-    return body, tuple(v is not None for v in kept)
+    body, free = close([*operands, *slots, *cotangents], _needed(recorder.nodes, ends), tuple(ends), "backward")
+    return body, tuple(v is not None for v in kept), free
 
 
 def _needed(nodes: Sequence[Node], outputs: Sequence[Value]) -> list[Node]:
