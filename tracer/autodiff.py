@@ -79,7 +79,7 @@ def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], tar
     if all(g is None for g in incoming):
         return
     with backward_of(node):
-        filled = tuple(full_like(v, 0) if g is None else g for v, g in zip(outputs, incoming))
+        filled = tuple(full_like(v, 0) if g is None and not node.op.takes_none else g for v, g in zip(outputs, incoming))
         single = len(outputs) == 1 and not node.op.multiple
         cotangents = node.op.vjp(filled[0] if single else filled, outputs[0] if single else outputs, *node.inputs,
                                  **node.params)

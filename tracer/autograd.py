@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
+from . import custom_function
 from .autodiff import pull_back
 from .functions.common import method, wrap
 from .graph import Value
@@ -15,6 +16,7 @@ from .state import state
 from .tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
+function, Function = custom_function, custom_function.Function  # as torch names the module and its class
 
 
 class _Mode:

@@ -226,7 +226,9 @@ def _read_by_gradients(nodes: Sequence[Node], roots: Iterable[Value]) -> list[Va
 
 
 def _vjp_reads(node: Node) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-    """Which outputs and inputs the op's vjp uses, found by recording it once per op and types."""
+    """Which outputs and inputs the op's vjp uses: as it says, or found by recording it once per op and types."""
+    if node.op.reads is not None:
+        return node.op.reads(len(node.types), len(node.inputs), **node.params)
     flags = tuple(v.requires_grad for v in node.inputs)
     key = (node.op, *(v.type for v in node.inputs), flags, *node.params.items())
     found = _reads.get(key)

@@ -528,6 +528,8 @@ class GradFn:
     def name(self) -> str:
         """The op's name with torch's ending."""
         node = self._value.node
+        if node is not None and "rule" in node.params:
+            return f"{node.params['rule'].name}Backward"
         return f"{''.join(part.capitalize() for part in node.op.name.split('_'))}Backward0" if node else "Backward"
 
     @property

@@ -58,13 +58,13 @@ class Signature:
         parts: list[Any] = []
         for i, x in enumerate(args):
             if static and i in static:
-                parts.append(_static(x))
+                parts.append(comparable(x))
             else:
                 self._walk(x, _POSITIONS[i] if i < 8 else f"args[{i}]", parts)
         for name, x in kwargs.items():
             parts.append(name)
             if name in static:
-                parts.append(_static(x))
+                parts.append(comparable(x))
             else:
                 self._walk(x, name, parts)
         if len(self.tensors) > 1:
@@ -104,7 +104,7 @@ class Signature:
             for f in dataclasses.fields(x):
                 self._walk(getattr(x, f.name), f"{path}.{f.name}", parts)
         else:
-            parts.append(_static(x))
+            parts.append(comparable(x))
 
     def _note_sharing(self, parts: list[Any]) -> None:
         """Which tensors share storage with an earlier one."""
@@ -131,7 +131,7 @@ class _Identity:
         return f"<{type(self.thing).__name__} object>"
 
 
-def _static(x: Any) -> Any:
+def comparable(x: Any) -> Any:
     """What stands for a value that is not traced: equal values of one type give equal keys."""
     kind = type(x)
     if kind in (bool, str, bytes, type(None), int):
@@ -139,11 +139,11 @@ def _static(x: Any) -> Any:
     if kind in (float, complex) or isinstance(x, np.generic):
         return kind, repr(x)  # tells 0.0 from -0.0, and takes nan for equal to itself
     if kind in (tuple, list):
-        return kind, tuple(map(_static, x))
+        return kind, tuple(map(comparable, x))
     if kind is dict:
-        return kind, tuple((_static(k), _static(v)) for k, v in x.items())
+        return kind, tuple((comparable(k), comparable(v)) for k, v in x.items())
     if kind in (set, frozenset):
-        return kind, frozenset(map(_static, x))
+        return kind, frozenset(map(comparable, x))
     if kind.__dict__.get("__hash__", object.__hash__) is None or getattr(kind, "__eq__") is object.__eq__:  # noqa: B009
         return _Identity(x)
     try:

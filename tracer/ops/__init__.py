@@ -5,6 +5,7 @@ from . import (
     contraction,
     control,
     convolution,
+    custom,
     elementwise,
     fourier,
     indexing,
@@ -18,6 +19,6 @@ from . import (
 from .record import OPS, Op
 
 __all__ = [
-    "OPS", "Op", "call", "contraction", "control", "convolution", "elementwise", "fourier", "indexing", "linalg",
-    "random", "reduction", "sorting", "structural", "window",
+    "OPS", "Op", "call", "contraction", "control", "convolution", "custom", "elementwise", "fourier", "indexing",
+    "linalg", "random", "reduction", "sorting", "structural", "window",
 ]

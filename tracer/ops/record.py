@@ -62,6 +62,8 @@ class Op:
 
     `exact` says that `reference` gives the same bits as XLA, so that small programs may run on the host;
     `exact_on_integers` that it does so for operands that are not floating (XLA flushes subnormals to zero).
+    A vjp that `takes_none` gets None, not zeros, for outputs that no gradient flows to. `reads(out, inputs, **params)`
+    says which of that many outputs and inputs the vjp uses; without it the vjp is recorded once to find out.
     """
 
     name: str
@@ -74,6 +76,8 @@ class Op:
     exact_on_integers: bool = False
     jvp: Callable[..., Any] | None = None
     multiple: bool = False  # returns a tuple even when it has one output
+    takes_none: bool = False
+    reads: Callable[..., tuple[tuple[bool, ...], tuple[bool, ...]]] | None = None
 
     def is_exact(self, types: Sequence[Type]) -> bool:
         """Whether `reference` gives XLA's bits for operands of these types."""
