@@ -6,7 +6,7 @@ A `Value` never changes. The recorded nodes are the autograd tape; there is no s
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .source import Position, describe, file_and_line
@@ -114,7 +114,7 @@ class Graph:
     `str(graph)` is typed text that `flambeau.tracer.text.parse` reads back; `check()` infers every type again.
     """
 
-    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash")
+    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash", "_stops")
 
     def __init__(self, inputs: Iterable[Value], nodes: Iterable[Node], outputs: Iterable[Value],
                  name: str = "main", labels: dict[Value, str] | None = None) -> None:
@@ -123,6 +123,15 @@ class Graph:
         self.labels = labels or {}
         self._key: tuple[Any, ...] | None = None
         self._hash: int | None = None
+        self._stops: tuple[Any, ...] | None = None
+
+    @property
+    def stops(self) -> tuple[Any, ...]:
+        """Which nodes gradients stop at, inner graphs included: what `key` does not say of the gradient."""
+        if self._stops is None:
+            inner = (tuple(graph.stops for graph in graphs_in(node.params.values())) for node in self.nodes)
+            self._stops = tuple((node.stops_gradient, *below) for node, below in zip(self.nodes, inner))
+        return self._stops
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -175,11 +184,17 @@ class GraphError(Exception):
         super().__init__("\n".join([problem, *lines]))
 
 
-def key_of_nodes(nodes: Sequence[Node], numbers: dict[Value, int]) -> tuple[Any, ...]:
-    """A hashable description of `nodes`, of what they compute and of where gradients stop.
+def graphs_in(params: Iterable[Any]) -> Iterator[Graph]:
+    """The graphs among a node's parameters."""
+    for param in params:
+        if isinstance(param, Graph):
+            yield param
+        elif isinstance(param, tuple):
+            yield from graphs_in(param)
 
-    `numbers` maps known values to integers and is extended with new ones.
-    """
+
+def key_of_nodes(nodes: Sequence[Node], numbers: dict[Value, int]) -> tuple[Any, ...]:
+    """A hashable description of `nodes`; `numbers` maps known values to integers and is extended with new ones."""
     parts: list[Any] = []
     add = parts.append
     for node in nodes:
@@ -188,8 +203,6 @@ def key_of_nodes(nodes: Sequence[Node], numbers: dict[Value, int]) -> tuple[Any,
             add(numbers[value])
         if node.params:
             add(tuple(node.params.values()))
-        if node.stops_gradient:
-            add("no_grad")
         for i in range(len(node.types)):
             numbers[node.output(i)] = len(numbers)
     return tuple(parts)

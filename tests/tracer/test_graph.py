@@ -32,7 +32,7 @@ def assert_reads_back(graph: Graph) -> None:
     parsed.check()
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.op != "custom_gradient"], ids=str)  # a rule is Python
 def test_every_operation_reads_back(sample: Any) -> None:
     assert_reads_back(forward_graph(sample, [type_of(a) for a in sample.arrays]))
 

@@ -13,7 +13,7 @@ from ..ops.samples import SAMPLES
 SIMPLE = 'graph main(%0: f32[2] "w", %1: f32[2]) {\n  %2: f32[2] = mul %0, %1  # a.py:1 "#"\n  return %2\n}'
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.op != "custom_gradient"], ids=str)  # a rule is Python
 def test_every_sample_is_read_back(sample) -> None:
     graph = forward_graph(sample, [type_of(a) for a in sample.arrays])
     again = parse(str(graph))

@@ -37,7 +37,7 @@ def replay(graph: Graph, values: Sequence[Value]) -> tuple[Value, ...]:
 
 def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
     """One call of the backward graph, which reads the outputs that the forward call saved."""
-    key = (graph, tuple(v.requires_grad for v in inputs))
+    key = (graph, graph.stops, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)
     if found is None:
         found = _backward_graph(graph, inputs)
