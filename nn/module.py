@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from ..tracer import dtypes
+from ..tracer.hooks import Handle
 from ..tracer.state import state
 from ..tracer.tensor import Tensor, structure_epoch
-from .hooks import Handle, Hooks, add_hook, call_with_hooks
+from .hooks import Hooks, add_hook, call_with_hooks
 from .parameter import Buffer, Parameter
 from .state_dict import Loading, collect, load
 
@@ -271,7 +272,7 @@ class Module:
         hooks = own["_hooks"]
         children = tuple((name, child._snapshot() if child is not None else None)
                          for name, child in own["_modules"].items())
-        return type(self).__name__, plain, tensors, id(hooks) if hooks is not None else 0, children
+        return type(self).__name__, plain, tensors, hooks and hooks.key, children
 
     def _labels(self, known: dict[Any, str]) -> dict[Any, str]:
         """Names of the storages of all parameters and buffers."""
@@ -505,6 +506,14 @@ class Module:
                               always_call: bool = False) -> Handle:
         """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
         return self._add_hook("forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_output)` before the backward; what it returns, if not None, replaces `grad_output`."""
+        return self._add_hook("backward_pre", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_input, grad_output)` after it; what it returns, if not None, replaces `grad_input`."""
+        return self._add_hook("backward", hook, prepend)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(module, prefix, keep_vars)` before the state dict is collected."""

@@ -35,7 +35,8 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
             _accumulate(sums, value, cotangent)
         for node in reversed(order):
             _step(node, sums, results, targets)
-    results.update((v, g) for v, g in sums.items() if (v.leaf is not None if targets is None else v in targets))
+        results.update((v, _after_hooks(v, g)) for v, g in sums.items()
+                       if (v.leaf is not None if targets is None else v in targets))
     if not retain_graph:
         for node in order:
             node.spent = True
@@ -72,7 +73,8 @@ def _flows(value: Value) -> bool:
 def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: set[Value] | None) -> None:
     """Move the cotangents of one node's outputs to its inputs."""
     outputs = node.outputs
-    incoming = [sums.pop(v, None) for v in outputs]
+    with backward_of(node):
+        incoming = [_after_hooks(v, sums.pop(v)) if v in sums else None for v in outputs]
     for value, cotangent in zip(outputs, incoming):
         if cotangent is not None and (value.leaf is not None if targets is None else value in targets):
             results[value] = cotangent
@@ -88,6 +90,16 @@ def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], tar
                 assert cotangent.type is value.type, (
                     f"the vjp of {node.op.name} gives {cotangent.type} for an input of type {value.type}")
                 _accumulate(sums, value, cotangent)
+
+
+def _after_hooks(value: Value, cotangent: Value) -> Value:
+    """A complete cotangent as the hooks of the value's node, or of the leaf that it is of, leave it."""
+    node, leaf = value.node, value.leaf() if value.leaf is not None else None
+    if node is not None and node.hooks and value.index in node.hooks:
+        cotangent = node.hooks[value.index].run(cotangent)
+    if leaf is not None and leaf._hooks is not None:
+        cotangent = leaf._hooks.run(cotangent)
+    return cotangent
 
 
 def _accumulate(sums: dict[Value, Value], value: Value, cotangent: Value) -> None:

@@ -137,6 +137,9 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         leaf = wanted[value] if wanted is not None else value.leaf() if value.leaf is not None else None
         if leaf is not None:
             accumulate_grad(leaf, cotangent, create_graph)
+            if leaf._hooks is not None:
+                with _Mode(create_graph):
+                    leaf._hooks.accumulated(leaf)
 
 
 def accumulate_grad(leaf: Tensor, cotangent: Value, create_graph: bool = False) -> None:

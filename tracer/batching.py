@@ -23,6 +23,9 @@ def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Seque
         with replayed(node):
             results = _applied(node, size, flags, inputs)
         outputs = results if isinstance(results, tuple) else (results,)
+        if node.hooks:
+            over = size if any_batched else None
+            outputs = tuple(node.hooks[i].recorded(v, over) if i in node.hooks else v for i, v in enumerate(outputs))
         env.update(zip(node.outputs, [(value, any_batched) for value in outputs], strict=True))
     return [env[v] for v in graph.outputs]
 

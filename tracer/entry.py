@@ -80,7 +80,7 @@ class Entry:
         self.looked = dict(trace.looked)
         self.structures = [(weakref.ref(m), m._snapshot()) for m in _roots(trace)]
         self.epoch = structure_epoch[0]
-        self.handles = [(weakref.ref(t), *was) for t, was in trace.handles.items()]
+        self.handles = [(weakref.ref(t), *was, t._hooks and t._hooks.key) for t, was in trace.handles.items()]
         self.without_grad = [t for t, g in trace.grads_before.items() if g is None]
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
         self._nones = [None] * len(self.without_grad)
@@ -308,12 +308,14 @@ class Entry:
             now = thing._snapshot() if thing is not None else None
             if now != before:
                 changes.append((type(thing).__name__, *first_difference(before, now)))
-        for handle, required, storage in self.handles:
+        for handle, required, storage, hooks in self.handles:
             tensor = handle()
             if tensor is not None and tensor._requires_grad is not required:
                 changes.append(("requires_grad of a tensor", required, not required))
             elif tensor is not None and tensor._storage is not storage:
                 changes.append((".data of a tensor", storage.value.type, tensor._type))
+            elif tensor is not None and (tensor._hooks and tensor._hooks.key) != hooks:
+                changes.append(("hooks of a tensor", hooks, tensor._hooks and tensor._hooks.key))
         if not changes:
             self.epoch = structure_epoch[0]
         return changes

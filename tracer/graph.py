@@ -13,6 +13,7 @@ from .source import Position, describe, file_and_line
 from .types import Type
 
 if TYPE_CHECKING:
+    from .hooks import Hooks
     from .ops.record import Op
 
 
@@ -53,11 +54,12 @@ class Node:
 
     `where` is the user's source position, `scope` the module path, `of` the forward node that this node is the
     backward of. `spent` marks a node whose gradient was taken without `retain_graph`. Outputs are held weakly, so
-    that a value dies with its last user; `outputs` makes them again when needed.
+    that a value dies with its last user; `outputs` makes them again when needed. `hooks` are those of the gradients of
+    its outputs, by index.
     """
 
     __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released",
-                 "device", "requires_grad", "_outputs", "__weakref__")
+                 "device", "requires_grad", "hooks", "_outputs", "__weakref__")
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], params: dict[str, Any], types: tuple[Type, ...],
                  where: Position, scope: str = "", of: Node | None = None, device: str = "cpu",
@@ -66,6 +68,7 @@ class Node:
         self.where, self.scope, self.of = where, scope, of
         self.device, self.requires_grad = device, requires_grad
         self.spent = self.done = self.released = False
+        self.hooks: dict[int, Hooks] | None = None
         self._outputs: list[weakref.ref[Value] | None] = [None] * len(types)
 
     def output(self, index: int) -> Value:
@@ -93,10 +96,21 @@ class Node:
         """The user's file and line."""
         return file_and_line(self.where)
 
+    def hooks_of(self, index: int, make: Callable[[], Hooks]) -> Hooks:
+        """The hooks of the gradient of one output; made if there are none yet."""
+        self.hooks = self.hooks or {}
+        return self.hooks.setdefault(index, make())
+
     @property
     def stops_gradient(self) -> bool:
         """Whether it was recorded under `no_grad`: a gradient could flow through it, and must not when it is replayed."""
         return not self.requires_grad and self.op.differentiable and any(v.requires_grad for v in self.inputs)
+
+    @property
+    def on_tape(self) -> tuple[Any, ...]:
+        """What is known of gradients through the node, beside its op."""
+        hooks = tuple((i, h.key) for i, h in self.hooks.items()) if self.hooks else ()
+        return self.stops_gradient, hooks, *(graph.tape for graph in graphs_in(self.params.values()))
 
     def release(self) -> None:
         """Let go of the inputs of a node that ran and that no gradient can flow through."""
@@ -114,7 +128,7 @@ class Graph:
     `str(graph)` is typed text that `flambeau.tracer.text.parse` reads back; `check()` infers every type again.
     """
 
-    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash", "_stops")
+    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash", "_tape")
 
     def __init__(self, inputs: Iterable[Value], nodes: Iterable[Node], outputs: Iterable[Value],
                  name: str = "main", labels: dict[Value, str] | None = None) -> None:
@@ -123,15 +137,14 @@ class Graph:
         self.labels = labels or {}
         self._key: tuple[Any, ...] | None = None
         self._hash: int | None = None
-        self._stops: tuple[Any, ...] | None = None
+        self._tape: tuple[Any, ...] | None = None
 
     @property
-    def stops(self) -> tuple[Any, ...]:
-        """Which nodes gradients stop at, inner graphs included: what `key` does not say of the gradient."""
-        if self._stops is None:
-            inner = (tuple(graph.stops for graph in graphs_in(node.params.values())) for node in self.nodes)
-            self._stops = tuple((node.stops_gradient, *below) for node, below in zip(self.nodes, inner))
-        return self._stops
+    def tape(self) -> tuple[Any, ...]:
+        """What `key` does not say of the gradient: where it stops, which hooks it meets; inner graphs included."""
+        if self._tape is None:
+            self._tape = tuple(node.on_tape for node in self.nodes)
+        return self._tape
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -19,6 +19,9 @@ from .state import state
 from .storage import Storage
 from .views import Geometry, Step, contiguous_stride, is_contiguous
 
+if TYPE_CHECKING:
+    from .hooks import Hooks
+
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_OF_LEAF_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 
@@ -82,6 +85,7 @@ class Tensor:
     _graph_of: Value | None = None  # the storage's value that `_graph` stands for
     _grad: Tensor | None = None
     _retains_grad = False
+    _hooks: Hooks | None = None  # of a leaf's gradient
     _seen: tuple[Value, bool, Value] | None = None  # the base's value last read, the grad mode, the view's value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -206,7 +210,11 @@ class Tensor:
         """Rebind the storage so that this tensor reads as `value`."""
         if state.grad:
             self._refuse_leaf_write()
+        if self._retains_grad:  # the gradient to keep is that of what the tensor is from now on
+            self._read().leaf = None
         self._set(value)
+        if self._retains_grad:
+            self._mark_leaf_again()
 
     def _refuse_leaf_write(self) -> None:
         if self._requires_grad:
@@ -475,6 +483,11 @@ class Tensor:
             self._retains_grad = True
             self._mark_leaf_again()
 
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this non-leaf tensor."""
+        return self._retains_grad
+
     def _mark_leaf_again(self) -> None:
         self._read().leaf = weakref.ref(self)
 
@@ -515,7 +528,7 @@ class Tensor:
 
 
 _OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_twin", "_detached", "_graph",
-                  "_graph_of", "_grad", "_retains_grad", "_seen"})
+                  "_graph_of", "_grad", "_retains_grad", "_hooks", "_seen"})
 _constructors: dict[str, Any] = {}
 
 

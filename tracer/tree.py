@@ -80,6 +80,8 @@ class Signature:
             leaf = x._requires_grad
             flows = not leaf and (value.requires_grad or x._graph is not None) and x.requires_grad
             parts += (x._type, value.device, leaf, flows)
+            if leaf and x._hooks is not None:
+                parts.append(x._hooks.key)
             if leaf and x._grad is not None:
                 parts.append("grad")
                 self._walk(x._grad, f"{path}.grad", parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ def compare(program: Callable[[Any], Any]) -> None:
 def outcome(program: Callable[[Any], Any], t: Any) -> list[Any]:
     try:
         return flat(program(t))
-    except Exception as error:
+    except (RuntimeError, TypeError) as error:
         return [type(error).__name__, str(error)]
 
 
@@ -326,5 +327,190 @@ def test_a_vmap_of_its_own() -> None:
         out = t.vmap(Fn.apply, in_dims=(0, None, None))(x, y, 2.0)
         back = t.func.grad(lambda x: t.vmap(Fn.apply, in_dims=(0, None, None))(x, y, 2.0).sum())(x)
         return out, back, seen[:5]
+
+    compare(program)
+
+
+# --- Hooks of tensors -------------------------------------------------------------------------------------------------
+
+
+def test_hooks_see_and_replace_gradients() -> None:
+    def program(t: Any) -> Any:
+        seen: list[Any] = []
+        x = leaf(t)
+        y = x * 2
+        z = (y * y).sum() + y.sum()  # the hook sees what comes through both uses
+        y.register_hook(lambda g: seen.append(g))
+        y.register_hook(lambda g: g * 10)
+        x.register_hook(lambda g: g + 1)
+        first = x.register_hook(lambda g: g * 100)
+        last = x.register_hook(lambda g: seen.append(g))
+        first.remove()
+        first.remove()
+        z.backward(retain_graph=True)
+        with last:
+            pass
+        (dx,) = t.autograd.grad(z, x, retain_graph=True)
+        (dy,) = t.autograd.grad(z, y)
+        return seen, x.grad, dx, dy
+
+    compare(program)
+
+
+def test_hooks_with_create_graph_and_views() -> None:
+    def program(t: Any) -> Any:
+        x = leaf(t)
+        row = (x * x)[1]
+        row.register_hook(lambda g: g * g)
+        (dx,) = t.autograd.grad((row ** 3).sum(), x, create_graph=True)
+        dx.sum().backward()
+        return dx, x.grad
+
+    compare(program)
+
+
+def test_post_accumulate_hooks() -> None:
+    def program(t: Any) -> Any:
+        x = leaf(t)
+        seen: list[Any] = []
+
+        def update(p: Any) -> None:
+            seen.append(p.grad.clone())
+            seen.append(t.is_grad_enabled())
+            with t.no_grad():
+                p.sub_(p.grad)
+            p.grad = None
+
+        handle = x.register_post_accumulate_grad_hook(update)
+        (x * x).sum().backward()
+        (x * 3).sum().backward()
+        handle.remove()
+        (x * 5).sum().backward()
+        return seen, x, x.grad
+
+    compare(program)
+
+
+def test_retain_grad_comes_after_hooks_and_follows_what_is_written_in_place() -> None:
+    def program(t: Any) -> Any:
+        x = leaf(t)
+        y = x * 2
+        y.retain_grad()
+        y.register_hook(lambda g: g * 3)
+        flags = [y.retains_grad, x.retains_grad, y.is_leaf]
+        (y ** 2).sum().backward()
+        z = x * 2
+        z.retain_grad()
+        z.mul_(5)
+        (z * 7).sum().backward()
+        return flags, y.grad, z.grad, x.grad
+
+    compare(program)
+
+
+def test_hook_messages() -> None:
+    def hooked(t: Any, hook: Any) -> Any:
+        x = leaf(t)
+        x.register_hook(hook)
+        (x * 2).sum().backward()
+        return x.grad
+
+    compare(lambda t: t.ones(2).register_hook(print))
+    compare(lambda t: t.ones(2).register_post_accumulate_grad_hook(print))
+    compare(lambda t: (leaf(t) * 2).register_post_accumulate_grad_hook(print))
+    compare(lambda t: t.ones(2).retain_grad())
+    compare(lambda t: hooked(t, lambda g: 3))
+    compare(lambda t: hooked(t, lambda g: g[0]))
+
+
+# --- Hooks of modules -------------------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Hooks that note what they get, and answer with `change` of it."""
+
+    def __init__(self, change: Callable[[Any], Any] | None = None) -> None:
+        self.seen: list[Any] = []
+        self.change = change
+
+    def pre(self, module: Any, grad_output: Any) -> Any:
+        self.seen += ["pre", *(g if g is None else g.clone() for g in grad_output)]
+        return self.change and tuple(g if g is None else self.change(g) for g in grad_output)
+
+    def post(self, module: Any, grad_input: Any, grad_output: Any) -> Any:
+        self.seen += ["post", *(g if g is None else g.clone() for g in (*grad_input, *grad_output))]
+        return self.change and tuple(g if g is None else self.change(g) for g in grad_input)
+
+
+def two_results(t: Any) -> Any:
+    class Two(t.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any, y: Any, k: Any) -> Any:
+            return x * y * k, "text", x + y, y * 2
+
+    return Two()
+
+
+@pytest.mark.parametrize("change", [None, lambda g: g * 2])
+def test_module_hooks(change: Any) -> None:
+    def program(t: Any) -> Any:
+        module, hooks = two_results(t), Recorder(change)
+        module.register_full_backward_hook(hooks.post)
+        removed = module.register_full_backward_hook(lambda *args: 1 / 0)
+        module.register_full_backward_pre_hook(hooks.pre)
+        removed.remove()
+        x, y = leaf(t), leaf(t, DATA[0])
+        out = module(x * 1, y * 1, 3.0)
+        (out[0].sum() + out[2].sum() * 2).backward()
+        constant = module(x * 1, t.ones(4), 2.0)
+        constant[0].sum().backward()
+        return hooks.seen, x.grad, y.grad
+
+    compare(program)
+
+
+def test_module_hooks_without_inputs_that_require_grad() -> None:
+    def program(t: Any, answer: Any) -> Any:
+        layer = t.nn.Linear(4, 2)
+        t.nn.init.constant_(layer.weight, 0.5)
+        t.nn.init.constant_(layer.bias, 0.5)
+        seen: list[Any] = []
+        layer.register_full_backward_hook(lambda module, i, o: (seen.append([*i, *o]), answer)[1])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            layer(t.tensor(DATA)).sum().backward()
+        return seen, layer.weight.grad, [str(w.message).split(". See")[0] for w in caught]
+
+    compare(lambda t: program(t, None))
+    compare(lambda t: program(t, (None,)))
+    compare(lambda t: program(t, (3,)))
+
+
+def test_module_hook_messages() -> None:
+    def program(t: Any, pre: Any, post: Any) -> Any:
+        module = t.nn.Tanh()
+        if pre:
+            module.register_full_backward_pre_hook(pre)
+        if post:
+            module.register_full_backward_hook(post)
+        x = leaf(t)
+        module(x * 1).sum().backward()
+        return x.grad
+
+    compare(lambda t: program(t, lambda m, o: (o[0], o[0]), None))
+    compare(lambda t: program(t, None, lambda m, i, o: (i[0], o[0])))
+    compare(lambda t: program(t, lambda m, o: (o[0] * 3,), lambda m, i, o: [i[0] * 2]))
+    compare(lambda t: program(t, lambda m, o: o[0] * 3, None))
+    compare(lambda t: program(t, None, lambda m, i, o: i[0] * 3))
+
+
+def test_hooks_of_nested_modules_run_in_order() -> None:
+    def program(t: Any) -> Any:
+        model = t.nn.Sequential(t.nn.Tanh(), t.nn.Sequential(t.nn.ReLU(), t.nn.Sigmoid()))
+        order: list[str] = []
+        for name, module in model.named_modules():
+            module.register_full_backward_hook(lambda m, i, o, name=name: order.append(f"post {name}"))
+            module.register_full_backward_pre_hook(lambda m, o, name=name: order.append(f"pre {name}"))
+        model(leaf(t) * 1).sum().backward()
+        return order
 
     compare(program)

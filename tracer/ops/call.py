@@ -31,13 +31,16 @@ def replay(graph: Graph, values: Sequence[Value]) -> tuple[Value, ...]:
         inputs = [env[v] for v in node.inputs]
         with replayed(node):
             made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
-        env.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
+        made = made if isinstance(made, tuple) else (made,)
+        if node.hooks:
+            made = tuple(node.hooks[i].recorded(v) if i in node.hooks else v for i, v in enumerate(made))
+        env.update(zip(node.outputs, made, strict=True))
     return tuple(env[v] for v in graph.outputs)
 
 
 def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
     """One call of the backward graph, which reads the outputs that the forward call saved."""
-    key = (graph, graph.stops, tuple(v.requires_grad for v in inputs))
+    key = (graph, graph.tape, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)
     if found is None:
         found = _backward_graph(graph, inputs)
