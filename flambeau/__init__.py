@@ -6,7 +6,7 @@ Importing loads neither jax nor jaxlib: the engine comes with the first executio
 # ruff: noqa: I001  (one block per theme, in the order of the documentation)
 from importlib import import_module as _import_module
 
-from . import nn, optim
+from . import nn, optim, utils
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
