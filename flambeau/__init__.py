@@ -17,6 +17,7 @@ from .nn.functional import (
 )
 from .runtime.checkpoint import load, save
 from .tracer import autograd, func
+from .tracer.anomaly import is_anomaly_enabled
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.backend import install as _install
 from .tracer.dtypes import (

@@ -11,6 +11,7 @@ from .graph import Node, Value
 from .ops.elementwise import add, full_like
 from .recorder import backward_of, grad_mode
 from .source import describe
+from .state import state
 
 SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
@@ -37,6 +38,8 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
             _step(node, sums, results, targets)
         results.update((v, _after_hooks(v, g)) for v, g in sums.items()
                        if (v.leaf is not None if targets is None else v in targets))
+    if state.anomaly is not None:
+        state.anomaly.check()
     if not retain_graph:
         for node in order:
             node.spent = True
@@ -85,6 +88,8 @@ def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], tar
         single = len(outputs) == 1 and not node.op.multiple
         cotangents = node.op.vjp(filled[0] if single else filled, outputs[0] if single else outputs, *node.inputs,
                                  **node.params)
+        if state.anomaly is not None:
+            state.anomaly.note(node, cotangents)
         for value, cotangent in zip(node.inputs, cotangents, strict=True):
             if cotangent is not None and value.requires_grad:
                 assert cotangent.type is value.type, (

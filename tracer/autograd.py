@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from . import custom_function
+from .anomaly import detect_anomaly as detect_anomaly
+from .anomaly import set_detect_anomaly as set_detect_anomaly
 from .autodiff import pull_back
 from .functions.common import method, wrap
 from .graph import Value

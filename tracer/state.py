@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .anomaly import Anomaly
     from .graph import Node
     from .recorder import Recorder
     from .trace import Trace
@@ -15,7 +16,8 @@ class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
     `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `grad` the grad mode;
-    `scope` the path of the module whose forward runs; `of` the forward node a backward rule is for.
+    `scope` the path of the module whose forward runs; `of` the forward node a backward rule is for; `anomaly` what looks
+    for NaN in gradients, if it is on.
     """
 
     recorder: Recorder | None = None
@@ -23,6 +25,7 @@ class _ThreadState(threading.local):
     grad: bool = True
     scope: str = ""
     of: Node | None = None
+    anomaly: Anomaly | None = None
 
 
 state = _ThreadState()

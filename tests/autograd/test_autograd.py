@@ -286,3 +286,16 @@ def test_no_grad_holds_inside_a_jitted_forward_and_inside_vmap() -> None:
     whole = torch.jit(lambda x: (x * 3 * x).sum())  # the same operations, where no gradient stops
     whole(y := leaf(1.0, 2.0)).backward()
     assert y.grad.tolist() == [6.0, 12.0]
+
+
+def test_anomalies_name_the_module_and_traces_are_refused() -> None:
+    class Root(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return x.sqrt()
+
+    model = torch.nn.Sequential(torch.nn.Identity(), Root())
+    with torch.autograd.set_detect_anomaly(True):
+        with pytest.raises(RuntimeError, match=r"'SqrtBackward0' .* sqrt at .*test_autograd.py:\d+ in 1$"):
+            (model(leaf(0.0)) * 0).sum().backward()
+        with pytest.raises(RuntimeError, match=r"detect_anomaly looks at .* use jit\(check_nan=True\)"):
+            torch.jit(torch.func.grad(lambda x: x.sqrt().sum()))(torch.ones(2))

@@ -514,3 +514,50 @@ def test_hooks_of_nested_modules_run_in_order() -> None:
         return order
 
     compare(program)
+
+
+# --- Anomaly detection ------------------------------------------------------------------------------------------------
+
+
+def nan_message(t: Any, program: Callable[[Any], Any]) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with t.autograd.detect_anomaly(), pytest.raises(RuntimeError) as caught:
+            program(t)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("program", [
+    lambda t: (t.zeros(2, requires_grad=True).sqrt() * 0).sum().backward(),
+    lambda t: (t.zeros(2, requires_grad=True).log() * 0).sum().backward(),
+    lambda t: function(t, lambda ctx, x: x * 2, lambda ctx, g: g * float("nan")).apply(leaf(t)).sum().backward(),
+])
+def test_anomalies_are_named_in_torchs_words(program: Any) -> None:
+    theirs, ours = (nan_message(t, program) for t in LIBRARIES)
+    assert ours.startswith(theirs)
+    assert "test_function_and_hooks.py:" in ours
+
+
+def test_anomaly_mode_is_on_in_its_block_only() -> None:
+    def program(t: Any) -> Any:
+        found = [t.is_anomaly_enabled()]
+        with t.autograd.set_detect_anomaly(True):
+            found.append(t.is_anomaly_enabled())
+            with t.autograd.set_detect_anomaly(False):
+                found.append(t.is_anomaly_enabled())
+        with t.autograd.set_detect_anomaly(True, check_nan=False):
+            x = t.zeros(2, requires_grad=True)
+            (x.sqrt() * 0).sum().backward()
+        found.append(t.is_anomaly_enabled())
+        return found, x.grad.isnan()
+
+    compare(program)
+
+
+def test_the_warning_of_detect_anomaly() -> None:
+    texts = []
+    for t in LIBRARIES:
+        with pytest.warns(UserWarning, match="Anomaly") as caught, t.autograd.detect_anomaly():
+            leaf(t).sum().backward()
+        texts.append(str(caught[0].message))
+    assert texts[0] == texts[1]
