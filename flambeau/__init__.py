@@ -92,7 +92,9 @@ _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 
 def __getattr__(name: str) -> object:
-    """`aot` comes on first use: it loads jaxlib."""
+    """`aot` and `jax_call` come on first use: they load jaxlib and jax."""
     if name == "aot":
         return _import_module(".runtime.aot", __name__)
+    if name == "jax_call":
+        return _import_module(".runtime.jax_call", __name__).jax_call
     raise AttributeError(f"module 'flambeau' has no attribute {name!r}")

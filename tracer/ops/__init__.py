@@ -7,6 +7,7 @@ from . import (
     convolution,
     custom,
     elementwise,
+    foreign,
     fourier,
     indexing,
     linalg,
@@ -19,6 +20,6 @@ from . import (
 from .record import OPS, Op
 
 __all__ = [
-    "OPS", "Op", "call", "contraction", "control", "convolution", "custom", "elementwise", "fourier", "indexing",
-    "linalg", "random", "reduction", "sorting", "structural", "window",
+    "OPS", "Op", "call", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",
+    "indexing", "linalg", "random", "reduction", "sorting", "structural", "window",
 ]

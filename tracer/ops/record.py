@@ -52,6 +52,9 @@ class Emitter(Protocol):
     def inline(self, graph: Graph, operands: Sequence[Operand]) -> tuple[Operand, ...]:
         """Emit the nodes of `graph` here."""
 
+    def call(self, module: str, operands: Sequence[Operand], outs: Sequence[Type]) -> tuple[Operand, ...]:
+        """Call the function `main` of a module given as text; its functions become private ones of the module printed."""
+
     def constant(self, value: Any, type: Type) -> Operand:
         """A splat constant."""
 
