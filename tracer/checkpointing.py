@@ -20,8 +20,9 @@ from .ops.control import optimization_barrier
 from .ops.custom import Flags, PassedOn, custom_gradient, transposed
 from .ops.elementwise import with_value
 from .passes import rewrite
-from .recorder import close, grad_mode, recording, thread_recorder
+from .recorder import Recorder, close, grad_mode, recording, thread_recorder
 from .state import state
+from .storage import Storage
 from .tensor import Tensor
 from .tree import map_structure
 
@@ -46,13 +47,17 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
              repr(determinism_check))
     if not state.grad:
         return function(*args, **kwargs)
-    with _region() as nodes:
+    with _region() as region:
         result = function(*args, **kwargs)
         outputs = _differentiable(result)
         values = [x._read() for x in outputs]
-    if not values:
+    left = _left_behind(region, values)
+    if not values and not left:
         return result
-    made = {id(x): wrap(v) for x, v in zip(outputs, _passed_on(nodes, values, _chosen(policy)))}
+    passed = _passed_on(region.nodes, [*values, *(s.read() for s in left)], _chosen(policy))
+    made = {id(x): wrap(v) for x, v in zip(outputs, passed)}
+    for storage, value in zip(left, passed[len(values):]):
+        storage.write(value)
     return map_structure(result, lambda x, _: made.get(id(x), x))
 
 
@@ -75,15 +80,20 @@ def _chosen(policy: Policy) -> Callable[[str], bool]:
 
 
 @contextmanager
-def _region() -> Iterator[list[Node]]:
-    """The nodes recorded in this block; they go where they would have gone anyway."""
-    nodes: list[Node] = []
-    with recording() as inner:
-        yield nodes
-    nodes += inner.nodes
+def _region() -> Iterator[Recorder]:
+    """What is recorded in this block; it goes where it would have gone anyway."""
+    with recording() as region:
+        yield region
     outer = thread_recorder()
-    outer.nodes += inner.nodes
-    outer.storages += inner.storages
+    outer.nodes += region.nodes
+    outer.storages += region.storages
+
+
+def _left_behind(region: Recorder, values: Sequence[Value]) -> list[Storage]:
+    """Storages that the function wrote or kept, beside its results, and that gradients flow through (a loss in an attribute)."""
+    inside, known = set(region.nodes), set(values)
+    storages = dict.fromkeys(s for s in (ref() for ref in region.storages) if s is not None)
+    return [s for s in storages if (v := s.read()).requires_grad and v.leaf is None and v.node in inside and v not in known]
 
 
 def _passed_on(nodes: list[Node], values: list[Value], keeps: Callable[[str], bool]) -> Sequence[Value]:

@@ -33,8 +33,8 @@ class Storage:
         if self.trace is not None and value.buffer is not None:
             value = self.trace.constant(value)
         self.value = own(value)
-        if value.buffer is None and self.trace is None:
-            thread_recorder().storages.append(weakref.ref(self))
+        if value.buffer is None:
+            self._note()
 
     def read(self) -> Value:
         """The current value, as the thread's trace sees it."""
@@ -55,8 +55,14 @@ class Storage:
             raise self._unusable()
         self.lost = ""
         self.value = own(value)
-        if value.buffer is None and trace is None:
-            thread_recorder().storages.append(weakref.ref(self))
+        if value.buffer is None:
+            self._note()
+
+    def _note(self) -> None:
+        """Tell the recorder that a value of it is held here; a trace finds out by itself."""
+        trace, recorder = state.trace, thread_recorder()
+        if trace is None or recorder is not trace.recorder:
+            recorder.storages.append(weakref.ref(self))
 
     def _unusable(self) -> Exception:
         if self.lost:

@@ -160,6 +160,25 @@ def test_no_grad_inside_holds_in_the_second_run() -> None:
     assert x.grad.tolist() == [3, 6]
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_what_the_function_leaves_behind_keeps_its_gradient(jit: bool) -> None:
+    class Layer(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any, y: Any) -> Any:
+            self.penalty = (x * x).sum()
+            y.mul_(x)
+            return x * 3
+
+    def step(x: Any, call: Callable[..., Any]) -> Any:
+        layer, y = Layer(), x * 5
+        result = call(layer, x, y)
+        loss = result.sum() + layer.penalty + y.sum()
+        return torch.autograd.grad(loss, x)[0]
+
+    step = torch.jit(step) if jit else step
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    assert step(x, recomputed).tolist() == step(x, plain).tolist() == [3 + 2 + 10, 3 + 4 + 20]
+
+
 def test_arguments_and_results_of_any_form() -> None:
     x = torch.tensor([1.0, 2.0], requires_grad=True)
 
