@@ -418,7 +418,7 @@ def bound_pending() -> None:
     """Cut a loop that observes nothing: past the limit, each time at the same place, so that the pieces are one program."""
     recorder = thread_recorder()
     nodes = recorder.nodes
-    if state.trace is None and len(nodes) > PENDING_LIMIT:
+    if recorder.lazy and state.trace is None and len(nodes) > PENDING_LIMIT:
         here = nodes[-1].where
         if recorder.cut in (None, here) or len(nodes) > 2 * PENDING_LIMIT:
             recorder.cut = here

@@ -299,3 +299,12 @@ def test_anomalies_name_the_module_and_traces_are_refused() -> None:
             (model(leaf(0.0)) * 0).sum().backward()
         with pytest.raises(RuntimeError, match=r"detect_anomaly looks at .* use jit\(check_nan=True\)"):
             torch.jit(torch.func.grad(lambda x: x.sqrt().sum()))(torch.ones(2))
+
+
+def test_a_long_function_is_mapped_as_a_whole() -> None:
+    def f(x: Any) -> Any:
+        for _ in range(2100):  # more than lazy mode leaves pending
+            x = x + 1
+        return x
+
+    assert torch.vmap(f)(torch.ones(2)).tolist() == [2101, 2101]
