@@ -96,7 +96,7 @@ class Snapshot:
                         add(value.type)
                     add(number)
                 if node.params:
-                    add(tuple(node.params.values()))
+                    add(node.op.key_of(node.params))
             for i in range(len(node.types)):
                 value_or_none = node.living(i)
                 if value_or_none is not None:

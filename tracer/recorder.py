@@ -43,7 +43,7 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
     """
     current = state
     types = [v.type for v in inputs]
-    key = (op, *types, *params.items())
+    key = (op, *types, *(op.key_of(params) if op.of_gradient else params.items()))
     inferred = _inferred.get(key)
     if inferred is None:
         inferred = _inferred[key] = op.infer_types(tuple(types), params)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -98,6 +100,31 @@ def test_lazily_the_second_call_compiles_nothing() -> None:
     np.testing.assert_allclose(run(), expected(2.0, 3.0), rtol=1e-6)
     assert len(lazy.compiled) == before
     assert traced == ["forward", "backward"] * 3
+
+
+def test_what_a_context_holds_is_freed_with_it() -> None:
+    class Table(torch.autograd.Function):  # type: ignore[misc, name-defined]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.table = Array((6,))
+            refs.append(weakref.ref(ctx.table))
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * float(ctx.table.size)
+
+    class Array(np.ndarray):  # type: ignore[type-arg]
+        """Not comparable: it counts as another object in each call."""
+
+    refs: list[Any] = []
+    x = torch.tensor(DATA, requires_grad=True)
+    for _ in range(4):
+        x.grad = None
+        Table.apply(x).sum().backward()
+        assert x.grad.tolist() == [6.0] * 6
+    gc.collect()
+    assert sum(ref() is not None for ref in refs) <= 1
 
 
 def test_on_numpy(numpy_engine: None) -> None:

@@ -80,7 +80,7 @@ def _reads(out: int, inputs: int, *, outputs: int, rule: Rule) -> tuple[Flags, F
 # custom_gradient(*inputs, *results; outputs, rule) -> the last `outputs` operands; cotangents flow to inputs by `rule`.
 custom_gradient = register(Op(
     "custom_gradient", _infer, lambda *xs, outputs, rule: xs[len(xs) - outputs:], _lower, _vjp, _batch, exact=True,
-    jvp=_jvp, multiple=True, takes_none=True, reads=_reads))
+    jvp=_jvp, multiple=True, takes_none=True, reads=_reads, of_gradient=frozenset({"rule"})))
 
 
 @dataclass(frozen=True)
