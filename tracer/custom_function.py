@@ -37,7 +37,9 @@ class FunctionCtx:
 
     def __init__(self, needs_input_grad: Flags, saved: tuple[Any, ...] = ()) -> None:
         self.needs_input_grad = needs_input_grad
-        self._saved, self._dirty, self._plain = saved, (), ()  # type: tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]
+        self._saved = saved
+        self._dirty: tuple[Tensor, ...] = ()
+        self._plain: tuple[Tensor, ...] = ()
         self._materialize = True
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:

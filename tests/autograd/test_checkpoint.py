@@ -192,6 +192,8 @@ def test_arguments_and_results_of_any_form() -> None:
         assert not checkpoint(f, {"x": x}, 3, shift=1.0)[0]["y"].requires_grad
     with pytest.raises(ValueError, match="checkpoint requires determinism_check of 'default' or 'none', got 'odd'"):
         checkpoint(f, {"x": x}, 3, shift=1.0, determinism_check="odd")
+    with pytest.raises(NotImplementedError, match="say with policy"):
+        checkpoint(f, {"x": x}, 3, shift=1.0, early_stop=False, debug=True, context_fn=print)
 
 
 @pytest.mark.parametrize("segments", [1, 2, 5])
@@ -217,6 +219,32 @@ def test_lazily_the_second_call_compiles_nothing() -> None:
     before = len(lazy.compiled)
     assert run() == first[0] == first[1]
     assert len(lazy.compiled) == before
+
+
+def held(result: Any) -> int:
+    """Bytes of the buffers that a tensor's history holds."""
+    values, stack = set(), [result._read()]
+    while stack:
+        value = stack.pop()
+        if value not in values:
+            values.add(value)
+            stack += value.node.inputs if value.node else ()
+    return sum(v.type.nbytes for v in values if v.buffer is not None)
+
+
+def test_lazily_the_history_holds_no_intermediate_values() -> None:
+    def deep(x: Any) -> Any:
+        for _ in range(10):
+            x = (x * 1.01).sin()
+        return x
+
+    x = torch.ones(100, requires_grad=True)
+    without, with_it = (call(deep, x * 1).sum() for call in (plain, recomputed))
+    assert without.item() == pytest.approx(with_it.item())
+    assert held(without) > 10 * x.nbytes
+    assert held(with_it) < 4 * x.nbytes
+    gradients = [torch.autograd.grad(y, x)[0].tolist() for y in (without, with_it)]
+    assert gradients[0] == pytest.approx(gradients[1])
 
 
 def test_on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

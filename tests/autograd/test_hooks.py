@@ -83,6 +83,14 @@ def test_hooks_inside_a_jitted_forward_run_in_a_backward_outside() -> None:
         assert x.grad.item() == 8 * factor
 
 
+def test_hooks_of_a_leaf_that_a_jitted_forward_used() -> None:
+    w, filled = leaf(1.0, 2.0), []
+    w.register_hook(lambda g: g * 3)
+    w.register_post_accumulate_grad_hook(lambda p: filled.append(p.grad.tolist()))
+    torch.jit(lambda x: (w * x).sum())(torch.ones(2)).backward()
+    assert filled == [w.grad.tolist()] == [[3, 3]]
+
+
 def test_hooks_of_a_module_in_a_jitted_step() -> None:
     model = torch.nn.Sequential(torch.nn.Tanh(), torch.nn.Identity())
 
