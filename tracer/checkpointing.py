@@ -54,14 +54,20 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
         result = function(*args, **kwargs)
         outputs = _differentiable(result)
         values = [x._read() for x in outputs]
-    left = _left_behind(region, values)
-    if not values and not left:
-        return result
-    passed = _passed_on(region.nodes, [*values, *(s.read() for s in left)], _chosen(policy))
-    made = {id(x): wrap(v) for x, v in zip(outputs, passed)}
-    for storage, value in zip(left, passed[len(values):]):
-        storage.write(value)
+    left = _left_behind(region)
+    passed = _passed_on(region.nodes, dict.fromkeys([*values, *left.values()]), _chosen(policy))
+    for storage, value in left.items():
+        storage.write(passed[value])
+    made = {id(x): _with_gradient(x, passed[v]) for x, v in zip(outputs, values)}
     return map_structure(result, lambda x, _: made.get(id(x), x))
+
+
+def _with_gradient(x: Tensor, value: Value) -> Tensor:
+    """A result with its history replaced; `x` itself where `detach` left the history with the handle."""
+    if x._graph is None:
+        return wrap(value)
+    x._graph = value
+    return x
 
 
 def _differentiable(result: Any) -> list[Tensor]:
@@ -92,23 +98,24 @@ def _region() -> Iterator[Recorder]:
     outer.storages += region.storages
 
 
-def _left_behind(region: Recorder, values: Sequence[Value]) -> list[Storage]:
-    """Storages that the function wrote or kept, beside its results, and that gradients flow through (a loss in an attribute)."""
-    inside, known = set(region.nodes), set(values)
-    storages = dict.fromkeys(s for s in (ref() for ref in region.storages) if s is not None)
-    return [s for s in storages if (v := s.read()).requires_grad and v.leaf is None and v.node in inside and v not in known]
+def _left_behind(region: Recorder) -> dict[Storage, Value]:
+    """Storages that the function wrote or that are kept (a loss in an attribute), if gradients flow through their values."""
+    inside = set(region.nodes)
+    held = {s: s.read() for s in (ref() for ref in region.storages) if s is not None}
+    return {s: v for s, v in held.items() if v.requires_grad and v.leaf is None and v.node in inside}
 
 
-def _passed_on(nodes: list[Node], values: list[Value], keeps: Callable[[str], bool]) -> Sequence[Value]:
-    """`values`, computed by `nodes`, with a gradient that computes them again."""
-    graph, free = close([], nodes, tuple(dict.fromkeys(values)), "checkpoint")
+def _passed_on(nodes: list[Node], values: Collection[Value], keeps: Callable[[str], bool]) -> dict[Value, Value]:
+    """What stands for `values`, computed by `nodes`: the same, with a gradient that computes them again."""
+    if not values:
+        return {}
+    graph, free = close([], nodes, tuple(values), "checkpoint")
     kept = [i for i, node in enumerate(nodes) if keeps(node.op.name)]
     saved = [v for i in kept for v in nodes[i].outputs]
     rule = Checkpoint(rewrite(graph), tuple(kept))
     for node in nodes:
         _cut(node)
-    made = custom_gradient(*free, *saved, *graph.outputs, outputs=len(graph.outputs), rule=rule)
-    return [made[graph.outputs.index(v)] for v in values]
+    return dict(zip(values, custom_gradient(*free, *saved, *values, outputs=len(values), rule=rule)))
 
 
 def _cut(node: Node) -> None:

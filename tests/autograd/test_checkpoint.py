@@ -166,12 +166,14 @@ def test_what_the_function_leaves_behind_keeps_its_gradient(jit: bool) -> None:
         def forward(self, x: Any, y: Any) -> Any:
             self.penalty = (x * x).sum()
             y.mul_(x)
-            return x * 3
+            self.result = x * 3
+            self.result.detach()  # leaves the history with the handle
+            return self.result
 
     def step(x: Any, call: Callable[..., Any]) -> Any:
         layer, y = Layer(), x * 5
         result = call(layer, x, y)
-        loss = result.sum() + layer.penalty + y.sum()
+        loss = result.sum() * 0.5 + layer.result.sum() * 0.5 + layer.penalty + y.sum()
         return torch.autograd.grad(loss, x)[0]
 
     step = torch.jit(step) if jit else step
