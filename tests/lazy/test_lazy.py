@@ -304,7 +304,7 @@ def live() -> tuple[int, int]:
     """Objects of the recorded program, and buffers of the device, that are alive."""
     torch.synchronize()
     gc.collect()
-    objects = sum(isinstance(x, (Node, Storage)) or type(x) is Value for x in gc.get_objects())
+    objects = sum(type(x) in (Node, Storage, Value) for x in gc.get_objects())
     return objects, len(devices.client("cpu").raw.live_buffers())
 
 
