@@ -6,7 +6,7 @@ Importing loads neither jax nor jaxlib: the engine comes with the first executio
 # ruff: noqa: I001  (one block per theme, in the order of the documentation)
 from importlib import import_module as _import_module
 
-from . import amp, nn, optim
+from . import amp, nn, optim, utils
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
@@ -17,6 +17,7 @@ from .nn.functional import (
 )
 from .runtime.checkpoint import load, save
 from .tracer import autograd, debug, func
+from .tracer.anomaly import is_anomaly_enabled
 from .tracer.autocast import (
     autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled,
 )
@@ -98,7 +99,9 @@ _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 
 def __getattr__(name: str) -> object:
-    """`aot` comes on first use: it loads jaxlib."""
+    """`aot` and `jax_call` come on first use: they load jaxlib and jax."""
     if name == "aot":
         return _import_module(".runtime.aot", __name__)
+    if name == "jax_call":
+        return _import_module(".runtime.jax_call", __name__).jax_call
     raise AttributeError(f"module 'flambeau' has no attribute {name!r}")

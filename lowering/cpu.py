@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from ..tracer import dtypes
 from ..tracer.ops.convolution import Window, convolution
+from ..tracer.ops.elementwise import literal
 from ..tracer.ops.record import Emitter, Operand
 from ..tracer.ops.structural import array_attribute
+from ..tracer.types import Type
 
 
 def grouped_batch_convolution(h: Emitter, x: Operand, w: Operand, **params: Any) -> Operand:
@@ -28,4 +32,30 @@ def grouped_batch_convolution(h: Emitter, x: Operand, w: Operand, **params: Any)
     return convolution.lower(h, joined, w, **p._replace(feature_groups=groups, batch_groups=1)._asdict())
 
 
-OVERRIDES = {"convolution": grouped_batch_convolution}
+def opaque_barrier(h: Emitter, *xs: Operand) -> tuple[Operand, ...]:
+    """Each operand chosen by a predicate that is true and that XLA does not see through.
+
+    XLA:CPU drops an optimization_barrier before it merges equal computations, so that what a checkpoint computes again
+    would be kept from the first time after all. The predicate reads an element of the last floating operand, a cotangent
+    there: so nothing is computed again before the cotangent is.
+    """
+    floats = [x for x in xs if x.type.dtype.is_floating_point and x.type.size]
+    if not floats:
+        return h.ops("optimization_barrier", xs, [x.type for x in xs])
+    flag = _undecided(h, floats[-1])
+    return tuple(h.op("select", (flag, x, h.constant(literal(0, x.type.dtype), x.type)), x.type) for x in xs)
+
+
+def _undecided(h: Emitter, x: Operand) -> Operand:
+    """s == s or s != s, of the first element of x: true also for NaN."""
+    ones, kind = (1,) * x.type.ndim, Type.of((), dtypes.boolean)
+    origin, stride = array_attribute((0,) * x.type.ndim), array_attribute(ones)
+    first = h.op("slice", (x,), x.type.with_shape(ones), f"start_indices = {origin}, limit_indices = {stride}, "
+                 f"strides = {stride}")
+    s = h.op("reshape", (first,), x.type.with_shape(()))
+    equal, other = (h.op("compare", (s, s), kind, f"comparison_direction = #stablehlo<comparison_direction {d}>")
+                    for d in ("EQ", "NE"))
+    return h.op("or", (equal, other), kind)
+
+
+OVERRIDES: dict[str, Callable[..., Any]] = {"convolution": grouped_batch_convolution, "optimization_barrier": opaque_barrier}

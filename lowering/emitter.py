@@ -64,6 +64,7 @@ class TextEmitter:
         self._overrides = overrides or {}
         self._locations = locations
         self._suffix = ""
+        self.functions: dict[str, str] = {}  # the texts of modules that are called, and the prefix of their names
 
     # --- what lower rules call ---
 
@@ -119,6 +120,11 @@ class TextEmitter:
             self._emit(node, held[-1], names, number)
         self.out, self.outs, self._suffix = saved  # type: ignore[assignment]
         return tuple(names[v] for v in graph.outputs)
+
+    def call(self, module: str, operands: Sequence[Operand], outs: Sequence[Type]) -> tuple[Operand, ...]:
+        """Call `main` of a module's text, which is added once."""
+        prefix = self.functions.setdefault(module, f"foreign{len(self.functions)}_")
+        return self.ops("func.call", operands, outs, f"callee = @{prefix}main")
 
     def constant(self, value: str, type: Type) -> Operand:
         """A splat constant, given as a literal of the IR."""

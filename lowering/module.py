@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ..tracer.graph import Graph
 from .emitter import Operand, Overrides, TextEmitter, type_text
+from .functions import embedded
 
 
 def module_text(graph: Graph, *, donated: Mapping[int, int] | None = None, overrides: Overrides | None = None,
@@ -25,8 +26,9 @@ def module_text(graph: Graph, *, donated: Mapping[int, int] | None = None, overr
         for i, a in enumerate(arguments))
     types = ", ".join(type_text(r.type) for r in results)
     body = "\n    ".join(emitter.lines)
+    functions = "".join(embedded(text, prefix) for text, prefix in emitter.functions.items())
     return (f"module @{_symbol(graph.name)} {{\n  func.func public @main({head}) -> ({types}) {{\n    {body}\n"
-            f"    return {', '.join(r.name for r in results)}{' : ' + types if results else ''}\n  }}\n}}\n")
+            f"    return {', '.join(r.name for r in results)}{' : ' + types if results else ''}\n  }}\n{functions}}}\n")
 
 
 def _symbol(name: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..tracer.errors import DeviceError
 from ..tracer.graph import Graph
+from ..tracer.ops.foreign import lower_for
 from ..tracer.ops.record import Emitter, Operand
 from ..tracer.ops.window import select_and_scatter
 from ..tracer.source import describe
@@ -38,4 +40,5 @@ def select_and_scatter_with_unit_axes(h: Emitter, x: Operand, source: Operand, *
     return h.op("reshape", (result,), out)
 
 
-OVERRIDES: dict[str, Any] = {"select_and_scatter": select_and_scatter_with_unit_axes}
+OVERRIDES: dict[str, Any] = {"select_and_scatter": select_and_scatter_with_unit_axes,
+                             "foreign_call": partial(lower_for, "tpu")}

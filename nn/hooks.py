@@ -1,20 +1,17 @@
-"""Hooks of modules: functions that are called around forward, and around saving and loading."""
+"""Hooks of modules: functions that are called around forward and backward, and around saving and loading."""
 
 from __future__ import annotations
 
-import itertools
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..tracer.hooks import Handle, add_to
 from ..tracer.state import state
-from ..tracer.tensor import structure_epoch
+from .backward_hooks import BackwardHooks
 
 if TYPE_CHECKING:
     from .module import Module
-
-_numbers = itertools.count()
 
 
 class Hook:
@@ -27,14 +24,15 @@ class Hook:
 class Hooks:
     """All hooks of one module, in the order they are called."""
 
-    KINDS = ("forward_pre", "forward", "state_dict_pre", "state_dict_post", "load_pre", "load_post")
+    KINDS = ("forward_pre", "forward", "backward_pre", "backward", "state_dict_pre", "state_dict_post", "load_pre", "load_post")
 
     def __init__(self) -> None:
         self.tables: dict[str, OrderedDict[int, Hook]] = {kind: OrderedDict() for kind in self.KINDS}
 
-    def numbers(self) -> tuple[int, ...]:
-        """Which hooks there are, in order: other hooks have other numbers."""
-        return tuple(number for table in self.tables.values() for number in table)
+    @property
+    def key(self) -> tuple[tuple[int, ...], ...]:
+        """Equal as long as the hooks are the same."""
+        return tuple(tuple(table) for table in self.tables.values())
 
     def of(self, kind: str) -> list[Hook]:
         """The hooks of a kind, about to be called; a copy, since a hook may remove itself."""
@@ -45,34 +43,14 @@ class Hooks:
         return hooks
 
 
-class Handle:
-    """Removes a hook: `handle.remove()`, or at the end of `with handle:`."""
-
-    def __init__(self, table: OrderedDict[int, Hook], number: int) -> None:
-        self._table, self.id = weakref.ref(table), number
-
-    def remove(self) -> None:
-        """Take the hook off; does nothing the second time."""
-        table = self._table()
-        if table is not None and table.pop(self.id, None) is not None:
-            structure_epoch[0] += 1
-
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.remove()
-
-
 def add_hook(module: Module, kind: str, call: Callable[..., Any], prepend: bool, **flags: bool) -> Handle:
     """Register a hook and return its handle."""
     assert module._hooks is not None
-    table, number = module._hooks.tables[kind], next(_numbers)
-    table[number] = Hook(call, **flags)
+    table = module._hooks.tables[kind]
+    handle = add_to(table, Hook(call, **flags))
     if prepend:
-        table.move_to_end(number, last=False)
-    structure_epoch[0] += 1
-    return Handle(table, number)
+        table.move_to_end(handle.id, last=False)
+    return handle
 
 
 def call_with_hooks(module: Module, hooks: Hooks, args: Any, kwargs: Any) -> Any:
@@ -81,16 +59,26 @@ def call_with_hooks(module: Module, hooks: Hooks, args: Any, kwargs: Any) -> Any
     output = None
     try:
         args, kwargs = _prepared(module, hooks, args, kwargs)
+        backward = _backward_hooks(module, hooks)
+        if backward is not None:
+            args = backward.around_inputs(args)
         output = module.forward(*args, **kwargs)
         for hook in hooks.of("forward"):
             called.append(hook)
             output = _after(module, hook, args, kwargs, output)
+        if backward is not None:
+            output = backward.around_outputs(output)
     except Exception:
         for hook in hooks.of("forward"):
             if hook.always_call and hook not in called:
                 output = _after(module, hook, args, kwargs, output)
         raise
     return output
+
+
+def _backward_hooks(module: Module, hooks: Hooks) -> BackwardHooks | None:
+    pre, post = ([hook.call for hook in hooks.of(kind)] for kind in ("backward_pre", "backward"))
+    return BackwardHooks(module, pre, post) if pre or post else None
 
 
 def _prepared(module: Module, hooks: Hooks, args: Any, kwargs: Any) -> tuple[Any, Any]:

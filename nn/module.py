@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from ..tracer import dtypes
+from ..tracer.hooks import Handle
 from ..tracer.identity import Identity, comparable
 from ..tracer.reachable import read_by_ours
 from ..tracer.state import state
 from ..tracer.tensor import Tensor, structure_epoch
-from .hooks import Handle, Hooks, add_hook, call_with_hooks
+from .hooks import Hooks, add_hook, call_with_hooks
 from .parameter import Buffer, Parameter
 from .state_dict import Loading, collect, load
 
@@ -268,7 +269,7 @@ class Module:
             found[f"{path}{name}"] = None if x is None else (Identity(x), Identity(x._storage))
             found[f"{path}{name}.requires_grad"] = x is not None and x.requires_grad
         if own["_hooks"] is not None:
-            found[f"{path}hooks"] = own["_hooks"].numbers()
+            found[f"{path}hooks"] = own["_hooks"].key
         for name, child in own["_modules"].items():
             if child is None:
                 found[f"{path}{name}"] = None
@@ -508,6 +509,14 @@ class Module:
                               always_call: bool = False) -> Handle:
         """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
         return self._add_hook("forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_output)` before the backward; what it returns, if not None, replaces `grad_output`."""
+        return self._add_hook("backward_pre", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_input, grad_output)` after it; what it returns, if not None, replaces `grad_input`."""
+        return self._add_hook("backward", hook, prepend)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(module, prefix, keep_vars)` before the state dict is collected."""

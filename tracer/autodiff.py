@@ -11,6 +11,7 @@ from .graph import Node, Value
 from .ops.elementwise import add, full_like
 from .recorder import backward_of, grad_mode
 from .source import describe
+from .state import state
 
 SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
@@ -35,7 +36,10 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
             _accumulate(sums, value, cotangent)
         for node in reversed(order):
             _step(node, sums, results, targets)
-    results.update((v, g) for v, g in sums.items() if (v.leaf is not None if targets is None else v in targets))
+        results.update((v, _after_hooks(v, g)) for v, g in sums.items()
+                       if (v.leaf is not None if targets is None else v in targets))
+    if state.anomaly is not None:
+        state.anomaly.check()
     if not retain_graph:
         for node in reversed(order):  # users first: what they alone held is gone when its own node comes
             node.spent = True
@@ -74,22 +78,35 @@ def _flows(value: Value) -> bool:
 def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: set[Value] | None) -> None:
     """Move the cotangents of one node's outputs to its inputs."""
     outputs = node.outputs
-    incoming = [sums.pop(v, None) for v in outputs]
+    with backward_of(node):
+        incoming = [_after_hooks(v, sums.pop(v)) if v in sums else None for v in outputs]
     for value, cotangent in zip(outputs, incoming):
         if cotangent is not None and (value.leaf is not None if targets is None else value in targets):
             results[value] = cotangent
     if all(g is None for g in incoming):
         return
     with backward_of(node):
-        filled = tuple(full_like(v, 0) if g is None else g for v, g in zip(outputs, incoming))
+        filled = tuple(full_like(v, 0) if g is None and not node.op.takes_none else g for v, g in zip(outputs, incoming))
         single = len(outputs) == 1 and not node.op.multiple
         cotangents = node.op.vjp(filled[0] if single else filled, outputs[0] if single else outputs, *node.inputs,
                                  **node.params)
+        if state.anomaly is not None:
+            state.anomaly.note(node, cotangents)
         for value, cotangent in zip(node.inputs, cotangents, strict=True):
             if cotangent is not None and value.requires_grad:
                 assert cotangent.type is value.type, (
                     f"the vjp of {node.op.name} gives {cotangent.type} for an input of type {value.type}")
                 _accumulate(sums, value, cotangent)
+
+
+def _after_hooks(value: Value, cotangent: Value) -> Value:
+    """A complete cotangent as the hooks of the value's node, or of the leaf that it is of, leave it."""
+    node, leaf = value.node, value.leaf() if value.leaf is not None else None
+    if node is not None and node.hooks and value.index in node.hooks:
+        cotangent = node.hooks[value.index].run(cotangent)
+    if leaf is not None and leaf._hooks is not None:
+        cotangent = leaf._hooks.run(cotangent)
+    return cotangent
 
 
 def _accumulate(sums: dict[Value, Value], value: Value, cotangent: Value) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
+from . import custom_function
+from .anomaly import detect_anomaly as detect_anomaly
+from .anomaly import set_detect_anomaly as set_detect_anomaly
 from .autodiff import pull_back
 from .functions.common import method, wrap
 from .graph import Value
@@ -19,6 +22,7 @@ from .transforms.gradcheck import gradcheck as gradcheck
 from .transforms.gradcheck import gradgradcheck as gradgradcheck
 
 F = TypeVar("F", bound=Callable[..., Any])
+function, Function = custom_function, custom_function.Function  # as torch names the module and its class
 
 
 class _Mode:
@@ -142,6 +146,9 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         leaf = wanted[value] if wanted is not None else value.leaf() if value.leaf is not None else None
         if leaf is not None:
             accumulate_grad(leaf, cotangent, create_graph)
+            if leaf._hooks is not None:
+                with _Mode(create_graph):
+                    leaf._hooks.accumulated(leaf)
 
 
 def accumulate_grad(leaf: Tensor, cotangent: Value, create_graph: bool = False) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from . import dtypes
 from .graph import Graph, Node, Value
 from .ops.elementwise import with_leading
-from .recorder import Recorder, grad_mode, placeholder, recording, thread_recorder
+from .recorder import Recorder, placeholder, recording, replayed, thread_recorder
 from .state import state
 from .types import Type
 
@@ -76,9 +76,8 @@ def maps_with_own_draws() -> list[Map]:
     return [level for level in state.maps if level.randomness == "different"]
 
 
-def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Sequence[Value],
-                 cut: Collection[Node] = ()) -> list[tuple[Value, bool]]:
-    """Record `graph` over a leading dimension of `size`; through the nodes of `cut` no gradient flows.
+def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Sequence[Value]) -> list[tuple[Value, bool]]:
+    """Record `graph` over a leading dimension of `size`.
 
     `batched[i]` says whether `values[i]` has that dimension. Returns the outputs, each with the same flag.
     """
@@ -87,10 +86,13 @@ def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Seque
     for node in graph.nodes:
         pairs = [env[v] for v in node.inputs]
         start = len(thread_recorder().nodes)
-        with grad_mode(state.grad and node not in cut):
+        with replayed(node):
             outputs = _batched_node(node, size, [value for value, _ in pairs], [flag for _, flag in pairs])
         _keep_position(node, thread_recorder().nodes[start:], origin)
         any_batched = any(flag for _, flag in pairs)
+        if node.hooks:
+            over = size if any_batched else None
+            outputs = tuple(node.hooks[i].recorded(v, over) if i in node.hooks else v for i, v in enumerate(outputs))
         env.update(zip(node.outputs, [_unspread(v) if any_batched else (v, False) for v in outputs], strict=True))
     return [env[v] for v in graph.outputs]
 
@@ -110,9 +112,9 @@ def _keep_position(node: Node, made: Sequence[Node], origin: dict[Node, Node]) -
     if made:
         origin[node] = made[-1]
     if state.of is None:
-        for replayed in made:
-            replayed.where, replayed.scope = node.where, node.scope
-            replayed.of = None if node.of is None else origin.get(node.of, node.of)
+        for copy in made:
+            copy.where, copy.scope = node.where, node.scope
+            copy.of = None if node.of is None else origin.get(node.of, node.of)
 
 
 def _unspread(value: Value) -> tuple[Value, bool]:

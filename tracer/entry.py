@@ -85,7 +85,7 @@ class Entry:
         self.outside = outside
         outside.settle(trace.modules, trace.called)
         self.epoch = structure_epoch[0]
-        self.handles = [(weakref.ref(t), *was) for t, was in trace.handles.items()]
+        self.handles = [(weakref.ref(t), *was, t._hooks and t._hooks.key) for t, was in trace.handles.items()]
         self.without_grad = [t for t, g in trace.grads_before.items() if g is None]
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
         self.grads_seen = -1  # the epoch in which all of `without_grad` were found without one
@@ -325,12 +325,14 @@ class Entry:
 
     def _handle_changes(self) -> list[tuple[str, Any, Any]]:
         changes: list[tuple[str, Any, Any]] = []
-        for handle, required, storage in self.handles:
+        for handle, required, storage, hooks in self.handles:
             tensor = handle()
             if tensor is not None and tensor._requires_grad is not required:
                 changes.append(("requires_grad of a tensor", required, not required))
             elif tensor is not None and tensor._storage is not storage:
                 changes.append((".data of a tensor", storage.value.type, tensor._type))
+            elif tensor is not None and (tensor._hooks and tensor._hooks.key) != hooks:
+                changes.append(("hooks of a tensor", hooks, tensor._hooks and tensor._hooks.key))
         if not changes:
             self.epoch = structure_epoch[0]
         return changes

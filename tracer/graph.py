@@ -6,13 +6,14 @@ A `Value` never changes. The recorded nodes are the autograd tape; there is no s
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .source import Position, describe, file_and_line
 from .types import Type
 
 if TYPE_CHECKING:
+    from .hooks import Hooks
     from .ops.record import Op
 
 
@@ -54,11 +55,11 @@ class Node:
     `where` is the user's source position, `scope` the module path, `of` the forward node that this node is the
     backward of. `spent` marks a node whose gradient was taken without `retain_graph`. Outputs are held weakly, so
     that a value dies with its last user; `outputs` makes them again when needed, with the buffers that are `saved` by
-    index for a gradient.
+    index for a gradient. `hooks` are those of the gradients of its outputs, by index.
     """
 
     __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released", "saved",
-                 "device", "requires_grad", "_outputs", "__weakref__")
+                 "device", "requires_grad", "hooks", "_outputs", "__weakref__")
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], params: dict[str, Any], types: tuple[Type, ...],
                  where: Position, scope: str = "", of: Node | None = None, device: str = "cpu",
@@ -68,6 +69,7 @@ class Node:
         self.device, self.requires_grad = device, requires_grad
         self.spent = self.done = self.released = False
         self.saved: dict[int, Any] | None = None
+        self.hooks: dict[int, Hooks] | None = None
         self._outputs: list[weakref.ref[Value] | None] = [None] * len(types)
 
     def output(self, index: int) -> Value:
@@ -103,6 +105,22 @@ class Node:
             if all(v.buffer is not None for v in living):
                 self.release()
 
+    def hooks_of(self, index: int, make: Callable[[], Hooks]) -> Hooks:
+        """The hooks of the gradient of one output; made if there are none yet."""
+        self.hooks = self.hooks or {}
+        return self.hooks.setdefault(index, make())
+
+    @property
+    def stops_gradient(self) -> bool:
+        """Whether it was recorded under `no_grad`: a gradient could flow through it, and must not when it is replayed."""
+        return not self.requires_grad and self.op.differentiable and any(v.requires_grad for v in self.inputs)
+
+    @property
+    def on_tape(self) -> tuple[Any, ...]:
+        """What is known of gradients through the node, beside its op."""
+        hooks = tuple((i, h.key) for i, h in self.hooks.items()) if self.hooks else ()
+        return self.stops_gradient, hooks, *(graph.tape for graph in graphs_in(self.params.values()))
+
     def release(self) -> None:
         """Let go of the inputs of a node that ran and that no gradient can flow through."""
         self.done = True
@@ -120,7 +138,7 @@ class Graph:
     `str(graph)` is typed text that `flambeau.tracer.text.parse` reads back; `check()` infers every type again.
     """
 
-    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash")
+    __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash", "_tape")
 
     def __init__(self, inputs: Iterable[Value], nodes: Iterable[Node], outputs: Iterable[Value],
                  name: str = "main", labels: dict[Value, str] | None = None) -> None:
@@ -129,6 +147,14 @@ class Graph:
         self.labels = labels or {}
         self._key: tuple[Any, ...] | None = None
         self._hash: int | None = None
+        self._tape: tuple[Any, ...] | None = None
+
+    @property
+    def tape(self) -> tuple[Any, ...]:
+        """What `key` does not say of the gradient: where it stops, which hooks it meets; inner graphs included."""
+        if self._tape is None:
+            self._tape = tuple(node.on_tape for node in self.nodes)
+        return self._tape
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -189,6 +215,15 @@ def needed_nodes(nodes: Sequence[Node], outputs: Iterable[Value]) -> list[Node]:
             kept.append(node)
             needed.update(node.inputs)
     return kept[::-1]
+
+
+def graphs_in(params: Iterable[Any]) -> Iterator[Graph]:
+    """The graphs among a node's parameters."""
+    for param in params:
+        if isinstance(param, Graph):
+            yield param
+        elif isinstance(param, tuple):
+            yield from graphs_in(param)
 
 
 def key_of_nodes(nodes: Sequence[Node], numbers: dict[Value, int]) -> tuple[Any, ...]:

@@ -98,7 +98,7 @@ class Snapshot:
                         add(value.type)
                     add(number)
                 if node.params:
-                    add(tuple(node.params.values()))
+                    add(node.op.key_of(node.params))
             for i in range(len(node.types)):
                 value_or_none = node.living(i)
                 if value_or_none is not None:
@@ -243,7 +243,9 @@ def _sources(value: Value) -> list[Value]:
 
 
 def _vjp_reads(node: Node) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-    """Which outputs and inputs the op's vjp uses, found by recording it once per op and types."""
+    """Which outputs and inputs the op's vjp uses: as it says, or found by recording it once per op and types."""
+    if node.op.reads is not None:
+        return node.op.reads(len(node.types), len(node.inputs), **node.params)
     flags = tuple(v.requires_grad for v in node.inputs)
     key = (node.op, *(v.type for v in node.inputs), flags, *node.params.items())
     found = _reads.get(key)
@@ -440,7 +442,7 @@ def bound_pending() -> None:
     """Cut a loop that observes nothing: past the limit, each time at the same place, so that the pieces are one program."""
     recorder = thread_recorder()
     nodes = recorder.nodes
-    if recorder.lazy and len(nodes) > PENDING_LIMIT:
+    if recorder.lazy and state.trace is None and len(nodes) > PENDING_LIMIT:
         here = nodes[-1].where
         if recorder.cut in (None, here) or len(nodes) > 2 * PENDING_LIMIT:
             recorder.cut = here

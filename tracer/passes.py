@@ -33,7 +33,7 @@ class Builder:
         self.inputs = [self._input(v) for v in graph.inputs]
 
     def _input(self, value: Value) -> Value:
-        self.env[value] = fresh = placeholder(value.type, value.device)
+        self.env[value] = fresh = placeholder(value.type, value.device, value.requires_grad)
         return fresh
 
     def add(self, node: Node, inputs: tuple[Value, ...], op: Any = None,
@@ -45,7 +45,8 @@ class Builder:
         if key is not None and self._seen is not None and key in self._seen:
             return self._seen[key]
         of = self._origin.get(node.of) if node.of is not None else None
-        made = Node(op, inputs, params, node.types, node.where, node.scope, of, node.device)
+        made = Node(op, inputs, params, node.types, node.where, node.scope, of, node.device, node.requires_grad)
+        made.hooks = node.hooks
         self.nodes.append(made)
         self._origin[node] = made
         outputs = made.outputs
@@ -175,6 +176,8 @@ _FORWARDED: dict[str, Callable[[Node, tuple[Value, ...]], Value | None]] = {
 
 def _cancel(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     name = node.op.name
+    if name == "custom_gradient":
+        return inputs[len(inputs) - len(node.types):]
     forward = _FORWARDED.get(name)
     if forward is not None:
         forwarded = forward(node, inputs)

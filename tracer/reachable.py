@@ -28,11 +28,11 @@ from .dtypes import dtype
 from .errors import TraceError
 from .graph import Value
 from .identity import PLAIN
-from .mentions import mentions
+from .mentions import Mentions, mentions
 from .source import describe, is_installed, is_library, is_ours
 from .storage import Storage
 from .tensor import Tensor, device
-from .watch import Cells, Entries, Names, Place, Sequence
+from .watch import Cells, Entries, Names, Place, Sequence, contents
 
 LONGEST = 10_000  # items of one container that are compared at each call
 LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
@@ -40,6 +40,7 @@ LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
 _OPAQUE = (*PLAIN, Tensor, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
            types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType,
            types.MemberDescriptorType)
+_CONTAINERS = (list, dict, set, deque)
 _METHODS = (types.FunctionType, property, classmethod, staticmethod, functools.cached_property)
 
 
@@ -54,6 +55,7 @@ class Reachable:
         self.structures: dict[int, Any] = {}
         self.impure: dict[str, None] = {}
         self.mentioned: set[str] = set()
+        self.grown: set[str] = set()  # attributes that are containers which code only puts things in
         self.dynamic = False
         self._contents: list[Place] = []
         self._globals: dict[int, _Table] = {}
@@ -108,23 +110,25 @@ class Reachable:
         if not _followed(f.__code__.co_filename, f.__globals__):
             return
         found = mentions(f.__code__)
-        self.mentioned |= found.attributes
+        self.mentioned |= found.attributes - found.grown
+        self.grown |= found.attributes & found.grown
         self.dynamic = self.dynamic or found.dynamic
         module = f.__globals__.get("__name__")
         table = self._globals.setdefault(id(f.__globals__), _Table(f.__globals__, lambda n: f"{n} (global of {module})"))
-        for name in found.globals:
+        variables = {n: v for n in found.globals if not _only_grown(n, v := f.__globals__.get(n), found)}
+        for name in variables:
             table.add(name, self, name)
-        outside = {n: f.__globals__.get(n) for n in found.globals} | {n: sys.modules.get(n) for n in found.modules}
-        outside |= self._closure(f, path)
-        for name, value in outside.items():
+        variables |= {n: sys.modules.get(n) for n in found.modules} | self._closure(f, path, found)
+        for name, value in variables.items():
             self.later(value, name)
             self._judge(name, value, found.attributes, f.__code__)
         if f.__defaults__ or f.__kwdefaults__:
             self._items(self._watch(Place(lambda: (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()),
                                           lambda i: f"a default of {path}")), f"the defaults of {path}")
 
-    def _closure(self, f: types.FunctionType, path: str) -> dict[str, Any]:
-        cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ()) if n != "__class__"}
+    def _closure(self, f: types.FunctionType, path: str, found: Mentions) -> dict[str, Any]:
+        cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ())
+                 if n != "__class__" and not _only_grown(n, contents(c), found)}
         if not cells:
             return {}
         return dict(zip(cells, self._watch(Cells(cells, path))))
@@ -236,6 +240,7 @@ class _Table:
         self.whole = self.may_be_whole and walk.dynamic
         there = self.table.keys()
         mentioned = {n for n in there if not n.startswith("__")} if self.whole else walk.mentioned & there
+        mentioned |= {n for n in walk.grown & there if not isinstance(self.table.get(n), _CONTAINERS)}
         for name in (mentioned | (self.always & there) | (walk.mentioned & self.may_come)) - self.keys.keys():
             self.add(name, walk, self.label(name))
 
@@ -271,6 +276,11 @@ _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
     (tuple(_HOLDS), Reachable._members), ((tuple, frozenset), Reachable._items), ((list, deque), Reachable._sequence),
     (set, Reachable._set), (dict, Reachable._dict), (np.ndarray, Reachable._array), (types.ModuleType, Reachable._module),
     (type, Reachable._class)]
+
+
+def _only_grown(name: str, value: Any, found: Mentions) -> bool:
+    """Whether code only puts things in this container: what is in it, and which one it is, means nothing to a trace."""
+    return name in found.grown and isinstance(value, _CONTAINERS)
 
 
 def _refuse_long(x: Any, path: str) -> None:

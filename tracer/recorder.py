@@ -43,7 +43,7 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
     """
     current = state
     types = [v.type for v in inputs]
-    key = (op, *types, *params.items())
+    key = (op, *types, *(op.key_of(params) if op.of_gradient else params.items()))
     inferred = _inferred.get(key)
     if inferred is None:
         inferred = _inferred[key] = op.infer_types(tuple(types), params)
@@ -98,6 +98,18 @@ def backward_of(node: Node | None) -> Iterator[None]:
 
 
 @contextmanager
+def user_backward() -> Iterator[None]:
+    """Nodes of this block are recorded by a user's backward or hook: they carry the line there, and what they belong to."""
+    node, recorder = state.of, thread_recorder()
+    start = len(recorder.nodes)
+    with backward_of(None):
+        yield
+    for made in recorder.nodes[start:]:
+        if made.of is None:
+            made.of, made.scope = node, made.scope or (node.scope if node is not None else "")
+
+
+@contextmanager
 def grad_mode(enabled: bool) -> Iterator[None]:
     """Whether nodes recorded in this block let gradients flow."""
     before = state.grad
@@ -106,6 +118,13 @@ def grad_mode(enabled: bool) -> Iterator[None]:
         yield
     finally:
         state.grad = before
+
+
+@contextmanager
+def replayed(node: Node) -> Iterator[None]:
+    """What is recorded in this block stands for `node`: where its gradient stopped, this one does."""
+    with grad_mode(state.grad and not node.stops_gradient):
+        yield
 
 
 def placeholder(type: Type, device: str = "cpu", requires_grad: bool = False) -> Value:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import TraceError
 from .graph import Graph, Node, Value
-from .ops.elementwise import stop_gradient
 from .recorder import Recorder, placeholder, recording, thread_recorder
 from .source import describe, user_position
 from .state import state
@@ -94,8 +93,7 @@ def record_body(function: Callable[[list[Value]], Any], types: Sequence[Type], d
     with region() as here, recording() as recorder:
         result = function(inputs)
         writes = here.finish(name)
-    nodes = _with_stops(recorder.nodes) if state.grad else list(recorder.nodes)
-    return Body(name, inputs, nodes, result, writes)
+    return Body(name, inputs, list(recorder.nodes), result, writes)
 
 
 @contextmanager
@@ -121,19 +119,3 @@ def sealed(inputs: Sequence[Value], nodes: Sequence[Node], outputs: Sequence[Val
     for node in nodes:
         node.inputs = tuple(own.get(v, v) for v in node.inputs)
     return Graph(own.values(), nodes, [own.get(v, v) for v in outputs], name)
-
-
-def _with_stops(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes, with `no_grad` said in the program: a body is differentiated by recording it again."""
-    stopped: dict[Value, Value] = {}
-    result: list[Node] = []
-    for node in nodes:
-        if not node.requires_grad and node.op.differentiable and any(v.requires_grad for v in node.inputs):
-            for value in node.inputs:
-                if value.requires_grad and value not in stopped:
-                    stop = Node(stop_gradient, (value,), {}, (value.type,), node.where, node.scope, None, node.device)
-                    stopped[value] = stop.output(0)
-                    result.append(stop)
-            node.inputs = tuple(stopped.get(v, v) for v in node.inputs)
-        result.append(node)
-    return result

@@ -31,6 +31,10 @@ class Scalar:
     def __class__(self) -> type:
         return type(self.example)
 
+    def at(self, value: Value) -> Scalar:
+        """The same number, held by another value."""
+        return Scalar(value, self.example, self._looked)
+
     def look(self) -> Any:
         """The number; from now on the trace holds for this number only."""
         self._looked()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from weakref import WeakKeyDictionary
 
+    from .anomaly import Anomaly
     from .batching import Map
     from .dtypes import dtype
     from .graph import Node, Value
@@ -34,7 +35,8 @@ class _ThreadState(threading.local):
     `autocast` the (kind of device, dtype) pairs for which autocast is on, `autocast_dtypes` what it defaults to; `debug`
     is called after each operation, in all threads; `scope` the path of the module whose forward runs; `of` the forward node
     a backward rule is for; `maps` the vmaps in progress, outermost first; `bodies`, for each transform in progress, the
-    storages that its body wrote with what they held before (None for those it made).
+    storages that its body wrote with what they held before (None for those it made);
+    `anomaly` what looks for NaN in gradients, if it is on.
     """
 
     recorder: Recorder | None = None
@@ -48,6 +50,7 @@ class _ThreadState(threading.local):
     of: Node | None = None
     maps: tuple[Map, ...] = ()
     bodies: tuple[WeakKeyDictionary[Storage, Value | None], ...] = ()
+    anomaly: Anomaly | None = None
 
 
 state = _ThreadState()

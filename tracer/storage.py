@@ -44,8 +44,8 @@ class Storage:
         self.value = own(value)
         if state.bodies:
             state.bodies[-1][self] = None
-        if value.buffer is None and self.trace is None:
-            thread_recorder().storages.append(weakref.ref(self))
+        if value.buffer is None:
+            self._note()
 
     def read(self) -> Value:
         """The current value, as the thread's trace sees it."""
@@ -73,8 +73,14 @@ class Storage:
             raise self._unusable()
         self.lost = ""
         self.rebind(own(value))
-        if value.buffer is None and trace is None:
-            thread_recorder().storages.append(weakref.ref(self))
+        if value.buffer is None:
+            self._note()
+
+    def _note(self) -> None:
+        """Tell the recorder that a value of it is held here; a trace finds out by itself."""
+        trace, recorder = state.trace, thread_recorder()
+        if trace is None or recorder is not trace.recorder:
+            recorder.storages.append(weakref.ref(self))
 
     def rebind(self, value: Value) -> None:
         """Put another value, which no other storage holds, in the place of the present one."""

@@ -21,6 +21,9 @@ from .state import state
 from .storage import Storage, has_contents
 from .views import Geometry, Step, contiguous_stride, is_contiguous
 
+if TYPE_CHECKING:
+    from .hooks import Hooks
+
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 WRITE_BESIDE_HISTORY = (
     "the body of a cond, while_loop, scan or map writes in place to a tensor from outside that shares its memory with a "
@@ -92,6 +95,7 @@ class Tensor:
     _graph_of: Value | None = None  # the storage's value that `_graph` stands for
     _grad: Tensor | None = None
     _retains_grad = False
+    _hooks: Hooks | None = None  # of a leaf's gradient
     _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -232,7 +236,11 @@ class Tensor:
         """Rebind the storage so that this tensor reads as `value`."""
         if state.grad:
             self._refuse_leaf_write()
+        if self._retains_grad:  # the gradient to keep is that of what the tensor is from now on
+            self._read().leaf = None
         self._set(value)
+        if self._retains_grad:
+            self._mark_leaf_again()
 
     def _refuse_leaf_write(self) -> None:
         if self._requires_grad or self._variable:
@@ -511,6 +519,11 @@ class Tensor:
             self._retains_grad = True
             self._mark_leaf_again()
 
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this non-leaf tensor."""
+        return self._retains_grad
+
     def _mark_leaf_again(self) -> None:
         self._read().leaf = weakref.ref(self)
 
@@ -551,7 +564,7 @@ class Tensor:
 
 
 _OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_twin", "_detached", "_graph",
-                  "_graph_of", "_grad", "_retains_grad", "_seen"})
+                  "_graph_of", "_grad", "_retains_grad", "_hooks", "_seen"})
 _constructors: dict[str, Any] = {}
 
 
@@ -564,6 +577,8 @@ class GradFn:
     def name(self) -> str:
         """The op's name with torch's ending."""
         node = self._value.node
+        if node is not None and "rule" in node.params:
+            return f"{node.params['rule'].name}Backward"
         return f"{''.join(part.capitalize() for part in node.op.name.split('_'))}Backward0" if node else "Backward"
 
     @property

@@ -138,13 +138,13 @@ class Signature:
         parts: list[Any] = []
         for i, x in enumerate(args):
             if static and i in static:
-                parts.append(_static(x))
+                parts.append(static_key(x))
             else:
                 self._walk(x, _POSITIONS[i] if i < 8 else f"args[{i}]", parts)
         for name, x in kwargs.items():
             parts.append(name)
             if name in static:
-                parts.append(_static(x))
+                parts.append(static_key(x))
             else:
                 self._walk(x, name, parts)
         if len(self.tensors) > 1:
@@ -160,6 +160,8 @@ class Signature:
             leaf = x._requires_grad
             flows = not leaf and (value.requires_grad or x._graph is not None) and x.requires_grad
             parts += (x._type, value.device, leaf, flows)
+            if leaf and x._hooks is not None:
+                parts.append(x._hooks.key)
             if leaf and x._grad is not None:
                 parts.append("grad")
                 self._walk(x._grad, f"{path}.grad", parts)
@@ -184,7 +186,7 @@ class Signature:
             for f in dataclasses.fields(x):
                 self._walk(getattr(x, f.name), f"{path}.{f.name}", parts)
         else:
-            parts.append(_static(x))
+            parts.append(static_key(x))
 
     def _note_sharing(self, parts: list[Any]) -> None:
         """Which tensors share storage with an earlier one."""
@@ -193,7 +195,7 @@ class Signature:
             parts.append(tuple(storages.index(s) for s in storages))
 
 
-def _static(x: Any) -> Any:
+def static_key(x: Any) -> Any:
     """What stands for a value that is not traced: equal values of one type give equal keys."""
     kind = type(x)
     if kind in (bool, str, bytes, type(None), int):
@@ -201,11 +203,11 @@ def _static(x: Any) -> Any:
     if kind in (float, complex) or isinstance(x, np.generic):
         return kind, repr(x)  # tells 0.0 from -0.0, and takes nan for equal to itself
     if kind in (tuple, list):
-        return kind, tuple(map(_static, x))
+        return kind, tuple(map(static_key, x))
     if kind is dict:
-        return kind, tuple((_static(k), _static(v)) for k, v in x.items())
+        return kind, tuple((static_key(k), static_key(v)) for k, v in x.items())
     if kind in (set, frozenset):
-        return kind, frozenset(map(_static, x))
+        return kind, frozenset(map(static_key, x))
     if kind.__dict__.get("__hash__", object.__hash__) is None or getattr(kind, "__eq__") is object.__eq__:  # noqa: B009
         return Identity(x)
     try:

@@ -128,7 +128,7 @@ class Cells(Place):
 
     def __init__(self, cells: Mapping[str, CellType], function: str) -> None:
         self.cells, names = tuple(cells.values()), tuple(cells)
-        super().__init__(lambda: map(_contents, self.cells), lambda i: f"{names[i]} (closure of {function})")
+        super().__init__(lambda: map(contents, self.cells), lambda i: f"{names[i]} (closure of {function})")
 
     def test(self, name: str) -> str:
         """Each cell holds the same; raises ValueError at one that is empty by now."""
@@ -141,7 +141,8 @@ class Cells(Place):
                 | {f"{name}_{i}": value for i, value in enumerate(self.seen)})
 
 
-def _contents(cell: CellType) -> Any:
+def contents(cell: CellType) -> Any:
+    """What a variable of a closure holds, if it holds anything."""
     try:
         return cell.cell_contents
     except ValueError:

@@ -270,3 +270,41 @@ def test_history_written_through_a_detached_twin_is_its_own(view: bool) -> None:
     (gradient,) = torch.autograd.grad(first.sum() + second.sum(), x, retain_graph=True)
     assert gradient.tolist() == [4.0, 4.0]
     assert torch.autograd.grad(y.sum(), x)[0].tolist() == [2.0, 2.0]
+
+
+def test_no_grad_holds_inside_a_jitted_forward_and_inside_vmap() -> None:
+    def forward(x: Any) -> Any:
+        with torch.no_grad():
+            y = x * 3
+        return (y * x).sum()
+
+    x = leaf(1.0, 2.0)
+    torch.jit(forward)(x).backward()
+    assert x.grad.tolist() == [3.0, 6.0]
+    mapped = torch.func.grad(lambda x: torch.vmap(forward)(x).sum())(torch.ones(2, 3))
+    assert mapped.tolist() == [[3.0] * 3] * 2
+    whole = torch.jit(lambda x: (x * 3 * x).sum())  # the same operations, where no gradient stops
+    whole(y := leaf(1.0, 2.0)).backward()
+    assert y.grad.tolist() == [6.0, 12.0]
+
+
+def test_anomalies_name_the_module_and_traces_are_refused() -> None:
+    class Root(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return x.sqrt()
+
+    model = torch.nn.Sequential(torch.nn.Identity(), Root())
+    with torch.autograd.set_detect_anomaly(True):
+        with pytest.raises(RuntimeError, match=r"'SqrtBackward0' .* sqrt at .*test_autograd.py:\d+ in 1$"):
+            (model(leaf(0.0)) * 0).sum().backward()
+        with pytest.raises(RuntimeError, match=r"detect_anomaly looks at .* use jit\(check_nan=True\)"):
+            torch.jit(torch.func.grad(lambda x: x.sqrt().sum()))(torch.ones(2))
+
+
+def test_a_long_function_is_mapped_as_a_whole() -> None:
+    def f(x: Any) -> Any:
+        for _ in range(2100):  # more than lazy mode leaves pending
+            x = x + 1
+        return x
+
+    assert torch.vmap(f)(torch.ones(2)).tolist() == [2101, 2101]

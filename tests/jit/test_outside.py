@@ -258,6 +258,32 @@ def test_what_the_function_does_not_mention_is_free_to_change() -> None:
     assert step.stats.compiles == 1
 
 
+def test_lists_that_are_only_appended_to_are_free_to_change() -> None:
+    traced, trainer = [], Trainer()
+
+    def step(x: Any) -> Any:
+        traced.append("traced")
+        SIZES.append(1.0)
+        trainer.log.append("traced")
+        return x * trainer.clip
+
+    step = torch.jit(step)
+    for _ in range(3):
+        step(X)
+    assert traced == trainer.log == ["traced"]
+    traced, trainer.log = [], ["other"]
+    step(X)
+    assert step.stats.compiles == 1 and traced == []
+
+    def both(x: Any) -> Any:
+        SIZES.append(1.0)
+        return x * len(SIZES)
+
+    step = torch.jit(both)
+    count = len(SIZES)
+    assert [step(X)[0].item() for _ in range(3)] == [count + 1, count + 2, count + 3]
+
+
 def test_function_that_changes_what_it_reads_goes_on_as_undecorated() -> None:
     def count(x: Any) -> Any:
         global STEPS

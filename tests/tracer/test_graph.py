@@ -32,8 +32,8 @@ def assert_reads_back(graph: Graph) -> None:
     parsed.check()
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_every_operation_reads_back(sample: Any) -> None:
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.op not in ("custom_gradient", "foreign_call")], ids=str)
+def test_every_operation_reads_back(sample: Any) -> None:  # but for those whose parameters are Python
     assert_reads_back(forward_graph(sample, [type_of(a) for a in sample.arrays]))
 
 

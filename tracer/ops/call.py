@@ -7,9 +7,9 @@ from typing import Any
 
 from .. import autodiff, batching, pushforward
 from ..errors import requires
-from ..graph import Graph, Value, needed_nodes
+from ..graph import Graph, Node, Value, needed_nodes
 from ..interpreter import interpret
-from ..recorder import grad_mode, placeholder, recording
+from ..recorder import close, grad_mode, placeholder, recording, replayed
 from ..types import Type
 from .record import Emitter, Op, Operand, register
 
@@ -28,35 +28,50 @@ def replay(graph: Graph, values: Sequence[Value]) -> tuple[Value, ...]:
     """Record the nodes of `graph` again, on `values`."""
     env = dict(zip(graph.inputs, values, strict=True))
     for node in graph.nodes:
-        inputs = [env[v] for v in node.inputs]
-        made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
-        env.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
+        env.update(zip(node.outputs, replay_node(node, [env[v] for v in node.inputs]), strict=True))
     return tuple(env[v] for v in graph.outputs)
+
+
+def replay_node(node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """Record one node again, with its hooks."""
+    with replayed(node):
+        made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
+    outputs = made if isinstance(made, tuple) else (made,)
+    if node.hooks:
+        outputs = tuple(node.hooks[i].recorded(v) if i in node.hooks else v for i, v in enumerate(outputs))
+    return outputs
 
 
 def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
     """One call of the backward graph, which reads the outputs that the forward call saved."""
-    key = (graph, tuple(v.requires_grad for v in inputs))
+    key = (graph, graph.tape, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)
     if found is None:
-        found = _backwards[key] = _backward_graph(graph, inputs)
-    body, flags = found
-    results = iter(call(*inputs, *out, *g, graph=body))
+        found = _backward_graph(graph, inputs)
+        if not found[2]:  # what a user's backward takes from outside may be another value next time
+            _backwards[key] = found
+    body, flags, free = found
+    results = iter(call(*inputs, *out, *g, *free, graph=body))
     return [next(results) if flag else None for flag in flags]
 
 
-_backwards: dict[Any, tuple[Graph, tuple[bool, ...]]] = {}
+Backward = tuple[Graph, tuple[bool, ...], tuple[Value, ...]]
+_backwards: dict[Any, Backward] = {}
 
 
-def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> tuple[Graph, tuple[bool, ...]]:
-    """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are."""
+def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> Backward:
+    """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are.
+
+    Last the values from outside that a user's backward took: they are further operands.
+    """
     operands = [placeholder(v.type, v.device, v.requires_grad) for v in inputs]
     with recording() as recorder, grad_mode(True):
         outputs = replay(graph, operands)
         forward = len(recorder.nodes)
         cotangents = [placeholder(v.type, v.device) for v in outputs]
         pairs = [(o, c) for o, c in zip(outputs, cotangents) if o.requires_grad]
-        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], operands)
+        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], operands,
+                                       create_graph=True)  # the graph may be differentiated in its turn
     saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
     for node in recorder.nodes[forward:]:
         node.inputs = tuple(saved.get(v, v) for v in node.inputs)
@@ -64,8 +79,8 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> tuple[Graph, tuple
     ends = [saved.get(v, v) for v in kept if v is not None]
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
     # Only what the ends need: what the forward saved is not computed again.
-    body = Graph([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, ends), ends, "backward")
-    return body, tuple(v is not None for v in kept)
+    body, free = close([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, ends), tuple(ends), "backward")
+    return body, tuple(v is not None for v in kept), free
 
 
 def _jvp(tangents: Sequence[Value | None], *inputs: Value,

@@ -67,7 +67,7 @@ def backward_graph(graph: Graph, wanted: Sequence[bool], device: str) -> Graph:
         with grad_mode(True):
             outputs = [v for v in call(graph, inputs) if is_inexact(v)]
         targets = [v for v in inputs if v.requires_grad]
-        found = autodiff.pull_back(outputs, cotangents, targets)
+        found = autodiff.pull_back(outputs, cotangents, targets, create_graph=True)  # it may be differentiated in its turn
         return [found[v] if v in found else full_like(v, 0) for v in targets]
 
     types = [v.type for v in (*graph.inputs, *filter(is_inexact, graph.outputs))]

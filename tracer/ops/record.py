@@ -53,6 +53,9 @@ class Emitter(Protocol):
     def inline(self, graph: Graph, operands: Sequence[Operand]) -> tuple[Operand, ...]:
         """Emit the nodes of `graph` here."""
 
+    def call(self, module: str, operands: Sequence[Operand], outs: Sequence[Type]) -> tuple[Operand, ...]:
+        """Call the function `main` of a module given as text; its functions become private ones of the module printed."""
+
     def constant(self, value: Any, type: Type) -> Operand:
         """A splat constant."""
 
@@ -63,6 +66,9 @@ class Op:
 
     `exact` says that `reference` gives the same bits as XLA, so that small programs may run on the host;
     `exact_on_integers` that it does so for operands that are not floating (XLA flushes subnormals to zero).
+    A vjp that `takes_none` gets None, not zeros, for outputs that no gradient flows to. `reads(out, inputs, **params)`
+    says which of that many outputs and inputs the vjp uses; without it the vjp is recorded once to find out. Parameters
+    named in `of_gradient` say nothing of the types and of the program: neither is remembered by them.
     """
 
     name: str
@@ -75,6 +81,9 @@ class Op:
     exact_on_integers: bool = False
     jvp: Callable[..., Any] | None = None
     multiple: bool = False  # returns a tuple even when it has one output
+    takes_none: bool = False
+    reads: Callable[..., tuple[tuple[bool, ...], tuple[bool, ...]]] | None = None
+    of_gradient: frozenset[str] = frozenset()
 
     def is_exact(self, types: Sequence[Type]) -> bool:
         """Whether `reference` gives XLA's bits for operands of these types."""
@@ -84,6 +93,12 @@ class Op:
     def differentiable(self) -> bool:
         """Whether a gradient can flow through the op at all."""
         return self.vjp is not zero_gradient
+
+    def key_of(self, params: dict[str, Any]) -> tuple[Any, ...]:
+        """The parameters that types and program depend on, in their order."""
+        if not self.of_gradient:
+            return tuple(params.values())
+        return tuple(p for name, p in params.items() if name not in self.of_gradient)
 
     def infer_types(self, types: tuple[Type, ...], params: dict[str, Any]) -> tuple[Type, ...]:
         """Output types, always as a tuple."""

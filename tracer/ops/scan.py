@@ -186,7 +186,7 @@ def linearized(body: Graph, wanted: Sequence[bool], flows: Sequence[bool], devic
         ends = [v for v, flag in zip(outputs, flows, strict=True) if flag]
         cotangents = [placeholder(v.type, device) for v in ends]
         targets = [v for v in inputs if v.requires_grad]
-        found = autodiff.pull_back(ends, cotangents, targets)
+        found = autodiff.pull_back(ends, cotangents, targets, create_graph=True)  # it may be differentiated in its turn
         results = [found[v] if v in found else full_like(v, 0) for v in targets]
     return Linearized(inputs, outputs, cotangents, results, recorder.nodes, forward)
 

@@ -154,7 +154,7 @@ class _Call:
         numbers = [iota.on(device, shape=(self.size,), axis=0, dtype=v.type.dtype)
                    for device, v in example.level.indices.items()]
         flags = [True] * (len(values) + len(numbers)) + [False] * len(free)
-        results = iter(batched_call(graph, self.size, flags, [*values, *numbers, *free], example.cut()))
+        results = iter(batched_call(graph, self.size, flags, [*values, *numbers, *free]))
         placed = iter([self._placed(next(results), d) for d in example.out_dims])
         _rebind([(storage, *next(results)) for storage in example.written])
         for position in example.changed:
@@ -242,8 +242,3 @@ class _Example:
                 raise RuntimeError("vmap: an argument that shares its memory with another one was written in place. Pass "
                                    "a clone of one of the two.")
         return changed
-
-    def cut(self) -> set[Node]:
-        """The nodes recorded where gradients were off."""
-        return {n for n in self.nodes
-                if not n.requires_grad and n.op.differentiable and any(v.requires_grad for v in n.inputs)}

@@ -1,0 +1,162 @@
+"""Hooks on gradients: functions that see, and may replace, the gradient of a tensor when a backward walk reaches it.
+
+In a compiled step they run while it is traced, and what they record is part of the program. Adding or removing a hook of
+a leaf makes compiled steps that use it trace again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .errors import TraceError
+from .functions.common import method, wrap
+from .graph import Value
+from .ops.custom import PassedOn, custom_gradient
+from .recorder import user_backward
+from .state import state
+from .tensor import Tensor, structure_epoch
+
+Hook = Callable[[Any], Any]
+_numbers = itertools.count()
+
+
+class Handle:
+    """Removes a hook: `handle.remove()`, or at the end of `with handle:`."""
+
+    def __init__(self, table: OrderedDict[int, Any], number: int) -> None:
+        self._table, self.id = weakref.ref(table), number
+
+    def remove(self) -> None:
+        """Take the hook off; does nothing the second time."""
+        table = self._table()
+        if table is not None and table.pop(self.id, None) is not None:
+            structure_epoch[0] += 1
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.remove()
+
+
+def add_to(table: OrderedDict[int, Any], hook: Any) -> Handle:
+    """Put a hook behind those of a table."""
+    number = next(_numbers)
+    table[number] = hook
+    structure_epoch[0] += 1
+    return Handle(table, number)
+
+
+class Hooks:
+    """The hooks of one gradient, in the order they are called; `after` are those called when `.grad` has been filled."""
+
+    def __init__(self) -> None:
+        self.table: OrderedDict[int, Hook] = OrderedDict()
+        self.after: OrderedDict[int, Hook] = OrderedDict()
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Equal as long as the hooks are the same."""
+        return (*self.table, -1, *self.after)
+
+    def run(self, gradient: Value) -> Value:
+        """The gradient as the hooks leave it."""
+        return _run(tuple(self.table.values()), gradient)
+
+    def accumulated(self, leaf: Tensor) -> None:
+        """Tell the hooks for it that `.grad` was filled."""
+        for hook in list(self.after.values()):
+            if state.trace is not None:
+                state.trace.follow(hook)
+            hook(leaf)
+
+    def recorded(self, value: Value, size: int | None = None) -> Value:
+        """`value`, with the hooks as an op behind it; over a batch of `size` if one is given."""
+        rule = HookRule(tuple(self.table.values()))
+        if size is None:
+            return custom_gradient(value, value, outputs=1, rule=rule)[0]
+        return custom_gradient.batch(size, (True, True), value, value, outputs=1, rule=rule)[0]
+
+
+class HookRule(PassedOn):
+    """An identity whose gradient goes through hooks."""
+
+    name = "Hook"
+
+    def __init__(self, hooks: tuple[Hook, ...]) -> None:
+        self.hooks = hooks
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HookRule) and self.hooks == other.hooks
+
+    def __hash__(self) -> int:
+        return hash(self.hooks)
+
+    def pull_back(self, g: Sequence[Value | None], out: Sequence[Value], inputs: Sequence[Value]) -> Sequence[Value | None]:
+        """What the hooks leave of g."""
+        return [None if c is None else _run(self.hooks, c) for c in g]
+
+
+def _run(hooks: tuple[Hook, ...], gradient: Value) -> Value:
+    if not hooks:
+        return gradient
+    with user_backward():
+        for hook in hooks:
+            if state.trace is not None:
+                state.trace.follow(hook)
+            result = hook(wrap(gradient))
+            if result is not None:
+                gradient = _checked(result, gradient, hook)
+    return gradient
+
+
+def _checked(result: Any, gradient: Value, hook: Hook) -> Value:
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not isinstance(result, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+    if result._type.shape != gradient.type.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
+    if result.dtype is not gradient.type.dtype:
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was {gradient.type.dtype} got {result.dtype})")
+    return result._read()
+
+
+@method()
+def register_hook(self: Tensor, hook: Hook) -> Handle:
+    """Call `hook(gradient)` whenever the gradient of this tensor is known; what it returns, unless None, replaces it.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> handle = x.register_hook(lambda gradient: gradient * 10)
+    >>> (3 * x).sum().backward()
+    >>> x.grad
+    tensor([30., 30.])
+    """
+    return add_to(_hooks_of(self).table, hook)
+
+
+@method()
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Handle:
+    """Call `hook(tensor)` after `backward()` filled this leaf's `.grad`."""
+    if self.requires_grad and not self._requires_grad:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    return add_to(_hooks_of(self).after, hook)
+
+
+def _hooks_of(tensor: Tensor) -> Hooks:
+    """Where hooks of a tensor are: with a leaf, or with the node that computed it."""
+    if not tensor.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if tensor._requires_grad:
+        if tensor._hooks is None:
+            tensor._hooks = Hooks()
+        return tensor._hooks
+    value = tensor._read()
+    if value.node is None:
+        raise TraceError("a hook can be registered inside a traced function on tensors computed there and on leaves, not on "
+                         "a tensor that was computed outside: register it there")
+    return value.node.hooks_of(value.index, Hooks)
