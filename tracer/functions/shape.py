@@ -20,7 +20,9 @@ from ..views import (
     Bits,
     Elements,
     Expand,
+    FromPairs,
     Geometry,
+    Pairs,
     Part,
     Permute,
     Reshape,
@@ -81,11 +83,12 @@ def view(self: Tensor, *shape: Any) -> Tensor:
 
 
 def _view_as_type(self: Tensor, kind: dtype) -> Tensor:
+    plain = self.detach()  # bits have no gradient, not even those of the same dtype
     if kind is self.dtype:
-        return self._view(Reshape(self._type.shape), self._geometry)
+        return plain
     if kind.itemsize != self.dtype.itemsize:
         raise RuntimeError(f"view to a dtype of another width is not supported: {self.dtype} to {kind}")
-    return self._view(Bits(kind), self._geometry)
+    return plain._view(Bits(kind), self._geometry)
 
 
 @method()
@@ -451,27 +454,42 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
 
 
 def view_as_real(input: Tensor) -> Tensor:
-    """Complex numbers as pairs of reals along a new last dimension (a copy: writes do not reach the input)."""
-    value = input._read()
-    parts = [OPS["reshape"](OPS[part](value), shape=(*value.type.shape, 1)) for part in ("real", "imag")]
-    return wrap(OPS["concatenate"](*parts, axis=value.type.ndim))
+    """A view of complex numbers as pairs of reals along a new last dimension."""
+    if not input.dtype.is_complex:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    places = input._strides
+    return input._view(Pairs(), Geometry((*(2 * s for s in places.stride), 1), 2 * places.offset))
 
 
 def view_as_complex(input: Tensor) -> Tensor:
-    """Pairs along the last dimension as complex numbers (a copy)."""
+    """A view of pairs along the last dimension as complex numbers."""
+    if not input.dtype.is_floating_point:
+        raise RuntimeError("view_as_complex is only supported for floating point tensors")
     if input.ndim == 0 or input._type.shape[-1] != 2:
         raise RuntimeError("Tensor must have a last dimension of size 2")
-    return wrap(OPS["complex"](select(input, -1, 0)._read(), select(input, -1, 1)._read()))
+    places = input._strides
+    if places.stride[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(s % 2 for s in places.stride[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if places.offset % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    return input._view(FromPairs(), Geometry(tuple(s // 2 for s in places.stride[:-1]), places.offset // 2))
+
+
+def _part(self: Tensor, imaginary: bool) -> Tensor:
+    places = self._strides
+    return self._view(Part(imaginary), Geometry(tuple(2 * s for s in places.stride), 2 * places.offset + imaginary))
 
 
 def _real_part(self: Tensor) -> Tensor:
-    return self._view(Part(False), self._geometry) if self.dtype.is_complex else self
+    return _part(self, False) if self.dtype.is_complex else self
 
 
 def _imaginary_part(self: Tensor) -> Tensor:
     if not self.dtype.is_complex:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return self._view(Part(True), self._geometry)
+    return _part(self, True)
 
 
 _property("real", _real_part, "A view of the real parts.")
