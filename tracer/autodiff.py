@@ -54,7 +54,8 @@ class Targets:
         """The wanted value that this one's cotangent belongs to, if any."""
         if value in self.values:
             return value
-        return self.leaves.get(value.leaf()) if value.leaf is not None and self.leaves else None
+        target = self.leaves.get(value.leaf()) if value.leaf is not None and self.leaves else None
+        return target if target is not None and target.type is value.type else None
 
 
 def _deliver(results: dict[Value, Value], value: Value, cotangent: Value, targets: Targets | None) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import dtypes
 from .dtypes import dtype
+from .errors import TraceError
 from .graph import Value
 from .ops.elementwise import alias, full_like, select, stop_gradient, with_value
 from .recorder import grad_mode, recording
@@ -87,6 +88,7 @@ class Tensor:
     _graph_of: Value | None = None  # the plain value that `_graph` stands for
     _grad: Tensor | None = None
     _retains_grad = False
+    _origin: Tensor | None = None  # what this one's views go through, after its shape was changed in place
     _seen: tuple[Value, bool, Value] | None = None  # the base's value last read, the grad mode, the view's value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -163,7 +165,7 @@ class Tensor:
         if base is None:
             value = self._storage.read()
         else:
-            value = self._through_steps(base._read())
+            value = self._through_steps(self._root._read())
         if self._requires_grad:
             leaf = value.leaf
             if leaf is None:
@@ -183,8 +185,8 @@ class Tensor:
         source = value
         for step in self._steps:
             value = step.read(value)
-        if self._requires_grad or value is source:
-            value = alias(value)  # a leaf among views needs a value of its own
+        if self._requires_grad or value is source:  # a leaf among views needs a value of its own
+            value = alias(_without_history(value) if self._requires_grad else value)
         self._seen = (source, state.grad, value)
         return value
 
@@ -224,13 +226,13 @@ class Tensor:
         if self._detached:
             if value.requires_grad:
                 raise RuntimeError(VIEW_WITHOUT_GRAD_IN_PLACE)
-        elif self._base._requires_grad:
+        elif self._root._requires_grad:
             raise RuntimeError(VIEW_OF_LEAF_IN_PLACE)
 
     def _set(self, value: Value) -> None:
         """Write without refusing; in grad mode the history of what was there is replaced, else it stays."""
         if self._base is not None and not self._parted:
-            self._set_view(self._base, value)
+            self._set_view(self._root, value)
             return
         if state.grad and value.type.dtype.is_inexact and not value.requires_grad and not self._requires_grad:
             before = self._value_before()
@@ -254,14 +256,38 @@ class Tensor:
 
     def _contents(self) -> Value:
         """The plain value of a parted tensor."""
-        value = self._storage.read() if self._base is None else self._through_steps(self._base._read())
+        value = self._storage.read() if self._base is None else self._through_steps(self._root._read())
         return _without_history(value)
 
     def _set_contents(self, value: Value) -> None:
         if self._base is None:
             self._storage.write(value)
         else:
-            self._set_through(self._base, value)
+            self._set_through(self._root, value)
+
+    @property
+    def _root(self) -> Tensor:
+        """What the steps of a view start from."""
+        base = self._base
+        assert base is not None
+        return base if base._origin is None else base._origin
+
+    def _become(self, view: Tensor) -> None:
+        """Turn into a view of itself: what `t_`, `unsqueeze_` and their like do. Other views stay as they are."""
+        trace = state.trace
+        if trace is not None and (self._storage.trace is not trace or self in trace.originals.values()):
+            raise TraceError("the shape of a tensor from outside was changed in place while a function was traced, which the "
+                             "compiled program could not repeat. Use the form that returns a view, or return the tensor.")
+        if state.grad and self._requires_grad:
+            raise RuntimeError(LEAF_IN_PLACE)
+        if view._base is self:
+            origin = self.detach() if self._requires_grad else object.__new__(Tensor)
+            if not self._requires_grad:
+                origin.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_USER})
+                self._graph = self._graph_of = None
+                self._parted = False
+            self._origin, self._base = origin, origin
+        self._steps, self._geometry, self._type, self._seen = view._steps, view._geometry, view._type, None
 
     def _set_view(self, base: Tensor, value: Value) -> None:
         if state.grad and not value.requires_grad and not self.requires_grad:
@@ -389,7 +415,7 @@ class Tensor:
         if self._parted:
             return self._graph is not None
         if self._base is not None:
-            return self.dtype.is_inexact and self._base.requires_grad
+            return self.dtype.is_inexact and self._root.requires_grad
         return self._storage.read().requires_grad
 
     @requires_grad.setter
@@ -448,7 +474,7 @@ class Tensor:
         made._storage, made._type, made._geometry = self._storage, self._type, self._geometry
         made._parted = True
         if self._base is not None:
-            made._base, made._steps = self._base.detach(), self._steps
+            made._base, made._steps = self._root.detach(), self._steps
         elif not self._requires_grad:
             self._part()
         return made
@@ -536,7 +562,8 @@ class Tensor:
 
 
 _OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_parted", "_detached", "_graph",
-                  "_graph_of", "_grad", "_retains_grad", "_seen"})
+                  "_graph_of", "_grad", "_retains_grad", "_origin", "_seen"})
+_OF_A_USER = frozenset({"_grad", "_retains_grad", "_origin", "_seen"})
 _constructors: dict[str, Any] = {}
 
 

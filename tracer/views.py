@@ -77,6 +77,40 @@ def viewed_stride(shape: Ints, stride: Ints, new: Ints) -> Ints | None:
     return tuple(result) if position < 0 else None
 
 
+def dense_stride(shape: Ints, strides: Sequence[Ints]) -> Ints:
+    """Strides without gaps that keep the order of dimensions which the operands of an elementwise function have.
+
+    Of two dimensions the one that lies closer together in the first operand that tells comes later.
+    """
+    order = list(range(len(shape) - 1, -1, -1))
+    for i in range(1, len(order)):
+        at = i
+        for earlier in range(i - 1, -1, -1):
+            before = _comes_before(order[earlier], order[at], shape, strides)
+            if before > 0:
+                order[earlier], order[at] = order[at], order[earlier]
+                at = earlier
+            elif before < 0:
+                break
+    result, step = [0] * len(shape), 1
+    for d in order:
+        result[d] = step
+        step *= max(shape[d], 1)
+    return tuple(result)
+
+
+def _comes_before(a: int, b: int, shape: Ints, strides: Sequence[Ints]) -> int:
+    """-1 if dimension `a` is the inner one of the two, 1 if `b` is, 0 if no operand tells."""
+    for stride in strides:
+        if 0 in (stride[a], stride[b]):
+            continue
+        if stride[a] != stride[b]:
+            return -1 if stride[a] < stride[b] else 1
+        if shape[a] > shape[b]:
+            return 1
+    return 0
+
+
 def overlaps(shape: Ints, stride: Ints) -> bool:
     """Whether two elements share one place."""
     if 0 in shape:

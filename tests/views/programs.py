@@ -48,8 +48,8 @@ VIEWS: dict[str, Function] = {
     "transpose": lambda torch, x, y, k: x.transpose(0, k % x.ndim),
     "swapaxes": lambda torch, x, y, k: x.swapaxes(-1, k % x.ndim),
     "T": lambda torch, x, y, k: x.permute(*range(x.ndim)[::-1]),
-    "mT": lambda torch, x, y, k: x.mT,
-    "mH": lambda torch, x, y, k: x.mH,
+    "mT": lambda torch, x, y, k: x.mT if x.ndim > 1 else x,
+    "mH": lambda torch, x, y, k: x.mH if x.ndim > 1 else x,
     "conj": lambda torch, x, y, k: x.conj(),
     "movedim": lambda torch, x, y, k: x.movedim(0, k % x.ndim),
     "reshape": lambda torch, x, y, k: x.reshape(-1),
@@ -80,7 +80,7 @@ VIEWS: dict[str, Function] = {
     "as_strided": lambda torch, x, y, k: x.as_strided((2,), (1 + k % 2,)),
     "as_strided2": lambda torch, x, y, k: x.as_strided((2, 2), (2, 1), k % 2),
     "detach": lambda torch, x, y, k: x.detach(),
-    "data": lambda torch, x, y, k: x.data,
+    "data": lambda torch, x, y, k: x.detach() if x.requires_grad else x.data,
     "real": lambda torch, x, y, k: x.real,
     "imag": lambda torch, x, y, k: x.imag,
     "view_as_real": lambda torch, x, y, k: torch.view_as_real(x),
@@ -110,8 +110,8 @@ WRITES: dict[str, Function] = {
         ("tril_",), ("triu_", 1), ("pow_", 2), ("sub_", 0.5), ("div_", 2), ("square_",), ("floor_",), ("relu_",),
         ("ceil_",), ("remainder_", 0.75), ("eq_", 1), ("le_", 0.25), ("fill_", 2), ("sigmoid_",),
         ("unsqueeze_", 0), ("squeeze_",), ("t_",), ("transpose_", 0, -1), ("fill_diagonal_", 0.75), ("cumsum_", 0),
-        ("requires_grad_", False), ("nan_to_num_",), ("clamp_min_", 0.1), ("copysign_", -1.0), ("swapaxes_", 0, -1)]},
-    "add_": lambda torch, x, y, k: x.add_(_like(torch, x, y), alpha=1 + k % 2),
+        ("requires_grad_", False), ("nan_to_num_",), ("clamp_min_", 0.1), ("swapaxes_", 0, -1)]},
+    "add_": lambda torch, x, y, k: x.add_(_like(torch, x, y), alpha=1 + k % 2 * (x.dtype != torch.bool)),
     "add_same": lambda torch, x, y, k: x.add_(y),
     "mul_same": lambda torch, x, y, k: x.mul_(y.detach()),
     "iadd": lambda torch, x, y, k: x.__iadd__(_like(torch, x, y)),
@@ -145,14 +145,14 @@ WRITES: dict[str, Function] = {
     "index_put_": lambda torch, x, y, k: x.index_put_((_rows(torch, x, k),), _like(torch, x, y), accumulate=k % 2 == 0),
     "out": lambda torch, x, y, k: torch.add(y, 0.5, out=x),
     "out_mul": lambda torch, x, y, k: torch.mul(x, 0.5, out=x),
-    "out_sum": lambda torch, x, y, k: torch.sum(y, 0, out=x),
-    "out_sin": lambda torch, x, y, k: torch.sin(y, out=x),
-    "detach_": lambda torch, x, y, k: x.detach_(),
+    "out_sum": lambda torch, x, y, k: torch.sum(y.to(x.dtype), 0, out=x),
+    "out_sin": lambda torch, x, y, k: torch.sin(y.to(x.dtype), out=x),
     "requires_grad_": lambda torch, x, y, k: x.requires_grad_(),
 }
+RESHAPES = ("t_", "transpose_", "swapaxes_", "squeeze_", "unsqueeze_")
 COMPUTES: dict[str, Function] = {
     "affine": lambda torch, x, y, k: x * 2 + _like(torch, x, y),
-    "cos": lambda torch, x, y, k: x.cos(),
+    "cos": lambda torch, x, y, k: x.cos() if x.is_floating_point() else x.abs(),
     "clone": lambda torch, x, y, k: x.clone(),
     "add": lambda torch, x, y, k: x + y,
     "mul": lambda torch, x, y, k: x * y,
@@ -161,10 +161,11 @@ COMPUTES: dict[str, Function] = {
     "sum": lambda torch, x, y, k: x.sum(0),
     "cat": lambda torch, x, y, k: torch.cat([x, y]),
     "stack": lambda torch, x, y, k: torch.stack([x, y]),
-    "gathered": lambda torch, x, y, k: x[_rows(torch, x, k)],
-    "masked": lambda torch, x, y, k: x[_mask(torch, x, k)],
+    "gathered": lambda torch, x, y, k: x[_rows(torch, x, k)].contiguous(),
+    "masked": lambda torch, x, y, k: x[_mask(torch, x, k)].contiguous(),
     "matmul": lambda torch, x, y, k: x @ y,
     "long": lambda torch, x, y, k: x.detach().long(),
+    "detach_": lambda torch, x, y, k: (x * 1).detach_(),
     "greater": lambda torch, x, y, k: x > 0.25,
     "complex": lambda torch, x, y, k: torch.complex(x, x * 0.5),
     "double": lambda torch, x, y, k: x.double(),
@@ -197,10 +198,26 @@ def starts(torch: Any) -> tuple[list[Any], list[Any]]:
 def execute(torch: Any, step: Step, tensors: list[Any]) -> None:
     """Run one statement; what it makes is the newest tensor."""
     x, y = tensors[-1 - step.x % len(tensors)], tensors[-1 - step.y % len(tensors)]
+    if step.name in WRITES and (overlaps(x) or (step.name.startswith("out") and not x.numel())
+                                or (step.name in RESHAPES and x.requires_grad and (x.is_leaf or step.quiet or x.is_complex()))):
+        raise RuntimeError("not compared: overlapping memory, outputs that get a shape, and, since PyTorch gives the gradients "
+                           "of their views another shape, leaves, complex tensors and no_grad with transpose_ and its like")
+    if step.name.startswith("as_strided") and x.requires_grad and x._base is not None and x.numel() < x._base.numel():
+        raise RuntimeError("not compared: PyTorch's gradient of as_strided leaves out what the view does not show")
     with torch.set_grad_enabled(not step.quiet):
+        if step.name in WRITES:
+            y = y.clone()  # what a write does to an operand that lies in the same memory is left open too
         made = STEPS[step.name](torch, x, y, step.k)
     if step.name not in WRITES:
         tensors.append(made)
+
+
+def overlaps(x: Any) -> bool:
+    """Whether two elements of a tensor lie at one place in memory."""
+    places = np.zeros(tuple(x.shape), np.int64)
+    for d, (n, stride) in enumerate(zip(x.shape, x.stride())):
+        places += np.arange(n).reshape(-1, *[1] * (x.ndim - 1 - d)) * stride
+    return np.unique(places).size < places.size
 
 
 def loss(tensors: list[Any]) -> Any:

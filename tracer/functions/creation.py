@@ -20,6 +20,7 @@ from .common import (
     Defaults,
     cast_value,
     device_name,
+    laid_out,
     method,
     number_dtype,
     number_value,
@@ -193,12 +194,12 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
 
 def zeros_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the shape of `input`."""
-    return _filled(input._type.shape, 0, dtype or input.dtype, device or input.device, requires_grad)
+    return laid_out(_filled(input._type.shape, 0, dtype or input.dtype, device or input.device, requires_grad), [input])
 
 
 def ones_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape of `input`."""
-    return _filled(input._type.shape, 1, dtype or input.dtype, device or input.device, requires_grad)
+    return laid_out(_filled(input._type.shape, 1, dtype or input.dtype, device or input.device, requires_grad), [input])
 
 
 def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -209,7 +210,8 @@ def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None,
 def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
               requires_grad: bool = False) -> Tensor:
     """`fill_value` in the shape of `input`."""
-    return _filled(input._type.shape, fill_value, dtype or input.dtype, device or input.device, requires_grad)
+    made = _filled(input._type.shape, fill_value, dtype or input.dtype, device or input.device, requires_grad)
+    return laid_out(made, [input])
 
 
 @method()

@@ -36,6 +36,7 @@ from .common import (
     checked_dim,
     checked_dims,
     into,
+    laid_out,
     method,
     number_value,
     result_dtype,
@@ -128,13 +129,15 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     shape = input._type.shape
     if not shape:
         return reshape(input, (1,))
+    if start == end:
+        return input
     return reshape(input, (*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:]))
 
 
 @method()
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension."""
-    return reshape(input, (-1,))
+    """All elements in one dimension: a view of a contiguous tensor, else a copy."""
+    return view(contiguous(input), -1)
 
 
 @method()
@@ -228,14 +231,22 @@ def t(input: Tensor) -> Tensor:
     return transpose(input, 0, 1) if input.ndim == 2 else input._view(Reshape(input._type.shape), input._geometry)
 
 
+@method()
+def adjoint(input: Tensor) -> Tensor:
+    """A view with the last two dimensions exchanged and conjugated."""
+    if input.ndim < 2:
+        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor.")
+    return transpose(input, -2, -1).conj()
+
+
 def _property(name: str, get: Any, doc: str) -> None:
     setattr(Tensor, name, property(get, doc=doc))
 
 
 _property("T", lambda self: permute(self, tuple(reversed(range(self.ndim)))), "The dimensions reversed.")
 _property("mT", lambda self: transpose(self, -2, -1), "The last two dimensions exchanged.")
-_property("H", lambda self: transpose(self, 0, 1).conj(), "The conjugate transpose of a matrix.")
-_property("mH", lambda self: transpose(self, -2, -1).conj(), "The last two dimensions exchanged and conjugated.")
+_property("H", lambda self: adjoint(self), "The conjugate transpose of a matrix.")
+_property("mH", lambda self: adjoint(self), "The last two dimensions exchanged and conjugated.")
 
 
 # --- Expand -----------------------------------------------------------------------------------------------------------
@@ -375,6 +386,12 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 
 @method()
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces of the given sizes."""
+    return split(input, list(split_sizes), dim)
+
+
+@method()
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size, the last perhaps smaller."""
     if chunks <= 0:
@@ -393,6 +410,34 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
         return split(input, [base + (i < extra) for i in range(indices_or_sections)], d)
     cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in indices_or_sections), size]
     return tuple(sliced(input, d, a, max(a, b)) for a, b in pairwise(cuts))
+
+
+def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int, least: int) -> tuple[Tensor, ...]:
+    if input.ndim < least:
+        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s'[:least - 1]}, but got a "
+                           f"tensor with {input.ndim} dimensions!")
+    if isinstance(cuts, int) and (cuts < 1 or input._type.shape[dim] % cuts):
+        raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
+                           f"{input._type.shape[dim]} is not divisible by the split_size {cuts}!")
+    return tensor_split(input, cuts, dim)
+
+
+@method()
+def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the second dimension, along the first of a vector."""
+    return _stacked_split("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
+
+
+@method()
+def vsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the first dimension."""
+    return _stacked_split("vsplit", input, indices_or_sections, 0, 2)
+
+
+@method()
+def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the third dimension."""
+    return _stacked_split("dsplit", input, indices_or_sections, 2, 3)
 
 
 @method()
@@ -445,12 +490,33 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 @method()
 def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
-    """A view of the storage by sizes, strides and offset; the tensor itself must be contiguous from offset 0."""
+    """A view of the storage by sizes, strides and offset, all counted in elements of this tensor's dtype."""
+    size, stride = tuple(size), tuple(stride)
     offset = input.storage_offset() if storage_offset is None else storage_offset
-    root = input if input._base is None else input._base
-    if not root.is_contiguous():
-        raise NotImplementedError("as_strided needs a contiguous base tensor")
-    return root._view(Elements(tuple(size), tuple(stride), offset), Geometry(tuple(stride), offset))
+    memory = _memory(input)
+    reach = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1
+    if 0 not in size and reach > memory.numel():
+        needed, there = (n * input.dtype.itemsize for n in (reach, memory.numel()))
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+                           f"{input.dtype.itemsize} requiring a storage size of {needed} are out of bounds for storage of "
+                           f"size {there}")
+    made = memory._view(Elements(size, stride, offset), Geometry(stride, offset))
+    made._detached = made._detached or input._detached
+    return made
+
+
+def _memory(x: Tensor) -> Tensor:
+    """A view of all elements of the storage that `x` lies in, in the order of memory, in the dtype of `x`."""
+    if x._graph is not None and x._base is not None:
+        raise NotImplementedError("as_strided of a detached view that has a history of its own: write through the base")
+    root = x if x._base is None or x._requires_grad else x._root
+    order = sorted(range(root.ndim), key=lambda d: -root._strides.stride[d])
+    flat = permute(root, order).view(-1)
+    if x.dtype is flat.dtype:
+        return flat.conj() if x.is_conj() else flat
+    if x.dtype.is_complex:
+        return view_as_complex(flat.view(-1, 2))
+    return view_as_real(flat).view(-1) if flat.dtype.is_complex else _view_as_type(flat, x.dtype)
 
 
 def view_as_real(input: Tensor) -> Tensor:
@@ -624,13 +690,13 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
 @method()
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy with storage of its own, through which gradients flow."""
-    return wrap(alias(input._read()))
+    return laid_out(wrap(alias(input._read())), [input])
 
 
 @method()
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself if its elements lie in order, else a copy."""
-    return self if self.is_contiguous() else clone(self)
+    return self if self.is_contiguous() else wrap(alias(self._read()))
 
 
 @method()
@@ -647,7 +713,7 @@ def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None,
     kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
     if kind is self.dtype and on == self._device:
         return clone(self) if copy else self
-    result = self if kind is self.dtype else wrap(cast_value(self._read(), kind))
+    result = self if kind is self.dtype else laid_out(wrap(cast_value(self._read(), kind)), [self])
     return result if on == self._device else _moved(result, on)
 
 

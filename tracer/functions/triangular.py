@@ -13,7 +13,7 @@ from ..ops import OPS
 from ..ops.elementwise import compare, full_like, select
 from ..ops.structural import Ints, broadcast
 from ..tensor import Tensor
-from .common import checked_dim, in_place, method, number_value, wrap
+from .common import Number, checked_dim, in_place, method, number_value, wrap
 from .creation import tensor
 from .reduce import sum as sum_
 from .shape import diagonal, movedim
@@ -78,6 +78,22 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def _diagonal(input: Tensor, offset: int) -> Tensor:
     return diagonal(input, offset, 0, 1)
+
+
+@method()
+def fill_diagonal_(self: Tensor, fill_value: Number, wrap: bool = False) -> Tensor:
+    """Write a number on the main diagonal; with `wrap`, that of a tall matrix begins again after each square."""
+    shape = self._type.shape
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step = int(np.sum(np.cumprod(shape[:0:-1]))) + 1
+    end = self.numel() if wrap or len(shape) > 2 else min(self.numel(), shape[1] * shape[1])
+    places = np.arange(0, end, step)
+    mask = np.zeros(self.numel(), np.bool_)
+    mask[places] = True
+    return self.masked_fill_(tensor(mask.reshape(shape), device=self.device), fill_value)
 
 
 @method()
