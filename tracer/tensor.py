@@ -143,6 +143,13 @@ class Tensor:
         made._type = value.type
         return made
 
+    @staticmethod
+    def _on(storage: Storage) -> Tensor:
+        """A tensor on a storage that others may change: history is its own."""
+        made = object.__new__(Tensor)
+        made._storage, made._type, made._parted = storage, storage.value.type, True
+        return made
+
     def _view(self, step: Step, geometry: Geometry | None = None) -> Tensor:
         """A tensor that shares this one's storage through one more step."""
         made = object.__new__(Tensor)

@@ -14,8 +14,11 @@ from ..graph import Value
 from ..lazy import host_array
 from ..ops import OPS
 from ..scalars import Scalar
+from ..shared import SharedStorage
+from ..state import state
 from ..tensor import Tensor, _constructors
 from ..types import Type
+from ..views import Geometry
 from .common import (
     Defaults,
     cast_value,
@@ -138,9 +141,10 @@ asarray = as_tensor
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor on the memory of `array`: later changes of the array are seen by the tensor.
+    """A tensor on the memory of `array`: changes of the one are seen by the other.
 
-    Writing into the tensor gives it memory of its own, since values are immutable.
+    Writing into the tensor runs what is pending, at each write. A read-only array is shared until the tensor is written,
+    which then gets memory of its own; so does a write inside a traced function to a tensor made there.
 
     >>> import numpy as np
     >>> import flambeau as torch
@@ -149,8 +153,13 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    kind = dtypes.from_numpy(array.dtype)
-    return wrap(Value(Type.of(array.shape, kind), "cpu", array.view(SharedArray)))
+    kind = Type.of(array.shape, dtypes.from_numpy(array.dtype))
+    if not array.flags.writeable or state.trace is not None:
+        return wrap(Value(kind, "cpu", array.view(SharedArray)))
+    made = Tensor._on(SharedStorage(array, kind))
+    if not array.flags.c_contiguous and all(s >= 0 and s % array.itemsize == 0 for s in array.strides):
+        made._geometry = Geometry(tuple(s // array.itemsize for s in array.strides))
+    return made
 
 
 def scalar_tensor(number: Any, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
