@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import dtypes
+from .bits import reinterpreted
 from .dtypes import dtype
 from .graph import Value
 from .ops import OPS
 from .ops.elementwise import complex_, full_like, imag, real, select
 from .ops.indexing import index_nd, index_put_nd
-from .ops.structural import Ints, constant, inverse_permutation, pad, reshape, slice_, transpose
+from .ops.structural import Ints, broadcast, constant, inverse_permutation, pad, reshape, slice_, transpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +250,23 @@ class Expand(Step):
         return select(marked, found, base), marked
 
 
+class Recoded(Step):
+    """The same memory, in order, as numbers of another kind: one for each, for several, or several for one."""
+
+    __slots__ = ()
+
+    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
+        shape, size = base.type.shape, base.type.size
+        if touched.type.size > size:
+            touched = OPS["reduce_or"](reshape(touched, shape=(size, touched.type.size // size)), axes=(1,))
+        elif touched.type.size < size:
+            count = touched.type.size
+            touched = broadcast(reshape(touched, shape=(count,)), shape=(count, size // count), dims=(0,))
+        return self.write(base, new), reshape(touched, shape=shape)
+
+
 @dataclass(frozen=True, slots=True)
-class Part(Step):
+class Part(Recoded):
     """The real or the imaginary part."""
 
     imaginary: bool
@@ -261,12 +277,9 @@ class Part(Step):
     def write(self, base: Value, new: Value) -> Value:
         return complex_(real(base), new) if self.imaginary else complex_(new, imag(base))
 
-    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
-        return self.write(base, new), touched
-
 
 @dataclass(frozen=True, slots=True)
-class Conjugate(Step):
+class Conjugate(Recoded):
     """The complex conjugate."""
 
     def read(self, base: Value) -> Value:
@@ -275,12 +288,9 @@ class Conjugate(Step):
     def write(self, base: Value, new: Value) -> Value:
         return self.read(new)
 
-    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
-        return self.write(base, new), touched
-
 
 @dataclass(frozen=True, slots=True)
-class Pairs(Step):
+class Pairs(Recoded):
     """Complex numbers as pairs of reals along a new last dimension."""
 
     def read(self, base: Value) -> Value:
@@ -290,12 +300,9 @@ class Pairs(Step):
     def write(self, base: Value, new: Value) -> Value:
         return FromPairs().read(new)
 
-    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
-        return self.write(base, new), OPS["reduce_or"](touched, axes=(base.type.ndim,))
-
 
 @dataclass(frozen=True, slots=True)
-class FromPairs(Step):
+class FromPairs(Recoded):
     """Pairs of reals along the last dimension as complex numbers."""
 
     def read(self, base: Value) -> Value:
@@ -308,25 +315,18 @@ class FromPairs(Step):
     def write(self, base: Value, new: Value) -> Value:
         return Pairs().read(new)
 
-    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
-        both = OPS["broadcast"](touched, shape=base.type.shape, dims=tuple(range(touched.type.ndim)))
-        return self.write(base, new), both
-
 
 @dataclass(frozen=True, slots=True)
-class Bits(Step):
-    """The same bits under another type of the same width."""
+class Bits(Recoded):
+    """The same bits under another type."""
 
     dtype: dtype
 
     def read(self, base: Value) -> Value:
-        return OPS["bitcast"](base, dtype=self.dtype)
+        return reinterpreted(base, self.dtype)
 
     def write(self, base: Value, new: Value) -> Value:
-        return OPS["bitcast"](new, dtype=base.type.dtype)
-
-    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
-        return self.write(base, new), touched
+        return reinterpreted(new, base.type.dtype)
 
 
 @dataclass(frozen=True, slots=True)

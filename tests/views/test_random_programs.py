@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import flambeau
-from flambeau.tracer import backend
 
 from .programs import Program, Step, accepted, finite, properties, random_program, run
 
@@ -67,14 +66,6 @@ def check(programs: list[Program], jitted: bool = False) -> int:
     for (program, expected), values, facts in zip(pairs, tensors, ours.facts, strict=True):  # type: ignore[attr-defined]
         compared(program, (values, facts), expected)
     return len(pairs)
-
-
-@pytest.fixture
-def numpy_engine() -> Iterator[None]:
-    before = backend._factory, backend._installed
-    backend.install(backend.NumpyBackend)
-    yield
-    backend._factory, backend._installed = before
 
 
 def many(seed: int, count: int, jitted: bool = False) -> int:

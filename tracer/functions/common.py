@@ -27,6 +27,9 @@ from ..views import Geometry, dense_stride, is_contiguous
 F = TypeVar("F", bound=Callable[..., Any])
 Number = int | float | bool | complex | Scalar
 NUMBERS = (int, float, complex, Scalar, np.number, np.bool_)
+TYPE_NAMES = {"float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
+              "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
+              "complex64": "ComplexFloat", "complex128": "ComplexDouble"}  # as torch's messages call them
 
 
 class Defaults:
@@ -342,10 +345,8 @@ def assign(target: Tensor, result: Tensor) -> Tensor:
 
 def _check_cast(given: dtype, wanted: dtype) -> None:
     if not dtypes.can_cast(given, wanted):
-        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool",
-                 "float16": "Half", "bfloat16": "BFloat16", "complex64": "ComplexFloat", "uint8": "Byte"}
-        raise RuntimeError(f"result type {names.get(given.name, given.name)} can't be cast to the desired output type "
-                           f"{names.get(wanted.name, wanted.name)}")
+        raise RuntimeError(f"result type {TYPE_NAMES.get(given.name, given.name)} can't be cast to the desired output type "
+                           f"{TYPE_NAMES.get(wanted.name, wanted.name)}")
 
 
 def with_out(function: F) -> F:

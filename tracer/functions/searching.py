@@ -20,10 +20,9 @@ from ..ops.structural import broadcast, reshape
 from ..state import state
 from ..tensor import Tensor
 from ..types import Type
-from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, wrap
+from .common import TYPE_NAMES, Number, cast_value, checked_dim, method, number_value, operands, result_dtype, wrap
 from .reduce import any_ as any_of
 from .scattering import scatter_add
-from .subscripts import TYPE_NAMES
 
 UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor "
             "has none. Inside jit keep the size fixed: {instead}.")

@@ -31,6 +31,7 @@ from ..views import (
     viewed_stride,
 )
 from .common import (
+    TYPE_NAMES,
     canonical_device,
     cast_value,
     checked_dim,
@@ -65,7 +66,7 @@ def _resolved(sizes: Ints, count: int, given: Sequence[int]) -> Ints:
 
 @method()
 def view(self: Tensor, *shape: Any) -> Tensor:
-    """The same memory in another shape, or under another dtype of the same width.
+    """The same memory in another shape, or under another dtype; the last dimension grows or shrinks with the width.
 
     >>> import flambeau as torch
     >>> torch.arange(6).view(2, -1)
@@ -87,9 +88,36 @@ def _view_as_type(self: Tensor, kind: dtype) -> Tensor:
     plain = self.detach()  # bits have no gradient, not even those of the same dtype
     if kind is self.dtype:
         return plain
-    if kind.itemsize != self.dtype.itemsize:
-        raise RuntimeError(f"view to a dtype of another width is not supported: {self.dtype} to {kind}")
-    return plain._view(Bits(kind), self._geometry)
+    if self.is_conj():
+        raise RuntimeError("torch.Tensor.view is not supported for conjugate view tensors when converting to a different "
+                           "dtype.")
+    stride, offset = self._strides.stride, self._strides.offset
+    before, after = self.dtype.itemsize, kind.itemsize
+    if before != after:
+        _check_width(self, kind)
+        stride = (*(s * before // after for s in stride[:-1]), 1)
+    made = plain._view(Bits(kind), Geometry(stride, offset * before // after))
+    made._parted = True
+    return made
+
+
+def _check_width(x: Tensor, kind: dtype) -> None:
+    """torch's conditions for seeing memory as elements of another width."""
+    def refuse(what: str) -> None:
+        raise RuntimeError(f"{what} to view {x.dtype} as {kind} (different element sizes)")
+
+    ratio, places = kind.itemsize // x.dtype.itemsize, x._strides
+    if x.ndim == 0:
+        refuse("self.dim() cannot be 0")
+    if places.stride[-1] != 1:
+        refuse("self.stride(-1) must be 1")
+    if ratio > 1:
+        if x._type.shape[-1] % ratio:
+            refuse(f"self.size(-1) must be divisible by {ratio}")
+        if places.offset % ratio:
+            refuse(f"self.storage_offset() must be divisible by {ratio}")
+        if any(s % ratio for s in places.stride[:-1]):
+            refuse(f"self.stride() must be divisible by {ratio} in all but the last dimension")
 
 
 @method()
@@ -258,9 +286,9 @@ def expand(self: Tensor, *sizes: Any) -> Tensor:
     wanted = shape_argument(sizes)
     first = len(wanted) - self.ndim
     if first < 0:
-        raise RuntimeError(f"expand(torch.{self.dtype.name}{{{list(self.shape)}}}, size={list(wanted)}): the number of sizes "
-                           f"provided ({len(wanted)}) must be greater or equal to the number of dimensions in the tensor "
-                           f"({self.ndim})")
+        raise RuntimeError(f"expand(torch.{TYPE_NAMES.get(self.dtype.name, self.dtype.name)}Tensor{{{list(self.shape)}}}, "
+                           f"size={list(wanted)}): the number of sizes provided ({len(wanted)}) must be greater or equal "
+                           f"to the number of dimensions in the tensor ({self.ndim})")
     shape, strides = list(wanted), [0] * len(wanted)
     for i, (n, s) in enumerate(zip(self._type.shape, self._strides.stride), first):
         shape[i] = n if wanted[i] == -1 else wanted[i]
