@@ -281,20 +281,30 @@ class Tensor:
 
     def _become(self, view: Tensor) -> None:
         """Turn into a view of itself: what `t_`, `unsqueeze_` and their like do. Other views stay as they are."""
-        trace = state.trace
-        if trace is not None and (self._storage.trace is not trace or self in trace.originals.values()):
-            raise TraceError("the shape of a tensor from outside was changed in place while a function was traced, which the "
-                             "compiled program could not repeat. Use the form that returns a view, or return the tensor.")
+        self._refuse_in_trace()
         if state.grad and self._requires_grad:
             raise RuntimeError(LEAF_IN_PLACE)
         if view._base is self:
-            origin = self.detach() if self._requires_grad else object.__new__(Tensor)
-            if not self._requires_grad:
-                origin.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_USER})
-                self._graph = self._graph_of = None
-                self._parted = False
-            self._origin, self._base = origin, origin
+            self._base = self._leave_behind()
         self._steps, self._geometry, self._type, self._seen = view._steps, view._geometry, view._type, None
+
+    def _refuse_in_trace(self) -> None:
+        trace = state.trace
+        if trace is not None and (self._storage.trace is not trace or any(self is x for x in trace.originals.values())):
+            raise TraceError("the shape of a tensor from outside was changed in place while a function was traced, which the "
+                             "compiled program could not repeat. Use the form that returns a view, or return the tensor.")
+
+    def _leave_behind(self) -> Tensor:
+        """A tensor that is from now on what this one was, to all views that were made of it."""
+        if self._requires_grad:
+            origin = self.detach()
+        else:
+            origin = object.__new__(Tensor)
+            origin.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_USER})
+            self._graph = self._graph_of = None
+            self._parted = False
+        self._origin = origin
+        return origin
 
     def _set_view(self, base: Tensor, value: Value) -> None:
         if state.grad and not value.requires_grad and not self.requires_grad:

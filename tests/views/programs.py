@@ -80,7 +80,6 @@ VIEWS: dict[str, Function] = {
     "as_strided": lambda torch, x, y, k: x.as_strided((2,), (1 + k % 2,)),
     "as_strided2": lambda torch, x, y, k: x.as_strided((2, 2), (2, 1), k % 2),
     "detach": lambda torch, x, y, k: x.detach(),
-    "data": lambda torch, x, y, k: x.detach() if x.requires_grad else x.data,
     "real": lambda torch, x, y, k: x.real,
     "imag": lambda torch, x, y, k: x.imag,
     "view_as_real": lambda torch, x, y, k: torch.view_as_real(x),
@@ -202,7 +201,7 @@ def execute(torch: Any, step: Step, tensors: list[Any]) -> None:
                                 or (step.name in RESHAPES and x.requires_grad and (x.is_leaf or step.quiet or x.is_complex()))):
         raise RuntimeError("not compared: overlapping memory, outputs that get a shape, and, since PyTorch gives the gradients "
                            "of their views another shape, leaves, complex tensors and no_grad with transpose_ and its like")
-    if step.name.startswith("as_strided") and x.requires_grad and x._base is not None and x.nbytes < x._base.nbytes:
+    if step.name.startswith("as_strided") and x.requires_grad and is_part(x):
         raise RuntimeError("not compared: PyTorch's gradient of as_strided leaves out what the view does not show")
     with torch.set_grad_enabled(not step.quiet):
         if step.name in WRITES:
@@ -212,12 +211,22 @@ def execute(torch: Any, step: Step, tensors: list[Any]) -> None:
         tensors.append(made)
 
 
+def places(x: Any) -> Any:
+    """Where in memory the elements of a tensor lie, as an array of the tensor's shape."""
+    found = np.zeros(tuple(x.shape), np.int64)
+    for d, (n, stride) in enumerate(zip(x.shape, x.stride())):
+        found += np.arange(n).reshape(-1, *[1] * (x.ndim - 1 - d)) * stride
+    return found
+
+
 def overlaps(x: Any) -> bool:
     """Whether two elements of a tensor lie at one place in memory."""
-    places = np.zeros(tuple(x.shape), np.int64)
-    for d, (n, stride) in enumerate(zip(x.shape, x.stride())):
-        places += np.arange(n).reshape(-1, *[1] * (x.ndim - 1 - d)) * stride
-    return np.unique(places).size < places.size
+    return np.unique(places(x)).size < x.numel()
+
+
+def is_part(x: Any) -> bool:
+    """Whether a tensor does not show all of the memory that it lies in."""
+    return x._base is not None and np.unique(places(x)).size * x.element_size() < x._base.nbytes
 
 
 def loss(tensors: list[Any]) -> Any:

@@ -30,6 +30,7 @@ from .common import (
     operands,
     pointwise,
     result_dtype,
+    with_out,
     wrap,
 )
 
@@ -257,6 +258,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 
 
 @pointwise()
+@with_out
 def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     """input + weight * (end - input)."""
     return add(input, mul(weight, sub(end, input)) if isinstance(weight, Tensor) else mul(sub(end, input), weight))
@@ -265,7 +267,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
 # --- Functions of one operand -----------------------------------------------------------------------------------------
 
 
-def _float_function(name: str, op: str, meaning: str) -> Any:
+def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
     primitive: Op = OPS[op]
 
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -276,7 +278,7 @@ def _float_function(name: str, op: str, meaning: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{meaning}, of each element; integers become the default floating type."
-    return pointwise(name)(function)
+    return pointwise(name, *aliases)(function)
 
 
 exp = _float_function("exp", "exp", "e to the power of x")
@@ -290,14 +292,14 @@ cos = _float_function("cos", "cos", "The cosine")
 tan = _float_function("tan", "tan", "The tangent")
 tanh = _float_function("tanh", "tanh", "The hyperbolic tangent")
 sigmoid = _float_function("sigmoid", "sigmoid", "1 / (1 + exp(-x))")
-asin = _float_function("asin", "asin", "The arc sine")
-acos = _float_function("acos", "acos", "The arc cosine")
-atan = _float_function("atan", "atan", "The arc tangent")
+asin = _float_function("asin", "asin", "The arc sine", "arcsin")
+acos = _float_function("acos", "acos", "The arc cosine", "arccos")
+atan = _float_function("atan", "atan", "The arc tangent", "arctan")
 sinh = _float_function("sinh", "sinh", "The hyperbolic sine")
 cosh = _float_function("cosh", "cosh", "The hyperbolic cosine")
-asinh = _float_function("asinh", "asinh", "The inverse hyperbolic sine")
-acosh = _float_function("acosh", "acosh", "The inverse hyperbolic cosine")
-atanh = _float_function("atanh", "atanh", "The inverse hyperbolic tangent")
+asinh = _float_function("asinh", "asinh", "The inverse hyperbolic sine", "arcsinh")
+acosh = _float_function("acosh", "acosh", "The inverse hyperbolic cosine", "arccosh")
+atanh = _float_function("atanh", "atanh", "The inverse hyperbolic tangent", "arctanh")
 erf = _float_function("erf", "erf", "The error function")
 erfc = _float_function("erfc", "erfc", "1 - erf(x)")
 erfinv = _float_function("erfinv", "erfinv", "The inverse of erf")
@@ -331,7 +333,7 @@ def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, wrap(OPS["div"](number_value(1, x.type.dtype, x.type.shape, x.device), x)))
 
 
-@pointwise()
+@pointwise("atan2", "arctan2")
 def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The angle of the point (other, input)."""
     return into(out, apply(OPS["atan2"], input, other, kind=float_kind(input, other)))
@@ -340,7 +342,7 @@ def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 arctan2 = atan2
 
 
-def _rounding(name: str, op: Op | None, meaning: str) -> Any:
+def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         value = input._read()
         if not value.type.dtype.is_floating_point:
@@ -349,12 +351,12 @@ def _rounding(name: str, op: Op | None, meaning: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = meaning
-    return pointwise(name)(function)
+    return pointwise(name, *aliases)(function)
 
 
 floor = _rounding("floor", OPS["floor"], "The largest whole number not above x.")
 ceil = _rounding("ceil", OPS["ceil"], "The smallest whole number not below x.")
-trunc = _rounding("trunc", None, "x without its fraction.")
+trunc = _rounding("trunc", None, "x without its fraction.", "fix")
 fix = trunc
 
 
@@ -371,12 +373,14 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 
 
 @pointwise()
+@with_out
 def frac(input: Tensor) -> Tensor:
     """The fraction of x, with its sign."""
     return sub(input, trunc(input))
 
 
 @pointwise()
+@with_out
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x clamped to [eps, 1 - eps] if eps is given."""
     x = clamp(input, eps, 1 - eps) if eps is not None else input
@@ -402,6 +406,7 @@ def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
 
 @method()
 @keeps_layout
+@with_out
 def fmax(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two elements, ignoring a NaN."""
     return where(isnan(input), other, where(isnan(other), input, maximum(input, other)))
@@ -409,6 +414,7 @@ def fmax(input: Tensor, other: Tensor) -> Tensor:
 
 @method()
 @keeps_layout
+@with_out
 def fmin(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two elements, ignoring a NaN."""
     return where(isnan(input), other, where(isnan(other), input, minimum(input, other)))
@@ -552,6 +558,7 @@ def isfinite(input: Tensor) -> Tensor:
 
 
 @pointwise()
+@with_out
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """NaN and infinities replaced, the latter by the type's extremes unless given."""
     if not input.dtype.is_inexact:
@@ -569,14 +576,15 @@ def _as_bool(x: Tensor) -> Tensor:
 
 
 @pointwise()
+@with_out
 def logical_not(input: Tensor) -> Tensor:
     """Whether each element is zero."""
     return wrap(OPS["not"](_as_bool(input)._read()))
 
 
 def _logical(name: str, op: str) -> Any:
-    def function(input: Tensor, other: Tensor) -> Tensor:
-        return apply(OPS[op], _as_bool(input), _as_bool(other))
+    def function(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+        return into(out, apply(OPS[op], _as_bool(input), _as_bool(other)))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{op} of the operands taken as bools."
@@ -608,6 +616,7 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right_arithmetic")
 
 
 @pointwise()
+@with_out
 def bitwise_not(input: Tensor) -> Tensor:
     """The complement of each bit, or of each bool."""
     if input.dtype.is_inexact:
@@ -619,12 +628,14 @@ def bitwise_not(input: Tensor) -> Tensor:
 
 
 @keeps_layout
+@with_out
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i imag, from two tensors of one floating type."""
     return apply(OPS["complex"], real, imag)
 
 
 @keeps_layout
+@with_out
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """abs * exp(i angle)."""
     return complex(mul(abs, cos(angle)), mul(abs, sin(angle)))
@@ -637,6 +648,7 @@ def conj(input: Tensor) -> Tensor:
 
 
 @pointwise()
+@with_out
 def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugates, in memory of their own."""
     return wrap(OPS["alias"](conj(input)._read()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -335,12 +336,16 @@ def assign(target: Tensor, result: Tensor) -> Tensor:
     value = result._read()
     if value.type is not target._type:
         _check_cast(value.type.dtype, target.dtype)
-        if value.type.shape != target._type.shape:
-            raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape "
-                               f"{list(value.type.shape)}")
+        check_shape(target, value.type.shape)
         value = cast_value(value, target.dtype)
     target._write(value)
     return target
+
+
+def check_shape(target: Tensor, shape: Ints) -> None:
+    """torch's RuntimeError if what is to be written, or what it broadcasts to, has another shape than the target."""
+    if shape != target._type.shape:
+        raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}")
 
 
 def _check_cast(given: dtype, wanted: dtype) -> None:
@@ -360,6 +365,9 @@ def with_out(function: F) -> F:
         written = [into(o, r) for o, r in zip(out, result, strict=True)]
         return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
 
+    known = inspect.signature(function)
+    parameters = [*known.parameters.values(), inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)]
+    call.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 

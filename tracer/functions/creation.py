@@ -28,6 +28,7 @@ from .common import (
     number_dtype,
     number_value,
     shape_argument,
+    with_out,
     wrap,
 )
 from .common import (
@@ -177,21 +178,25 @@ def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requi
     return made.requires_grad_() if requires_grad else made
 
 
+@with_out
 def zeros(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros. >>> zeros(2, 3).shape -> torch.Size([2, 3])"""
     return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
 
 
+@with_out
 def ones(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones."""
     return _filled(shape_argument(size), 1, dtype or Defaults.dtype, device, requires_grad)
 
 
+@with_out
 def empty(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Memory to be written to; here it holds zeros."""
     return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
 
 
+@with_out
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
          requires_grad: bool = False) -> Tensor:
     """The number `fill_value` everywhere; its type decides the dtype."""
@@ -257,6 +262,7 @@ def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: A
 # --- Ranges -----------------------------------------------------------------------------------------------------------
 
 
+@with_out
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
            requires_grad: bool = False) -> Tensor:
     """start, start + step, ... up to but not including end.
@@ -291,6 +297,7 @@ def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad
     return made.requires_grad_() if requires_grad else made
 
 
+@with_out
 def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
     """`steps` evenly spaced numbers, both ends included."""
     kind, on = dtype or Defaults.dtype, device_name(device)
@@ -303,6 +310,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None
     return up.where(first_half, down).to(kind)
 
 
+@with_out
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: dtype | None = None,
              device: Any = None) -> Tensor:
     """base to the power of evenly spaced numbers."""
@@ -310,6 +318,7 @@ def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype:
     return (exponents * float(np.log(base))).exp().to(dtype or Defaults.dtype)
 
 
+@with_out
 def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     shape, on = (n, n if m is None else m), device_name(device)

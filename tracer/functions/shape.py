@@ -32,16 +32,20 @@ from ..views import (
 )
 from .common import (
     TYPE_NAMES,
+    broadcast_shapes,
     canonical_device,
     cast_value,
+    check_shape,
     checked_dim,
     checked_dims,
+    expand_value,
     into,
     laid_out,
     method,
     number_value,
     result_dtype,
     shape_argument,
+    with_out,
     wrap,
 )
 
@@ -651,12 +655,14 @@ def _at_least(x: Tensor, ndim: int, front: bool) -> Tensor:
     return x
 
 
+@with_out
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension (the first for vectors)."""
     parts = [_at_least(x, 1, True) for x in tensors]
     return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
+@with_out
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the first dimension, vectors as rows."""
     return cat([_at_least(x, 2, True) for x in tensors], 0)
@@ -801,7 +807,8 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     value = src.to(device=self.device)._read()
     value = cast_value(value, self.dtype)
     if value.type.shape != self._type.shape:
-        value = expand(wrap(value), self.shape)._read()
+        check_shape(self, broadcast_shapes(self._type.shape, value.type.shape))
+        value = expand_value(value, self._type.shape)
     self._write(alias(value))
     return self
 
