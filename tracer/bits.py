@@ -22,9 +22,9 @@ def viewed_shape(shape: Ints, before: dtype, after: dtype) -> Ints:
 def reinterpreted(x: Value, kind: dtype) -> Value:
     """The memory of a row-major `x` as elements of `kind`. No gradient flows.
 
-    >>> from flambeau.tracer.types import Type
-    >>> reinterpreted(Value(Type.of((2, 3), dtypes.int64), "cpu"), dtypes.int32).type
-    i32[2,6]
+    >>> import flambeau as torch
+    >>> torch.tensor([1, 2**32]).view(torch.int32)
+    tensor([1, 0, 0, 1], dtype=torch.int32)
     """
     shape = viewed_shape(x.type.shape, x.type.dtype, kind)
     words = _words(reshape(x, shape=(x.type.size,)))
