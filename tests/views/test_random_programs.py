@@ -118,6 +118,9 @@ CASES = {
     "flatten of a vector is the vector": case(("flatten",), ("flatten", 0, 0, 0, True)),
     "ravel of a strided vector is a copy": case(("even", 0, 0, 0), ("ravel",), ("zero_",)),
     "a transpose in place leaves other views alone": case(("row",), ("t_", 1), ("mul_", 0), ("add_", 1, 0), ("reshape", 1)),
+    "the stride of a dimension of size 1 means nothing": case(
+        ("split", 7, 5, 5), ("chunk", 11, 3, 2), ("flatten", 1, 2, 5), ("unfold",), ("conj", 1, 0, 1, True),
+        ("view_as_complex", 1, 5, 4)),
     "out= of a view": case(("detach",), ("row",), ("out_mul", 0), ("out_sum", 0, 1)),
 }
 

@@ -568,7 +568,7 @@ def view_as_complex(input: Tensor) -> Tensor:
     places = input._strides
     if places.stride[-1] != 1:
         raise RuntimeError("Tensor must have a last dimension with stride 1")
-    if any(s % 2 for s in places.stride[:-1]):
+    if any(s % 2 and n > 1 for s, n in zip(places.stride[:-1], input._type.shape)):
         raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
     if places.offset % 2:
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
