@@ -38,11 +38,11 @@ from .tracer.functions.common import (
 from .tracer.functions.arithmetic import (
     abs, absolute, acos, acosh, add, addcdiv, addcmul, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2,
     arctanh, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or,
-    bitwise_right_shift, bitwise_xor, ceil, clamp, clamp_max, clamp_min, clip, complex, conj, cos, cosh, digamma, div,
+    bitwise_right_shift, bitwise_xor, ceil, clamp, clamp_max, clamp_min, clip, complex, conj, conj_physical, cos, cosh, digamma, div,
     divide, eq, erf, erfc, erfinv, exp, exp2, expm1, fix, floor, floor_divide, fmax, fmin, fmod, frac, ge, greater,
-    greater_equal, gt, isfinite, isinf, isnan, le, lerp, less, less_equal, lgamma, log, log10, log1p, log2,
+    greater_equal, gt, is_conj, isfinite, isinf, isnan, le, lerp, less, less_equal, lgamma, log, log10, log1p, log2,
     logical_and, logical_not, logical_or, logical_xor, logit, lt, masked_fill, maximum, minimum, mul, multiply,
-    nan_to_num, ne, neg, negative, not_equal, polar, positive, pow, reciprocal, remainder, round, rsqrt, sgn, sigmoid,
+    nan_to_num, ne, neg, negative, not_equal, polar, positive, pow, reciprocal, remainder, resolve_conj, round, rsqrt, sgn, sigmoid,
     sign, sin, sinh, sqrt, square, sub, subtract, tan, tanh, true_divide, trunc, where,
 )
 from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
@@ -72,10 +72,10 @@ from .tracer.functions.searching import (
     argwhere, bincount, bucketize, isin, nonzero, searchsorted, unique, unique_consecutive,
 )
 from .tracer.functions.shape import (
-    as_strided, atleast_1d, atleast_2d, broadcast_tensors, broadcast_to, cat, chunk, clone, concat, concatenate, cpu,
-    cuda, diagonal, fill_, flatten, flip, fliplr, flipud, hstack, imag, is_tensor, meshgrid, moveaxis, movedim,
-    narrow, numel, permute, ravel, real, repeat_interleave, reshape, roll, select, split, squeeze, stack, swapaxes,
-    swapdims, t, tensor_split, tile, transpose, unbind, unflatten, unsqueeze, view_as_complex, view_as_real, vstack,
+    adjoint, as_strided, atleast_1d, atleast_2d, broadcast_tensors, broadcast_to, cat, chunk, clone, concat, concatenate, cpu,
+    cuda, diagonal, dsplit, fill_, flatten, flip, fliplr, flipud, hsplit, hstack, imag, is_tensor, meshgrid, moveaxis, movedim,
+    narrow, numel, permute, ravel, real, repeat_interleave, reshape, roll, select, split, split_with_sizes, squeeze, stack, swapaxes,
+    swapdims, t, tensor_split, tile, transpose, unbind, unflatten, unsqueeze, view_as_complex, view_as_real, vsplit, vstack,
     zero_,
 )
 from .tracer.functions.sorting import (

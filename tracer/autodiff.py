@@ -27,7 +27,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
     With `create_graph` the recorded nodes can be differentiated again; without `retain_graph` a second walk over the
     same nodes raises torch's RuntimeError.
     """
-    targets = None if wanted is None else set(wanted)
+    targets = None if wanted is None else Targets(wanted)
     order = useful_nodes(outputs, targets)
     sums: dict[Value, Value] = {}
     results: dict[Value, Value] = {}
@@ -36,8 +36,10 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
             _accumulate(sums, value, cotangent)
         for node in reversed(order):
             _step(node, sums, results, targets)
-        results.update((v, _after_hooks(v, g)) for v, g in sums.items()
-                       if (v.leaf is not None if targets is None else v in targets))
+        for value, cotangent in sums.items():
+            target = _target(value, targets)
+            if target is not None:
+                _accumulate(results, target, _after_hooks(value, cotangent))
     if state.anomaly is not None:
         state.anomaly.check()
     if not retain_graph:
@@ -48,7 +50,29 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
     return results
 
 
-def useful_nodes(outputs: Sequence[Value], targets: set[Value] | None) -> list[Node]:
+class Targets:
+    """The values whose cotangents are wanted. A leaf that was written under no_grad meanwhile stands for all it has been."""
+
+    def __init__(self, wanted: Iterable[Value]) -> None:
+        self.values = set(wanted)
+        self.leaves = {v.leaf(): v for v in self.values if v.leaf is not None}
+
+    def find(self, value: Value) -> Value | None:
+        """The wanted value that this one's cotangent belongs to, if any."""
+        if value in self.values:
+            return value
+        target = self.leaves.get(value.leaf()) if value.leaf is not None and self.leaves else None
+        return target if target is not None and target.type is value.type else None
+
+
+def _target(value: Value, targets: Targets | None) -> Value | None:
+    """The value whose result a cotangent of `value` is part of, if it is wanted."""
+    if targets is None:
+        return value if value.leaf is not None else None
+    return targets.find(value)
+
+
+def useful_nodes(outputs: Sequence[Value], targets: Targets | None) -> list[Node]:
     """The nodes between outputs and targets, inputs before their users."""
     order: list[Node] = []
     useful: dict[Node, bool] = {}
@@ -57,7 +81,7 @@ def useful_nodes(outputs: Sequence[Value], targets: set[Value] | None) -> list[N
         node, expanded = stack.pop()
         if expanded:
             useful[node] = targets is None or any(
-                v in targets or (_flows(v) and useful.get(v.node, False)) for v in node.inputs)  # type: ignore[arg-type]
+                targets.find(v) is not None or (_flows(v) and useful.get(v.node, False)) for v in node.inputs)  # type: ignore[arg-type]
             if useful[node]:
                 order.append(node)
             continue
@@ -75,14 +99,14 @@ def _flows(value: Value) -> bool:
     return value.node is not None and value.requires_grad and value.node.requires_grad
 
 
-def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: set[Value] | None) -> None:
+def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: Targets | None) -> None:
     """Move the cotangents of one node's outputs to its inputs."""
     outputs = node.outputs
     with backward_of(node):
         incoming = [_after_hooks(v, sums.pop(v)) if v in sums else None for v in outputs]
     for value, cotangent in zip(outputs, incoming):
-        if cotangent is not None and (value.leaf is not None if targets is None else value in targets):
-            results[value] = cotangent
+        if cotangent is not None and (target := _target(value, targets)) is not None:
+            _accumulate(results, target, cotangent)
     if all(g is None for g in incoming):
         return
     with backward_of(node):

@@ -127,6 +127,7 @@ class Entry:
         self.state_outputs = [self._output(trace.current(s)) for s in [*rewritten, *self.created_state]]
         self._collect_grads(trace)
         self._collect_arguments(stand_ins, argument_inputs)
+        self._shared = _shared_inside(result, trace)
         self.template = map_structure(result, self._leaf)
         self.plain = self.template is None and not self.grad_writes
 
@@ -202,12 +203,17 @@ class Entry:
         if index is None and x._storage.trace is None:
             return x if x._base is None else _Alias(x._base, x._steps, x._geometry, x._detached)
         if index is None:
-            value = x._read()
-            return _Output(self._output(value))
+            root = self._shared.get(x._storage)
+            if root is None or not _shows(x, root):
+                return _Output(self._output(x._read()), None if x._is_view() else x._geometry)
+            if x is root:
+                return _Output(self._output(x._read()), x._geometry)
+            steps, parted = _steps_to(x)
+            return _Alias(self._leaf(root, ""), steps, x._geometry, parted or _whole(x) is not root)
         if id(x) in self._stand_ins:
             return _Argument(self._stand_ins[id(x)])
-        detached = x._detached or id(x if x._base is None else x._base) not in self._stand_ins
-        return _Alias(index, x._steps, x._geometry, detached)
+        steps, parted = _steps_to(x)
+        return _Alias(index, steps, x._geometry, parted or id(_whole(x)) not in self._stand_ins)
 
     def _build(self, trace: Trace, donate: bool) -> None:
         """The graph, with equal outputs given once, and with what a backward from outside will read."""
@@ -242,7 +248,7 @@ class Entry:
         stats.compiles += 1
         self._numbers_seen: dict[int, tuple[Any, Any]] = {}
         self.raw = self.graph
-        del self._inputs, self._outputs, self._stand_ins, self._argument_storages, self._templates
+        del self._inputs, self._outputs, self._stand_ins, self._argument_storages, self._templates, self._shared
 
     def prepare(self) -> None:
         """Make the graph that is compiled: simplified, with small state packed."""
@@ -535,12 +541,18 @@ def _owned(type: Type, device: str, buffer: Any) -> Value:
 
 
 class _Output:
-    """An output of the program. (No dataclass: those are containers.)"""
+    """An output of the program, and how it lies in memory. (No dataclass: those are containers.)"""
 
-    __slots__ = ("index",)
+    __slots__ = ("index", "geometry")
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, index: int, geometry: Geometry | None) -> None:
+        self.index, self.geometry = index, geometry
+
+    def made(self, outputs: list[Value]) -> Tensor:
+        """The tensor, anew."""
+        tensor = Tensor._of(outputs[self.index])
+        tensor._geometry = self.geometry
+        return tensor
 
 
 class _Argument:
@@ -553,16 +565,16 @@ class _Argument:
 
 
 class _Alias:
-    """A view of an argument (by its index), or of a tensor from outside."""
+    """A view of an argument (by its index), of another output, or of a tensor from outside."""
 
     __slots__ = ("of", "steps", "geometry", "detached")
 
-    def __init__(self, of: int | Tensor, steps: tuple[Step, ...], geometry: Geometry | None, detached: bool) -> None:
+    def __init__(self, of: int | Tensor | _Output, steps: tuple[Step, ...], geometry: Geometry | None,
+                 detached: bool) -> None:
         self.of, self.steps, self.geometry, self.detached = of, steps, geometry, detached
 
-    def made(self, call: Signature) -> Tensor:
-        """The view, anew."""
-        tensor = call.tensors[self.of] if isinstance(self.of, int) else self.of
+    def made(self, tensor: Tensor) -> Tensor:
+        """The view, anew, of what it is a view of."""
         if self.detached:
             tensor = tensor.detach()
         for step in self.steps:
@@ -577,7 +589,7 @@ def _rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
     if template is None:
         return None
     if type(template) is _Output:
-        return Tensor._of(outputs[template.index])
+        return template.made(outputs)
     made: dict[int, Tensor] = {}
 
     def leaf(x: Any, path: str) -> Any:
@@ -588,10 +600,49 @@ def _rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
             return x
         tensor = made.get(id(x))
         if tensor is None:
-            tensor = made[id(x)] = Tensor._of(outputs[x.index]) if kind is _Output else x.made(call)
+            tensor = made[id(x)] = x.made(outputs) if kind is _Output else x.made(source(x.of))
         return tensor
 
+    def source(of: Any) -> Tensor:
+        return call.tensors[of] if isinstance(of, int) else of if isinstance(of, Tensor) else leaf(of, "")
+
     return map_structure(template, leaf)
+
+
+def _shared_inside(result: Any, trace: Trace) -> dict[Storage, Tensor]:
+    """Of storages that were made inside and that several results show: the tensor that all of them are views of."""
+    found: dict[Storage, dict[int, Tensor]] = {}
+
+    def note(x: Any, path: str) -> None:
+        if isinstance(x, Tensor) and x._storage.trace is trace and not x._requires_grad:
+            found.setdefault(x._storage, {})[id(x)] = x
+
+    map_structure(result, note)
+    return {storage: _whole(next((x for x in tensors.values() if x.requires_grad), next(iter(tensors.values()))))
+            for storage, tensors in found.items() if len(tensors) > 1}
+
+
+def _whole(x: Tensor) -> Tensor:
+    """The tensor at the root of a chain of views."""
+    while x._base is not None:
+        x = x._root
+    return x
+
+
+def _steps_to(x: Tensor) -> tuple[tuple[Step, ...], bool]:
+    """The view steps from the root to a tensor, and whether a `detach` is among them."""
+    steps: tuple[Step, ...] = ()
+    parted = False
+    while x._base is not None:
+        steps, parted = (*x._steps, *steps), parted or x._parted or x._detached
+        x = x._root
+    return steps, parted
+
+
+def _shows(x: Tensor, root: Tensor) -> bool:
+    """Whether a tensor can be made again as a view of `root`: not a leaf, and of no other history."""
+    apart = _whole(x) is not root or _steps_to(x)[1]
+    return not x._requires_grad and not (apart and x.requires_grad)
 
 
 def _plain_grad(tensor: Tensor, gradient: Any) -> bool:

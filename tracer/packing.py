@@ -124,7 +124,7 @@ def plan(storages: Sequence[Storage], chosen: Sequence[bool], device: str) -> li
     for storage, written in zip(storages, chosen):
         if storage.pack is not None:
             packs[id(storage.pack)] = storage.pack
-        elif written and storage.value.type.nbytes <= LIMIT and storage.value.type.size:
+        elif written and not storage.shared and 0 < storage.value.type.nbytes <= LIMIT:
             loose.setdefault(storage.value.type.dtype, []).append(storage)
     made = [Pack(group, kind, device) for kind, group in loose.items() if len(group) >= FEWEST]
     return [p for p in packs.values() if p.device == device] + made

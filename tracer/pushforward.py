@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .autodiff import pull_back, useful_nodes
+from .autodiff import Targets, pull_back, useful_nodes
 from .graph import Node, Value, needed_nodes
 from .ops.elementwise import full_like
 from .recorder import backward_of, grad_mode, placeholder, recording, thread_recorder
@@ -21,7 +21,7 @@ def push_forward(outputs: Sequence[Value], tangents: Mapping[Value, Value]) -> l
     The recorded nodes can be differentiated again.
     """
     moving = dict(tangents)
-    for node in useful_nodes(outputs, set(tangents)):
+    for node in useful_nodes(outputs, Targets(tangents)):
         incoming = [moving.get(v) for v in node.inputs]
         if all(t is None for t in incoming):
             continue

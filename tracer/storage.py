@@ -34,6 +34,8 @@ class Storage:
 
     __slots__ = ("value", "trace", "region", "lost", "pack", "__weakref__")
 
+    shared = False  # whether the memory is the user's
+
     def __init__(self, value: Value) -> None:
         self.trace: Trace | None = state.trace
         self.region: Region | None = state.region

@@ -15,11 +15,11 @@ from .batching import home
 from .dtypes import dtype
 from .errors import TraceError
 from .graph import Value
-from .ops.elementwise import alias, stop_gradient, with_value
-from .recorder import Recorder, recording
+from .ops.elementwise import alias, full_like, select, stop_gradient, with_value
+from .recorder import Recorder, grad_mode, recording
 from .state import state
 from .storage import Storage, has_contents
-from .views import Geometry, Step, contiguous_stride, is_contiguous
+from .views import Geometry, Step, contiguous_stride, is_contiguous, overlaps, written_through
 
 if TYPE_CHECKING:
     from .hooks import Hooks
@@ -33,6 +33,11 @@ LEAVES_SHARE_STORAGE = (
     "the body of a cond, while_loop, scan or map uses a leaf that shares its memory with another leaf: which of the two "
     "its gradient belongs to is not known in there. Pass it in as an operand, or give it memory of its own with clone().")
 VIEW_OF_LEAF_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
+VIEW_WITHOUT_GRAD_IN_PLACE = (
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Make the view and write to "
+    "it either both inside of the no_grad block (then the write is not differentiated) or both outside (then it is).")
+OVERLAP = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+           "Please clone() the tensor before performing the operation.")
 
 
 class Size(tuple[int, ...]):
@@ -89,12 +94,13 @@ class Tensor:
     _type: Any
     _requires_grad = False  # of a leaf
     _variable = False  # what a function transform differentiates by: a leaf to it
-    _twin = False  # made by detach(): history that is written through this handle belongs to it alone
-    _detached = False  # reads through this handle carry no gradient
-    _graph: Value | None = None  # after detach(): the value with its history, while the storage holds it without
-    _graph_of: Value | None = None  # the storage's value that `_graph` stands for
+    _parted = False  # detach() was here: others share the memory, and history is this handle's own, not the storage's
+    _detached = False  # a view that no gradient flows through, such as one made under no_grad
+    _graph: Value | None = None  # of a parted tensor: its value with history, if it has one
+    _graph_of: Value | None = None  # the plain value that `_graph` stands for
     _grad: Tensor | None = None
     _retains_grad = False
+    _origin: Tensor | None = None  # what this one's views go through, after its shape was changed in place
     _hooks: Hooks | None = None  # of a leaf's gradient
     _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
@@ -150,11 +156,18 @@ class Tensor:
         made._type = value.type
         return made
 
+    @staticmethod
+    def _on(storage: Storage) -> Tensor:
+        """A tensor on a storage that others may change: history is its own."""
+        made = object.__new__(Tensor)
+        made._storage, made._type, made._parted = storage, storage.value.type, True
+        return made
+
     def _view(self, step: Step, geometry: Geometry | None = None) -> Tensor:
         """A tensor that shares this one's storage through one more step."""
         made = object.__new__(Tensor)
         made._storage = self._storage
-        root = self if self._base is None or self._requires_grad else self._base
+        root = self if self._base is None or self._requires_grad or self._parted else self._base
         made._base = root
         made._steps = (step,) if root is self else (*self._steps, step)
         made._geometry = geometry
@@ -174,17 +187,17 @@ class Tensor:
         if base is None:
             value = self._storage.read()
         else:
-            value = self._through_steps(base._read())
+            value = self._through_steps(self._root._read())
         if self._requires_grad:
             leaf = value.leaf
             if leaf is None:
                 self._mark_leaf(value)
             elif leaf() is not self:
                 return self._own_leaf(value)
+        elif self._parted:
+            return self._with_history(_without_history(value))
         elif self._detached:
             return _without_history(value)
-        elif self._graph is not None:
-            return self._with_history(value)
         return value
 
     def _read_at_home(self) -> Value:
@@ -198,13 +211,14 @@ class Tensor:
 
     def _through_steps(self, value: Value) -> Value:
         seen = self._seen
-        if seen is not None and seen[0] is value and seen[1] == state.grad and seen[3] is state.recorder:
+        if (seen is not None and seen[0] is value and seen[3] is state.recorder
+                and (seen[1] == state.grad or not value.requires_grad)):
             return seen[2]
         source = value
         for step in self._steps:
             value = step.read(value)
-        if self._requires_grad or value is source:
-            value = alias(value)  # a leaf among views needs a value of its own
+        if self._requires_grad or value is source:  # a leaf among views needs a value of its own
+            value = alias(_without_history(value) if self._requires_grad else value)
         self._seen = (source, state.grad, value, state.recorder)
         return value
 
@@ -224,66 +238,121 @@ class Tensor:
 
     def _with_history(self, value: Value) -> Value:
         """Join the history that `detach` split off with what the storage holds now."""
-        assert self._graph is not None
+        if self._graph is None:
+            return value
         if value is self._graph_of:
             return self._graph
-        joined: Value = with_value(self._graph, value)
+        joined = _joined(self._graph, value)
         if not self._from_outside():
             self._graph, self._graph_of = joined, value
         return joined
 
+    # --- Writing ------------------------------------------------------------------------------------------------------
+
     def _write(self, value: Value) -> None:
-        """Rebind the storage so that this tensor reads as `value`."""
+        """Make this tensor read as `value`, and everything that shares its memory accordingly; torch's refusals."""
         if state.grad:
-            self._refuse_leaf_write()
+            self._refuse_write(value)
         if self._retains_grad:  # the gradient to keep is that of what the tensor is from now on
             self._read().leaf = None
         self._set(value)
         if self._retains_grad:
             self._mark_leaf_again()
 
-    def _refuse_leaf_write(self) -> None:
+    def _refuse_write(self, value: Value) -> None:
         if self._requires_grad or self._variable:
             raise RuntimeError(LEAF_IN_PLACE)
-        base = self._base
-        if base is not None and (base._requires_grad or base._variable) and not self._detached:
+        if self._base is None or self._parted:
+            return
+        if self._detached:
+            if value.requires_grad:
+                raise RuntimeError(VIEW_WITHOUT_GRAD_IN_PLACE)
+        elif self._root._requires_grad or self._root._variable:
             raise RuntimeError(VIEW_OF_LEAF_IN_PLACE)
 
     def _set(self, value: Value) -> None:
-        base = self._base
-        if base is not None:
-            self._set_through(base, value)
+        """Write without refusing; in grad mode the history of what was there is replaced, else it stays."""
+        if self._base is not None and not self._parted:
+            self._set_view(self._root, value)
             return
-        if self._graph is not None or (self._twin and value.requires_grad):
-            if self._from_outside():
-                raise TraceError(WRITE_BESIDE_HISTORY)
-            kept = _without_history(value)
-            self._storage.write(kept)
-            self._graph, self._graph_of = value if value.requires_grad else None, self._storage.value
-            self._detached = self._twin and self._graph is None
-            return
-        if not state.grad and not self._requires_grad and not value.requires_grad:
-            before = self._storage.value if self._storage.lost else self._storage.read()
+        if self._parted and self._from_outside() and (self._graph is not None or value.requires_grad):
+            raise TraceError(WRITE_BESIDE_HISTORY)
+        if state.grad and value.type.dtype.is_inexact and not value.requires_grad and not self._requires_grad:
+            before = self._value_before()
             if before.requires_grad:
-                value = self._keep_history(before, value)
-        self._storage.write(value)
+                value = _overwritten(before, value)
+        if self._parted:
+            self._set_contents(_without_history(value))
+            if state.grad and not self._requires_grad:
+                self._graph = value if value.requires_grad else None
+                self._graph_of = self._contents()
+        else:
+            if not state.grad and not self._requires_grad and not value.requires_grad:
+                before = self._value_before()
+                if before.requires_grad:
+                    value = _joined(before, value)
+            self._storage.write(value)
 
-    @staticmethod
-    def _keep_history(before: Value, value: Value) -> Value:
-        """Under no_grad a write changes what a tensor is, not where its gradient goes."""
-        state.grad = True
-        try:
-            return with_value(before, value)
-        finally:
-            state.grad = False
+    def _value_before(self) -> Value:
+        """What a write replaces; of a tensor whose memory was lost only the type is left."""
+        return self._storage.value if self._storage.lost else self._read()
+
+    def _contents(self) -> Value:
+        """The plain value of a parted tensor."""
+        value = self._storage.read() if self._base is None else self._through_steps(self._root._read())
+        return _without_history(value)
+
+    def _set_contents(self, value: Value) -> None:
+        if self._base is None:
+            self._storage.write(value)
+        else:
+            self._set_through(self._root, value)
+
+    @property
+    def _root(self) -> Tensor:
+        """What the steps of a view start from."""
+        base = self._base
+        assert base is not None
+        return base if base._origin is None else base._origin
+
+    def _become(self, view: Tensor) -> None:
+        """Turn into a view of itself: what `t_`, `unsqueeze_` and their like do. Other views stay as they are."""
+        self._refuse_in_trace()
+        if state.grad and self._requires_grad:
+            raise RuntimeError(LEAF_IN_PLACE)
+        if view._base is self:
+            self._base = self._leave_behind()
+        self._steps, self._geometry, self._type, self._seen = view._steps, view._geometry, view._type, None
+
+    def _refuse_in_trace(self) -> None:
+        trace = state.trace
+        if trace is not None and (self._storage.trace is not trace or any(self is x for x in trace.originals.values())):
+            raise TraceError("the shape of a tensor from outside was changed in place while a function was traced, which the "
+                             "compiled program could not repeat. Use the form that returns a view, or return the tensor.")
+
+    def _leave_behind(self) -> Tensor:
+        """A tensor that is from now on what this one was, to all views that were made of it."""
+        if self._requires_grad:
+            origin = self.detach()
+        else:
+            origin = object.__new__(Tensor)
+            origin.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_USER})
+            self._graph = self._graph_of = None
+            self._parted = False
+        self._origin = origin
+        return origin
+
+    def _set_view(self, base: Tensor, value: Value) -> None:
+        if state.grad and not value.requires_grad and not self.requires_grad:
+            with grad_mode(False):  # the base's gradient goes where it went, as in torch
+                self._set_through(base, value)
+        else:
+            self._set_through(base, value)
 
     def _set_through(self, base: Tensor, value: Value) -> None:
-        values = [base._read()]
-        for step in self._steps[:-1]:
-            values.append(step.read(values[-1]))
-        for step, before in zip(reversed(self._steps), reversed(values)):
-            value = step.write(before, value)
-        base._set(value)
+        if self._geometry is not None and overlaps(self._type.shape, self._geometry.stride):
+            raise RuntimeError(OVERLAP)
+        base._set(written_through(self._steps, base._read(), value))
 
     # --- What is known without a value --------------------------------------------------------------------------------
 
@@ -396,10 +465,10 @@ class Tensor:
             return True
         if self._detached:
             return False
+        if self._parted:
+            return self._graph is not None
         if self._base is not None:
-            return self.dtype.is_inexact and self._base.requires_grad
-        if self._graph is not None:
-            return True
+            return self.dtype.is_inexact and self._root.requires_grad
         return self._storage.read().requires_grad
 
     @requires_grad.setter
@@ -411,10 +480,11 @@ class Tensor:
         if requires_grad and not self.dtype.is_inexact:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if requires_grad and not self.requires_grad:
-            if self._base is None and not self._detached:
+            if self._base is None:
                 # A value of its own: earlier uses of the old one must not start to carry gradients.
-                with_trace = self._storage.read()
-                self._storage.write(_fresh(with_trace))
+                before = self._storage.read()
+                if not before.requires_grad:
+                    self._storage.write(_fresh(before))
             self._detached = False
             self._seen = None
             self._requires_grad = True
@@ -458,14 +528,11 @@ class Tensor:
         """A tensor that shares this one's storage and through which no gradient flows."""
         made = object.__new__(Tensor)
         made._storage, made._type, made._geometry = self._storage, self._type, self._geometry
+        made._parted = True
         if self._base is not None:
-            made._base, made._steps, made._detached = self._base.detach(), self._steps, True
-        else:
-            made._twin = True
-            if self._requires_grad or self._from_outside():
-                made._detached = True
-            else:
-                self._split_history()
+            made._base, made._steps = self._root.detach(), self._steps
+        elif not self._requires_grad and not self._from_outside():
+            self._part()
         return made
 
     def _from_outside(self) -> bool:
@@ -474,21 +541,23 @@ class Tensor:
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from its history."""
-        if self._base is not None:
+        if self._base is not None and not self._parted:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         if self._requires_grad:
             self.requires_grad_(False)
         else:
-            self._split_history()
+            self._part()
             self._graph = self._graph_of = None
         return self
 
-    def _split_history(self) -> None:
-        """Leave the plain contents in the storage and keep the value with its history in this handle."""
+    def _part(self) -> None:
+        """From now on the storage holds plain contents, and this handle its history."""
+        if self._parted:
+            return
+        self._parted = True
         value = self._storage.read()
         if value.requires_grad:
-            plain = _without_history(value)
-            self._storage.write(plain)
+            self._storage.write(_without_history(value))
             self._graph, self._graph_of = value, self._storage.read()
 
     @property
@@ -505,11 +574,8 @@ class Tensor:
             _structure_changed()
             self._base, self._steps, self._geometry, self._type = None, (), None, value.type
         else:
-            before, state.grad = state.grad, False
-            try:
+            with grad_mode(False):
                 self._set(value)
-            finally:
-                state.grad = before
 
     def retain_grad(self) -> None:
         """Keep `.grad` of this non-leaf tensor too."""
@@ -546,11 +612,8 @@ class Tensor:
         memo_key = id(self)
         if memo_key in memo:
             return memo[memo_key]
-        before, state.grad = state.grad, False
-        try:
+        with grad_mode(False):
             copy = type(self)._of(_fresh(_without_history(self._read())))
-        finally:
-            state.grad = before
         copy.__class__ = self.__class__
         for name, attribute in self.__dict__.items():
             if name not in _OWN:
@@ -563,8 +626,9 @@ class Tensor:
         return copy
 
 
-_OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_twin", "_detached", "_graph",
-                  "_graph_of", "_grad", "_retains_grad", "_hooks", "_seen"})
+_OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_variable", "_parted", "_detached",
+                  "_graph", "_graph_of", "_grad", "_retains_grad", "_origin", "_hooks", "_seen"})
+_OF_A_USER = frozenset({"_grad", "_retains_grad", "_origin", "_hooks", "_seen"})
 _constructors: dict[str, Any] = {}
 
 
@@ -622,6 +686,17 @@ def _without_history(value: Value) -> Value:
     if has_contents(value):
         return value.twin()
     return stop_gradient(value)
+
+
+def _joined(before: Value, value: Value) -> Value:
+    """`value` with the history of `before`: a write under no_grad changes what a tensor is, not where its gradient goes."""
+    with grad_mode(True):
+        return with_value(before, value)
+
+
+def _overwritten(before: Value, value: Value) -> Value:
+    """`value` in place of `before`, which gets a gradient of zero: it requires grad still, as in torch."""
+    return select(full_like(before, 1, dtypes.boolean), value, before)
 
 
 def _checked_dim(dim: int, ndim: int) -> int:

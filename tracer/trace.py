@@ -213,8 +213,8 @@ class Trace:
         return made, value
 
 
-_OF_A_HANDLE = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_twin", "_detached", "_graph",
-                          "_graph_of", "_grad", "_retains_grad", "_seen"})
+_OF_A_HANDLE = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_parted", "_detached", "_graph",
+                          "_graph_of", "_grad", "_retains_grad", "_origin", "_seen"})
 
 
 @contextmanager

@@ -5,17 +5,19 @@ A view step is a pair of functions on values, with torch's (stride, offset) arit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import dtypes
+from .bits import reinterpreted
 from .dtypes import dtype
 from .graph import Value
 from .ops import OPS
 from .ops.elementwise import complex_, full_like, imag, real, select
 from .ops.indexing import index_nd, index_put_nd
-from .ops.structural import Ints, constant, inverse_permutation, pad, reshape, slice_, transpose
+from .ops.structural import Ints, broadcast, constant, inverse_permutation, pad, reshape, slice_, transpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,69 @@ def viewed_stride(shape: Ints, stride: Ints, new: Ints) -> Ints | None:
     return tuple(result) if position < 0 else None
 
 
+def dense_stride(shape: Ints, strides: Sequence[Ints]) -> Ints:
+    """Strides without gaps that keep the order of dimensions which the operands of an elementwise function have.
+
+    Of two dimensions the one that lies closer together in the first operand that tells comes later.
+    """
+    order = list(range(len(shape) - 1, -1, -1))
+    for i in range(1, len(order)):
+        at = i
+        for earlier in range(i - 1, -1, -1):
+            before = _comes_before(order[earlier], order[at], shape, strides)
+            if before > 0:
+                order[earlier], order[at] = order[at], order[earlier]
+                at = earlier
+            elif before < 0:
+                break
+    result, step = [0] * len(shape), 1
+    for d in order:
+        result[d] = step
+        step *= max(shape[d], 1)
+    return tuple(result)
+
+
+def _comes_before(a: int, b: int, shape: Ints, strides: Sequence[Ints]) -> int:
+    """-1 if dimension `a` is the inner one of the two, 1 if `b` is, 0 if no operand tells."""
+    for stride in strides:
+        if 0 in (stride[a], stride[b]):
+            continue
+        if stride[a] != stride[b]:
+            return -1 if stride[a] < stride[b] else 1
+        if shape[a] > shape[b]:
+            return 1
+    return 0
+
+
+def overlaps(shape: Ints, stride: Ints) -> bool:
+    """Whether two elements share one place."""
+    if 0 in shape:
+        return False
+    reach = 0
+    for s, n in sorted((s, n) for n, s in zip(shape, stride) if n > 1):
+        if s <= reach:
+            return s == 0 or _places_repeat(shape, stride)
+        reach += s * (n - 1)
+    return False
+
+
+def _places_repeat(shape: Ints, stride: Ints) -> bool:
+    places = sum(np.arange(n).reshape(-1, *[1] * (len(shape) - 1 - d)) * s for d, (n, s) in enumerate(zip(shape, stride)))
+    return int(np.unique(places).size) < int(np.prod(shape))
+
+
 class Step:
-    """One view operation. `read` maps the base's value to the view's; `write` puts a new view value into the base's."""
+    """One view operation. `read` maps the base's value to the view's; `write` puts a new view value into the base's.
+
+    Where a step `repeats` elements only some of the copies may be new: `merge` is told which were `touched`.
+    """
 
     __slots__ = ()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the view shows an element of the base more than once."""
+        return False
 
     def read(self, base: Value) -> Value:
         """The view's value."""
@@ -88,6 +149,26 @@ class Step:
     def write(self, base: Value, new: Value) -> Value:
         """The base's value after the view was set to `new`."""
         raise NotImplementedError
+
+    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
+        """The base's value after the touched elements of the view were set, and which elements of the base those are."""
+        return self.write(base, new), self.write(full_like(base, 0, dtypes.boolean), touched)
+
+
+def written_through(steps: Sequence[Step], base: Value, new: Value) -> Value:
+    """The value of the base after the view at the end of a chain of steps was set to `new`."""
+    values = [base]
+    for step in steps[:-1]:
+        values.append(step.read(values[-1]))
+    backward = zip(reversed(steps), reversed(values))
+    if not any(step.repeats for step in steps):
+        for step, before in backward:
+            new = step.write(before, new)
+        return new
+    touched = full_like(new, 1, dtypes.boolean)
+    for step, before in backward:
+        new, touched = step.merge(before, new, touched)
+    return new
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +225,48 @@ class Slice(Step):
 
 @dataclass(frozen=True, slots=True)
 class Expand(Step):
-    """Repeated along dimensions; not writable, since one element of memory would get several values."""
+    """Repeated along dimensions: of the copies of one element at most one may be written."""
 
     shape: Ints
     dims: Ints
+
+    @property
+    def repeats(self) -> bool:
+        return True
 
     def read(self, base: Value) -> Value:
         return OPS["broadcast"](base, shape=self.shape, dims=self.dims)
 
     def write(self, base: Value, new: Value) -> Value:
-        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                           "memory location. Please clone() the tensor before performing the operation.")
+        return self.merge(base, new, full_like(new, 1, dtypes.boolean))[0]
+
+    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
+        kept = {d for d, n in zip(self.dims, base.type.shape) if n == self.shape[d]}
+        axes = tuple(d for d in range(len(self.shape)) if d not in kept)
+        boolean = new.type.dtype is dtypes.boolean
+        only = OPS["and"](touched, new) if boolean else select(touched, new, full_like(new, 0))
+        found = reshape(OPS["reduce_or" if boolean else "reduce_sum"](only, axes=axes), shape=base.type.shape)
+        marked = reshape(OPS["reduce_or"](touched, axes=axes), shape=base.type.shape)
+        return select(marked, found, base), marked
+
+
+class Recoded(Step):
+    """The same memory, in order, as numbers of another kind: one for each, for several, or several for one."""
+
+    __slots__ = ()
+
+    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
+        shape, size = base.type.shape, base.type.size
+        if touched.type.size > size:
+            touched = OPS["reduce_or"](reshape(touched, shape=(size, touched.type.size // size)), axes=(1,))
+        elif touched.type.size < size:
+            count = touched.type.size
+            touched = broadcast(reshape(touched, shape=(count,)), shape=(count, size // count), dims=(0,))
+        return self.write(base, new), reshape(touched, shape=shape)
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Step):
+class Part(Recoded):
     """The real or the imaginary part."""
 
     imaginary: bool
@@ -171,16 +279,54 @@ class Part(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class Bits(Step):
-    """The same bits under another type of the same width."""
+class Conjugate(Recoded):
+    """The complex conjugate."""
+
+    def read(self, base: Value) -> Value:
+        return complex_(real(base), OPS["neg"](imag(base)))
+
+    def write(self, base: Value, new: Value) -> Value:
+        return self.read(new)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs(Recoded):
+    """Complex numbers as pairs of reals along a new last dimension."""
+
+    def read(self, base: Value) -> Value:
+        shape = (*base.type.shape, 1)
+        return OPS["concatenate"](reshape(real(base), shape=shape), reshape(imag(base), shape=shape), axis=len(shape) - 1)
+
+    def write(self, base: Value, new: Value) -> Value:
+        return FromPairs().read(new)
+
+
+@dataclass(frozen=True, slots=True)
+class FromPairs(Recoded):
+    """Pairs of reals along the last dimension as complex numbers."""
+
+    def read(self, base: Value) -> Value:
+        shape = base.type.shape
+        start, stride = (0,) * len(shape), (1,) * len(shape)
+        first = slice_(base, start=start, limit=(*shape[:-1], 1), stride=stride)
+        second = slice_(base, start=(*start[1:], 1), limit=shape, stride=stride)
+        return complex_(reshape(first, shape=shape[:-1]), reshape(second, shape=shape[:-1]))
+
+    def write(self, base: Value, new: Value) -> Value:
+        return Pairs().read(new)
+
+
+@dataclass(frozen=True, slots=True)
+class Bits(Recoded):
+    """The same bits under another type."""
 
     dtype: dtype
 
     def read(self, base: Value) -> Value:
-        return OPS["bitcast"](base, dtype=self.dtype)
+        return reinterpreted(base, self.dtype)
 
     def write(self, base: Value, new: Value) -> Value:
-        return OPS["bitcast"](new, dtype=base.type.dtype)
+        return reinterpreted(new, base.type.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +355,19 @@ class Elements(Step):
         flat = reshape(base, shape=(base.type.size,))
         return reshape(index_nd(flat, [self._flat_places(base)]), shape=self.shape)
 
+    @property
+    def repeats(self) -> bool:
+        return overlaps(self.shape, self.stride)
+
     def write(self, base: Value, new: Value) -> Value:
-        if _overlaps(self.shape, self.stride):
-            return Expand(self.shape, ()).write(base, new)
+        return self._put(base, self._flat_places(base), new)
+
+    def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
+        places, flags = self._flat_places(base), reshape(touched, shape=(touched.type.size,))
+        places = select(flags, places, full_like(places, base.type.size))  # out of range: dropped
+        nothing = full_like(base, 0, dtypes.boolean)
+        return self._put(base, places, new), self._put(nothing, places, touched)
+
+    def _put(self, base: Value, places: Value, new: Value) -> Value:
         flat = reshape(base, shape=(base.type.size,))
-        count = new.type.size
-        return reshape(index_put_nd(flat, [self._flat_places(base)], reshape(new, shape=(count,)), "set"), shape=base.type.shape)
-
-
-def _overlaps(shape: Ints, stride: Ints) -> bool:
-    reach = 0
-    for s, n in sorted((s, n) for n, s in zip(shape, stride) if n > 1):
-        if s <= reach:
-            return True
-        reach += s * (n - 1)
-    return False
+        return reshape(index_put_nd(flat, [places], reshape(new, shape=(new.type.size,)), "set"), shape=base.type.shape)

@@ -235,12 +235,52 @@ def test_numpy_array_changed_after_upload() -> None:
     assert total[0].item() == pytest.approx(np.e)
 
 
-@pytest.mark.xfail(strict=True, reason="memory shared by from_numpy is read when the program runs, not when the op is recorded")
 def test_shared_memory_changed_before_the_program_ran() -> None:
     a = np.ones(3, np.float32)
     y = torch.from_numpy(a) * 2.5
     a[:] = 7
     assert y.tolist() == [2.5] * 3
+
+
+def test_writes_to_shared_memory_show_in_the_array_and_its_changes_in_the_tensor() -> None:
+    a = np.ones((2, 3), np.float32)
+    x = torch.from_numpy(a)
+    row = x[0]
+    row.add_(1.5)
+    assert a.tolist() == [[2.5] * 3, [1.0] * 3]
+    w = torch.tensor(2.0, requires_grad=True)
+    x.mul_(w)
+    a[1, 1] = 7
+    assert (x.tolist(), row.requires_grad) == ([[5.0] * 3, [2.0, 7.0, 2.0]], True)
+    (gradient,) = torch.autograd.grad((x * x).sum(), w)
+    assert gradient.item() == pytest.approx(3 * 2 * 5 * 2.5 + 2 * (2 + 7 + 2))  # with what is there now, as in torch
+
+
+def test_a_leaf_on_shared_memory() -> None:
+    a = np.array([1.0, 2.0])
+    before = torch.from_numpy(a)
+    x = torch.from_numpy(a).requires_grad_()
+    y = (x * x).sum() + before.sum()
+    a[0] = 5
+    with torch.no_grad():
+        x.sub_(torch.tensor([1.0, 1.0], dtype=torch.float64))
+    assert (a.tolist(), y.item()) == ([4.0, 1.0], 8.0)
+    y.backward()
+    assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_shared_memory_that_is_read_only_is_not_written() -> None:
+    a = np.ones(3)
+    a.flags.writeable = False
+    x = torch.from_numpy(a).add_(1)
+    assert (x.tolist(), a.tolist()) == ([2.0] * 3, [1.0] * 3)
+
+
+def test_strides_of_shared_memory() -> None:
+    a = np.arange(6.0).reshape(2, 3)
+    x = torch.from_numpy(a.T)
+    x[0] += 1
+    assert (x.stride(), a.tolist()) == ((1, 3), [[1.0, 1.0, 2.0], [4.0, 4.0, 5.0]])
 
 
 def test_numpy_of_a_tensor_is_not_changed_by_later_writes() -> None:

@@ -15,6 +15,7 @@ from ..ops.elementwise import convert
 from ..ops.record import Op
 from ..tensor import Tensor
 from ..types import Type
+from ..views import Conjugate
 from .common import (
     NUMBERS,
     Number,
@@ -22,12 +23,14 @@ from .common import (
     broadcast_shapes,
     cast_value,
     float_kind,
-    in_place,
     into,
+    keeps_layout,
     method,
     number_value,
     operands,
+    pointwise,
     result_dtype,
+    with_out,
     wrap,
 )
 
@@ -40,7 +43,7 @@ def _scaled_other(other: Any, alpha: Number) -> Any:
     return mul(other, alpha) if isinstance(other, Tensor) else other * alpha
 
 
-@in_place()
+@pointwise()
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other, broadcast and promoted.
 
@@ -51,7 +54,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
     return into(out, apply(OPS["add"], input, _scaled_other(other, alpha)))
 
 
-@in_place("sub", "subtract")
+@pointwise("sub", "subtract")
 def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other."""
     if result_dtype(input, other) is dtypes.boolean:
@@ -63,7 +66,7 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 subtract = sub
 
 
-@in_place("mul", "multiply")
+@pointwise("mul", "multiply")
 def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """input * other."""
     return into(out, apply(OPS["mul"], input, other))
@@ -72,7 +75,7 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
 multiply = mul
 
 
-@in_place("div", "divide", "true_divide")
+@pointwise("div", "divide", "true_divide")
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
     """input / other; `rounding_mode` 'floor' or 'trunc' keeps integers integers.
 
@@ -115,13 +118,13 @@ def _trunc(x: Value) -> Value:
     return OPS["select"](negative, OPS["ceil"](x), OPS["floor"](x))
 
 
-@in_place()
+@pointwise()
 def floor_divide(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """The quotient rounded down."""
     return div(input, other, rounding_mode="floor", out=out)
 
 
-@in_place()
+@pointwise()
 def remainder(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """The modulus with the divisor's sign, Python's `%`."""
     if not isinstance(input, Tensor):
@@ -136,13 +139,13 @@ def remainder(input: Tensor, other: Tensor | Number, *, out: Tensor | None = Non
     return into(out, wrap(rest))
 
 
-@in_place()
+@pointwise()
 def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """The remainder with the dividend's sign, C's fmod."""
     return into(out, apply(OPS["rem"], input, other))
 
 
-@in_place()
+@pointwise()
 def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """input ** exponent. Small whole exponents become products.
 
@@ -191,7 +194,7 @@ def _tensor_like(number: Any, like: Any) -> Tensor:
     return wrap(number_value(number, kind, (), like._device))
 
 
-@in_place("neg", "negative")
+@pointwise("neg", "negative")
 def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """-input."""
     if input.dtype is dtypes.boolean:
@@ -209,7 +212,7 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
-@in_place("abs", "absolute")
+@pointwise("abs", "absolute")
 def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The magnitude; real for complex input."""
     if not input.dtype.is_signed:
@@ -220,7 +223,7 @@ def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 absolute = abs
 
 
-@in_place()
+@pointwise()
 def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """-1, 0 or 1."""
     if input.dtype is dtypes.boolean:
@@ -230,31 +233,32 @@ def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return into(out, wrap(OPS["sign"](input._read())))
 
 
-@in_place()
+@pointwise()
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """sign, or z / |z| for complex input."""
     return sign(input, out=out)
 
 
-@in_place()
+@pointwise()
 def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """input * input."""
     return mul(input, input, out=out)
 
 
-@in_place()
+@pointwise()
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + value * tensor1 * tensor2."""
     return into(out, add(input, mul(tensor1, tensor2), alpha=value))
 
 
-@in_place()
+@pointwise()
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + value * tensor1 / tensor2."""
     return into(out, add(input, div(tensor1, tensor2), alpha=value))
 
 
-@in_place()
+@pointwise()
+@with_out
 def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     """input + weight * (end - input)."""
     return add(input, mul(weight, sub(end, input)) if isinstance(weight, Tensor) else mul(sub(end, input), weight))
@@ -263,7 +267,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
 # --- Functions of one operand -----------------------------------------------------------------------------------------
 
 
-def _float_function(name: str, op: str, meaning: str) -> Any:
+def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
     primitive: Op = OPS[op]
 
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -274,7 +278,7 @@ def _float_function(name: str, op: str, meaning: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{meaning}, of each element; integers become the default floating type."
-    return in_place(name)(function)
+    return pointwise(name, *aliases)(function)
 
 
 exp = _float_function("exp", "exp", "e to the power of x")
@@ -288,14 +292,14 @@ cos = _float_function("cos", "cos", "The cosine")
 tan = _float_function("tan", "tan", "The tangent")
 tanh = _float_function("tanh", "tanh", "The hyperbolic tangent")
 sigmoid = _float_function("sigmoid", "sigmoid", "1 / (1 + exp(-x))")
-asin = _float_function("asin", "asin", "The arc sine")
-acos = _float_function("acos", "acos", "The arc cosine")
-atan = _float_function("atan", "atan", "The arc tangent")
+asin = _float_function("asin", "asin", "The arc sine", "arcsin")
+acos = _float_function("acos", "acos", "The arc cosine", "arccos")
+atan = _float_function("atan", "atan", "The arc tangent", "arctan")
 sinh = _float_function("sinh", "sinh", "The hyperbolic sine")
 cosh = _float_function("cosh", "cosh", "The hyperbolic cosine")
-asinh = _float_function("asinh", "asinh", "The inverse hyperbolic sine")
-acosh = _float_function("acosh", "acosh", "The inverse hyperbolic cosine")
-atanh = _float_function("atanh", "atanh", "The inverse hyperbolic tangent")
+asinh = _float_function("asinh", "asinh", "The inverse hyperbolic sine", "arcsinh")
+acosh = _float_function("acosh", "acosh", "The inverse hyperbolic cosine", "arccosh")
+atanh = _float_function("atanh", "atanh", "The inverse hyperbolic tangent", "arctanh")
 erf = _float_function("erf", "erf", "The error function")
 erfc = _float_function("erfc", "erfc", "1 - erf(x)")
 erfinv = _float_function("erfinv", "erfinv", "The inverse of erf")
@@ -304,32 +308,32 @@ digamma = _float_function("digamma", "digamma", "The derivative of lgamma")
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
 
-@in_place()
+@pointwise()
 def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The logarithm to base 2."""
     return into(out, mul(log(input), 1 / math.log(2)))
 
 
-@in_place()
+@pointwise()
 def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The logarithm to base 10."""
     return into(out, mul(log(input), 1 / math.log(10)))
 
 
-@in_place()
+@pointwise()
 def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """2 to the power of x."""
     return into(out, exp(mul(input, math.log(2))))
 
 
-@in_place()
+@pointwise()
 def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """1 / x."""
     x = cast_value(input._read(), float_kind(input))
     return into(out, wrap(OPS["div"](number_value(1, x.type.dtype, x.type.shape, x.device), x)))
 
 
-@in_place()
+@pointwise("atan2", "arctan2")
 def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The angle of the point (other, input)."""
     return into(out, apply(OPS["atan2"], input, other, kind=float_kind(input, other)))
@@ -338,7 +342,7 @@ def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 arctan2 = atan2
 
 
-def _rounding(name: str, op: Op | None, meaning: str) -> Any:
+def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         value = input._read()
         if not value.type.dtype.is_floating_point:
@@ -347,16 +351,16 @@ def _rounding(name: str, op: Op | None, meaning: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = meaning
-    return in_place(name)(function)
+    return pointwise(name, *aliases)(function)
 
 
 floor = _rounding("floor", OPS["floor"], "The largest whole number not above x.")
 ceil = _rounding("ceil", OPS["ceil"], "The smallest whole number not below x.")
-trunc = _rounding("trunc", None, "x without its fraction.")
+trunc = _rounding("trunc", None, "x without its fraction.", "fix")
 fix = trunc
 
 
-@in_place()
+@pointwise()
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """The nearest whole number, halves to even; `decimals` moves the point."""
     value = input._read()
@@ -368,13 +372,15 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     return into(out, wrap(OPS["round_nearest_even"](value)))
 
 
-@in_place()
+@pointwise()
+@with_out
 def frac(input: Tensor) -> Tensor:
     """The fraction of x, with its sign."""
     return sub(input, trunc(input))
 
 
-@in_place()
+@pointwise()
+@with_out
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x clamped to [eps, 1 - eps] if eps is given."""
     x = clamp(input, eps, 1 - eps) if eps is not None else input
@@ -385,30 +391,36 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
 
 @method()
+@keeps_layout
 def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The larger of two elements; NaN if either is."""
     return into(out, apply(OPS["max"], input, other))
 
 
 @method()
+@keeps_layout
 def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The smaller of two elements; NaN if either is."""
     return into(out, apply(OPS["min"], input, other))
 
 
 @method()
+@keeps_layout
+@with_out
 def fmax(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two elements, ignoring a NaN."""
     return where(isnan(input), other, where(isnan(other), input, maximum(input, other)))
 
 
 @method()
+@keeps_layout
+@with_out
 def fmin(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two elements, ignoring a NaN."""
     return where(isnan(input), other, where(isnan(other), input, minimum(input, other)))
 
 
-@in_place("clamp", "clip")
+@pointwise("clamp", "clip")
 def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None, *,
           out: Tensor | None = None) -> Tensor:
     """Elements forced into [min, max]; either bound may be missing.
@@ -439,18 +451,19 @@ def _clamped_above(input: Tensor, bound: Any, kind: dtype) -> Tensor:
     return wrap(OPS["select"](OPS["compare"](x, high, direction="GT"), high, x))
 
 
-@method()
+@pointwise()
 def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
     """Elements not below `min`."""
     return clamp(input, min=min)
 
 
-@method()
+@pointwise()
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """Elements not above `max`."""
     return clamp(input, max=max)
 
 
+@keeps_layout
 def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """input where the condition holds, else other; all three broadcast.
 
@@ -477,7 +490,7 @@ def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> T
     return where(condition, input, other)
 
 
-@in_place()
+@pointwise()
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask holds, else input; the dtype stays input's."""
     number = value.to(input.dtype) if isinstance(value, Tensor) else value
@@ -488,7 +501,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     return wrap(OPS["select"](test, new, x))
 
 
-@in_place()
+@pointwise()
 def relu(input: Tensor) -> Tensor:
     """max(x, 0). The gradient at 0 is 0, and NaN stays NaN."""
     return where(le(input, 0), 0, input)
@@ -504,7 +517,7 @@ def _comparison(name: str, direction: str, sign_: str, *aliases: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"input {sign_} other, elementwise, as bools."
-    return in_place(name, *aliases)(function)
+    return pointwise(name, *aliases)(function)
 
 
 eq = _comparison("eq", "EQ", "==")
@@ -517,6 +530,7 @@ not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
 @method()
+@keeps_layout
 def isnan(input: Tensor) -> Tensor:
     """Whether each element is NaN."""
     return ne(input, input) if input.dtype.is_inexact else wrap(number_value(
@@ -524,6 +538,7 @@ def isnan(input: Tensor) -> Tensor:
 
 
 @method()
+@keeps_layout
 def isinf(input: Tensor) -> Tensor:
     """Whether each element is infinite."""
     if input.dtype.is_complex:
@@ -532,6 +547,7 @@ def isinf(input: Tensor) -> Tensor:
 
 
 @method()
+@keeps_layout
 def isfinite(input: Tensor) -> Tensor:
     """Whether each element is neither infinite nor NaN."""
     if input.dtype.is_complex:
@@ -541,7 +557,8 @@ def isfinite(input: Tensor) -> Tensor:
     return logical_not(isnan(input))
 
 
-@in_place()
+@pointwise()
+@with_out
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """NaN and infinities replaced, the latter by the type's extremes unless given."""
     if not input.dtype.is_inexact:
@@ -558,19 +575,20 @@ def _as_bool(x: Tensor) -> Tensor:
     return ne(x, 0) if x.dtype.is_complex else wrap(convert(x._read(), dtype=dtypes.boolean))
 
 
-@in_place()
+@pointwise()
+@with_out
 def logical_not(input: Tensor) -> Tensor:
     """Whether each element is zero."""
     return wrap(OPS["not"](_as_bool(input)._read()))
 
 
 def _logical(name: str, op: str) -> Any:
-    def function(input: Tensor, other: Tensor) -> Tensor:
-        return apply(OPS[op], _as_bool(input), _as_bool(other))
+    def function(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+        return into(out, apply(OPS[op], _as_bool(input), _as_bool(other)))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{op} of the operands taken as bools."
-    return in_place(name)(function)
+    return pointwise(name)(function)
 
 
 logical_and = _logical("logical_and", "and")
@@ -587,7 +605,7 @@ def _bitwise(name: str, op: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Bitwise {op} of integers or bools."
-    return in_place(name)(function)
+    return pointwise(name)(function)
 
 
 bitwise_and = _bitwise("bitwise_and", "and")
@@ -597,7 +615,8 @@ bitwise_left_shift = _bitwise("bitwise_left_shift", "shift_left")
 bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right_arithmetic")
 
 
-@in_place()
+@pointwise()
+@with_out
 def bitwise_not(input: Tensor) -> Tensor:
     """The complement of each bit, or of each bool."""
     if input.dtype.is_inexact:
@@ -608,11 +627,15 @@ def bitwise_not(input: Tensor) -> Tensor:
 # --- Complex numbers --------------------------------------------------------------------------------------------------
 
 
+@keeps_layout
+@with_out
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i imag, from two tensors of one floating type."""
     return apply(OPS["complex"], real, imag)
 
 
+@keeps_layout
+@with_out
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """abs * exp(i angle)."""
     return complex(mul(abs, cos(angle)), mul(abs, sin(angle)))
@@ -620,14 +643,31 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
 
 @method()
 def conj(input: Tensor) -> Tensor:
-    """The complex conjugate."""
-    if not input.dtype.is_complex:
-        return input
-    value = input._read()
-    return wrap(OPS["complex"](OPS["real"](value), OPS["neg"](OPS["imag"](value))))
+    """A view of the complex conjugates; real tensors themselves."""
+    return input._view(Conjugate(), input._geometry) if input.dtype.is_complex else input
+
+
+@pointwise()
+@with_out
+def conj_physical(input: Tensor) -> Tensor:
+    """The complex conjugates, in memory of their own."""
+    return wrap(OPS["alias"](conj(input)._read()))
 
 
 @method()
+def is_conj(input: Tensor) -> bool:
+    """Whether the tensor shows the conjugates of what is in memory."""
+    return bool(sum(type(step) is Conjugate for step in input._steps) % 2)
+
+
+@method()
+def resolve_conj(input: Tensor) -> Tensor:
+    """The tensor itself, or a copy if it shows the conjugates of what is in memory."""
+    return wrap(OPS["alias"](input._read())) if is_conj(input) else input
+
+
+@method()
+@keeps_layout
 def angle(input: Tensor) -> Tensor:
     """The argument of complex numbers; 0 or pi for real ones."""
     if input.dtype.is_complex:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -18,11 +21,16 @@ from ..ops.record import Op
 from ..ops.structural import Ints, broadcast, constant, reshape
 from ..recorder import thread_recorder
 from ..scalars import Scalar
+from ..state import state
 from ..tensor import Tensor, device
+from ..views import Geometry, dense_stride, is_contiguous
 
 F = TypeVar("F", bound=Callable[..., Any])
 Number = int | float | bool | complex | Scalar
 NUMBERS = (int, float, complex, Scalar, np.number, np.bool_)
+TYPE_NAMES = {"float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
+              "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
+              "complex64": "ComplexFloat", "complex128": "ComplexDouble"}  # as torch's messages call them
 
 
 class Defaults:
@@ -261,6 +269,47 @@ def method(*names: str) -> Callable[[F], F]:
     return attach
 
 
+def pointwise(*names: str) -> Callable[[F], F]:
+    """Attach an elementwise function as a method and in place, its results laid out in memory as torch lays them out."""
+
+    def attach(function: F) -> F:
+        return in_place(*names or (function.__name__,))(keeps_layout(function))
+
+    return attach
+
+
+def keeps_layout(function: F) -> F:
+    """Let the result of an elementwise function have its dimensions in the order that its operands have in memory."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        for x in args:
+            if isinstance(x, Tensor) and x._geometry is not None:
+                return result if kwargs.get("out") is not None else laid_out(result, args)
+        return result
+
+    return call  # type: ignore[return-value]
+
+
+def laid_out(result: Tensor, operands: Sequence[Any]) -> Tensor:
+    """A new result with the strides that torch's elementwise functions give it."""
+    if result._base is not None or result._geometry is not None or any(result is x for x in operands):
+        return result
+    tensors = [x for x in operands if isinstance(x, Tensor)]
+    shape = result._type.shape
+    if not all(x.is_contiguous() and x._type.shape == shape for x in tensors):
+        stride = dense_stride(shape, [_broadcast_stride(x, shape) for x in tensors])
+        result._geometry = None if is_contiguous(shape, stride) else Geometry(stride)
+    return result
+
+
+def _broadcast_stride(x: Tensor, shape: Ints) -> Ints:
+    own = [0 if n == 1 and m != 1 else s for s, n, m in zip(
+        x._strides.stride, x._type.shape, shape[len(shape) - x._type.ndim:])]
+    return (*[0] * (len(shape) - len(own)), *own)
+
+
 def in_place(*names: str) -> Callable[[F], F]:
     """Attach the function as a method, and `name_` as its in-place form."""
 
@@ -286,24 +335,57 @@ def assign(target: Tensor, result: Tensor) -> Tensor:
     """Write `result` into `target`; torch's errors for a type or a shape that does not fit."""
     value = result._read()
     if value.type is not target._type:
-        if not dtypes.can_cast(value.type.dtype, target.dtype):
-            names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bool": "Bool",
-                     "float16": "Half", "bfloat16": "BFloat16", "complex64": "ComplexFloat", "uint8": "Byte"}
-            given, wanted = (names.get(d.name, d.name) for d in (value.type.dtype, target.dtype))
-            raise RuntimeError(f"result type {given} can't be cast to the desired output type {wanted}")
-        if value.type.shape != target._type.shape:
-            raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape "
-                               f"{list(value.type.shape)}")
+        _check_cast(value.type.dtype, target.dtype)
+        check_shape(target, value.type.shape)
         value = cast_value(value, target.dtype)
     target._write(value)
     return target
 
 
+def check_shape(target: Tensor, shape: Ints) -> None:
+    """torch's RuntimeError if what is to be written, or what it broadcasts to, has another shape than the target."""
+    if shape != target._type.shape:
+        raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}")
+
+
+def _check_cast(given: dtype, wanted: dtype) -> None:
+    if not dtypes.can_cast(given, wanted):
+        raise RuntimeError(f"result type {TYPE_NAMES.get(given.name, given.name)} can't be cast to the desired output type "
+                           f"{TYPE_NAMES.get(wanted.name, wanted.name)}")
+
+
+def with_out(function: F) -> F:
+    """Give a function the `out=` argument; several tensors for a function that returns several."""
+
+    @functools.wraps(function)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if out is None or isinstance(result, Tensor):
+            return into(out, result)
+        written = [into(o, r) for o, r in zip(out, result, strict=True)]
+        return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
+
+    known = inspect.signature(function)
+    parameters = [*known.parameters.values(), inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)]
+    call.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
+
+
 def into(out: Tensor | None, result: Tensor) -> Tensor:
-    """The `out=` argument: write the result there, resizing it if it is empty."""
+    """The `out=` argument: write the result there, giving it the result's shape if it has another one.
+
+    Raises torch's RuntimeErrors: gradients do not flow through `out`, and its dtype must be able to hold the result.
+    """
     if out is None:
         return result
-    if out._type.shape != result._type.shape and out.numel() == 0:
-        out.data = result.detach().to(out.dtype)
-        return out
-    return assign(out, result)
+    if state.grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the "
+                           "arguments requires grad.")
+    if out._type.shape == result._type.shape:
+        return assign(out, result)
+    _check_cast(result.dtype, out.dtype)
+    if out.numel():
+        warnings.warn(f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does "
+                      f"not match the required output shape {list(result.shape)}.", UserWarning, stacklevel=3)
+    out.data = result.detach().to(out.dtype)
+    return out

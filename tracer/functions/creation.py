@@ -14,16 +14,21 @@ from ..graph import Value
 from ..lazy import host_array
 from ..ops import OPS
 from ..scalars import Scalar
+from ..shared import SharedStorage
+from ..state import state
 from ..tensor import Tensor, _constructors
 from ..types import Type
+from ..views import Geometry
 from .common import (
     Defaults,
     cast_value,
     device_name,
+    laid_out,
     method,
     number_dtype,
     number_value,
     shape_argument,
+    with_out,
     wrap,
 )
 from .common import (
@@ -137,9 +142,10 @@ asarray = as_tensor
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor on the memory of `array`: later changes of the array are seen by the tensor.
+    """A tensor on the memory of `array`: changes of the one are seen by the other.
 
-    Writing into the tensor gives it memory of its own, since values are immutable.
+    Writing into the tensor runs what is pending, at each write. A read-only array is shared until the tensor is written,
+    which then gets memory of its own; so does a write inside a traced function to a tensor made there.
 
     >>> import numpy as np
     >>> import flambeau as torch
@@ -148,8 +154,13 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    kind = dtypes.from_numpy(array.dtype)
-    return wrap(Value(Type.of(array.shape, kind), "cpu", array.view(SharedArray)))
+    kind = Type.of(array.shape, dtypes.from_numpy(array.dtype))
+    if not array.flags.writeable or state.trace is not None:
+        return wrap(Value(kind, "cpu", array.view(SharedArray)))
+    made = Tensor._on(SharedStorage(array, kind))
+    if not array.flags.c_contiguous and all(s >= 0 and s % array.itemsize == 0 for s in array.strides):
+        made._geometry = Geometry(tuple(s // array.itemsize for s in array.strides))
+    return made
 
 
 def scalar_tensor(number: Any, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
@@ -167,21 +178,25 @@ def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requi
     return made.requires_grad_() if requires_grad else made
 
 
+@with_out
 def zeros(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros. >>> zeros(2, 3).shape -> torch.Size([2, 3])"""
     return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
 
 
+@with_out
 def ones(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones."""
     return _filled(shape_argument(size), 1, dtype or Defaults.dtype, device, requires_grad)
 
 
+@with_out
 def empty(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Memory to be written to; here it holds zeros."""
     return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
 
 
+@with_out
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
          requires_grad: bool = False) -> Tensor:
     """The number `fill_value` everywhere; its type decides the dtype."""
@@ -193,12 +208,12 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
 
 def zeros_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the shape of `input`."""
-    return _filled(input._type.shape, 0, dtype or input.dtype, device or input.device, requires_grad)
+    return laid_out(_filled(input._type.shape, 0, dtype or input.dtype, device or input.device, requires_grad), [input])
 
 
 def ones_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape of `input`."""
-    return _filled(input._type.shape, 1, dtype or input.dtype, device or input.device, requires_grad)
+    return laid_out(_filled(input._type.shape, 1, dtype or input.dtype, device or input.device, requires_grad), [input])
 
 
 def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -209,7 +224,8 @@ def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None,
 def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
               requires_grad: bool = False) -> Tensor:
     """`fill_value` in the shape of `input`."""
-    return _filled(input._type.shape, fill_value, dtype or input.dtype, device or input.device, requires_grad)
+    made = _filled(input._type.shape, fill_value, dtype or input.dtype, device or input.device, requires_grad)
+    return laid_out(made, [input])
 
 
 @method()
@@ -246,6 +262,7 @@ def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: A
 # --- Ranges -----------------------------------------------------------------------------------------------------------
 
 
+@with_out
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
            requires_grad: bool = False) -> Tensor:
     """start, start + step, ... up to but not including end.
@@ -280,6 +297,7 @@ def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad
     return made.requires_grad_() if requires_grad else made
 
 
+@with_out
 def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
     """`steps` evenly spaced numbers, both ends included."""
     kind, on = dtype or Defaults.dtype, device_name(device)
@@ -292,6 +310,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None
     return up.where(first_half, down).to(kind)
 
 
+@with_out
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: dtype | None = None,
              device: Any = None) -> Tensor:
     """base to the power of evenly spaced numbers."""
@@ -299,6 +318,7 @@ def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype:
     return (exponents * float(np.log(base))).exp().to(dtype or Defaults.dtype)
 
 
+@with_out
 def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     shape, on = (n, n if m is None else m), device_name(device)

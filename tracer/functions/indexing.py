@@ -22,6 +22,7 @@ from ..tensor import Tensor
 from ..views import Geometry, Reshape, Slice
 from .common import (
     NUMBERS,
+    TYPE_NAMES,
     broadcast_shapes,
     cast_value,
     expand_value,
@@ -29,7 +30,7 @@ from .common import (
     number_value,
     wrap,
 )
-from .subscripts import TYPE_NAMES, ZERO_D, Found, is_alone, is_mask, mask_value, observed_mask, plan, wrapped
+from .subscripts import ZERO_D, Found, is_alone, is_mask, mask_value, observed_mask, plan, wrapped
 
 
 class _Chosen(NamedTuple):

@@ -10,7 +10,7 @@ from ..ops import OPS
 from ..ops.structural import Ints
 from ..tensor import Tensor
 from .arithmetic import add, mul
-from .common import broadcast_shapes, expand_value, into, method, same_shape, wrap
+from .common import broadcast_shapes, expand_value, in_place, into, method, same_shape, with_out, wrap
 
 
 def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
@@ -108,6 +108,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @method()
+@with_out
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector."""
     _with_ndim("mv", input, 2)
@@ -116,6 +117,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 
 @method()
+@with_out
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of products of two vectors."""
     _with_ndim("dot", input, 1)
@@ -127,18 +129,21 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 
 @method()
+@with_out
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """dot with the first vector conjugated."""
     return dot(input.conj(), other)
 
 
 @method()
+@with_out
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """All products of elements of two vectors."""
     return mul(input.unsqueeze(1), vec2)
 
 
 @method()
+@with_out
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions."""
     if input.ndim == 0 or other.ndim == 0:
@@ -147,14 +152,16 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     return wrap(contract(x, y, ((x.type.ndim - 1,), (y.type.ndim - 1,))))
 
 
-@method()
+@in_place()
+@with_out
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
     product = mm(mat1, mat2)
     return add(input if beta == 1 else mul(input, beta), product, alpha=alpha)
 
 
-@method()
+@in_place()
+@with_out
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2)."""
     return add(input if beta == 1 else mul(input, beta), bmm(batch1, batch2), alpha=alpha)

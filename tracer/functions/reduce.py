@@ -26,6 +26,7 @@ from .common import (
     number_value,
     read,
     same_shape,
+    with_out,
     wrap,
 )
 
@@ -109,6 +110,7 @@ def _dim_and_unbiased(dim: Any, unbiased: bool | None) -> tuple[Any, bool | None
 
 
 @method()
+@with_out
 def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None) -> Tensor:
     """The variance: squared distance from the mean, divided by n - correction (1 by default)."""
@@ -123,6 +125,7 @@ def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: 
 
 
 @method()
+@with_out
 def std(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None) -> Tensor:
     """The standard deviation, the square root of `var`."""
@@ -156,6 +159,7 @@ def _require_elements(name: str, input: Tensor, axes: Ints) -> None:
 
 
 @method()
+@with_out
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The largest elements along `dim`; equal ones share the gradient evenly."""
     axes = _axes(input, dim)
@@ -164,6 +168,7 @@ def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 
 @method()
+@with_out
 def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest elements along `dim`; equal ones share the gradient evenly."""
     axes = _axes(input, dim)
@@ -171,12 +176,14 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return wrap(reduced("reduce_min", input._read(), axes, keepdim))
 
 
+@with_out
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """Smallest and largest."""
     return amin(input, dim, keepdim), amax(input, dim, keepdim)
 
 
 def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
+    @with_out
     def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         if isinstance(dim, Tensor):
             return other(input, dim)
@@ -197,6 +204,7 @@ def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
 
 
 def _arg(name: str) -> Any:
+    @with_out
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         x = input.reshape(-1) if dim is None or input.ndim == 0 else input
         axis = checked_dim(0 if dim is None else dim, x.ndim)
@@ -220,6 +228,7 @@ min = _extreme("min", lambda x: amin(x), "argmin", minimum, _MinResult)
 
 
 def _truth(name: str, op: str) -> Any:
+    @with_out
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         test = input if input.dtype is dtypes.boolean else ne(input, 0)
         return wrap(reduced(op, test._read(), _axes(input, dim), keepdim))
@@ -286,6 +295,7 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim
 
 
 @method()
+@with_out
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, without overflow."""
     x = input if input.dtype.is_inexact else input.to(Defaults.dtype)

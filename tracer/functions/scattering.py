@@ -29,6 +29,7 @@ from .common import (
     in_place,
     method,
     number_value,
+    with_out,
     wrap,
 )
 from .shape import ravel
@@ -79,6 +80,7 @@ def _check_along(input: Tensor, index: Tensor, axis: int, src: Tensor | None) ->
 
 
 @method()
+@with_out
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """out[i, j, k] = input[i, index[i, j, k], k], for dim 1 of three.
 
@@ -203,6 +205,7 @@ def _slices(shape: Ints, axis: int, index: Value) -> Places:
 
 
 @method()
+@with_out
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices at the positions of `index`, a vector, along `dim`."""
     axis = checked_dim(dim, input.ndim)
@@ -329,6 +332,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 
 
 @method()
+@with_out
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with the other dimensions broadcast; without `dim`, in the flattened input."""
     if dim is None:
@@ -349,6 +353,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 
 
 @method()
+@with_out
 def masked_select(input: Tensor, mask: Tensor, *, size: int | None = None, fill_value: Number = 0) -> Tensor:
     """The elements where the mask (broadcast) holds, as a vector.
 

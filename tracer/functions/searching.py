@@ -20,12 +20,11 @@ from ..ops.structural import broadcast, reshape
 from ..state import state
 from ..tensor import Tensor
 from ..types import Type
-from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, wrap
+from .common import TYPE_NAMES, Number, cast_value, checked_dim, method, number_value, operands, result_dtype, with_out, wrap
 from .reduce import any_ as any_of
 from .scattering import scatter_add
 from .shape import atleast_1d, unbind
 from .static_size import nonzero_static, unique_static
-from .subscripts import TYPE_NAMES
 
 UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor "
             "has none. Inside jit keep the size fixed: {instead}.")
@@ -43,6 +42,7 @@ def _from_host(array: Any, on: str) -> Tensor:
 
 
 @method()
+@with_out
 def nonzero(input: Tensor, *, as_tuple: bool = False, size: int | None = None, fill_value: int = -1) -> Any:
     """The positions of the elements that are not zero: int64 [n, ndim], or with `as_tuple` one vector per dimension.
 
@@ -143,6 +143,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 # --- Looking up -------------------------------------------------------------------------------------------------------
 
 
+@with_out
 def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: bool = False, right: bool = False,
                  side: str | None = None, sorter: Tensor | None = None) -> Tensor:
     """Where each number would go into a sorted vector (or one for each leading index) to keep it sorted.
@@ -186,6 +187,7 @@ method()(searchsorted)
 
 
 @method()
+@with_out
 def bucketize(input: Tensor | Number, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """Which interval between the sorted boundaries each number lies in.
 

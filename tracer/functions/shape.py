@@ -20,7 +20,9 @@ from ..views import (
     Bits,
     Elements,
     Expand,
+    FromPairs,
     Geometry,
+    Pairs,
     Part,
     Permute,
     Reshape,
@@ -29,15 +31,21 @@ from ..views import (
     viewed_stride,
 )
 from .common import (
+    TYPE_NAMES,
+    broadcast_shapes,
     canonical_device,
     cast_value,
+    check_shape,
     checked_dim,
     checked_dims,
+    expand_value,
     into,
+    laid_out,
     method,
     number_value,
     result_dtype,
     shape_argument,
+    with_out,
     wrap,
 )
 
@@ -62,7 +70,7 @@ def _resolved(sizes: Ints, count: int, given: Sequence[int]) -> Ints:
 
 @method()
 def view(self: Tensor, *shape: Any) -> Tensor:
-    """The same memory in another shape, or under another dtype of the same width.
+    """The same memory in another shape, or under another dtype; the last dimension grows or shrinks with the width.
 
     >>> import flambeau as torch
     >>> torch.arange(6).view(2, -1)
@@ -81,11 +89,39 @@ def view(self: Tensor, *shape: Any) -> Tensor:
 
 
 def _view_as_type(self: Tensor, kind: dtype) -> Tensor:
+    plain = self.detach()  # bits have no gradient, not even those of the same dtype
     if kind is self.dtype:
-        return self._view(Reshape(self._type.shape), self._geometry)
-    if kind.itemsize != self.dtype.itemsize:
-        raise RuntimeError(f"view to a dtype of another width is not supported: {self.dtype} to {kind}")
-    return self._view(Bits(kind), self._geometry)
+        return plain
+    if self.is_conj():
+        raise RuntimeError("torch.Tensor.view is not supported for conjugate view tensors when converting to a different "
+                           "dtype.")
+    stride, offset = self._strides.stride, self._strides.offset
+    before, after = self.dtype.itemsize, kind.itemsize
+    if before != after:
+        _check_width(self, kind)
+        stride = (*(s * before // after for s in stride[:-1]), 1)
+    made = plain._view(Bits(kind), Geometry(stride, offset * before // after))
+    made._parted = True
+    return made
+
+
+def _check_width(x: Tensor, kind: dtype) -> None:
+    """torch's conditions for seeing memory as elements of another width."""
+    def refuse(what: str) -> None:
+        raise RuntimeError(f"{what} to view {x.dtype} as {kind} (different element sizes)")
+
+    ratio, places = kind.itemsize // x.dtype.itemsize, x._strides
+    if x.ndim == 0:
+        refuse("self.dim() cannot be 0")
+    if places.stride[-1] != 1:
+        refuse("self.stride(-1) must be 1")
+    if ratio > 1:
+        if x._type.shape[-1] % ratio:
+            refuse(f"self.size(-1) must be divisible by {ratio}")
+        if places.offset % ratio:
+            refuse(f"self.storage_offset() must be divisible by {ratio}")
+        if any(s % ratio for s in places.stride[:-1]):
+            refuse(f"self.stride() must be divisible by {ratio} in all but the last dimension")
 
 
 @method()
@@ -125,13 +161,15 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     shape = input._type.shape
     if not shape:
         return reshape(input, (1,))
+    if start == end:
+        return input
     return reshape(input, (*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:]))
 
 
 @method()
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension."""
-    return reshape(input, (-1,))
+    """All elements in one dimension: a view of a contiguous tensor, else a copy."""
+    return view(contiguous(input), -1)
 
 
 @method()
@@ -225,14 +263,22 @@ def t(input: Tensor) -> Tensor:
     return transpose(input, 0, 1) if input.ndim == 2 else input._view(Reshape(input._type.shape), input._geometry)
 
 
+@method()
+def adjoint(input: Tensor) -> Tensor:
+    """A view with the last two dimensions exchanged and conjugated."""
+    if input.ndim < 2:
+        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor.")
+    return transpose(input, -2, -1).conj()
+
+
 def _property(name: str, get: Any, doc: str) -> None:
     setattr(Tensor, name, property(get, doc=doc))
 
 
 _property("T", lambda self: permute(self, tuple(reversed(range(self.ndim)))), "The dimensions reversed.")
 _property("mT", lambda self: transpose(self, -2, -1), "The last two dimensions exchanged.")
-_property("H", lambda self: transpose(self, 0, 1).conj(), "The conjugate transpose of a matrix.")
-_property("mH", lambda self: transpose(self, -2, -1).conj(), "The last two dimensions exchanged and conjugated.")
+_property("H", lambda self: adjoint(self), "The conjugate transpose of a matrix.")
+_property("mH", lambda self: adjoint(self), "The last two dimensions exchanged and conjugated.")
 
 
 # --- Expand -----------------------------------------------------------------------------------------------------------
@@ -244,9 +290,9 @@ def expand(self: Tensor, *sizes: Any) -> Tensor:
     wanted = shape_argument(sizes)
     first = len(wanted) - self.ndim
     if first < 0:
-        raise RuntimeError(f"expand(torch.{self.dtype.name}{{{list(self.shape)}}}, size={list(wanted)}): the number of sizes "
-                           f"provided ({len(wanted)}) must be greater or equal to the number of dimensions in the tensor "
-                           f"({self.ndim})")
+        raise RuntimeError(f"expand(torch.{TYPE_NAMES.get(self.dtype.name, self.dtype.name)}Tensor{{{list(self.shape)}}}, "
+                           f"size={list(wanted)}): the number of sizes provided ({len(wanted)}) must be greater or equal "
+                           f"to the number of dimensions in the tensor ({self.ndim})")
     shape, strides = list(wanted), [0] * len(wanted)
     for i, (n, s) in enumerate(zip(self._type.shape, self._strides.stride), first):
         shape[i] = n if wanted[i] == -1 else wanted[i]
@@ -372,6 +418,12 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 
 @method()
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces of the given sizes."""
+    return split(input, list(split_sizes), dim)
+
+
+@method()
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size, the last perhaps smaller."""
     if chunks <= 0:
@@ -390,6 +442,34 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
         return split(input, [base + (i < extra) for i in range(indices_or_sections)], d)
     cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in indices_or_sections), size]
     return tuple(sliced(input, d, a, max(a, b)) for a, b in pairwise(cuts))
+
+
+def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int, least: int) -> tuple[Tensor, ...]:
+    if input.ndim < least:
+        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s'[:least - 1]}, but got a "
+                           f"tensor with {input.ndim} dimensions!")
+    if isinstance(cuts, int) and (cuts < 1 or input._type.shape[dim] % cuts):
+        raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
+                           f"{input._type.shape[dim]} is not divisible by the split_size {cuts}!")
+    return tensor_split(input, cuts, dim)
+
+
+@method()
+def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the second dimension, along the first of a vector."""
+    return _stacked_split("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
+
+
+@method()
+def vsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the first dimension."""
+    return _stacked_split("vsplit", input, indices_or_sections, 0, 2)
+
+
+@method()
+def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the third dimension."""
+    return _stacked_split("dsplit", input, indices_or_sections, 2, 3)
 
 
 @method()
@@ -442,36 +522,72 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 @method()
 def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
-    """A view of the storage by sizes, strides and offset; the tensor itself must be contiguous from offset 0."""
+    """A view of the storage by sizes, strides and offset, all counted in elements of this tensor's dtype."""
+    size, stride = tuple(size), tuple(stride)
     offset = input.storage_offset() if storage_offset is None else storage_offset
-    root = input if input._base is None else input._base
-    if not root.is_contiguous():
-        raise NotImplementedError("as_strided needs a contiguous base tensor")
-    return root._view(Elements(tuple(size), tuple(stride), offset), Geometry(tuple(stride), offset))
+    memory = _memory(input)
+    reach = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1
+    if 0 not in size and reach > memory.numel():
+        needed, there = (n * input.dtype.itemsize for n in (reach, memory.numel()))
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+                           f"{input.dtype.itemsize} requiring a storage size of {needed} are out of bounds for storage of "
+                           f"size {there}")
+    made = memory._view(Elements(size, stride, offset), Geometry(stride, offset))
+    made._detached = made._detached or input._detached
+    return made
+
+
+def _memory(x: Tensor) -> Tensor:
+    """A view of all elements of the storage that `x` lies in, in the order of memory, in the dtype of `x`."""
+    if x._graph is not None and x._base is not None:
+        raise NotImplementedError("as_strided of a detached view that has a history of its own: write through the base")
+    root = x if x._base is None or x._requires_grad else x._root
+    order = sorted(range(root.ndim), key=lambda d: -root._strides.stride[d])
+    flat = permute(root, order).view(-1)
+    if x.dtype is flat.dtype:
+        return flat.conj() if x.is_conj() else flat
+    if x.dtype.is_complex:
+        return view_as_complex(flat.view(-1, 2))
+    return view_as_real(flat).view(-1) if flat.dtype.is_complex else _view_as_type(flat, x.dtype)
 
 
 def view_as_real(input: Tensor) -> Tensor:
-    """Complex numbers as pairs of reals along a new last dimension (a copy: writes do not reach the input)."""
-    value = input._read()
-    parts = [OPS["reshape"](OPS[part](value), shape=(*value.type.shape, 1)) for part in ("real", "imag")]
-    return wrap(OPS["concatenate"](*parts, axis=value.type.ndim))
+    """A view of complex numbers as pairs of reals along a new last dimension."""
+    if not input.dtype.is_complex:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    places = input._strides
+    return input._view(Pairs(), Geometry((*(2 * s for s in places.stride), 1), 2 * places.offset))
 
 
 def view_as_complex(input: Tensor) -> Tensor:
-    """Pairs along the last dimension as complex numbers (a copy)."""
+    """A view of pairs along the last dimension as complex numbers."""
+    if not input.dtype.is_floating_point:
+        raise RuntimeError("view_as_complex is only supported for floating point tensors")
     if input.ndim == 0 or input._type.shape[-1] != 2:
         raise RuntimeError("Tensor must have a last dimension of size 2")
-    return wrap(OPS["complex"](select(input, -1, 0)._read(), select(input, -1, 1)._read()))
+    places = input._strides
+    if places.stride[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(s % 2 and n > 1 for s, n in zip(places.stride[:-1], input._type.shape)):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if places.offset % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    return input._view(FromPairs(), Geometry(tuple(s // 2 for s in places.stride[:-1]), places.offset // 2))
+
+
+def _part(self: Tensor, imaginary: bool) -> Tensor:
+    places = self._strides
+    return self._view(Part(imaginary), Geometry(tuple(2 * s for s in places.stride), 2 * places.offset + imaginary))
 
 
 def _real_part(self: Tensor) -> Tensor:
-    return self._view(Part(False), self._geometry) if self.dtype.is_complex else self
+    return _part(self, False) if self.dtype.is_complex else self
 
 
 def _imaginary_part(self: Tensor) -> Tensor:
     if not self.dtype.is_complex:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return self._view(Part(True), self._geometry)
+    return _part(self, True)
 
 
 _property("real", _real_part, "A view of the real parts.")
@@ -539,12 +655,14 @@ def _at_least(x: Tensor, ndim: int, front: bool) -> Tensor:
     return x
 
 
+@with_out
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension (the first for vectors)."""
     parts = [_at_least(x, 1, True) for x in tensors]
     return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
+@with_out
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the first dimension, vectors as rows."""
     return cat([_at_least(x, 2, True) for x in tensors], 0)
@@ -606,13 +724,13 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
 @method()
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy with storage of its own, through which gradients flow."""
-    return wrap(alias(input._read()))
+    return laid_out(wrap(alias(input._read())), [input])
 
 
 @method()
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself if its elements lie in order, else a copy."""
-    return self if self.is_contiguous() else clone(self)
+    return self if self.is_contiguous() else wrap(alias(self._read()))
 
 
 @method()
@@ -629,7 +747,7 @@ def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None,
     kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
     if kind is self.dtype and on == self._device:
         return clone(self) if copy else self
-    result = self if kind is self.dtype else wrap(cast_value(self._read(), kind))
+    result = self if kind is self.dtype else laid_out(wrap(cast_value(self._read(), kind)), [self])
     return result if on == self._device else _moved(result, on)
 
 
@@ -689,7 +807,8 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     value = src.to(device=self.device)._read()
     value = cast_value(value, self.dtype)
     if value.type.shape != self._type.shape:
-        value = expand(wrap(value), self.shape)._read()
+        check_shape(self, broadcast_shapes(self._type.shape, value.type.shape))
+        value = expand_value(value, self._type.shape)
     self._write(alias(value))
     return self
 

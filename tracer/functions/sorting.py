@@ -41,7 +41,7 @@ from .arithmetic import (
     sub,
     where,
 )
-from .common import Defaults, cast_value, checked_dim, into, method, number_value, wrap
+from .common import Defaults, cast_value, checked_dim, into, method, number_value, with_out, wrap
 from .reduce import any_ as any_of
 from .reduce import argmax
 from .reduce import sum as sum_
@@ -90,6 +90,7 @@ def _require_real(name: str, input: Tensor) -> None:
 
 
 @method()
+@with_out
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """(values, indices) in order along `dim`; equal elements keep their order, NaN counts as the largest.
 
@@ -117,6 +118,7 @@ def msort(input: Tensor) -> Tensor:
 
 
 @method()
+@with_out
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """(values, indices) of the k largest (or smallest) elements along `dim`, in order.
 
@@ -155,6 +157,7 @@ def _chosen(kind: Callable[..., Any], input: Tensor, axis: int, position: Callab
 
 
 @method()
+@with_out
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the k-th smallest elements along `dim`, counted from 1."""
     axis = checked_dim(dim, input.ndim)
@@ -199,12 +202,14 @@ def _median_of_all(kind: Callable[..., Any], input: Tensor) -> Tensor:
 
 
 @method()
+@with_out
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median (the lower of two) of all elements; or (values, indices) along `dim`. NaN if there is one."""
     return _median_of_all(_Median, input) if dim is None else _median_along(_Median, "median", input, dim, keepdim)
 
 
 @method()
+@with_out
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """`median` of the elements that are not NaN."""
     if dim is None:
@@ -213,6 +218,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 
 @method()
+@with_out
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent elements along `dim`: of several the smallest, of its places the last."""
     axis = checked_dim(dim, input.ndim)
@@ -289,6 +295,7 @@ def _between(values: Tensor, ranks: Tensor, interpolation: str) -> Tensor:
 
 
 @method()
+@with_out
 def quantile(input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *,
              interpolation: str = "linear") -> Tensor:
     """The q-quantile (or one for each element of q, in a new first dimension) of all elements or along `dim`.
@@ -303,6 +310,7 @@ def quantile(input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: 
 
 
 @method()
+@with_out
 def nanquantile(input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *,
                 interpolation: str = "linear") -> Tensor:
     """`quantile` of the elements that are not NaN."""
@@ -342,6 +350,7 @@ _in_place_cumulative("cumprod", cumprod)
 
 
 def _running_extreme(name: str, kind: Callable[..., Any]) -> Any:
+    @with_out
     def function(input: Tensor, dim: int) -> Any:
         axis, value = checked_dim(dim, input.ndim), input._read()
         if input.ndim == 0:
@@ -366,6 +375,7 @@ def _log_add(a: Tensor, b: Tensor) -> Tensor:
 
 
 @method()
+@with_out
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log(cumsum(exp(x))) along `dim`, without overflow: log2(n) steps that each double the reach."""
     axis = checked_dim(dim, input.ndim)

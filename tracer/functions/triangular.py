@@ -13,7 +13,7 @@ from ..ops import OPS
 from ..ops.elementwise import compare, full_like, select
 from ..ops.structural import Ints, broadcast
 from ..tensor import Tensor
-from .common import checked_dim, in_place, method, number_value, wrap
+from .common import Number, checked_dim, in_place, method, number_value, with_out, wrap
 from .creation import tensor
 from .reduce import sum as sum_
 from .shape import diagonal, movedim
@@ -37,6 +37,7 @@ def _triangle(name: str, input: Tensor, diagonal: int, direction: str) -> Tensor
 
 
 @in_place()
+@with_out
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrices with zeros above a diagonal.
 
@@ -49,6 +50,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
 
 
 @in_place()
+@with_out
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrices with zeros below a diagonal."""
     return _triangle("triu", input, diagonal, "GE")
@@ -69,6 +71,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = N
 
 
 @method()
+@with_out
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with the vector on a diagonal; or a copy of the matrix's diagonal."""
     if input.ndim not in (1, 2):
@@ -78,6 +81,22 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def _diagonal(input: Tensor, offset: int) -> Tensor:
     return diagonal(input, offset, 0, 1)
+
+
+@method()
+def fill_diagonal_(self: Tensor, fill_value: Number, wrap: bool = False) -> Tensor:
+    """Write a number on the main diagonal; with `wrap`, that of a tall matrix begins again after each square."""
+    shape = self._type.shape
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step = int(np.sum(np.cumprod(shape[:0:-1]))) + 1
+    end = self.numel() if wrap or len(shape) > 2 else min(self.numel(), shape[1] * shape[1])
+    places = np.arange(0, end, step)
+    mask = np.zeros(self.numel(), np.bool_)
+    mask[places] = True
+    return self.masked_fill_(tensor(mask.reshape(shape), device=self.device), fill_value)
 
 
 @method()

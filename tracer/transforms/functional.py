@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..autodiff import pull_back, useful_nodes
+from ..autodiff import Targets, pull_back, useful_nodes
 from ..functions.common import wrap
 from ..graph import Value
 from ..ops.elementwise import full_like
@@ -215,7 +215,7 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, 
 def _check_dependence(run: _Evaluated) -> None:
     for i, end in enumerate(run.ends):
         for j, value in enumerate(run.values):
-            if end is not value and not useful_nodes([end], {value}):
+            if end is not value and not useful_nodes([end], Targets([value])):
                 raise RuntimeError(f"Output {i} of the user-provided function is independent of input {j}. This is not "
                                    "allowed in strict mode.")
 

@@ -20,8 +20,7 @@ from ...ops.control import closed
 from ...recorder import capture
 from ...tensor import Tensor
 from ..arithmetic import ceil, clamp, floor, isfinite, lgamma, log, log1p, minimum, sqrt, where
-from ..common import broadcast_shapes, method, number_value, wrap
-from ..subscripts import TYPE_NAMES
+from ..common import TYPE_NAMES, broadcast_shapes, method, number_value, wrap
 from .generator import Generator, generator_on
 from .values import open_symmetric_value, open_uniform
 

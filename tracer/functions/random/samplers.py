@@ -15,6 +15,7 @@ from ...scalars import Scalar
 from ...tensor import Tensor
 from ..arithmetic import add, div, log, mul, neg
 from ..common import (
+    TYPE_NAMES,
     Defaults,
     broadcast_shapes,
     cast_value,
@@ -27,7 +28,6 @@ from ..common import (
     wrap,
 )
 from ..shape import view_as_complex
-from ..subscripts import TYPE_NAMES
 from .generator import Generator, generator_on
 from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working
 

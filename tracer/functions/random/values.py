@@ -10,8 +10,7 @@ from ...graph import Value
 from ...ops import OPS
 from ...ops.structural import Ints
 from ...tensor import Tensor
-from ..common import cast_value, number_value, wrap
-from ..subscripts import TYPE_NAMES
+from ..common import TYPE_NAMES, cast_value, number_value, wrap
 from .generator import Generator
 
 
