@@ -730,3 +730,20 @@ def test_random_numbers_in_a_loop_in_a_vmap_that_differ(mode: Any) -> None:
     assert len(set(drawn.reshape(-1).tolist())) == 4 * 3 * 2
     with pytest.raises(RuntimeError, match="vmap: called random operation while in randomness error mode"):
         mode(torch.vmap(draws))(torch.zeros(4))
+
+
+def test_forward_mode_through_loops_and_branches(mode: Any) -> None:
+    """d/dx x**8 by squaring three times, in each kind of loop; and of a branch."""
+    functions = {
+        "while": lambda x: torch.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * y), (torch.tensor(0), x))[1],
+        "scan": lambda x: torch.scan(lambda y, _: (y * y, y), x, length=3)[0],
+        "scanned": lambda x: torch.scan(lambda y, row: (y * row, y), torch.ones(()), x.expand(8))[0],
+        "map": lambda x: torch.map(lambda row: row ** 8, x.expand(2))[1],
+        "cond": lambda x: torch.cond(x > 0, lambda x: x ** 8, lambda x: x, (x,))}
+    for name, function in functions.items():
+        x, v = torch.tensor(1.5), torch.tensor(2.0)
+        value, slope = mode(lambda x, v, f=function: torch.func.jvp(f, (x,), (v,)))(x, v)
+        assert value.item() == pytest.approx(1.5 ** 8), name
+        assert slope.item() == pytest.approx(2 * 8 * 1.5 ** 7), name
+        curve = mode(lambda x, f=function: torch.func.jacfwd(torch.func.jacfwd(f))(x))(x)
+        assert curve.item() == pytest.approx(56 * 1.5 ** 6), name

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-# Modules, not their functions: these two stand on the ops, and call the rules of this file only when it is complete.
-from .. import autodiff, batching, dtypes
+# Modules, not their functions: these stand on the ops, and call the rules of this file only when it is complete.
+from .. import autodiff, batching, dtypes, pushforward
 from ..errors import requires
 from ..graph import Graph, Value
 from ..interpreter import interpret
@@ -75,20 +75,18 @@ def backward_graph(graph: Graph, wanted: Sequence[bool], device: str) -> Graph:
 
 
 def forward_graph(graph: Graph, wanted: Sequence[bool], device: str) -> Graph:
-    """inputs of `graph`, tangents of its `wanted` inputs -> its outputs, tangents of its inexact outputs.
-
-    The pull-back is linear in its cotangents; its own pull-back along them is the push-forward.
-    """
+    """inputs of `graph`, tangents of its `wanted` inputs -> its outputs, tangents of its inexact outputs."""
     count = len(graph.inputs)
-    backward = backward_graph(graph, wanted, device)
-    along = [False] * count + [True] * (len(backward.inputs) - count)
-    push = backward_graph(backward, along, device)
 
     def forward(*values: Value) -> list[Value]:
         inputs, tangents = values[:count], values[count:]
-        outputs = call(graph, inputs)
-        anywhere = [full_like(v, 0) for v in filter(is_inexact, outputs)]
-        return [*outputs, *call(push, (*inputs, *anywhere, *tangents))]
+        moving = [v for v, flag in zip(inputs, wanted, strict=True) if flag]
+        for value in moving:
+            value.requires_grad = True
+        with grad_mode(True):
+            outputs = call(graph, inputs)
+        pushed = pushforward.push_forward(outputs, dict(zip(moving, tangents, strict=True)))
+        return [*outputs, *(full_like(v, 0) if t is None else t for v, t in zip(outputs, pushed) if is_inexact(v))]
 
     types = [v.type for v in (*graph.inputs, *(v for v, flag in zip(graph.inputs, wanted) if flag))]
     return closed(forward, types, device, f"{graph.name}_forward")
@@ -227,6 +225,16 @@ def _case_vjp(g: Sequence[Value], out: Sequence[Value], index: Value, *operands:
     return [None, *(next(found) if flag else None for flag in wanted)]
 
 
+def _case_jvp(tangents: Sequence[Value | None], index: Value, *operands: Value,
+              branches: tuple[Graph, ...]) -> tuple[tuple[Value, ...], tuple[Value | None, ...]]:
+    """Outputs and their tangents, by branches that compute both."""
+    moves = [t is not None for t in tangents[1:]]
+    forward = tuple(forward_graph(b, moves, index.device) for b in branches)
+    results = case(index, *operands, *(t for t in tangents[1:] if t is not None), branches=forward)
+    outputs, found = results[:len(branches[0].outputs)], iter(results[len(branches[0].outputs):])
+    return outputs, tuple(next(found) if is_inexact(v) else None for v in outputs)
+
+
 def _case_batch(size: int, batched: Sequence[bool], index: Value, *operands: Value,
                 branches: tuple[Graph, ...]) -> tuple[Value, ...]:
     flags = list(batched[1:])
@@ -251,7 +259,8 @@ def _choose(flags: Value, x: Value, y: Value) -> Value:
 
 
 # case(index, *operands; branches) -> what branches[index](*operands) returns; the last one if there is none at index.
-case = register(Op("case", _case_infer, _case_reference, _case_lower, _case_vjp, _case_batch, multiple=True))
+case = register(Op("case", _case_infer, _case_reference, _case_lower, _case_vjp, _case_batch, jvp=_case_jvp,
+                   multiple=True))
 
 
 # --- while ------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from .control import (
     batched_types,
     call,
     closed,
+    forward_graph,
     is_inexact,
     leading_where,
     settled,
@@ -250,6 +251,32 @@ def _scan_vjp(g: Sequence[Value], out: Sequence[Value], *operands: Value, body: 
     return [next(found) if flag else None for flag in wanted]
 
 
+def _scan_jvp(tangents: Sequence[Value | None], *operands: Value, body: Graph, carried: int, scanned: int, length: int,
+              reverse: bool) -> tuple[tuple[Value, ...], tuple[Value | None, ...]]:
+    """Outputs and their tangents, by one loop that carries both; `tangents` has None for operands that do not move."""
+    moves = [is_inexact(v) and (i < carried or t is not None) for i, (v, t) in enumerate(zip(operands, tangents, strict=True))]
+    moving = [full_like(v, 0) if t is None else t for v, t, flag in zip(operands, tangents, moves) if flag]
+    more, rows = sum(moves[:carried]), sum(moves[carried:carried + scanned])
+    state, xs, captured = split(operands, carried, scanned)
+    t_state, t_xs, t_captured = split(moving, more, rows)
+    stacked = len(body.outputs) - carried
+    forward = forward_graph(body, moves, operands[0].device)
+
+    def step(*values: Value) -> list[Value]:
+        now, t_now, row, t_row, rest, t_rest = split(values, carried, more, scanned, rows, len(captured))
+        new, ys, t_new, t_ys = split(call(forward, (*now, *row, *rest, *t_now, *t_row, *t_rest)), carried, stacked, more)
+        return [*new, *t_new, *ys, *t_ys]
+
+    kinds = [v.type.with_shape(v.type.shape[1:]) for v in (*xs, *t_xs)]
+    types = [*(v.type for v in (*state, *t_state)), *kinds, *(v.type for v in (*captured, *t_captured))]
+    results = scan(*state, *t_state, *xs, *t_xs, *captured, *t_captured,
+                   body=closed(step, types, operands[0].device, forward.name), carried=carried + more,
+                   scanned=scanned + rows, length=length, reverse=reverse)
+    new, t_new, ys, t_ys = split(results, carried, more, stacked)
+    outputs, found = (*new, *ys), iter((*t_new, *t_ys))
+    return outputs, tuple(next(found) if is_inexact(v) else None for v in outputs)
+
+
 def _backward_step(parts: Linearized, captured: Sequence[Value], before: Sequence[Value], summed: Sequence[Value],
                    rows: Sequence[Value], known: Iterable[Value]) -> tuple[Graph, list[Value], list[int]]:
     """The body of the backward scan: (cotangents after, sums, known rows, captured) -> (`before`, new sums, `rows`).
@@ -326,4 +353,5 @@ def _after_the_loop(products: Sequence[Product], stacked: dict[Value, Value]) ->
 
 # scan(*carried, *scanned, *captured; body, carried, scanned, length, reverse) -> final carried values, stacked results.
 # body(*carried, *rows, *captured) -> (*carried, *results) runs once for each index of the scanned operands' first axis.
-scan = register(Op("scan", _scan_infer, _scan_reference, _scan_lower, _scan_vjp, _scan_batch, multiple=True))
+scan = register(Op("scan", _scan_infer, _scan_reference, _scan_lower, _scan_vjp, _scan_batch, jvp=_scan_jvp,
+                   multiple=True))
