@@ -76,7 +76,13 @@ class Client:
     def compile(self, text: str | bytes, index: int = 0, options: Any = None) -> Executable:
         """Compile StableHLO text for device `index`."""
         devices = xc.DeviceList((self.devices[index],))
-        return Executable(self, index, self.raw.compile_and_load(text, devices, options or compile_options()))
+        options = self._assigned(options or compile_options(), index)
+        return Executable(self, index, self.raw.compile_and_load(text, devices, options))
+
+    def _assigned(self, options: Any, index: int) -> Any:
+        """The options, for device `index`: by default a program is the first device's."""
+        options.device_assignment = xc.DeviceAssignment.create(np.array([[self.devices[index].id]]))
+        return options
 
     def wait(self) -> None:
         """Block until all living buffers are computed."""
@@ -93,7 +99,8 @@ class Client:
     def deserialize(self, data: bytes, index: int = 0) -> Executable:
         """The executable that `serialize` wrote, by the same build of jaxlib."""
         devices = xc.DeviceList((self.devices[index],))
-        return Executable(self, index, self.raw.deserialize_executable(data, devices, compile_options()))
+        options = self._assigned(compile_options(), index)
+        return Executable(self, index, self.raw.deserialize_executable(data, devices, options))
 
     def result_handlers(self, types: Sequence[tuple[tuple[int, ...], Any]], index: int) -> list[Any]:
         """What turns raw results into arrays; takes one argument less from 0.12 on."""

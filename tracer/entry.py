@@ -291,7 +291,7 @@ class Entry:
 
     def _device(self) -> str:
         devices = dict.fromkeys(v.device for v in self._inputs[:len(self.state) + self._argument_count])
-        devices = devices or dict.fromkeys(node.device for node in self.raw.nodes)
+        devices = devices or dict.fromkeys(v.device for v in (*self._outputs, *(node.output(0) for node in self.raw.nodes)))
         return next(iter(devices), Defaults.device)
 
     # --- Validity -----------------------------------------------------------------------------------------------------

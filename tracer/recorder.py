@@ -39,9 +39,9 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
     """Append a node of `op` to the thread's recorder and return it.
 
     Types are inferred (and remembered per op, input types and parameters); gradients flow through the node when
-    grad mode is on and an input requires them.
+    grad mode is on and an input requires them. The node runs where its inputs are, or on the `device` that is given.
     """
-    current = state
+    current, anywhere = state, device is not None
     types = [v.type for v in inputs]
     key = (op, *types, *(op.key_of(params) if op.of_gradient else params.items()))
     inferred = _inferred.get(key)
@@ -53,7 +53,7 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
             flows = True
         if device is None:
             device = value.device
-        elif value.device != device:
+        elif value.device != device and not anywhere:
             raise device_mismatch(op.name, [v.device for v in inputs])
     of = current.of
     if of is None:

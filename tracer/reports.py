@@ -16,6 +16,7 @@ from .lazy import host_array
 from .ops.elementwise import compare, imag, is_finite, not_, or_, real, select
 from .ops.reduction import reduce_or
 from .ops.structural import broadcast, concatenate, reshape
+from .recorder import record
 from .source import describe, user_position
 from .state import state
 from .tensor import Tensor
@@ -121,9 +122,9 @@ def _described(origin: str | Node) -> str:
 
 
 def _joined(flag: Callable[[Value], Value], values: Sequence[Value]) -> Value:
-    """One flag per value."""
+    """One flag per value, where the first of them is: numbers among them are on no device."""
     flags = [reshape(_any(flag(v)), shape=(1,)) for v in values]
-    return concatenate(*flags, axis=0) if len(flags) > 1 else flags[0]
+    return record(concatenate, tuple(flags), {"axis": 0}, flags[0].device).output(0)
 
 
 def _any(flags: Value) -> Value:

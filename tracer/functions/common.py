@@ -19,7 +19,7 @@ from ..ops import OPS
 from ..ops.elementwise import convert, literal
 from ..ops.record import Op
 from ..ops.structural import Ints, broadcast, constant, reshape
-from ..recorder import thread_recorder
+from ..recorder import record, thread_recorder
 from ..scalars import Scalar
 from ..state import state
 from ..tensor import Tensor, device
@@ -133,8 +133,10 @@ def result_dtype(*operands: Any) -> dtype:
 
 def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:
     """A Python number (or a number argument of a traced function) as a value."""
-    if isinstance(number, Scalar):
-        return expand_value(cast_value(number.value, kind), shape)
+    if isinstance(number, Scalar):  # a number is on no device until it meets a tensor
+        value = number.value
+        value = value if value.device == on else record(OPS["alias"], (value,), {}, on).output(0)
+        return expand_value(cast_value(value, kind), shape)
     if isinstance(number, (np.number, np.bool_)):
         number = number.item()
     return constant.on(on, value=literal(number, kind), shape=shape, dtype=kind)

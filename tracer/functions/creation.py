@@ -57,8 +57,7 @@ def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
         copy = wrap(OPS["alias"](data.detach()._read()))
         return copy.to(dtype=kind or data.dtype, device=on)
     if type(data) is Scalar:
-        wanted = kind or number_dtype(data)
-        return wrap(OPS["alias"](cast_value(data.value, wanted)))
+        return wrap(OPS["alias"](number_value(data, kind or number_dtype(data), (), on)))
     tensors = _tensors_inside(data)
     if tensors:
         return _stacked(data, kind, on)
