@@ -24,7 +24,7 @@ from .recorder import Recorder, close, grad_mode, recording, thread_recorder
 from .state import state
 from .storage import Storage
 from .tensor import Tensor
-from .tree import map_structure
+from .tree import leaves, map_structure
 
 Policy = Callable[[str], bool] | Collection[str] | None
 
@@ -71,15 +71,7 @@ def _with_gradient(x: Tensor, value: Value) -> Tensor:
 
 
 def _differentiable(result: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-
-    def leaf(x: Any, path: str) -> Any:
-        if isinstance(x, Tensor) and x.requires_grad:
-            found.append(x)
-        return x
-
-    map_structure(result, leaf)
-    return found
+    return [x for x in leaves(result) if isinstance(x, Tensor) and x.requires_grad]
 
 
 def _chosen(policy: Policy) -> Callable[[str], bool]:

@@ -22,7 +22,7 @@ from .ops.structural import transpose
 from .recorder import grad_mode, user_backward
 from .scalars import Scalar
 from .tensor import Tensor
-from .tree import map_structure, static_key
+from .tree import leaves, map_structure, static_key
 from .types import Type
 
 LEAF_WRITTEN = "a leaf Variable that requires grad has been used in an in-place operation."
@@ -366,14 +366,7 @@ class FunctionRule(PassedOn):
 
     def reads(self, out: int, inputs: int) -> tuple[Flags, Flags]:
         """What the context holds."""
-        slots: set[tuple[bool, int]] = set()
-
-        def note(x: Any, path: str) -> Any:
-            if type(x) is Slot:
-                slots.add((x.output, x.index))
-            return x
-
-        map_structure((self.saved, self.attributes), note)
+        slots = {(x.output, x.index) for x in leaves((self.saved, self.attributes)) if type(x) is Slot}
         return tuple((True, i) in slots for i in range(out)), tuple((False, i) in slots for i in range(inputs))
 
     def mapped(self, size: int, batched: Flags, inputs: Sequence[Value]) -> Sequence[Value] | None:

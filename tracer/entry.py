@@ -35,7 +35,7 @@ from .state import state
 from .storage import Storage
 from .tensor import Tensor, grad_epoch, structure_epoch
 from .trace import Guard, Trace, check_closed
-from .tree import Signature, map_structure
+from .tree import Signature, leaves, map_structure
 from .types import Type
 from .views import Geometry, Step
 
@@ -613,11 +613,9 @@ def _shared_inside(result: Any, trace: Trace) -> dict[Storage, Tensor]:
     """Of storages that were made inside and that several results show: the tensor that all of them are views of."""
     found: dict[Storage, dict[int, Tensor]] = {}
 
-    def note(x: Any, path: str) -> None:
+    for x in leaves(result):
         if isinstance(x, Tensor) and x._storage.trace is trace and not x._requires_grad:
             found.setdefault(x._storage, {})[id(x)] = x
-
-    map_structure(result, note)
     return {storage: _whole(next((x for x in tensors.values() if x.requires_grad), next(iter(tensors.values()))))
             for storage, tensors in found.items() if len(tensors) > 1}
 

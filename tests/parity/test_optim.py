@@ -377,9 +377,9 @@ def test_the_update_of_many_parameters_is_few_nodes():
             p.grad = tensor(np.ones((3, 2), "f"))
         with recording() as recorder:
             pair.opt.step()
-        return len(recorder.nodes)
+        return sum(node.op.name != "alias" for node in recorder.nodes)  # what a storage takes over costs nothing
 
-    assert (nodes(12) - nodes(2)) / 10 <= 12
+    assert 0 < (nodes(12) - nodes(2)) / 10 <= 12
 
 
 # --- In a compiled step -----------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ..region import Body, record_body, sealed
 from ..source import describe, user_position
 from ..storage import Storage
 from ..tensor import Tensor
-from ..tree import map_structure
+from ..tree import leaves, map_structure, paths
 from ..types import Type
 from .common import Defaults, checked_dim, same_shape, wrap
 from .shape import cat, movedim
@@ -35,15 +35,12 @@ Function = Callable[..., Any]
 def _leaves(op: str, x: Any, path: str) -> dict[str, Tensor]:
     """The tensors in nested containers by their paths; None is an empty container, anything else a TypeError."""
     found: dict[str, Tensor] = {}
-
-    def leaf(value: Any, at: str) -> None:
+    for at, value in paths(x, path):
         if isinstance(value, Tensor):
             found[at] = value
         elif value is not None:
             raise TypeError(f"{op} requires tensors in {path}, got {type(value).__name__} for {at}: {value!r:.60}. Make it "
                             "a tensor, or use it in the body without passing it in")
-
-    map_structure(x, leaf, path)
     return found
 
 
@@ -80,9 +77,7 @@ def _check_like(op: str, required: tuple[str, Any], given: tuple[str, Any], path
 
 def _values(x: Any) -> list[Value]:
     """The values of the tensors in containers, in order."""
-    found: list[Value] = []
-    map_structure(x, lambda leaf, _: found.append(leaf._read()) if isinstance(leaf, Tensor) else None)
-    return found
+    return [leaf._read() for leaf in leaves(x) if isinstance(leaf, Tensor)]
 
 
 def _device(values: Sequence[Value]) -> str:
