@@ -18,7 +18,7 @@ from .lazy import UNREPORTED, flush, host_array
 from .recorder import thread_recorder
 from .reports import debug_print as print
 from .source import describe
-from .state import Watcher, state
+from .state import Watcher, everywhere, state
 
 __all__ = ["debug_mode", "print"]
 
@@ -62,15 +62,15 @@ class debug_mode:
     """
 
     def __init__(self, enabled: bool = True, *, nans: bool = False) -> None:
-        self._before = type(state).debug
-        type(state).debug = _AtOnce(nans) if enabled else None
+        self._before = everywhere.debug
+        everywhere.debug = _AtOnce(nans) if enabled else None
 
     def __enter__(self) -> None:
         """The mode is on, or off, already."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        type(state).debug = self._before
+        everywhere.debug = self._before
 
 
 if (_asked := os.environ.get("FLAMBEAU_DEBUG", "0")) not in ("", "0"):

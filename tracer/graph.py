@@ -75,7 +75,7 @@ class Node:
     def output(self, index: int) -> Value:
         """The value at `index`: the living one, or a new one standing for it."""
         ref = self._outputs[index]
-        value = ref() if ref is not None else None
+        value = None if ref is None else ref()
         if value is None:
             kind = self.types[index].dtype
             buffer = self.saved.get(index) if self.saved is not None else None

@@ -1,4 +1,4 @@
-"""Where in the user's code an operation was called: the first frame outside the pipeline's own folders."""
+"""Where in the user's code an operation was called: the first frame outside the package."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from types import CodeType, FrameType
 
 # The unresolved path: the package's folders are symlinks, and `co_filename` holds the path they were imported by.
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-INTERNAL = tuple(os.path.join(PACKAGE, folder) + os.sep
-                 for folder in ("tracer", "lowering", "runtime", "nn", "optim"))
-
 _DEMO = os.path.join(PACKAGE, "demo") + os.sep  # written as users write
 _LIBRARY, _INSTALLED = (tuple({os.path.realpath(sysconfig.get_path(p)) + os.sep for p in paths} |
                               {sysconfig.get_path(p) + os.sep for p in paths})
@@ -27,17 +24,27 @@ def user_position(depth: int = 1) -> Position:
     frame: FrameType | None = sys._getframe(depth)
     last = frame
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(INTERNAL):
+        if not _ours[frame.f_code.co_filename]:
             return frame.f_code, frame.f_lasti
         last, frame = frame, frame.f_back
     assert last is not None
     return last.f_code, last.f_lasti
 
 
-@lru_cache(maxsize=4096)
+class _Ours(dict[str, bool]):
+    """Files, and whether they belong to the package: asked for every frame of every operation, so remembered."""
+
+    def __missing__(self, file: str) -> bool:
+        found = self[file] = file.startswith(PACKAGE + os.sep) and not file.startswith(_DEMO)
+        return found
+
+
+_ours = _Ours()
+
+
 def is_ours(file: str) -> bool:
     """Whether code in `file` belongs to the package itself."""
-    return file.startswith(PACKAGE + os.sep) and not file.startswith(_DEMO)
+    return _ours[file]
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from weakref import WeakKeyDictionary
@@ -31,12 +31,11 @@ class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
     `recorder` takes the nodes; `trace` is the jit trace in progress, if any; `region` the body of control flow that is
-    being recorded, if any; `grad` the grad mode;
-    `autocast` the (kind of device, dtype) pairs for which autocast is on, `autocast_dtypes` what it defaults to; `debug`
-    is called after each operation, in all threads; `scope` the path of the module whose forward runs; `of` the forward node
-    a backward rule is for; `maps` the vmaps in progress, outermost first; `bodies`, for each transform in progress, the
-    storages that its body wrote with what they held before (None for those it made);
-    `anomaly` what looks for NaN in gradients, if it is on.
+    being recorded, if any; `grad` the grad mode; `autocast` the (kind of device, dtype) pairs for which autocast is on,
+    `autocast_dtypes` what it defaults to; `scope` the path of the module whose forward runs; `of` the forward node a
+    backward rule is for; `maps` the vmaps in progress, outermost first; `bodies`, for each transform in progress, the
+    storages that its body wrote with what they held before (None for those it made); `anomaly` what looks for NaN in
+    gradients, if it is on.
     """
 
     recorder: Recorder | None = None
@@ -45,7 +44,6 @@ class _ThreadState(threading.local):
     grad: bool = True
     autocast: tuple[tuple[str, dtype], ...] = ()
     autocast_dtypes: Mapping[str, dtype] = MappingProxyType({})
-    debug: ClassVar[Watcher | None] = None
     scope: str = ""
     of: Node | None = None
     maps: tuple[Map, ...] = ()
@@ -53,4 +51,11 @@ class _ThreadState(threading.local):
     anomaly: Anomaly | None = None
 
 
+class _Everywhere:
+    """What is true in all threads: `debug` is called after each operation."""
+
+    debug: Watcher | None = None
+
+
 state = _ThreadState()
+everywhere = _Everywhere()

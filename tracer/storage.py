@@ -16,7 +16,6 @@ from .state import state
 if TYPE_CHECKING:
     from .packing import Pack
     from .region import Region
-    from .trace import Trace
 
 
 # Held between gathering the buffers of state and rebinding it, when no other call may donate them, and between reading
@@ -37,17 +36,23 @@ class Storage:
     shared = False  # whether the memory is the user's
 
     def __init__(self, value: Value) -> None:
-        self.trace: Trace | None = state.trace
-        self.region: Region | None = state.region
+        current = state
+        trace = self.trace = current.trace
+        self.region: Region | None = current.region
         self.lost = ""
         self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
-        if self.trace is not None and value.buffer is not None:
-            value = self.trace.constant(value)
-        self.value = own(value)
-        if state.bodies:
-            state.bodies[-1][self] = None
+        if trace is not None and value.buffer is not None:
+            value = trace.constant(value)
+        if value.owned:
+            value = own(value)
+        value.owned = True
+        self.value = value
+        if current.bodies:
+            current.bodies[-1][self] = None
         if value.buffer is None:
-            self._note()
+            recorder = current.recorder or thread_recorder()
+            if trace is None or recorder is not trace.recorder:  # a trace finds out by itself what is held
+                recorder.storages.append(weakref.ref(self))
 
     def read(self) -> Value:
         """The current value, as the thread's trace sees it."""
@@ -75,13 +80,8 @@ class Storage:
             raise self._unusable()
         self.lost = ""
         self.rebind(own(value))
-        if value.buffer is None:
-            self._note()
-
-    def _note(self) -> None:
-        """Tell the recorder that a value of it is held here; a trace finds out by itself."""
-        trace, recorder = state.trace, thread_recorder()
-        if trace is None or recorder is not trace.recorder:
+        recorder = thread_recorder()
+        if value.buffer is None and (trace is None or recorder is not trace.recorder):
             recorder.storages.append(weakref.ref(self))
 
     def rebind(self, value: Value) -> None:

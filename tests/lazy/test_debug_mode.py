@@ -16,7 +16,7 @@ import pytest
 import flambeau as torch
 from flambeau.tracer.ops import OPS
 from flambeau.tracer.recorder import thread_recorder
-from flambeau.tracer.state import state
+from flambeau.tracer.state import everywhere
 from flambeau.tracer.types import Type
 
 
@@ -49,7 +49,7 @@ def test_switching_on_and_off() -> None:
         assert buffer(x.sin()) is None
     assert buffer(x.cos()) is not None
     torch.debug_mode(False)
-    assert state.debug is None and buffer(x.tan()) is None
+    assert everywhere.debug is None and buffer(x.tan()) is None
 
 
 def training() -> list[float]:

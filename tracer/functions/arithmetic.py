@@ -23,8 +23,10 @@ from .common import (
     broadcast_shapes,
     cast_value,
     float_kind,
+    in_place,
     into,
     keeps_layout,
+    laid_out,
     method,
     number_value,
     operands,
@@ -43,7 +45,7 @@ def _scaled_other(other: Any, alpha: Number) -> Any:
     return mul(other, alpha) if isinstance(other, Tensor) else other * alpha
 
 
-@pointwise()
+@in_place()
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other, broadcast and promoted.
 
@@ -54,7 +56,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
     return into(out, apply(OPS["add"], input, _scaled_other(other, alpha)))
 
 
-@pointwise("sub", "subtract")
+@in_place("sub", "subtract")
 def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other."""
     if result_dtype(input, other) is dtypes.boolean:
@@ -66,7 +68,7 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 subtract = sub
 
 
-@pointwise("mul", "multiply")
+@in_place("mul", "multiply")
 def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """input * other."""
     return into(out, apply(OPS["mul"], input, other))
@@ -75,7 +77,7 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
 multiply = mul
 
 
-@pointwise("div", "divide", "true_divide")
+@in_place("div", "divide", "true_divide")
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
     """input / other; `rounding_mode` 'floor' or 'trunc' keeps integers integers.
 
@@ -94,7 +96,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
         result = OPS["floor"](result) if rounding_mode == "floor" else _trunc(result)
     elif rounding_mode == "floor":
         result = _floor_quotient(x, y, result)
-    return into(out, wrap(result))
+    return into(out, laid_out(wrap(result), (input, other)))
 
 
 divide = true_divide = div
@@ -274,11 +276,12 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
         value = input._read()
         if not value.type.dtype.is_inexact:
             value = cast_value(value, float_kind(input))
-        return into(out, wrap(primitive(value)))
+        result = wrap(primitive(value))
+        return into(out, result if input._geometry is None else laid_out(result, (input,)))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{meaning}, of each element; integers become the default floating type."
-    return pointwise(name, *aliases)(function)
+    return in_place(name, *aliases)(function)
 
 
 exp = _float_function("exp", "exp", "e to the power of x")

@@ -72,7 +72,7 @@ def result_type(*tensors: Any) -> dtype:
 
 def wrap(value: Value) -> Tensor:
     """A tensor of a recorded value."""
-    if len(thread_recorder().nodes) > 2000:
+    if len((state.recorder or thread_recorder()).nodes) > 2000:
         bound_pending()
     return Tensor._of(value)
 
@@ -192,19 +192,23 @@ def operands(*xs: Any, kind: dtype | None = None, shape: Ints | None = None) -> 
 
 
 def apply(op: Op, *xs: Any, kind: dtype | None = None) -> Tensor:
-    """An elementwise op on promoted, broadcast operands."""
+    """An elementwise op on promoted, broadcast operands; the result lies in memory as torch lays it out."""
     if len(xs) == 2 and kind is None:
         x, y = xs
         if isinstance(x, Tensor):
             if isinstance(y, Tensor):
                 if x._type is y._type:
-                    return wrap(op(x._read(), y._read()))
+                    result = wrap(op(x._read(), y._read()))
+                    return result if x._geometry is None and y._geometry is None else laid_out(result, xs)
             elif _keeps_dtype(x._type.dtype, type(y)):
                 value = x._read()
-                kind = value.type.dtype
-                return wrap(op(value, constant.on(value.device, value=literal(y, kind), shape=value.type.shape,
-                                                  dtype=kind)))
-    return wrap(op(*operands(*xs, kind=kind)))
+                same = constant.on(value.device, value=literal(y, value.type.dtype), shape=value.type.shape,
+                                   dtype=value.type.dtype)
+                result = wrap(op(value, same))
+                return result if x._geometry is None else laid_out(result, xs)
+    result = wrap(op(*operands(*xs, kind=kind)))
+    plain = all(x._geometry is None for x in xs if isinstance(x, Tensor))
+    return result if plain else laid_out(result, xs)
 
 
 def _keeps_dtype(kind: dtype, number: type) -> bool:
@@ -272,7 +276,10 @@ def method(*names: str) -> Callable[[F], F]:
 
 
 def pointwise(*names: str) -> Callable[[F], F]:
-    """Attach an elementwise function as a method and in place, its results laid out in memory as torch lays them out."""
+    """Attach an elementwise function as a method and in place, its results laid out in memory as torch lays them out.
+
+    Functions that end in `apply`, which does so itself, need only `in_place`: a call less.
+    """
 
     def attach(function: F) -> F:
         return in_place(*names or (function.__name__,))(keeps_layout(function))

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from ..errors import OpError
 from ..graph import Graph, Value
 from ..recorder import record
-from ..state import state
+from ..state import everywhere
 from ..types import Type
 
 
@@ -109,16 +109,16 @@ class Op:
         """Record the op on `inputs`: its output, or a tuple of them."""
         node = record(self, inputs, params)
         outputs = node.output(0) if len(node.types) == 1 and not self.multiple else node.outputs
-        if state.debug is not None:
-            state.debug(node, (outputs,) if isinstance(outputs, Value) else outputs)
+        if everywhere.debug is not None:
+            everywhere.debug(node, (outputs,) if isinstance(outputs, Value) else outputs)
         return outputs
 
     def on(self, device: str, **params: Any) -> Value:
         """Record an op without operands, whose result lives on `device`."""
         node = record(self, (), params, device)
         value = node.output(0)
-        if state.debug is not None:
-            state.debug(node, (value,))
+        if everywhere.debug is not None:
+            everywhere.debug(node, (value,))
         return value
 
     def __repr__(self) -> str:
