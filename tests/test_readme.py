@@ -52,7 +52,7 @@ def difference(block: Block, printed: str) -> str | None:
 
 def run_all(found: list[Block], file: str = "train.py") -> list[str]:
     """Run the blocks as if they were one file; returns where their output differs."""
-    namespace: dict[str, Any] = {"__name__": "readme"}
+    namespace: dict[str, Any] = {"__name__": file.removesuffix(".py")}
     wrong, source = [], ""
     for block in found:
         if block.needs and find_spec(block.needs) is None:
