@@ -125,6 +125,7 @@ CASES = {
     "the stride of a dimension of size 1 means nothing": case(
         ("split", 7, 5, 5), ("chunk", 11, 3, 2), ("flatten", 1, 2, 5), ("unfold",), ("conj", 1, 0, 1, True),
         ("view_as_complex", 1, 5, 4)),
+    "any strides over the memory of a detached part": case(("narrow", 0, 4, 1), ("detach",), ("T",), ("as_strided", 0, 0, 4)),
     "out= of a view": case(("detach",), ("row",), ("out_mul", 0), ("out_sum", 0, 1)),
 }
 

@@ -539,9 +539,12 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
 
 def _memory(x: Tensor) -> Tensor:
     """A view of all elements of the storage that `x` lies in, in the order of memory, in the dtype of `x`."""
-    if x._graph is not None and x._base is not None:
-        raise NotImplementedError("as_strided of a detached view that has a history of its own: write through the base")
-    root = x if x._base is None or x._requires_grad else x._root
+    root, parted = x, False
+    while root._base is not None:
+        if root._graph is not None or root._requires_grad:
+            raise NotImplementedError("as_strided of a view that has a history of its own, or is a leaf: write through the base")
+        root, parted = root._root, parted or root._parted
+    root = root.detach() if parted else root
     order = sorted(range(root.ndim), key=lambda d: -root._strides.stride[d])
     flat = permute(root, order).view(-1)
     if x.dtype is flat.dtype:
