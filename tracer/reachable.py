@@ -54,7 +54,10 @@ class Reachable:
     def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
         self.structures: dict[int, Any] = {}
         self.impure: dict[str, None] = {}
-        self.mentioned: set[str] = set()
+        self.mentioned: dict[str, set[str | None]] = {}  # attributes that code reads, with the names in front of them
+        self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
+        self.computed: set[str | None] = {None}  # names in front that may stand for any object
+        self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
         self.grown: set[str] = set()  # attributes that are containers which code only puts things in
         self.dynamic = False
         self._contents: list[Place] = []
@@ -70,7 +73,7 @@ class Reachable:
     @property
     def names(self) -> frozenset[str] | None:
         """The attributes that users' code reads; None if it computes some of the names."""
-        return None if self.dynamic else frozenset(self.mentioned)
+        return None if self.dynamic else frozenset(self.mentioned) | frozenset(self.called)
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
@@ -81,6 +84,7 @@ class Reachable:
         """Look at a value when its turn comes."""
         if not isinstance(value, _OPAQUE):
             self._todo.append((value, path))
+            self.aliases.setdefault(id(value), set()).add(path.rpartition(".")[2])
 
     def _follow(self) -> None:
         while self._todo:
@@ -110,7 +114,9 @@ class Reachable:
         if not _followed(f.__code__.co_filename, f.__globals__):
             return
         found = mentions(f.__code__)
-        self.mentioned |= found.attributes - found.grown
+        for owner, name, called in found.chains:
+            if name not in found.grown:
+                (self.called if called else self.mentioned).setdefault(name, set()).add(owner)
         self.grown |= found.attributes & found.grown
         self.dynamic = self.dynamic or found.dynamic
         module = f.__globals__.get("__name__")
@@ -188,6 +194,9 @@ class Reachable:
                 name = base.__name__
                 self._attributes.append(_Table(base.__dict__, lambda n, name=name: f"{name}.{n}",  # type: ignore[misc]
                                                always=_called_by_others(base)))
+                self.computed |= {n for n, v in base.__dict__.items() if isinstance(v, (property, functools.cached_property))}
+                if "__getattr__" in base.__dict__ or "__getattribute__" in base.__dict__:
+                    self.computed = _Anything()
 
     def _object(self, x: Any, path: str) -> None:
         kind, own = type(x), getattr(x, "__dict__", {})
@@ -204,28 +213,33 @@ class Reachable:
             self.later(kind, kind.__name__)
             self._attributes_of(x, own, path, structured)
         elif own and not structured and not is_ours(_file_of(kind)):
-            self._attributes.append(_Table(own, lambda n: f"{path}.{n}", whole=kind in _NAMESPACES))
+            self._attributes.append(_Table(own, lambda n: f"{path}.{n}", whole=kind in _NAMESPACES,
+                                           aliases=self.aliases.get(id(x))))
 
     def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
         """Attributes of a user's object. Those of modules are in their snapshots, and only their contents are watched."""
         classes = [base.__dict__ for base in type(x).__mro__ if _users_class(base)]
         hidden = frozenset(n for names in classes for n, v in names.items() if not isinstance(v, _METHODS))
-        self._attributes.append(_Table(own, lambda n: f"{path}.{n}", watched=not structured, may_come=hidden))
+        aliases = self.aliases.get(id(x))
+        self._attributes.append(_Table(own, lambda n: f"{path}.{n}", watched=not structured, may_come=hidden, aliases=aliases))
         slots = {n: v for names in classes for n, v in names.items() if isinstance(v, types.MemberDescriptorType)}
         if slots:
-            self._attributes.append(_Table(_Slots(x, slots), lambda n: f"{path}.{n}"))
+            self._attributes.append(_Table(_Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases))
 
 
 class _Table:
     """A table of names, globals or attributes, of which those are read that code mentions.
 
     `always` are read by code that is not followed; `may_come` are names that mean something else until they are there;
-    `whole` says that all are read where code computes some names.
+    `whole` says that all are read where code computes some names; `aliases` are the names of the object whose attributes
+    these are, so that `optimizer.step` means nothing to another object's `step`; None stands for any.
     """
 
     def __init__(self, table: Mapping[str, Any], label: Callable[[str], str], watched: bool = True,
-                 always: frozenset[str] = frozenset(), may_come: frozenset[str] = frozenset(), whole: bool = True) -> None:
+                 always: frozenset[str] = frozenset(), may_come: frozenset[str] = frozenset(), whole: bool = True,
+                 aliases: set[str] | None = None) -> None:
         self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
+        self.aliases = aliases
         self.keys: dict[str, None] = {}
         self.may_be_whole, self.whole = whole, False
 
@@ -239,10 +253,17 @@ class _Table:
         """Read the names that code mentions by now."""
         self.whole = self.may_be_whole and walk.dynamic
         there = self.table.keys()
-        mentioned = {n for n in there if not n.startswith("__")} if self.whole else walk.mentioned & there
-        mentioned |= {n for n in walk.grown & there if not isinstance(self.table.get(n), _CONTAINERS)}
-        for name in (mentioned | (self.always & there) | (walk.mentioned & self.may_come)) - self.keys.keys():
+        meant = {n for n in walk.mentioned.keys() & (there | self.may_come) if self._means(walk, walk.mentioned[n])}
+        meant |= {n for n in walk.called.keys() & there if self._means(walk, walk.called[n])
+                  and (callable(v := self.table.get(n)) or isinstance(v, _METHODS))}
+        meant |= {n for n in walk.grown & there if not isinstance(self.table.get(n), _CONTAINERS)}
+        whole = {n for n in there if not n.startswith("__")} if self.whole else set()
+        for name in (meant | whole | (self.always & there)) - self.keys.keys():
             self.add(name, walk, self.label(name))
+
+    def _means(self, walk: Reachable, owners: set[str | None]) -> bool:
+        """Whether an attribute behind one of these names may be one of this object."""
+        return self.aliases is None or not owners.isdisjoint(self.aliases) or any(owner in walk.computed for owner in owners)
 
     def places(self) -> Iterator[Place]:
         """Where the values are read again."""
@@ -250,6 +271,13 @@ class _Table:
             yield Names(self.table, self.keys, self.label)
         if self.watched and self.whole:
             yield Place(lambda: (tuple(self.table),), lambda i: self.label("*"))
+
+
+class _Anything(set[str | None]):
+    """All names."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 class _Slots(dict[str, Any]):

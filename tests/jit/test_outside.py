@@ -406,6 +406,45 @@ def test_a_trainers_books_cause_no_trace() -> None:
     assert trainer.step.why()[-1].changes == (("args[0].clip", 1.0, 0.0),)
 
 
+def test_an_attribute_named_as_a_method_of_another_object() -> None:
+    """`self.optimizer.step()` reads no `self.step`."""
+    class Loop(Trainer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean, self.zero_grad = 0.0, 0
+
+    loop, plain = Loop(), torch.jit(lambda x: loop.model(x).mean() * loop.clip)
+    loop.step(X.reshape(1, 3))
+    before = len(loop.step.why())
+    for i in range(3):
+        loop.mean, loop.zero_grad = float(i), i  # loss.mean() and optimizer.zero_grad() are of other objects
+        loop.step(X.reshape(1, 3))
+    assert len(loop.step.why()) == before
+    first = plain(X).item()
+    loop.clip = 2.0
+    assert plain(X).item() == pytest.approx(2 * first)
+
+
+def test_an_object_under_two_names_and_behind_a_property() -> None:
+    config = Config()
+
+    class Holder:
+        def __init__(self) -> None:
+            self._hidden = config
+
+        @property
+        def options(self) -> Any:
+            return self._hidden
+
+    holder = Holder()
+    for function in (lambda x: x * holder.options.depth, lambda x: x * holder._hidden.depth, lambda x: x * config.depth):
+        config.depth = 3.0
+        step = torch.jit(function)
+        assert step(X)[0].item() == 3
+        config.depth = 4.0
+        assert step(X)[0].item() == 4
+
+
 def test_plain_object_as_an_argument() -> None:
     step = torch.jit(lambda x, config: x * config.depth)
     config = Config()
