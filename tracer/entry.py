@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import _signal
-import signal
 import sys
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +19,7 @@ from .backend import Program, SharedArray, backend
 from .functions.common import Defaults
 from .graph import Graph, Node, Value
 from .identity import interchangeable
+from .interrupts import Uninterrupted
 from .lazy import _read_by_gradients, device_buffer, host_array, materialize
 from .ops import OPS
 from .outside import Outside, roots
@@ -29,15 +27,15 @@ from .packing import PackedSlice, packed_graph, plan
 from .passes import simplify
 from .recorder import record, recording
 from .reports import NanCheck, Report
+from .results import Template, rebuilt
 from .scalars import Scalar, from_number
 from .source import describe, user_position
 from .state import state
 from .storage import Storage
 from .tensor import Tensor, grad_epoch, structure_epoch
 from .trace import Guard, Trace, check_closed
-from .tree import Signature, leaves, map_structure
+from .tree import Signature
 from .types import Type
-from .views import Geometry, Step
 
 _getrefcount = sys.getrefcount
 
@@ -90,10 +88,9 @@ class Entry:
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
         self.grads_seen = -1  # the epoch in which all of `without_grad` were found without one
         self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
-        self._argument_storages = {s._storage: i for i, (s, x) in enumerate(zip(stand_ins, arguments))
-                                   if isinstance(x, Tensor)}
-        self._templates: dict[int, Any] = {}
-        self._collect(trace, result, stand_ins, argument_inputs, numbers)
+        self._collect(trace, stand_ins, argument_inputs, numbers)
+        self.template = Template(result, trace, arguments, stand_ins, self._output).tree
+        self.plain = self.template is None and not self.grad_writes
         self._add_reports(trace, dict(zip(argument_inputs, call.paths)), check_nan)
         self._build(trace, donate)
         self.aliased = [i for i, x in enumerate(arguments) if isinstance(x, Tensor) and x._storage in trace.aliased]
@@ -108,7 +105,7 @@ class Entry:
 
     # --- Making -------------------------------------------------------------------------------------------------------
 
-    def _collect(self, trace: Trace, result: Any, stand_ins: list[Tensor], argument_inputs: list[Value],
+    def _collect(self, trace: Trace, stand_ins: list[Tensor], argument_inputs: list[Value],
                  numbers: list[Scalar]) -> None:
         """Inputs in order: donated state, other state, arguments, numbers, hyperparameters."""
         written = [s for s in trace.written]
@@ -127,9 +124,6 @@ class Entry:
         self.state_outputs = [self._output(trace.current(s)) for s in [*rewritten, *self.created_state]]
         self._collect_grads(trace)
         self._collect_arguments(stand_ins, argument_inputs)
-        self._shared = _shared_inside(result, trace)
-        self.template = map_structure(result, self._leaf)
-        self.plain = self.template is None and not self.grad_writes
 
     def _add_reports(self, trace: Trace, arguments: dict[Value, str], check_nan: bool) -> None:
         """Outputs for what is told after each run."""
@@ -187,34 +181,6 @@ class Entry:
         self.argument_writes = [(i, self._output(s._storage.value)) for i, (s, v) in enumerate(zip(stand_ins, inputs))
                                 if s._storage.value is not v]
 
-    def _leaf(self, x: Any, path: str) -> Any:
-        if type(x) is Scalar:
-            return x.look()
-        if not isinstance(x, Tensor):
-            return x
-        made = self._templates.get(id(x))
-        if made is None:
-            made = self._templates[id(x)] = self._template(x)
-        return made
-
-    def _template(self, x: Tensor) -> Any:
-        """What to return for a tensor: what aliases an argument or a tensor from outside still does so."""
-        index = self._argument_storages.get(x._storage)
-        if index is None and x._storage.trace is None:
-            return x if x._base is None else _Alias(x._base, x._steps, x._geometry, x._detached)
-        if index is None:
-            root = self._shared.get(x._storage)
-            if root is None or not _shows(x, root):
-                return _Output(self._output(x._read()), None if x._is_view() else x._geometry)
-            if x is root:
-                return _Output(self._output(x._read()), x._geometry)
-            steps, parted = _steps_to(x)
-            return _Alias(self._leaf(root, ""), steps, x._geometry, parted or _whole(x) is not root)
-        if id(x) in self._stand_ins:
-            return _Argument(self._stand_ins[id(x)])
-        steps, parted = _steps_to(x)
-        return _Alias(index, steps, x._geometry, parted or id(_whole(x)) not in self._stand_ins)
-
     def _build(self, trace: Trace, donate: bool) -> None:
         """The graph, with equal outputs given once, and with what a backward from outside will read."""
         self.differentiable = [o for o in self._outputs if state.grad and _has_history(o)]
@@ -248,7 +214,7 @@ class Entry:
         stats.compiles += 1
         self._numbers_seen: dict[int, tuple[Any, Any]] = {}
         self.raw = self.graph
-        del self._inputs, self._outputs, self._stand_ins, self._argument_storages, self._templates, self._shared
+        del self._inputs, self._outputs, self._stand_ins
 
     def prepare(self) -> None:
         """Make the graph that is compiled: simplified, with small state packed."""
@@ -398,7 +364,7 @@ class Entry:
         buffers += [device_buffer(v) for v in arguments]
         if self.has_numbers:
             buffers += self._number_buffers(call)
-        with _Uninterrupted():
+        with Uninterrupted():
             results = self._execute(buffers)
             self.calls += 1
             for pack, result in zip(self.packs, results):
@@ -415,7 +381,7 @@ class Entry:
         for report, positions in self.reports:
             report.tell([outputs[at] for at in positions])
         self._write_back(call, outputs)
-        return _rebuilt(self.template, outputs, call)
+        return rebuilt(self.template, outputs, call)
 
     def _loose_state(self) -> tuple[list[Value], list[Any], bool]:
         """Values and buffers of the state that is in no pack, and whether the written part of it is ours alone."""
@@ -540,109 +506,6 @@ def _owned(type: Type, device: str, buffer: Any) -> Value:
     return value
 
 
-class _Output:
-    """An output of the program, and how it lies in memory. (No dataclass: those are containers.)"""
-
-    __slots__ = ("index", "geometry")
-
-    def __init__(self, index: int, geometry: Geometry | None) -> None:
-        self.index, self.geometry = index, geometry
-
-    def made(self, outputs: list[Value]) -> Tensor:
-        """The tensor, anew."""
-        tensor = Tensor._of(outputs[self.index])
-        tensor._geometry = self.geometry
-        return tensor
-
-
-class _Argument:
-    """An argument itself."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-
-class _Alias:
-    """A view of an argument (by its index), of another output, or of a tensor from outside."""
-
-    __slots__ = ("of", "steps", "geometry", "detached")
-
-    def __init__(self, of: int | Tensor | _Output, steps: tuple[Step, ...], geometry: Geometry | None,
-                 detached: bool) -> None:
-        self.of, self.steps, self.geometry, self.detached = of, steps, geometry, detached
-
-    def made(self, tensor: Tensor) -> Tensor:
-        """The view, anew, of what it is a view of."""
-        if self.detached:
-            tensor = tensor.detach()
-        for step in self.steps:
-            tensor = tensor._view(step)
-        if tensor._steps:
-            tensor._geometry = self.geometry
-        return tensor
-
-
-def _rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
-    """The function's result; a tensor that came twice in it comes twice."""
-    if template is None:
-        return None
-    if type(template) is _Output:
-        return template.made(outputs)
-    made: dict[int, Tensor] = {}
-
-    def leaf(x: Any, path: str) -> Any:
-        kind = type(x)
-        if kind is _Argument:
-            return call.tensors[x.index]
-        if kind is not _Output and kind is not _Alias:
-            return x
-        tensor = made.get(id(x))
-        if tensor is None:
-            tensor = made[id(x)] = x.made(outputs) if kind is _Output else x.made(source(x.of))
-        return tensor
-
-    def source(of: Any) -> Tensor:
-        return call.tensors[of] if isinstance(of, int) else of if isinstance(of, Tensor) else leaf(of, "")
-
-    return map_structure(template, leaf)
-
-
-def _shared_inside(result: Any, trace: Trace) -> dict[Storage, Tensor]:
-    """Of storages that were made inside and that several results show: the tensor that all of them are views of."""
-    found: dict[Storage, dict[int, Tensor]] = {}
-
-    for x in leaves(result):
-        if isinstance(x, Tensor) and x._storage.trace is trace and not x._requires_grad:
-            found.setdefault(x._storage, {})[id(x)] = x
-    return {storage: _whole(next((x for x in tensors.values() if x.requires_grad), next(iter(tensors.values()))))
-            for storage, tensors in found.items() if len(tensors) > 1}
-
-
-def _whole(x: Tensor) -> Tensor:
-    """The tensor at the root of a chain of views."""
-    while x._base is not None:
-        x = x._root
-    return x
-
-
-def _steps_to(x: Tensor) -> tuple[tuple[Step, ...], bool]:
-    """The view steps from the root to a tensor, and whether a `detach` is among them."""
-    steps: tuple[Step, ...] = ()
-    parted = False
-    while x._base is not None:
-        steps, parted = (*x._steps, *steps), parted or x._parted or x._detached
-        x = x._root
-    return steps, parted
-
-
-def _shows(x: Tensor, root: Tensor) -> bool:
-    """Whether a tensor can be made again as a view of `root`: not a leaf, and of no other history."""
-    apart = _whole(x) is not root or _steps_to(x)[1]
-    return not x._requires_grad and not (apart and x.requires_grad)
-
-
 def _plain_grad(tensor: Tensor, gradient: Any) -> bool:
     """Whether the gradient is as `backward()` makes it, so that another one may come in its place."""
     return (gradient._base is None and gradient._type is tensor._type and not gradient._requires_grad
@@ -684,35 +547,6 @@ class _Tape:
             value.buffer = buffer
         node.done, node.saved = True, dict(enumerate(results))
         return outputs
-
-
-class _Uninterrupted:
-    """Puts Ctrl-C off while buffers are donated and rebound, so that state is never half old, half new.
-
-    Goes to `_signal` itself: the `signal` module converts enums for microseconds at each call.
-    """
-
-    __slots__ = ("_before", "_pending")
-
-    def __enter__(self) -> None:
-        self._before = _signal.getsignal(_SIGINT) if threading.get_ident() == _MAIN_THREAD else None
-        if callable(self._before):
-            self._pending: Any = None
-            _signal.signal(_SIGINT, self._note)
-
-    def _note(self, number: int, frame: Any) -> None:
-        self._pending = (number, frame)
-
-    def __exit__(self, *error: Any) -> None:
-        before = self._before
-        if callable(before):
-            _signal.signal(_SIGINT, before)
-            if self._pending is not None:
-                before(*self._pending)
-
-
-_SIGINT = int(signal.SIGINT)
-_MAIN_THREAD = threading.main_thread().ident
 
 
 def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:

@@ -305,3 +305,42 @@ def test_results_of_unknown_size_are_refused() -> None:
         torch.jit(lambda x: x.nonzero())(torch.ones(2))
     with pytest.raises(TraceError, match="indexing with a mask requires the mask's values"):
         torch.jit(lambda x: x[x > 0])(torch.ones(2))
+
+
+def test_failure_inside_a_run_without_donation_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    big, small = torch.zeros(1 << 14), torch.zeros(3)
+
+    @torch.jit(donate=False)
+    def step() -> None:
+        big.add_(1)
+        small.add_(1)
+
+    step()
+    run = engine.XlaProgram.run
+
+    def failing(self: Any, buffers: Any) -> Any:
+        run(self, buffers)
+        raise RuntimeError("the device is on fire")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.XlaProgram, "run", failing)
+        with pytest.raises(RuntimeError, match="on fire"):
+            step()
+    assert big[0].item() == big[-1].item() == 1 and small.tolist() == [1, 1, 1]
+    step()
+    assert big[0].item() == 2 and small.tolist() == [2, 2, 2]
+
+
+def test_aliases_of_donated_memory_stay_what_they_were() -> None:
+    """numpy arrays, DLPack and twins made before a donating step hold what they held: their memory is copied, not given away."""
+    big = torch.zeros(1 << 14)
+
+    @torch.jit
+    def step() -> None:
+        big.add_(1)
+
+    for i in range(3):
+        held = [big.numpy(), np.from_dlpack(big), big.clone().numpy(), big.detach() * 1]
+        step()
+        assert all(float(np.asarray(h)[0]) == i for h in held)
+    assert big[0].item() == 3 and step.stats.compiles == 1

@@ -1,0 +1,165 @@
+"""What a compiled function returns: a template of its result, made at the trace and filled at each call.
+
+What was a view of an argument, of a tensor from outside or of another result is one again, and what came twice comes
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .graph import Value
+from .scalars import Scalar
+from .storage import Storage
+from .tensor import Tensor
+from .trace import Trace
+from .tree import Signature, leaves, map_structure
+from .views import Geometry, Step
+
+
+class Output:
+    """An output of the program, and how it lies in memory. (No dataclass: those are containers.)"""
+
+    __slots__ = ("index", "geometry")
+
+    def __init__(self, index: int, geometry: Geometry | None) -> None:
+        self.index, self.geometry = index, geometry
+
+    def made(self, outputs: list[Value]) -> Tensor:
+        """The tensor, anew."""
+        tensor = Tensor._of(outputs[self.index])
+        tensor._geometry = self.geometry
+        return tensor
+
+
+class Argument:
+    """An argument itself."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class Alias:
+    """A view of an argument (by its index), of another output, or of a tensor from outside."""
+
+    __slots__ = ("of", "steps", "geometry", "detached")
+
+    def __init__(self, of: int | Tensor | Output, steps: tuple[Step, ...], geometry: Geometry | None,
+                 detached: bool) -> None:
+        self.of, self.steps, self.geometry, self.detached = of, steps, geometry, detached
+
+    def made(self, tensor: Tensor) -> Tensor:
+        """The view, anew, of what it is a view of."""
+        if self.detached:
+            tensor = tensor.detach()
+        for step in self.steps:
+            tensor = tensor._view(step)
+        if tensor._steps:
+            tensor._geometry = self.geometry
+        return tensor
+
+
+class Template:
+    """The result of a traced function with its tensors replaced by what they are made of.
+
+    `output(value)` makes a value an output of the program and gives its number.
+    """
+
+    def __init__(self, result: Any, trace: Trace, arguments: list[Any], stand_ins: list[Tensor],
+                 output: Callable[[Value], int]) -> None:
+        self._output = output
+        self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
+        self._storages = {s._storage: i for i, (s, x) in enumerate(zip(stand_ins, arguments)) if isinstance(x, Tensor)}
+        self._shared = _shared_inside(result, trace)
+        self._made: dict[int, Any] = {}
+        self.tree = map_structure(result, self._leaf)
+
+    def _leaf(self, x: Any, path: str) -> Any:
+        if type(x) is Scalar:
+            return x.look()
+        if not isinstance(x, Tensor):
+            return x
+        made = self._made.get(id(x))
+        if made is None:
+            made = self._made[id(x)] = self._template(x)
+        return made
+
+    def _template(self, x: Tensor) -> Any:
+        """What to return for a tensor: what aliases an argument or a tensor from outside still does so."""
+        index = self._storages.get(x._storage)
+        if index is None and x._storage.trace is None:
+            return x if x._base is None else Alias(x._base, x._steps, x._geometry, x._detached)
+        if index is None:
+            root = self._shared.get(x._storage)
+            if root is None or not _shows(x, root):
+                return Output(self._output(x._read()), None if x._is_view() else x._geometry)
+            if x is root:
+                return Output(self._output(x._read()), x._geometry)
+            steps, parted = _steps_to(x)
+            return Alias(self._leaf(root, ""), steps, x._geometry, parted or _whole(x) is not root)
+        if id(x) in self._stand_ins:
+            return Argument(self._stand_ins[id(x)])
+        steps, parted = _steps_to(x)
+        return Alias(index, steps, x._geometry, parted or id(_whole(x)) not in self._stand_ins)
+
+
+def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
+    """The function's result; a tensor that came twice in it comes twice."""
+    if template is None:
+        return None
+    if type(template) is Output:
+        return template.made(outputs)
+    made: dict[int, Tensor] = {}
+
+    def leaf(x: Any, path: str) -> Any:
+        kind = type(x)
+        if kind is Argument:
+            return call.tensors[x.index]
+        if kind is not Output and kind is not Alias:
+            return x
+        tensor = made.get(id(x))
+        if tensor is None:
+            tensor = made[id(x)] = x.made(outputs) if kind is Output else x.made(source(x.of))
+        return tensor
+
+    def source(of: Any) -> Tensor:
+        return call.tensors[of] if isinstance(of, int) else of if isinstance(of, Tensor) else leaf(of, "")
+
+    return map_structure(template, leaf)
+
+
+def _shared_inside(result: Any, trace: Trace) -> dict[Storage, Tensor]:
+    """Of storages that were made inside and that several results show: the tensor that all of them are views of."""
+    found: dict[Storage, dict[int, Tensor]] = {}
+
+    for x in leaves(result):
+        if isinstance(x, Tensor) and x._storage.trace is trace and not x._requires_grad:
+            found.setdefault(x._storage, {})[id(x)] = x
+    return {storage: _whole(next((x for x in tensors.values() if x.requires_grad), next(iter(tensors.values()))))
+            for storage, tensors in found.items() if len(tensors) > 1}
+
+
+def _whole(x: Tensor) -> Tensor:
+    """The tensor at the root of a chain of views."""
+    while x._base is not None:
+        x = x._root
+    return x
+
+
+def _steps_to(x: Tensor) -> tuple[tuple[Step, ...], bool]:
+    """The view steps from the root to a tensor, and whether a `detach` is among them."""
+    steps: tuple[Step, ...] = ()
+    parted = False
+    while x._base is not None:
+        steps, parted = (*x._steps, *steps), parted or x._parted or x._detached
+        x = x._root
+    return steps, parted
+
+
+def _shows(x: Tensor, root: Tensor) -> bool:
+    """Whether a tensor can be made again as a view of `root`: not a leaf, and of no other history."""
+    apart = _whole(x) is not root or _steps_to(x)[1]
+    return not x._requires_grad and not (apart and x.requires_grad)
