@@ -16,6 +16,7 @@ from .state import state
 if TYPE_CHECKING:
     from .packing import Pack
     from .region import Region
+    from .tensor import Tensor
 
 
 # Held between gathering the buffers of state and rebinding it, when no other call may donate them, and between reading
@@ -28,10 +29,11 @@ class Storage:
 
     `trace` is the jit trace that made it, if any; such a storage means nothing once the trace is over. `region` is the
     body of control flow that made it, if any: a write to a storage from outside is an effect of that body.
-    `lost` says which call consumed the contents, after a failure inside a donating run.
+    `lost` says which call consumed the contents, after a failure inside a donating run. `leaf` is the tensor here that
+    requires gradients: whoever reads the cell gets a value that says so, whichever handle is read first.
     """
 
-    __slots__ = ("value", "trace", "region", "lost", "pack", "__weakref__")
+    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "__weakref__")
 
     shared = False  # whether the memory is the user's
 
@@ -41,6 +43,7 @@ class Storage:
         self.region: Region | None = current.region
         self.lost = ""
         self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
+        self.leaf: weakref.ref[Tensor] | None = None
         if trace is not None and value.buffer is not None:
             value = trace.constant(value)
         if value.owned:
@@ -58,12 +61,16 @@ class Storage:
         """The current value, as the thread's trace sees it."""
         trace = state.trace
         if trace is not None:
-            return trace.read(self)
-        if self.trace is not None or self.lost:
-            raise self._unusable()
-        if self.pack is not None:
-            self.pack.read = True
-        return self.value
+            value = trace.read(self)
+        else:
+            if self.trace is not None or self.lost:
+                raise self._unusable()
+            if self.pack is not None:
+                self.pack.read = True
+            value = self.value
+        if self.leaf is not None and value.leaf is None and self.leaf() is not None:
+            value.requires_grad, value.leaf = True, self.leaf
+        return value
 
     def write(self, value: Value) -> None:
         """Rebind the cell."""

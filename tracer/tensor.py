@@ -486,12 +486,12 @@ class Tensor:
                 if not before.requires_grad:
                     self._storage.write(_fresh(before))
             self._detached = False
-            self._seen = None
-            self._requires_grad = True
+            self._become_leaf()
             _structure_changed()
         elif not requires_grad and self._requires_grad:
             self._requires_grad = False
             if self._base is None:
+                self._storage.leaf = None
                 self._storage.write(_without_history(self._storage.read()))
             self._seen = None
             _structure_changed()
@@ -499,6 +499,12 @@ class Tensor:
             raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed "
                                "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         return self
+
+    def _become_leaf(self) -> None:
+        self._requires_grad, self._seen = True, None
+        storage = self._storage
+        if self._base is None and (storage.leaf is None or storage.leaf() is None):
+            storage.leaf = weakref.ref(self)
 
     @property
     def is_leaf(self) -> bool:
@@ -573,6 +579,8 @@ class Tensor:
             self._storage = Storage(value)
             _structure_changed()
             self._base, self._steps, self._geometry, self._type = None, (), None, value.type
+            if self._requires_grad:
+                self._become_leaf()
         else:
             with grad_mode(False):
                 self._set(value)

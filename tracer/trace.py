@@ -81,7 +81,7 @@ class Trace:
         stand_in = self.arguments.get(storage)
         if stand_in is not None:
             self.aliased[storage] = None
-            return self.read(stand_in)
+            return stand_in.read()
         outside = storage.value
         value = placeholder(outside.type, outside.device)
         value.owned = True
@@ -206,7 +206,7 @@ class Trace:
                 self.arguments[tensor._storage] = made._storage
         self.originals[tensor] = made
         if tensor._requires_grad:
-            made._requires_grad = True
+            made._become_leaf()
             self.grads[made] = None
         elif not tensor._detached and (tensor._graph is not None or tensor._storage.value.requires_grad):
             value.requires_grad = True

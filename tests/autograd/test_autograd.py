@@ -307,3 +307,46 @@ def test_a_long_function_is_mapped_as_a_whole() -> None:
         return x
 
     assert torch.vmap(f)(torch.ones(2)).tolist() == [2101, 2101]
+
+
+TWINS = {
+    "detach": lambda x: x.detach(), "data": lambda x: x.data, "detached view": lambda x: x.view(-1).detach(),
+    "detach of a view": lambda x: x[:].detach(), "twice": lambda x: x.detach().detach()}
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, torch.jit], ids=["lazily", "jitted"])
+@pytest.mark.parametrize("name", TWINS)
+def test_a_detached_twin_read_before_its_leaf_carries_no_gradient(name: str, wrap: Any) -> None:
+    """Whichever is read first: d(stop(x) * x) = stop(x), also of what an optimizer has just written."""
+    x = torch.nn.Parameter(torch.tensor([2.0, 3.0]))
+    opt = torch.optim.SGD([x], lr=1.0)
+    early = x.detach()
+
+    def step() -> Any:
+        loss = (TWINS[name](x) * x + early * x).sum()
+        loss.backward()
+        gradient = x.grad.clone()
+        opt.step()
+        opt.zero_grad()
+        return gradient
+
+    step = wrap(step)
+    assert step().tolist() == [4, 6]
+    assert x.tolist() == early.tolist() == [-2, -3]
+    assert step().tolist() == [-4, -6]
+
+
+def test_the_source_of_a_parameter_carries_no_gradient() -> None:
+    source = torch.ones(2)
+    p = torch.nn.Parameter(source)
+    (source * p).sum().backward()
+    assert p.grad.tolist() == [1, 1] and not source.requires_grad
+    before = torch.ones(2)
+    twin = before.detach()
+    before.requires_grad_()
+    (twin * before).sum().backward()
+    assert before.grad.tolist() == [1, 1]
+    assert torch.jit(lambda x: torch.func.grad(lambda y: (y.detach() * y).sum())(x))(torch.ones(2)).tolist() == [1, 1]
+    argument = torch.ones(2, requires_grad=True)
+    torch.jit(lambda x: (x.detach() * x).sum())(argument).backward()
+    assert argument.grad.tolist() == [1, 1]
