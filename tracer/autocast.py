@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from . import dtypes
 from .dtypes import dtype
-from .state import state
+from .state import everywhere, state
 from .tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -80,13 +80,13 @@ def castable(*namespaces: dict[str, Any]) -> None:
 
 
 def _casting(function: FunctionType, rules: dict[str, str]) -> FunctionType:
-    """`function`, preceded by its casts. Where autocast is off that costs one look at an attribute."""
-    current, call = state, _call
+    """`function`, preceded by its casts. Where autocast was never on that costs one look at an attribute."""
+    ever, current, call = everywhere, state, _call
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        if current.autocast:
+        if ever.autocast and current.autocast:
             return call(function, rules, args, kwargs)
-        return function(*args, **kwargs)
+        return function(*args, **kwargs) if kwargs else function(*args)
 
     # In the globals of the function itself, where tools such as doctest look for what a module defines.
     made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
@@ -193,6 +193,7 @@ def _checked(device_type: str) -> str:
 def _switch(device_type: str, kind: dtype | None) -> None:
     others = tuple(pair for pair in state.autocast if pair[0] != device_type)
     state.autocast = others if kind is None else (*others, (device_type, kind))
+    everywhere.autocast = everywhere.autocast or kind is not None
 
 
 def is_autocast_available(device_type: str) -> bool:

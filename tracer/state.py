@@ -52,9 +52,10 @@ class _ThreadState(threading.local):
 
 
 class _Everywhere:
-    """What is true in all threads: `debug` is called after each operation."""
+    """What is true in all threads: `debug` is called after each operation; `autocast` was on somewhere, once."""
 
     debug: Watcher | None = None
+    autocast = False
 
 
 state = _ThreadState()
