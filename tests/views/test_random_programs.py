@@ -125,6 +125,9 @@ CASES = {
     "the stride of a dimension of size 1 means nothing": case(
         ("split", 7, 5, 5), ("chunk", 11, 3, 2), ("flatten", 1, 2, 5), ("unfold",), ("conj", 1, 0, 1, True),
         ("view_as_complex", 1, 5, 4)),
+    "an operand that is converted is dense by then": case(
+        ("swapaxes", 0, 0, 4), ("mH", 3, 3), ("expand", 2, 3, 1, True), ("transpose", 0, 6, 5), ("clone", 1, 1, 2),
+        ("add", 3, 1, 1)),
     "any strides over the memory of a detached part": case(("narrow", 0, 4, 1), ("detach",), ("T",), ("as_strided", 0, 0, 4)),
     "out= of a view": case(("detach",), ("row",), ("out_mul", 0), ("out_sum", 0, 1)),
 }

@@ -308,14 +308,16 @@ def laid_out(result: Tensor, operands: Sequence[Any]) -> Tensor:
     tensors = [x for x in operands if isinstance(x, Tensor)]
     shape = result._type.shape
     if not all(x.is_contiguous() and x._type.shape == shape for x in tensors):
-        stride = dense_stride(shape, [_broadcast_stride(x, shape) for x in tensors])
+        kind = result_dtype(*operands)
+        stride = dense_stride(shape, [_broadcast_stride(x, kind, shape) for x in tensors])
         result._geometry = None if is_contiguous(shape, stride) else Geometry(stride)
     return result
 
 
-def _broadcast_stride(x: Tensor, shape: Ints) -> Ints:
-    own = [0 if n == 1 and m != 1 else s for s, n, m in zip(
-        x._strides.stride, x._type.shape, shape[len(shape) - x._type.ndim:])]
+def _broadcast_stride(x: Tensor, kind: dtype, shape: Ints) -> Ints:
+    """The strides of an operand of that shape; one that is converted first is dense by then."""
+    stride = x._strides.stride if x._type.dtype is kind else dense_stride(x._type.shape, [x._strides.stride])
+    own = [0 if n == 1 and m != 1 else s for s, n, m in zip(stride, x._type.shape, shape[len(shape) - x._type.ndim:])]
     return (*[0] * (len(shape) - len(own)), *own)
 
 
