@@ -527,6 +527,20 @@ def test_many_shapes_are_told_once() -> None:
             f(torch.ones(n))
 
 
+def test_autocast_is_guarded() -> None:
+    layer = torch.nn.Linear(2, 2)
+    f = torch.jit(lambda x: layer(x))
+    x = torch.ones(1, 2)
+    for _ in range(2):
+        assert f(x).dtype is torch.float32
+        with torch.autocast("cpu"):
+            assert f(x).dtype is torch.bfloat16
+        with torch.autocast("cpu", dtype=torch.float16):
+            assert f(x).dtype is torch.float16
+    assert f.stats.compiles == 3
+    assert [c[0] for w in f.why()[1:] for c in w.changes] == ["autocast", "autocast"]
+
+
 def test_default_dtype_is_guarded() -> None:
     f = torch.jit(lambda: torch.ones(1) * 1)
     assert f().dtype is torch.float32

@@ -92,7 +92,7 @@ def test_jitted_on_the_numpy_engine(numpy_engine: None) -> None:
 
 
 @pytest.mark.parametrize("jitted", [False, True], ids=["lazily", "jitted"])
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", range(20))
 def test_through_xla(part: int, jitted: bool) -> None:
     rng = np.random.default_rng([22, part, jitted])
     assert check([random_program(rng, 6) for _ in range(25)], jitted) > 18

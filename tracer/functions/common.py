@@ -77,11 +77,6 @@ def wrap(value: Value) -> Tensor:
     return Tensor._of(value)
 
 
-def wrap_all(values: Sequence[Value]) -> tuple[Tensor, ...]:
-    """Tensors of several values."""
-    return tuple(wrap(v) for v in values)
-
-
 def read(x: Any) -> Value:
     """The value of a tensor; TypeError for anything else."""
     if isinstance(x, Tensor):
