@@ -16,10 +16,19 @@ from typing import Any
 
 import pytest
 
+from .engines import on_numpy
+
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")  # without it jupyter_core warns, and warnings are errors
 
 REQUIRED = [name for name in os.environ.get("FLAMBEAU_REQUIRE", "").replace(",", " ").split() if name]
 _own_cache = pytest.StashKey[str]()
+
+
+@pytest.fixture
+def numpy_engine() -> Iterator[None]:
+    """The numpy engine, for tests of many small programs: compiling each would take minutes."""
+    with on_numpy():
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ import pytest
 import flambeau as torch
 from flambeau.tracer import lazy
 from flambeau.tracer.autodiff import pull_back
-from flambeau.tracer.backend import NumpyBackend, install
 from flambeau.tracer.graph import Graph
 from flambeau.tracer.interpreter import interpret
 from flambeau.tracer.ops.custom import custom_gradient
@@ -49,13 +48,6 @@ def expected(k: float, limit: float) -> Any:
 @pytest.fixture(autouse=True)
 def nothing_traced() -> None:
     traced.clear()
-
-
-@pytest.fixture
-def numpy_engine() -> Iterator[None]:
-    install(NumpyBackend)
-    yield
-    install(lambda: __import__("flambeau.runtime.engine", fromlist=["XlaBackend"]).XlaBackend())
 
 
 def test_a_jitted_step_traces_it_once() -> None:

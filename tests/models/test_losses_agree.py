@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import flambeau
-from flambeau.tracer import backend
 
+from ..engines import on_numpy
 from .definitions import MODELS, batches, loss_function, optimizer_of
 
 STEPS = 20
@@ -51,7 +51,7 @@ def test_lazy_and_jitted_and_numpy_agree(name: str) -> None:
     jitted = train(flambeau, name, weights, flambeau.jit)
     assert np.mean(lazy[-5:]) < np.mean(lazy[:5])
     np.testing.assert_allclose(jitted, lazy, rtol=2e-4)
-    with numpy_engine():
+    with on_numpy():
         interpreted = train(flambeau, name, weights)
         interpreted_jit = train(flambeau, name, weights, flambeau.jit)
     np.testing.assert_allclose(interpreted, lazy, rtol=2e-4)
@@ -63,14 +63,3 @@ def test_torch_agrees(name: str) -> None:
     torch = pytest.importorskip("torch")
     weights = initial_weights(name)
     np.testing.assert_allclose(train(flambeau, name, weights, flambeau.jit), train(torch, name, weights), rtol=5e-4)
-
-
-class numpy_engine:
-    """In this block the numpy engine runs everything."""
-
-    def __enter__(self) -> None:
-        self.before = backend._factory, backend._installed
-        backend.install(backend.NumpyBackend)
-
-    def __exit__(self, *error: object) -> None:
-        backend._factory, backend._installed = self.before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import flambeau  # noqa: E402
-from flambeau.tracer import backend  # noqa: E402
 
 from .nn_common import close, copy_weights  # noqa: E402
 
@@ -72,15 +70,6 @@ def results(t: Any, layer: Any, form: str, given: bool) -> tuple[list[Any], list
     sum((o * t.tensor(np.cos(np.arange(o.numel(), dtype=np.float32)).reshape(o.shape))).sum() for o in floats).backward()
     leaves = [x, *(flat(hx) if given else []), *layer.parameters()]
     return outputs, [leaf.grad for leaf in leaves]
-
-
-@pytest.fixture
-def numpy_engine() -> Iterator[None]:
-    """Many small programs, each run once: compiling them would take minutes."""
-    before = backend._factory, backend._installed
-    backend.install(backend.NumpyBackend)
-    yield
-    backend._factory, backend._installed = before
 
 
 @pytest.mark.usefixtures("numpy_engine")

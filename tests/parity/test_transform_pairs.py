@@ -17,7 +17,8 @@ oracle = pytest.importorskip("torch")
 
 import flambeau  # noqa: E402
 from flambeau import nn  # noqa: E402
-from flambeau.tracer import backend  # noqa: E402
+
+from ..engines import on_numpy  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's own, in forward mode
 
@@ -125,11 +126,8 @@ TRANSFORMS: dict[str, Callable[[Any, Function], Function]] = {
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[None]:
     """XLA for what jit compiles; the numpy engine, which compiles nothing, for the many other programs."""
-    before = backend._factory, backend._installed
-    if "jit" not in request.node.callspec.params["pair"]:
-        backend.install(backend.NumpyBackend)
-    yield
-    backend._factory, backend._installed = before
+    with on_numpy("jit" not in request.node.callspec.params["pair"]):
+        yield
 
 
 @pytest.mark.parametrize("pair", list(itertools.product(TRANSFORMS, repeat=2)), ids=" of ".join)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer import backend
 from flambeau.tracer.errors import TraceError
+
+from ..engines import on_numpy
 
 nn, F = torch.nn, torch.nn.functional
 
@@ -20,11 +21,8 @@ nn, F = torch.nn, torch.nn.functional
 @pytest.fixture(params=["lazy", "jit", "numpy"])
 def mode(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
     """What wraps a function, and the engine that runs it."""
-    before = backend._factory, backend._installed
-    if request.param == "numpy":
-        backend.install(backend.NumpyBackend)
-    yield torch.jit if request.param == "jit" else lambda f: f
-    backend._factory, backend._installed = before
+    with on_numpy(request.param == "numpy"):
+        yield torch.jit if request.param == "jit" else lambda f: f
 
 
 def close(ours: Any, expected: Any, rtol: float = 1e-5) -> None:

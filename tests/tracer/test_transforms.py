@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer import backend
 from flambeau.tracer.errors import TraceError
 from flambeau.tracer.functions.common import wrap
 from flambeau.tracer.graph import needed_nodes
@@ -17,16 +16,15 @@ from flambeau.tracer.ops import OPS
 from flambeau.tracer.ops.elementwise import compare, full_like
 from flambeau.tracer.recorder import capture, close, recording
 
+from ..engines import on_numpy
+
 f = torch.func
 
 
 @pytest.fixture(params=["numpy", "xla"], autouse=True)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = backend._factory, backend._installed
-    if request.param == "numpy":
-        backend.install(backend.NumpyBackend)
-    yield request.param
-    backend._factory, backend._installed = before
+    with on_numpy(request.param == "numpy"):
+        yield request.param
 
 
 def both_ways(function: Any) -> list[Any]:
