@@ -20,7 +20,7 @@ from .functions.common import Defaults
 from .graph import Graph, Node, Value
 from .identity import interchangeable
 from .interrupts import Uninterrupted
-from .lazy import _read_by_gradients, device_buffer, host_array, materialize
+from .lazy import device_buffer, host_array, materialize
 from .ops import OPS
 from .outside import Outside, roots
 from .packing import PackedSlice, packed_graph, plan
@@ -28,6 +28,7 @@ from .passes import simplify
 from .recorder import record, recording
 from .reports import NanCheck, Report
 from .results import Template, rebuilt
+from .saved import read_by_gradients, smallest_to_keep
 from .scalars import Scalar, from_number
 from .source import describe, user_position
 from .state import state
@@ -186,8 +187,8 @@ class Entry:
         self.differentiable = [o for o in self._outputs if state.grad and _has_history(o)]
         saved: list[Value] = []
         if self.differentiable:
-            saved = [v for v in dict.fromkeys(_read_by_gradients(trace.recorder.nodes, self.differentiable))
-                     if v.node is not None]
+            nodes = trace.recorder.nodes
+            saved = smallest_to_keep(nodes, read_by_gradients(nodes, self.differentiable), set(self._outputs))
         positions: dict[Value, int] = {}
         for value in [*self._outputs, *saved]:
             positions.setdefault(value, len(positions))

@@ -11,13 +11,12 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .autodiff import pull_back
 from .backend import Program, SharedArray, backend
 from .batching import VALUE_IN_VMAP
 from .errors import READING_A_VALUE, TraceError
@@ -26,7 +25,8 @@ from .ops import OPS
 from .ops.elementwise import from_literal
 from .packing import PackedSlice
 from .passes import Builder, simplify
-from .recorder import Recorder, placeholder, recording, thread_recorder
+from .recorder import Recorder, placeholder, thread_recorder
+from .saved import read_by_gradients, smallest_to_keep
 from .source import describe, user_position
 from .state import state
 from .types import Type
@@ -41,10 +41,14 @@ _constant = OPS["constant"]
 
 @dataclass
 class Variant:
-    """One executable of an entry: the flat numbers of the outputs it gives."""
+    """One executable of an entry: the flat numbers of the outputs it gives.
+
+    `kept` remembers which of them to keep for gradients, by those that are due anyway and those that will be read.
+    """
 
     program: Program
     outputs: dict[int, int]
+    kept: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -175,27 +179,25 @@ def _topological(nodes: Sequence[Node]) -> list[Node]:
 
 def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Sequence[Value], reason: str) -> None:
     """Run the nodes of one device and give buffers to the values that are needed."""
-    inside = {id(n) for n in nodes}
-    due = [v for v in [*demanded, *alive] if v.buffer is None and id(v.node) in inside]
+    inside = set(nodes)
+    due = dict.fromkeys(v for v in [*demanded, *alive] if v.buffer is None and v.node in inside)
     unheld = [(n, i) for n in nodes if n.op.multiple and n.requires_grad for i in range(len(n.types)) if n.living(i) is None]
-    saved = [v for v in _read_by_gradients(nodes, due) if v.buffer is None and id(v.node) in inside]
+    read = [v for v in read_by_gradients(nodes, due) if v.buffer is None and v.node in inside]
     snapshot = Snapshot(nodes)
-    strict = {snapshot.numbers[v]: v for v in demanded if v.buffer is None and id(v.node) in inside}
-    wanted = strict | {snapshot.numbers[v]: v for v in [*due, *saved]}
-    if not wanted:
-        results: dict[int, Any] = {}
+    strict = {snapshot.numbers[v] for v in demanded if v in due}
+    if not due:
+        results: dict[Value, Any] = {}
     elif _fits_host(nodes, snapshot, device):
-        results = _run_on_host(nodes, snapshot, wanted)
+        results = _run_on_host(nodes, snapshot, [*due, *smallest_to_keep(nodes, read, due)])
     else:
-        results = _run_compiled(snapshot, device, strict, wanted, reason)
-    for number, value in wanted.items():
-        if number in results:
-            value.buffer = results[number]
+        results = _run_compiled(snapshot, device, strict, due, read, reason)
+    for value, buffer in results.items():
+        value.buffer = buffer
     for node, index in unheld:
         made = node.living(index)
         if made is not None:  # only the gradient will read it: the node holds the buffer, since nobody holds the value
             node.saved = {**(node.saved or {}), index: made.buffer}
-    del snapshot, strict, saved, due  # they hold values that nobody else may need
+    del snapshot, results, read, due  # they hold values that nobody else may need
     _settle(nodes)
 
 
@@ -204,77 +206,6 @@ def _settle(nodes: Sequence[Node]) -> None:
     for node in reversed(nodes):  # so that a value whose last user was released is gone when its own node comes
         node.done = True
         node.settle()
-
-
-# --- Saved for backward -----------------------------------------------------------------------------------------------
-
-_reads: dict[tuple[Any, ...], tuple[tuple[bool, ...], tuple[bool, ...]]] = {}
-
-
-def _read_by_gradients(nodes: Sequence[Node], roots: Iterable[Value]) -> list[Value]:
-    """What a backward walk from `roots` would read: computed now, so that no forward pass runs twice."""
-    inside = set(nodes)
-    needed: set[Node] = set()
-    stack = [v.node for v in roots if v.requires_grad]
-    while stack:
-        node = stack.pop()
-        if node is None or node in needed or node not in inside or not node.requires_grad or node.spent:
-            continue
-        needed.add(node)
-        stack.extend(v.node for v in node.inputs if v.requires_grad)
-    saved: list[Value] = []
-    for node in nodes:
-        if node in needed:
-            outs, ins = _vjp_reads(node)
-            saved.extend(v for v, read in zip(node.outputs, outs) if read)
-            saved.extend(v for v, read in zip(node.inputs, ins) if read)
-    return [kept for value in saved for kept in _sources(value)]
-
-
-_SPREAD = frozenset(OPS[name] for name in ("broadcast", "constant", "iota"))
-
-
-def _sources(value: Value) -> list[Value]:
-    """What to keep for a value that will be read: itself, or the little that it spreads over many elements."""
-    node = value.node
-    if value.buffer is not None or node is None or node.op not in _SPREAD or node.released:
-        return [value]
-    return [source for v in node.inputs for source in _sources(v)]
-
-
-def _vjp_reads(node: Node) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-    """Which outputs and inputs the op's vjp uses: as it says, or found by recording it once per op and types."""
-    if node.op.reads is not None:
-        return node.op.reads(len(node.types), len(node.inputs), **node.params)
-    flags = tuple(v.requires_grad for v in node.inputs)
-    key = (node.op, *(v.type for v in node.inputs), flags, *node.params.items())
-    found = _reads.get(key)
-    if found is None:
-        found = _reads[key] = _trace_vjp(node, flags)
-    return found
-
-
-def _trace_vjp(node: Node, flags: tuple[bool, ...]) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-    inputs = [placeholder(v.type, node.device, flag) for v, flag in zip(node.inputs, flags)]
-    with recording() as recorder:
-        before, state.grad = state.grad, True
-        try:
-            made = node.op(*inputs, **node.params)
-        finally:
-            state.grad = before
-        outputs = made if isinstance(made, tuple) else (made,)
-        count = len(recorder.nodes)
-        inexact = [v for v in outputs if v.requires_grad]
-        cotangents = [placeholder(v.type, node.device) for v in inexact]
-        try:
-            found = pull_back(inexact, cotangents, inputs)
-        except NotImplementedError:  # there is no gradient to save for; a backward walk will say so
-            found = {}
-    needed = set(found.values())
-    for backward in reversed(recorder.nodes[count:]):
-        if any(v in needed for v in backward.outputs):
-            needed.update(backward.inputs)
-    return tuple(v in needed for v in outputs), tuple(v in needed for v in inputs)
 
 
 # --- On the host ------------------------------------------------------------------------------------------------------
@@ -292,8 +223,8 @@ def _fits_host(nodes: Sequence[Node], snapshot: Snapshot, device: str) -> bool:
     return size <= HOST_LIMIT
 
 
-def _run_on_host(nodes: Sequence[Node], snapshot: Snapshot, wanted: dict[int, Value]) -> dict[int, Any]:
-    needed = set(wanted.values())
+def _run_on_host(nodes: Sequence[Node], snapshot: Snapshot, wanted: Sequence[Value]) -> dict[Value, Any]:
+    needed = set(wanted)
     live: list[Node] = []
     for node in reversed(nodes):
         if any(v is not None and v in needed for v in map(node.living, range(len(node.types)))):
@@ -304,7 +235,7 @@ def _run_on_host(nodes: Sequence[Node], snapshot: Snapshot, wanted: dict[int, Va
         results = node.op.reference(*[env[v] for v in node.inputs], **node.params)
         outputs = results if isinstance(results, tuple) else (results,)
         env.update(zip(node.outputs, (np.asarray(a) for a in outputs)))
-    return {number: _unshared(env[v]) for number, v in wanted.items()}
+    return {v: _unshared(env[v]) for v in wanted}
 
 
 def _unshared(array: Any) -> Any:
@@ -315,20 +246,31 @@ def _unshared(array: Any) -> Any:
 # --- Compiled ---------------------------------------------------------------------------------------------------------
 
 
-def _run_compiled(snapshot: Snapshot, device: str, strict: dict[int, Value], wanted: dict[int, Value],
-                  reason: str) -> dict[int, Any]:
+def _run_compiled(snapshot: Snapshot, device: str, strict: set[int], due: Collection[Value], read: Sequence[Value],
+                  reason: str) -> dict[Value, Any]:
+    """Run the executable of this structure; the buffers of what is due and of what is kept to make `read` again."""
     entry, variant = _find(snapshot, (backend(), device, snapshot.key), strict)
+    numbers = snapshot.numbers
+    key = (frozenset(numbers[v] for v in due), tuple(numbers[v] for v in read))
     if variant is None:
-        variant = _compile(snapshot, entry, device, wanted, reason)
+        kept = smallest_to_keep(snapshot.nodes, read, due)
+        variant = _compile(snapshot, entry, device, [*due, *kept], reason)
+        variant.kept[key] = [numbers[v] for v in kept]
+    elif key not in variant.kept:
+        given = variant.outputs
+        found = smallest_to_keep(snapshot.nodes, read, {v for v in due if numbers[v] in given}, lambda v: numbers[v] in given)
+        variant.kept[key] = [numbers[v] for v in found]
     buffers = [device_buffer(v) for v in snapshot.inputs]
     for position in entry.promoted:
         kind = _literal_type(snapshot, position).dtype
         buffers.append(backend().upload(np.asarray(from_literal(snapshot.literals[position], kind)), device))
-    results = variant.program.run(buffers)
-    return {number: results[at] for number, at in variant.outputs.items()}
+    outputs = variant.program.run(buffers)
+    values = {number: v for v, number in numbers.items()}
+    wanted = dict.fromkeys([*key[0], *variant.kept[key]])
+    return {values[number]: outputs[variant.outputs[number]] for number in wanted if number in variant.outputs}
 
 
-def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: dict[int, Value]) -> tuple[Entry, Variant | None]:
+def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: set[int]) -> tuple[Entry, Variant | None]:
     """The entry of this structure, and an executable of it that gives all that is demanded."""
     entry = _entries.get(key)
     if entry is None:
@@ -341,7 +283,7 @@ def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: dict[int, Value]) ->
         entry.variants.clear()
         return entry, None
     for variant in entry.variants:
-        if all(number in variant.outputs for number in strict):
+        if strict <= variant.outputs.keys():
             return entry, variant
     return entry, None
 
@@ -351,15 +293,14 @@ def _literal_type(snapshot: Snapshot, position: int) -> Type:
     return constants[position].types[0]
 
 
-def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: dict[int, Value], reason: str) -> Variant:
+def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: Sequence[Value], reason: str) -> Variant:
     started = time.perf_counter()
-    values = dict(wanted)
-    graph = Graph(snapshot.inputs, snapshot.nodes, values.values(), "lazy")
+    graph = Graph(snapshot.inputs, snapshot.nodes, wanted, "lazy")
     graph = simplify(_with_promoted(graph, entry.promoted))
     positions: dict[Value, int] = {}
     for output in graph.outputs:  # one output per distinct value; equal ones share its buffer
         positions.setdefault(output, len(positions))
-    outputs = {number: positions[v] for number, v in zip(values, graph.outputs)}
+    outputs = {snapshot.numbers[v]: positions[output] for v, output in zip(wanted, graph.outputs)}
     graph = Graph(graph.inputs, graph.nodes, positions, "lazy")
     program = backend().compile(graph, device, {})
     variant = Variant(program, outputs)

@@ -11,7 +11,9 @@ import flambeau as torch
 from flambeau import nn
 from flambeau.nn import functional as F
 from flambeau.runtime import devices
+from flambeau.tracer import lazy
 from flambeau.tracer.backend import backend
+from flambeau.tracer.saved import MADE_AGAIN
 
 BATCH = 37  # no other dimension is as large, so a buffer that begins with it holds activations
 
@@ -135,3 +137,63 @@ def test_detached_results_do_not_keep_their_graph() -> None:
     outputs = [model(x + i).detach() for i in range(3)]
     assert all(y.tolist() for y in outputs)
     assert activations() == before + len(outputs)
+
+
+def test_light_operations_are_made_again_rather_than_kept() -> None:
+    """One buffer of a composition that reads five of its intermediate values, as of an op written by hand."""
+    model, x = mlp(nn.GELU), torch.randn(BATCH, 5)
+    before = activations()
+    loss = model(x).sum()
+    loss.item()
+    assert activations() == before + 2
+    loss.backward()
+    assert activations() == before
+    again = model(x).sum()
+    first = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    again.backward()  # in one program: nothing is made again
+    for p, grad in zip(model.parameters(), first, strict=True):
+        assert torch.allclose(p.grad, grad, rtol=1e-5, atol=1e-6)
+
+
+def test_a_long_chain_of_light_operations_is_not_run_a_second_time() -> None:
+    x = torch.randn(BATCH, 300, requires_grad=True)
+    before, y = activations(), x
+    for _ in range(5 * MADE_AGAIN):
+        y = y.sin()
+    y.sum().item()
+    del y
+    assert activations() == before  # nobody asked for a gradient any more
+
+    y = x
+    for _ in range(5 * MADE_AGAIN):
+        y = y.sin()
+    total = y.sum()
+    del y
+    total.item()
+    assert activations() == before + 4  # the fifth piece ends where the gradient begins
+    total.backward()
+    assert activations() == before + 1
+
+
+def test_what_is_held_is_not_kept_twice_and_programs_are_reused_whatever_is_held() -> None:
+    w, x = torch.ones(300, 300, requires_grad=True), torch.randn(BATCH, 300)
+
+    def loss_of(*, hold: bool) -> tuple[Any, Any]:
+        y = x @ w
+        z = y.exp()
+        return (z * z.sin()).sum(), z if hold else None
+
+    before, gradients = activations(), []
+    for hold in (True, False, True, False):
+        loss, z = loss_of(hold=hold)
+        loss.item()
+        assert activations() == before + 1
+        compiles = len(lazy.compiled)
+        w.grad = None
+        loss.backward()
+        gradients.append(w.grad.tolist())
+        if len(gradients) > 2:
+            assert len(lazy.compiled) == compiles
+        del z, loss
+    assert all(g == gradients[0] for g in gradients)

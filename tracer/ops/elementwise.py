@@ -32,7 +32,7 @@ NUMBER = INEXACT | INTEGER
 
 def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, accepts: frozenset[dtype], *,
                 result: Callable[[dtype], dtype] | None = None, exact: bool = False,
-                exact_on_integers: bool = True) -> Op:
+                exact_on_integers: bool = True, light: bool = True) -> Op:
     """An op on operands of one type, lowered to the single instruction `hlo`.
 
     `result` maps the operands' dtype to the result's (the same by default).
@@ -53,7 +53,7 @@ def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, ac
         return h.op(hlo, operands)
 
     return register(Op(name, infer, checked, lower, vjp, batch_elementwise(name), exact=exact,
-                       exact_on_integers=exact_on_integers))
+                       exact_on_integers=exact_on_integers, light=light))
 
 
 def in_type(array: Any, kind: dtype) -> Any:
@@ -323,13 +323,13 @@ count_leading_zeros = elementwise("count_leading_zeros", "count_leading_zeros", 
 
 
 def unary(name: str, hlo: str, reference: Callable[..., Any], derivative: Callable[[Value, Value], Value],
-          accepts: frozenset[dtype] = INEXACT) -> Op:
+          accepts: frozenset[dtype] = INEXACT, *, light: bool = True) -> Op:
     """A function of one operand, given by its `derivative(out, x)`."""
 
     def vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
         return (times(g, derivative(out, x)),)
 
-    return elementwise(name, hlo, wide(reference), vjp, accepts)
+    return elementwise(name, hlo, wide(reference), vjp, accepts, light=light)
 
 
 def wide(reference: Callable[..., Any]) -> Callable[..., Any]:
@@ -417,8 +417,9 @@ erfc = unary("erfc", "chlo.erfc", special("erfc"),
              lambda out, x: scaled(exp(neg(square(x))), -2 / math.sqrt(math.pi)), REAL)
 erfinv = unary("erfinv", "chlo.erf_inv", special("erfinv"),
                lambda out, x: scaled(exp(square(out)), math.sqrt(math.pi) / 2), REAL)
-lgamma = unary("lgamma", "chlo.lgamma", special("gammaln"), lambda out, x: digamma(x), REAL)
-digamma: Op = unary("digamma", "chlo.digamma", special("psi"), lambda out, x: polygamma(full_like(x, 1), x), REAL)
+lgamma = unary("lgamma", "chlo.lgamma", special("gammaln"), lambda out, x: digamma(x), REAL, light=False)
+digamma: Op = unary("digamma", "chlo.digamma", special("psi"), lambda out, x: polygamma(full_like(x, 1), x), REAL,
+                    light=False)
 
 
 def _polygamma_vjp(g: Value, out: Value, order: Value, x: Value) -> tuple[None, Value]:
@@ -430,8 +431,9 @@ def _zeta_vjp(g: Value, out: Value, s: Value, x: Value) -> tuple[None, Value]:
 
 
 polygamma: Op = elementwise("polygamma", "chlo.polygamma", special("polygamma"), _polygamma_vjp,
-                        frozenset({dtypes.float32, dtypes.float64}))
-zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}))
+                            frozenset({dtypes.float32, dtypes.float64}), light=False)
+zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}),
+                   light=False)
 
 floor = elementwise("floor", "floor", np.floor, zero_gradient, REAL)
 ceil = elementwise("ceil", "ceil", np.ceil, zero_gradient, REAL)
@@ -488,7 +490,7 @@ def _compare_lower(h: Emitter, x: Operand, y: Operand, *, direction: str) -> Ope
 
 compare = register(Op(
     "compare", _compare_infer, lambda x, y, *, direction: np.asarray(_COMPARE[direction](x, y)).astype(np.bool_),
-    _compare_lower, zero_gradient, batch_elementwise("compare"), exact_on_integers=True))
+    _compare_lower, zero_gradient, batch_elementwise("compare"), exact_on_integers=True, light=True))
 
 
 def _select_infer(condition: Type, x: Type, y: Type) -> Type:
@@ -504,7 +506,7 @@ def _select_vjp(g: Value, out: Value, condition: Value, x: Value, y: Value) -> t
 
 select = register(Op(
     "select", _select_infer, lambda c, x, y: np.asarray(np.where(c, x, y)).astype(x.dtype, copy=False),
-    lambda h, c, x, y: h.op("select", (c, x, y)), _select_vjp, batch_elementwise("select"), exact=True))
+    lambda h, c, x, y: h.op("select", (c, x, y)), _select_vjp, batch_elementwise("select"), exact=True, light=True))
 
 
 def _clamp_infer(low: Type, x: Type, high: Type) -> Type:
@@ -527,7 +529,7 @@ def _clamp_vjp(g: Value, out: Value, low: Value, x: Value, high: Value) -> tuple
 
 
 clamp = register(Op("clamp", _clamp_infer, _clamp_reference, lambda h, low, x, high: h.op("clamp", (low, x, high)),
-                    _clamp_vjp, batch_elementwise("clamp"), exact_on_integers=True))
+                    _clamp_vjp, batch_elementwise("clamp"), exact_on_integers=True, light=True))
 
 
 def _convert_infer(x: Type, *, dtype: dtype) -> Type:
@@ -566,7 +568,7 @@ def _convert_vjp(g: Value, out: Value, x: Value, *, dtype: dtype) -> tuple[Value
 
 
 convert = register(Op("convert", _convert_infer, _convert_reference, _convert_lower, _convert_vjp,
-                      batch_elementwise("convert"), exact=True))
+                      batch_elementwise("convert"), exact=True, light=True))
 
 
 def _reduce_precision_infer(x: Type, *, exponent: int, mantissa: int) -> Type:
@@ -587,7 +589,7 @@ reduce_precision = register(Op(
     "reduce_precision", _reduce_precision_infer, _reduce_precision_reference,
     lambda h, x, *, exponent, mantissa: h.op("reduce_precision", (x,), attributes=(
         f"exponent_bits = {exponent} : i32, mantissa_bits = {mantissa} : i32")),
-    _reduce_precision_vjp, batch_elementwise("reduce_precision"), exact=True))
+    _reduce_precision_vjp, batch_elementwise("reduce_precision"), exact=True, light=True))
 
 
 # --- Values that only gradients see -----------------------------------------------------------------------------------
@@ -603,10 +605,10 @@ def _identity_lower(h: Emitter, x: Operand) -> Operand:
 
 # A new value equal to x: what a leaf is, so that its cotangent has a place of its own.
 alias = register(Op("alias", _identity_infer, lambda x: x, _identity_lower, lambda g, out, x: (g,),
-                    batch_elementwise("alias"), exact=True))
+                    batch_elementwise("alias"), exact=True, light=True))
 # x, through which no gradient flows.
 stop_gradient = register(Op("stop_gradient", _identity_infer, lambda x: x, _identity_lower, zero_gradient,
-                            batch_elementwise("stop_gradient"), exact=True))
+                            batch_elementwise("stop_gradient"), exact=True, light=True))
 
 
 def _with_value_infer(x: Type, value: Type) -> Type:
@@ -616,4 +618,4 @@ def _with_value_infer(x: Type, value: Type) -> Type:
 
 # The second operand, with the first one's gradient: what a tensor is after its `.data` was written.
 with_value = register(Op("with_value", _with_value_infer, lambda x, value: value, lambda h, x, value: value,
-                         lambda g, out, x, value: (g, None), batch_elementwise("with_value"), exact=True))
+                         lambda g, out, x, value: (g, None), batch_elementwise("with_value"), exact=True, light=True))

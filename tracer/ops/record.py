@@ -66,7 +66,8 @@ class Op:
 
     `exact` says that `reference` gives the same bits as XLA, so that small programs may run on the host;
     `exact_on_integers` that it does so for operands that are not floating (XLA flushes subnormals to zero).
-    A vjp that `takes_none` gets None, not zeros, for outputs that no gradient flows to. `reads(out, inputs, **params)`
+    A `light` op costs next to nothing within the program that reads its result: it is done again rather than kept for a
+    gradient. A vjp that `takes_none` gets None, not zeros, for outputs that no gradient flows to. `reads(out, inputs, **params)`
     says which of that many outputs and inputs the vjp uses; without it the vjp is recorded once to find out. Parameters
     named in `of_gradient` say nothing of the types and of the program: neither is remembered by them.
     """
@@ -79,6 +80,7 @@ class Op:
     batch: Callable[..., Any]
     exact: bool = False
     exact_on_integers: bool = False
+    light: bool = False
     jvp: Callable[..., Any] | None = None
     multiple: bool = False  # returns a tuple even when it has one output
     takes_none: bool = False

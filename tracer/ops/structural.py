@@ -46,7 +46,7 @@ def _constant_reference(*, value: str, shape: Ints, dtype: dtype) -> Any:
 
 constant = register(Op(
     "constant", _constant_infer, _constant_reference,
-    lambda h, *, value, shape, dtype: h.constant(value, h.out), zero_gradient, no_batch("constant"), exact=True))
+    lambda h, *, value, shape, dtype: h.constant(value, h.out), zero_gradient, no_batch("constant"), exact=True, light=True))
 
 
 def _iota_infer(*, shape: Ints, axis: int, dtype: dtype) -> Type:
@@ -62,7 +62,7 @@ def _iota_reference(*, shape: Ints, axis: int, dtype: dtype) -> Any:
 iota = register(Op(
     "iota", _iota_infer, _iota_reference,
     lambda h, *, shape, axis, dtype: h.op("iota", (), attributes=f"iota_dimension = {axis} : i64"),
-    zero_gradient, no_batch("iota"), exact=True))
+    zero_gradient, no_batch("iota"), exact=True, light=True))
 
 
 # --- Broadcast, reshape, transpose, reverse ---------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def _broadcast_batch(size: int, batched: Sequence[bool], x: Value, *, shape: Int
 
 
 broadcast = register(Op("broadcast", _broadcast_infer, _broadcast_reference, _broadcast_lower, _broadcast_vjp,
-                        _broadcast_batch, exact=True))
+                        _broadcast_batch, exact=True, light=True))
 
 
 def _reshape_infer(x: Type, *, shape: Ints) -> Type:
@@ -111,7 +111,7 @@ def _reshape_infer(x: Type, *, shape: Ints) -> Type:
 reshape: Op = register(Op(
     "reshape", _reshape_infer, lambda x, *, shape: x.reshape(shape), lambda h, x, *, shape: h.op("reshape", (x,)),
     lambda g, out, x, *, shape: (reshape(g, shape=x.type.shape),),
-    lambda size, batched, x, *, shape: reshape(x, shape=(size, *shape)), exact=True))
+    lambda size, batched, x, *, shape: reshape(x, shape=(size, *shape)), exact=True, light=True))
 
 
 def _transpose_infer(x: Type, *, permutation: Ints) -> Type:
@@ -129,7 +129,7 @@ transpose: Op = register(Op(
     lambda h, x, *, permutation: h.op("transpose", (x,), attributes=f"permutation = {array_attribute(permutation)}"),
     lambda g, out, x, *, permutation: (transpose(g, permutation=inverse_permutation(permutation)),),
     lambda size, batched, x, *, permutation: transpose(x, permutation=(0, *(p + 1 for p in permutation))),
-    exact=True))
+    exact=True, light=True))
 
 
 def _reverse_infer(x: Type, *, axes: Ints) -> Type:
@@ -141,7 +141,7 @@ reverse: Op = register(Op(
     "reverse", _reverse_infer, lambda x, *, axes: np.flip(x, axes).copy(),
     lambda h, x, *, axes: h.op("reverse", (x,), attributes=f"dimensions = {array_attribute(axes)}"),
     lambda g, out, x, *, axes: (reverse(g, axes=axes),),
-    lambda size, batched, x, *, axes: reverse(x, axes=tuple(a + 1 for a in axes)), exact=True))
+    lambda size, batched, x, *, axes: reverse(x, axes=tuple(a + 1 for a in axes)), exact=True, light=True))
 
 
 # --- Slice and pad: each the other's transpose ------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _slice_batch(size: int, batched: Sequence[bool], x: Value, *, start: Ints, l
     return slice_(x, start=(0, *start), limit=(size, *limit), stride=(1, *stride))
 
 
-slice_ = register(Op("slice", _slice_infer, _slice_reference, _slice_lower, _slice_vjp, _slice_batch, exact=True))
+slice_ = register(Op("slice", _slice_infer, _slice_reference, _slice_lower, _slice_vjp, _slice_batch, exact=True, light=True))
 
 
 def _pad_infer(x: Type, value: Type, *, low: Ints, high: Ints, interior: Ints) -> Type:
@@ -229,7 +229,7 @@ def _pad_batch(size: int, batched: Sequence[bool], x: Value, value: Value, *, lo
     return OPS["select"](with_leading(size, False, mask), padded, spread)
 
 
-pad = register(Op("pad", _pad_infer, _pad_reference, _pad_lower, _pad_vjp, _pad_batch, exact=True))
+pad = register(Op("pad", _pad_infer, _pad_reference, _pad_lower, _pad_vjp, _pad_batch, exact=True, light=True))
 
 
 # --- Concatenate ------------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def _concatenate_batch(size: int, batched: Sequence[bool], *xs: Value, axis: int
 concatenate = register(Op(
     "concatenate", _concatenate_infer, lambda *xs, axis: np.concatenate(xs, axis),
     lambda h, *xs, axis: h.op("concatenate", xs, attributes=f"dimension = {axis} : i64"),
-    _concatenate_vjp, _concatenate_batch, exact=True))
+    _concatenate_vjp, _concatenate_batch, exact=True, light=True))
 
 
 # --- Bit patterns -----------------------------------------------------------------------------------------------------
@@ -275,4 +275,4 @@ def _bitcast_infer(x: Type, *, dtype: dtype) -> Type:
 
 bitcast = register(Op(
     "bitcast", _bitcast_infer, lambda x, *, dtype: x.view(dtype.numpy),
-    lambda h, x, *, dtype: h.op("bitcast_convert", (x,)), zero_gradient, batch_elementwise("bitcast"), exact=True))
+    lambda h, x, *, dtype: h.op("bitcast_convert", (x,)), zero_gradient, batch_elementwise("bitcast"), exact=True, light=True))
