@@ -5,9 +5,9 @@ A `Value` never changes. The recorded nodes are the autograd tape; there is no s
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from .source import Position, describe, file_and_line
 from .types import Type
@@ -70,23 +70,23 @@ class Node:
         self.spent = self.done = self.released = False
         self.saved: dict[int, Any] | None = None
         self.hooks: dict[int, Hooks] | None = None
-        self._outputs: list[weakref.ref[Value] | None] = [None] * len(types)
+        self._outputs: list[ref[Value] | None] = [None] * len(types)
 
     def output(self, index: int) -> Value:
         """The value at `index`: the living one, or a new one standing for it."""
-        ref = self._outputs[index]
-        value = None if ref is None else ref()
+        held = self._outputs[index]
+        value = None if held is None else held()
         if value is None:
             kind = self.types[index].dtype
             buffer = self.saved.get(index) if self.saved is not None else None
             value = Value(self.types[index], self.device, buffer, self, index, self.requires_grad and kind.is_inexact)
-            self._outputs[index] = weakref.ref(value)
+            self._outputs[index] = ref(value)
         return value
 
     def living(self, index: int) -> Value | None:
         """The value at `index` if anybody still holds it."""
-        ref = self._outputs[index]
-        return ref() if ref is not None else None
+        held = self._outputs[index]
+        return held() if held is not None else None
 
     @property
     def outputs(self) -> tuple[Value, ...]:

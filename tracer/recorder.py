@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .ops.record import Op
 
 _inferred: dict[tuple[Any, ...], tuple[Type, ...]] = {}
+_parameters: dict[Op, tuple[str, ...]] = {}  # their names, in the order in which every call gives them
 
 
 class Recorder:
@@ -50,10 +51,10 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
     else:
         key = (op, *[v.type for v in inputs])
     if params:
-        key += op.key_of(params) if op.of_gradient else tuple(params.items())
+        key = (*key, *(op.key_of(params) if op.of_gradient else params.values()))
     inferred = _inferred.get(key)
     if inferred is None:
-        inferred = _inferred[key] = op.infer_types(tuple(v.type for v in inputs), params)
+        inferred = _inferred[key] = _infer(op, inputs, params)
     flows = False
     for value in inputs:
         if value.requires_grad:
@@ -71,6 +72,13 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
                     flows and current.grad and op.differentiable)
     (current.recorder or thread_recorder()).nodes.append(node)
     return node
+
+
+def _infer(op: Op, inputs: tuple[Value, ...], params: dict[str, Any]) -> tuple[Type, ...]:
+    """Output types. Keys of nodes hold the values of parameters without their names, so the order must be one."""
+    given = tuple(params)
+    assert _parameters.setdefault(op, given) == given, f"{op.name} got the parameters {given}, before {_parameters[op]}"
+    return op.infer_types(tuple(v.type for v in inputs), params)
 
 
 def thread_recorder() -> Recorder:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 import sysconfig
 from functools import lru_cache
+from sys import _getframe
 from types import CodeType, FrameType
 
 # The unresolved path: the package's folders are symlinks, and `co_filename` holds the path they were imported by.
@@ -21,13 +21,12 @@ Position = tuple[CodeType | str, int]
 
 def user_position(depth: int = 1) -> Position:
     """The code object and instruction of the innermost user frame, `depth` frames up or higher."""
-    frame: FrameType | None = sys._getframe(depth)
-    last = frame
+    frame: FrameType | None = _getframe(depth)
     while frame is not None:
-        if not _ours[frame.f_code.co_filename]:
-            return frame.f_code, frame.f_lasti
+        code = frame.f_code
+        if not _ours[code.co_filename]:
+            return code, frame.f_lasti
         last, frame = frame, frame.f_back
-    assert last is not None
     return last.f_code, last.f_lasti
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from .errors import TraceError
 from .graph import Value
@@ -43,7 +43,7 @@ class Storage:
         self.region: Region | None = current.region
         self.lost = ""
         self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
-        self.leaf: weakref.ref[Tensor] | None = None
+        self.leaf: ref[Tensor] | None = None
         if trace is not None and value.buffer is not None:
             value = trace.constant(value)
         if value.owned:
@@ -55,7 +55,7 @@ class Storage:
         if value.buffer is None:
             recorder = current.recorder or thread_recorder()
             if trace is None or recorder is not trace.recorder:  # a trace finds out by itself what is held
-                recorder.storages.append(weakref.ref(self))
+                recorder.storages.append(ref(self))
 
     def read(self) -> Value:
         """The current value, as the thread's trace sees it."""
@@ -89,7 +89,7 @@ class Storage:
         self.rebind(own(value))
         recorder = thread_recorder()
         if value.buffer is None and (trace is None or recorder is not trace.recorder):
-            recorder.storages.append(weakref.ref(self))
+            recorder.storages.append(ref(self))
 
     def rebind(self, value: Value) -> None:
         """Put another value, which no other storage holds, in the place of the present one."""

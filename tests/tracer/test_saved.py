@@ -16,7 +16,7 @@ from flambeau.tracer.saved import smallest_to_keep
 from flambeau.tracer.types import Type
 
 KINDS = [dtypes.float16, dtypes.float32, dtypes.float64]
-SQUARE = {"contract": ((1,), (0,)), "batch": ((), ())}
+SQUARE = {"contract": ((1,), (0,)), "batch": ((), ()), "dtype": None}
 
 
 def program(rng: random.Random) -> tuple[list[Node], list[Value]]:
@@ -28,7 +28,7 @@ def program(rng: random.Random) -> tuple[list[Node], list[Value]]:
             if x.type is not y.type:
                 made = OPS["convert"](x, dtype=y.type.dtype)
             elif rng.random() < 0.4:
-                made = OPS["dot"](x, y, dtype=x.type.dtype, **SQUARE)
+                made = OPS["dot"](x, y, **SQUARE)
             else:
                 made = OPS["mul"](x, y)
             values.append(made)
@@ -65,7 +65,7 @@ def test_no_smaller_choice_would_do(seed: int) -> None:
 def test_of_equal_choices_the_one_that_needs_no_work() -> None:
     x = placeholder(Type.of((4, 4), dtypes.float32))
     with recording() as recorder:
-        product = OPS["dot"](x, x, dtype=dtypes.float32, **SQUARE)
+        product = OPS["dot"](x, x, **SQUARE)
         result = OPS["tanh"](product)
     assert smallest_to_keep(recorder.nodes, [result]) == [result]
     assert smallest_to_keep(recorder.nodes, [result], keepable=lambda v: v is product) == [product]

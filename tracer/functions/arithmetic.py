@@ -28,6 +28,7 @@ from .common import (
     keeps_layout,
     laid_out,
     method,
+    number_dtype,
     number_value,
     operands,
     pointwise,
@@ -37,6 +38,10 @@ from .common import (
 )
 
 # --- Arithmetic -------------------------------------------------------------------------------------------------------
+
+
+def _is_bool(x: Tensor | Number) -> bool:
+    return (x._type.dtype if isinstance(x, Tensor) else number_dtype(x)) is dtypes.boolean
 
 
 def _scaled_other(other: Any, alpha: Number) -> Any:
@@ -59,7 +64,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 @in_place("sub", "subtract")
 def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other."""
-    if result_dtype(input, other) is dtypes.boolean:
+    if _is_bool(input) and _is_bool(other):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                            "`logical_xor()` operator instead.")
     return into(out, apply(OPS["sub"], input, _scaled_other(other, alpha)))
@@ -86,7 +91,8 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     tensor([-4,  3])
     """
     if rounding_mode is None:
-        return into(out, apply(OPS["div"], input, other, kind=float_kind(input, other)))
+        kind = None if isinstance(input, Tensor) and input._type.dtype.is_inexact else float_kind(input, other)
+        return into(out, apply(OPS["div"], input, other, kind=kind))
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
                            f"'{rounding_mode}'")
@@ -277,7 +283,9 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
         if not value.type.dtype.is_inexact:
             value = cast_value(value, float_kind(input))
         result = wrap(primitive(value))
-        return into(out, result if input._geometry is None else laid_out(result, (input,)))
+        if input._geometry is not None:
+            result = laid_out(result, (input,))
+        return result if out is None else into(out, result)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{meaning}, of each element; integers become the default floating type."

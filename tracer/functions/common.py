@@ -155,6 +155,11 @@ def broadcast_shapes(*shapes: Sequence[int]) -> Ints:
     >>> broadcast_shapes((2, 1), (3,))
     (2, 3)
     """
+    return _common_shape(*map(tuple, shapes))
+
+
+@functools.lru_cache(maxsize=4096)  # asked anew for every pair of operands, mostly of few different shapes
+def _common_shape(*shapes: Ints) -> Ints:
     ndim = max((len(s) for s in shapes), default=0)
     result = [1] * ndim
     for shape in shapes:
@@ -180,7 +185,7 @@ def operands(*xs: Any, kind: dtype | None = None, shape: Ints | None = None) -> 
     kind = kind or result_dtype(*xs)
     values = [x._read() if isinstance(x, Tensor) else x for x in xs]
     if shape is None:
-        shape = broadcast_shapes(*(v.type.shape for v in values if isinstance(v, Value)))
+        shape = _common_shape(*(v.type.shape for v in values if isinstance(v, Value)))
     on = next((v.device for v in values if isinstance(v, Value)), Defaults.device)
     return [expand_value(cast_value(v, kind), shape) if isinstance(v, Value) else number_value(v, kind, shape, on)
             for v in values]
@@ -192,8 +197,12 @@ def apply(op: Op, *xs: Any, kind: dtype | None = None) -> Tensor:
         x, y = xs
         if isinstance(x, Tensor):
             if isinstance(y, Tensor):
-                if x._type is y._type:
-                    result = wrap(op(x._read(), y._read()))
+                if x._type.dtype is y._type.dtype:
+                    a, b = x._read(), y._read()
+                    if a.type is not b.type:
+                        shape = _common_shape(a.type.shape, b.type.shape)
+                        a, b = expand_value(a, shape), expand_value(b, shape)
+                    result = wrap(op(a, b))
                     return result if x._geometry is None and y._geometry is None else laid_out(result, xs)
             elif _keeps_dtype(x._type.dtype, type(y)):
                 value = x._read()

@@ -12,10 +12,12 @@ from ..tensor import Tensor
 from .arithmetic import add, mul
 from .common import broadcast_shapes, expand_value, in_place, into, method, same_shape, with_out, wrap
 
+_dot = OPS["dot"]
+
 
 def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
     """dot_general: batch axes first, then the free axes of x, then those of y."""
-    return OPS["dot"](x, y, contract=axes, batch=batch, dtype=None)
+    return _dot(x, y, contract=axes, batch=batch, dtype=None)
 
 
 def _checked(name: str, x: Tensor, y: Tensor) -> tuple[Value, Value]:
@@ -42,12 +44,11 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     if not isinstance(other, Tensor):
         return NotImplemented
     x, y = _checked("matmul", input, other)
-    if x.type.ndim == 0 or y.type.ndim == 0:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {x.type.ndim}D and "
-                           f"{y.type.ndim}D")
-    inner = x.type.shape[-1], y.type.shape[-2 if y.type.ndim > 1 else 0]
-    if inner[0] != inner[1]:
-        raise RuntimeError(_mismatch(x.type.shape, y.type.shape))
+    a, b = x.type.shape, y.type.shape
+    if not a or not b:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {len(a)}D and {len(b)}D")
+    if a[-1] != b[-2 if len(b) > 1 else 0]:
+        raise RuntimeError(_mismatch(a, b))
     return into(out, wrap(_product(x, y)))
 
 
@@ -68,7 +69,7 @@ def _mismatch(a: Ints, b: Ints) -> str:
 def _product(x: Value, y: Value) -> Value:
     xn, yn = x.type.ndim, y.type.ndim
     if yn <= 2:  # the leading dimensions of x are free axes: one contraction, no broadcast
-        return contract(x, y, ((xn - 1,), (max(yn - 2, 0),)))
+        return contract(x, y, ((xn - 1,), (0,)))
     if xn == 1:
         return contract(x, y, ((0,), (yn - 2,)))
     lead = broadcast_shapes(x.type.shape[:-2], y.type.shape[:-2])

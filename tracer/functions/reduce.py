@@ -39,23 +39,26 @@ def _kept(shape: Ints, axes: Ints, keepdim: bool) -> Ints:
 
 def _axes(x: Tensor, dim: Dims) -> Ints:
     """The dimensions to reduce: all for None and for an empty list, as in torch's sum."""
-    if x.ndim == 0:
+    ndim = x._type.ndim
+    if dim is None:
+        return tuple(range(ndim))
+    if ndim == 0:
         checked_dims(dim, 0)
         return ()
-    return checked_dims(None if dim is None or (not isinstance(dim, int) and len(dim) == 0) else dim, x.ndim)
+    return checked_dims(None if not isinstance(dim, int) and len(dim) == 0 else dim, ndim)
 
 
 def reduced(op: str, value: Value, axes: Ints, keepdim: bool) -> Value:
     """A reduction op, with the reduced dimensions kept as 1 if asked."""
-    result = OPS[op](value, axes=tuple(sorted(axes)))
-    return same_shape(result, _kept(value.type.shape, axes, keepdim))
+    result: Value = OPS[op](value, axes=axes if len(axes) < 2 else tuple(sorted(axes)))
+    return same_shape(result, _kept(value.type.shape, axes, True)) if keepdim else result
 
 
 def _wider(x: Tensor, kind: dtype | None) -> Value:
     """The value in `kind`, or with bools and integers as int64."""
     value = read(x)
-    kind = kind or (dtypes.int64 if not x.dtype.is_inexact else x.dtype)
-    return cast_value(value, kind)
+    own = value.type.dtype
+    return cast_value(value, kind or (own if own.is_inexact else dtypes.int64))
 
 
 @method()

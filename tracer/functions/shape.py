@@ -622,10 +622,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
     used = [x for x in tensors if x._type.shape != (0,)] or list(tensors[:1])  # torch skips empty vectors
     d = checked_dim(dim, used[0].ndim)
-    kind = result_dtype(*tensors)
-    first = used[0]._type.shape
+    kind, first = used[0]._type.dtype, used[0]._type.shape
+    if any(x._type.dtype is not kind for x in tensors):
+        kind = result_dtype(*tensors)
     for i, x in enumerate(used):
         shape = x._type.shape
+        if shape == first:
+            continue
         if len(shape) != len(first):
             raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
         if any(m != n for j, (m, n) in enumerate(zip(first, shape)) if j != d):
