@@ -99,12 +99,13 @@ def record_body(function: Callable[[list[Value]], Any], types: Sequence[Type], d
 @contextmanager
 def region() -> Iterator[Region]:
     """Note what this block writes to tensors from outside, and undo it at the end."""
-    around = state.region
+    around, within = state.region, state.in_body
     here = state.region = Region(around)
+    state.in_body = True
     try:
         yield here
     finally:
-        state.region = around
+        state.region, state.in_body = around, within
         for storage, before in here.written.items():
             storage.restore(before)
         for tensor, gradient in here.grads.items():

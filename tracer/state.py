@@ -34,8 +34,9 @@ class _ThreadState(threading.local):
     being recorded, if any; `grad` the grad mode; `autocast` the (kind of device, dtype) pairs for which autocast is on,
     `autocast_dtypes` what it defaults to; `scope` the path of the module whose forward runs; `of` the forward node a
     backward rule is for; `maps` the vmaps in progress, outermost first; `bodies`, for each transform in progress, the
-    storages that its body wrote with what they held before (None for those it made); `anomaly` what looks for NaN in
-    gradients, if it is on.
+    storages that its body wrote with what they held before (None for those it made); `in_body` is set where `region`,
+    `maps` or `bodies` may be, so that elsewhere one look does for all three; `anomaly` what looks for NaN in gradients,
+    if it is on.
     """
 
     recorder: Recorder | None = None
@@ -48,6 +49,7 @@ class _ThreadState(threading.local):
     of: Node | None = None
     maps: tuple[Map, ...] = ()
     bodies: tuple[WeakKeyDictionary[Storage, Value | None], ...] = ()
+    in_body: bool = False
     anomaly: Anomaly | None = None
 
 

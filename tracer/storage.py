@@ -40,7 +40,7 @@ class Storage:
     def __init__(self, value: Value) -> None:
         current = state
         trace = self.trace = current.trace
-        self.region: Region | None = current.region
+        self.region: Region | None = None
         self.lost = ""
         self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
         self.leaf: ref[Tensor] | None = None
@@ -50,8 +50,10 @@ class Storage:
             value = own(value)
         value.owned = True
         self.value = value
-        if current.bodies:
-            current.bodies[-1][self] = None
+        if current.in_body:
+            self.region = current.region
+            if current.bodies:
+                current.bodies[-1][self] = None
         if value.buffer is None:
             recorder = current.recorder or thread_recorder()
             if trace is None or recorder is not trace.recorder:  # a trace finds out by itself what is held
@@ -74,12 +76,9 @@ class Storage:
 
     def write(self, value: Value) -> None:
         """Rebind the cell."""
-        region = state.region
-        if region is not None and self.region is not region:
-            region.note_write(self)
+        if state.in_body:
+            self._note_write()
         trace = state.trace
-        if state.bodies:
-            state.bodies[-1].setdefault(self, self.value)
         if trace is not None and self.trace is not trace:
             trace.write(self, value)
             return
@@ -90,6 +89,13 @@ class Storage:
         recorder = thread_recorder()
         if value.buffer is None and (trace is None or recorder is not trace.recorder):
             recorder.storages.append(ref(self))
+
+    def _note_write(self) -> None:
+        region = state.region
+        if region is not None and self.region is not region:
+            region.note_write(self)
+        if state.bodies:
+            state.bodies[-1].setdefault(self, self.value)
 
     def rebind(self, value: Value) -> None:
         """Put another value, which no other storage holds, in the place of the present one."""

@@ -179,7 +179,7 @@ class Tensor:
 
     def _read(self) -> Value:
         """The value that an operation on this tensor takes."""
-        if state.maps:
+        if state.in_body and state.maps:
             return self._read_at_home()
         base = self._base
         if state.trace is not None and self._storage.trace is None:

@@ -79,15 +79,15 @@ def variables(x: Any) -> tuple[Any, list[Value]]:
 @contextmanager
 def body() -> Iterator[Writes]:
     """The block in which a transform runs its function; gives the storages it writes. An error puts them back."""
-    before, writes = state.bodies, Writes()
-    state.bodies = (*before, writes)
+    (before, within), writes = (state.bodies, state.in_body), Writes()
+    state.bodies, state.in_body = (*before, writes), True
     try:
         yield writes
     except BaseException:
         put_back(writes)
         raise
     finally:
-        state.bodies = before
+        state.bodies, state.in_body = before, within
     if before:
         for storage, value in writes.items():
             before[-1].setdefault(storage, value)
