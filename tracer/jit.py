@@ -89,7 +89,7 @@ class Jitted:
         self._warned: set[str] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if state.trace is not None or not thread_recorder().lazy:
+        if state.trace is not None or not (state.recorder or thread_recorder()).lazy:
             return self.function(*args, **kwargs)  # part of what is being traced, or transformed
         call = Signature(args, kwargs, self._static)
         key = call.key, state.grad, Defaults.dtype, Defaults.device, state.autocast

@@ -12,7 +12,7 @@ from .tensor import structure_epoch
 from .watch import Change, Text, Watch, shown
 
 
-class Outside:
+class Outside(Watch):
     """Values that the function reads, and the structure of modules and optimizers, as they were before the trace.
 
     Before, not after: a function that changes what it reads (`self.count += 1`) finds another value in the next call.
@@ -21,7 +21,7 @@ class Outside:
 
     def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
         found = Reachable(function, arguments)
-        self.watch = Watch(found.places())
+        super().__init__(found.places())
         self.impure = list(found.impure)
         self.names = found.names
         self.epoch = structure_epoch[0]
@@ -31,18 +31,23 @@ class Outside:
 
     def settle(self, ran: Iterable[Any], called: Iterable[Any]) -> None:
         """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read."""
-        self.watch.add(place for function in called for place in Reachable(function).places())
+        self.add(place for function in called for place in Reachable(function).places())
         things = roots(dict.fromkeys((*self._reached, *ran)))
         self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.names)) for s in things]
         self._reached, self._before = [], {}
 
     def holds(self) -> bool:
         """Whether everything is as it was; cheap, if no structure changed."""
-        return self.watch.holds() and (self.epoch == structure_epoch[0] or not self.changes())
+        try:
+            if self._same() and self.epoch == structure_epoch[0]:
+                return True
+        except ValueError:  # a cell that is empty
+            pass
+        return not self.changes()
 
     def changes(self) -> list[Change]:
         """All that is not as it was."""
-        changes = self.watch.changes()
+        changes = super().changes()
         if self.epoch != structure_epoch[0]:
             structural = self._structure_changes()
             if not structural:

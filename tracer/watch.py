@@ -152,8 +152,8 @@ def contents(cell: CellType) -> Any:
 class Watch:
     """Places that a trace depends on.
 
-    The test for the same objects is part of every call, so it is put together as one expression: a loop over places
-    takes three times as long.
+    `_same` tests for the same objects, and raises ValueError at an empty cell. It is part of every call, so it is put
+    together as one expression: a loop over places takes three times as long.
     """
 
     def __init__(self, places: Iterable[Place]) -> None:
@@ -174,15 +174,6 @@ class Watch:
     def _bind(self) -> None:
         for name, place in self._places.items():
             self._names.update(place.bind(name))
-
-    def holds(self) -> bool:
-        """Whether everything is as it was."""
-        try:
-            if self._same():
-                return True
-        except ValueError:  # a cell that is empty
-            pass
-        return not self.changes()
 
     def changes(self) -> list[Change]:
         """All that has changed."""
