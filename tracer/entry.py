@@ -89,13 +89,16 @@ class Entry:
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
         self.grads_seen = -1  # the epoch in which all of `without_grad` were found without one
         self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
+        self.leaves_made = [(i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, arguments))
+                            if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad]
         self._collect(trace, stand_ins, argument_inputs, numbers)
         self.template = Template(result, trace, arguments, stand_ins, self._output).tree
-        self.plain = self.template is None and not self.grad_writes
+        self.plain = self.template is None and not self.grad_writes and not self.leaves_made
         self._add_reports(trace, dict(zip(argument_inputs, call.paths)), check_nan)
         self._build(trace, donate)
         self.aliased = [i for i, x in enumerate(arguments) if isinstance(x, Tensor) and x._storage in trace.aliased]
         self.aliased_storages = [arguments[i]._storage for i in self.aliased]
+        self.offsets = [(i, x._strides.offset) for i, x in enumerate(arguments) if isinstance(x, Tensor) and x in trace.placed]
         self.known = {s for i, s in enumerate(self.state) if i not in self.grad_state}
         self.changed = set(trace.written)
         self.written_arguments = {i for i, _ in self.argument_writes}
@@ -290,6 +293,9 @@ class Entry:
         for i, x in enumerate(call.tensors):
             if isinstance(x, Tensor) and x._base is None and x._storage in known:
                 changes.append((call.paths[i], "a tensor of its own", "a tensor that the function also uses as state"))
+        for i, offset in self.offsets:
+            if call.tensors[i]._strides.offset != offset:
+                changes.append((f"{call.paths[i]}.storage_offset()", offset, call.tensors[i]._strides.offset))
         if self.writes and (clash := self.clash(call.tensors)) is not None:
             changes.append((call.paths[clash], "memory of its own", "memory that the function also reads or writes"))
         if self.aliased:
@@ -477,7 +483,7 @@ class Entry:
         return [*inputs, *numbers]
 
     def _write_back(self, call: Signature, outputs: list[Value]) -> None:
-        """State written without being read, gradients, and arguments."""
+        """State written without being read, gradients, and arguments: their contents, and whether they are leaves."""
         for storage, at in zip(self.created_state, self.state_outputs[self.written:]):
             storage.rebind(_own(outputs[at]))
             storage.lost = ""
@@ -489,6 +495,8 @@ class Entry:
             tensor = call.tensors[i]
             if isinstance(tensor, Tensor):
                 tensor._set(outputs[at])
+        for i, leaf in self.leaves_made:
+            call.tensors[i].requires_grad_(leaf)
 
 
 _NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray, PackedSlice})

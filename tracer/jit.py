@@ -300,7 +300,8 @@ def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
 def _description(x: Any) -> Any:
     if isinstance(x, Tensor):
         grad = ", requires grad" if x._requires_grad else ""
-        return Text(f"{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{grad}")
+        strides = "" if x.is_contiguous() else f" with strides {x.stride()}"
+        return Text(f"{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{strides}{grad}")
     if isinstance(x, np.ndarray):
         return Text(f"array {x.dtype}{list(x.shape)}")
     return Text(type(x).__name__) if type(x) in (int, float) else shown(x)

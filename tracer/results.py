@@ -15,7 +15,7 @@ from .storage import Storage
 from .tensor import Tensor
 from .trace import Trace
 from .tree import Signature, leaves, map_structure
-from .views import Geometry, Step
+from .views import Geometry, Step, contiguous_stride
 
 
 class Output:
@@ -55,10 +55,15 @@ class Alias:
         """The view, anew, of what it is a view of."""
         if self.detached:
             tensor = tensor.detach()
+        first = tensor._strides.offset * tensor.itemsize if type(self.of) is int else 0  # the trace knew strides alone
         for step in self.steps:
             tensor = tensor._view(step)
-        if tensor._steps:
-            tensor._geometry = self.geometry
+        if self.steps:
+            places = self.geometry
+            if first:
+                places = places or Geometry(contiguous_stride(tensor._type.shape))
+                places = Geometry(places.stride, places.offset + first // tensor.itemsize)
+            tensor._geometry = places
         return tensor
 
 
@@ -95,7 +100,7 @@ class Template:
         if index is None:
             root = self._shared.get(x._storage)
             if root is None or not _shows(x, root):
-                return Output(self._output(x._read()), None if x._is_view() else x._geometry)
+                return Output(self._output(x._read()), x._geometry)
             if x is root:
                 return Output(self._output(x._read()), x._geometry)
             steps, parted = _steps_to(x)

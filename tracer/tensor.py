@@ -291,6 +291,7 @@ class Tensor:
                 before = self._value_before()
                 if before.requires_grad:
                     value = _joined(before, value)
+            self._refuse_overlap()
             self._storage.write(value)
 
     def _value_before(self) -> Value:
@@ -326,7 +327,7 @@ class Tensor:
 
     def _refuse_in_trace(self) -> None:
         trace = state.trace
-        if trace is not None and (self._storage.trace is not trace or any(self is x for x in trace.originals.values())):
+        if trace is not None and (self._storage.trace is not trace or trace.is_stand_in(self)):
             raise TraceError("the shape of a tensor from outside was changed in place while a function was traced, which the "
                              "compiled program could not repeat. Use the form that returns a view, or return the tensor.")
 
@@ -350,9 +351,12 @@ class Tensor:
             self._set_through(base, value)
 
     def _set_through(self, base: Tensor, value: Value) -> None:
+        self._refuse_overlap()
+        base._set(written_through(self._steps, base._read(), value))
+
+    def _refuse_overlap(self) -> None:
         if self._geometry is not None and overlaps(self._type.shape, self._geometry.stride):
             raise RuntimeError(OVERLAP)
-        base._set(written_through(self._steps, base._read(), value))
 
     # --- What is known without a value --------------------------------------------------------------------------------
 
@@ -419,7 +423,8 @@ class Tensor:
 
     def storage_offset(self) -> int:
         """The storage element that this tensor's first element is."""
-        return self._strides.offset
+        trace = self._storage.trace
+        return self._strides.offset + (trace.offset(self._storage) // self.itemsize if trace is not None else 0)
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in row-major order."""
@@ -549,6 +554,9 @@ class Tensor:
         """Cut this tensor off from its history."""
         if self._base is not None and not self._parted:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        if state.trace is not None and state.trace.is_stand_in(self):
+            raise TraceError("detach_() of an argument would cut the tensor outside off from its history, which a compiled "
+                             "program cannot do. Use detach().")
         if self._requires_grad:
             self.requires_grad_(False)
         else:

@@ -21,6 +21,7 @@ from .state import state
 from .storage import Storage, own
 from .tensor import Tensor
 from .types import Type
+from .views import Geometry, notable_stride
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Trace:
         self.guards: list[Guard] = []
         self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
+        self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
+        self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
         self.reports: list[Any] = []  # what is to be told at each call
@@ -182,11 +185,23 @@ class Trace:
         """Where in the user's code the trace is now."""
         return describe(user_position(2))
 
+    def offset(self, storage: Storage) -> int:
+        """Where what the storage stands in for lies in its memory, in bytes; the trace depends on it from now on."""
+        tensor = self.parts.get(storage)
+        if tensor is None:
+            return 0
+        self.placed[tensor] = None
+        return tensor._strides.offset * tensor.itemsize
+
     def value_read(self) -> TraceError:
         """The error for reading a value."""
         return TraceError(READING_A_VALUE.format(where=f" at {describe(user_position(2))}"))
 
     # --- Arguments ----------------------------------------------------------------------------------------------------
+
+    def is_stand_in(self, tensor: Tensor) -> bool:
+        """Whether the function got this tensor instead of an argument."""
+        return any(tensor is x for x in self.originals.values())
 
     def stand_in(self, tensor: Tensor) -> tuple[Tensor, Value]:
         """A tensor that the traced function gets instead of the caller's, and its input value."""
@@ -197,6 +212,8 @@ class Trace:
         made: Tensor = object.__new__(type(tensor))
         made.__dict__.update({k: v for k, v in tensor.__dict__.items() if k not in _OF_A_HANDLE})
         made._type = tensor._type
+        if tensor._geometry is not None and (stride := notable_stride(tensor._type.shape, tensor._geometry.stride)) is not None:
+            made._geometry = Geometry(stride)
         if tensor._base is None and tensor._storage in self.arguments:
             made._storage = self.arguments[tensor._storage]
             value = made._storage.value
@@ -204,6 +221,8 @@ class Trace:
             made._storage = Storage(value)
             if tensor._base is None:
                 self.arguments[tensor._storage] = made._storage
+        if tensor._base is not None or tensor._strides.offset:
+            self.parts[made._storage] = tensor
         self.originals[tensor] = made
         if tensor._requires_grad:
             made._become_leaf()

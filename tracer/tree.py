@@ -10,6 +10,7 @@ import numpy as np
 
 from .identity import Identity
 from .tensor import Tensor
+from .views import notable_stride
 
 
 def map_structure(x: Any, leaf: Callable[[Any, str], Any], path: str = "") -> Any:
@@ -160,6 +161,8 @@ class Signature:
             leaf = x._requires_grad
             flows = not leaf and (value.requires_grad or x._graph is not None) and x.requires_grad
             parts += (x._type, value.device, leaf, flows)
+            if x._geometry is not None and (stride := notable_stride(x._type.shape, x._geometry.stride)) is not None:
+                parts.append(("stride", stride))
             if leaf and x._hooks is not None:
                 parts.append(x._hooks.key)
             if leaf and x._grad is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,6 +49,12 @@ def is_contiguous(shape: Ints, stride: Ints) -> bool:
                 return False
             expected *= n
     return True
+
+
+@lru_cache(maxsize=4096)
+def notable_stride(shape: Ints, stride: Ints) -> Ints | None:
+    """The strides, unless they are row-major."""
+    return None if is_contiguous(shape, stride) else stride
 
 
 def viewed_stride(shape: Ints, stride: Ints, new: Ints) -> Ints | None:

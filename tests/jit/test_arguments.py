@@ -236,9 +236,80 @@ def test_written_view_argument_at_any_offset() -> None:
     f(base[0:2])
     f(base[2:])
     assert base.tolist() == [1, 2, 2, 1]
-    f(base.view(2, 2).t()[0])
-    assert base.tolist() == [2, 2, 3, 1]
     assert f.stats.compiles == 1
+    f(base.view(2, 2).t()[0])
+    f(base.view(2, 2).t()[1])
+    assert base.tolist() == [2, 3, 3, 2]
+    assert f.stats.compiles == 2  # for the other stride
+
+
+def test_strides_of_an_argument_are_those_outside_and_other_ones_are_another_program() -> None:
+    f = torch.jit(lambda x: (x.stride(), x.is_contiguous(), x * 2 if x.is_contiguous() else x * 3))
+    x = torch.arange(6.0).reshape(2, 3)
+    for given in (x, x.t(), x[:, ::2], x[0].expand(2, 3), x.t() + 1):
+        for _ in range(2):
+            stride, contiguous, y = f(given)
+            assert (stride, contiguous) == (given.stride(), given.is_contiguous())
+            assert y.tolist() == (given * (2 if contiguous else 3)).tolist()
+            assert y.stride() == (given * 2).stride()
+    assert f.stats.compiles == 4  # the sum lies as the transposed one does
+    assert "args[0]: f32[2,3] -> f32[3,2] with strides (1, 3)" in str(f.why())
+
+
+def test_what_strides_forbid_is_forbidden_inside() -> None:
+    x = torch.arange(6.0).reshape(2, 3)
+    flat = torch.jit(lambda x: x.view(-1))
+    assert flat(x).tolist() == list(range(6))
+    with pytest.raises(RuntimeError, match="view size is not compatible"):
+        flat(x.t())
+    rows = x[0].expand(2, 3)
+    for write in (lambda x: x.add_(1), lambda x: x[0].add_(1), lambda x: x.mul_(0)):
+        with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+            torch.jit(write)(rows)
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("view", [lambda x: x.t(), lambda x: x[:, ::2], lambda x: x[1:], lambda x: x[1], lambda x: x.t()[1:],
+                                  lambda x: x.unfold(1, 2, 1), lambda x: x.diagonal(), lambda x: x[0].expand(4, 3)])
+def test_strides_of_a_result_are_those_of_the_function_itself(view: Any) -> None:
+    x = torch.arange(6.0).reshape(2, 3)
+    for f in (lambda x: view(x * 2), lambda x: view(x)):
+        for given in (x, x.clone().t().contiguous().t()):
+            plain, jitted = f(given), torch.jit(f)(given)
+            assert jitted.tolist() == plain.tolist()
+            assert (jitted.stride(), jitted.storage_offset()) == (plain.stride(), plain.storage_offset())
+            assert (jitted + 1).stride() == (plain + 1).stride()
+
+
+def test_a_view_of_a_view_argument_lies_where_it_lies_outside() -> None:
+    data = torch.arange(24.0).reshape(2, 3, 4)
+    f = torch.jit(lambda x: (x[1:], torch.view_as_complex(x.unflatten(-1, (2, 2)))))
+    for given in (data[0], data[1], data[1]):
+        tail, pairs = f(given)
+        assert tail.storage_offset() == given[1:].storage_offset()
+        assert pairs.storage_offset() == given.storage_offset() // 2
+        tail.zero_()
+        assert given[1:].sum().item() == 0 and pairs[1:].abs().sum().item() == 0
+    assert f.stats.compiles == 1
+
+
+def test_an_offset_that_is_asked_for_is_a_guard() -> None:
+    data = torch.arange(24.0).reshape(2, 3, 4)
+    f = torch.jit(lambda x: (x[1:].storage_offset(), torch.view_as_complex(x.unflatten(-1, (2, 2))).storage_offset()))
+    assert [f(data[0]), f(data[0]), f(data[1])] == [(4, 0), (4, 0), (16, 6)]
+    assert f.stats.compiles == 2
+    assert "args[0].storage_offset(): 0 -> 12" in str(f.why())
+
+
+def test_what_lies_around_a_view_argument_is_not_known_inside() -> None:
+    x = torch.arange(6.0).reshape(2, 3).clone()
+    strided = torch.jit(lambda x: x.as_strided((2,), (2,), 0))
+    assert strided(x).tolist() == [0, 2]
+    with pytest.raises(NotImplementedError, match="the elements are passed, not the memory around them"):
+        strided(x[1])
+    made = torch.jit(lambda x: (x * 1)[1])(x)
+    with pytest.raises(NotImplementedError, match="Pass or return the tensor that it is a view of"):
+        made.as_strided((2,), (1,), 0)
 
 
 def test_slices_of_one_tensor_need_one_compile() -> None:
@@ -463,3 +534,36 @@ def test_lists_and_arrays_as_indices(index: Any) -> None:
     x = torch.arange(12.0).reshape(4, 3)
     expected = np.arange(12.0).reshape(4, 3)[:, index].tolist()
     assert torch.jit(lambda x: x[:, index])(x).tolist() == expected
+
+
+def test_an_argument_becomes_a_leaf_inside() -> None:
+    def attack(x: Any) -> Any:
+        x.requires_grad_()
+        (x * x).sum().backward()
+        return x.grad.sign()
+
+    f = torch.jit(attack)
+    for _ in range(2):
+        x, y = torch.tensor([1.0, -2.0]), torch.tensor([1.0, -2.0])
+        assert f(x).tolist() == attack(y).tolist()
+        assert x.requires_grad and x.is_leaf
+        assert x.grad.tolist() == y.grad.tolist() == [2, -4]
+        f(x)
+        assert x.grad.tolist() == [4, -8]
+    assert f.stats.compiles == 2  # without and with gradient at the start
+
+
+def test_an_argument_is_a_leaf_no_more() -> None:
+    f = torch.jit(lambda x: x.requires_grad_(False) * 2)
+    x = torch.ones(2, requires_grad=True)
+    assert not f(x).requires_grad
+    assert not x.requires_grad
+
+
+def test_an_argument_is_not_cut_off_from_its_history_inside() -> None:
+    w = torch.ones(2, requires_grad=True)
+    y = w * 2
+    with pytest.raises(TraceError, match=r"Use detach\(\)"):
+        torch.jit(lambda x: x.detach_())(y)
+    y.sum().backward()
+    assert w.grad.tolist() == [2, 2]

@@ -194,6 +194,16 @@ def starts(torch: Any) -> tuple[list[Any], list[Any]]:
     return [a, b, c], [a, integers * 1, plain * 1.0, c * 1.0, b * 1.0, a * 1.0]
 
 
+def arguments(torch: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    """Leaves, tensors to begin with that are views of memory which the program does not reach otherwise, and that memory."""
+    a = torch.tensor(np.linspace(-1.2, 1.3, 6).reshape(2, 3), requires_grad=True)
+    memory = [torch.tensor(np.linspace(0.9, -0.6, 12).reshape(3, 4)), torch.arange(8).reshape(2, 2, 2),
+              torch.tensor(np.linspace(-1, 1, 8).reshape(2, 4)), torch.tensor(np.linspace(-0.5, 1, 5)),
+              torch.tensor([[1 + 1j, 2j, 0.5], [-1, 0.25j, 1 - 1j]], dtype=torch.complex128)]
+    grid, cube, rows, vector, numbers = memory
+    return [a], [a, grid[1:].t(), cube.select(2, 1), rows[:, ::2], numbers[:, 1:].t(), vector[1:4:2]], memory
+
+
 def execute(torch: Any, step: Step, tensors: list[Any]) -> None:
     """Run one statement; what it makes is the newest tensor."""
     x, y = tensors[-1 - step.x % len(tensors)], tensors[-1 - step.y % len(tensors)]
@@ -254,9 +264,12 @@ def gradients(torch: Any, leaves: list[Any], tensors: list[Any]) -> list[Any]:
     return [x.new_zeros(x.shape) if g is None else g for x, g in zip(leaves, found)]
 
 
-def run(torch: Any, program: Program) -> tuple[list[Any], list[Any], list[Any]]:
+def run(torch: Any, program: Program, leaves: list[Any] | None = None,
+        tensors: list[Any] | None = None) -> tuple[list[Any], list[Any], list[Any]]:
     """All tensors, what is true of each of them, and the gradients. Raises what the library raises."""
-    leaves, tensors = starts(torch)
+    if leaves is None or tensors is None:
+        leaves, tensors = starts(torch)
+    tensors = list(tensors)
     for step in program:
         execute(torch, step, tensors)
     # PyTorch's views made under no_grad say that they require grad, though none flows: no fact to compare.
@@ -273,17 +286,17 @@ def properties(t: Any) -> tuple[Any, ...]:
             t.is_contiguous(), t.requires_grad)
 
 
-def accepted(torch: Any, program: Program) -> Program:
+def accepted(torch: Any, program: Program, starts: Callable[[Any], Any] = starts) -> Program:
     """The program without the statements that PyTorch refuses."""
     kept: Program = []
-    _, tensors = starts(torch)
+    tensors = starts(torch)[1]
     for step in program:
         before = len(tensors)
         try:
             execute(torch, step, tensors)
         except (RuntimeError, IndexError, TypeError, ValueError, ZeroDivisionError, AttributeError, NotImplementedError,
                 UserWarning):
-            _, tensors = starts(torch)
+            tensors = starts(torch)[1]
             for earlier in kept:
                 execute(torch, earlier, tensors)
             assert len(tensors) == before

@@ -520,6 +520,12 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
         Geometry((*own.stride[:d], own.stride[d] * step, *own.stride[d + 1:], own.stride[d]), own.offset))
 
 
+NOT_ITS_MEMORY = (
+    "as_strided of a tensor that was an argument or a result of a jitted function, where it was a view: of such a view the "
+    "elements are passed, not the memory around them, which its strides {stride} for shape {shape} point to. Pass or return "
+    "the tensor that it is a view of, or a clone() of the view.")
+
+
 @method()
 def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
     """A view of the storage by sizes, strides and offset, all counted in elements of this tensor's dtype."""
@@ -546,6 +552,10 @@ def _memory(x: Tensor) -> Tensor:
         root, parted = root._root, parted or root._parted
     root = root.detach() if parted else root
     order = sorted(range(root.ndim), key=lambda d: -root._strides.stride[d])
+    trace = root._storage.trace
+    passed = trace is not None and root._storage in trace.parts
+    if passed or root._strides.offset or not permute(root, order).is_contiguous():
+        raise NotImplementedError(NOT_ITS_MEMORY.format(shape=list(root.shape), stride=root.stride()))
     flat = permute(root, order).view(-1)
     if x.dtype is flat.dtype:
         return flat.conj() if x.is_conj() else flat
