@@ -7,7 +7,7 @@ defined under torch's names; here is what a tensor is.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes
@@ -249,13 +249,16 @@ class Tensor:
 
     # --- Writing ------------------------------------------------------------------------------------------------------
 
-    def _write(self, value: Value) -> None:
-        """Make this tensor read as `value`, and everything that shares its memory accordingly; torch's refusals."""
+    def _write(self, value: Value, touched: Callable[[], Value] | None = None) -> None:
+        """Make this tensor read as `value`, and everything that shares its memory accordingly; torch's refusals.
+
+        A tensor that shows elements of its memory several times is written only by who says which of them are `touched`.
+        """
         if state.grad:
             self._refuse_write(value)
         if self._retains_grad:  # the gradient to keep is that of what the tensor is from now on
             self._read().leaf = None
-        self._set(value)
+        self._set(value, touched)
         if self._retains_grad:
             self._mark_leaf_again()
 
@@ -270,10 +273,10 @@ class Tensor:
         elif self._root._requires_grad or self._root._variable:
             raise RuntimeError(VIEW_OF_LEAF_IN_PLACE)
 
-    def _set(self, value: Value) -> None:
+    def _set(self, value: Value, touched: Callable[[], Value] | None = None) -> None:
         """Write without refusing; in grad mode the history of what was there is replaced, else it stays."""
         if self._base is not None and not self._parted:
-            self._set_view(self._root, value)
+            self._set_view(self._root, value, touched)
             return
         if self._parted and self._from_outside() and (self._graph is not None or value.requires_grad):
             raise TraceError(WRITE_BESIDE_HISTORY)
@@ -282,7 +285,7 @@ class Tensor:
             if before.requires_grad:
                 value = _overwritten(before, value)
         if self._parted:
-            self._set_contents(_without_history(value))
+            self._set_contents(_without_history(value), touched)
             if state.grad and not self._requires_grad:
                 self._graph = value if value.requires_grad else None
                 self._graph_of = self._contents()
@@ -291,7 +294,7 @@ class Tensor:
                 before = self._value_before()
                 if before.requires_grad:
                     value = _joined(before, value)
-            self._refuse_overlap()
+            self._chosen(None)
             self._storage.write(value)
 
     def _value_before(self) -> Value:
@@ -303,11 +306,11 @@ class Tensor:
         value = self._storage.read() if self._base is None else self._through_steps(self._root._read())
         return _without_history(value)
 
-    def _set_contents(self, value: Value) -> None:
+    def _set_contents(self, value: Value, touched: Callable[[], Value] | None) -> None:
         if self._base is None:
             self._storage.write(value)
         else:
-            self._set_through(self._root, value)
+            self._set_through(self._root, value, touched)
 
     @property
     def _root(self) -> Tensor:
@@ -343,20 +346,24 @@ class Tensor:
         self._origin = origin
         return origin
 
-    def _set_view(self, base: Tensor, value: Value) -> None:
+    def _set_view(self, base: Tensor, value: Value, touched: Callable[[], Value] | None) -> None:
         if state.grad and not value.requires_grad and not self.requires_grad:
             with grad_mode(False):  # the base's gradient goes where it went, as in torch
-                self._set_through(base, value)
+                self._set_through(base, value, touched)
         else:
-            self._set_through(base, value)
+            self._set_through(base, value, touched)
 
-    def _set_through(self, base: Tensor, value: Value) -> None:
-        self._refuse_overlap()
-        base._set(written_through(self._steps, base._read(), value))
+    def _set_through(self, base: Tensor, value: Value, touched: Callable[[], Value] | None) -> None:
+        chosen = self._chosen(touched)
+        base._set(written_through(self._steps, base._read(), value, chosen))
 
-    def _refuse_overlap(self) -> None:
-        if self._geometry is not None and overlaps(self._type.shape, self._geometry.stride):
+    def _chosen(self, touched: Callable[[], Value] | None) -> Value | None:
+        """Which elements a write means, if the tensor shows some of its memory several times; else None."""
+        if self._geometry is None or not overlaps(self._type.shape, self._geometry.stride):
+            return None
+        if touched is None:
             raise RuntimeError(OVERLAP)
+        return touched()
 
     # --- What is known without a value --------------------------------------------------------------------------------
 

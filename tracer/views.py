@@ -162,8 +162,11 @@ class Step:
         return self.write(base, new), self.write(full_like(base, 0, dtypes.boolean), touched)
 
 
-def written_through(steps: Sequence[Step], base: Value, new: Value) -> Value:
-    """The value of the base after the view at the end of a chain of steps was set to `new`."""
+def written_through(steps: Sequence[Step], base: Value, new: Value, touched: Value | None = None) -> Value:
+    """The value of the base after the view at the end of a chain of steps was set to `new`.
+
+    Where the view shows elements of the base several times `touched` says which of its own are new, all by default.
+    """
     values = [base]
     for step in steps[:-1]:
         values.append(step.read(values[-1]))
@@ -172,7 +175,7 @@ def written_through(steps: Sequence[Step], base: Value, new: Value) -> Value:
         for step, before in backward:
             new = step.write(before, new)
         return new
-    touched = full_like(new, 1, dtypes.boolean)
+    touched = full_like(new, 1, dtypes.boolean) if touched is None else touched
     for step, before in backward:
         new, touched = step.merge(before, new, touched)
     return new
@@ -232,7 +235,7 @@ class Slice(Step):
 
 @dataclass(frozen=True, slots=True)
 class Expand(Step):
-    """Repeated along dimensions: of the copies of one element at most one may be written."""
+    """Repeated along dimensions. If several copies of one element are written, the first one counts."""
 
     shape: Ints
     dims: Ints
@@ -251,10 +254,24 @@ class Expand(Step):
         kept = {d for d, n in zip(self.dims, base.type.shape) if n == self.shape[d]}
         axes = tuple(d for d in range(len(self.shape)) if d not in kept)
         boolean = new.type.dtype is dtypes.boolean
-        only = OPS["and"](touched, new) if boolean else select(touched, new, full_like(new, 0))
+        first = self._first(touched, axes)
+        only = OPS["and"](first, new) if boolean else select(first, new, full_like(new, 0))
         found = reshape(OPS["reduce_or" if boolean else "reduce_sum"](only, axes=axes), shape=base.type.shape)
         marked = reshape(OPS["reduce_or"](touched, axes=axes), shape=base.type.shape)
         return select(marked, found, base), marked
+
+    def _first(self, touched: Value, axes: Ints) -> Value:
+        """Of the touched elements those that come first along `axes`."""
+        if not axes:
+            return touched
+        order, step = full_like(touched, 0, dtypes.int64), 1
+        for axis in reversed(axes):
+            along = OPS["iota"].on(touched.device, shape=self.shape, axis=axis, dtype=dtypes.int64)
+            order = OPS["add"](order, OPS["mul"](along, full_like(along, step)))
+            step *= self.shape[axis]
+        least = OPS["reduce_min"](select(touched, order, full_like(order, step)), axes=axes)
+        rest = tuple(d for d in range(len(self.shape)) if d not in axes)
+        return OPS["compare"](order, broadcast(least, shape=self.shape, dims=rest), direction="EQ")
 
 
 class Recoded(Step):

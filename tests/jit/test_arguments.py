@@ -305,10 +305,10 @@ def test_what_lies_around_a_view_argument_is_not_known_inside() -> None:
     x = torch.arange(6.0).reshape(2, 3).clone()
     strided = torch.jit(lambda x: x.as_strided((2,), (2,), 0))
     assert strided(x).tolist() == [0, 2]
-    with pytest.raises(NotImplementedError, match="the elements are passed, not the memory around them"):
+    with pytest.raises(NotImplementedError, match="elements are passed, not the memory around them"):
         strided(x[1])
     made = torch.jit(lambda x: (x * 1)[1])(x)
-    with pytest.raises(NotImplementedError, match="Pass or return the tensor that it is a view of"):
+    with pytest.raises(NotImplementedError, match="Use the tensor that it is a view of"):
         made.as_strided((2,), (1,), 0)
 
 

@@ -205,7 +205,7 @@ def arguments(torch: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def execute(torch: Any, step: Step, tensors: list[Any]) -> None:
-    """Run one statement; what it makes is the newest tensor."""
+    """Run one statement; what it makes is the newest tensor. What is not compared is in `test_apart_from_pytorch`."""
     x, y = tensors[-1 - step.x % len(tensors)], tensors[-1 - step.y % len(tensors)]
     if step.name in WRITES and (overlaps(x) or (step.name.startswith("out") and not x.numel())
                                 or (step.name in RESHAPES and x.requires_grad

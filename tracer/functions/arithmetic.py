@@ -20,8 +20,10 @@ from .common import (
     NUMBERS,
     Number,
     apply,
+    assign,
     broadcast_shapes,
     cast_value,
+    expand_value,
     float_kind,
     in_place,
     into,
@@ -501,7 +503,8 @@ def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> T
     return where(condition, input, other)
 
 
-@pointwise()
+@method()
+@keeps_layout
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask holds, else input; the dtype stays input's."""
     number = value.to(input.dtype) if isinstance(value, Tensor) else value
@@ -510,6 +513,13 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     new = operands(number, kind=input.dtype, shape=shape)[0] if isinstance(number, Tensor) else number_value(
         number, input.dtype, shape, x.device)
     return wrap(OPS["select"](test, new, x))
+
+
+@method()
+def masked_fill_(self: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
+    """In-place form of `masked_fill`."""
+    result = masked_fill(self, mask, value)
+    return assign(self, result, lambda: expand_value(mask._read(), self._type.shape))
 
 
 @pointwise()

@@ -346,14 +346,14 @@ def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., 
     return update
 
 
-def assign(target: Tensor, result: Tensor) -> Tensor:
-    """Write `result` into `target`; torch's errors for a type or a shape that does not fit."""
+def assign(target: Tensor, result: Tensor, touched: Callable[[], Value] | None = None) -> Tensor:
+    """Write `result` into `target`, of which `touched` elements are new; torch's errors for a type or shape that does not fit."""
     value = result._read()
     if value.type is not target._type:
         _check_cast(value.type.dtype, target.dtype)
         check_shape(target, value.type.shape)
         value = cast_value(value, target.dtype)
-    target._write(value)
+    target._write(value, touched)
     return target
 
 

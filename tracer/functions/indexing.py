@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import dtypes
 from ..graph import Value
-from ..ops.elementwise import alias, select
+from ..ops.elementwise import alias, full_like, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
 from ..tensor import Tensor
@@ -222,7 +223,12 @@ def _put(view: Tensor, found: Sequence[Found], value: Any, combiner: str) -> Non
     else:
         updates = number_value(value, view.dtype, result, view._device)
     if math.prod(shape) and math.prod(result):
-        view._write(places.scatter(view._read(), updates, combiner))
+        before = view._read()
+
+        def touched() -> Value:
+            return places.scatter(full_like(before, 0, dtypes.boolean), full_like(updates, 1, dtypes.boolean), "set")
+
+        view._write(places.scatter(before, updates, combiner), touched if combiner == "set" else None)
 
 
 def _put_where(view: Tensor, found: Found, value: Any) -> bool:
@@ -244,7 +250,7 @@ def _put_where(view: Tensor, found: Found, value: Any) -> bool:
     else:
         new = number_value(value, view.dtype, shape, view._device)
     test = broadcast(mask_value(mask, view._device), shape=shape, dims=tuple(range(axis, axis + mask.ndim)))
-    view._write(select(test, new, view._read()))
+    view._write(select(test, new, view._read()), lambda: test)
     return True
 
 

@@ -258,7 +258,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return _index_update("index_copy_", input, dim, index, source._read(), "set")
 
 
-@in_place()
+@method()
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """A copy of the input with its slices at the positions of `index` filled with one number; negative ones wrap."""
     _vector("index_fill_", index)
@@ -272,6 +272,16 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     filler = (expand_value(cast_value(value._read(), input.dtype), tuple(shape)) if isinstance(value, Tensor) else
               number_value(value, input.dtype, tuple(shape), input._device))
     return _index_update("index_fill_", input, dim, positions, filler, "set")
+
+
+@method()
+def index_fill_(self: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
+    """In-place form of `index_fill`."""
+
+    def touched() -> Value:
+        return index_fill(wrap(full_like(self._read(), 0, dtypes.boolean)), dim, index, True)._read()
+
+    return assign(self, index_fill(self, dim, index, value), touched)
 
 
 @in_place()

@@ -13,7 +13,7 @@ from .. import dtypes
 from ..dtypes import dtype
 from ..lazy import host_array
 from ..ops import OPS
-from ..ops.elementwise import alias
+from ..ops.elementwise import alias, full_like
 from ..ops.structural import Ints
 from ..tensor import Tensor
 from ..views import (
@@ -521,9 +521,13 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 
 NOT_ITS_MEMORY = (
-    "as_strided of a tensor that was an argument or a result of a jitted function, where it was a view: of such a view the "
-    "elements are passed, not the memory around them, which its strides {stride} for shape {shape} point to. Pass or return "
-    "the tensor that it is a view of, or a clone() of the view.")
+    "as_strided of a view whose memory is not known: of an argument or a result of a jitted function the elements are passed, "
+    "not the memory around them, which its strides {stride} for shape {shape} point to; and a view that was made a leaf has a "
+    "history for its own elements only, which lie apart. Use the tensor that it is a view of, or a clone() of the view.")
+BESIDE_A_LEAF = (
+    "as_strided of a view that is a leaf, or has another history of its own, reaches elements {offset} to {reach} of the memory, "
+    "of which the view shows {first} to {last} alone: where a gradient of the others goes is not known. Use the base's "
+    "as_strided for them.")
 
 
 @method()
@@ -531,32 +535,41 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
     """A view of the storage by sizes, strides and offset, all counted in elements of this tensor's dtype."""
     size, stride = tuple(size), tuple(stride)
     offset = input.storage_offset() if storage_offset is None else storage_offset
-    memory = _memory(input)
+    memory, first, last = _memory(input)
     reach = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1
-    if 0 not in size and reach > memory.numel():
-        needed, there = (n * input.dtype.itemsize for n in (reach, memory.numel()))
+    if 0 not in size and (offset < first or reach > last):
+        if memory._root._base is not None:
+            raise NotImplementedError(BESIDE_A_LEAF.format(first=first, last=last - 1, offset=offset, reach=reach - 1))
+        needed, there = (n * input.dtype.itemsize for n in (reach, last))
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
                            f"{input.dtype.itemsize} requiring a storage size of {needed} are out of bounds for storage of "
                            f"size {there}")
-    made = memory._view(Elements(size, stride, offset), Geometry(stride, offset))
+    made = memory._view(Elements(size, stride, offset - first), Geometry(stride, offset))
     made._detached = made._detached or input._detached
     return made
 
 
-def _memory(x: Tensor) -> Tensor:
-    """A view of all elements of the storage that `x` lies in, in the order of memory, in the dtype of `x`."""
+def _memory(x: Tensor) -> tuple[Tensor, int, int]:
+    """A view of all elements of the storage that `x` lies in, in the order of memory, in the dtype of `x`.
+
+    Of a part that is a leaf, or has another history of its own, that part alone: there a gradient flows to nothing else.
+    Also where in the storage the view begins and ends.
+    """
     root, parted = x, False
-    while root._base is not None:
-        if root._graph is not None or root._requires_grad:
-            raise NotImplementedError("as_strided of a view that has a history of its own, or is a leaf: write through the base")
+    while root._base is not None and root._graph is None and not root._requires_grad:
         root, parted = root._root, parted or root._parted
     root = root.detach() if parted else root
     order = sorted(range(root.ndim), key=lambda d: -root._strides.stride[d])
-    trace = root._storage.trace
-    passed = trace is not None and root._storage in trace.parts
-    if passed or root._strides.offset or not permute(root, order).is_contiguous():
+    first, trace = root._strides.offset, root._storage.trace
+    passed = root._base is None and (first > 0 or (trace is not None and root._storage in trace.parts))
+    if passed or not permute(root, order).is_contiguous():
         raise NotImplementedError(NOT_ITS_MEMORY.format(shape=list(root.shape), stride=root.stride()))
-    flat = permute(root, order).view(-1)
+    flat = _in_dtype_of(x, permute(root, order).view(-1))
+    first = first * root.itemsize // x.itemsize
+    return flat, first, first + flat.numel()
+
+
+def _in_dtype_of(x: Tensor, flat: Tensor) -> Tensor:
     if x.dtype is flat.dtype:
         return flat.conj() if x.is_conj() else flat
     if x.dtype.is_complex:
@@ -834,7 +847,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one number into all elements."""
     if isinstance(value, Tensor):
         return copy_(self, value)
-    self._write(number_value(value, self.dtype, self._type.shape, self._device))
+    new = number_value(value, self.dtype, self._type.shape, self._device)
+    self._write(new, lambda: full_like(new, 1, dtypes.boolean))
     return self
 
 
