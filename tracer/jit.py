@@ -294,7 +294,7 @@ _MODES = ("grad mode", "default dtype", "default device", "autocast")
 
 def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """What a call was given, by path: types of tensors and arrays, classes of numbers, all else as it is."""
-    return {path: _description(x) for path, x in _leaves(args, kwargs)}
+    return {path: _description(x) for path, x in _leaves(args, kwargs, facts=True)}
 
 
 def _description(x: Any) -> Any:
@@ -307,12 +307,12 @@ def _description(x: Any) -> Any:
     return Text(type(x).__name__) if type(x) in (int, float) else shown(x)
 
 
-def _leaves(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _leaves(args: tuple[Any, ...], kwargs: dict[str, Any], facts: bool = False) -> Iterator[tuple[str, Any]]:
     """All that a call was given, by path."""
     for i, x in enumerate(args):
-        yield from paths(x, f"args[{i}]")
+        yield from paths(x, f"args[{i}]", facts)
     for name, x in kwargs.items():
-        yield from paths(x, name)
+        yield from paths(x, name, facts)
 
 
 def _tensor_of(array: Any) -> Tensor:

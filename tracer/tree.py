@@ -22,7 +22,10 @@ def map_structure(x: Any, leaf: Callable[[Any, str], Any], path: str = "") -> An
     if kind in (list, tuple):
         return kind(map_structure(v, leaf, f"{path}[{i}]") for i, v in enumerate(x))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return kind(*(map_structure(getattr(x, name), leaf, f"{path}.{name}") for name in x._fields))
+        copy = kind(*(map_structure(getattr(x, name), leaf, f"{path}.{name}") for name in x._fields))
+        if hasattr(x, "__dict__"):  # of a subclass
+            copy.__dict__.update(x.__dict__)
+        return copy
     if isinstance(x, dict):
         copied = {k: map_structure(v, leaf, f"{path}[{k!r}]") for k, v in x.items()}
         return copied if kind is dict else _like_dict(x, copied)
@@ -64,8 +67,8 @@ def leaves(x: Any) -> list[Any]:
     return [x] if inside is None else [leaf for v in inside[1].values() for leaf in leaves(v)]
 
 
-def paths(x: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of `x` with their paths, as `map_structure` names them.
+def paths(x: Any, path: str = "", facts: bool = False) -> Iterator[tuple[str, Any]]:
+    """The leaves of `x` with their paths, as `map_structure` names them; with `facts` what containers know beside them.
 
     >>> list(paths({"a": [1, 2]}, "x"))
     [("x['a'][0]", 1), ("x['a'][1]", 2)]
@@ -76,7 +79,9 @@ def paths(x: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         return
     subscripted = inside[0] in (list, tuple, dict)
     for key, value in inside[1].items():
-        yield from paths(value, f"{path}[{key!r}]" if subscripted else f"{path}.{key}")
+        yield from paths(value, f"{path}[{key!r}]" if subscripted else f"{path}.{key}", facts)
+    if facts and hasattr(x, "_facts"):
+        yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
 
 
 def fill(x: Any, found: Iterable[Any]) -> Any:
@@ -178,6 +183,8 @@ class Signature:
             self.paths.append(path)
         elif kind in (list, tuple) or hasattr(x, "_fields"):
             parts.append((kind, len(x)))
+            if hasattr(x, "_facts"):  # what it knows beside its fields
+                parts.append(tuple(x._facts().items()))
             for i, v in enumerate(x):
                 self._walk(v, f"{path}[{i}]", parts)
         elif isinstance(x, dict):

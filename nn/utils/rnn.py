@@ -1,6 +1,7 @@
 """Sequences of different lengths: https://pytorch.org/docs/stable/generated/torch.nn.utils.rnn.PackedSequence.html
 
-The lengths decide shapes, so they are Python numbers here: inside `jit` they are a list or tuple, not a traced tensor.
+The lengths decide shapes, so they are Python numbers here: inside `jit` they are a list or tuple, not a traced tensor. A
+packed sequence that is an argument of a jitted function has known lengths; other ones are another program.
 """
 
 from __future__ import annotations
@@ -55,9 +56,13 @@ class PackedSequence(_Fields):
             try:
                 self._sizes = tuple(self.batch_sizes.tolist())
             except TraceError as error:
-                raise TraceError("the lengths of a PackedSequence that is an argument of a traced function are not known. Pass "
-                                 "the padded batch and the lengths as a tuple, and pack them inside") from error
+                raise TraceError("the lengths of a PackedSequence that was made of a traced batch_sizes are not known. Pass the "
+                                 "packed sequence itself, or pack a padded batch by lengths in a tuple") from error
         return self._sizes
+
+    def _facts(self) -> dict[str, tuple[int, ...]]:
+        """What a program made for this sequence depends on, beside the tensors' types."""
+        return {"sizes": self.sizes}
 
     def with_data(self, data: Tensor) -> PackedSequence:
         """The same lengths with other data."""
@@ -157,8 +162,17 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
     return packed
 
 
+def _known(lengths: Tensor) -> Any:
+    try:
+        return lengths.tolist()
+    except TraceError as error:
+        raise TraceError("pack_padded_sequence requires lengths whose values are known, since they decide shapes, and got a "
+                         "traced tensor. Pass them to the function as a tuple of numbers, or pack outside and pass the "
+                         "PackedSequence") from error
+
+
 def _checked_lengths(lengths: Any, steps: int, batch: int) -> Any:
-    counts = np.asarray(lengths.tolist() if isinstance(lengths, Tensor) else lengths, np.int64)
+    counts = np.asarray(_known(lengths) if isinstance(lengths, Tensor) else lengths, np.int64)
     if counts.ndim != 1:
         raise RuntimeError(f"'lengths' argument should be a 1D CPU int64 tensor, but got {counts.ndim}D cpu Long tensor")
     if not steps * batch:

@@ -238,5 +238,23 @@ def test_packing_inside_jit_takes_lengths_as_numbers() -> None:
     packed = rnn.pack_padded_sequence(x, [4, 2])
     run = flambeau.jit(lambda x: layer(rnn.pack_padded_sequence(x, (4, 2)))[0])
     close(run(x), tuple(torch.tensor(t.detach().numpy()) for t in layer(packed)[0][:2]) + (None, None))
-    with pytest.raises(flambeau.tracer.errors.TraceError, match="Pass the padded batch and the lengths as a tuple"):
-        flambeau.jit(lambda p: layer(p)[0])(packed)
+    with pytest.raises(flambeau.tracer.errors.TraceError, match="Pass them to the function as a tuple of numbers"):
+        flambeau.jit(lambda x, n: rnn.pack_padded_sequence(x, n))(x, flambeau.tensor([4, 2]))
+
+
+def test_a_packed_sequence_is_an_argument_and_a_result_of_jit() -> None:
+    rnn = flambeau.nn.utils.rnn
+    layer, x = flambeau.nn.GRU(3, 4), flambeau.tensor(numbers(4, 2, 3))
+    run = flambeau.jit(lambda p: (layer(p)[0], rnn.pad_packed_sequence(p)))
+    for lengths in ([4, 2], [4, 2], [2, 4], [3, 3]):
+        packed = rnn.pack_padded_sequence(x, flambeau.tensor(lengths), enforce_sorted=False)
+        plain = rnn.PackedSequence(*packed)  # made by hand: its lengths are in a tensor alone
+        output, (padded, counts) = run(packed)
+        expected = layer(packed)[0]
+        for field, wanted in zip(output, expected, strict=True):
+            assert wanted is None or flambeau.allclose(field, wanted)
+        assert (type(output), output.sizes, counts.tolist()) == (type(packed), packed.sizes, lengths)
+        assert flambeau.equal(padded, rnn.pad_packed_sequence(packed)[0])
+        assert flambeau.equal(run(plain)[0].data, output.data)
+    assert run.stats.compiles == 2  # [4, 2] and [2, 4] have the same batch sizes
+    assert "args[0].sizes: (2, 2, 1, 1) -> (2, 2, 2)" in str(run.why())
