@@ -80,15 +80,20 @@ def _trace_vjp(node: Node, flags: Flags) -> tuple[Flags, Flags]:
 
 
 def smallest_to_keep(nodes: Sequence[Node], read: Iterable[Value], kept: Collection[Value] = (),
-                     keepable: Callable[[Value], bool] = lambda value: True) -> list[Value]:
+                     keepable: Callable[[Value], bool] = lambda value: True, passing: Collection[Value] = ()) -> list[Value]:
     """The fewest bytes of results of `nodes` from which light operations make all that is `read`.
 
-    Values that `nodes` do not compute are there anyway, as are those in `kept`. Where there is a choice a value that is
-    not `keepable` is avoided, and of equally small sets it is the one nearest to what is read.
+    Values that `nodes` do not compute are there anyway, as are those in `kept`, but for the `passing` ones, which are
+    there now and not later. Where there is a choice a value that is not `keepable` is avoided, and of equally small sets
+    it is the one nearest to what is read.
     """
     inside, made_again = set(nodes), _made_again(nodes)
+
+    def lost(value: Value) -> bool:
+        return (value.node in inside or value in passing) and value not in kept
+
     network = _Network()
-    stack, seen = [v for v in read if v.node in inside and v not in kept], dict[Value, None]()
+    stack, seen = [v for v in read if lost(v)], dict[Value, None]()
     for value in stack:
         network.join(network.leaves(value), network.sink, _UNBOUNDED)
     while stack:
@@ -103,7 +108,7 @@ def smallest_to_keep(nodes: Sequence[Node], read: Iterable[Value], kept: Collect
             network.join(network.source, network.enters(value), _UNBOUNDED)
             continue
         for operand in node.inputs:
-            if operand.node in inside and operand not in kept:
+            if lost(operand):
                 network.join(network.leaves(operand), network.enters(value), _UNBOUNDED)
                 stack.append(operand)
     beyond = network.beyond_the_cut()

@@ -679,6 +679,14 @@ def test_the_gradient_of_a_scan_computes_no_step_again() -> None:
     assert [node.inputs[0].type.shape[0] for node in after if node.op.name == "dot"] == [5]
 
 
+def test_a_composition_in_a_body_keeps_one_stack() -> None:
+    """What goes into gelu, and the carried value that goes into the product; the rest is made again in each step back."""
+    graph = gradient_program(lambda w, h, x: (h + F.gelu(h @ w + x), x[:, :1]))
+    forward = scans(graph)[0]
+    assert [t.shape for t in forward.types] == [(2, 3), (5, 2, 1), (5, 2, 3), (5, 2, 3)]
+    assert "dot" not in [node.op.name for node in scans(graph)[1].params["body"].nodes if node.of is None]
+
+
 def test_a_weight_that_is_used_twice_takes_two_products() -> None:
     graph = gradient_program(lambda w, h, x: ((h @ w + x @ w).tanh(), h @ w.T))
     after = graph.nodes[graph.nodes.index(scans(graph)[1]) + 1:]

@@ -18,6 +18,7 @@ from ..errors import requires
 from ..graph import Graph, Node, Value
 from ..interpreter import interpret
 from ..recorder import grad_mode, placeholder, recording
+from ..saved import smallest_to_keep
 from ..state import state as thread
 from ..types import Type
 from .contraction import dot
@@ -211,7 +212,7 @@ def saving(*operands: Value, body: Graph, carried: int, scanned: int, length: in
     made = {*parts.inputs[:carried], *(v for node in parts.nodes[:parts.forward] for v in node.outputs)} & varying
     backward = parts.needed(parts.results, made)
     read = dict.fromkeys(v for v in (*(v for node in backward for v in node.inputs), *parts.results) if v in made)
-    extra = [v for v in read if v not in parts.outputs[carried:]]
+    extra = smallest_to_keep(parts.nodes[:parts.forward], read, set(parts.outputs[carried:]), passing=set(parts.inputs[:carried]))
     graph = Graph(parts.inputs, parts.nodes[:parts.forward], [*parts.outputs, *extra], body.name)
     results: Sequence[Value] = scan(*operands, body=graph, **params)
     return results[:len(body.outputs)]
