@@ -20,6 +20,7 @@ from .transforms import functional as functional
 from .transforms.gradcheck import GradcheckError as GradcheckError
 from .transforms.gradcheck import gradcheck as gradcheck
 from .transforms.gradcheck import gradgradcheck as gradgradcheck
+from .views import of_gradient
 
 F = TypeVar("F", bound=Callable[..., Any])
 function, Function = custom_function, custom_function.Function  # as torch names the module and its class
@@ -155,7 +156,9 @@ def accumulate_grad(leaf: Tensor, cotangent: Value, create_graph: bool = False) 
     """Add to a leaf's `.grad`, in place unless the sum is to be differentiated."""
     before = leaf.grad
     if before is None:
-        leaf.grad = wrap(cotangent)
+        gradient = wrap(cotangent)
+        gradient._geometry = of_gradient(leaf._type.shape, leaf._geometry)
+        leaf.grad = gradient
     elif create_graph:
         leaf.grad = wrap(add(before._read(), cotangent))
     else:

@@ -37,6 +37,7 @@ from .tensor import Tensor, grad_epoch, structure_epoch
 from .trace import Guard, Trace, check_closed
 from .tree import Signature
 from .types import Type
+from .views import of_gradient
 
 _getrefcount = sys.getrefcount
 
@@ -490,6 +491,8 @@ class Entry:
         for target, at_grad in self.grad_writes:
             tensor = call.tensors[target] if isinstance(target, int) else target
             tensor._grad = None if at_grad is None else Tensor._of(outputs[at_grad])
+            if tensor._grad is not None and tensor._geometry is not None:
+                tensor._grad._geometry = of_gradient(tensor._type.shape, tensor._geometry)
             grad_epoch[0] += 1
         for i, at in self.argument_writes:
             tensor = call.tensors[i]

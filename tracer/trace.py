@@ -21,7 +21,7 @@ from .state import state
 from .storage import Storage, own
 from .tensor import Tensor
 from .types import Type
-from .views import Geometry, notable_stride
+from .views import passed_on
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,7 @@ class Trace:
         made: Tensor = object.__new__(type(tensor))
         made.__dict__.update({k: v for k, v in tensor.__dict__.items() if k not in _OF_A_HANDLE})
         made._type = tensor._type
-        if tensor._geometry is not None and (stride := notable_stride(tensor._type.shape, tensor._geometry.stride)) is not None:
-            made._geometry = Geometry(stride)
+        made._geometry = passed_on(tensor._type.shape, tensor._geometry)
         if tensor._base is None and tensor._storage in self.arguments:
             made._storage = self.arguments[tensor._storage]
             value = made._storage.value

@@ -57,6 +57,18 @@ def notable_stride(shape: Ints, stride: Ints) -> Ints | None:
     return None if is_contiguous(shape, stride) else stride
 
 
+def passed_on(shape: Ints, geometry: Geometry | None) -> Geometry | None:
+    """The metadata of a tensor whose elements are passed on without the memory around them: it keeps its strides."""
+    stride = None if geometry is None else notable_stride(shape, geometry.stride)
+    return None if stride is None else Geometry(stride)
+
+
+def of_gradient(shape: Ints, geometry: Geometry | None) -> Geometry | None:
+    """The metadata that a leaf's `.grad` has: the leaf's strides if these leave no gaps, else row-major ones."""
+    passed = passed_on(shape, geometry)
+    return passed if passed is not None and dense_stride(shape, [passed.stride]) == passed.stride else None
+
+
 def viewed_stride(shape: Ints, stride: Ints, new: Ints) -> Ints | None:
     """The strides with which `new` shows the same memory, or None when no strides can (torch's computeStride)."""
     if 0 in shape:

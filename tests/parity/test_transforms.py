@@ -484,3 +484,41 @@ def test_messages_of_functional(program: Any) -> None:
         program(torch.autograd.functional, torch, torch.tensor(X[0]))
     with pytest.raises(type(theirs.value), match=re.escape(str(theirs.value))):
         program(flambeau.autograd.functional, flambeau, flambeau.tensor(X[0]))
+
+
+# --- Strides ----------------------------------------------------------------------------------------------------------
+
+
+def test_functions_see_the_strides_of_what_they_are_given() -> None:
+    found = []
+    for t in (torch, flambeau):
+        seen: list[Any] = []
+
+        def square(x: Any, seen: list[Any] = seen) -> Any:
+            seen.append((x.stride(), x.is_contiguous()))
+            return (x * x).sum()
+
+        x = t.ones(4, 3, 2)
+        t.func.grad(square)(x.transpose(0, 2))
+        t.func.vjp(square, x[:, ::2])
+        t.func.jvp(square, (x[1].t(),), (x[0].t(),))
+        t.func.vmap(square)(x.transpose(1, 2))
+        t.func.vmap(square, in_dims=1)(x)
+        t.func.vmap(t.func.grad(square))(x.transpose(0, 1))
+        found.append(seen)
+    assert found[1] == found[0]
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, flambeau.jit], ids=["lazily", "jitted"])
+def test_a_gradient_lies_in_memory_as_its_leaf(wrap: Any) -> None:
+    found = []
+    for t in (torch, flambeau):
+        leaves = [x.requires_grad_() for x in (t.ones(3, 2).t(), t.ones(2, 3, 4).permute(2, 0, 1), t.ones(3, 4)[:, ::2],
+                                               t.ones(2, 3))]
+
+        def backward(leaves: Any = leaves, t: Any = t) -> None:
+            sum((x.reshape(-1) * t.arange(x.numel())).sum() for x in leaves).backward()
+
+        (wrap if t is flambeau else lambda f: f)(backward)()
+        found.append([(x.grad.stride(), x.grad.tolist()) for x in leaves])
+    assert found[1] == found[0]

@@ -14,6 +14,7 @@ from ..state import state
 from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import leaves, map_structure
+from ..views import passed_on
 
 Argnums = int | tuple[int, ...]
 Writes = WeakKeyDictionary[Storage, Value | None]
@@ -67,7 +68,7 @@ def variables(x: Any) -> tuple[Any, list[Value]]:
         value.requires_grad = True
         values.append(value)
         made = wrap(value)
-        made._variable = True
+        made._variable, made._geometry = True, passed_on(tensor._type.shape, tensor._geometry)
         return made
 
     return map_structure(x, leaf), values
@@ -134,7 +135,15 @@ def outside(x: Any, values: Collection[Value]) -> Any:
     found = [t._read() for t in leaves(x) if isinstance(t, Tensor)]
     keeps = _with_history(found, set(values)) if state.grad else ()
     results = iter([v if v in keeps else without_history(v) for v in found])
-    return map_structure(x, lambda t, _: wrap(next(results)) if isinstance(t, Tensor) else t)
+
+    def leaf(tensor: Any, path: str) -> Any:
+        if not isinstance(tensor, Tensor):
+            return tensor
+        made = wrap(next(results))
+        made._geometry = passed_on(tensor._type.shape, tensor._geometry)
+        return made
+
+    return map_structure(x, leaf)
 
 
 def without_history(value: Value) -> Value:

@@ -22,6 +22,7 @@ from ..recorder import Recorder, close, placeholder
 from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import children, fill, leaves, spread, structure
+from ..views import Geometry, passed_on
 from .body import body, captured, put_back
 
 WRITTEN_FROM_OUTSIDE = (
@@ -95,6 +96,14 @@ def _without_dim(value: Value, dim: int) -> Value:
     """A stand-in for one example."""
     shape = tuple(n for i, n in enumerate(value.type.shape) if i != dim % value.type.ndim)
     return placeholder(value.type.with_shape(shape), value.device, value.requires_grad)
+
+
+def _one_of(x: Tensor, dim: int, value: Value) -> Tensor:
+    """The stand-in as a tensor, with the strides that one example has."""
+    made = wrap(value)
+    stride = tuple(s for i, s in enumerate(x._strides.stride) if i != dim % x.ndim)
+    made._geometry = passed_on(value.type.shape, Geometry(stride))
+    return made
 
 
 def _to_front(value: Value, dim: int) -> Value:
@@ -211,7 +220,7 @@ class _Example:
         self.inputs = [_without_dim(v, d) for v, (_, d) in zip(self.values, self.mapped)]
         recorder = Recorder()
         with body() as writes, mapping(call.size, call.randomness, recorder) as level:
-            self.stand_ins = [wrap(v) for v in self.inputs]
+            self.stand_ins = [_one_of(x, d, v) for (x, d), v in zip(self.mapped, self.inputs)]
             given = iter(self.stand_ins)
             args = fill(call.args, [x if d is None else next(given) for x, d in flat])
             self.result = call.func(*args, **call.kwargs)
