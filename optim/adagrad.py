@@ -10,7 +10,8 @@ from ..tracer.functions.creation import full_like
 from ..tracer.hyper import enabled, hyper
 from ..tracer.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative
-from .optimizer import Group, Optimizer, State
+from .group import Group
+from .optimizer import Optimizer, State
 
 
 class Adagrad(Optimizer):

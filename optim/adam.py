@@ -10,7 +10,8 @@ from ..tracer.functions.creation import zeros_like
 from ..tracer.hyper import enabled, hyper, static
 from ..tracer.tensor import Tensor
 from .checks import check_betas, check_execution, check_learning_rate, check_non_negative
-from .optimizer import Group, Optimizer, State
+from .group import Group
+from .optimizer import Optimizer, State
 
 
 class Adam(Optimizer):

@@ -25,9 +25,9 @@ from ..tracer.identity import Identity
 from ..tracer.lazy import end_of_step
 from ..tracer.state import state as tracer_state
 from ..tracer.tensor import Tensor, structure_epoch
-from .state import ParameterState, States
+from .group import Group
+from .state import Members, ParameterState, States
 
-Group = dict[str, Any]
 State = dict[str, Any]
 PRIVATE_STEP = "_step"  # a counter that torch's state does not have; never saved
 
@@ -121,7 +121,7 @@ class Optimizer:
 
     Args: `params`, an iterable of tensors, of (name, tensor) pairs, or of dicts with a 'params' entry and options of
     that group; `defaults`, the options of groups that do not give them.
-    Attributes: `param_groups`, plain dicts that may be edited between steps (a compiled step reads them at each call);
+    Attributes: `param_groups`, dicts that may be edited between steps (a compiled step reads them at each call);
     `state`, a dict from parameter to its state. The `step` counter is one tensor shared by the parameters of a group
     that count alike.
 
@@ -140,7 +140,7 @@ class Optimizer:
                             "torch.Tensor")
         self.defaults = defaults
         self.state = States()
-        self.param_groups: list[Group] = []
+        self.param_groups: list[Group] = Members()
         self._reset_hooks()
         groups = list(params)
         if not groups:
@@ -159,6 +159,12 @@ class Optimizer:
         self._pre_hooks: dict[int, Any] = {}
         self._post_hooks: dict[int, Any] = {}
         self._in_step = self._opt_called = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("param_groups", "state"):
+            structure_epoch[0] += 1
+            value = Members(value) if type(value) is list else value
+        super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
@@ -199,7 +205,7 @@ class Optimizer:
 
     # --- Groups -------------------------------------------------------------------------------------------------------
 
-    def add_param_group(self, param_group: Group) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, with options of its own or else the defaults.
 
         Raises TypeError for what is no tensor, ValueError for a non-leaf, for names on only some of the parameters and
@@ -207,14 +213,14 @@ class Optimizer:
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
-        param_group["params"] = _as_list(param_group["params"])
-        _split_names(param_group)
-        for param in param_group["params"]:
+        group = Group(param_group)
+        _split_names(group)
+        for param in group["params"]:
             _check_parameter(param)
         for name, default in self.defaults.items():
-            param_group.setdefault(name, default)
-        self._check_distinct(param_group)
-        self.param_groups.append(param_group)
+            group.setdefault(name, default)
+        self._check_distinct(group)
+        self.param_groups.append(group)
         structure_epoch[0] += 1
 
     def _check_distinct(self, added: Group) -> None:
@@ -397,7 +403,7 @@ class Optimizer:
 
         Raises ValueError if the groups differ in number or in size.
         """
-        saved = [{**{k: deepcopy(v) for k, v in g.items() if k != "params"}, "params": list(g["params"])}
+        saved = [Group({**{k: deepcopy(v) for k, v in g.items() if k != "params"}, "params": list(g["params"])})
                  for g in state_dict["param_groups"]]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
@@ -416,19 +422,10 @@ class Optimizer:
             if "param_names" in group:
                 new.setdefault("param_names", group["param_names"])
         states.update({key: x for key, x in state_dict["state"].items() if key not in known})
-        self.__setstate__({"state": states, "param_groups": saved})
+        self.__setstate__({"state": states, "param_groups": Members(saved)})
 
 
 _STARTED = 1.0  # the private counter of a parameter that has taken steps already
-
-
-def _as_list(params: Any) -> list[Any]:
-    if isinstance(params, Tensor):
-        return [params]
-    if isinstance(params, set):
-        raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of tensors "
-                        "in sets will change between runs. Please use a list instead.")
-    return list(params)
 
 
 def _split_names(group: Group) -> None:

@@ -9,7 +9,8 @@ from ..tracer.functions.creation import zeros_like
 from ..tracer.hyper import enabled, hyper, static
 from ..tracer.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative
-from .optimizer import PRIVATE_STEP, Group, Optimizer, State
+from .group import Group
+from .optimizer import PRIVATE_STEP, Optimizer, State
 
 
 class SGD(Optimizer):

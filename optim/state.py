@@ -1,4 +1,4 @@
-"""The dictionaries that an optimizer keeps state in; compiled steps are told when an entry of one becomes another."""
+"""The containers that an optimizer keeps its own in; compiled steps are told when an entry of one becomes another."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class States(defaultdict[Any, dict[str, Any]]):
         return f"defaultdict({dict}, {dict(self)!r})"
 
 
+class Members(list[Any]):
+    """The groups of an optimizer, or the parameters of a group."""
+
+
 def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def change(*args: Any, **kwargs: Any) -> Any:
@@ -39,3 +43,6 @@ def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
 for _kind in (ParameterState, States):
     for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
         setattr(_kind, _name, _telling(getattr(_kind, _name)))
+for _name in ("__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "extend", "insert", "pop", "remove", "clear",
+              "sort", "reverse"):
+    setattr(Members, _name, _telling(getattr(Members, _name)))

@@ -83,9 +83,11 @@ class Entry:
         self.guards = list(trace.guards)
         self.looked = dict(trace.looked)
         self.outside = outside
+        # Tensors that were read, and those whose shape or flags alone may have been: as they were before.
+        handles = {**outside.tensors, **trace.handles}
+        self.handles = [(weakref.ref(t), *was, t._hooks and t._hooks.key) for t, was in handles.items()]
         outside.settle(trace.modules, trace.called)
         self.epoch = structure_epoch[0]
-        self.handles = [(weakref.ref(t), *was, t._hooks and t._hooks.key) for t, was in trace.handles.items()]
         self.without_grad = [t for t, g in trace.grads_before.items() if g is None]
         self.with_grad = [t for t, g in trace.grads_before.items() if g is not None]
         self.grads_seen = -1  # the epoch in which all of `without_grad` were found without one

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from .state import state
+from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -20,28 +21,44 @@ def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
     causes no recompile.
     Bools, None, strings and tensors are returned as they are.
     """
-    number = group[key] if index is None else group[key][index]
+    number = _stored(group, key) if index is None else _stored(group, key)[index]
     if state.trace is None or isinstance(number, bool) or not isinstance(number, (int, float)):
         return number
     if index is None:
-        reading = _reading(state.trace, group, key, lambda: float(group[key]))
+        reading = _reading(state.trace, group, key, lambda: float(_stored(group, key)))
     else:
-        reading = _reading(state.trace, group, f"{key}[{index}]", lambda: float(group[key][index]))
+        reading = _reading(state.trace, group, f"{key}[{index}]", lambda: float(_stored(group, key)[index]))
     return state.trace.hyper(reading, reading.name)  # type: ignore[arg-type]
 
 
 def static(group: dict[str, Any], key: str) -> Any:
     """`group[key]` itself, for an option that decides which program is traced; another value retraces."""
     if state.trace is not None:
-        _guard(state.trace, group, key, lambda: group[key])
-    return group[key]
+        _guard(state.trace, group, key, lambda: _stored(group, key))
+    return _stored(group, key)
 
 
 def enabled(group: dict[str, Any], key: str) -> bool:
     """Whether the number `group[key]` is not zero; only switching it on or off retraces, not another value."""
     if state.trace is not None:
-        _guard(state.trace, group, key, lambda: bool(group[key]))
-    return bool(group[key])
+        _guard(state.trace, group, key, lambda: bool(_stored(group, key)))
+    return bool(_stored(group, key))
+
+
+def option(group: dict[str, Any], key: str) -> Any:
+    """`group[key]` for code that is traced and knows nothing of this: numbers are read at call time, all else is guarded.
+
+    Tensors and lists (of parameters) are what they are: the structure of the optimizer is compared anyhow.
+    """
+    value = _stored(group, key)
+    if isinstance(value, (list, Tensor)):
+        return value
+    if type(value) is tuple and any(type(x) in (int, float) for x in value):
+        return tuple(hyper(group, key, i) for i in range(len(value)))
+    return hyper(group, key) if type(value) in (int, float) else static(group, key)
+
+
+_stored = dict.__getitem__  # whatever kind of dict it is
 
 
 class _Reading:

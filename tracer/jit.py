@@ -167,7 +167,7 @@ class Jitted:
 
     def _outside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outside:
         """What the function may read of the world as it is now, before the trace."""
-        return Outside(self.function, ((path, x) for path, x in _leaves(args, kwargs) if not isinstance(x, np.ndarray)))
+        return Outside(self.function, ((p, x) for p, x in _leaves(args, kwargs) if not isinstance(x, (np.ndarray, Tensor))))
 
     def _record(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Entry:
         trace = Trace(self.__name__)

@@ -16,6 +16,7 @@ _VARIABLE = _GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF
 _GROUPS = {"globals": _GLOBAL, "attributes": _ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
 _BUILT_TEXT = frozenset({"FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "BUILD_STRING"})
 _BY_NAME = frozenset({"getattr", "hasattr", "attrgetter", "methodcaller"})  # read an attribute that a string names
+_IMPORT = frozenset({"__import__", "import_module"})  # make a module of a string that names it
 _WHOLE = frozenset({"vars", "dir", "__dict__", "__getattribute__", "asdict", "fields"})  # read all attributes
 _GROW = frozenset({"append", "appendleft", "extend", "add", "insert", "update"})  # methods that only put something in
 
@@ -68,6 +69,8 @@ def mentions(code: CodeType) -> Mentions:
             found["grown" if grows else "read"].add(name)
         computed = computed or kind == "MATCH_CLASS" or kind in _BUILT_TEXT
     read = found["globals"] | found["attributes"]
+    if read & _IMPORT:
+        found["modules"] |= {c for c in code.co_consts if isinstance(c, str)}
     named = {c for c in code.co_consts if isinstance(c, str) and c.isidentifier()} if read & _BY_NAME else set()
     dynamic = bool(read & _WHOLE or (read & _BY_NAME and (computed or not named)))
     inner = [mentions(c) for c in code.co_consts if isinstance(c, CodeType)]

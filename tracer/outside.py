@@ -24,6 +24,7 @@ class Outside(Watch):
         super().__init__(found.places())
         self.impure = list(found.impure)
         self.names = found.names
+        self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self._reached = list(found.structures.values())
         self._before = {id(s): s._snapshot(self.names) for s in roots(self._reached) if not getattr(s, "_grows", False)}
@@ -34,7 +35,7 @@ class Outside(Watch):
         self.add(place for function in called for place in Reachable(function).places())
         things = roots(dict.fromkeys((*self._reached, *ran)))
         self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.names)) for s in things]
-        self._reached, self._before = [], {}
+        self._reached, self._before, self.tensors = [], {}, {}
 
     def holds(self) -> bool:
         """Whether everything is as it was; cheap, if no structure changed."""

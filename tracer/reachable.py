@@ -12,14 +12,18 @@ and of foreign random generators, and code of installed packages that do not use
 from __future__ import annotations
 
 import argparse
+import array
 import enum
 import functools
+import operator
 import os
 import random
 import sys
 import types
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -27,17 +31,17 @@ import numpy as np
 from .dtypes import dtype
 from .errors import TraceError
 from .graph import Value
-from .identity import PLAIN
+from .identity import MISSING, PLAIN
 from .mentions import Mentions, mentions
 from .source import describe, is_installed, is_library, is_ours
 from .storage import Storage
 from .tensor import Tensor, device
-from .watch import Cells, Entries, Names, Place, Sequence, contents
+from .watch import Attribute, Entries, Names, Place, Sequence, value_of
 
 LONGEST = 10_000  # items of one container that are compared at each call
 LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
 
-_OPAQUE = (*PLAIN, Tensor, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
+_OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
            types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType,
            types.MemberDescriptorType)
 _CONTAINERS = (list, dict, set, deque)
@@ -47,12 +51,13 @@ _METHODS = (types.FunctionType, property, classmethod, staticmethod, functools.c
 class Reachable:
     """Everything that `function`, and arguments of it that are no tensors, can lead it to.
 
-    `structures` are the modules and optimizers on the way; `impure` names what it mentions that gives another value
-    each time without a trace of it.
+    `structures` are the modules and optimizers on the way, `tensors` the tensors; `impure` names what it mentions that
+    gives another value each time without a trace of it.
     """
 
     def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
         self.structures: dict[int, Any] = {}
+        self.tensors: dict[Tensor, None] = {}
         self.impure: dict[str, None] = {}
         self.mentioned: dict[str, set[str | None]] = {}  # attributes that code reads, with the names in front of them
         self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
@@ -61,6 +66,8 @@ class Reachable:
         self.grown: set[str] = set()  # attributes that are containers which code only puts things in
         self.dynamic = False
         self._contents: list[Place] = []
+        self._functions: list[tuple[str, Any]] = []
+        self._instances: list[tuple[str, Any]] = []
         self._globals: dict[int, _Table] = {}
         self._attributes: list[_Table] = []
         self._seen: dict[int, Any] = {}
@@ -78,11 +85,15 @@ class Reachable:
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
         tables = [place for names in (*self._globals.values(), *self._attributes) for place in names.places()]
-        return [*tables, *self._contents]
+        kept = [Attribute(name, things) for name, things in (("__code__", self._functions), ("__class__", self._instances))
+                if things]
+        return [*tables, *self._contents, *kept]
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
-        if not isinstance(value, _OPAQUE):
+        if isinstance(value, Tensor):
+            self.tensors[value] = None
+        elif not isinstance(value, _OPAQUE):
             self._todo.append((value, path))
             self.aliases.setdefault(id(value), set()).add(path.rpartition(".")[2])
 
@@ -113,6 +124,9 @@ class Reachable:
         self.later(f.__dict__.get("__wrapped__"), path)
         if not _followed(f.__code__.co_filename, f.__globals__):
             return
+        self._functions.append((f"the code of {path}", f))
+        if f.__dict__:
+            self._attributes.append(_Table(f.__dict__, lambda n: f"{path}.{n}"))
         found = mentions(f.__code__)
         for owner, name, called in found.chains:
             if name not in found.grown:
@@ -134,10 +148,11 @@ class Reachable:
 
     def _closure(self, f: types.FunctionType, path: str, found: Mentions) -> dict[str, Any]:
         cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ())
-                 if n != "__class__" and not _only_grown(n, contents(c), found)}
+                 if n != "__class__" and not _only_grown(n, value_of(c, "cell_contents"), found)}
         if not cells:
             return {}
-        return dict(zip(cells, self._watch(Cells(cells, path))))
+        named = [(f"{n} (closure of {path})", c) for n, c in cells.items()]
+        return dict(zip(cells, self._watch(Attribute("cell_contents", named))))
 
     def _judge(self, name: str, value: Any, attributes: frozenset[str], code: types.CodeType) -> None:
         """Note what the trace must not depend on."""
@@ -175,11 +190,29 @@ class Reachable:
         for key, value in x.items():
             self.later(value, f"{path}[{key!r}]")
 
+    def _bytes(self, x: Any, path: str) -> None:
+        self._refuse_large(memoryview(x).nbytes, "buffer", path)
+        self._watch(Place(lambda: (bytes(x),), lambda i: f"the contents of {path}"))
+
+    def _variable(self, x: ContextVar[Any], path: str) -> None:
+        self._items(self._watch(Place(lambda: (x.get(MISSING),), lambda i: f"the value of {path}")), path)
+
+    def _weak(self, x: weakref.ref[Any], path: str) -> None:
+        self.later(x(), path)
+
+    def _getter(self, x: Any, path: str) -> None:
+        """What `operator` makes of names: it reads attributes of anything."""
+        for name in (part for text in x.__reduce__()[1] if isinstance(text, str) for part in text.split(".")):
+            self.mentioned.setdefault(name, set()).add(None)
+
     def _array(self, x: np.ndarray[Any, Any], path: str) -> None:
-        if x.nbytes > LARGEST:
-            raise TraceError(f"{path} is a numpy array of {x.nbytes} bytes that the function reads from outside: too large to "
-                             "be compared at each call. Pass it as an argument, or make it a tensor outside.")
+        self._refuse_large(x.nbytes, "numpy array", path)
         self._watch(Place(lambda: (x.shape, x.dtype.str, x.tobytes()), lambda i: f"the contents of {path}"))
+
+    def _refuse_large(self, size: int, what: str, path: str) -> None:
+        if size > LARGEST:
+            raise TraceError(f"{path} is a {what} of {size} bytes that the function reads from outside: too large to be "
+                             "compared at each call. Pass it as an argument, or make it a tensor outside.")
 
     # --- Objects ------------------------------------------------------------------------------------------------------
 
@@ -188,6 +221,8 @@ class Reachable:
             self._attributes.append(_Table(vars(x), lambda n: f"{path}.{n}"))
 
     def _class(self, x: type, path: str) -> None:
+        if _users_class(type(x)):  # properties of classes are there
+            self.later(type(x), type(x).__name__)
         for base in x.__mro__:
             if _users_class(base) and (base is x or id(base) not in self._seen):
                 self._seen[id(base)] = base
@@ -212,8 +247,12 @@ class Reachable:
         if _users_class(kind):
             self.later(kind, kind.__name__)
             self._attributes_of(x, own, path, structured)
-        elif own and not structured and not is_ours(_file_of(kind)):
-            self._attributes.append(_Table(own, lambda n: f"{path}.{n}", whole=kind in _NAMESPACES,
+            if not structured:
+                self._instances.append((f"the class of {path}", x))
+        elif own and not structured and (hasattr(kind, "_guarded") or not is_ours(_file_of(kind))):
+            # What methods read that are not followed: all that a schedule knows, or what a container of a library holds.
+            inside = frozenset(own) if hasattr(kind, "_guarded") or isinstance(x, Collection) else frozenset[str]()
+            self._attributes.append(_Table(own, lambda n: f"{path}.{n}", always=inside, whole=kind in _NAMESPACES,
                                            aliases=self.aliases.get(id(x))))
 
     def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
@@ -302,8 +341,11 @@ _NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
     (types.FunctionType, Reachable._function), (types.MethodType, Reachable._method),
     (tuple(_HOLDS), Reachable._members), ((tuple, frozenset), Reachable._items), ((list, deque), Reachable._sequence),
-    (set, Reachable._set), (dict, Reachable._dict), (np.ndarray, Reachable._array), (types.ModuleType, Reachable._module),
-    (type, Reachable._class)]
+    (set, Reachable._set), ((dict, types.MappingProxyType), Reachable._dict),
+    ((bytearray, memoryview, array.array), Reachable._bytes), (ContextVar, Reachable._variable),
+    (weakref.ref, Reachable._weak),
+    ((operator.attrgetter, operator.methodcaller), Reachable._getter), (np.ndarray, Reachable._array),
+    (types.ModuleType, Reachable._module), (type, Reachable._class)]
 
 
 def _only_grown(name: str, value: Any, found: Mentions) -> bool:
@@ -386,6 +428,8 @@ _CHANGING = {
     "datetime": {"now", "today", "utcnow"}, "numpy": {"random"}, "os": {"urandom"}, "uuid": {"uuid1", "uuid4"},
     "secrets": {"token_bytes", "token_hex", "randbelow", "randbits", "choice"}}
 _SEEDED = {"default_rng", "RandomState", "Generator"}  # generators that the code makes for itself
+_BOUND = (types.MethodType, types.BuiltinMethodType)
+_NAMED = (*_BOUND, types.FunctionType)
 _DRAWS = (random.Random, np.random.Generator, np.random.RandomState)
 
 
@@ -395,9 +439,9 @@ def _impure(name: str, value: Any, attributes: frozenset[str]) -> Iterator[str]:
         home = value.__name__ if isinstance(value, types.ModuleType) else value.__module__
         if not (home == "numpy" and attributes & _SEEDED):
             yield from (f"{name}.{used}" for used in attributes & _CHANGING.get(home, set()))
-    elif isinstance(value, _DRAWS) or isinstance(getattr(value, "__self__", None), _DRAWS):
+    elif isinstance(value, _DRAWS) or (isinstance(value, _BOUND) and isinstance(value.__self__, _DRAWS)):
         yield f"{name}, which draws from a random generator of numpy or Python"
-    elif callable(value) and getattr(value, "__name__", "") in _CHANGING.get(str(getattr(value, "__module__", "")), set()):
+    elif isinstance(value, _NAMED) and value.__name__ in _CHANGING.get(str(value.__module__), set()):
         yield name
     elif hasattr(type(value), "__next__"):
         yield f"{name}, an iterator"

@@ -6,7 +6,6 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat, zip_longest
 from operator import is_
-from types import CellType
 from typing import Any
 
 from .identity import MISSING, PLAIN, Plain, interchangeable
@@ -123,29 +122,30 @@ class Names(Place):
         return {name: self.get} | {f"{name}_{i}": value for i, value in enumerate(self.seen)}
 
 
-class Cells(Place):
-    """The variables that a function closes over."""
+class Attribute(Place):
+    """One attribute of several objects, each with what to call it: what is in cells, the code of functions."""
 
-    def __init__(self, cells: Mapping[str, CellType], function: str) -> None:
-        self.cells, names = tuple(cells.values()), tuple(cells)
-        super().__init__(lambda: map(contents, self.cells), lambda i: f"{names[i]} (closure of {function})")
+    def __init__(self, name: str, objects: Iterable[tuple[str, Any]]) -> None:
+        labels, self.objects = zip(*objects, strict=True)
+        self.name = name
+        super().__init__(lambda: (value_of(x, name) for x in self.objects), lambda i: labels[i])
 
     def test(self, name: str) -> str:
-        """Each cell holds the same; raises ValueError at one that is empty by now."""
-        return " and ".join("True" if value is MISSING else f"{name}_c{i}.cell_contents is {name}_{i}"
+        """Each object has the same; raises ValueError at a cell that is empty by now."""
+        return " and ".join("True" if value is MISSING else f"{name}_o{i}.{self.name} is {name}_{i}"
                             for i, value in enumerate(self.seen))
 
     def bind(self, name: str) -> dict[str, Any]:
-        """The cells and the objects that were in them."""
-        return ({f"{name}_c{i}": cell for i, cell in enumerate(self.cells)}
+        """The objects and what they had."""
+        return ({f"{name}_o{i}": x for i, x in enumerate(self.objects)}
                 | {f"{name}_{i}": value for i, value in enumerate(self.seen)})
 
 
-def contents(cell: CellType) -> Any:
-    """What a variable of a closure holds, if it holds anything."""
+def value_of(x: Any, name: str) -> Any:
+    """An attribute, if there is anything in it: a cell may be empty."""
     try:
-        return cell.cell_contents
-    except ValueError:
+        return getattr(x, name)
+    except (AttributeError, ValueError):
         return MISSING
 
 

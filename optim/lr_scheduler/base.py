@@ -9,7 +9,8 @@ from typing import Any
 from ...tracer.errors import TraceError
 from ...tracer.state import state
 from ...tracer.tensor import Tensor
-from ..optimizer import Group, Optimizer
+from ..group import Group
+from ..optimizer import Optimizer
 
 Rate = Any  # a float, or a tensor of one element
 EPOCH_IS_DEPRECATED = ("The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
@@ -61,6 +62,7 @@ class LRScheduler:
     """
 
     _is_initial = False
+    _guarded = True  # a compiled step that reads a schedule depends on all that it knows: another rate, another program
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         check_optimizer(optimizer)

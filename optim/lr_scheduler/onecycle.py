@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..optimizer import Group, Optimizer
+from ..group import Group
+from ..optimizer import Optimizer
 from .base import LRScheduler, Rate, check_optimizer, per_group
 
 

@@ -1,0 +1,92 @@
+"""`Group`: the options of a group of parameters, as a dict that a compiled step reads at each call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..tracer.errors import TraceError
+from ..tracer.hyper import option
+from ..tracer.source import describe, user_position
+from ..tracer.state import state
+from ..tracer.tensor import Tensor, structure_epoch
+from .state import Members
+
+
+class Group(dict[str, Any]):
+    """A dict. While a step is traced a number in it is an input of the program, anything else a guard; writing is refused.
+
+    >>> import flambeau as torch
+    >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
+    >>> scaled = torch.jit(lambda x: x * optimizer.param_groups[0]["lr"])
+    >>> first, optimizer.param_groups[0]["lr"] = scaled(torch.ones(1)), 0.25
+    >>> first, scaled(torch.ones(1)), scaled.stats.compiles
+    (tensor([0.5000]), tensor([0.2500]), 1)
+    """
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        return value if state.trace is None else option(self, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """`self[key]` if it is there."""
+        if state.trace is None or key not in self:
+            return super().get(key, default)
+        return option(self, key)
+
+    def items(self) -> Any:
+        """Options by name."""
+        return super().items() if state.trace is None else {key: self[key] for key in self}.items()
+
+    def values(self) -> Any:
+        """The options."""
+        return super().values() if state.trace is None else {key: self[key] for key in self}.values()
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self["params"] = options["params"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Group, (dict(self),)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._refuse_tracing(key)
+        if key == "params":
+            value = Members(_as_list(value))
+            structure_epoch[0] += 1
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._refuse_tracing(key)
+        super().__delitem__(key)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Set several options."""
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """`self[key]`, set if it is not there."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Take an option out."""
+        self._refuse_tracing(key)
+        return super().pop(key, *default)
+
+    def _refuse_tracing(self, key: str) -> None:
+        if state.trace is not None:
+            raise TraceError(f"param_groups[...][{key!r}] requires to be set outside of jit, got a write at "
+                             f"{describe(user_position(2))} while a function is traced: it would be set once, at the trace. "
+                             "Set it before the call of the jitted step, which reads it anew each time without being "
+                             "compiled again.")
+
+
+def _as_list(params: Any) -> list[Any]:
+    if isinstance(params, Tensor):
+        return [params]
+    if isinstance(params, set):
+        raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of tensors "
+                        "in sets will change between runs. Please use a list instead.")
+    return list(params)
