@@ -80,8 +80,6 @@ class Entry:
                  numbers: list[Scalar], outside: Outside, donate: bool = True, check_nan: bool = False) -> None:
         self.name = trace.name
         arguments = call.tensors
-        self.guards = list(trace.guards)
-        self.looked = dict(trace.looked)
         self.outside = outside
         # Tensors that were read, and those whose shape or flags alone may have been: as they were before.
         handles = {**outside.tensors, **trace.handles}
@@ -94,8 +92,12 @@ class Entry:
         self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
         self.leaves_made = [(i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, arguments))
                             if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad]
+        self.guards: list[Guard] = []
         self._collect(trace, stand_ins, argument_inputs, numbers)
-        self.template = Template(result, trace, arguments, stand_ins, self._output).tree
+        self.template = Template(result, trace, arguments, stand_ins, _readers(trace, numbers), self._output).tree
+        # Only now: a number that was computed with and is returned has been looked at.
+        self.guards += trace.guards
+        self.looked = dict(trace.looked)
         self.plain = self.template is None and not self.grad_writes and not self.leaves_made
         self._add_reports(trace, dict(zip(argument_inputs, call.paths)), check_nan)
         self._build(trace, donate)
@@ -571,6 +573,16 @@ def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:
     labels = {value: by_storage[s] for s, value in trace.captured.items() if s in by_storage}
     labels.update({value: key for _, key, value in trace.hypers.values()})
     return labels
+
+
+def _readers(trace: Trace, numbers: Sequence[Scalar]) -> dict[Value, Callable[[Signature], Any]]:
+    """How the numbers that are inputs of the program are read at a call."""
+    readers: dict[Value, Callable[[Signature], Any]] = {}
+    for i, number in enumerate(numbers):
+        readers[number.value] = lambda call, i=i: call.numbers[i]  # type: ignore[misc]
+    for group, key, value in trace.hypers.values():
+        readers[value] = lambda call, group=group, key=key: group[key]  # type: ignore[misc]
+    return readers
 
 
 def _safely(read: Callable[[], Any]) -> Any:

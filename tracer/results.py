@@ -42,6 +42,15 @@ class Argument:
         self.index = index
 
 
+class Number:
+    """A number that the function was given, or found in a group of an optimizer, and returns as it is."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, read: Callable[[Signature], Any]) -> None:
+        self.read = read
+
+
 class Alias:
     """A view of an argument (by its index), of another output, or of a tensor from outside."""
 
@@ -70,12 +79,13 @@ class Alias:
 class Template:
     """The result of a traced function with its tensors replaced by what they are made of.
 
-    `output(value)` makes a value an output of the program and gives its number.
+    `output(value)` makes a value an output of the program and gives its number; `numbers` says how those that are inputs of
+    the program are read again.
     """
 
     def __init__(self, result: Any, trace: Trace, arguments: list[Any], stand_ins: list[Tensor],
-                 output: Callable[[Value], int]) -> None:
-        self._output = output
+                 numbers: dict[Value, Callable[[Signature], Any]], output: Callable[[Value], int]) -> None:
+        self._output, self._numbers = output, numbers
         self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(stand_ins, arguments)) if isinstance(x, Tensor)}
         self._shared = _shared_inside(result, trace)
@@ -84,7 +94,8 @@ class Template:
 
     def _leaf(self, x: Any, path: str) -> Any:
         if type(x) is Scalar:
-            return x.look()
+            read = self._numbers.get(x.value)
+            return x.look() if read is None else Number(read)
         if not isinstance(x, Tensor):
             return x
         made = self._made.get(id(x))
@@ -123,6 +134,8 @@ def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
         kind = type(x)
         if kind is Argument:
             return call.tensors[x.index]
+        if kind is Number:
+            return x.read(call)
         if kind is not Output and kind is not Alias:
             return x
         tensor = made.get(id(x))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau import nn
 from flambeau.tracer.errors import TraceError
 
 
@@ -567,3 +568,18 @@ def test_an_argument_is_not_cut_off_from_its_history_inside() -> None:
         torch.jit(lambda x: x.detach_())(y)
     y.sum().backward()
     assert w.grad.tolist() == [2, 2]
+
+
+def test_numbers_that_are_returned() -> None:
+    """As they are: those of this call, by the same program. What was computed with them: they were looked at."""
+    f = torch.jit(lambda x, n: (x * n, [n, n]))
+    assert [f(torch.ones(1), n)[1] for n in (2, 3, 4)] == [[2, 2], [3, 3], [4, 4]]
+    assert f.stats.compiles == 1
+    g = torch.jit(lambda n: {"n": n, "twice": n * 2})
+    assert [g(n) for n in (2, 3, 2.5)] == [{"n": 2, "twice": 4}, {"n": 3, "twice": 6}, {"n": 2.5, "twice": 5.0}]
+    assert type(g(2)["n"]) is int
+    opt = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    rates = torch.jit(lambda x: (x, opt.param_groups[0]["lr"], 1 - opt.param_groups[0]["lr"]))
+    for rate in (1.0, 0.5, 0.25):
+        opt.param_groups[0]["lr"] = rate
+        assert rates(torch.ones(1))[1:] == (rate, 1 - rate)
