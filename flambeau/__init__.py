@@ -11,9 +11,9 @@ from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
     binary_cross_entropy_with_logits, celu, conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d,
-    cosine_embedding_loss, cosine_similarity, dropout, embedding, group_norm, hardshrink, hinge_embedding_loss,
+    cosine_embedding_loss, cosine_similarity, dropout, embedding, group_norm, hinge_embedding_loss,
     instance_norm, kl_div, layer_norm, margin_ranking_loss, max_pool1d, max_pool2d, max_pool3d, pairwise_distance,
-    poisson_nll_loss, prelu, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
+    poisson_nll_loss, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
 )
 from .runtime.checkpoint import load, save
 from .tracer import autograd, debug, func
@@ -50,18 +50,35 @@ from .tracer.functions.creation import (
     arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
     ones_like, scalar_tensor, tensor, zeros, zeros_like,
 )
+from .tracer.functions.float_parts import copysign, frexp, ldexp, nextafter, signbit
+from .tracer.functions.incomplete_gamma import igamma, igammac
 from .tracer.functions.indexing import (
     index_put, index_put_,
 )
 from .tracer.functions.linear import (
     addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot,
 )
+from .tracer.functions.pointwise import (
+    deg2rad, float_power, gcd, hardshrink, heaviside, hypot, isneginf, isposinf, isreal, lcm, prelu, rad2deg,
+)
+from .tracer.functions.pointwise_special import (
+    i0, logaddexp, logaddexp2, mvlgamma, polygamma, sinc, xlogy,
+)
+from .tracer.functions.predicates import (
+    get_device, is_complex, is_floating_point, is_inference, is_neg, is_nonzero, is_same_size, is_signed, resolve_neg,
+)
+from .tracer.functions.products import (
+    addbmm, addmv, addmv_, addr, cdist, chain_matmul, cross, dist, ger, kron, matrix_power,
+)
 from .tracer.functions.random import (
     Generator, bernoulli, binomial, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson, rand,
     rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
 )
+from .tracer.functions.rearranging import (
+    as_strided_scatter, fliplr, flipud, narrow_copy, rot90, unsafe_chunk, unsafe_split, unsafe_split_with_sizes,
+)
 from .tracer.functions.reduce import (
-    all, allclose, amax, amin, aminmax, any_ as any, argmax, argmin, count_nonzero, equal, isclose, log_softmax,
+    all, allclose, amax, amin, any_ as any, argmax, argmin, count_nonzero, equal, isclose, log_softmax,
     logsumexp, max, mean, min, norm, prod, softmax, std, std_mean, sum, var, var_mean,
 )
 from .tracer.functions.scattering import (
@@ -73,7 +90,7 @@ from .tracer.functions.searching import (
 )
 from .tracer.functions.shape import (
     adjoint, as_strided, atleast_1d, atleast_2d, broadcast_tensors, broadcast_to, cat, chunk, clone, concat, concatenate, cpu,
-    cuda, diagonal, dsplit, fill_, flatten, flip, fliplr, flipud, hsplit, hstack, imag, is_tensor, meshgrid, moveaxis, movedim,
+    cuda, diagonal, dsplit, fill_, flatten, flip, hsplit, hstack, imag, is_tensor, meshgrid, moveaxis, movedim,
     narrow, numel, permute, ravel, real, repeat_interleave, reshape, roll, select, split, split_with_sizes, squeeze, stack, swapaxes,
     swapdims, t, tensor_split, tile, transpose, unbind, unflatten, unsqueeze, view_as_complex, view_as_real, vsplit, vstack,
     zero_,
@@ -83,6 +100,9 @@ from .tracer.functions.sorting import (
     nanquantile, quantile, sort, topk,
 )
 from .tracer.functions.static_size import nonzero_static
+from .tracer.functions.statistics import (
+    aminmax, corrcoef, cov, histc, nanmean, nansum, renorm,
+)
 from .tracer.functions.triangular import (
     diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices,
 )

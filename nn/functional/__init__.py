@@ -2,6 +2,7 @@
 
 from ...tracer.autocast import castable
 from ...tracer.functions.arithmetic import sigmoid, tanh
+from ...tracer.functions.pointwise import hardshrink, prelu
 from . import attention
 from .activation import (
     celu,
@@ -9,7 +10,6 @@ from .activation import (
     gelu,
     glu,
     gumbel_softmax,
-    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
@@ -17,7 +17,6 @@ from .activation import (
     log_softmax,
     logsigmoid,
     mish,
-    prelu,
     relu,
     relu6,
     relu_,

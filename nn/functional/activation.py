@@ -60,17 +60,6 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return _result(input, where(input > 0, input, mul(input, negative_slope)), inplace)
 
 
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """x for positive x, weight * x else, with one weight for all or one per channel (dimension 1)."""
-    if weight.numel() != 1:
-        channels = input.shape[1] if input.ndim > 1 else 1
-        if channels != weight.numel():
-            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                               f"{weight.numel()} and channel size = {channels}.")
-        weight = weight.reshape(-1, *(1,) * (input.ndim - 2))
-    return where(input > 0, input, mul(weight, input))
-
-
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           inplace: bool = False) -> Tensor:
     """leaky_relu whose slope is random in [lower, upper] while training, and the mean of both else."""
@@ -141,11 +130,6 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * relu6(x + 3) / 6."""
     return _result(input, div(mul(input, relu6(add(input, 3))), 6), inplace)
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """x where |x| > lambd, else 0."""
-    return where((input >= -lambd) & (input <= lambd), 0.0, input)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:

@@ -33,6 +33,11 @@ TYPE_NAMES = {"float64": "Double", "float32": "Float", "float16": "Half", "bfloa
               "complex64": "ComplexFloat", "complex128": "ComplexDouble"}  # as torch's messages call them
 
 
+def scalar_name(kind: dtype) -> str:
+    """torch's name of a dtype in its errors: `Float` for float32."""
+    return TYPE_NAMES.get(kind.name, kind.name)
+
+
 class Defaults:
     """The process's default dtype and device."""
 
@@ -365,8 +370,8 @@ def check_shape(target: Tensor, shape: Ints) -> None:
 
 def _check_cast(given: dtype, wanted: dtype) -> None:
     if not dtypes.can_cast(given, wanted):
-        raise RuntimeError(f"result type {TYPE_NAMES.get(given.name, given.name)} can't be cast to the desired output type "
-                           f"{TYPE_NAMES.get(wanted.name, wanted.name)}")
+        raise RuntimeError(f"result type {scalar_name(given)} can't be cast to the desired output type "
+                           f"{scalar_name(wanted)}")
 
 
 def with_out(function: F) -> F:

@@ -23,12 +23,12 @@ from ..tensor import Tensor
 from ..views import Geometry, Reshape, Slice
 from .common import (
     NUMBERS,
-    TYPE_NAMES,
     broadcast_shapes,
     cast_value,
     expand_value,
     method,
     number_value,
+    scalar_name,
     wrap,
 )
 from .subscripts import ZERO_D, Found, is_alone, is_mask, mask_value, observed_mask, plan, wrapped
@@ -154,7 +154,7 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """`self[index] = value`: the value (a number or a tensor) is broadcast and converted."""
     if not isinstance(value, (Tensor, *NUMBERS)):
-        kind = TYPE_NAMES.get(self.dtype.name, "Float")
+        kind = scalar_name(self.dtype)
         raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
     view, found = plan(self, index)
     if found:
@@ -197,7 +197,7 @@ def _spread(value: Tensor, view: Tensor, shape: Ints) -> Value:
     if _fits(given, shape):
         return expand_value(read, shape)
     if len(given) > len(shape):
-        raise RuntimeError(f"expand(torch.{TYPE_NAMES.get(value.dtype.name, 'Float')}Tensor{{{list(given)}}}, "
+        raise RuntimeError(f"expand(torch.{scalar_name(value.dtype)}Tensor{{{list(given)}}}, "
                            f"size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or equal "
                            f"to the number of dimensions in the tensor ({len(given)})")
     wrong = max(d for d in range(len(given)) if given[d] not in (1, shape[d + len(shape) - len(given)]))
@@ -258,7 +258,7 @@ def _put_where(view: Tensor, found: Found, value: Any) -> bool:
 def index_put_(self: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """`self[indices] = values`, or `+=` with repeated positions all counted; None stands for a whole dimension."""
     if values.dtype is not self.dtype:
-        names = [TYPE_NAMES.get(d.name, "Float") for d in (self.dtype, values.dtype)]
+        names = [scalar_name(d) for d in (self.dtype, values.dtype)]
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {names[0]} for the "
                            f"destination and {names[1]} for the source.")
     view, found = plan(self, tuple(slice(None) if i is None else i for i in indices))

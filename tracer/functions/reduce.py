@@ -179,12 +179,6 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return wrap(reduced("reduce_min", input._read(), axes, keepdim))
 
 
-@with_out
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """Smallest and largest."""
-    return amin(input, dim, keepdim), amax(input, dim, keepdim)
-
-
 def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
     @with_out
     def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:

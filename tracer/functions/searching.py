@@ -20,7 +20,7 @@ from ..ops.structural import broadcast, reshape
 from ..state import state
 from ..tensor import Tensor
 from ..types import Type
-from .common import TYPE_NAMES, Number, cast_value, checked_dim, method, number_value, operands, result_dtype, with_out, wrap
+from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, scalar_name, with_out, wrap
 from .reduce import any_ as any_of
 from .scattering import scatter_add
 from .shape import atleast_1d, unbind
@@ -124,7 +124,7 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 to the largest (at least to minlength - 1) occurs; or the sum of its weights."""
     if input.dtype.category != dtypes.INTEGRAL:
-        raise NotImplementedError(f'"bincount_cpu" not implemented for \'{TYPE_NAMES.get(input.dtype.name, "Float")}\'')
+        raise NotImplementedError(f'"bincount_cpu" not implemented for \'{scalar_name(input.dtype)}\'')
     array = _observed("bincount", input, "zeros(size).scatter_add(0, input, weights)")
     if array.ndim != 1 or (array.size and array.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")

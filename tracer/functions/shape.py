@@ -31,7 +31,6 @@ from ..views import (
     viewed_stride,
 )
 from .common import (
-    TYPE_NAMES,
     broadcast_shapes,
     canonical_device,
     cast_value,
@@ -44,6 +43,7 @@ from .common import (
     method,
     number_value,
     result_dtype,
+    scalar_name,
     shape_argument,
     with_out,
     wrap,
@@ -290,7 +290,7 @@ def expand(self: Tensor, *sizes: Any) -> Tensor:
     wanted = shape_argument(sizes)
     first = len(wanted) - self.ndim
     if first < 0:
-        raise RuntimeError(f"expand(torch.{TYPE_NAMES.get(self.dtype.name, self.dtype.name)}Tensor{{{list(self.shape)}}}, "
+        raise RuntimeError(f"expand(torch.{scalar_name(self.dtype)}Tensor{{{list(self.shape)}}}, "
                            f"size={list(wanted)}): the number of sizes provided ({len(wanted)}) must be greater or equal "
                            f"to the number of dimensions in the tensor ({self.ndim})")
     shape, strides = list(wanted), [0] * len(wanted)
@@ -425,11 +425,11 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 
 @method()
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` pieces of equal size, the last perhaps smaller."""
+    """At most `chunks` pieces of equal size, the last perhaps smaller; that many empty ones of an empty dimension."""
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     size = input._type.shape[checked_dim(dim, input.ndim)]
-    return split(input, max(1, -(-size // chunks)), dim)
+    return split(input, -(-size // chunks) if size else [0] * chunks, dim)
 
 
 @method()
@@ -722,16 +722,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """Dimensions reversed (a copy)."""
     return wrap(OPS["reverse"](input._read(), axes=checked_dims(shape_argument(dims), input.ndim)))
-
-
-def fliplr(input: Tensor) -> Tensor:
-    """Columns reversed."""
-    return flip(input, 1)
-
-
-def flipud(input: Tensor) -> Tensor:
-    """Rows reversed."""
-    return flip(input, 0)
 
 
 @method()

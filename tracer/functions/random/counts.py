@@ -20,7 +20,7 @@ from ...ops.control import closed
 from ...recorder import capture
 from ...tensor import Tensor
 from ..arithmetic import ceil, clamp, floor, isfinite, lgamma, log, log1p, minimum, sqrt, where
-from ..common import TYPE_NAMES, broadcast_shapes, method, number_value, wrap
+from ..common import broadcast_shapes, method, number_value, scalar_name, wrap
 from .generator import Generator, generator_on
 from .values import open_symmetric_value, open_uniform
 
@@ -108,7 +108,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     tensor([0., 0.])
     """
     if not input.dtype.is_floating_point:
-        raise NotImplementedError(f'"poisson_cpu" not implemented for \'{TYPE_NAMES.get(input.dtype.name, "Float")}\'')
+        raise NotImplementedError(f'"poisson_cpu" not implemented for \'{scalar_name(input.dtype)}\'')
     source = generator_on(input._device, generator)
     rate = input.detach().double()
     many = rate >= MANY
@@ -156,9 +156,9 @@ def _check_binomial(count: Tensor, prob: Tensor) -> None:
     for name, x in (("count", count), ("prob", prob)):
         if not x.dtype.is_floating_point:
             raise ValueError(f"binomial only supports floating-point dtypes for {name}, got: "
-                             f"{TYPE_NAMES.get(x.dtype.name, 'Float')}")
+                             f"{scalar_name(x.dtype)}")
     if count.dtype is not prob.dtype:
-        given, wanted = (TYPE_NAMES.get(x.dtype.name, "Float") for x in (prob, count))
+        given, wanted = (scalar_name(x.dtype) for x in (prob, count))
         raise RuntimeError(f"Found dtype {given} but expected {wanted}")
 
 

@@ -10,7 +10,7 @@ from ...dtypes import dtype
 from ...graph import Value
 from ...tensor import Tensor
 from ..arithmetic import add, div, exp, log, mul, neg, tan
-from ..common import TYPE_NAMES, assign, cast_value, method, wrap
+from ..common import assign, cast_value, method, scalar_name, wrap
 from .generator import Generator, generator_on
 from .samplers import chances, check_std, normal_numbers
 from .values import check_bounds, integer_value, open_symmetric_value, open_uniform, symmetric_value, uniform_value, working
@@ -65,7 +65,7 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | Non
 def _continuous(kind: dtype, what: str) -> dtype:
     if not kind.is_floating_point:
         raise RuntimeError(f"{what} distribution is a continuous probability distribution. dtype must be a floating "
-                           f"point but you specified {TYPE_NAMES.get(kind.name, kind.name)}")
+                           f"point but you specified {scalar_name(kind)}")
     return working(kind, what)
 
 

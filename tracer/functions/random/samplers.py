@@ -15,7 +15,6 @@ from ...scalars import Scalar
 from ...tensor import Tensor
 from ..arithmetic import add, div, log, mul, neg
 from ..common import (
-    TYPE_NAMES,
     Defaults,
     broadcast_shapes,
     cast_value,
@@ -24,6 +23,7 @@ from ..common import (
     into,
     method,
     number_value,
+    scalar_name,
     shape_argument,
     wrap,
 )
@@ -223,7 +223,7 @@ def _check_multinomial(input: Tensor, num_samples: int, replacement: bool) -> No
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if not input.dtype.is_floating_point:
         raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: "
-                           f"{TYPE_NAMES.get(input.dtype.name, input.dtype.name)}")
+                           f"{scalar_name(input.dtype)}")
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > input._type.shape[-1]:

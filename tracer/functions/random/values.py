@@ -10,7 +10,7 @@ from ...graph import Value
 from ...ops import OPS
 from ...ops.structural import Ints
 from ...tensor import Tensor
-from ..common import TYPE_NAMES, cast_value, number_value, wrap
+from ..common import cast_value, number_value, scalar_name, wrap
 from .generator import Generator
 
 
@@ -77,7 +77,7 @@ def chance_value(shape: Ints, probability: float, on: str, generator: Generator)
 def working(kind: dtype, what: str) -> dtype:
     """The type random floats of `kind` are made in: float32 for the narrow ones."""
     if not kind.is_floating_point or kind.itemsize < 2:
-        raise NotImplementedError(f'"{what}" not implemented for \'{TYPE_NAMES.get(kind.name, kind.name)}\'')
+        raise NotImplementedError(f'"{what}" not implemented for \'{scalar_name(kind)}\'')
     return kind if kind.itemsize >= 4 else dtypes.float32
 
 

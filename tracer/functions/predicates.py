@@ -1,0 +1,125 @@
+"""What can be asked of a tensor, mostly without its values: https://pytorch.org/docs/stable/tensors.html
+
+There is one kind of tensor here: dense, with its values as they are. So some questions of torch have one answer only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..dtypes import dtype
+from ..tensor import Tensor
+from .common import method
+from .creation import zeros
+from .shape import as_strided
+
+
+@method()
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element is not zero. Reads the value; RuntimeError unless there is one element.
+
+    >>> import flambeau as torch
+    >>> torch.is_nonzero(torch.tensor([0.0]))
+    False
+    """
+    return bool(input)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is a real floating type."""
+    return input.dtype.is_floating_point
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the dtype is complex."""
+    return input.dtype.is_complex
+
+
+@method()
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    return input.dtype.is_signed
+
+
+@method()
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have one shape."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"is_same_size(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    return input._type.shape == other._type.shape
+
+
+@method()
+def is_neg(input: Tensor) -> bool:
+    """Always False: negation is not put off, not even that of the imaginary part of a conjugate."""
+    return False
+
+
+@method()
+def resolve_neg(input: Tensor) -> Tensor:
+    """The tensor itself: no negation is put off."""
+    return input
+
+
+@method()
+def is_inference(input: Tensor) -> bool:
+    """Always False: what is made in `inference_mode` may be used anywhere."""
+    return False
+
+
+@method()
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Always False: memory of the host is not pinned."""
+    return False
+
+
+@method()
+def is_shared(self: Tensor) -> bool:
+    """Always False: no memory is shared between processes."""
+    return False
+
+
+@method()
+def get_device(input: Tensor) -> int:
+    """The number of the device among those of its kind; -1 on the CPU."""
+    where = input.device
+    return -1 if where.type == "cpu" else where.index or 0
+
+
+@method()
+def ndimension(self: Tensor) -> int:
+    """The number of dimensions."""
+    return self.ndim
+
+
+def _answer(name: str, ask: Any, doc: str) -> None:
+    setattr(Tensor, name, property(ask, doc=doc))
+
+
+_answer("is_cpu", lambda self: self.device.type == "cpu", "Whether the tensor lives on the CPU.")
+_answer("is_meta", lambda self: False, "Always False: there are no tensors without values.")
+_answer("is_quantized", lambda self: False, "Always False: there are no quantized dtypes.")
+_answer("is_sparse_csr", lambda self: False, "Always False: all tensors are dense.")
+
+
+@method()
+def new_empty_strided(self: Tensor, size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None,
+                      device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Memory of this tensor's dtype that lies by the given strides; here it holds zeros.
+
+    >>> import flambeau as torch
+    >>> torch.ones(1).new_empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    size, stride = tuple(size), tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+    if any(n < 0 for n in size):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(size)}: {list(size)}")
+    if any(s < 0 for s in stride):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
+    count = sum((n - 1) * s for n, s in zip(size, stride)) + 1 if 0 not in size else 0
+    memory = zeros(count, dtype=dtype or self.dtype, device=device or self.device)
+    made = as_strided(memory, size, stride, 0)
+    return made.requires_grad_() if requires_grad else made

@@ -1,0 +1,377 @@
+"""Products that are added to a tensor, products in space, powers and chains of matrices, and distances.
+
+Source: https://pytorch.org/docs/stable/torch.html#blas-and-lapack-operations
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from ..dtypes import boolean, dtype
+from ..graph import Value
+from ..ops.elementwise import full_like
+from ..ops.structural import Ints
+from ..scalars import Scalar
+from ..tensor import Tensor
+from .arithmetic import add, clamp, logical_and, logical_or, mul, square, sub, where
+from .common import (
+    Number,
+    broadcast_shapes,
+    checked_dim,
+    in_place,
+    method,
+    number_value,
+    result_dtype,
+    scalar_name,
+    with_out,
+    wrap,
+)
+from .creation import eye
+from .linear import contract, matmul, outer
+from .reduce import sum as total
+from .shape import expand, movedim, reshape, stack, unbind, unsqueeze
+from .statistics import length, power
+
+
+def _refuse_bools(kernel: str, x: Tensor) -> None:
+    if x.dtype is boolean:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+
+
+# --- Added to a tensor ------------------------------------------------------------------------------------------------
+
+
+def _nothing_of(x: Tensor) -> Tensor:
+    """Zeros that the gradient of `x`, also zeros, flows through: of what x holds, NaN say, nothing is left."""
+    nowhere: Value = full_like(x._read(), 0, boolean)
+    return where(wrap(nowhere), x, 0)
+
+
+def _scaled(x: Tensor, factor: Number) -> Tensor:
+    """factor * x, the factor converted to the dtype of x."""
+    if type(factor) is not Scalar and factor == 1:
+        return x
+    if isinstance(factor, complex) and not x.dtype.is_complex:
+        names = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int"}
+        wanted = names.get(x.dtype.name, scalar_name(x.dtype))
+        raise RuntimeError(f"value cannot be converted to type {wanted} without overflow")
+    return mul(x, wrap(number_value(factor, x.dtype, x._type.shape, x._device)))
+
+
+def _added(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:
+    """beta * input + alpha * product; a beta of 0 means that the input does not count."""
+    scaled = _nothing_of(input) if type(beta) is not Scalar and beta == 0 else _scaled(input, beta)
+    return add(scaled, _scaled(product, alpha))
+
+
+@in_place()
+@with_out
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta * input + alpha * (mat @ vec), for a matrix [n, m], a vector [m] and an input [n] or of one element.
+
+    With beta = 0 the input does not count, even if it is NaN.
+
+    >>> import flambeau as torch
+    >>> torch.addmv(torch.ones(2), torch.eye(2), torch.tensor([3.0, 4.0]), alpha=2)
+    tensor([7., 9.])
+    """
+    if not (mat.ndim == 2 and vec.ndim == 1 and input.ndim <= 1):
+        raise RuntimeError(f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}")
+    (rows, columns), (count,) = mat._type.shape, vec._type.shape
+    if columns != count or input.numel() not in (1, rows):
+        raise RuntimeError(f"size mismatch, got input ({input.numel()}), mat ({rows}x{columns}), vec ({count})")
+    if not input.dtype is mat.dtype is vec.dtype:
+        raise RuntimeError("addmv input tensors must have the same dtype, but got "
+                           f"{scalar_name(input.dtype)}, {scalar_name(mat.dtype)}, and {scalar_name(vec.dtype)}")
+    _refuse_bools("addmv_impl_cpu", mat)
+    return _added(input, beta, matmul(mat, vec), alpha)
+
+
+addmv_ = getattr(Tensor, "addmv_")  # noqa: B009  (mypy does not see what a decorator attaches)
+
+
+def _require_vectors(name: str, **vectors: Tensor) -> None:
+    for argument, x in vectors.items():
+        if x.ndim != 1:
+            raise RuntimeError(f"{name}: Expected 1-D argument {argument}, but got {x.ndim}-D")
+
+
+def _check_factor(name: str, factor: Number, kind: dtype) -> None:
+    """torch's conditions for the numbers of `addr`."""
+    if isinstance(factor, bool) and kind is not boolean:
+        raise RuntimeError(f"Boolean {name} only supported for Boolean results.")
+    if isinstance(factor, (float, complex)) and not kind.is_inexact:
+        raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
+
+
+@in_place()
+@with_out
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta * input + alpha * outer(vec1, vec2), promoted; input broadcasts to [n, m]. Bools are combined by or and and.
+
+    With beta = 0 the input does not count, even if it is NaN.
+
+    >>> import flambeau as torch
+    >>> torch.addr(torch.zeros(2, 2), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    _require_vectors("addr", vec1=vec1, vec2=vec2)
+    input = expand(input, vec1._type.shape + vec2._type.shape)
+    kind = result_dtype(input, vec1, vec2)
+    _check_factor("beta", beta, kind)
+    _check_factor("alpha", alpha, kind)
+    if kind is boolean:
+        both = logical_and(unsqueeze(vec1, 1), vec2)
+        return logical_or(_scaled(input, beta != 0), _scaled(both, alpha != 0))
+    return _added(input.to(kind), beta, outer(vec1.to(kind), vec2.to(kind)), alpha)
+
+
+def _check_batches(input: Tensor, batch1: Tensor, batch2: Tensor) -> None:
+    for name, x in (("batch1", batch1), ("batch2", batch2)):
+        if x.ndim != 3:
+            raise RuntimeError(f"{name} must be a 3D tensor")
+    (many, rows, inner), (other, depth, columns) = batch1._type.shape, batch2._type.shape
+    if many != other:
+        raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {many} and {other}")
+    if inner != depth:
+        raise RuntimeError(f"Incompatible matrix sizes for bmm ({rows}x{inner} and {depth}x{columns})")
+    for name, x, y in (("mat1", batch1, batch2), ("self", input, batch2)):
+        if x.dtype is not y.dtype:
+            raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {scalar_name(x.dtype)} and "
+                               f"{scalar_name(y.dtype)}")
+    _refuse_bools("addmm_impl_cpu_", batch1)
+
+
+@in_place()
+@with_out
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta * input + alpha * sum over b of batch1[b] @ batch2[b], for [b, n, k] and [b, k, m]; input broadcasts to [n, m].
+
+    One contraction over b and k. With beta = 0 the input does not count, even if it is NaN.
+
+    >>> import flambeau as torch
+    >>> torch.addbmm(torch.zeros(1, 2), torch.ones(3, 1, 4), torch.ones(3, 4, 2))
+    tensor([[12., 12.]])
+    """
+    _check_batches(input, batch1, batch2)
+    input = expand(input, (batch1._type.shape[1], batch2._type.shape[2]))
+    return _added(input, beta, wrap(contract(batch1._read(), batch2._read(), ((0, 2), (0, 1)))), alpha)
+
+
+# --- Of two tensors ---------------------------------------------------------------------------------------------------
+
+
+@method()
+@with_out
+def ger(input: Tensor, vec2: Tensor) -> Tensor:
+    """`outer` under its older name: all products of elements of two vectors."""
+    _require_vectors("outer", self=input, vec2=vec2)
+    return outer(input, vec2)
+
+
+def _space(input: Tensor, other: Tensor, dim: int | None) -> int:
+    """The dimension of the coordinates: by default the first of size 3."""
+    if dim is None and 3 not in input._type.shape:
+        raise RuntimeError("no dimension of size 3 in input")
+    if input.ndim != other.ndim:
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    axis = input._type.shape.index(3) if dim is None else checked_dim(dim, input.ndim)
+    sizes = [x._type.shape[axis] if x.ndim else 1 for x in (input, other)]
+    if sizes != [3, 3]:
+        raise RuntimeError(f"linalg.cross: inputs dimension {axis} must have length 3. Got {sizes[0]} and {sizes[1]}")
+    return axis
+
+
+@method()
+@with_out
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The vector at a right angle to two in space, whose coordinates lie along `dim`, by default the first of size 3.
+
+    (a2 b3 - a3 b2, a3 b1 - a1 b3, a1 b2 - a2 b1). The other dimensions broadcast.
+
+    >>> import flambeau as torch
+    >>> torch.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]), dim=0)
+    tensor([0., 0., 1.])
+    """
+    axis = _space(input, other, dim)
+    shape = broadcast_shapes(input._type.shape, other._type.shape)
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(other.dtype)}")
+    _refuse_bools("cross", input)
+    a, b = (unbind(expand(x, shape), axis) for x in (input, other))
+    return stack([sub(mul(a[i - 2], b[i - 1]), mul(a[i - 1], b[i - 2])) for i in range(3)], axis)
+
+
+@method()
+@with_out
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """Kronecker's product: every element of the input times all of other. Sizes multiply, from the last dimension on.
+
+    >>> import flambeau as torch
+    >>> torch.kron(torch.tensor([1, 10]), torch.tensor([1, 2, 3]))
+    tensor([ 1,  2,  3, 10, 20, 30])
+    """
+    if not isinstance(other, Tensor):
+        raise TypeError(f"kron(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    ndim = max(input.ndim, other.ndim)
+    a, b = ((1,) * (ndim - x.ndim) + x._type.shape for x in (input, other))
+    blocks = mul(reshape(input, [n for size in a for n in (size, 1)]), reshape(other, [n for size in b for n in (1, size)]))
+    return reshape(blocks, [m * n for m, n in zip(a, b)])
+
+
+# --- Of many matrices -------------------------------------------------------------------------------------------------
+
+NO_INVERSE = ("matrix_power(): requires n >= 0, got {n}: a negative power is one of the inverse, and the inverse of a general "
+              "matrix (an LU decomposition) is not available")
+
+
+@method()
+@with_out
+def matrix_power(input: Tensor, n: int) -> Tensor:
+    """The n-th power of square matrices [..., m, m] by repeated squaring, about log2(n) products; n = 0 gives the identity.
+
+    NotImplementedError for a negative n, which needs the inverse.
+
+    >>> import flambeau as torch
+    >>> torch.matrix_power(torch.tensor([[1, 1], [1, 0]]), 10)
+    tensor([[89, 55],
+            [55, 34]])
+    """
+    if isinstance(n, float):
+        raise TypeError("matrix_power(): argument 'n' (position 2) must be int, not float")
+    shape, n = input._type.shape, int(n)
+    if len(shape) < 2:
+        raise RuntimeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")
+    if shape[-1] != shape[-2]:
+        raise RuntimeError("linalg.matrix_power: A must be batches of square matrices, but they are "
+                           f"{shape[-2]} by {shape[-1]} matrices")
+    if n < 0:
+        raise NotImplementedError(NO_INVERSE.format(n=n))
+    if n == 0:
+        return where(eye(shape[-1], dtype=boolean, device=input.device), 1, _nothing_of(input)).to(input.dtype)
+    if n > 1:
+        _refuse_bools("addmm_impl_cpu_", input)
+    return input.clone() if n == 1 else _power(input, n)
+
+
+def _power(x: Tensor, n: int) -> Tensor:
+    if n == 1:
+        return x
+    half = _power(x, n // 2)
+    squared = matmul(half, half)
+    return matmul(squared, x) if n % 2 else squared
+
+
+@with_out
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The product of matrices, multiplied in the order that takes the fewest multiplications.
+
+    >>> import flambeau as torch
+    >>> torch.chain_matmul(torch.ones(2, 3), torch.ones(3, 4), torch.ones(4, 1))
+    tensor([[12.],
+            [12.]])
+    """
+    if not matrices:
+        raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    for x in matrices:
+        if x.ndim != 2:
+            raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")
+    for i, (x, y) in enumerate(pairwise(matrices)):
+        if x._type.shape[1] != y._type.shape[0]:
+            raise RuntimeError(f"multi_dot(): tensors {i} and {i + 1} with shapes {list(x.shape)} and {list(y.shape)} cannot "
+                               "be multiplied")
+    sizes = (*(x._type.shape[0] for x in matrices), matrices[-1]._type.shape[1])
+    return _chained(matrices, _best_cuts(sizes), 0, len(matrices))
+
+
+def _best_cuts(sizes: Ints) -> dict[tuple[int, int], int]:
+    """Where to cut every stretch of a chain of matrices, of which number i is sizes[i] x sizes[i + 1]."""
+    count = len(sizes) - 1
+    costs, cuts = {(i, i + 1): 0 for i in range(count)}, {}
+    for width in range(2, count + 1):
+        for start in range(count - width + 1):
+            end = start + width
+            prices = {cut: costs[start, cut] + costs[cut, end] + sizes[start] * sizes[cut] * sizes[end]
+                      for cut in range(start + 1, end)}
+            cuts[start, end] = min(prices, key=lambda cut: prices[cut])
+            costs[start, end] = prices[cuts[start, end]]
+    return cuts
+
+
+def _chained(matrices: tuple[Tensor, ...], cuts: dict[tuple[int, int], int], start: int, end: int) -> Tensor:
+    if end - start == 1:
+        return matrices[start]
+    cut = cuts[start, end]
+    return matmul(_chained(matrices, cuts, start, cut), _chained(matrices, cuts, cut, end))
+
+
+# --- Distances --------------------------------------------------------------------------------------------------------
+
+
+@method()
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of input - other, which broadcast: (sum |x - y|^p)^(1/p), the largest for inf, the count for 0.
+
+    >>> import flambeau as torch
+    >>> torch.dist(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0]))
+    tensor(5.)
+    """
+    gap, order = sub(input, other), float(p)
+    if not gap.dtype.is_inexact:
+        raise RuntimeError("norm(): input dtype should be either floating point or complex. Got "
+                           f"{scalar_name(gap.dtype)} instead.")
+    if gap.numel() == 0 and (order < 0 or order == math.inf):
+        raise RuntimeError(f"linalg.vector_norm cannot compute the {order:g} norm on an empty tensor because the operation "
+                           "does not have an identity")
+    return length(gap, order)
+
+
+_MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+
+
+def _check_points(x1: Tensor, x2: Tensor, p: float) -> None:
+    for name, x in (("X1", x1), ("X2", x2)):
+        if x.ndim < 2:
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
+    if x1._type.shape[-1] != x2._type.shape[-1]:
+        raise RuntimeError("X1 and X2 must have the same number of columns. "
+                           f"X1: {x1._type.shape[-1]} X2: {x2._type.shape[-1]}")
+    for name, x in (("X1", x1), ("X2", x2)):
+        if not x.dtype.is_floating_point:
+            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {scalar_name(x.dtype)}")
+    if not p >= 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    if x1.dtype is not x2.dtype:
+        raise RuntimeError(f"expected scalar type {scalar_name(x1.dtype)} but found {scalar_name(x2.dtype)}")
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0]) -> Tensor:
+    """The p-norm distances between all rows of x1 [..., n, k] and all of x2 [..., m, k], as [..., n, m].
+
+    Euclidean distances of more than 25 rows come from one product of matrices, |x|^2 + |y|^2 - 2 x.y, which is fast and
+    cancels digits between near points; `compute_mode="donot_use_mm_for_euclid_dist"` takes differences there too.
+
+    >>> import flambeau as torch
+    >>> torch.cdist(torch.tensor([[0.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))
+    tensor([[4.],
+            [5.]])
+    """
+    if compute_mode not in _MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    p = float(p)
+    _check_points(x1, x2, p)
+    many = max(x1._type.shape[-2], x2._type.shape[-2]) > 25
+    if p == 2 and (compute_mode == _MODES[1] or (many and compute_mode == _MODES[0])):
+        return _euclidean(x1, x2)
+    broadcast_shapes(x1._type.shape[:-2], x2._type.shape[:-2])
+    gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
+    empty = math.isinf(p) and gaps._type.shape[-1] == 0
+    return length(gaps, 1.0 if empty else p, -1)
+
+
+def _euclidean(x1: Tensor, x2: Tensor) -> Tensor:
+    lengths, others = (total(square(x), -1, True) for x in (x1, x2))
+    products = matmul(x1, movedim(x2, -1, -2))
+    return power(clamp(add(sub(lengths, products, alpha=2), movedim(others, -1, -2)), min=0), 0.5)

@@ -1,0 +1,300 @@
+"""Sums without NaN, both extremes at once, covariances, histograms, and rows of bounded length.
+
+Source: https://pytorch.org/docs/stable/torch.html#reduction-ops
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..tensor import Tensor
+from .arithmetic import abs as absolute
+from .arithmetic import add, clamp, div, isnan, logical_and, logical_not, mul, ne, pow, reciprocal, sqrt, square, sub, where
+from .arithmetic import complex as complex_of
+from .common import Number, checked_dim, in_place, method, scalar_name, with_out
+from .creation import zeros
+from .linear import matmul
+from .reduce import Dims, amax, amin, sum
+from .scattering import index_add
+from .shape import diagonal, flatten, narrow, reshape, squeeze, t, unsqueeze
+from .subscripts import known
+
+# --- Without NaN ------------------------------------------------------------------------------------------------------
+
+
+@method()
+@with_out
+def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """The sum of all elements, or along `dim`, with NaN counting as zero; integers sum to int64.
+
+    >>> import flambeau as torch
+    >>> torch.nansum(torch.tensor([1.0, float("nan"), 2.0]))
+    tensor(3.)
+    """
+    if input.dtype.is_complex:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    numbers = where(isnan(input), 0, input) if input.dtype.is_floating_point else input
+    return sum(numbers, dim, keepdim, dtype=dtype)
+
+
+@method()
+@with_out
+def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """The mean of the elements that are not NaN, of the whole tensor or along `dim`; NaN where there are none.
+
+    >>> import flambeau as torch
+    >>> torch.nanmean(torch.tensor([[1.0, float("nan")], [2.0, 4.0]]), dim=1)
+    tensor([1., 3.])
+    """
+    if not input.dtype.is_inexact:
+        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype but got "
+                           f"{scalar_name(input.dtype)}")
+    if dtype is not None and not dtype.is_inexact:
+        raise RuntimeError("nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex "
+                           f"dtype. Got: {scalar_name(dtype)}")
+    count = sum(logical_not(isnan(input)), dim, keepdim)
+    return div(nansum(input, dim, keepdim, dtype=dtype), count)
+
+
+# --- Extremes and norms -----------------------------------------------------------------------------------------------
+
+
+class _Extremes(namedtuple("aminmax", ["min", "max"])):  # torch's names of the results
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.return_types.aminmax(\nmin={self.min},\nmax={self.max})"
+
+
+@method()
+@with_out
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """(min, max) of all elements, or along one dimension; NaN wins both, and equal elements share the gradient evenly.
+
+    >>> import flambeau as torch
+    >>> torch.aminmax(torch.tensor([3, 1, 2])).max
+    tensor(3)
+    """
+    if input.dtype.is_complex:
+        raise NotImplementedError(f"\"aminmax_cpu\" not implemented for '{scalar_name(input.dtype)}'")
+    axis = None if dim is None else checked_dim(dim, input.ndim)
+    if axis is None and input.numel() == 0:
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    if axis is not None and input.ndim and input._type.shape[axis] == 0:
+        raise IndexError(f"aminmax: Expected reduction dim {axis} to have non-zero size.")
+    return _Extremes(amin(input, axis, keepdim), amax(input, axis, keepdim))
+
+
+def power(x: Tensor, exponent: float) -> Tensor:
+    """x to the power of a number other than zero, for x >= 0, with a gradient of zero where x is zero."""
+    zero = x == 0
+    return where(zero, 0.0 if exponent > 0 else math.inf, pow(where(zero, 1, x), exponent))
+
+
+def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The p-norm (sum |x|^p)^(1/p); its gradient is zero where the norm is, and at zeros where it has no limit."""
+    size = absolute(x)
+    if math.isinf(p):
+        return (amax if p > 0 else amin)(size, dim, keepdim)
+    if p == 0:
+        return sum(where(ne(x, 0), 1, mul(size, 0)), dim, keepdim)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    return power(sum(square(size) if p == 2 else power(size, p), dim, keepdim), 1 / p)
+
+
+@in_place()
+@with_out
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Slices along `dim` whose p-norm is above maxnorm shrunk to it: each times maxnorm / (norm + 1e-7).
+
+    >>> import flambeau as torch
+    >>> torch.renorm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    for name, number in (("p", p), ("maxnorm", maxnorm)):
+        if isinstance(number, complex):
+            raise RuntimeError(f"renorm: {name} must be real-valued")
+    if not p > 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if not maxnorm >= 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
+    if input.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    axis = checked_dim(dim, input.ndim)
+    if not input.dtype.is_inexact:
+        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. "
+                           f"Got {scalar_name(input.dtype)}")
+    if maxnorm == math.inf:
+        return input.clone()
+    wide = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
+    norms = length(wide, float(p), [d for d in range(input.ndim) if d != axis], True)
+    factors = where(norms > maxnorm, mul(reciprocal(add(norms, 1e-7)), maxnorm), 1)
+    return mul(input, factors if wide is input else factors.to(input.dtype))
+
+
+# --- Covariance -------------------------------------------------------------------------------------------------------
+
+
+def _check_weights(name: str, weights: Tensor, observations: int, right: bool, kind: str) -> None:
+    if weights.ndim > 1:
+        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {weights.ndim} "
+                           "dimensions")
+    if not right:
+        raise RuntimeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {scalar_name(weights.dtype)} dtype")
+    if weights.numel() != observations:
+        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+                           f"{weights.numel()} != {observations}")
+    at_hand = known(weights)
+    if at_hand is not None and np.any(at_hand < 0):
+        raise RuntimeError(f"cov(): {name} cannot be negative")
+
+
+def _weights(observations: int, fweights: Tensor | None, aweights: Tensor | None) -> Tensor | None:
+    """The weight of each observation, checked: how often it was made times how much it matters."""
+    if fweights is not None:
+        right = fweights.dtype.category == dtypes.INTEGRAL
+        _check_weights("fweights", fweights, observations, right, "integral")
+    if aweights is not None:
+        _check_weights("aweights", aweights, observations, aweights.dtype.is_floating_point, "floating point")
+        return aweights if fweights is None else mul(fweights, aweights)
+    return fweights
+
+
+def _warn_of_freedom(degrees: float) -> None:
+    if degrees <= 0:
+        warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
+                      UserWarning, stacklevel=4)
+
+
+def _degrees(weights: Tensor, aweights: Tensor | None, correction: Number) -> Tensor:
+    """By what the weighted sum of squares is divided, and not below zero."""
+    whole = sum(weights)
+    taken = correction if aweights is None else mul(div(sum(mul(weights, aweights)), whole), correction)
+    return clamp(sub(whole, taken), min=0)
+
+
+def _known_degrees(correction: Number, fweights: Tensor | None, aweights: Tensor | None) -> float:
+    """The same as a number if the weights are at hand on the host, else infinity; torch's error if they sum to zero."""
+    arrays = [known(w) for w in (fweights, aweights) if w is not None]
+    if any(array is None for array in arrays):
+        return math.inf
+    product = np.prod([array.astype(np.float64).reshape(-1) for array in arrays], axis=0)
+    if product.sum() == 0:
+        raise RuntimeError("cov(): weights sum to zero, can't be normalized")
+    squared = (product * arrays[-1].reshape(-1)).sum()
+    return float(product.sum() - (correction if aweights is None else correction * squared / product.sum()))
+
+
+@method()
+def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
+    """The covariances of variables (rows) over observations (columns), sum w (x - x') (y - y')* / (sum w - correction).
+
+    `fweights` says how often each observation was made, `aweights` how much it matters. RuntimeError if they are negative
+    or sum to zero, which is only seen of weights that are at hand on the host.
+
+    >>> import flambeau as torch
+    >>> torch.cov(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    return _covariances("cov", input, correction, fweights, aweights)
+
+
+def _covariances(name: str, input: Tensor, correction: int, fweights: Tensor | None, aweights: Tensor | None) -> Tensor:
+    if input.ndim > 2:
+        raise RuntimeError(f"{name}(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
+                           "dimensions")
+    if input.dtype is dtypes.boolean:
+        raise RuntimeError("cov(): bool dtype is not supported for input")
+    rows = input if input.ndim == 2 else reshape(input, (1, -1) if input.numel() else (1, 0))
+    observations = rows._type.shape[1]
+    weights = _weights(observations, fweights, aweights)
+    if weights is None:
+        degrees: Any = max(observations - correction, 0)
+        _warn_of_freedom(degrees)
+        centred = weighted = sub(rows, div(sum(rows, 1, True), observations))
+    else:
+        _warn_of_freedom(_known_degrees(correction, fweights, aweights))
+        degrees = _degrees(weights, aweights, correction)
+        centred = sub(rows, div(sum(mul(rows, weights), 1, True), sum(weights)))
+        weighted = mul(centred, weights)
+    return squeeze(div(matmul(centred, t(weighted).conj()), degrees))
+
+
+@method()
+def corrcoef(input: Tensor) -> Tensor:
+    """Pearson's correlation coefficients of variables (rows): cov(x, y) / sqrt(cov(x, x) cov(y, y)), within -1 and 1.
+
+    >>> import flambeau as torch
+    >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [4.0, 2.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    covariances = _covariances("corrcoef", input, 1, None, None)
+    if covariances.ndim == 0:
+        return div(covariances, covariances)
+    variances = diagonal(covariances)
+    spread = sqrt(variances.real if variances.dtype.is_complex else variances)
+    result = div(div(covariances, unsqueeze(spread, 1)), spread)
+    if result.dtype.is_complex:
+        return complex_of(clamp(result.real, -1, 1), clamp(result.imag, -1, 1))
+    return clamp(result, -1, 1)
+
+
+# --- Histogram --------------------------------------------------------------------------------------------------------
+
+
+def _require_range(low: float, high: float) -> None:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
+    if low > high:
+        raise RuntimeError("torch.histc: max must be larger than min")
+
+
+def _edges(x: Tensor, low: float, high: float) -> tuple[Any, Any]:
+    """The ends of the range: the given ones, those of the data where they are equal, and apart by 2 if these are too."""
+    if low == high and x.numel():
+        at_hand = known(x)
+        if at_hand is not None:
+            _require_range(float(at_hand.min()), float(at_hand.max()))
+        least, most = aminmax(x)
+        alike = least == most
+        return where(alike, sub(least, 1), least), where(alike, add(most, 1), most)
+    _require_range(low, high)
+    return (low - 1, high + 1) if low == high else (low, high)
+
+
+@method()
+@with_out
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements lie in each of `bins` equal parts of [min, max], of the range of the data where both are equal.
+
+    Elements outside, and NaN, are not counted. RuntimeError for a range that is not finite, which of the data's own is
+    only seen where its values are at hand on the host.
+
+    >>> import flambeau as torch
+    >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
+    tensor([0., 2., 1., 0.])
+    """
+    if bins <= 0:
+        raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{scalar_name(input.dtype)}'")
+    x = flatten(input.detach())
+    x = x.to(dtypes.float32) if input.dtype.itemsize < 4 else x
+    low, high = _edges(x, float(min), float(max))
+    inside = logical_and(x >= low, x <= high)
+    places = div(mul(sub(x, low), bins), sub(high, low) if isinstance(high, Tensor) else high - low)
+    places = where(inside, clamp(where(inside, places, 0).to(dtypes.int64), 0, bins - 1), bins)
+    ones = inside.to(dtypes.int64)
+    counts = index_add(zeros(bins + 1, dtype=dtypes.int64, device=input.device), 0, places, ones)
+    return narrow(counts, 0, 0, bins).to(input.dtype)
