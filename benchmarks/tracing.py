@@ -11,7 +11,7 @@ from unittest.mock import patch
 import flambeau as torch
 from flambeau.lowering import PLATFORM_OVERRIDES
 from flambeau.lowering.module import module_text
-from flambeau.tracer import lazy, recorder, tensor
+from flambeau.tracer import recorder, saved, tensor
 from flambeau.tracer.backend import backend
 
 from .recording import new_step
@@ -70,5 +70,5 @@ def trace_and_print(settings: Settings, cold: bool) -> tuple[float, str]:
 
 def forget() -> None:
     """Drop what a trace could profit from that an earlier one found out: inferred types, what gradients read, views."""
-    for cache in (recorder._inferred, lazy._reads, tensor._view_types):
+    for cache in (recorder._inferred, saved._reads, tensor._view_types):
         cache.clear()

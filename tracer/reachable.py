@@ -63,6 +63,7 @@ class Reachable:
         self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
         self.computed: set[str | None] = {None}  # names in front that may stand for any object
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
+        self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
         self.grown: set[str] = set()  # attributes that are containers which code only puts things in
         self.dynamic = False
         self._contents: list[Place] = []
@@ -70,6 +71,8 @@ class Reachable:
         self._instances: list[tuple[str, Any]] = []
         self._globals: dict[int, _Table] = {}
         self._attributes: list[_Table] = []
+        self._classes: dict[int, _Table] = {}
+        self.makes = False  # whether code may make instances of any class it has an instance of
         self._seen: dict[int, Any] = {}
         self._todo: deque[tuple[Any, str]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
@@ -133,6 +136,7 @@ class Reachable:
                 (self.called if called else self.mentioned).setdefault(name, set()).add(owner)
         self.grown |= found.attributes & found.grown
         self.dynamic = self.dynamic or found.dynamic
+        self.makes = self.makes or "type" in found.globals or "__class__" in found.attributes
         module = f.__globals__.get("__name__")
         table = self._globals.setdefault(id(f.__globals__), _Table(f.__globals__, lambda n: f"{n} (global of {module})"))
         variables = {n: v for n in found.globals if not _only_grown(n, v := f.__globals__.get(n), found)}
@@ -221,17 +225,32 @@ class Reachable:
             self._attributes.append(_Table(vars(x), lambda n: f"{path}.{n}"))
 
     def _class(self, x: type, path: str) -> None:
+        """A class that code mentions: it may make instances."""
         if _users_class(type(x)):  # properties of classes are there
-            self.later(type(x), type(x).__name__)
+            self._kind(x)
         for base in x.__mro__:
-            if _users_class(base) and (base is x or id(base) not in self._seen):
-                self._seen[id(base)] = base
-                name = base.__name__
-                self._attributes.append(_Table(base.__dict__, lambda n, name=name: f"{name}.{n}",  # type: ignore[misc]
-                                               always=_called_by_others(base)))
-                self.computed |= {n for n, v in base.__dict__.items() if isinstance(v, (property, functools.cached_property))}
-                if "__getattr__" in base.__dict__ or "__getattribute__" in base.__dict__:
-                    self.computed = _Anything()
+            if _users_class(base):
+                self._class_table(base).makes = True
+
+    def _kind(self, x: Any) -> None:
+        """The class of an instance: what it has is meant where attributes of the instance are."""
+        for base in type(x).__mro__:
+            if _users_class(base):
+                self._class_table(base)
+            self.of_instances.setdefault(id(base), []).append(self.aliases.setdefault(id(x), set()))
+
+    def _class_table(self, x: type) -> _Table:
+        table = self._classes.get(id(x))
+        if table is None:
+            name = x.__name__
+            named = self.of_instances.setdefault(id(x), [])
+            named.append(self.aliases.setdefault(id(x), {name}))
+            table = self._classes[id(x)] = _Table(x.__dict__, lambda n: f"{name}.{n}", always=_called_by_others(x), aliases=named)
+            self._attributes.append(table)
+            self.computed |= {n for n, v in x.__dict__.items() if isinstance(v, (property, functools.cached_property))}
+            if "__getattr__" in x.__dict__ or "__getattribute__" in x.__dict__:
+                self.computed = _Anything()
+        return table
 
     def _object(self, x: Any, path: str) -> None:
         kind, own = type(x), getattr(x, "__dict__", {})
@@ -245,7 +264,7 @@ class Reachable:
             self.later(own["__wrapped__"], path)
             return
         if _users_class(kind):
-            self.later(kind, kind.__name__)
+            self._kind(x)
             self._attributes_of(x, own, path, structured)
             if not structured:
                 self._instances.append((f"the class of {path}", x))
@@ -253,13 +272,13 @@ class Reachable:
             # What methods read that are not followed: all that a schedule knows, or what a container of a library holds.
             inside = frozenset(own) if hasattr(kind, "_guarded") or isinstance(x, Collection) else frozenset[str]()
             self._attributes.append(_Table(own, lambda n: f"{path}.{n}", always=inside, whole=kind in _NAMESPACES,
-                                           aliases=self.aliases.get(id(x))))
+                                           aliases=[self.aliases[id(x)]]))
 
     def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
         """Attributes of a user's object. Those of modules are in their snapshots, and only their contents are watched."""
         classes = [base.__dict__ for base in type(x).__mro__ if _users_class(base)]
         hidden = frozenset(n for names in classes for n, v in names.items() if not isinstance(v, _METHODS))
-        aliases = self.aliases.get(id(x))
+        aliases = [self.aliases[id(x)]]
         self._attributes.append(_Table(own, lambda n: f"{path}.{n}", watched=not structured, may_come=hidden, aliases=aliases))
         slots = {n: v for names in classes for n, v in names.items() if isinstance(v, types.MemberDescriptorType)}
         if slots:
@@ -270,17 +289,18 @@ class _Table:
     """A table of names, globals or attributes, of which those are read that code mentions.
 
     `always` are read by code that is not followed; `may_come` are names that mean something else until they are there;
-    `whole` says that all are read where code computes some names; `aliases` are the names of the object whose attributes
+    `whole` says that all are read where code computes some names; `aliases` are the names of the objects whose attributes
     these are, so that `optimizer.step` means nothing to another object's `step`; None stands for any.
     """
 
     def __init__(self, table: Mapping[str, Any], label: Callable[[str], str], watched: bool = True,
                  always: frozenset[str] = frozenset(), may_come: frozenset[str] = frozenset(), whole: bool = True,
-                 aliases: set[str] | None = None) -> None:
+                 aliases: list[set[str]] | None = None) -> None:
         self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
         self.aliases = aliases
         self.keys: dict[str, None] = {}
         self.may_be_whole, self.whole = whole, False
+        self.makes = False  # of a class: whether code may call it
 
     def add(self, name: str, walk: Reachable, path: str) -> None:
         """Read this name."""
@@ -297,12 +317,14 @@ class _Table:
                   and (callable(v := self.table.get(n)) or isinstance(v, _METHODS))}
         meant |= {n for n in walk.grown & there if not isinstance(self.table.get(n), _CONTAINERS)}
         whole = {n for n in there if not n.startswith("__")} if self.whole else set()
-        for name in (meant | whole | (self.always & there)) - self.keys.keys():
+        always = self.always & there if self.makes or walk.makes else (self.always - _MAKING) & there
+        for name in (meant | whole | always) - self.keys.keys():
             self.add(name, walk, self.label(name))
 
     def _means(self, walk: Reachable, owners: set[str | None]) -> bool:
         """Whether an attribute behind one of these names may be one of this object."""
-        return self.aliases is None or not owners.isdisjoint(self.aliases) or any(owner in walk.computed for owner in owners)
+        return (self.aliases is None or any(not owners.isdisjoint(names) for names in self.aliases)
+                or any(owner in walk.computed for owner in owners))
 
     def places(self) -> Iterator[Place]:
         """Where the values are read again."""
@@ -337,6 +359,7 @@ class _Slots(dict[str, Any]):
 _HOLDS: dict[type, tuple[str, ...]] = {
     functools.partial: ("func", "args", "keywords"), classmethod: ("__func__",), staticmethod: ("__func__",),
     property: ("fget", "fset"), functools.cached_property: ("func",)}
+_MAKING = frozenset({"__new__", "__init__", "__post_init__", "__init_subclass__", "__set_name__"})
 _NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
     (types.FunctionType, Reachable._function), (types.MethodType, Reachable._method),

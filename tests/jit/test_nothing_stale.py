@@ -107,6 +107,27 @@ def attributes_made_up() -> Case:
     return lambda x: x * config.rate, lambda k: config.table.update(rate=k + 2.0)
 
 
+def object_made_inside() -> Case:
+    settings = types.SimpleNamespace(rate=1.0)
+
+    class Config:
+        def __init__(self) -> None:
+            self.rate = settings.rate
+
+    return lambda x: x * Config().rate, setter(settings, "rate")
+
+
+def object_made_of_the_class_of_another() -> Case:
+    settings = types.SimpleNamespace(rate=1.0)
+
+    class Config:
+        def __init__(self) -> None:
+            self.rate = settings.rate
+
+    config = Config()
+    return lambda x: x * type(config)().rate, setter(settings, "rate")
+
+
 def class_that_is_exchanged() -> Case:
     class Plain:
         def apply(self, x: Any) -> Any:
@@ -237,7 +258,8 @@ def rate_of_a_schedule() -> Case:
 
 
 CASES = [context_variable, attribute_getter, chain_map, user_dict, mapping_proxy, bytes_that_change, array_of_numbers,
-         module_by_its_name, module_imported_by_its_name, property_of_a_class, attributes_made_up, class_that_is_exchanged,
+         module_by_its_name, module_imported_by_its_name, property_of_a_class, attributes_made_up, object_made_inside,
+         object_made_of_the_class_of_another, class_that_is_exchanged,
          code_that_is_exchanged, attribute_of_a_function, behind_a_weak_reference, behind_a_cache, flag_of_a_tensor_alone,
          shape_of_a_tensor_alone, class_of_a_module, forward_of_a_module, rate_of_a_group, rate_by_get_and_items,
          pair_of_numbers_in_a_group, option_of_a_group, number_of_parameters, rate_of_a_schedule]
@@ -256,6 +278,35 @@ def test_the_jitted_function_gives_what_the_function_gives(case: Callable[[], Ca
         change(k)
     assert len(seen) >= 2
     assert len(seen) <= step.stats.compiles <= 4 or (case in INPUTS and step.stats.compiles == 1)
+
+
+class Trainer:
+    """Its `step` is not the optimizer's, and its constructor is not called by the update: what they mention is free to change."""
+
+    def __init__(self, kind: str) -> None:
+        self.params = [nn.Parameter(torch.ones(3))]
+        self.optimizer = getattr(torch.optim, kind)(self.params, lr=1.0)
+        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer, 1, 0.5)
+        self.update = torch.jit(self._update)
+
+    def _update(self, x: Any) -> Any:
+        loss = (self.params[0] * x).sum()
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss
+
+    def step(self, x: Any) -> float:
+        loss = self.update(x)
+        self.schedule.step()
+        return float(loss)
+
+
+def test_a_schedule_causes_no_trace_where_the_update_does_not_read_it() -> None:
+    trainer = Trainer("SGD")
+    losses = [trainer.step(X) for _ in range(4)]
+    assert losses == pytest.approx([2.0, 2 - 14.0, 2 - 21.0, 2 - 24.5])
+    assert trainer.update.stats.compiles == 1
 
 
 # --- Training steps whose optimizer changes between calls -------------------------------------------------------------
