@@ -31,7 +31,7 @@ from .state import state
 from .storage import rebinding
 from .tensor import Tensor
 from .trace import Trace, tracing
-from .tree import Signature, map_structure, paths
+from .tree import Signature, is_input, map_structure, paths
 from .types import Type
 from .watch import Change, Text, shown
 
@@ -192,9 +192,12 @@ class Jitted:
                 if tensor._requires_grad and tensor._grad is not None:
                     trace.grads[made] = trace.grads_given[made] = leaf(tensor._grad, f"{path}.grad")
                 return made
-            if type(x) in (int, float):
+            if is_input(x):
                 numbers.append(trace.argument_number(path, x))
-                return numbers[-1]
+                return numbers[-1].look() if outside.looks_at_types else numbers[-1]
+            if hasattr(type(x), "__next__"):
+                raise TraceError(f"{path} of {trace.name} is {type(x).__name__}, an iterator: it would be read once, while the "
+                                 "function is traced. Pass a list, or what it gives next.")
             return x
 
         with tracing(trace):

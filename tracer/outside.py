@@ -24,6 +24,7 @@ class Outside(Watch):
         super().__init__(found.places())
         self.impure = list(found.impure)
         self.names = found.names
+        self.looks_at_types = found.looks_at_types
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self._reached = list(found.structures.values())

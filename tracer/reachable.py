@@ -73,6 +73,7 @@ class Reachable:
         self._attributes: list[_Table] = []
         self._classes: dict[int, _Table] = {}
         self.makes = False  # whether code may make instances of any class it has an instance of
+        self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self._seen: dict[int, Any] = {}
         self._todo: deque[tuple[Any, str]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
@@ -136,7 +137,8 @@ class Reachable:
                 (self.called if called else self.mentioned).setdefault(name, set()).add(owner)
         self.grown |= found.attributes & found.grown
         self.dynamic = self.dynamic or found.dynamic
-        self.makes = self.makes or "type" in found.globals or "__class__" in found.attributes
+        self.looks_at_types = self.looks_at_types or "type" in found.globals
+        self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
         module = f.__globals__.get("__name__")
         table = self._globals.setdefault(id(f.__globals__), _Table(f.__globals__, lambda n: f"{n} (global of {module})"))
         variables = {n: v for n in found.globals if not _only_grown(n, v := f.__globals__.get(n), found)}

@@ -6,9 +6,12 @@ It is no subclass of int or float, since `math.sqrt` and the like would then rea
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from . import dtypes
 from .graph import Value
@@ -63,6 +66,24 @@ class Scalar:
 
     def __format__(self, spec: str) -> str:
         return format(self.look(), spec)
+
+    def __invert__(self) -> int:
+        return ~self.look()
+
+    def __pos__(self) -> Scalar:
+        return self
+
+    def __trunc__(self) -> int:
+        return math.trunc(self.look())
+
+    def __floor__(self) -> int:
+        return math.floor(self.look())
+
+    def __ceil__(self) -> int:
+        return math.ceil(self.look())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.asarray(self.look(), dtype)
 
     def __round__(self, digits: int | None = None) -> Any:
         return round(self.look(), digits)
@@ -148,5 +169,7 @@ for _name, _op, _compute in [("add", "add", operator.add), ("sub", "sub", operat
 for _name, _compute in [("eq", operator.eq), ("ne", operator.ne), ("lt", operator.lt), ("le", operator.le),
                         ("gt", operator.gt), ("ge", operator.ge)]:
     _compared(_name, _compute)
-for _name, _compute in [("floordiv", operator.floordiv), ("mod", operator.mod), ("pow", operator.pow)]:
+for _name, _compute in [("floordiv", operator.floordiv), ("mod", operator.mod), ("pow", operator.pow), ("divmod", divmod),
+                        ("and", operator.and_), ("or", operator.or_), ("xor", operator.xor), ("lshift", operator.lshift),
+                        ("rshift", operator.rshift)]:
     _looking(_name, _compute)

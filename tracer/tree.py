@@ -40,7 +40,8 @@ def map_structure(x: Any, leaf: Callable[[Any, str], Any], path: str = "") -> An
 
 def _like_dict(original: Any, copied: dict[Any, Any]) -> Any:
     made = original.__class__.__new__(original.__class__)
-    made.__dict__.update(getattr(original, "__dict__", {}))
+    if hasattr(original, "__dict__"):
+        made.__dict__.update(original.__dict__)
     if hasattr(original, "default_factory"):
         made.default_factory = original.default_factory
     made.update(copied)
@@ -131,6 +132,11 @@ def spread(prefix: Any, x: Any) -> list[Any] | None:
 _POSITIONS = tuple(f"args[{i}]" for i in range(8))
 
 
+def is_input(x: Any) -> bool:
+    """Whether a number in the arguments is an input of the program: a float, or an int that fits into 64 bits."""
+    return type(x) is float or (type(x) is int and -(1 << 63) <= x < 1 << 63)
+
+
 class Signature:
     """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest."""
 
@@ -173,7 +179,7 @@ class Signature:
             if leaf and x._grad is not None:
                 parts.append("grad")
                 self._walk(x._grad, f"{path}.grad", parts)
-        elif kind is int or kind is float:
+        elif is_input(x):
             self.numbers.append(x)
             self.number_paths.append(path)
             parts.append(kind)
@@ -188,7 +194,7 @@ class Signature:
             for i, v in enumerate(x):
                 self._walk(v, f"{path}[{i}]", parts)
         elif isinstance(x, dict):
-            parts.append((kind, tuple(x)))
+            parts.append((kind, tuple(x), static_key(getattr(x, "default_factory", None))))
             for k, v in x.items():
                 self._walk(v, f"{path}[{k!r}]", parts)
         elif dataclasses.is_dataclass(x) and not isinstance(x, type):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -583,3 +585,54 @@ def test_numbers_that_are_returned() -> None:
     for rate in (1.0, 0.5, 0.25):
         opt.param_groups[0]["lr"] = rate
         assert rates(torch.ones(1))[1:] == (rate, 1 - rate)
+
+
+# --- What can be done with a number -----------------------------------------------------------------------------------
+
+NUMBERS: dict[str, tuple[Callable[[Any, Any], Any], list[Any]]] = {
+    "larger than 64 bits": (lambda x, n: x * float(n % 7), [2**70, 2**70 + 1, -2**63, -2**63 - 1]),
+    "nan and infinities": (lambda x, n: (x * n).nan_to_num() + math.copysign(1, n), [math.nan, math.inf, -0.0, 0.0]),
+    "type": (lambda x, n: x * (2 if type(n) is int else 3), [1, 2, 1.5]),
+    "isinstance": (lambda x, n: x * (2 if isinstance(n, int) else 3), [1, 2, 1.5]),
+    "function of numpy": (lambda x, n: x * float(np.exp(n)) + float(np.asarray([n]).sum()), [1.0, 2.0]),
+    "function of math": (lambda x, n: x * math.sqrt(n) + math.floor(n) + math.ceil(n) + math.trunc(n), [4, 2.25, 9]),
+    "divmod": (lambda x, n: x * divmod(n, 3)[1] + divmod(7, n)[0], [4, 5, 2.5]),
+    "bits": (lambda x, n: x * (n & 1) + (n << 2) + (n >> 1) + (n | 8) + (n ^ 3) + ~n + (1 << n), [4, 5]),
+    "signs": (lambda x, n: x * -n + (+n) + abs(n), [4, -5, 1.5]),
+    "whole quotients and powers": (lambda x, n: x * (n // 2) + n % 3 + n**2 + 2**n, [5, 7, 2.5]),
+    "arithmetic": (lambda x, n: x * (n / 2) + n * 1.5 - n + (3 - n) / 2, [4, 5, 2.0]),
+    "rounding": (lambda x, n: x * round(n, 1) + int(n) + round(n), [3.14, -9.99]),
+    "text": (lambda x, n: x * len(f"{n}") + len(str(n)), [4, 99, 1.25]),
+    "key": (lambda x, n: x * {1: 10.0, 2: 20.0}[n], [1, 2, 2.0]),
+    "membership": (lambda x, n: x * (n in [1, 2]), [1, 3]),
+    "smallest": (lambda x, n: x * min(n, 5) + max(2, n) + sorted([n, 3])[0], [3, 9, 1]),
+    "loop": (lambda x, n: sum((x * i for i in range(n)), x), [3, 4, 3]),
+    "index": (lambda x, n: x[n] + x[:n].sum(), [0, 1, -1]),
+    "branch": (lambda x, n: x if n > 2 else -x, [1, 3, 2.5]),
+    "truth": (lambda x, n: x if n else -x, [0, 1, 0.0]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_done_with_a_number_is_what_python_does(name: str) -> None:
+    function, numbers = NUMBERS[name]
+    step, x = torch.jit(function), torch.tensor([1.0, 2.0])
+    for n in (*numbers, *numbers):
+        assert step(x, n).tolist() == pytest.approx(function(x, n).tolist()), n
+    assert step.stats.compiles <= len(numbers)
+
+
+def test_a_dict_with_a_default_is_a_dict_with_that_default() -> None:
+    step, x = torch.jit(lambda x, table: x * table["a"] + table["b"]), torch.ones(1)
+    for default in (int, float, lambda: 5.0):
+        table = collections.defaultdict(default, a=2.0)
+        assert step(x, table).item() == 2 + default()
+    assert step.stats.compiles == 3
+
+
+def test_iterators_as_arguments_are_refused() -> None:
+    step = torch.jit(lambda x, more: x * next(more))
+    with pytest.raises(TraceError, match=r"args\[1\] of <lambda> is list_iterator, an iterator: .* Pass a list"):
+        step(torch.ones(1), iter([1.0, 2.0]))
+    with pytest.raises(TraceError, match=r"args\[0\]\[0\] of <lambda> is generator"):
+        torch.jit(lambda more: sum(more[0]))([(k for k in (1, 2))])
