@@ -88,13 +88,11 @@ from .tracer.functions.scattering import (
 from .tracer.functions.searching import (
     argwhere, bincount, bucketize, isin, nonzero, searchsorted, unique, unique_consecutive,
 )
-from .tracer.functions.shape import (
-    adjoint, as_strided, atleast_1d, atleast_2d, broadcast_tensors, broadcast_to, cat, chunk, clone, concat, concatenate, cpu,
-    cuda, diagonal, dsplit, fill_, flatten, flip, hsplit, hstack, imag, is_tensor, meshgrid, moveaxis, movedim,
-    narrow, numel, permute, ravel, real, repeat_interleave, reshape, roll, select, split, split_with_sizes, squeeze, stack, swapaxes,
-    swapdims, t, tensor_split, tile, transpose, unbind, unflatten, unsqueeze, view_as_complex, view_as_real, vsplit, vstack,
-    zero_,
-)
+from .tracer.functions.shape import adjoint, broadcast_tensors, broadcast_to, flatten, moveaxis, movedim, permute, ravel, repeat_interleave, reshape, squeeze, swapaxes, swapdims, t, tile, transpose, unflatten, unsqueeze
+from .tracer.functions.strided import as_strided, diagonal, imag, real, view_as_complex, view_as_real
+from .tracer.functions.joining import atleast_1d, atleast_2d, cat, concat, concatenate, flip, hstack, meshgrid, roll, stack, vstack
+from .tracer.functions.slicing import chunk, dsplit, hsplit, narrow, select, split, split_with_sizes, tensor_split, unbind, vsplit
+from .tracer.functions.conversions import clone, cpu, cuda, fill_, is_tensor, numel, zero_
 from .tracer.functions.sorting import (
     argsort, cummax, cummin, cumprod, cumsum, diff, kthvalue, logcumsumexp, median, mode, msort, nanmedian,
     nanquantile, quantile, sort, topk,

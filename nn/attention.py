@@ -8,8 +8,8 @@ from typing import Any
 from ..tracer import dtypes
 from ..tracer.functions.arithmetic import where
 from ..tracer.functions.creation import empty, zeros
+from ..tracer.functions.joining import cat
 from ..tracer.functions.reduce import mean
-from ..tracer.functions.shape import cat
 from ..tracer.tensor import Tensor
 from . import functional as F
 from . import init

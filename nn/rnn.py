@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..tracer.functions.arithmetic import add, mul, sigmoid, tanh, where
 from ..tracer.functions.control import scan
 from ..tracer.functions.creation import empty, zeros
-from ..tracer.functions.shape import cat, stack
+from ..tracer.functions.joining import cat, stack
 from ..tracer.tensor import Tensor
 from . import functional as F
 from . import init

@@ -19,7 +19,7 @@ from ..tracer.autograd import enable_grad, no_grad
 from ..tracer.dtypes import dtype, float32
 from ..tracer.functions.common import assign, cast_value, expand_value, number_value, wrap
 from ..tracer.functions.creation import tensor, zeros
-from ..tracer.functions.shape import view_as_complex, view_as_real
+from ..tracer.functions.strided import view_as_complex, view_as_real
 from ..tracer.hyper import outside_trace, static
 from ..tracer.identity import Identity
 from ..tracer.lazy import end_of_step

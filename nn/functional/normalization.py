@@ -10,8 +10,8 @@ from ...tracer import dtypes
 from ...tracer.autograd import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, rsqrt, square, sub
 from ...tracer.functions.common import number_value, wrap
+from ...tracer.functions.joining import cat
 from ...tracer.functions.reduce import mean, sum
-from ...tracer.functions.shape import cat
 from ...tracer.tensor import Tensor
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...tracer.functions.common import number_value, wrap
-from ...tracer.functions.shape import cat, flip, narrow
+from ...tracer.functions.joining import cat, flip
+from ...tracer.functions.slicing import narrow
 from ...tracer.ops import OPS
 from ...tracer.tensor import Tensor
 

@@ -12,8 +12,9 @@ from ...tracer import dtypes
 from ...tracer.functions.arithmetic import div, pow
 from ...tracer.functions.common import wrap
 from ...tracer.functions.creation import tensor as make_tensor
+from ...tracer.functions.joining import stack
 from ...tracer.functions.reduce import mean
-from ...tracer.functions.shape import reshape, stack
+from ...tracer.functions.shape import reshape
 from ...tracer.ops import OPS
 from ...tracer.ops.convolution import Pairs, dilated
 from ...tracer.ops.window import Slide

@@ -12,8 +12,8 @@ from ...tracer.autograd import no_grad
 from ...tracer.functions.arithmetic import add, clamp, mul
 from ...tracer.functions.arithmetic import reciprocal as _reciprocal
 from ...tracer.functions.creation import tensor as make_tensor
+from ...tracer.functions.joining import stack
 from ...tracer.functions.reduce import norm
-from ...tracer.functions.shape import stack
 from ...tracer.tensor import Tensor
 
 

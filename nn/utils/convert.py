@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...tracer.functions.shape import cat
+from ...tracer.functions.joining import cat
 from ...tracer.tensor import Tensor
 
 

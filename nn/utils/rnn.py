@@ -15,7 +15,7 @@ from ...tracer import dtypes
 from ...tracer.errors import TraceError
 from ...tracer.functions.arithmetic import where
 from ...tracer.functions.creation import tensor as make_tensor
-from ...tracer.functions.shape import cat, stack
+from ...tracer.functions.joining import cat, stack
 from ...tracer.tensor import Tensor
 
 NOT_SORTED = (

@@ -4,10 +4,12 @@ from ..autocast import castable
 from . import (
     arithmetic,
     control,
+    conversions,
     creation,
     float_parts,
     incomplete_gamma,
     indexing,
+    joining,
     linear,
     metadata,
     pointwise,
@@ -20,15 +22,18 @@ from . import (
     scattering,
     searching,
     shape,
+    slicing,
     sorting,
     statistics,
+    strided,
     triangular,
 )
 
-__all__ = ["arithmetic", "control", "creation", "float_parts", "incomplete_gamma", "indexing", "linear", "metadata",
-           "pointwise", "pointwise_special", "predicates", "products", "random", "rearranging", "reduce",
-           "scattering", "searching", "shape", "sorting", "statistics", "triangular"]
+__all__ = ["arithmetic", "control", "conversions", "creation", "float_parts", "incomplete_gamma", "indexing",
+           "joining", "linear", "metadata", "pointwise", "pointwise_special", "predicates", "products",
+           "random", "rearranging", "reduce", "scattering", "searching", "shape", "slicing", "sorting",
+           "statistics", "strided", "triangular"]
 
-castable(vars(arithmetic), vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(linear), vars(pointwise),
-         vars(pointwise_special), vars(products), vars(reduce), vars(scattering), vars(shape), vars(sorting),
-         vars(statistics), vars(triangular))
+castable(vars(arithmetic), vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(joining), vars(linear),
+         vars(pointwise), vars(pointwise_special), vars(products), vars(reduce), vars(scattering), vars(shape),
+         vars(slicing), vars(sorting), vars(statistics), vars(strided), vars(triangular))

@@ -25,7 +25,8 @@ from ..tensor import Tensor
 from ..tree import leaves, map_structure, paths
 from ..types import Type
 from .common import Defaults, checked_dim, same_shape, wrap
-from .shape import cat, movedim
+from .joining import cat
+from .shape import movedim
 
 Function = Callable[..., Any]
 

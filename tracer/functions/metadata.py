@@ -9,7 +9,9 @@ from typing import Any
 from ..tensor import Tensor
 from ..views import Reshape, contiguous_stride
 from .common import method, shape_argument
-from .shape import as_strided, cat, reshape, squeeze, t, transpose, unsqueeze
+from .joining import cat
+from .shape import reshape, squeeze, t, transpose, unsqueeze
+from .strided import as_strided
 
 
 def _reshaping(names: Sequence[str], view: Any) -> None:

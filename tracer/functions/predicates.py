@@ -12,7 +12,7 @@ from ..dtypes import dtype
 from ..tensor import Tensor
 from .common import method
 from .creation import zeros
-from .shape import as_strided
+from .strided import as_strided
 
 
 @method()

@@ -28,9 +28,11 @@ from .common import (
     wrap,
 )
 from .creation import eye
+from .joining import stack
 from .linear import contract, matmul, outer
 from .reduce import sum as total
-from .shape import expand, movedim, reshape, stack, unbind, unsqueeze
+from .shape import expand, movedim, reshape, unsqueeze
+from .slicing import unbind
 from .statistics import length, power
 
 

@@ -8,8 +8,11 @@ from typing import Any
 from ..ops.structural import Ints
 from ..tensor import Tensor
 from .common import checked_dim, method, shape_argument, with_out
+from .joining import flip
 from .reduce import sum as total
-from .shape import as_strided, chunk, flip, narrow, reshape, split, split_with_sizes, transpose
+from .shape import reshape, transpose
+from .slicing import chunk, narrow, split, split_with_sizes
+from .strided import as_strided
 
 # --- Turns and mirrors ------------------------------------------------------------------------------------------------
 

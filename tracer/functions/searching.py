@@ -21,9 +21,10 @@ from ..state import state
 from ..tensor import Tensor
 from ..types import Type
 from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, scalar_name, with_out, wrap
+from .joining import atleast_1d
 from .reduce import any_ as any_of
 from .scattering import scatter_add
-from .shape import atleast_1d, unbind
+from .slicing import unbind
 from .static_size import nonzero_static, unique_static
 
 UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor "

@@ -42,11 +42,14 @@ from .arithmetic import (
     where,
 )
 from .common import Defaults, cast_value, checked_dim, into, method, number_value, with_out, wrap
+from .conversions import clone
+from .joining import cat
 from .reduce import any_ as any_of
 from .reduce import argmax
 from .reduce import sum as sum_
 from .scattering import gather
-from .shape import cat, clone, movedim, sliced, squeeze
+from .shape import movedim, squeeze
+from .slicing import sliced
 
 
 def _result_type(name: str) -> Callable[..., Any]:

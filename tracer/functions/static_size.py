@@ -16,7 +16,7 @@ from ..tensor import Tensor
 from ..types import Type
 from .arithmetic import clamp, floor_divide, ge, ne, remainder, where
 from .common import method, number_value, same_shape, wrap
-from .shape import cat, stack
+from .joining import cat, stack
 
 
 def checked_size(name: str, size: Any) -> int:

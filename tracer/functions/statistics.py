@@ -23,7 +23,9 @@ from .creation import zeros
 from .linear import matmul
 from .reduce import Dims, amax, amin, sum
 from .scattering import index_add
-from .shape import diagonal, flatten, narrow, reshape, squeeze, t, unsqueeze
+from .shape import flatten, reshape, squeeze, t, unsqueeze
+from .slicing import narrow
+from .strided import diagonal
 from .subscripts import known
 
 # --- Without NaN ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from ..tensor import Tensor
 from .common import Number, checked_dim, in_place, method, number_value, with_out, wrap
 from .creation import tensor
 from .reduce import sum as sum_
-from .shape import diagonal, movedim
+from .shape import movedim
+from .strided import diagonal
 
 
 def _columns_minus_rows(shape: Ints, on: str) -> Value:

@@ -19,8 +19,8 @@ import numpy as np
 from ..autodiff import pull_back
 from ..functions.common import wrap
 from ..functions.creation import tensor
+from ..functions.joining import stack
 from ..functions.random import randn_like
-from ..functions.shape import stack
 from ..graph import Value
 from ..lazy import host_array, materialize
 from ..pushforward import push_forward

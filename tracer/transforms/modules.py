@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..functions.shape import stack
+from ..functions.joining import stack
 from ..tensor import Tensor
 
 _ABSENT: Any = object()

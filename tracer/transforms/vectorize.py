@@ -13,8 +13,8 @@ from typing import Any
 
 from ..batching import Map, batched_call, mapping
 from ..functions.common import checked_dim, wrap
+from ..functions.joining import cat
 from ..functions.random import fork_rng
-from ..functions.shape import cat
 from ..graph import Node, Value
 from ..ops.elementwise import with_leading
 from ..ops.structural import iota, transpose

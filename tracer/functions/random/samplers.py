@@ -27,7 +27,7 @@ from ..common import (
     shape_argument,
     wrap,
 )
-from ..shape import view_as_complex
+from ..strided import view_as_complex
 from .generator import Generator, generator_on
 from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working
 

@@ -1,0 +1,144 @@
+"""Copies, other dtypes and devices, and what is written into a whole tensor: https://pytorch.org/docs/stable/tensors.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..lazy import host_array
+from ..ops.elementwise import alias, full_like
+from ..tensor import Tensor
+from .common import (
+    broadcast_shapes,
+    canonical_device,
+    cast_value,
+    check_shape,
+    expand_value,
+    laid_out,
+    method,
+    number_value,
+    wrap,
+)
+
+# --- Copies and conversions -------------------------------------------------------------------------------------------
+
+
+@method()
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy with storage of its own, through which gradients flow."""
+    return laid_out(wrap(alias(input._read())), [input])
+
+
+@method()
+def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself if its elements lie in order, else a copy."""
+    return self if self.is_contiguous() else wrap(alias(self._read()))
+
+
+@method()
+def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None, copy: bool = False,
+       non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """The tensor in another dtype or on another device; itself if it is there already and `copy` is not asked for."""
+    for arg in args:
+        if isinstance(arg, Tensor):
+            dtype, device = arg.dtype, arg.device
+        elif isinstance(arg, dtypes.dtype):
+            dtype = arg
+        elif arg is not None and not isinstance(arg, bool):  # a bool is non_blocking; copies are never waited for
+            device = arg
+    kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
+    if kind is self.dtype and on == self._device:
+        return clone(self) if copy else self
+    result = self if kind is self.dtype else laid_out(wrap(cast_value(self._read(), kind)), [self])
+    return result if on == self._device else _moved(result, on)
+
+
+def _moved(x: Tensor, on: str) -> Tensor:
+    """A copy on another device. Gradients do not cross devices."""
+    if x.requires_grad:
+        raise NotImplementedError("moving a tensor that requires grad between devices inside a differentiated program is "
+                                  "not supported: move the leaf tensors (model.to(device)) first, or detach()")
+    value = x._read()
+    moved = type(value)(value.type, on, np.array(host_array(value)))
+    return wrap(moved)
+
+
+def _conversion(name: str, kind: dtypes.dtype) -> None:
+    def convert(self: Tensor) -> Tensor:
+        return to(self, kind)
+
+    convert.__name__ = name
+    convert.__doc__ = f"The tensor as {kind}."
+    setattr(Tensor, name, convert)
+
+
+for _name, _kind in [("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
+                     ("bfloat16", dtypes.bfloat16), ("long", dtypes.int64), ("int", dtypes.int32),
+                     ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8), ("bool", dtypes.boolean),
+                     ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128)]:
+    _conversion(_name, _kind)
+
+
+@method()
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """In the dtype of `other`."""
+    return to(self, other.dtype)
+
+
+@method("type")
+def _type_method(self: Tensor, kind: dtype | None = None) -> Any:
+    """The tensor in another dtype, or torch's name of its type."""
+    return to(self, kind) if kind is not None else f"torch.{self.dtype.name.capitalize()}Tensor"
+
+
+@method()
+def cpu(self: Tensor) -> Tensor:
+    """On the CPU."""
+    return to(self, device="cpu")
+
+
+@method()
+def cuda(self: Tensor) -> Tensor:
+    """On the first CUDA device."""
+    return to(self, device="cuda")
+
+
+@method()
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Write `src`, converted and broadcast, into this tensor."""
+    value = src.to(device=self.device)._read()
+    value = cast_value(value, self.dtype)
+    if value.type.shape != self._type.shape:
+        check_shape(self, broadcast_shapes(self._type.shape, value.type.shape))
+        value = expand_value(value, self._type.shape)
+    self._write(alias(value))
+    return self
+
+
+@method()
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Write one number into all elements."""
+    if isinstance(value, Tensor):
+        return copy_(self, value)
+    new = number_value(value, self.dtype, self._type.shape, self._device)
+    self._write(new, lambda: full_like(new, 1, dtypes.boolean))
+    return self
+
+
+@method()
+def zero_(self: Tensor) -> Tensor:
+    """Write zeros."""
+    return fill_(self, 0)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether obj is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()

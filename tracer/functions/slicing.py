@@ -1,0 +1,131 @@
+"""Parts of tensors as views: https://pytorch.org/docs/stable/tensor_view.html"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from ..tensor import Tensor
+from ..views import Geometry, Slice
+from .common import checked_dim, method
+from .shape import squeezed
+
+# --- Slices as views --------------------------------------------------------------------------------------------------
+
+
+def sliced(input: Tensor, dim: int, start: int, limit: int, step: int = 1) -> Tensor:
+    """The view input[..., start:limit:step, ...] along `dim`."""
+    shape, geometry = input._type.shape, input._strides
+    starts, limits, steps = [0] * len(shape), list(shape), [1] * len(shape)
+    starts[dim], limits[dim], steps[dim] = start, max(limit, start), step
+    strides = tuple(s * k for s, k in zip(geometry.stride, steps))
+    return input._view(Slice(tuple(starts), tuple(limits), tuple(steps)),
+                       Geometry(strides, geometry.offset + start * geometry.stride[dim]))
+
+
+@method()
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`length` elements along `dim` from `start`."""
+    d = checked_dim(dim, input.ndim)
+    size = input._type.shape[d]
+    if start < -size or start > size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+    start = start + size if start < 0 else start
+    if start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return sliced(input, d, start, start + length)
+
+
+@method()
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """The slice at `index` of dimension `dim`, which goes away."""
+    if input.ndim == 0:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d = checked_dim(dim, input.ndim)
+    size = input._type.shape[d]
+    if not -size <= index < size:
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {d}")
+    return squeezed(sliced(input, d, index % size, index % size + 1), (d,))
+
+
+@method()
+def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces along `dim`, of one size (the last may be smaller) or of the given sizes."""
+    d = checked_dim(dim, tensor.ndim)
+    size = tensor._type.shape[d]
+    if isinstance(split_size_or_sections, int):
+        step = split_size_or_sections
+        if step < 0 or (step == 0 and size):
+            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={step}")
+        lengths = [min(step, size - at) for at in range(0, size, step)] if size else [0]
+    else:
+        lengths = list(split_size_or_sections)
+        if sum(lengths) != size:
+            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at "
+                               f"dimension {d}), but got split_sizes={lengths}")
+    ends = np.cumsum(lengths).tolist()
+    return tuple(sliced(tensor, d, end - n, end) for n, end in zip(lengths, ends))
+
+
+@method()
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces of the given sizes."""
+    return split(input, list(split_sizes), dim)
+
+
+@method()
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` pieces of equal size, the last perhaps smaller; that many empty ones of an empty dimension."""
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    size = input._type.shape[checked_dim(dim, input.ndim)]
+    return split(input, -(-size // chunks) if size else [0] * chunks, dim)
+
+
+@method()
+def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """numpy's array_split: sections of nearly equal sizes, or cut at indices."""
+    d = checked_dim(dim, input.ndim)
+    size = input._type.shape[d]
+    if isinstance(indices_or_sections, int):
+        base, extra = divmod(size, indices_or_sections)
+        return split(input, [base + (i < extra) for i in range(indices_or_sections)], d)
+    cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in indices_or_sections), size]
+    return tuple(sliced(input, d, a, max(a, b)) for a, b in pairwise(cuts))
+
+
+def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int, least: int) -> tuple[Tensor, ...]:
+    if input.ndim < least:
+        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s'[:least - 1]}, but got a "
+                           f"tensor with {input.ndim} dimensions!")
+    if isinstance(cuts, int) and (cuts < 1 or input._type.shape[dim] % cuts):
+        raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
+                           f"{input._type.shape[dim]} is not divisible by the split_size {cuts}!")
+    return tensor_split(input, cuts, dim)
+
+
+@method()
+def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the second dimension, along the first of a vector."""
+    return _stacked_split("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
+
+
+@method()
+def vsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the first dimension."""
+    return _stacked_split("vsplit", input, indices_or_sections, 0, 2)
+
+
+@method()
+def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of pieces along the third dimension."""
+    return _stacked_split("dsplit", input, indices_or_sections, 2, 3)
+
+
+@method()
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of all slices along `dim`, which goes away."""
+    d = checked_dim(dim, input.ndim)
+    return tuple(select(input, d, i) for i in range(input._type.shape[d]))
