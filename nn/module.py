@@ -146,6 +146,8 @@ class Module:
         elif name in own["_buffers"] or isinstance(value, Buffer):
             if value is not None and not isinstance(value, Tensor):
                 _require_none(value, "buffer", name, "torch.nn.Buffer, torch.Tensor or None")
+            if state.trace is not None:
+                state.trace.note_rebound(type(self).__name__, own["_buffers"], name)
             if isinstance(value, Buffer):
                 self._forget(name, "_buffers")
                 self.register_buffer(name, value, value.persistent)
@@ -157,6 +159,8 @@ class Module:
 
     def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
         if own.get(name, _missing) is not value:
+            if state.trace is not None:
+                state.trace.note_rebound(type(self).__name__, own, name)
             object.__setattr__(self, name, value)
             _changed()
 

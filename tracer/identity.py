@@ -16,7 +16,15 @@ class _Missing:
         return "<not there>"
 
 
+class _Escaped:
+    """Stands for any tensor that a trace left behind."""
+
+    def __repr__(self) -> str:
+        return "<a tensor that a trace left there>"
+
+
 MISSING: Any = _Missing()
+_ESCAPED = _Escaped()
 PLAIN = (bool, int, float, complex, str, bytes, type(None), range, slice, type(Ellipsis), np.generic, _Missing)
 
 
@@ -35,9 +43,17 @@ def interchangeable(a: Any, b: Any) -> bool:
         return repr(a) == repr(b)  # tells 0.0 from -0.0, and takes nan for equal to itself
     if isinstance(a, PLAIN) or kind is frozenset:
         return bool(a == b)
+    if escaped(a):
+        return escaped(b)
     if kind is tuple:
         return len(a) == len(b) and all(map(interchangeable, a, b))
     return kind is types.MethodType and a.__func__ is b.__func__ and a.__self__ is b.__self__
+
+
+def escaped(x: Any) -> bool:
+    """Whether it is a tensor that a trace left behind: one is like the other, since none can be used."""
+    check = getattr(type(x), "_escaped", None)
+    return check is not None and bool(check(x))
 
 
 class Identity:
@@ -86,4 +102,6 @@ class Plain:
 
 def comparable(value: Any) -> Plain | Identity:
     """What stands for an attribute that is compared later: a plain value, or the identity of an object."""
+    if escaped(value):
+        return Plain(_ESCAPED)
     return Plain(value) if isinstance(value, (*PLAIN, tuple, frozenset, types.MethodType)) else Identity(value)

@@ -175,6 +175,8 @@ class Jitted:
             return self._traced(trace, call, args, kwargs, outside)
         except BaseException:
             take_back(trace.made)
+            trace.put_back()
+            outside.put_back(trace)
             raise
 
     def _traced(self, trace: Trace, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any],
@@ -204,6 +206,13 @@ class Jitted:
             traced_args = [a if i in self._static else map_structure(a, leaf, f"args[{i}]") for i, a in enumerate(args)]
             traced_kwargs = {k: a if k in self._static else map_structure(a, leaf, k) for k, a in kwargs.items()}
             result = self.function(*traced_args, **traced_kwargs)
+            trace.check_rebound()
+            for name, tensor in outside.put_back(trace):
+                node = tensor._storage.value.node
+                made = f", made at {describe(node.where)}," if node is not None else ""
+                raise TraceError(f"{name} was bound to another tensor{made} while {trace.name} was traced: each call would have "
+                                 "to bind it again, which a compiled program cannot do. Write into the tensor that is there: "
+                                 "x.copy_(...).")
             entry = Entry(trace, result, call, stand_ins, inputs, numbers, outside, self._donate, self._check_nan)
         if (clash := entry.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {trace.name} is a view of a tensor that the function also reaches "

@@ -8,7 +8,8 @@ from typing import Any
 
 from .identity import MISSING
 from .reachable import Reachable
-from .tensor import structure_epoch
+from .tensor import Tensor, structure_epoch
+from .trace import Trace
 from .watch import Change, Text, Watch, shown
 
 
@@ -30,6 +31,20 @@ class Outside(Watch):
         self._reached = list(found.structures.values())
         self._before = {id(s): s._snapshot(self.names) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
+
+    def put_back(self, trace: Trace) -> list[tuple[str, Tensor]]:
+        """Places that held a tensor and now hold one of the trace, which means nothing outside, get theirs back.
+
+        Gives their names and what was there.
+        """
+        found = []
+        for place in self._places.values():
+            for i, (before, now) in enumerate(zip(place.seen, place.read())):
+                if (isinstance(now, Tensor) and now._storage.trace is trace
+                        and isinstance(before, Tensor) and not before._escaped()):
+                    found.append((place.label(i), now))
+                    place.put(i, before)
+        return found
 
     def settle(self, ran: Iterable[Any], called: Iterable[Any]) -> None:
         """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read."""

@@ -312,6 +312,10 @@ class Tensor:
         else:
             self._set_through(self._root, value, touched)
 
+    def _escaped(self) -> bool:
+        """Whether a trace made this tensor, which means nothing where no trace is in progress."""
+        return self._storage.trace is not None
+
     @property
     def _root(self) -> Tensor:
         """What the steps of a view start from."""

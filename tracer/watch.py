@@ -50,6 +50,9 @@ class Place:
         """What the names in the expression stand for."""
         return {name: self.read, f"{name}_seen": self.seen}
 
+    def put(self, i: int, value: Any) -> None:
+        """Put a value back that was at i."""
+
     def changes(self) -> list[Change]:
         """What is there now that is not as it was."""
         now = tuple(self.read())
@@ -72,6 +75,10 @@ class Sequence(Place):
         """As long, and all the same."""
         return f"len({name}) == {len(self.seen)} and all(map(is_, {name}, {name}_seen))"
 
+    def put(self, i: int, value: Any) -> None:
+        """Into the list."""
+        self.items[i] = value
+
     def bind(self, name: str) -> dict[str, Any]:
         """The items now and then."""
         return {name: self.items, f"{name}_seen": self.seen}
@@ -88,6 +95,11 @@ class Entries(Place):
         """The same keys in the same order, and the same values."""
         return (f"len({name}) == {len(self.seen)} and all(map(is_, {name}, {name}_keys)) "
                 f"and all(map(is_, {name}.values(), {name}_seen))")
+
+    def put(self, i: int, value: Any) -> None:
+        """Into the dictionary, if it is one that can be written."""
+        if isinstance(self.table, dict):
+            self.table[self.keys[i]] = value
 
     def bind(self, name: str) -> dict[str, Any]:
         """The dictionary now and then."""
@@ -110,12 +122,17 @@ class Names(Place):
     """Some entries of a table of names: globals or attributes."""
 
     def __init__(self, table: Mapping[str, Any], keys: Iterable[str], label: Callable[[str], str]) -> None:
-        self.keys, self.get = tuple(keys), table.get
+        self.table, self.keys, self.get = table, tuple(keys), table.get
         super().__init__(lambda: map(self.get, self.keys, repeat(MISSING)), lambda i: label(self.keys[i]))
 
     def test(self, name: str) -> str:
         """Each entry is the same."""
         return " and ".join(f"{name}({key!r}, MISSING) is {name}_{i}" for i, key in enumerate(self.keys))
+
+    def put(self, i: int, value: Any) -> None:
+        """Under its name; a class's own table cannot be written."""
+        if isinstance(self.table, dict):
+            self.table[self.keys[i]] = value
 
     def bind(self, name: str) -> dict[str, Any]:
         """The table's `get` and the objects that were there."""
@@ -134,6 +151,10 @@ class Attribute(Place):
         """Each object has the same; raises ValueError at a cell that is empty by now."""
         return " and ".join("True" if value is MISSING else f"{name}_o{i}.{self.name} is {name}_{i}"
                             for i, value in enumerate(self.seen))
+
+    def put(self, i: int, value: Any) -> None:
+        """Into the object."""
+        setattr(self.objects[i], self.name, value)
 
     def bind(self, name: str) -> dict[str, Any]:
         """The objects and what they had."""

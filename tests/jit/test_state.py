@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import types
 from typing import Any
 
 import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau import nn
 from flambeau.runtime.engine import Counts
 from flambeau.tracer.errors import TraceError
 from flambeau.tracer.jit import RetraceWarning
@@ -551,3 +553,93 @@ def test_default_dtype_is_guarded() -> None:
         torch.set_default_dtype(torch.float32)
     assert f().dtype is torch.float32
     assert f.stats.compiles == 2
+
+
+# --- Tensors that a module binds anew ---------------------------------------------------------------------------------
+
+
+class Binding(nn.Module):
+    """Keeps a hidden state by binding another tensor, and shows what it computed last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+        self.hidden, self.shown = torch.ones(3), None
+
+    def forward(self, x: Any, what: str) -> Any:
+        self.shown = x * 2
+        if what in ("buffer", "both"):
+            self.mean = self.mean * 0.5 + x
+        if what in ("attribute", "both"):
+            self.hidden = self.hidden + x
+        if what == "for a while":
+            before, self.hidden = self.hidden, x
+            x, self.hidden = x + self.hidden, before
+        if what == "error":
+            self.mean = x
+            raise ValueError("half way")
+        return x + self.shown
+
+
+@pytest.mark.parametrize("what, name", [("buffer", "mean"), ("attribute", "hidden"), ("both", "mean")])
+def test_a_tensor_that_is_bound_anew_is_refused_and_is_there_as_before(what: str, name: str) -> None:
+    module = Binding()
+    mean, hidden, step = module.mean, module.hidden, torch.jit(module)
+    for _ in range(2):
+        with pytest.raises(TraceError, match=rf"Binding\.{name} was bound to another tensor at .*test_state\.py:\d+ while .* "
+                                             rf"Write into the tensor that is there: self\.{name}\.copy_"):
+            step(torch.ones(3), what)
+        assert module.mean is mean and module.hidden is hidden
+    assert step(torch.ones(3), "nothing").tolist() == [3, 3, 3]
+
+
+def test_what_is_bound_for_a_while_or_shown_is_free() -> None:
+    module = Binding()
+    hidden, step = module.hidden, torch.jit(lambda x: module(x, "for a while") + module.shown)
+    for _ in range(5):
+        assert step(torch.ones(3)).tolist() == [6, 6, 6]
+    assert module.hidden is hidden and step.stats.compiles == 2  # without and with something shown from the time before
+    with pytest.raises(TraceError, match=r"made by mul at .*test_state\.py"):
+        module.shown + 1
+
+
+@pytest.mark.parametrize("place", ["attribute", "dictionary", "closure"])
+def test_what_plain_objects_hold_is_not_lost(place: str) -> None:
+    holder, table, cell = types.SimpleNamespace(total=torch.zeros(3)), {"total": torch.zeros(3)}, torch.zeros(3)
+
+    def step(x: Any) -> Any:
+        nonlocal cell
+        if place == "attribute":
+            holder.total = holder.total + x
+        elif place == "dictionary":
+            table["total"] = table["total"] + x
+        else:
+            cell = cell + x
+        return x
+
+    before = holder.total, table["total"], cell
+    for _ in range(2):
+        with pytest.raises(TraceError, match=r"(holder\.total|table\['total'\]|cell \(closure of step\)) was bound to another "
+                                             r"tensor, made at .*test_state\.py:\d+"):
+            torch.jit(step)(torch.ones(3))
+        assert all(a is b for a, b in zip(before, (holder.total, table["total"], cell), strict=True))
+
+
+def test_the_last_value_shown_by_an_object_causes_one_more_trace_at_most() -> None:
+    shown = types.SimpleNamespace(last=None)
+
+    def step(x: Any) -> Any:
+        shown.last = x * 2
+        return shown.last + 1
+
+    jitted = torch.jit(step)
+    assert [jitted(torch.ones(1) * k).item() for k in range(5)] == [1, 3, 5, 7, 9]
+    assert jitted.stats.compiles == 2
+
+
+def test_an_error_half_way_binds_nothing() -> None:
+    module = Binding()
+    mean = module.mean
+    with pytest.raises(ValueError, match="half way"):
+        torch.jit(module)(torch.ones(3), "error")
+    assert module.mean is mean and module.state_dict()["mean"].tolist() == [0, 0, 0]
