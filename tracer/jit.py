@@ -92,7 +92,7 @@ class Jitted:
         if state.trace is not None or not (state.recorder or thread_recorder()).lazy:
             return self.function(*args, **kwargs)  # part of what is being traced, or transformed
         call = Signature(args, kwargs, self._static)
-        key = call.key, state.grad, Defaults.dtype, Defaults.device, state.autocast
+        key = call.key, state.grad, Defaults.dtype, Defaults.device, state.autocast, state.anomaly is not None
         with self._lock:
             for entry in self._entries.get(key, ()):
                 if not entry.broken(call):
@@ -301,7 +301,7 @@ class Why(list[Retrace]):
     __repr__ = __str__
 
 
-_MODES = ("grad mode", "default dtype", "default device", "autocast")
+_MODES = ("grad mode", "default dtype", "default device", "autocast", "anomaly detection")
 
 
 def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

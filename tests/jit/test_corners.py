@@ -197,3 +197,18 @@ def test_interrupts_at_any_moment_leave_a_step_whole_or_undone(size: int) -> Non
     """In a process of its own: a late interrupt would hit whatever test comes next."""
     run = subprocess.run([sys.executable, "-c", INTERRUPTED, str(size)], capture_output=True, text=True, timeout=120)
     assert run.stdout == "whole after True\n", run.stderr
+
+
+def test_anomaly_detection_is_refused_whether_compiled_before_or_not() -> None:
+    w = torch.ones(1, requires_grad=True)
+
+    def backward() -> Any:
+        (gradient,) = torch.autograd.grad((w * 2).sum(), w)
+        return gradient
+
+    step = torch.jit(backward)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="Anomaly"), torch.autograd.detect_anomaly(), pytest.raises(
+                TraceError, match=r"use jit\(check_nan=True\)"):
+            step()
+        assert step().tolist() == [2]
