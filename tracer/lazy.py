@@ -33,6 +33,7 @@ from .types import Type
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
+REMEMBERED = 64  # choices of what to keep for gradients, per executable
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
 _lock = threading.RLock()  # keying and bookkeeping; XLA compiles outside it
@@ -257,6 +258,8 @@ def _run_compiled(snapshot: Snapshot, device: str, strict: set[int], due: Collec
         variant = _compile(snapshot, entry, device, [*due, *kept], reason)
         variant.kept[key] = [numbers[v] for v in kept]
     elif key not in variant.kept:
+        if len(variant.kept) >= REMEMBERED:  # lifetimes that never repeat
+            variant.kept.clear()
         given = variant.outputs
         found = smallest_to_keep(snapshot.nodes, read, {v for v in due if numbers[v] in given}, lambda v: numbers[v] in given)
         variant.kept[key] = [numbers[v] for v in found]

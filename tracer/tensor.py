@@ -565,7 +565,7 @@ class Tensor:
         """Cut this tensor off from its history."""
         if self._base is not None and not self._parted:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-        if state.trace is not None and state.trace.is_stand_in(self):
+        if state.trace is not None and state.trace.is_stand_in(self) and self.requires_grad and not self._requires_grad:
             raise TraceError("detach_() of an argument would cut the tensor outside off from its history, which a compiled "
                              "program cannot do. Use detach().")
         if self._requires_grad:

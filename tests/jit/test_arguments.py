@@ -570,6 +570,10 @@ def test_an_argument_is_not_cut_off_from_its_history_inside() -> None:
         torch.jit(lambda x: x.detach_())(y)
     y.sum().backward()
     assert w.grad.tolist() == [2, 2]
+    assert torch.jit(lambda x: x.detach_() * 2)(torch.ones(2)).tolist() == [2, 2]  # nothing to cut
+    leaf = torch.ones(2, requires_grad=True)
+    torch.jit(lambda x: x.detach_())(leaf)
+    assert not leaf.requires_grad
 
 
 def test_numbers_that_are_returned() -> None:
