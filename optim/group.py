@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..tracer.errors import TraceError
@@ -81,6 +82,36 @@ class Group(dict[str, Any]):
                              f"{describe(user_position(2))} while a function is traced: it would be set once, at the trace. "
                              "Set it before the call of the jitted step, which reads it anew each time without being "
                              "compiled again.")
+
+
+class Groups(Members):
+    """The groups of an optimizer: a plain dict that is put in becomes a group."""
+
+    def __init__(self, groups: Iterable[dict[str, Any]] = ()) -> None:
+        super().__init__(map(_group, groups))
+
+    def __setitem__(self, at: Any, value: Any) -> None:
+        super().__setitem__(at, map(_group, value) if isinstance(at, slice) else _group(value))
+
+    def __iadd__(self, groups: Iterable[dict[str, Any]]) -> Groups:  # type: ignore[override, misc]
+        self.extend(groups)
+        return self
+
+    def append(self, group: dict[str, Any]) -> None:
+        """Add a group."""
+        super().append(_group(group))
+
+    def insert(self, at: Any, group: dict[str, Any]) -> None:
+        """Add a group before another one."""
+        super().insert(at, _group(group))
+
+    def extend(self, groups: Iterable[dict[str, Any]]) -> None:
+        """Add several groups."""
+        super().extend(map(_group, groups))
+
+
+def _group(options: dict[str, Any]) -> Group:
+    return options if isinstance(options, Group) else Group(options)
 
 
 def _as_list(params: Any) -> list[Any]:

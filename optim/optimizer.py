@@ -25,8 +25,8 @@ from ..tracer.identity import Identity
 from ..tracer.lazy import end_of_step
 from ..tracer.state import state as tracer_state
 from ..tracer.tensor import Tensor, structure_epoch
-from .group import Group
-from .state import Members, ParameterState, States
+from .group import Group, Groups
+from .state import ParameterState, States
 
 State = dict[str, Any]
 PRIVATE_STEP = "_step"  # a counter that torch's state does not have; never saved
@@ -140,7 +140,7 @@ class Optimizer:
                             "torch.Tensor")
         self.defaults = defaults
         self.state = States()
-        self.param_groups: list[Group] = Members()
+        self.param_groups: list[Group] = Groups()
         self._reset_hooks()
         groups = list(params)
         if not groups:
@@ -163,7 +163,7 @@ class Optimizer:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("param_groups", "state"):
             structure_epoch[0] += 1
-            value = Members(value) if type(value) is list else value
+            value = Groups(value) if name == "param_groups" else value
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -422,7 +422,7 @@ class Optimizer:
             if "param_names" in group:
                 new.setdefault("param_names", group["param_names"])
         states.update({key: x for key, x in state_dict["state"].items() if key not in known})
-        self.__setstate__({"state": states, "param_groups": Members(saved)})
+        self.__setstate__({"state": states, "param_groups": Groups(saved)})
 
 
 _STARTED = 1.0  # the private counter of a parameter that has taken steps already

@@ -233,6 +233,25 @@ def rate_by_get_and_items() -> Case:
     return scaled, lambda k: opt.param_groups[0].update(lr=k + 2.0, momentum=0.1 * k)
 
 
+def rate_of_a_group_that_is_exchanged() -> Case:
+    opt, _ = optimizer()
+
+    def change(k: int) -> None:
+        made = {**opt.param_groups[0], "lr": k + 2.0}
+        if k == 1:
+            opt.param_groups = [made]
+        elif k == 2:
+            opt.param_groups.clear()
+            opt.param_groups.append(made)
+        else:
+            opt.param_groups[0] = made
+
+    def scaled(x: Any) -> Any:
+        return x * opt.param_groups[0]["lr"]
+
+    return scaled, lambda k: (change(k), opt.param_groups[0].update(lr=k + 2.5))
+
+
 def pair_of_numbers_in_a_group() -> Case:
     opt = torch.optim.Adam([nn.Parameter(torch.ones(3))], betas=(0.5, 0.25))
     return lambda x: x * opt.param_groups[0]["betas"][1], lambda k: opt.param_groups[0].update(betas=(0.5, 0.1 * k))
@@ -262,7 +281,8 @@ CASES = [context_variable, attribute_getter, chain_map, user_dict, mapping_proxy
          object_made_of_the_class_of_another, class_that_is_exchanged,
          code_that_is_exchanged, attribute_of_a_function, behind_a_weak_reference, behind_a_cache, flag_of_a_tensor_alone,
          shape_of_a_tensor_alone, class_of_a_module, forward_of_a_module, rate_of_a_group, rate_by_get_and_items,
-         pair_of_numbers_in_a_group, option_of_a_group, number_of_parameters, rate_of_a_schedule]
+         rate_of_a_group_that_is_exchanged, pair_of_numbers_in_a_group, option_of_a_group, number_of_parameters,
+         rate_of_a_schedule]
 INPUTS = (rate_of_a_group, rate_by_get_and_items, pair_of_numbers_in_a_group)  # of the program: no other one is needed
 
 
