@@ -108,6 +108,8 @@ class Entry:
         self.changed = set(trace.written)
         self.written_arguments = {i for i, _ in self.argument_writes}
         self.writes = bool(self.changed or self.written_arguments)
+        # Whether a call must look at more than most do.
+        self.particular = bool(self.looked or self.guards or self.offsets or self.aliased or self.with_grad)
         self.program: Program | None = None
         self.calls = 0
         self.made = trace.made
@@ -273,6 +275,13 @@ class Entry:
 
     def broken(self, call: Signature) -> list[tuple[str, Any, Any]]:
         """What has changed since the trace, as (name, old, new); empty when the entry holds for this call."""
+        if not self.particular and self.epoch == structure_epoch[0] and self.grads_seen == grad_epoch[0] and self.outside.holds():
+            known = self.known
+            for x in call.tensors:
+                if isinstance(x, Tensor) and (x._base is not None or x._storage in known):
+                    break
+            else:
+                return []
         changes: list[tuple[str, Any, Any]] = []
         for path, old in self.looked.items():
             new = call.numbers[call.number_paths.index(path)]
