@@ -350,6 +350,10 @@ class _Slots(dict[str, Any]):
         super().__init__(slots)
         self.owner = owner
 
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Put something into a slot."""
+        self[name].__set__(self.owner, value)
+
     def get(self, name: str, default: Any = None) -> Any:
         """What a slot holds."""
         try:

@@ -603,13 +603,18 @@ def test_what_is_bound_for_a_while_or_shown_is_free() -> None:
         module.shown + 1
 
 
-@pytest.mark.parametrize("place", ["attribute", "dictionary", "closure"])
+class Slotted:
+    __slots__ = ("total",)
+
+
+@pytest.mark.parametrize("place", ["attribute", "dictionary", "closure", "slot"])
 def test_what_plain_objects_hold_is_not_lost(place: str) -> None:
-    holder, table, cell = types.SimpleNamespace(total=torch.zeros(3)), {"total": torch.zeros(3)}, torch.zeros(3)
+    holder: Any = Slotted() if place == "slot" else types.SimpleNamespace()
+    holder.total, table, cell = torch.zeros(3), {"total": torch.zeros(3)}, torch.zeros(3)
 
     def step(x: Any) -> Any:
         nonlocal cell
-        if place == "attribute":
+        if place in ("attribute", "slot"):
             holder.total = holder.total + x
         elif place == "dictionary":
             table["total"] = table["total"] + x
