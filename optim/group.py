@@ -25,8 +25,7 @@ class Group(dict[str, Any]):
     """
 
     def __getitem__(self, key: str) -> Any:
-        value = super().__getitem__(key)
-        return value if state.trace is None else option(self, key)
+        return super().__getitem__(key) if state.trace is None else option(self, key)
 
     def get(self, key: str, default: Any = None) -> Any:
         """`self[key]` if it is there."""

@@ -221,7 +221,6 @@ class Optimizer:
             group.setdefault(name, default)
         self._check_distinct(group)
         self.param_groups.append(group)
-        structure_epoch[0] += 1
 
     def _check_distinct(self, added: Group) -> None:
         params = {id(p) for p in added["params"]}
