@@ -35,7 +35,7 @@ class Outside(Watch):
     def put_back(self, trace: Trace) -> list[tuple[str, Tensor]]:
         """Places that held a tensor and now hold one of the trace, which means nothing outside, get theirs back.
 
-        Gives their names and what was there.
+        Gives their names and what they held meanwhile.
         """
         found = []
         for place in self._places.values():

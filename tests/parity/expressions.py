@@ -57,6 +57,13 @@ def error_of(library: Any, text: str, arrays: dict[str, Any]) -> Exception:
     return caught.value
 
 
+def same_error(text: str, arrays: dict[str, Any]) -> None:
+    """One type of error, and torch's first line as its text."""
+    ours, theirs = (error_of(library, text, arrays) for library in (flambeau, pytest.importorskip("torch")))
+    assert type(ours) is type(theirs)
+    assert str(ours) == str(theirs).splitlines()[0]
+
+
 def gradients(library: Any, text: str, arrays: dict[str, Any]) -> list[Any]:
     """The results in double precision, and the gradients of a weighted sum of them with respect to the arrays used."""
     leaves = {k: library.tensor(v, dtype=library.float64 if v.dtype.kind == "f" else library.complex128).requires_grad_()

@@ -52,6 +52,13 @@ def at_positions(func: Callable[..., Any], positions: tuple[int, ...], args: tup
     return partial
 
 
+def _lying_as(tensor: Tensor, value: Value) -> Tensor:
+    """The value as a tensor with the strides of another one."""
+    made = wrap(value)
+    made._geometry = passed_on(tensor._type.shape, tensor._geometry)
+    return made
+
+
 def variables(x: Any) -> tuple[Any, list[Value]]:
     """`x` with its tensors replaced by leaves of their own, and the values of these, where the transform's gradients end.
 
@@ -67,8 +74,8 @@ def variables(x: Any) -> tuple[Any, list[Value]]:
         value = alias(tensor._read())
         value.requires_grad = True
         values.append(value)
-        made = wrap(value)
-        made._variable, made._geometry = True, passed_on(tensor._type.shape, tensor._geometry)
+        made = _lying_as(tensor, value)
+        made._variable = True
         return made
 
     return map_structure(x, leaf), values
@@ -136,14 +143,7 @@ def outside(x: Any, values: Collection[Value]) -> Any:
     keeps = _with_history(found, set(values)) if state.grad else ()
     results = iter([v if v in keeps else without_history(v) for v in found])
 
-    def leaf(tensor: Any, path: str) -> Any:
-        if not isinstance(tensor, Tensor):
-            return tensor
-        made = wrap(next(results))
-        made._geometry = passed_on(tensor._type.shape, tensor._geometry)
-        return made
-
-    return map_structure(x, leaf)
+    return map_structure(x, lambda t, _: _lying_as(t, next(results)) if isinstance(t, Tensor) else t)
 
 
 def without_history(value: Value) -> Value:
