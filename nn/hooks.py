@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..tracer.context import context
 from ..tracer.hooks import Handle, add_to
-from ..tracer.state import state
 from .backward_hooks import BackwardHooks
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class Hooks:
     def of(self, kind: str) -> list[Hook]:
         """The hooks of a kind, about to be called; a copy, since a hook may remove itself."""
         hooks = list(self.tables[kind].values())
-        if state.trace is not None:
+        if context.trace is not None:
             for hook in hooks:
-                state.trace.follow(hook.call)
+                context.trace.follow(hook.call)
         return hooks
 
 

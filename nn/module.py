@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from ..tracer import dtypes
+from ..tracer.context import context
 from ..tracer.hooks import Handle
 from ..tracer.identity import Identity, comparable
 from ..tracer.reachable import read_by_ours
@@ -79,8 +80,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before = state.scope
-        if state.trace is not None:
-            state.trace.saw(self)
+        if context.trace is not None:
+            context.trace.saw(self)
         epoch, path = self._path
         if epoch != structure_epoch[0]:
             path = self._find_path()
@@ -146,8 +147,8 @@ class Module:
         elif name in own["_buffers"] or isinstance(value, Buffer):
             if value is not None and not isinstance(value, Tensor):
                 _require_none(value, "buffer", name, "torch.nn.Buffer, torch.Tensor or None")
-            if state.trace is not None:
-                state.trace.note_rebound(type(self).__name__, own["_buffers"], name)
+            if context.trace is not None:
+                context.trace.note_rebound(type(self).__name__, own["_buffers"], name)
             if isinstance(value, Buffer):
                 self._forget(name, "_buffers")
                 self.register_buffer(name, value, value.persistent)
@@ -159,8 +160,8 @@ class Module:
 
     def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
         if own.get(name, _missing) is not value:
-            if state.trace is not None:
-                state.trace.note_rebound(type(self).__name__, own, name)
+            if context.trace is not None:
+                context.trace.note_rebound(type(self).__name__, own, name)
             object.__setattr__(self, name, value)
             _changed()
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from ..tracer import dtypes
 from ..tracer.autograd import no_grad
+from ..tracer.context import outside_trace
 from ..tracer.functions.arithmetic import isfinite, where
 from ..tracer.functions.creation import tensor
-from ..tracer.hyper import hyper, outside_trace
+from ..tracer.hyper import hyper
 from ..tracer.tensor import Tensor
 from .optimizer import Optimizer
 

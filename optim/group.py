@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..tracer.context import context
 from ..tracer.errors import TraceError
 from ..tracer.hyper import option
 from ..tracer.source import describe, user_position
-from ..tracer.state import state
 from ..tracer.tensor import Tensor, structure_epoch
 from .state import Members
 
@@ -25,21 +25,21 @@ class Group(dict[str, Any]):
     """
 
     def __getitem__(self, key: str) -> Any:
-        return super().__getitem__(key) if state.trace is None else option(self, key)
+        return super().__getitem__(key) if context.trace is None else option(self, key)
 
     def get(self, key: str, default: Any = None) -> Any:
         """`self[key]` if it is there."""
-        if state.trace is None or key not in self:
+        if context.trace is None or key not in self:
             return super().get(key, default)
         return option(self, key)
 
     def items(self) -> Any:
         """Options by name."""
-        return super().items() if state.trace is None else {key: self[key] for key in self}.items()
+        return super().items() if context.trace is None else {key: self[key] for key in self}.items()
 
     def values(self) -> Any:
         """The options."""
-        return super().values() if state.trace is None else {key: self[key] for key in self}.values()
+        return super().values() if context.trace is None else {key: self[key] for key in self}.values()
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
@@ -76,7 +76,7 @@ class Group(dict[str, Any]):
         return super().pop(key, *default)
 
     def _refuse_tracing(self, key: str) -> None:
-        if state.trace is not None:
+        if context.trace is not None:
             raise TraceError(f"param_groups[...][{key!r}] requires to be set outside of jit, got a write at "
                              f"{describe(user_position(2))} while a function is traced: it would be set once, at the trace. "
                              "Set it before the call of the jitted step, which reads it anew each time without being "

@@ -16,14 +16,14 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..tracer.autograd import enable_grad, no_grad
+from ..tracer.context import context, outside_trace
 from ..tracer.dtypes import dtype, float32
 from ..tracer.functions.common import assign, cast_value, expand_value, number_value, wrap
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.strided import view_as_complex, view_as_real
-from ..tracer.hyper import outside_trace, static
+from ..tracer.hyper import static
 from ..tracer.identity import Identity
 from ..tracer.lazy import end_of_step
-from ..tracer.state import state as tracer_state
 from ..tracer.tensor import Tensor, structure_epoch
 from .group import Group, Groups
 from .state import ParameterState, States
@@ -88,10 +88,10 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if self._in_step:  # called by a subclass's step
             return step(self, *args, **kwargs)
-        if tracer_state.trace is not None:
-            tracer_state.trace.saw(self)
+        if context.trace is not None:
+            context.trace.saw(self)
             for hook in (*self._pre_hooks.values(), *self._post_hooks.values()):
-                tracer_state.trace.follow(hook)
+                context.trace.follow(hook)
         for hook in list(self._pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is not None:

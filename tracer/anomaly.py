@@ -12,6 +12,7 @@ from types import TracebackType
 
 import numpy as np
 
+from .context import context
 from .errors import TraceError
 from .graph import Node, Value
 from .lazy import host_array, materialize
@@ -34,7 +35,7 @@ class Anomaly:
     def note(self, node: Node, cotangents: Sequence[Value | None]) -> None:
         """The cotangents of a node's inputs; not those inside a graph under construction (of a loop, of `vmap`)."""
         recorder = thread_recorder()
-        if state.trace is not None and recorder is state.trace.recorder and self.check_nan:
+        if context.trace is not None and recorder is context.trace.recorder and self.check_nan:
             raise TraceError(f"detect_anomaly looks at the values of gradients, and what jit traces has none (at "
                              f"{describe(user_position())}): call backward outside, or use jit(check_nan=True)")
         if not recorder.lazy or not self.check_nan:

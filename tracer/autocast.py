@@ -7,20 +7,31 @@ casts that the table names. A cast is an ordinary conversion in the program, and
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
-from collections.abc import Callable, Iterator
-from types import FunctionType, TracebackType
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 from . import dtypes
 from .dtypes import dtype
-from .state import everywhere, state
 from .tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16, "tpu": dtypes.bfloat16}
 NARROW = (dtypes.bfloat16, dtypes.float16)
+
+
+class _Modes(threading.local):
+    """Of one thread: the (kind of device, dtype) pairs for which autocast is on, and what it defaults to."""
+
+    on: tuple[tuple[str, dtype], ...] = ()
+    dtypes: Mapping[str, dtype] = MappingProxyType({})
+
+
+modes = _Modes()
+_ever: list[bool] = []  # not empty once autocast was on in any thread: until then a call looks no further
 
 # --- Which function does what -----------------------------------------------------------------------------------------
 
@@ -81,10 +92,10 @@ def castable(*namespaces: dict[str, Any]) -> None:
 
 def _casting(function: FunctionType, rules: dict[str, str]) -> FunctionType:
     """`function`, preceded by its casts. Where autocast was never on that costs one look at an attribute."""
-    ever, current, call = everywhere, state, _call
+    current, ever, call = modes, _ever, _call
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        if ever.autocast and current.autocast:
+        if ever and current.on:
             return call(function, rules, args, kwargs)
         return function(*args, **kwargs) if kwargs else function(*args)
 
@@ -103,7 +114,7 @@ _ELIGIBLE = (dtypes.float32, *NARROW)  # double stays double
 def _call(function: Callable[..., Any], rules: dict[str, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     tensors = list(_tensors([*args, *kwargs.values()]))
     on = tensors[0]._device.partition(":")[0] if tensors else "cpu"
-    rule, lower = rules.get("cpu" if on == "cpu" else "accelerator"), dict(state.autocast).get(on)
+    rule, lower = rules.get("cpu" if on == "cpu" else "accelerator"), dict(modes.on).get(on)
     if rule is None or lower is None or (rule == "lower" and len(tensors) < 2) or (
             rule == "full_result" and kwargs.get("dtype") is not None):
         return function(*args, **kwargs)
@@ -113,11 +124,11 @@ def _call(function: Callable[..., Any], rules: dict[str, str], args: tuple[Any, 
     kind = None if rule == "kept" else lower
     if rule.startswith("full") or (rule == "widest" and any(t.dtype is dtypes.float32 for t in tensors)):
         kind = dtypes.float32
-    before, state.autocast = state.autocast, ()  # what the function is made of is its own affair
+    before, modes.on = modes.on, ()  # what the function is made of is its own affair
     try:
         return function(*(_cast(x, kind) for x in args), **{name: _cast(x, kind) for name, x in kwargs.items()})
     finally:
-        state.autocast = before
+        modes.on = before
 
 
 def _tensors(x: Any) -> Iterator[Tensor]:
@@ -164,13 +175,13 @@ class autocast:
         self._before: list[tuple[tuple[str, Any], ...]] = []
 
     def __enter__(self) -> autocast:
-        self._before.append(state.autocast)
+        self._before.append(modes.on)
         _switch(self.device, self.fast_dtype if self._enabled else None)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        state.autocast = self._before.pop()
+        modes.on = self._before.pop()
 
     def __call__(self, function: F) -> F:
         @functools.wraps(function)
@@ -191,9 +202,10 @@ def _checked(device_type: str) -> str:
 
 
 def _switch(device_type: str, kind: dtype | None) -> None:
-    others = tuple(pair for pair in state.autocast if pair[0] != device_type)
-    state.autocast = others if kind is None else (*others, (device_type, kind))
-    everywhere.autocast = everywhere.autocast or kind is not None
+    others = tuple(pair for pair in modes.on if pair[0] != device_type)
+    modes.on = others if kind is None else (*others, (device_type, kind))
+    if kind is not None and not _ever:
+        _ever.append(True)
 
 
 def is_autocast_available(device_type: str) -> bool:
@@ -203,7 +215,7 @@ def is_autocast_available(device_type: str) -> bool:
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether autocast is on for that kind of device."""
-    return _checked(device_type) in dict(state.autocast)
+    return _checked(device_type) in dict(modes.on)
 
 
 def set_autocast_enabled(device_type: str, enabled: bool) -> None:
@@ -213,11 +225,11 @@ def set_autocast_enabled(device_type: str, enabled: bool) -> None:
 
 def get_autocast_dtype(device_type: str) -> dtype:
     """The dtype that products compute in now; where autocast is off, the one they would."""
-    return dict(state.autocast).get(_checked(device_type)) or state.autocast_dtypes.get(device_type, DEFAULTS[device_type])
+    return dict(modes.on).get(_checked(device_type)) or modes.dtypes.get(device_type, DEFAULTS[device_type])
 
 
 def set_autocast_dtype(device_type: str, dtype: dtype) -> None:
     """Make `dtype` the one for autocast blocks of this thread that name none, and for one that is on."""
-    state.autocast_dtypes = {**state.autocast_dtypes, _checked(device_type): dtype}
+    modes.dtypes = {**modes.dtypes, _checked(device_type): dtype}
     if is_autocast_enabled(device_type):
         _switch(device_type, dtype)

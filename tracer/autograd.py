@@ -11,6 +11,7 @@ from . import custom_function
 from .anomaly import detect_anomaly as detect_anomaly
 from .anomaly import set_detect_anomaly as set_detect_anomaly
 from .autodiff import pull_back
+from .context import context
 from .functions.common import method, wrap
 from .graph import Value
 from .ops.elementwise import add, full_like
@@ -133,7 +134,7 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
 
     Scalars need no `grad_tensors`. Without `retain_graph` a second call raises torch's RuntimeError.
     """
-    if state.bodies:
+    if context.bodies:
         raise RuntimeError("backward() called inside a functorch transform. This is not supported, please use func.grad or "
                            "func.vjp instead or call backward() outside of functorch transforms.")
     outputs = _sequence(tensors)

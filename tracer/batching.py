@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import dtypes
+from .context import context
 from .graph import Graph, Node, Value
 from .ops.elementwise import with_leading
 from .recorder import Recorder, placeholder, recording, replayed, thread_recorder
@@ -46,14 +47,14 @@ class Map:
 @contextmanager
 def mapping(size: int, randomness: str, recorder: Recorder) -> Iterator[Map]:
     """This block, the body of the innermost transform, is that of a vmap, recorded by `recorder`."""
-    before = state.maps
-    level = Map(size, randomness, len(state.bodies) - 1)
-    state.maps = (*before, level)
+    before = context.maps
+    level = Map(size, randomness, len(context.bodies) - 1)
+    context.maps = (*before, level)
     try:
         with recording(recorder):
             yield level
     finally:
-        state.maps = before
+        context.maps = before
 
 
 def home(storage: Any, maps: Sequence[Map]) -> Recorder:
@@ -63,7 +64,7 @@ def home(storage: Any, maps: Sequence[Map]) -> Recorder:
     """
     recorder = thread_recorder()
     for level in reversed(maps):
-        if any(storage in written for written in state.bodies[level.depth:]):
+        if any(storage in written for written in context.bodies[level.depth:]):
             break
         recorder = level.outer
     return recorder
@@ -71,9 +72,9 @@ def home(storage: Any, maps: Sequence[Map]) -> Recorder:
 
 def maps_with_own_draws() -> list[Map]:
     """The vmaps in progress whose examples draw different numbers; torch's RuntimeError if one allows no draws."""
-    if any(level.randomness == "error" for level in state.maps):
+    if any(level.randomness == "error" for level in context.maps):
         raise RuntimeError(RANDOM_IN_ERROR_MODE)
-    return [level for level in state.maps if level.randomness == "different"]
+    return [level for level in context.maps if level.randomness == "different"]
 
 
 def batched_call(graph: Graph, size: int, batched: Sequence[bool], values: Sequence[Value]) -> list[tuple[Value, bool]]:

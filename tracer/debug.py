@@ -13,12 +13,13 @@ from types import TracebackType
 
 import numpy as np
 
+from .context import context
 from .graph import Node, Value
 from .lazy import UNREPORTED, flush, host_array
 from .recorder import thread_recorder
 from .reports import debug_print as print
 from .source import describe
-from .state import Watcher, everywhere, state
+from .state import Watcher, everywhere
 
 __all__ = ["debug_mode", "print"]
 
@@ -31,7 +32,7 @@ class _AtOnce(Watcher):
 
     def __call__(self, node: Node, outputs: Sequence[Value]) -> None:
         recorder = thread_recorder()
-        if not recorder.lazy or state.trace is not None:
+        if not recorder.lazy or context.trace is not None:
             return  # recorded for jit or a transform: there is nothing to run yet
         inputs = node.inputs  # before the node, done, lets go of them
         try:

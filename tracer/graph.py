@@ -6,15 +6,31 @@ A `Value` never changes. The recorded nodes are the autograd tape; there is no s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from .source import Position, describe, file_and_line
 from .types import Type
 
 if TYPE_CHECKING:
-    from .hooks import Hooks
     from .ops.record import Op
+
+
+class GradientHooks(Protocol):
+    """The hooks of one gradient: functions that see, and may replace, it when a backward walk reaches it."""
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Equal as long as the hooks are the same."""
+
+    def run(self, gradient: Value) -> Value:
+        """The gradient as the hooks leave it."""
+
+    def recorded(self, value: Value, size: int | None = None) -> Value:
+        """`value`, with the hooks as an op behind it; over a batch of `size` if one is given."""
+
+    def accumulated(self, leaf: Any) -> None:
+        """Tell the hooks for it that `.grad` was filled."""
 
 
 class Value:
@@ -69,7 +85,7 @@ class Node:
         self.device, self.requires_grad = device, requires_grad
         self.spent = self.done = self.released = False
         self.saved: dict[int, Any] | None = None
-        self.hooks: dict[int, Hooks] | None = None
+        self.hooks: dict[int, GradientHooks] | None = None
         self._outputs: list[ref[Value] | None] = [None] * len(types)
 
     def output(self, index: int) -> Value:
@@ -105,7 +121,7 @@ class Node:
             if all(v.buffer is not None for v in living):
                 self.release()
 
-    def hooks_of(self, index: int, make: Callable[[], Hooks]) -> Hooks:
+    def hooks_of(self, index: int, make: Callable[[], GradientHooks]) -> GradientHooks:
         """The hooks of the gradient of one output; made if there are none yet."""
         self.hooks = self.hooks or {}
         return self.hooks.setdefault(index, make())

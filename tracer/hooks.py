@@ -12,12 +12,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .context import context
 from .errors import TraceError
 from .functions.common import method, wrap
 from .graph import Value
 from .ops.custom import PassedOn, custom_gradient
 from .recorder import user_backward
-from .state import state
 from .tensor import Tensor, structure_epoch
 
 Hook = Callable[[Any], Any]
@@ -70,8 +70,8 @@ class Hooks:
     def accumulated(self, leaf: Tensor) -> None:
         """Tell the hooks for it that `.grad` was filled."""
         for hook in list(self.after.values()):
-            if state.trace is not None:
-                state.trace.follow(hook)
+            if context.trace is not None:
+                context.trace.follow(hook)
             hook(leaf)
 
     def recorded(self, value: Value, size: int | None = None) -> Value:
@@ -106,8 +106,8 @@ def _run(hooks: tuple[Hook, ...], gradient: Value) -> Value:
         return gradient
     with user_backward():
         for hook in hooks:
-            if state.trace is not None:
-                state.trace.follow(hook)
+            if context.trace is not None:
+                context.trace.follow(hook)
             result = hook(wrap(gradient))
             if result is not None:
                 gradient = _checked(result, gradient, hook)
@@ -152,11 +152,12 @@ def _hooks_of(tensor: Tensor) -> Hooks:
     if not tensor.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if tensor._requires_grad:
-        if tensor._hooks is None:
-            tensor._hooks = Hooks()
-        return tensor._hooks
-    value = tensor._read()
-    if value.node is None:
-        raise TraceError("a hook can be registered inside a traced function on tensors computed there and on leaves, not on "
-                         "a tensor that was computed outside: register it there")
-    return value.node.hooks_of(value.index, Hooks)
+        hooks = tensor._hooks = tensor._hooks or Hooks()
+    else:
+        value = tensor._read()
+        if value.node is None:
+            raise TraceError("a hook can be registered inside a traced function on tensors computed there and on leaves, not "
+                             "on a tensor that was computed outside: register it there")
+        hooks = value.node.hooks_of(value.index, Hooks)
+    assert isinstance(hooks, Hooks)
+    return hooks

@@ -1,17 +1,16 @@
-"""What an optimizer needs of the tracer: hyperparameters read at call time, and state made before the trace."""
+"""Hyperparameters of an optimizer, which a compiled step reads at call time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from .state import state
+from .context import context
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from .trace import Trace
+    from .context import Tracing
 
 
 def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
@@ -22,26 +21,26 @@ def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
     Bools, None, strings and tensors are returned as they are.
     """
     number = _stored(group, key) if index is None else _stored(group, key)[index]
-    if state.trace is None or isinstance(number, bool) or not isinstance(number, (int, float)):
+    if context.trace is None or isinstance(number, bool) or not isinstance(number, (int, float)):
         return number
     if index is None:
-        reading = _reading(state.trace, group, key, lambda: float(_stored(group, key)))
+        reading = _reading(context.trace, group, key, lambda: float(_stored(group, key)))
     else:
-        reading = _reading(state.trace, group, f"{key}[{index}]", lambda: float(_stored(group, key)[index]))
-    return state.trace.hyper(reading, reading.name)  # type: ignore[arg-type]
+        reading = _reading(context.trace, group, f"{key}[{index}]", lambda: float(_stored(group, key)[index]))
+    return context.trace.hyper(reading, reading.name)
 
 
 def static(group: dict[str, Any], key: str) -> Any:
     """`group[key]` itself, for an option that decides which program is traced; another value retraces."""
-    if state.trace is not None:
-        _guard(state.trace, group, key, lambda: _stored(group, key))
+    if context.trace is not None:
+        _guard(context.trace, group, key, lambda: _stored(group, key))
     return _stored(group, key)
 
 
 def enabled(group: dict[str, Any], key: str) -> bool:
     """Whether the number `group[key]` is not zero; only switching it on or off retraces, not another value."""
-    if state.trace is not None:
-        _guard(state.trace, group, key, lambda: bool(_stored(group, key)))
+    if context.trace is not None:
+        _guard(context.trace, group, key, lambda: bool(_stored(group, key)))
     return bool(_stored(group, key))
 
 
@@ -72,35 +71,14 @@ class _Reading:
 
 
 # What each trace reads, and what it is guarded by, per group: every parameter asks again, once is enough.
-_readings: WeakKeyDictionary[Trace, dict[tuple[str, int, str], _Reading]] = WeakKeyDictionary()
+_readings: WeakKeyDictionary[Tracing, dict[tuple[str, int, str], _Reading]] = WeakKeyDictionary()
 
 
-def _reading(trace: Trace, group: dict[str, Any], name: str, read: Callable[[], Any], kind: str = "number") -> _Reading:
+def _reading(trace: Tracing, group: dict[str, Any], name: str, read: Callable[[], Any], kind: str = "number") -> _Reading:
     return _readings.setdefault(trace, {}).setdefault((kind, id(group), name), _Reading(name, read))
 
 
-def _guard(trace: Trace, group: dict[str, Any], key: str, read: Callable[[], Any]) -> None:
+def _guard(trace: Tracing, group: dict[str, Any], key: str, read: Callable[[], Any]) -> None:
     if ("guard", id(group), key) not in _readings.get(trace, {}):
         reading = _reading(trace, group, key, read, "guard")
-        trace.guard_item(reading, key, reading[key])  # type: ignore[arg-type]
-
-
-@contextmanager
-def outside_trace() -> Iterator[Trace | None]:
-    """In this block tensors are made for real, even while a step or a body of control flow is being recorded.
-
-    Gives the trace, if there is one.
-
-    State that an optimizer creates in its first step is made so: it exists before the step runs, and the first step
-    is compiled just as all others.
-    """
-    trace, region, recorder, grad = state.trace, state.region, state.recorder, state.grad
-    state.trace, state.region, state.grad = None, None, False
-    if trace is not None:
-        state.recorder = trace.outer
-    elif region is not None:
-        state.recorder = region.outer
-    try:
-        yield trace
-    finally:
-        state.trace, state.region, state.recorder, state.grad = trace, region, recorder, grad
+        trace.guard_item(reading, key, reading[key])

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
+from .autocast import modes as autocast_modes
 from .backend import Program
+from .context import context
 from .entry import Entry, Stats, first_difference
 from .errors import TraceError
 from .functions.common import Defaults
@@ -89,10 +91,10 @@ class Jitted:
         self._warned: set[str] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if state.trace is not None or not (state.recorder or thread_recorder()).lazy:
+        if context.trace is not None or not (state.recorder or thread_recorder()).lazy:
             return self.function(*args, **kwargs)  # part of what is being traced, or transformed
         call = Signature(args, kwargs, self._static)
-        key = call.key, state.grad, Defaults.dtype, Defaults.device, state.autocast, state.anomaly is not None
+        key = call.key, state.grad, Defaults.dtype, Defaults.device, autocast_modes.on, state.anomaly is not None
         with self._lock:
             for entry in self._entries.get(key, ()):
                 if not entry.broken(call):

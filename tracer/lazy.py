@@ -19,6 +19,7 @@ import numpy as np
 
 from .backend import Program, SharedArray, backend
 from .batching import VALUE_IN_VMAP
+from .context import context
 from .errors import READING_A_VALUE, TraceError
 from .graph import Graph, Node, Value
 from .ops import OPS
@@ -28,7 +29,6 @@ from .passes import Builder, simplify
 from .recorder import Recorder, placeholder, thread_recorder
 from .saved import read_by_gradients, smallest_to_keep
 from .source import describe, user_position
-from .state import state
 from .types import Type
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
@@ -114,8 +114,8 @@ class Snapshot:
 
 def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
     """Run what this thread has recorded. Every value of `demanded` has a buffer afterwards."""
-    if state.trace is not None:
-        raise state.trace.value_read()
+    if context.trace is not None:
+        raise context.trace.value_read()
     recorder = thread_recorder()
     if not recorder.lazy:  # a body is being recorded: only what it asks for runs, which must not depend on its stand-ins
         recorder = Recorder()
@@ -148,9 +148,9 @@ def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
         node = value.node
         if value.buffer is not None or node in missing or node in known:
             continue
-        if node is None and state.maps:
+        if node is None and context.maps:
             raise TraceError(VALUE_IN_VMAP.format(where=describe(user_position(2))))
-        if node is None and state.region is not None:
+        if node is None and context.region is not None:
             raise TraceError(READING_A_VALUE.format(where=f" at {describe(user_position(2))}"))
         if node is None or node.released:
             raise TraceError("a traced tensor escaped from the function that jit (or a transform) traced and was used "
@@ -360,8 +360,8 @@ def host_array(value: Value) -> Any:
     """The value's contents as a numpy array that must not be written to."""
     if value.buffer is None:
         flush([value])
-    if state.region is not None:
-        state.region.looked.add(value)
+    if context.region is not None:
+        context.region.looked.add(value)
     buffer = value.buffer
     if type(buffer) is PackedSlice:
         return buffer.array()
@@ -378,7 +378,7 @@ def materialize(values: Iterable[Value], reason: str = "") -> None:
 def end_of_step() -> None:
     """Start what was recorded; does not wait for it. Called by `optimizer.step()`."""
     recorder = thread_recorder()
-    if state.trace is None and recorder.lazy and recorder.nodes:
+    if context.trace is None and recorder.lazy and recorder.nodes:
         flush(reason="a step ended")
 
 
@@ -386,7 +386,7 @@ def bound_pending() -> None:
     """Cut a loop that observes nothing: past the limit, each time at the same place, so that the pieces are one program."""
     recorder = thread_recorder()
     nodes = recorder.nodes
-    if recorder.lazy and state.trace is None and len(nodes) > PENDING_LIMIT:
+    if recorder.lazy and context.trace is None and len(nodes) > PENDING_LIMIT:
         here = nodes[-1].where
         if recorder.cut in (None, here) or len(nodes) > 2 * PENDING_LIMIT:
             recorder.cut = here

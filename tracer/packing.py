@@ -122,7 +122,7 @@ def plan(storages: Sequence[Storage], chosen: Sequence[bool], device: str) -> li
     packs: dict[int, Pack] = {}
     loose: dict[dtype, list[Storage]] = {}
     for storage, written in zip(storages, chosen):
-        if storage.pack is not None:
+        if isinstance(storage.pack, Pack):
             packs[id(storage.pack)] = storage.pack
         elif written and not storage.shared and 0 < storage.value.type.nbytes <= LIMIT:
             loose.setdefault(storage.value.type.dtype, []).append(storage)

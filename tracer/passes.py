@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from .graph import Graph, Node, Value
-from .ops import OPS
 from .ops.elementwise import literal
+from .ops.record import OPS
 from .recorder import placeholder
 
 # Not merged when equal and not dropped when unused.

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
+from .context import context
 from .errors import TraceError
 from .functions.common import Defaults, method
 from .lazy import host_array
-from .state import state
 from .tensor import Tensor
 
 
@@ -183,7 +183,7 @@ def _traced(tensor: Tensor) -> str:
 @method("__repr__")
 def tensor_repr(self: Tensor, *, tensor_contents: Any = None) -> str:
     """torch's text of a tensor; of a traced one, its type. Reads the value."""
-    if state.trace is not None or self._storage.trace is not None:
+    if context.trace is not None or self._storage.trace is not None:
         return _traced(self)
     prefix = "tensor("
     try:
@@ -196,6 +196,6 @@ def tensor_repr(self: Tensor, *, tensor_contents: Any = None) -> str:
 @method("__format__")
 def tensor_format(self: Tensor, spec: str) -> str:
     """The number of a 0-d tensor in the given format; other tensors only as text."""
-    if self.ndim or state.trace is not None:
+    if self.ndim or context.trace is not None:
         return object.__format__(self, spec)
     return str(format(self.item(), spec))

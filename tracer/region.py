@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .context import context
 from .errors import TraceError
 from .graph import Graph, Node, Value
 from .recorder import Recorder, placeholder, recording, thread_recorder
 from .source import describe, user_position
-from .state import state
 from .types import Type
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Region:
     def note_write(self, storage: Storage) -> None:
         """A storage from outside is about to be written."""
         before = storage.read()
-        if state.trace is not None:
-            storage = state.trace.arguments.get(storage, storage)
+        if context.trace is not None:
+            storage = context.trace.arguments.get(storage, storage)
         self.written.setdefault(storage, before)
 
     def note_grad(self, tensor: Tensor) -> None:
@@ -99,13 +99,13 @@ def record_body(function: Callable[[list[Value]], Any], types: Sequence[Type], d
 @contextmanager
 def region() -> Iterator[Region]:
     """Note what this block writes to tensors from outside, and undo it at the end."""
-    around, within = state.region, state.in_body
-    here = state.region = Region(around)
-    state.in_body = True
+    around, within = context.region, context.in_body
+    here = context.region = Region(around)
+    context.in_body = True
     try:
         yield here
     finally:
-        state.region, state.in_body = around, within
+        context.region, context.in_body = around, within
         for storage, before in here.written.items():
             storage.restore(before)
         for tensor, gradient in here.grads.items():

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .context import context
 from .errors import NanError, TraceError
 from .graph import Node, Value
 from .lazy import host_array
@@ -65,7 +66,7 @@ def debug_print(format: str, *args: Any, **kwargs: Any) -> None:
     sum 2.0
     sum 4.0
     """
-    trace = state.trace
+    trace = context.trace
     inner = state.recorder is not None and not state.recorder.lazy if trace is None else state.recorder is not trace.recorder
     if inner:
         raise TraceError(f"debug.print at {describe(user_position())} is inside vmap or the body of cond, while_loop or scan, "

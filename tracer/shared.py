@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .backend import Array, SharedArray
+from .context import context
 from .graph import Value
 from .lazy import host_array
-from .state import state
 from .storage import Storage
 from .types import Type
 
@@ -41,7 +41,7 @@ class SharedStorage(Storage):
 
     def read(self) -> Value:
         """What the array holds now."""
-        if state.trace is not None or self.lost:
+        if context.trace is not None or self.lost:
             return super().read()
         now = self._home.buffer
         if self._seen is None or not np.array_equal(self._seen[0], now):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import ref
 
+from .context import context
 from .errors import TraceError
 from .graph import Value
 from .ops.elementwise import alias
@@ -14,7 +15,6 @@ from .source import describe
 from .state import state
 
 if TYPE_CHECKING:
-    from .packing import Pack
     from .region import Region
     from .tensor import Tensor
 
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 # Held between gathering the buffers of state and rebinding it, when no other call may donate them, and between reading
 # a generator and moving it on.
 rebinding = threading.RLock()
+
+
+class PackFlags(Protocol):
+    """What a storage tells the flat buffer that keeps its contents: it was read, it was rebound."""
+
+    read: bool
+    current: bool
 
 
 class Storage:
@@ -38,11 +45,11 @@ class Storage:
     shared = False  # whether the memory is the user's
 
     def __init__(self, value: Value) -> None:
-        current = state
+        current = context
         trace = self.trace = current.trace
         self.region: Region | None = None
         self.lost = ""
-        self.pack: Pack | None = None  # the flat buffer that compiled steps keep the contents in
+        self.pack: PackFlags | None = None  # the flat buffer that compiled steps keep the contents in
         self.leaf: ref[Tensor] | None = None
         if trace is not None and value.buffer is not None:
             value = trace.constant(value)
@@ -55,13 +62,13 @@ class Storage:
             if current.bodies:
                 current.bodies[-1][self] = None
         if value.buffer is None:
-            recorder = current.recorder or thread_recorder()
+            recorder = state.recorder or thread_recorder()
             if trace is None or recorder is not trace.recorder:  # a trace finds out by itself what is held
                 recorder.storages.append(ref(self))
 
     def read(self) -> Value:
         """The current value, as the thread's trace sees it."""
-        trace = state.trace
+        trace = context.trace
         if trace is not None:
             value = trace.read(self)
         else:
@@ -76,9 +83,9 @@ class Storage:
 
     def write(self, value: Value) -> None:
         """Rebind the cell."""
-        if state.in_body:
+        if context.in_body:
             self._note_write()
-        trace = state.trace
+        trace = context.trace
         if trace is not None and self.trace is not trace:
             trace.write(self, value)
             return
@@ -91,11 +98,11 @@ class Storage:
             recorder.storages.append(ref(self))
 
     def _note_write(self) -> None:
-        region = state.region
+        region = context.region
         if region is not None and self.region is not region:
             region.note_write(self)
-        if state.bodies:
-            state.bodies[-1].setdefault(self, self.value)
+        if context.bodies:
+            context.bodies[-1].setdefault(self, self.value)
 
     def rebind(self, value: Value) -> None:
         """Put another value, which no other storage holds, in the place of the present one."""
@@ -105,7 +112,7 @@ class Storage:
 
     def restore(self, value: Value) -> None:
         """Bind the cell to what it held before, the very value."""
-        trace = state.trace
+        trace = context.trace
         if trace is not None and self.trace is not trace:
             trace.restore(self, value)
         else:
@@ -126,7 +133,7 @@ def has_contents(value: Value) -> bool:
 
     In a body of control flow it may not: there it stands for what a later step will hold.
     """
-    return value.buffer is not None and state.region is None
+    return value.buffer is not None and context.region is None
 
 
 def own(value: Value) -> Value:

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import dtypes
 from .batching import home
+from .context import context
 from .dtypes import dtype
 from .errors import TraceError
-from .graph import Value
+from .graph import GradientHooks, Value
 from .ops.elementwise import alias, full_like, select, stop_gradient, with_value
 from .recorder import Recorder, grad_mode, recording
 from .state import state
 from .storage import Storage, has_contents
 from .views import Geometry, Step, contiguous_stride, is_contiguous, overlaps, written_through
-
-if TYPE_CHECKING:
-    from .hooks import Hooks
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 WRITE_BESIDE_HISTORY = (
@@ -101,7 +99,7 @@ class Tensor:
     _grad: Tensor | None = None
     _retains_grad = False
     _origin: Tensor | None = None  # what this one's views go through, after its shape was changed in place
-    _hooks: Hooks | None = None  # of a leaf's gradient
+    _hooks: GradientHooks | None = None  # of a leaf's gradient
     _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -179,11 +177,11 @@ class Tensor:
 
     def _read(self) -> Value:
         """The value that an operation on this tensor takes."""
-        if state.in_body and state.maps:
+        if context.in_body and context.maps:
             return self._read_at_home()
         base = self._base
-        if state.trace is not None and self._storage.trace is None:
-            state.trace.handles.setdefault(self, (self._requires_grad, self._storage))
+        if context.trace is not None and self._storage.trace is None:
+            context.trace.handles.setdefault(self, (self._requires_grad, self._storage))
         if base is None:
             value = self._storage.read()
         else:
@@ -202,12 +200,12 @@ class Tensor:
 
     def _read_at_home(self) -> Value:
         """In the body of a vmap: what is read of a tensor from outside is recorded outside."""
-        maps, state.maps = state.maps, ()
+        maps, context.maps = context.maps, ()
         try:
             with recording(home(self._storage, maps)):
                 return self._read()
         finally:
-            state.maps = maps
+            context.maps = maps
 
     def _through_steps(self, value: Value) -> Value:
         seen = self._seen
@@ -333,7 +331,7 @@ class Tensor:
         self._steps, self._geometry, self._type, self._seen = view._steps, view._geometry, view._type, None
 
     def _refuse_in_trace(self) -> None:
-        trace = state.trace
+        trace = context.trace
         if trace is not None and (self._storage.trace is not trace or trace.is_stand_in(self)):
             raise TraceError("the shape of a tensor from outside was changed in place while a function was traced, which the "
                              "compiled program could not repeat. Use the form that returns a view, or return the tensor.")
@@ -530,16 +528,16 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The accumulated gradient, or None."""
-        trace = state.trace
+        trace = context.trace
         return self._grad if trace is None else trace.read_grad(self)
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             _check_grad(self, gradient)
-        if state.region is not None:
-            state.region.note_grad(self)
-        trace = state.trace
+        if context.region is not None:
+            context.region.note_grad(self)
+        trace = context.trace
         if trace is None:
             self._grad = gradient
             grad_epoch[0] += 1
@@ -559,13 +557,13 @@ class Tensor:
 
     def _from_outside(self) -> bool:
         """Whether a body of control flow is being recorded that this tensor was not made in."""
-        return state.region is not None and self._storage.region is not state.region
+        return context.region is not None and self._storage.region is not context.region
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from its history."""
         if self._base is not None and not self._parted:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-        if state.trace is not None and state.trace.is_stand_in(self) and self.requires_grad and not self._requires_grad:
+        if context.trace is not None and context.trace.is_stand_in(self) and self.requires_grad and not self._requires_grad:
             raise TraceError("detach_() of an argument would cut the tensor outside off from its history, which a compiled "
                              "program cannot do. Use detach().")
         if self._requires_grad:

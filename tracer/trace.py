@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .context import context
 from .errors import READING_A_VALUE, TraceError
 from .graph import Graph, Node, Value
 from .identity import interchangeable
@@ -96,11 +97,11 @@ class Trace:
 
     def constant(self, value: Value) -> Value:
         """An input for contents that the function made of Python or numpy data; every call is given them anew."""
-        before, state.trace = state.trace, None
+        before, context.trace = context.trace, None
         try:
             outside = Storage(value)
         finally:
-            state.trace = before
+            context.trace = before
         return self.read(outside)
 
     def write(self, storage: Storage, value: Value) -> None:
@@ -222,6 +223,10 @@ class Trace:
 
     # --- Arguments ----------------------------------------------------------------------------------------------------
 
+    def is_part(self, storage: Storage) -> bool:
+        """Whether a storage stands in for a view, without the memory around it."""
+        return storage in self.parts
+
     def is_stand_in(self, tensor: Tensor) -> bool:
         """Whether the function got this tensor instead of an argument."""
         return any(tensor is x for x in self.originals.values())
@@ -261,12 +266,12 @@ _OF_A_HANDLE = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "
 @contextmanager
 def tracing(trace: Trace) -> Iterator[Trace]:
     """Record this block into `trace`."""
-    before = state.trace, state.recorder
-    state.trace, state.recorder = trace, trace.recorder
+    before = context.trace, state.recorder
+    context.trace, state.recorder = trace, trace.recorder
     try:
         yield trace
     finally:
-        state.trace, state.recorder = before
+        context.trace, state.recorder = before
 
 
 def check_closed(graph: Graph, held: list[Node] | None = None) -> Graph:

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from ...tracer.context import context
 from ...tracer.errors import TraceError
-from ...tracer.state import state
 from ...tracer.tensor import Tensor
 from ..group import Group
 from ..optimizer import Optimizer
@@ -49,7 +49,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def refuse_tracing(scheduler: Any) -> None:
-    if state.trace is not None:
+    if context.trace is not None:
         raise TraceError(f"{type(scheduler).__name__}.step() requires to be called outside of jit, got a call while a "
                          "function is traced: it would change the learning rate once, at the trace. Call it after the "
                          "jitted step, which reads the new rate without being compiled again.")

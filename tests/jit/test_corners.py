@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau.tracer.context import context
 from flambeau.tracer.errors import TraceError
-from flambeau.tracer.state import state as tracer_state
 
 # --- What may be jitted -----------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ def test_exception_in_a_nested_jit_leaves_nothing_behind() -> None:
 
     with pytest.raises(ValueError, match="inner"):
         outer()
-    assert state.tolist() == [0, 0] and tracer_state.trace is None
+    assert state.tolist() == [0, 0] and context.trace is None
     fail = False
     outer()
     assert state.tolist() == [11, 11]

@@ -11,6 +11,7 @@ import pytest
 import flambeau as torch
 from flambeau.runtime import engine, pjrt
 from flambeau.tracer import backend, entry
+from flambeau.tracer.context import context
 from flambeau.tracer.errors import TraceError
 from flambeau.tracer.state import state as tracer_state
 
@@ -150,7 +151,7 @@ def test_fault_leaves_all_as_it_was(place: str, later: bool, error: BaseExceptio
         FAULTS[place](t, patch, error)
         with pytest.raises(type(error), match="half way"):
             t.step(t.x)
-    assert tracer_state.trace is None and tracer_state.grad and tracer_state.scope == "" and tracer_state.of is None
+    assert context.trace is None and tracer_state.grad and tracer_state.scope == "" and tracer_state.of is None
     assert t.everything() == before
     t.fail = lambda: None
     twin.run(0, 2)

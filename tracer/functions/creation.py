@@ -9,13 +9,13 @@ import numpy as np
 
 from .. import dtypes
 from ..backend import SharedArray
+from ..context import context
 from ..dtypes import dtype
 from ..graph import Value
 from ..lazy import host_array
 from ..ops import OPS
 from ..scalars import Scalar
 from ..shared import SharedStorage
-from ..state import state
 from ..tensor import Tensor, _constructors
 from ..types import Type
 from ..views import Geometry
@@ -154,7 +154,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     kind = Type.of(array.shape, dtypes.from_numpy(array.dtype))
-    if not array.flags.writeable or state.trace is not None:
+    if not array.flags.writeable or context.trace is not None:
         return wrap(Value(kind, "cpu", array.view(SharedArray)))
     made = Tensor._on(SharedStorage(array, kind))
     if not array.flags.c_contiguous and all(s >= 0 and s % array.itemsize == 0 for s in array.strides):

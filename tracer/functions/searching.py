@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..context import context
 from ..errors import TraceError
 from ..graph import Value
 from ..lazy import host_array
 from ..ops import OPS
 from ..ops.elementwise import compare, convert
 from ..ops.structural import broadcast, reshape
-from ..state import state
 from ..tensor import Tensor
 from ..types import Type
 from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, scalar_name, with_out, wrap
@@ -32,7 +32,7 @@ UNTRACED = ("{name} requires the values of its input, since they decide the size
 
 
 def _observed(name: str, input: Tensor, instead: str) -> Any:
-    if state.trace is not None:
+    if context.trace is not None:
         raise TraceError(UNTRACED.format(name=name, instead=instead))
     return host_array(input._read())
 

@@ -101,7 +101,7 @@ def _memory(x: Tensor) -> tuple[Tensor, int, int]:
     root = root.detach() if parted else root
     order = sorted(range(root.ndim), key=lambda d: -root._strides.stride[d])
     first, trace = root._strides.offset, root._storage.trace
-    passed = root._base is None and (first > 0 or (trace is not None and root._storage in trace.parts))
+    passed = root._base is None and (first > 0 or (trace is not None and trace.is_part(root._storage)))
     if passed or not permute(root, order).is_contiguous():
         raise NotImplementedError(NOT_ITS_MEMORY.format(shape=list(root.shape), stride=root.stride()))
     flat = _in_dtype_of(x, permute(root, order).view(-1))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
+from ..context import context
 from ..errors import TraceError
 from ..graph import Value
 from ..lazy import host_array
@@ -21,7 +22,6 @@ from ..ops import OPS
 from ..ops.elementwise import compare, full_like, select
 from ..ops.structural import Ints
 from ..scalars import Scalar
-from ..state import state
 from ..tensor import Tensor
 from ..types import Type
 from ..views import Geometry, Reshape, Slice, Step
@@ -267,7 +267,7 @@ def check_range(positions: Any, n: int, axis: int, lowest: int, error: type[Exce
 
 def known(index: Tensor) -> Any:
     """The contents of an index tensor if they are at hand on the host without running anything, else None."""
-    if state.trace is not None or index._base is not None:
+    if context.trace is not None or index._base is not None:
         return None
     buffer = index._storage.value.buffer
     return buffer if isinstance(buffer, np.ndarray) else None
@@ -296,7 +296,7 @@ def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
 def observed_mask(mask: Any, purpose: str) -> Any:
     """A mask's contents; while tracing there are none."""
     if isinstance(mask, Tensor):
-        if state.trace is not None:
+        if context.trace is not None:
             raise TraceError(f"{purpose} requires the mask's values, since its size is the number of true elements, "
                              "and a traced mask has none. Keep the size fixed instead: masked_select(x, mask, size=n), "
                              "x[nonzero(mask, size=n, fill_value=0, as_tuple=True)], where(mask, x, other), x * mask, "

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..context import context
 from ..functions.common import wrap
 from ..graph import Value
 from ..ops.elementwise import alias, stop_gradient
@@ -87,15 +88,15 @@ def variables(x: Any) -> tuple[Any, list[Value]]:
 @contextmanager
 def body() -> Iterator[Writes]:
     """The block in which a transform runs its function; gives the storages it writes. An error puts them back."""
-    (before, within), writes = (state.bodies, state.in_body), Writes()
-    state.bodies, state.in_body = (*before, writes), True
+    (before, within), writes = (context.bodies, context.in_body), Writes()
+    context.bodies, context.in_body = (*before, writes), True
     try:
         yield writes
     except BaseException:
         put_back(writes)
         raise
     finally:
-        state.bodies, state.in_body = before, within
+        context.bodies, context.in_body = before, within
     if before:
         for storage, value in writes.items():
             before[-1].setdefault(storage, value)
@@ -109,7 +110,7 @@ def captured(writes: Writes) -> dict[Storage, Value]:
 def put_back(writes: Writes) -> None:
     """Give the storages from outside what they held before. An error ends a trace, which touched nothing outside."""
     for storage, value in captured(writes).items():
-        if storage.trace is state.trace:
+        if storage.trace is context.trace:
             storage.value = value
 
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from ... import dtypes
 from ...batching import maps_with_own_draws
+from ...context import context, outside_trace
 from ...dtypes import dtype
 from ...graph import Value
-from ...hyper import outside_trace
 from ...lazy import host_array
 from ...ops import OPS
 from ...ops.random import blocks_used
 from ...ops.structural import Ints
-from ...state import state
 from ...storage import rebinding
 from ...tensor import Tensor, device
 from ...types import Type
@@ -70,7 +69,7 @@ class Generator:
         if not -2**63 <= seed < 2**64:
             raise RuntimeError(f"manual_seed expected a seed within [-2**63, 2**64), got {seed}")
         self._start = seed % 2**64
-        if self._tensor is not None or state.trace is not None:  # in a trace it is part of what the step does
+        if self._tensor is not None or context.trace is not None:  # in a trace it is part of what the step does
             with rebinding:
                 self._state._write(self._beginning())
         return self

@@ -1,0 +1,121 @@
+"""What stands around tensors while a program is recorded: the trace, the body of control flow, the transforms."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .state import state
+
+if TYPE_CHECKING:
+    from weakref import WeakKeyDictionary
+
+    from .batching import Map
+    from .graph import Value
+    from .recorder import Recorder
+    from .region import Region
+    from .storage import Storage
+    from .tensor import Tensor
+
+
+class Tracing(Protocol):
+    """What tensors, storages and layers ask of a trace in progress; `Trace` of the room `jit` is one.
+
+    `recorder` is where the trace records, `outer` the recorder around it; `arguments` maps storages of arguments to what
+    stands in for them; `handles` are the tensors from outside that were used, as they were; `made` takes back what was
+    made outside for this trace; `reports` are told at each call.
+    """
+
+    recorder: Recorder
+    outer: Recorder
+    arguments: dict[Storage, Storage]
+    handles: dict[Tensor, tuple[bool, Storage]]
+    made: list[Callable[[], Any]]
+    reports: list[Any]
+
+    def read(self, storage: Storage) -> Value:
+        """What a storage holds at this point of the trace."""
+
+    def write(self, storage: Storage, value: Value) -> None:
+        """Rebind a storage from outside."""
+
+    def restore(self, storage: Storage, value: Value) -> None:
+        """Bind a storage from outside to what it held at an earlier point of the trace."""
+
+    def constant(self, value: Value) -> Value:
+        """An input for contents that the function made of Python or numpy data."""
+
+    def offset(self, storage: Storage) -> int:
+        """Where what a storage stands in for lies in its memory, in bytes."""
+
+    def read_grad(self, tensor: Tensor) -> Tensor | None:
+        """The `.grad` of a tensor at this point."""
+
+    def write_grad(self, tensor: Tensor, gradient: Tensor | None) -> None:
+        """Rebind `.grad`."""
+
+    def is_part(self, storage: Storage) -> bool:
+        """Whether a storage stands in for a view, without the memory around it."""
+
+    def is_stand_in(self, tensor: Tensor) -> bool:
+        """Whether the function got this tensor instead of an argument."""
+
+    def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
+        """An attribute of a module is about to become another tensor."""
+
+    def hyper(self, group: Any, key: str) -> Any:
+        """An optimizer's hyperparameter as a scalar input that is read at every call."""
+
+    def guard_item(self, group: Any, key: str, value: Any) -> None:
+        """The trace depends on `group[key]`."""
+
+    def follow(self, function: Any) -> None:
+        """A function of the user's that no code mentions is called in this trace."""
+
+    def saw(self, module: Any) -> None:
+        """A module's forward ran in this trace."""
+
+    def value_read(self) -> Exception:
+        """The error for reading a value."""
+
+
+class _Context(threading.local):
+    """What of this a thread is in.
+
+    `trace` is the jit trace in progress, if any; `region` the body of control flow that is being recorded, if any; `maps`
+    the vmaps in progress, outermost first; `bodies`, for each transform in progress, the storages that its body wrote
+    with what they held before (None for those it made); `in_body` is set where `region`, `maps` or `bodies` may be, so
+    that elsewhere one look does for all three.
+    """
+
+    trace: Tracing | None = None
+    region: Region | None = None
+    maps: tuple[Map, ...] = ()
+    bodies: tuple[WeakKeyDictionary[Storage, Value | None], ...] = ()
+    in_body: bool = False
+
+
+context = _Context()
+
+
+@contextmanager
+def outside_trace() -> Iterator[Tracing | None]:
+    """In this block tensors are made for real, even while a step or a body of control flow is being recorded.
+
+    Gives the trace, if there is one.
+
+    State that an optimizer creates in its first step is made so: it exists before the step runs, and the first step
+    is compiled just as all others.
+    """
+    trace, region, recorder, grad = context.trace, context.region, state.recorder, state.grad
+    context.trace, context.region, state.grad = None, None, False
+    if trace is not None:
+        state.recorder = trace.outer
+    elif region is not None:
+        state.recorder = region.outer
+    try:
+        yield trace
+    finally:
+        context.trace, context.region, state.recorder, state.grad = trace, region, recorder, grad
