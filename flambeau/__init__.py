@@ -32,9 +32,8 @@ from .tracer.dtypes import boolean as bool
 from .tracer.errors import OutOfMemoryError
 from .tracer.func import vmap
 from .tracer.functions import random
-from .tracer.functions.common import (
-    broadcast_shapes, get_default_device, get_default_dtype, result_type, set_default_device, set_default_dtype,
-)
+from .tracer.functions.operands import broadcast_shapes, result_type
+from .tracer.functions.defaults import get_default_device, get_default_dtype, set_default_device, set_default_dtype
 from .tracer.functions.arithmetic import (
     abs, absolute, acos, acosh, add, addcdiv, addcmul, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2,
     arctanh, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or,

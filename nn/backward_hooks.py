@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..tracer.functions.common import full, wrap
+from ..tracer.functions.operands import full, wrap
 from ..tracer.graph import Value
 from ..tracer.ops.custom import PassedOn, custom_gradient
 from ..tracer.recorder import user_backward

@@ -21,7 +21,8 @@ from ..tracer import dtypes
 from ..tracer.autograd import no_grad
 from ..tracer.dtypes import dtype
 from ..tracer.errors import CheckpointError
-from ..tracer.functions.common import canonical_device, wrap
+from ..tracer.functions.defaults import canonical_device
+from ..tracer.functions.operands import wrap
 from ..tracer.graph import Value
 from ..tracer.lazy import host_array, materialize
 from ..tracer.tensor import Tensor, device

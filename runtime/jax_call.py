@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from ..tracer import dtypes
-from ..tracer.functions.common import wrap
+from ..tracer.functions.operands import wrap
 from ..tracer.ops.foreign import Flags, foreign_call
 from ..tracer.tensor import Tensor
 from ..tracer.tree import map_structure, static_key

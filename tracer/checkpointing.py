@@ -13,7 +13,7 @@ from typing import Any
 
 from .autodiff import pull_back
 from .errors import requires
-from .functions.common import wrap
+from .functions.operands import wrap
 from .graph import Graph, Node, Value
 from .ops.call import replay_node
 from .ops.control import optimization_barrier

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .functions.common import broadcast_shapes, cast_value, full, same_shape, wrap
+from .functions.operands import broadcast_shapes, cast_value, full, same_shape, wrap
 from .graph import Value
 from .ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
 from .ops.elementwise import full_like, with_leading

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import dtypes
 from .backend import Program, SharedArray, backend
-from .functions.common import Defaults
+from .functions.defaults import Defaults
 from .graph import Graph, Node, Value
 from .identity import interchangeable
 from .interrupts import Uninterrupted

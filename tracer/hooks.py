@@ -14,7 +14,8 @@ from typing import Any
 
 from .context import context
 from .errors import TraceError
-from .functions.common import method, wrap
+from .functions.methods import method
+from .functions.operands import wrap
 from .graph import Value
 from .ops.custom import PassedOn, custom_gradient
 from .recorder import user_backward

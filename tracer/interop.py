@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .functions.common import method
 from .functions.creation import from_numpy, tensor
+from .functions.methods import method
 from .lazy import host_array
 from .tensor import _OWN, Tensor
 

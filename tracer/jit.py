@@ -21,7 +21,7 @@ from .backend import Program
 from .context import context
 from .entry import Entry, Stats, first_difference
 from .errors import TraceError
-from .functions.common import Defaults
+from .functions.defaults import Defaults
 from .graph import Graph, Value
 from .identity import MISSING, comparable
 from .outside import Outside

@@ -10,7 +10,8 @@ import numpy as np
 from . import dtypes
 from .context import context
 from .errors import TraceError
-from .functions.common import Defaults, method
+from .functions.defaults import Defaults
+from .functions.methods import method
 from .lazy import host_array
 from .tensor import Tensor
 

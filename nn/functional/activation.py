@@ -21,7 +21,7 @@ from ...tracer.functions.arithmetic import (
     tanh,
     where,
 )
-from ...tracer.functions.common import assign
+from ...tracer.functions.methods import assign
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.reduce import log_softmax as _log_softmax
 from ...tracer.functions.reduce import softmax as _softmax

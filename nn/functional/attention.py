@@ -6,8 +6,8 @@ import math
 
 from ...tracer import dtypes
 from ...tracer.functions.arithmetic import add, div, exp, mul, sub, where
-from ...tracer.functions.common import broadcast_shapes, cast_value, expand_value, wrap
 from ...tracer.functions.linear import contract
+from ...tracer.functions.operands import broadcast_shapes, cast_value, expand_value, wrap
 from ...tracer.functions.reduce import amax, softmax, sum
 from ...tracer.ops import OPS
 from ...tracer.ops.structural import Ints

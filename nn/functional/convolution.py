@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
-from ...tracer.functions.common import wrap
+from ...tracer.functions.operands import wrap
 from ...tracer.graph import Value
 from ...tracer.ops import convolution as ops
 from ...tracer.ops.structural import Ints

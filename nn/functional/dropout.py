@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...tracer.functions.arithmetic import add, mul
-from ...tracer.functions.common import assign, number_value, wrap
+from ...tracer.functions.methods import assign
+from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.random import chance_value, generator_on
 from ...tracer.ops import OPS
 from ...tracer.ops.structural import Ints

@@ -6,8 +6,8 @@ from ...tracer import dtypes
 from ...tracer.autograd import no_grad
 from ...tracer.functions.arithmetic import abs as absolute
 from ...tracer.functions.arithmetic import add, clamp, div, mul, reciprocal, sub, where
-from ...tracer.functions.common import broadcast_shapes, cast_value, number_value, wrap
 from ...tracer.functions.linear import contract, einsum
+from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, wrap
 from ...tracer.functions.reduce import norm, sum
 from ...tracer.ops import OPS
 from ...tracer.ops.indexing import put_along, take

@@ -7,7 +7,7 @@ from typing import Any
 from ...tracer import dtypes
 from ...tracer.functions.arithmetic import abs as absolute
 from ...tracer.functions.arithmetic import add, clamp, div, exp, log, log1p, mul, neg, square, sub, where
-from ...tracer.functions.common import wrap
+from ...tracer.functions.operands import wrap
 from ...tracer.functions.reduce import amax, log_softmax, mean, sum
 from ...tracer.ops.indexing import take
 from ...tracer.tensor import Tensor

@@ -9,8 +9,8 @@ from typing import Any
 from ...tracer import dtypes
 from ...tracer.autograd import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, rsqrt, square, sub
-from ...tracer.functions.common import number_value, wrap
 from ...tracer.functions.joining import cat
+from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.reduce import mean, sum
 from ...tracer.tensor import Tensor
 

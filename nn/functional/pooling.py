@@ -10,9 +10,9 @@ import numpy as np
 
 from ...tracer import dtypes
 from ...tracer.functions.arithmetic import div, pow
-from ...tracer.functions.common import wrap
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
+from ...tracer.functions.operands import wrap
 from ...tracer.functions.reduce import mean
 from ...tracer.functions.shape import reshape
 from ...tracer.ops import OPS

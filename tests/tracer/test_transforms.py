@@ -10,7 +10,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.tracer.errors import TraceError
-from flambeau.tracer.functions.common import wrap
+from flambeau.tracer.functions.operands import wrap
 from flambeau.tracer.graph import needed_nodes
 from flambeau.tracer.ops import OPS
 from flambeau.tracer.ops.elementwise import compare, full_like

@@ -16,26 +16,19 @@ from ..ops.record import Op
 from ..tensor import Tensor
 from ..types import Type
 from ..views import Conjugate
-from .common import (
+from .layout import apply, keeps_layout, laid_out
+from .methods import assign, in_place, into, method, pointwise, with_out
+from .operands import (
     NUMBERS,
     Number,
-    apply,
-    assign,
     broadcast_shapes,
     cast_value,
     expand_value,
     float_kind,
-    in_place,
-    into,
-    keeps_layout,
-    laid_out,
-    method,
     number_dtype,
     number_value,
     operands,
-    pointwise,
     result_dtype,
-    with_out,
     wrap,
 )
 

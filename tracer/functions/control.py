@@ -24,8 +24,10 @@ from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import leaves, map_structure, paths
 from ..types import Type
-from .common import Defaults, checked_dim, same_shape, wrap
+from .defaults import Defaults
+from .dims import checked_dim
 from .joining import cat
+from .operands import same_shape, wrap
 from .shape import movedim
 
 Function = Callable[..., Any]

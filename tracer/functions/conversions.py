@@ -11,17 +11,10 @@ from ..dtypes import dtype
 from ..lazy import host_array
 from ..ops.elementwise import alias, full_like
 from ..tensor import Tensor
-from .common import (
-    broadcast_shapes,
-    canonical_device,
-    cast_value,
-    check_shape,
-    expand_value,
-    laid_out,
-    method,
-    number_value,
-    wrap,
-)
+from .defaults import canonical_device
+from .layout import laid_out
+from .methods import check_shape, method
+from .operands import broadcast_shapes, cast_value, expand_value, number_value, wrap
 
 # --- Copies and conversions -------------------------------------------------------------------------------------------
 

@@ -19,21 +19,12 @@ from ..shared import SharedStorage
 from ..tensor import Tensor, _constructors
 from ..types import Type
 from ..views import Geometry
-from .common import (
-    Defaults,
-    cast_value,
-    device_name,
-    laid_out,
-    method,
-    number_dtype,
-    number_value,
-    shape_argument,
-    with_out,
-    wrap,
-)
-from .common import (
-    full as full_value,
-)
+from .defaults import Defaults, device_name
+from .dims import shape_argument
+from .layout import laid_out
+from .methods import method, with_out
+from .operands import cast_value, number_dtype, number_value, wrap
+from .operands import full as full_value
 
 
 def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -19,19 +19,9 @@ from ..ops.elementwise import count_leading_zeros, stop_gradient, with_value
 from ..ops.structural import bitcast
 from ..tensor import Tensor
 from .arithmetic import clamp, logical_and, logical_or, mul, pow, sign, where
-from .common import (
-    Number,
-    broadcast_shapes,
-    float_kind,
-    into,
-    keeps_layout,
-    laid_out,
-    method,
-    operands,
-    pointwise,
-    with_out,
-    wrap,
-)
+from .layout import keeps_layout, laid_out
+from .methods import into, method, pointwise, with_out
+from .operands import Number, broadcast_shapes, float_kind, operands, wrap
 from .pointwise import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
 
 # --- Bit patterns -----------------------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ from ..dtypes import dtype
 from ..tensor import Tensor
 from .arithmetic import abs as absolute
 from .arithmetic import erfc, exp, expm1, isfinite, lgamma, log, log1p, logical_and, logical_or, maximum, sqrt, where
-from .common import full, pointwise, with_out, wrap
 from .control import while_loop
+from .methods import pointwise, with_out
+from .operands import full, wrap
 from .pointwise import Derivative, check_tensor, floating_kind, ruled
 
 _LARGE, _AROUND = 20.0, 0.3  # the uniform expansion holds for a > 20 and |x / a - 1| < 0.3

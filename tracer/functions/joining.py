@@ -10,7 +10,9 @@ from typing import Any
 
 from ..ops import OPS
 from ..tensor import Tensor
-from .common import cast_value, checked_dim, checked_dims, into, method, result_dtype, shape_argument, with_out, wrap
+from .dims import checked_dim, checked_dims, shape_argument
+from .methods import into, method, with_out
+from .operands import cast_value, result_dtype, wrap
 from .shape import expand, ravel, reshape, transpose, unsqueeze
 from .slicing import sliced
 

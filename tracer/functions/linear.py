@@ -10,7 +10,8 @@ from ..ops import OPS
 from ..ops.structural import Ints
 from ..tensor import Tensor
 from .arithmetic import add, mul
-from .common import broadcast_shapes, expand_value, in_place, into, method, same_shape, with_out, wrap
+from .methods import in_place, into, method, with_out
+from .operands import broadcast_shapes, expand_value, same_shape, wrap
 
 _dot = OPS["dot"]
 

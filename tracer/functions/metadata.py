@@ -8,8 +8,9 @@ from typing import Any
 
 from ..tensor import Tensor
 from ..views import Reshape, contiguous_stride
-from .common import method, shape_argument
+from .dims import shape_argument
 from .joining import cat
+from .methods import method
 from .shape import reshape, squeeze, t, transpose, unsqueeze
 from .strided import as_strided
 

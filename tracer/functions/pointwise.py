@@ -16,25 +16,10 @@ from ..ops.elementwise import stop_gradient
 from ..tensor import Tensor
 from .arithmetic import abs as absolute
 from .arithmetic import div, fmod, logical_and, logical_or, mul, pow, where
-from .common import (
-    NUMBERS,
-    Number,
-    assign,
-    cast_value,
-    float_kind,
-    full,
-    into,
-    keeps_layout,
-    laid_out,
-    method,
-    operands,
-    pointwise,
-    result_dtype,
-    scalar_name,
-    with_out,
-    wrap,
-)
 from .control import while_loop
+from .layout import keeps_layout, laid_out
+from .methods import assign, into, method, pointwise, with_out
+from .operands import NUMBERS, Number, cast_value, float_kind, full, operands, result_dtype, scalar_name, wrap
 
 # --- What these functions share ---------------------------------------------------------------------------------------
 

@@ -33,20 +33,9 @@ from .arithmetic import (
     sqrt,
     where,
 )
-from .common import (
-    Number,
-    cast_value,
-    float_kind,
-    full,
-    in_place,
-    keeps_layout,
-    method,
-    number_value,
-    pointwise,
-    result_dtype,
-    with_out,
-    wrap,
-)
+from .layout import keeps_layout
+from .methods import in_place, method, pointwise, with_out
+from .operands import Number, cast_value, float_kind, full, number_value, result_dtype, wrap
 from .pointwise import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
 
 # --- Logarithms of sums and products ----------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..dtypes import dtype
 from ..tensor import Tensor
-from .common import method
 from .creation import zeros
+from .methods import method
 from .strided import as_strided
 
 

@@ -15,21 +15,12 @@ from ..ops.structural import Ints
 from ..scalars import Scalar
 from ..tensor import Tensor
 from .arithmetic import add, clamp, logical_and, logical_or, mul, square, sub, where
-from .common import (
-    Number,
-    broadcast_shapes,
-    checked_dim,
-    in_place,
-    method,
-    number_value,
-    result_dtype,
-    scalar_name,
-    with_out,
-    wrap,
-)
 from .creation import eye
+from .dims import checked_dim
 from .joining import stack
 from .linear import contract, matmul, outer
+from .methods import in_place, method, with_out
+from .operands import Number, broadcast_shapes, number_value, result_dtype, scalar_name, wrap
 from .reduce import sum as total
 from .shape import expand, movedim, reshape, unsqueeze
 from .slicing import unbind

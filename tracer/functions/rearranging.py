@@ -7,8 +7,9 @@ from typing import Any
 
 from ..ops.structural import Ints
 from ..tensor import Tensor
-from .common import checked_dim, method, shape_argument, with_out
+from .dims import checked_dim, shape_argument
 from .joining import flip
+from .methods import method, with_out
 from .reduce import sum as total
 from .shape import reshape, transpose
 from .slicing import chunk, narrow, split, split_with_sizes

@@ -16,19 +16,10 @@ from ..ops.structural import Ints
 from ..tensor import Tensor
 from .arithmetic import abs as absolute
 from .arithmetic import add, div, exp, log, maximum, minimum, mul, ne, pow, sqrt, square, sub, where
-from .common import (
-    Defaults,
-    cast_value,
-    checked_dim,
-    checked_dims,
-    into,
-    method,
-    number_value,
-    read,
-    same_shape,
-    with_out,
-    wrap,
-)
+from .defaults import Defaults
+from .dims import checked_dim, checked_dims
+from .methods import into, method, with_out
+from .operands import cast_value, number_value, read, same_shape, wrap
 
 Dims = int | Sequence[int] | None
 

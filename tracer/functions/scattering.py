@@ -19,19 +19,9 @@ from ..ops.reduction import NEUTRAL
 from ..ops.structural import Ints, constant, reshape
 from ..tensor import Tensor
 from .arithmetic import div
-from .common import (
-    Number,
-    assign,
-    broadcast_shapes,
-    cast_value,
-    checked_dim,
-    expand_value,
-    in_place,
-    method,
-    number_value,
-    with_out,
-    wrap,
-)
+from .dims import checked_dim
+from .methods import assign, in_place, method, with_out
+from .operands import Number, broadcast_shapes, cast_value, expand_value, number_value, wrap
 from .shape import ravel
 from .static_size import checked_size, chosen, first_places
 from .subscripts import check_range, is_mask, known, mask_value, observed_mask, one_dimension, wrapped

@@ -20,8 +20,10 @@ from ..ops.elementwise import compare, convert
 from ..ops.structural import broadcast, reshape
 from ..tensor import Tensor
 from ..types import Type
-from .common import Number, cast_value, checked_dim, method, number_value, operands, result_dtype, scalar_name, with_out, wrap
+from .dims import checked_dim
 from .joining import atleast_1d
+from .methods import method, with_out
+from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap
 from .reduce import any_ as any_of
 from .scattering import scatter_add
 from .slicing import unbind

@@ -13,8 +13,10 @@ from ..ops import OPS
 from ..ops.structural import Ints
 from ..tensor import Tensor
 from ..views import Bits, Expand, Geometry, Permute, Reshape, viewed_stride
-from .common import checked_dim, checked_dims, method, scalar_name, shape_argument, wrap
 from .conversions import contiguous
+from .dims import checked_dim, checked_dims, shape_argument
+from .methods import method
+from .operands import scalar_name, wrap
 
 # --- Reshape ----------------------------------------------------------------------------------------------------------
 

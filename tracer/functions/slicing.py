@@ -9,7 +9,8 @@ import numpy as np
 
 from ..tensor import Tensor
 from ..views import Geometry, Slice
-from .common import checked_dim, method
+from .dims import checked_dim
+from .methods import method
 from .shape import squeezed
 
 # --- Slices as views --------------------------------------------------------------------------------------------------

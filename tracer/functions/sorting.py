@@ -41,9 +41,12 @@ from .arithmetic import (
     sub,
     where,
 )
-from .common import Defaults, cast_value, checked_dim, into, method, number_value, with_out, wrap
 from .conversions import clone
+from .defaults import Defaults
+from .dims import checked_dim
 from .joining import cat
+from .methods import into, method, with_out
+from .operands import cast_value, number_value, wrap
 from .reduce import any_ as any_of
 from .reduce import argmax
 from .reduce import sum as sum_

@@ -15,8 +15,9 @@ from ..ops import OPS
 from ..tensor import Tensor
 from ..types import Type
 from .arithmetic import clamp, floor_divide, ge, ne, remainder, where
-from .common import method, number_value, same_shape, wrap
 from .joining import cat, stack
+from .methods import method
+from .operands import number_value, same_shape, wrap
 
 
 def checked_size(name: str, size: Any) -> int:

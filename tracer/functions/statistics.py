@@ -18,9 +18,11 @@ from ..tensor import Tensor
 from .arithmetic import abs as absolute
 from .arithmetic import add, clamp, div, isnan, logical_and, logical_not, mul, ne, pow, reciprocal, sqrt, square, sub, where
 from .arithmetic import complex as complex_of
-from .common import Number, checked_dim, in_place, method, scalar_name, with_out
 from .creation import zeros
+from .dims import checked_dim
 from .linear import matmul
+from .methods import in_place, method, with_out
+from .operands import Number, scalar_name
 from .reduce import Dims, amax, amin, sum
 from .scattering import index_add
 from .shape import flatten, reshape, squeeze, t, unsqueeze

@@ -11,7 +11,8 @@ from typing import Any
 from ..ops.structural import Ints
 from ..tensor import Tensor
 from ..views import Elements, FromPairs, Geometry, Pairs, Part, contiguous_stride
-from .common import checked_dim, method
+from .dims import checked_dim
+from .methods import method
 from .shape import permute, tensor_property, view_as_type
 
 # --- Diagonals and windows --------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ from ..tensor import Tensor
 from ..types import Type
 from ..views import Geometry, Reshape, Slice, Step
 from .arithmetic import ne
-from .common import cast_value, same_shape, wrap
 from .creation import as_fresh_tensor
+from .operands import cast_value, same_shape, wrap
 
 BAD_KIND = "tensors used as indices must be long, int, byte or bool tensors"
 BAD_ITEM = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"

@@ -13,8 +13,10 @@ from ..ops import OPS
 from ..ops.elementwise import compare, full_like, select
 from ..ops.structural import Ints, broadcast
 from ..tensor import Tensor
-from .common import Number, checked_dim, in_place, method, number_value, with_out, wrap
 from .creation import tensor
+from .dims import checked_dim
+from .methods import in_place, method, with_out
+from .operands import Number, number_value, wrap
 from .reduce import sum as sum_
 from .shape import movedim
 from .strided import diagonal

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from ..context import context
 from ..functions.common import wrap
+from ..functions.operands import wrap
 from ..graph import Value
 from ..ops.elementwise import alias, stop_gradient
 from ..state import state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..functions.common import wrap
+from ..functions.operands import wrap
 from ..graph import Value
 from ..ops.elementwise import convert, full_like
 from ..pushforward import push_forward

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autodiff import Targets, pull_back, useful_nodes
-from ..functions.common import wrap
+from ..functions.operands import wrap
 from ..graph import Value
 from ..ops.elementwise import full_like
 from ..pushforward import push_forward

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import pull_back
-from ..functions.common import wrap
 from ..functions.creation import tensor
 from ..functions.joining import stack
+from ..functions.operands import wrap
 from ..functions.random import randn_like
 from ..graph import Value
 from ..lazy import host_array, materialize

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import dtypes
-from ..functions.common import wrap
+from ..functions.operands import wrap
 from ..ops import OPS
 from ..ops.structural import iota
 from ..tensor import Tensor

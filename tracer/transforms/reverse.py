@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autodiff import pull_back
-from ..functions.common import wrap
+from ..functions.operands import wrap
 from ..graph import Value
 from ..ops.elementwise import convert, full_like
 from ..recorder import grad_mode

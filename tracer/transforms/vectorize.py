@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..batching import Map, batched_call, mapping
-from ..functions.common import checked_dim, wrap
+from ..functions.dims import checked_dim
 from ..functions.joining import cat
+from ..functions.operands import wrap
 from ..functions.random import fork_rng
 from ..graph import Node, Value
 from ..ops.elementwise import with_leading

@@ -20,7 +20,8 @@ from ...ops.control import closed
 from ...recorder import capture
 from ...tensor import Tensor
 from ..arithmetic import ceil, clamp, floor, isfinite, lgamma, log, log1p, minimum, sqrt, where
-from ..common import broadcast_shapes, method, number_value, scalar_name, wrap
+from ..methods import method
+from ..operands import broadcast_shapes, number_value, scalar_name, wrap
 from .generator import Generator, generator_on
 from .values import open_symmetric_value, open_uniform
 

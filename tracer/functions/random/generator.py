@@ -21,7 +21,8 @@ from ...ops.structural import Ints
 from ...storage import rebinding
 from ...tensor import Tensor, device
 from ...types import Type
-from ..common import device_name, expand_value, number_value, wrap
+from ..defaults import device_name
+from ..operands import expand_value, number_value, wrap
 
 DEFAULT_SEED = 67280421310721  # of a `Generator` that was never seeded, as in torch
 STATE = Type.of((2,), dtypes.uint64)

@@ -14,19 +14,10 @@ from ...ops.structural import Ints
 from ...scalars import Scalar
 from ...tensor import Tensor
 from ..arithmetic import add, div, log, mul, neg
-from ..common import (
-    Defaults,
-    broadcast_shapes,
-    cast_value,
-    device_name,
-    expand_value,
-    into,
-    method,
-    number_value,
-    scalar_name,
-    shape_argument,
-    wrap,
-)
+from ..defaults import Defaults, device_name
+from ..dims import shape_argument
+from ..methods import into, method
+from ..operands import broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
 from ..strided import view_as_complex
 from .generator import Generator, generator_on
 from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working

@@ -10,7 +10,7 @@ from ...graph import Value
 from ...ops import OPS
 from ...ops.structural import Ints
 from ...tensor import Tensor
-from ..common import cast_value, number_value, scalar_name, wrap
+from ..operands import cast_value, number_value, scalar_name, wrap
 from .generator import Generator
 
 

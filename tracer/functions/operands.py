@@ -1,0 +1,174 @@
+"""Operands as values: torch's promotion and broadcasting of tensors and numbers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..graph import Value
+from ..lazy import bound_pending
+from ..ops import OPS
+from ..ops.elementwise import convert, literal
+from ..ops.structural import Ints, broadcast, constant, reshape
+from ..recorder import record, thread_recorder
+from ..scalars import Scalar
+from ..state import state
+from ..tensor import Tensor
+from .defaults import Defaults
+
+Number = int | float | bool | complex | Scalar
+NUMBERS = (int, float, complex, Scalar, np.number, np.bool_)
+TYPE_NAMES = {"float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
+              "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
+              "complex64": "ComplexFloat", "complex128": "ComplexDouble"}  # as torch's messages call them
+
+
+def scalar_name(kind: dtype) -> str:
+    """torch's name of a dtype in its errors: `Float` for float32."""
+    return TYPE_NAMES.get(kind.name, kind.name)
+
+
+# --- Values and tensors -----------------------------------------------------------------------------------------------
+
+
+def wrap(value: Value) -> Tensor:
+    """A tensor of a recorded value."""
+    if len((state.recorder or thread_recorder()).nodes) > 2000:
+        bound_pending()
+    return Tensor._of(value)
+
+
+def read(x: Any) -> Value:
+    """The value of a tensor; TypeError for anything else."""
+    if isinstance(x, Tensor):
+        return x._read()
+    raise TypeError(f"expected a Tensor, got {type(x).__name__}")
+
+
+def cast_value(value: Value, kind: dtype) -> Value:
+    """The value in another dtype."""
+    if value.type.dtype is kind:
+        return value
+    if value.type.dtype.is_complex and not kind.is_complex:
+        value = OPS["real"](value)
+        return cast_value(value, kind)
+    if kind.is_complex and value.type.dtype.is_floating_point and value.type.dtype.itemsize < 4:
+        value = convert(value, dtype=dtypes.float32)
+    return convert(value, dtype=kind)
+
+
+def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:
+    """A Python number (or a number argument of a traced function) as a value."""
+    if isinstance(number, Scalar):  # a number is on no device until it meets a tensor
+        value = number.value
+        value = value if value.device == on else record(OPS["alias"], (value,), {}, on).output(0)
+        return expand_value(cast_value(value, kind), shape)
+    if isinstance(number, (np.number, np.bool_)):
+        number = number.item()
+    return constant.on(on, value=literal(number, kind), shape=shape, dtype=kind)
+
+
+def full(shape: Ints, number: Any, kind: dtype, on: str) -> Value:
+    """A constant value."""
+    return number_value(number, kind, shape, on)
+
+
+def same_shape(value: Value, shape: Ints) -> Value:
+    """The value reshaped, or itself."""
+    return value if value.type.shape == shape else reshape(value, shape=shape)
+
+
+# --- Promotion --------------------------------------------------------------------------------------------------------
+
+
+def number_dtype(number: Any) -> dtype:
+    """The dtype that a Python number counts as in promotion."""
+    if isinstance(number, Scalar):
+        number = number.example
+    if isinstance(number, (bool, np.bool_)):
+        return dtypes.boolean
+    if isinstance(number, (int, np.integer)):
+        return dtypes.int64
+    if isinstance(number, (complex, np.complexfloating)):
+        return Defaults.dtype.to_complex
+    return Defaults.dtype
+
+
+def result_dtype(*operands: Any) -> dtype:
+    """torch's result type: tensors with dimensions outrank 0-d tensors, which outrank Python numbers."""
+    with_dims = zero_d = numbers = None
+    for x in operands:
+        if isinstance(x, Tensor):
+            kind: dtype = x._type.dtype
+            if x._type.ndim:
+                with_dims = kind if with_dims is None else dtypes.promote_types(with_dims, kind)
+            else:
+                zero_d = kind if zero_d is None else dtypes.promote_types(zero_d, kind)
+        else:
+            kind = number_dtype(x)
+            numbers = kind if numbers is None else dtypes.promote_types(numbers, kind)
+    result = dtypes.combine_categories(with_dims, dtypes.combine_categories(zero_d, numbers))
+    if result is None:
+        raise TypeError("expected at least one tensor or number")
+    return result
+
+
+def result_type(*tensors: Any) -> dtype:
+    """The dtype of an operation on these tensors and numbers."""
+    return result_dtype(*tensors)
+
+
+def float_kind(*xs: Any) -> dtype:
+    """The result type, with integers and bools becoming the default floating type."""
+    kind = result_dtype(*xs)
+    return kind if kind.is_inexact else Defaults.dtype
+
+
+# --- Broadcasting -----------------------------------------------------------------------------------------------------
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> Ints:
+    """The common shape that all broadcast to; torch's RuntimeError if there is none.
+
+    >>> broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
+    return common_shape(*map(tuple, shapes))
+
+
+@functools.lru_cache(maxsize=4096)  # asked anew for every pair of operands, mostly of few different shapes
+def common_shape(*shapes: Ints) -> Ints:
+    ndim = max((len(s) for s in shapes), default=0)
+    result = [1] * ndim
+    for shape in shapes:
+        for i, n in enumerate(shape, ndim - len(shape)):
+            if n != 1:
+                if result[i] not in (1, n):
+                    raise RuntimeError(f"The size of tensor a ({result[i]}) must match the size of tensor b ({n}) at "
+                                       f"non-singleton dimension {i}")
+                result[i] = n
+    return tuple(result)
+
+
+def expand_value(value: Value, shape: Ints) -> Value:
+    """The value broadcast to `shape`, aligned at the last dimension."""
+    if value.type.shape == shape:
+        return value
+    first = len(shape) - value.type.ndim
+    return broadcast(value, shape=shape, dims=tuple(range(first, len(shape))))
+
+
+def operands(*xs: Any, kind: dtype | None = None, shape: Ints | None = None) -> list[Value]:
+    """All operands (tensors or numbers) as values of one dtype, the promoted one by default, and one shape."""
+    kind = kind or result_dtype(*xs)
+    values = [x._read() if isinstance(x, Tensor) else x for x in xs]
+    if shape is None:
+        shape = common_shape(*(v.type.shape for v in values if isinstance(v, Value)))
+    on = next((v.device for v in values if isinstance(v, Value)), Defaults.device)
+    return [expand_value(cast_value(v, kind), shape) if isinstance(v, Value) else number_value(v, kind, shape, on)
+            for v in values]
