@@ -34,16 +34,28 @@ from .tracer.func import vmap
 from .tracer.functions import random
 from .tracer.functions.operands import broadcast_shapes, result_type
 from .tracer.functions.defaults import get_default_device, get_default_dtype, set_default_device, set_default_dtype
-from .tracer.functions.arithmetic import (
-    abs, absolute, acos, acosh, add, addcdiv, addcmul, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2,
-    arctanh, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or,
-    bitwise_right_shift, bitwise_xor, ceil, clamp, clamp_max, clamp_min, clip, complex, conj, conj_physical, cos, cosh, digamma, div,
-    divide, eq, erf, erfc, erfinv, exp, exp2, expm1, fix, floor, floor_divide, fmax, fmin, fmod, frac, ge, greater,
-    greater_equal, gt, is_conj, isfinite, isinf, isnan, le, lerp, less, less_equal, lgamma, log, log10, log1p, log2,
-    logical_and, logical_not, logical_or, logical_xor, logit, lt, masked_fill, maximum, minimum, mul, multiply,
-    nan_to_num, ne, neg, negative, not_equal, polar, positive, pow, reciprocal, remainder, resolve_conj, round, rsqrt, sgn, sigmoid,
-    sign, sin, sinh, sqrt, square, sub, subtract, tan, tanh, true_divide, trunc, where,
+from .tracer.functions.unary import (
+    abs, absolute, acos, acosh, arccos, arccosh, arcsin, arcsinh, arctan, arctanh, asin, asinh, atan, atanh, ceil, cos,
+    cosh, digamma, erf, erfc, erfinv, exp, exp2, expm1, fix, floor, frac, lgamma, log, log10, log1p, log2, neg,
+    negative, positive, reciprocal, round, rsqrt, sgn, sigmoid, sign, sin, sinh, sqrt, square, tan, tanh, trunc,
 )
+from .tracer.functions.arithmetic import (
+    add, addcdiv, addcmul, div, divide, floor_divide, fmod, lerp, mul, multiply, pow, remainder, sub, subtract,
+    true_divide,
+)
+from .tracer.functions.complex_numbers import angle, complex, conj, conj_physical, is_conj, polar, resolve_conj
+from .tracer.functions.angles import arctan2, atan2
+from .tracer.functions.whole_numbers import (
+    bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor,
+)
+from .tracer.functions.choosing import (
+    clamp, clamp_max, clamp_min, clip, fmax, fmin, masked_fill, maximum, minimum, nan_to_num, where,
+)
+from .tracer.functions.comparing import (
+    eq, ge, greater, greater_equal, gt, isfinite, isinf, isnan, le, less, less_equal, logical_and, logical_not,
+    logical_or, logical_xor, lt, ne, not_equal,
+)
+from .tracer.functions.special import logit
 from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
 from .tracer.functions.creation import (
     arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
@@ -57,12 +69,13 @@ from .tracer.functions.indexing import (
 from .tracer.functions.linear import (
     addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot,
 )
-from .tracer.functions.pointwise import (
-    deg2rad, float_power, gcd, hardshrink, heaviside, hypot, isneginf, isposinf, isreal, lcm, prelu, rad2deg,
-)
-from .tracer.functions.pointwise_special import (
-    i0, logaddexp, logaddexp2, mvlgamma, polygamma, sinc, xlogy,
-)
+from .tracer.functions.angles import deg2rad, hypot, rad2deg
+from .tracer.functions.arithmetic import float_power
+from .tracer.functions.whole_numbers import gcd, lcm
+from .tracer.functions.activation import hardshrink, prelu
+from .tracer.functions.choosing import heaviside
+from .tracer.functions.comparing import isneginf, isposinf, isreal
+from .tracer.functions.special import i0, logaddexp, logaddexp2, mvlgamma, polygamma, sinc, xlogy
 from .tracer.functions.predicates import (
     get_device, is_complex, is_floating_point, is_inference, is_neg, is_nonzero, is_same_size, is_signed, resolve_neg,
 )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..tracer.autograd import no_grad
-from ..tracer.functions.arithmetic import sigmoid, tanh
 from ..tracer.functions.creation import full
+from ..tracer.functions.unary import sigmoid, tanh
 from ..tracer.tensor import Tensor
 from . import functional as F
 from .module import Module

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..tracer import dtypes
-from ..tracer.functions.arithmetic import where
+from ..tracer.functions.choosing import where
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat
 from ..tracer.functions.reduce import mean

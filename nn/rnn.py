@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..tracer.functions.arithmetic import add, mul, sigmoid, tanh, where
+from ..tracer.functions.arithmetic import add, mul
+from ..tracer.functions.choosing import where
 from ..tracer.functions.control import scan
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat, stack
+from ..tracer.functions.unary import sigmoid, tanh
 from ..tracer.tensor import Tensor
 from . import functional as F
 from . import init

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..tracer.functions.arithmetic import sqrt
 from ..tracer.functions.creation import full_like
+from ..tracer.functions.unary import sqrt
 from ..tracer.hyper import enabled, hyper
 from ..tracer.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative

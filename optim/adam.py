@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..tracer.functions.arithmetic import maximum, pow, sqrt
+from ..tracer.functions.arithmetic import pow
+from ..tracer.functions.choosing import maximum
 from ..tracer.functions.creation import zeros_like
+from ..tracer.functions.unary import sqrt
 from ..tracer.hyper import enabled, hyper, static
 from ..tracer.tensor import Tensor
 from .checks import check_betas, check_execution, check_learning_rate, check_non_negative

@@ -9,6 +9,8 @@ from ..tracer import dtypes
 from ..tracer.autograd import no_grad
 from ..tracer.context import outside_trace
 from ..tracer.functions.arithmetic import isfinite, where
+from ..tracer.functions.choosing import where
+from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
 from ..tracer.hyper import hyper
 from ..tracer.tensor import Tensor

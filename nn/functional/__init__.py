@@ -1,8 +1,8 @@
 """Layers as functions: https://pytorch.org/docs/stable/nn.functional.html"""
 
 from ...tracer.autocast import castable
-from ...tracer.functions.arithmetic import sigmoid, tanh
-from ...tracer.functions.pointwise import hardshrink, prelu
+from ...tracer.functions.activation import hardshrink, prelu
+from ...tracer.functions.unary import sigmoid, tanh
 from . import attention
 from .activation import (
     celu,

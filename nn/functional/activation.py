@@ -5,26 +5,15 @@ from __future__ import annotations
 import math
 
 from ...tracer import dtypes
-from ...tracer.functions import arithmetic
-from ...tracer.functions.arithmetic import abs as absolute
-from ...tracer.functions.arithmetic import (
-    add,
-    div,
-    erf,
-    exp,
-    expm1,
-    log1p,
-    mul,
-    neg,
-    sigmoid,
-    sub,
-    tanh,
-    where,
-)
+from ...tracer.functions.activation import relu as _relu
+from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.choosing import where
 from ...tracer.functions.methods import assign
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.reduce import log_softmax as _log_softmax
 from ...tracer.functions.reduce import softmax as _softmax
+from ...tracer.functions.unary import abs as absolute
+from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
 from ...tracer.tensor import Tensor
 
 
@@ -34,7 +23,7 @@ def _result(input: Tensor, output: Tensor, inplace: bool) -> Tensor:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0). The gradient at 0 is 0."""
-    return _result(input, arithmetic.relu(input), inplace)
+    return _result(input, _relu(input), inplace)
 
 
 def relu_(input: Tensor) -> Tensor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ...tracer import dtypes
 from ...tracer.autograd import no_grad
-from ...tracer.functions.arithmetic import abs as absolute
-from ...tracer.functions.arithmetic import add, clamp, div, mul, reciprocal, sub, where
+from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.linear import contract, einsum
 from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, wrap
 from ...tracer.functions.reduce import norm, sum
+from ...tracer.functions.unary import abs as absolute
+from ...tracer.functions.unary import reciprocal
 from ...tracer.ops import OPS
 from ...tracer.ops.indexing import put_along, take
 from ...tracer.tensor import Tensor

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ...tracer import dtypes
-from ...tracer.functions.arithmetic import abs as absolute
-from ...tracer.functions.arithmetic import add, clamp, div, exp, log, log1p, mul, neg, square, sub, where
+from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.reduce import amax, log_softmax, mean, sum
+from ...tracer.functions.unary import abs as absolute
+from ...tracer.functions.unary import exp, log, log1p, neg, square
 from ...tracer.ops.indexing import take
 from ...tracer.tensor import Tensor
 from .activation import logsigmoid, softplus

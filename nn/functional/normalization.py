@@ -8,10 +8,11 @@ from typing import Any
 
 from ...tracer import dtypes
 from ...tracer.autograd import no_grad
-from ...tracer.functions.arithmetic import add, div, mul, rsqrt, square, sub
+from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.reduce import mean, sum
+from ...tracer.functions.unary import rsqrt, square
 from ...tracer.tensor import Tensor
 
 

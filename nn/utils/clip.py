@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...tracer.autograd import no_grad
-from ...tracer.functions.arithmetic import add, clamp, mul
-from ...tracer.functions.arithmetic import reciprocal as _reciprocal
+from ...tracer.functions.arithmetic import add, mul
+from ...tracer.functions.choosing import clamp
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
 from ...tracer.functions.reduce import norm
+from ...tracer.functions.unary import reciprocal as _reciprocal
 from ...tracer.tensor import Tensor
 
 

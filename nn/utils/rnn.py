@@ -13,7 +13,7 @@ import numpy as np
 
 from ...tracer import dtypes
 from ...tracer.errors import TraceError
-from ...tracer.functions.arithmetic import where
+from ...tracer.functions.choosing import where
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import cat, stack
 from ...tracer.tensor import Tensor

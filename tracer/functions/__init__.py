@@ -2,7 +2,12 @@
 
 from ..autocast import castable
 from . import (
+    activation,
+    angles,
     arithmetic,
+    choosing,
+    comparing,
+    complex_numbers,
     control,
     conversions,
     creation,
@@ -12,8 +17,7 @@ from . import (
     joining,
     linear,
     metadata,
-    pointwise,
-    pointwise_special,
+    operators,
     predicates,
     products,
     random,
@@ -24,16 +28,20 @@ from . import (
     shape,
     slicing,
     sorting,
+    special,
     statistics,
     strided,
     triangular,
+    unary,
+    whole_numbers,
 )
 
-__all__ = ["arithmetic", "control", "conversions", "creation", "float_parts", "incomplete_gamma", "indexing",
-           "joining", "linear", "metadata", "pointwise", "pointwise_special", "predicates", "products",
-           "random", "rearranging", "reduce", "scattering", "searching", "shape", "slicing", "sorting",
-           "statistics", "strided", "triangular"]
+__all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
+           "creation", "float_parts", "incomplete_gamma", "indexing", "joining", "linear", "metadata", "operators",
+           "predicates", "products", "random", "rearranging", "reduce", "scattering", "searching", "shape", "slicing",
+           "sorting", "special", "statistics", "strided", "triangular", "unary", "whole_numbers"]
 
-castable(vars(arithmetic), vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(joining), vars(linear),
-         vars(pointwise), vars(pointwise_special), vars(products), vars(reduce), vars(scattering), vars(shape),
-         vars(slicing), vars(sorting), vars(statistics), vars(strided), vars(triangular))
+castable(vars(activation), vars(angles), vars(arithmetic), vars(choosing), vars(comparing), vars(complex_numbers),
+         vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(joining), vars(linear), vars(operators),
+         vars(products), vars(reduce), vars(scattering), vars(shape), vars(slicing), vars(sorting), vars(special),
+         vars(statistics), vars(strided), vars(triangular), vars(unary), vars(whole_numbers))

@@ -18,11 +18,14 @@ from ..ops.custom import custom_gradient
 from ..ops.elementwise import count_leading_zeros, stop_gradient, with_value
 from ..ops.structural import bitcast
 from ..tensor import Tensor
-from .arithmetic import clamp, logical_and, logical_or, mul, pow, sign, where
+from .arithmetic import mul, pow
+from .choosing import clamp, where
+from .comparing import logical_and, logical_or
 from .layout import keeps_layout, laid_out
 from .methods import into, method, pointwise, with_out
 from .operands import Number, broadcast_shapes, float_kind, operands, wrap
-from .pointwise import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
+from .ruled import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
+from .unary import sign
 
 # --- Bit patterns -----------------------------------------------------------------------------------------------------
 

@@ -17,12 +17,14 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import dtype
 from ..tensor import Tensor
-from .arithmetic import abs as absolute
-from .arithmetic import erfc, exp, expm1, isfinite, lgamma, log, log1p, logical_and, logical_or, maximum, sqrt, where
+from .choosing import maximum, where
+from .comparing import isfinite, logical_and, logical_or
 from .control import while_loop
 from .methods import pointwise, with_out
 from .operands import full, wrap
-from .pointwise import Derivative, check_tensor, floating_kind, ruled
+from .ruled import Derivative, check_tensor, floating_kind, ruled
+from .unary import abs as absolute
+from .unary import erfc, exp, expm1, lgamma, log, log1p, sqrt
 
 _LARGE, _AROUND = 20.0, 0.3  # the uniform expansion holds for a > 20 and |x / a - 1| < 0.3
 _STEPS = 400  # more than any element takes

@@ -14,7 +14,9 @@ from ..ops.elementwise import full_like
 from ..ops.structural import Ints
 from ..scalars import Scalar
 from ..tensor import Tensor
-from .arithmetic import add, clamp, logical_and, logical_or, mul, square, sub, where
+from .arithmetic import add, mul, sub
+from .choosing import clamp, where
+from .comparing import logical_and, logical_or
 from .creation import eye
 from .dims import checked_dim
 from .joining import stack
@@ -25,6 +27,7 @@ from .reduce import sum as total
 from .shape import expand, movedim, reshape, unsqueeze
 from .slicing import unbind
 from .statistics import length, power
+from .unary import square
 
 
 def _refuse_bools(kernel: str, x: Tensor) -> None:

@@ -14,12 +14,15 @@ from ..ops import OPS
 from ..ops.indexing import take_along
 from ..ops.structural import Ints
 from ..tensor import Tensor
-from .arithmetic import abs as absolute
-from .arithmetic import add, div, exp, log, maximum, minimum, mul, ne, pow, sqrt, square, sub, where
+from .arithmetic import add, div, mul, pow, sub
+from .choosing import maximum, minimum, where
+from .comparing import ne
 from .defaults import Defaults
 from .dims import checked_dim, checked_dims
 from .methods import into, method, with_out
 from .operands import cast_value, number_value, read, same_shape, wrap
+from .unary import abs as absolute
+from .unary import exp, log, sqrt, square
 
 Dims = int | Sequence[int] | None
 

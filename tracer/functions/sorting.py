@@ -16,31 +16,9 @@ from ..ops.indexing import take_along
 from ..ops.structural import transpose
 from ..ops.window import running_position, shift
 from ..tensor import Tensor
-from .arithmetic import abs as absolute
-from .arithmetic import (
-    add,
-    clamp,
-    div,
-    eq,
-    exp,
-    floor_divide,
-    gt,
-    isinf,
-    isnan,
-    log1p,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    lt,
-    masked_fill,
-    maximum,
-    mul,
-    neg,
-    rsub,
-    sub,
-    where,
-)
+from .arithmetic import add, div, floor_divide, mul, rsub, sub
+from .choosing import clamp, masked_fill, maximum, where
+from .comparing import eq, gt, isinf, isnan, logical_and, logical_not, logical_or, logical_xor, lt
 from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
@@ -53,6 +31,8 @@ from .reduce import sum as sum_
 from .scattering import gather
 from .shape import movedim, squeeze
 from .slicing import sliced
+from .unary import abs as absolute
+from .unary import exp, log1p, neg
 
 
 def _result_type(name: str) -> Callable[..., Any]:

@@ -14,7 +14,9 @@ from ..graph import Value
 from ..ops import OPS
 from ..tensor import Tensor
 from ..types import Type
-from .arithmetic import clamp, floor_divide, ge, ne, remainder, where
+from .arithmetic import floor_divide, remainder
+from .choosing import clamp, where
+from .comparing import ge, ne
 from .joining import cat, stack
 from .methods import method
 from .operands import number_value, same_shape, wrap

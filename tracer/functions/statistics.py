@@ -15,9 +15,10 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import dtype
 from ..tensor import Tensor
-from .arithmetic import abs as absolute
-from .arithmetic import add, clamp, div, isnan, logical_and, logical_not, mul, ne, pow, reciprocal, sqrt, square, sub, where
-from .arithmetic import complex as complex_of
+from .arithmetic import add, div, mul, pow, sub
+from .choosing import clamp, where
+from .comparing import isnan, logical_and, logical_not, ne
+from .complex_numbers import complex as complex_of
 from .creation import zeros
 from .dims import checked_dim
 from .linear import matmul
@@ -29,6 +30,8 @@ from .shape import flatten, reshape, squeeze, t, unsqueeze
 from .slicing import narrow
 from .strided import diagonal
 from .subscripts import known
+from .unary import abs as absolute
+from .unary import reciprocal, sqrt, square
 
 # --- Without NaN ------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from ..scalars import Scalar
 from ..tensor import Tensor
 from ..types import Type
 from ..views import Geometry, Reshape, Slice, Step
-from .arithmetic import ne
+from .comparing import ne
 from .creation import as_fresh_tensor
 from .operands import cast_value, same_shape, wrap
 

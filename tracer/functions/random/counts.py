@@ -19,9 +19,11 @@ from ...ops import OPS
 from ...ops.control import closed
 from ...recorder import capture
 from ...tensor import Tensor
-from ..arithmetic import ceil, clamp, floor, isfinite, lgamma, log, log1p, minimum, sqrt, where
+from ..choosing import clamp, minimum, where
+from ..comparing import isfinite
 from ..methods import method
 from ..operands import broadcast_shapes, number_value, scalar_name, wrap
+from ..unary import ceil, floor, lgamma, log, log1p, sqrt
 from .generator import Generator, generator_on
 from .values import open_symmetric_value, open_uniform
 

@@ -9,9 +9,10 @@ from ... import dtypes
 from ...dtypes import dtype
 from ...graph import Value
 from ...tensor import Tensor
-from ..arithmetic import add, div, exp, log, mul, neg, tan
+from ..arithmetic import add, div, mul
 from ..methods import assign, method
 from ..operands import cast_value, scalar_name, wrap
+from ..unary import exp, log, neg, tan
 from .generator import Generator, generator_on
 from .samplers import chances, check_std, normal_numbers
 from .values import check_bounds, integer_value, open_symmetric_value, open_uniform, symmetric_value, uniform_value, working

@@ -1,4 +1,4 @@
-"""Special functions, element by element: Bessel's, gamma functions, sinc, logarithms of sums and products.
+"""Special functions, element by element: Bessel's, gamma functions, sinc, logarithms of odds, sums and products.
 
 https://pytorch.org/docs/stable/special.html. The Bessel functions are Chebyshev series, found from an integral:
 https://dlmf.nist.gov/10.32.E2
@@ -16,29 +16,25 @@ import numpy as np
 from .. import dtypes
 from ..ops import OPS
 from ..tensor import Tensor
-from .arithmetic import abs as absolute
-from .arithmetic import (
-    cos,
-    digamma,
-    exp,
-    lgamma,
-    log,
-    log1p,
-    logical_and,
-    logical_or,
-    maximum,
-    neg,
-    sigmoid,
-    sin,
-    sqrt,
-    where,
-)
+from .arithmetic import div, rsub
+from .choosing import clamp, maximum, where
+from .comparing import logical_and, logical_or
 from .layout import keeps_layout
 from .methods import in_place, method, pointwise, with_out
 from .operands import Number, cast_value, float_kind, full, number_value, result_dtype, wrap
-from .pointwise import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
+from .ruled import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
+from .unary import abs as absolute
+from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sin, sqrt
 
-# --- Logarithms of sums and products ----------------------------------------------------------------------------------
+# --- Logarithms of odds, sums and products ----------------------------------------------------------------------------
+
+
+@pointwise()
+@with_out
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), with x clamped to [eps, 1 - eps] if eps is given."""
+    x = clamp(input, eps, 1 - eps) if eps is not None else input
+    return log(div(x, rsub(x, 1)))
 
 
 def _xlogy_pull(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Sequence[Tensor]:

@@ -1,0 +1,59 @@
+"""Activations that are methods: https://pytorch.org/docs/stable/nn.functional.html"""
+
+from __future__ import annotations
+
+from ..tensor import Tensor
+from .arithmetic import mul
+from .choosing import where
+from .comparing import le, logical_and
+from .layout import keeps_layout
+from .methods import method, pointwise, with_out
+from .operands import scalar_name
+from .ruled import check_tensor, floating_kind
+
+
+@pointwise()
+def relu(input: Tensor) -> Tensor:
+    """max(x, 0). The gradient at 0 is 0, and NaN stays NaN."""
+    return where(le(input, 0), 0, input)
+
+
+@method()
+@keeps_layout
+@with_out
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0.
+
+    >>> import flambeau as torch
+    >>> torch.tensor([-1.0, 0.3, 0.7]).hardshrink()
+    tensor([-1.0000,  0.0000,  0.7000])
+    """
+    floating_kind("hardshrink", input)
+    return where(logical_and(input >= -lambd, input <= lambd), 0.0, input)
+
+
+@method()
+@keeps_layout
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x for positive x, weight * x else, with one weight for all or one for each channel (dimension 1).
+
+    >>> import flambeau as torch
+    >>> torch.tensor([-2.0, 3.0]).prelu(torch.tensor(0.25))
+    tensor([-0.5000,  3.0000])
+    """
+    check_tensor("prelu", "weight", 2, weight)
+    if weight.ndim > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
+    if input.dtype is not weight.dtype:
+        raise RuntimeError(f"prelu: Type promoting not supported. Got {scalar_name(input.dtype)} and "
+                           f"{scalar_name(weight.dtype)}")
+    floating_kind("prelu", input)
+    if weight.numel() != 1:
+        if not input.ndim:
+            raise RuntimeError("Not allow zero-dim input tensor.")
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if channels != weight.numel():
+            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                               f"{weight.numel()} and channel size = {channels}.")
+    weight = weight.reshape(-1, *(1,) * (input.ndim - 2)) if input.ndim > 1 else weight.reshape(())
+    return where(input > 0, input, mul(weight, input))

@@ -1,0 +1,187 @@
+"""One of several elements: extremes, bounds, choice by a condition: https://pytorch.org/docs/stable/torch.html#pointwise-ops"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..ops import OPS
+from ..ops.custom import custom_gradient
+from ..ops.elementwise import stop_gradient
+from ..tensor import Tensor
+from .comparing import eq, isnan
+from .layout import apply, keeps_layout, laid_out
+from .methods import assign, into, method, pointwise, with_out
+from .operands import Number, broadcast_shapes, expand_value, number_value, operands, result_dtype, wrap
+from .ruled import Derivative, check_tensor
+
+# --- Extremes ---------------------------------------------------------------------------------------------------------
+
+
+@method()
+@keeps_layout
+def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The larger of two elements; NaN if either is."""
+    return into(out, apply(OPS["max"], input, other))
+
+
+@method()
+@keeps_layout
+def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The smaller of two elements; NaN if either is."""
+    return into(out, apply(OPS["min"], input, other))
+
+
+@method()
+@keeps_layout
+@with_out
+def fmax(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of two elements, ignoring a NaN."""
+    return where(isnan(input), other, where(isnan(other), input, maximum(input, other)))
+
+
+@method()
+@keeps_layout
+@with_out
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of two elements, ignoring a NaN."""
+    return where(isnan(input), other, where(isnan(other), input, minimum(input, other)))
+
+
+# --- Bounds -----------------------------------------------------------------------------------------------------------
+
+
+@pointwise("clamp", "clip")
+def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None, *,
+          out: Tensor | None = None) -> Tensor:
+    """Elements forced into [min, max]; either bound may be missing.
+
+    >>> import flambeau as torch
+    >>> torch.tensor([-1.0, 0.5, 2.0]).clamp(0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    bounds = [b for b in (min, max) if b is not None]
+    kind = result_dtype(input, *bounds)
+    if min is None:
+        return into(out, _clamped_above(input, max, kind))
+    if max is None:
+        x, low = operands(input, min, kind=kind)
+        below = OPS["compare"](x, low, direction="LT")
+        return into(out, wrap(OPS["select"](below, low, x)))
+    low, x, high = operands(min, input, max, kind=kind)
+    return into(out, wrap(OPS["clamp"](low, x, high)))
+
+
+clip = clamp
+
+
+def _clamped_above(input: Tensor, bound: Any, kind: dtype) -> Tensor:
+    x, high = operands(input, bound, kind=kind)
+    return wrap(OPS["select"](OPS["compare"](x, high, direction="GT"), high, x))
+
+
+@pointwise()
+def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
+    """Elements not below `min`."""
+    return clamp(input, min=min)
+
+
+@pointwise()
+def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
+    """Elements not above `max`."""
+    return clamp(input, max=max)
+
+
+# --- Choice by a condition --------------------------------------------------------------------------------------------
+
+
+@keeps_layout
+def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """input where the condition holds, else other; all three broadcast.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([-1.0, 2.0])
+    >>> torch.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    if condition.dtype is not dtypes.boolean:
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
+    kind = result_dtype(input, other)
+    tensors = [t._type.shape for t in (condition, input, other) if isinstance(t, Tensor)]
+    shape = broadcast_shapes(*tensors)
+    (test,) = operands(condition, shape=shape)
+    on = condition._device
+    x, y = (operands(t, kind=kind, shape=shape)[0] if isinstance(t, Tensor)
+            else number_value(t, kind, shape, on) for t in (input, other))
+    return into(out, wrap(OPS["select"](test, x, y)))
+
+
+@method("where")
+def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> Tensor:
+    """input where the condition holds, else other."""
+    return where(condition, input, other)
+
+
+@method()
+@keeps_layout
+def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
+    """`value` where the mask holds, else input; the dtype stays input's."""
+    number = value.to(input.dtype) if isinstance(value, Tensor) else value
+    shape = broadcast_shapes(mask._type.shape, input._type.shape)
+    (test,), (x,) = operands(mask, shape=shape), operands(input, shape=shape)
+    new = operands(number, kind=input.dtype, shape=shape)[0] if isinstance(number, Tensor) else number_value(
+        number, input.dtype, shape, x.device)
+    return wrap(OPS["select"](test, new, x))
+
+
+@method()
+def masked_fill_(self: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
+    """In-place form of `masked_fill`."""
+    result = masked_fill(self, mask, value)
+    return assign(self, result, lambda: expand_value(mask._read(), self._type.shape))
+
+
+@pointwise()
+@with_out
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """NaN and infinities replaced, the latter by the type's extremes unless given."""
+    if not input.dtype.is_inexact:
+        return wrap(OPS["alias"](input._read()))
+    info = dtypes.finfo(input.dtype)
+    result = where(isnan(input), nan, input)
+    result = where(eq(result, math.inf), info.max if posinf is None else posinf, result)
+    return where(eq(result, -math.inf), info.min if neginf is None else neginf, result)
+
+
+def _heaviside_pull(g: Tensor, out: Tensor, x: Tensor, values: Tensor) -> Sequence[Tensor]:
+    raise RuntimeError("derivative for aten::heaviside is not implemented")
+
+
+_HEAVISIDE = Derivative("Heaviside", _heaviside_pull)
+
+
+@pointwise()
+@with_out
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """The unit step: 0 below 0, 1 above, and `values` at 0. It has no gradient.
+
+    >>> import flambeau as torch
+    >>> torch.heaviside(torch.tensor([-2.0, 0.0, 3.0]), torch.tensor(0.5))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    check_tensor("heaviside", "values", 2, values)
+    if input.dtype.is_complex or values.dtype.is_complex:
+        raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+    if input.dtype is not values.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    x, y = operands(input, values)
+    fixed = wrap(stop_gradient(x))
+    result = where(fixed == 0, wrap(stop_gradient(y)), (fixed > 0).to(input.dtype))._read()
+    if input.dtype.is_floating_point:
+        result = custom_gradient(x, y, result, outputs=1, rule=_HEAVISIDE)[0]
+    return laid_out(wrap(result), (input, values))

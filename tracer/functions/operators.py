@@ -1,0 +1,79 @@
+"""Python's operators on tensors: `+`, `==`, `+=` and the like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..graph import Value
+from ..tensor import Tensor
+from ..types import Type
+from .arithmetic import add, div, floor_divide, mul, pow, remainder, rsub, sub, tensor_like
+from .comparing import eq, ge, gt, le, lt, ne
+from .methods import method
+from .operands import NUMBERS, wrap
+from .unary import abs, neg, positive
+from .whole_numbers import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
+
+
+def _operator(name: str, function: Any, reflected: Any = None) -> None:
+    def forward(self: Tensor, other: Any) -> Any:
+        if isinstance(other, (Tensor, *NUMBERS)):
+            return function(self, other)
+        if isinstance(other, np.ndarray):
+            return function(self, as_tensor_like(other, self))
+        return NotImplemented
+
+    def backward(self: Tensor, other: Any) -> Any:
+        if isinstance(other, NUMBERS):
+            return (reflected or _swapped(function))(self, other)
+        if isinstance(other, np.ndarray):
+            return function(as_tensor_like(other, self), self)
+        return NotImplemented
+
+    setattr(Tensor, f"__{name}__", forward)
+    if reflected is not None or name in ("mod", "floordiv", "truediv", "pow", "lshift", "rshift"):
+        setattr(Tensor, f"__r{name}__", backward)
+
+
+def _swapped(function: Any) -> Any:
+    return lambda self, number: function(tensor_like(number, self), self)
+
+
+def as_tensor_like(array: Any, like: Tensor) -> Tensor:
+    """A numpy operand as a tensor on `like`'s device."""
+    return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), like._device, np.array(array)))
+
+
+def _in_place_operator(name: str, update: str) -> None:
+    def operate(self: Tensor, other: Any) -> Any:
+        return getattr(self, update)(other)
+
+    setattr(Tensor, f"__i{name}__", operate)
+
+
+_operator("add", add, lambda self, number: add(self, number))
+_operator("sub", sub, rsub)
+_operator("mul", mul, lambda self, number: mul(self, number))
+_operator("truediv", div)
+_operator("floordiv", floor_divide)
+_operator("mod", remainder)
+_operator("pow", lambda x, y: pow(x, y))  # looked up at the call, by when it casts in autocast
+_operator("and", bitwise_and, lambda self, number: bitwise_and(self, number))
+_operator("or", bitwise_or, lambda self, number: bitwise_or(self, number))
+_operator("xor", bitwise_xor, lambda self, number: bitwise_xor(self, number))
+_operator("lshift", bitwise_left_shift)
+_operator("rshift", bitwise_right_shift)
+for _name, _function in [("eq", eq), ("ne", ne), ("lt", lt), ("le", le), ("gt", gt), ("ge", ge)]:
+    _operator(_name, _function)
+for _name, _update in [("add", "add_"), ("sub", "sub_"), ("mul", "mul_"), ("truediv", "div_"),
+                       ("floordiv", "floor_divide_"), ("mod", "remainder_"), ("pow", "pow_"), ("and", "bitwise_and_"),
+                       ("or", "bitwise_or_"), ("xor", "bitwise_xor_"), ("lshift", "bitwise_left_shift_"),
+                       ("rshift", "bitwise_right_shift_")]:
+    _in_place_operator(_name, _update)
+method("__neg__")(neg)
+method("__pos__")(positive)
+method("__abs__")(abs)
+method("__invert__")(bitwise_not)

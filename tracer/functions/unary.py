@@ -1,0 +1,180 @@
+"""Functions of one operand: https://pytorch.org/docs/stable/torch.html#pointwise-ops"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import dtypes
+from ..ops import OPS
+from ..ops.record import Op
+from ..tensor import Tensor
+from .arithmetic import div, mul, sub, truncated
+from .layout import laid_out
+from .methods import in_place, into, method, pointwise, with_out
+from .operands import cast_value, float_kind, number_value, wrap
+
+# --- Signs and squares ------------------------------------------------------------------------------------------------
+
+
+@pointwise("neg", "negative")
+def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """-input."""
+    if input.dtype is dtypes.boolean:
+        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
+                           "mask, use the `~` or `logical_not()` operator instead.")
+    return into(out, wrap(OPS["neg"](input._read())))
+
+
+negative = neg
+
+
+@method()
+def positive(input: Tensor) -> Tensor:
+    """input itself."""
+    return input
+
+
+@pointwise("abs", "absolute")
+def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The magnitude; real for complex input."""
+    if not input.dtype.is_signed:
+        return into(out, wrap(OPS["alias"](input._read())))
+    return into(out, wrap(OPS["abs"](input._read())))
+
+
+absolute = abs
+
+
+@pointwise()
+def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """-1, 0 or 1."""
+    if input.dtype is dtypes.boolean:
+        return into(out, wrap(OPS["alias"](input._read())))
+    if not input.dtype.is_signed:
+        return into(out, (input != 0).to(input.dtype))
+    return into(out, wrap(OPS["sign"](input._read())))
+
+
+@pointwise()
+def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """sign, or z / |z| for complex input."""
+    return sign(input, out=out)
+
+
+@pointwise()
+def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """input * input."""
+    return mul(input, input, out=out)
+
+
+# --- Functions with floating results ----------------------------------------------------------------------------------
+
+
+def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
+    primitive: Op = OPS[op]
+
+    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+        value = input._read()
+        if not value.type.dtype.is_inexact:
+            value = cast_value(value, float_kind(input))
+        result = wrap(primitive(value))
+        if input._geometry is not None:
+            result = laid_out(result, (input,))
+        return result if out is None else into(out, result)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{meaning}, of each element; integers become the default floating type."
+    return in_place(name, *aliases)(function)
+
+
+exp = _float_function("exp", "exp", "e to the power of x")
+expm1 = _float_function("expm1", "expm1", "exp(x) - 1, precise near 0")
+log = _float_function("log", "log", "The natural logarithm")
+log1p = _float_function("log1p", "log1p", "log(1 + x), precise near 0")
+sqrt = _float_function("sqrt", "sqrt", "The square root")
+rsqrt = _float_function("rsqrt", "rsqrt", "1 / sqrt(x)")
+sin = _float_function("sin", "sin", "The sine")
+cos = _float_function("cos", "cos", "The cosine")
+tan = _float_function("tan", "tan", "The tangent")
+tanh = _float_function("tanh", "tanh", "The hyperbolic tangent")
+sigmoid = _float_function("sigmoid", "sigmoid", "1 / (1 + exp(-x))")
+asin = _float_function("asin", "asin", "The arc sine", "arcsin")
+acos = _float_function("acos", "acos", "The arc cosine", "arccos")
+atan = _float_function("atan", "atan", "The arc tangent", "arctan")
+sinh = _float_function("sinh", "sinh", "The hyperbolic sine")
+cosh = _float_function("cosh", "cosh", "The hyperbolic cosine")
+asinh = _float_function("asinh", "asinh", "The inverse hyperbolic sine", "arcsinh")
+acosh = _float_function("acosh", "acosh", "The inverse hyperbolic cosine", "arccosh")
+atanh = _float_function("atanh", "atanh", "The inverse hyperbolic tangent", "arctanh")
+erf = _float_function("erf", "erf", "The error function")
+erfc = _float_function("erfc", "erfc", "1 - erf(x)")
+erfinv = _float_function("erfinv", "erfinv", "The inverse of erf")
+lgamma = _float_function("lgamma", "lgamma", "log |gamma(x)|")
+digamma = _float_function("digamma", "digamma", "The derivative of lgamma")
+arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+
+
+@pointwise()
+def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The logarithm to base 2."""
+    return into(out, mul(log(input), 1 / math.log(2)))
+
+
+@pointwise()
+def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The logarithm to base 10."""
+    return into(out, mul(log(input), 1 / math.log(10)))
+
+
+@pointwise()
+def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """2 to the power of x."""
+    return into(out, exp(mul(input, math.log(2))))
+
+
+@pointwise()
+def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """1 / x."""
+    x = cast_value(input._read(), float_kind(input))
+    return into(out, wrap(OPS["div"](number_value(1, x.type.dtype, x.type.shape, x.device), x)))
+
+
+# --- Whole numbers ----------------------------------------------------------------------------------------------------
+
+
+def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
+    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+        value = input._read()
+        if not value.type.dtype.is_floating_point:
+            return into(out, wrap(OPS["alias"](value)))
+        return into(out, wrap(op(value) if op is not None else truncated(value)))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = meaning
+    return pointwise(name, *aliases)(function)
+
+
+floor = _rounding("floor", OPS["floor"], "The largest whole number not above x.")
+ceil = _rounding("ceil", OPS["ceil"], "The smallest whole number not below x.")
+trunc = _rounding("trunc", None, "x without its fraction.", "fix")
+fix = trunc
+
+
+@pointwise()
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """The nearest whole number, halves to even; `decimals` moves the point."""
+    value = input._read()
+    if not value.type.dtype.is_floating_point:
+        return into(out, wrap(OPS["alias"](value)))
+    if decimals:
+        scale = 10.0**decimals
+        return into(out, div(wrap(OPS["round_nearest_even"](mul(input, scale)._read())), scale))
+    return into(out, wrap(OPS["round_nearest_even"](value)))
+
+
+@pointwise()
+@with_out
+def frac(input: Tensor) -> Tensor:
+    """The fraction of x, with its sign."""
+    return sub(input, trunc(input))
