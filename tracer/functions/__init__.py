@@ -21,6 +21,7 @@ from . import (
     predicates,
     products,
     random,
+    reading,
     rearranging,
     reduce,
     scattering,
@@ -38,8 +39,8 @@ from . import (
 
 __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
            "creation", "float_parts", "incomplete_gamma", "indexing", "joining", "linear", "metadata", "operators",
-           "predicates", "products", "random", "rearranging", "reduce", "scattering", "searching", "shape", "slicing",
-           "sorting", "special", "statistics", "strided", "triangular", "unary", "whole_numbers"]
+           "predicates", "products", "random", "reading", "rearranging", "reduce", "scattering", "searching", "shape",
+           "slicing", "sorting", "special", "statistics", "strided", "triangular", "unary", "whole_numbers"]
 
 castable(vars(activation), vars(angles), vars(arithmetic), vars(choosing), vars(comparing), vars(complex_numbers),
          vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(joining), vars(linear), vars(operators),

@@ -12,7 +12,6 @@ from ..backend import SharedArray
 from ..context import context
 from ..dtypes import dtype
 from ..graph import Value
-from ..lazy import host_array
 from ..ops import OPS
 from ..scalars import Scalar
 from ..shared import SharedStorage
@@ -314,68 +313,3 @@ def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any
     shape, on = (n, n if m is None else m), device_name(device)
     rows, columns = (OPS["iota"].on(on, shape=shape, axis=axis, dtype=dtypes.int64) for axis in (0, 1))
     return wrap(cast_value(OPS["compare"](rows, columns, direction="EQ"), dtype or Defaults.dtype))
-
-
-# --- Back to Python ---------------------------------------------------------------------------------------------------
-
-
-@method()
-def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
-    """A copy of the contents as a numpy array. bfloat16 and the float8 types come as `ml_dtypes` arrays.
-
-    Raises RuntimeError for a tensor that requires grad, unless `force`, and inside a traced function.
-    """
-    if self.requires_grad and not force:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    return np.array(host_array(self._read()))
-
-
-@method("__array__")
-def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-    """The contents for `np.asarray`."""
-    array = numpy(self)
-    return array if dtype is None else array.astype(dtype, copy=False)
-
-
-@method()
-def item(self: Tensor) -> Any:
-    """The only element as a Python number."""
-    if self.numel() != 1:
-        raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
-    return host_array(self._read()).reshape(()).item()
-
-
-@method()
-def tolist(self: Tensor) -> Any:
-    """The elements as nested lists of Python numbers."""
-    return host_array(self._read()).tolist()
-
-
-@method("__bool__")
-def _bool(self: Tensor) -> bool:
-    if self.numel() != 1:
-        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous" if self.numel() else
-                           "Boolean value of Tensor with no values is ambiguous")
-    return bool(item(self))
-
-
-@method("__int__")
-def _int(self: Tensor) -> int:
-    return int(item(self))
-
-
-@method("__float__")
-def _float(self: Tensor) -> float:
-    return float(item(self))
-
-
-@method("__complex__")
-def _complex(self: Tensor) -> complex:
-    return complex(item(self))
-
-
-@method("__index__")
-def _index(self: Tensor) -> int:
-    if self.dtype.is_inexact or self.numel() != 1:
-        raise TypeError("only integer tensors of a single element can be converted to an index")
-    return int(item(self))
