@@ -32,89 +32,80 @@ from .tracer.dtypes import boolean as bool
 from .tracer.errors import OutOfMemoryError
 from .tracer.func import vmap
 from .tracer.functions import random
-from .tracer.functions.operands import broadcast_shapes, result_type
+from .tracer.functions.activation import hardshrink, log_softmax, prelu, softmax
+from .tracer.functions.angles import arctan2, atan2, deg2rad, hypot, rad2deg
+from .tracer.functions.arithmetic import (
+    add, addcdiv, addcmul, div, divide, float_power, floor_divide, fmod, lerp, mul, multiply, pow, remainder, sub,
+    subtract, true_divide,
+)
+from .tracer.functions.choosing import (
+    clamp, clamp_max, clamp_min, clip, fmax, fmin, heaviside, masked_fill, maximum, minimum, nan_to_num, where,
+)
+from .tracer.functions.comparing import (
+    eq, ge, greater, greater_equal, gt, isfinite, isinf, isnan, isneginf, isposinf, isreal, le, less, less_equal,
+    logical_and, logical_not, logical_or, logical_xor, lt, ne, not_equal,
+)
+from .tracer.functions.complex_numbers import (
+    angle, complex, conj, conj_physical, imag, is_conj, polar, real, resolve_conj, view_as_complex, view_as_real,
+)
+from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
+from .tracer.functions.conversions import clone, cpu, cuda, fill_, is_tensor, numel, zero_
+from .tracer.functions.creation import (
+    arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
+    ones_like, scalar_tensor, tensor, zeros, zeros_like,
+)
+from .tracer.functions.cumulative import cummax, cummin, cumprod, cumsum, diff, logcumsumexp
 from .tracer.functions.defaults import get_default_device, get_default_dtype, set_default_device, set_default_dtype
+from .tracer.functions.float_parts import copysign, frexp, ldexp, nextafter, signbit
+from .tracer.functions.incomplete_gamma import igamma, igammac
+from .tracer.functions.indexing import index_put, index_put_
+from .tracer.functions.joining import cat, concat, concatenate, hstack, stack, vstack
+from .tracer.functions.linear import addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot
+from .tracer.functions.norms import cdist, dist, norm, renorm
+from .tracer.functions.operands import broadcast_shapes, result_type
+from .tracer.functions.order_statistics import kthvalue, median, mode, nanmedian, nanquantile, quantile
+from .tracer.functions.predicates import (
+    get_device, is_complex, is_floating_point, is_inference, is_neg, is_nonzero, is_same_size, is_signed, resolve_neg,
+)
+from .tracer.functions.products import addbmm, addmv, addmv_, addr, chain_matmul, cross, ger, kron, matrix_power
+from .tracer.functions.random import (
+    Generator, bernoulli, binomial, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal,
+    poisson, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
+)
+from .tracer.functions.rearranging import flip, fliplr, flipud, roll, rot90
+from .tracer.functions.reduce import (
+    all, allclose, amax, amin, aminmax, any_ as any, argmax, argmin, count_nonzero, equal, isclose, logsumexp, max,
+    mean, min, nanmean, nansum, prod, std, std_mean, sum, var, var_mean,
+)
+from .tracer.functions.scattering import (
+    as_strided_scatter, diagonal_scatter, gather, index_add, index_copy, index_fill, index_reduce, index_select,
+    masked_scatter, masked_select, put, scatter, scatter_add, scatter_reduce, select_scatter, slice_scatter, take,
+    take_along_dim,
+)
+from .tracer.functions.searching import (
+    argwhere, bincount, bucketize, isin, nonzero, searchsorted, unique, unique_consecutive,
+)
+from .tracer.functions.shape import (
+    adjoint, atleast_1d, atleast_2d, broadcast_tensors, broadcast_to, flatten, meshgrid, moveaxis, movedim, permute,
+    ravel, repeat_interleave, reshape, squeeze, swapaxes, swapdims, t, tile, transpose, unflatten, unsqueeze,
+)
+from .tracer.functions.slicing import (
+    chunk, dsplit, hsplit, narrow, narrow_copy, select, split, split_with_sizes, tensor_split, unbind, unsafe_chunk,
+    unsafe_split, unsafe_split_with_sizes, vsplit,
+)
+from .tracer.functions.sorting import argsort, msort, sort, topk
+from .tracer.functions.special import i0, logaddexp, logaddexp2, logit, mvlgamma, polygamma, sinc, xlogy
+from .tracer.functions.static_size import nonzero_static
+from .tracer.functions.statistics import corrcoef, cov, histc
+from .tracer.functions.strided import as_strided, diagonal
+from .tracer.functions.triangular import diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices
 from .tracer.functions.unary import (
     abs, absolute, acos, acosh, arccos, arccosh, arcsin, arcsinh, arctan, arctanh, asin, asinh, atan, atanh, ceil, cos,
     cosh, digamma, erf, erfc, erfinv, exp, exp2, expm1, fix, floor, frac, lgamma, log, log10, log1p, log2, neg,
     negative, positive, reciprocal, round, rsqrt, sgn, sigmoid, sign, sin, sinh, sqrt, square, tan, tanh, trunc,
 )
-from .tracer.functions.arithmetic import (
-    add, addcdiv, addcmul, div, divide, floor_divide, fmod, lerp, mul, multiply, pow, remainder, sub, subtract,
-    true_divide,
-)
-from .tracer.functions.complex_numbers import angle, complex, conj, conj_physical, is_conj, polar, resolve_conj
-from .tracer.functions.angles import arctan2, atan2
 from .tracer.functions.whole_numbers import (
-    bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor,
-)
-from .tracer.functions.choosing import (
-    clamp, clamp_max, clamp_min, clip, fmax, fmin, masked_fill, maximum, minimum, nan_to_num, where,
-)
-from .tracer.functions.comparing import (
-    eq, ge, greater, greater_equal, gt, isfinite, isinf, isnan, le, less, less_equal, logical_and, logical_not,
-    logical_or, logical_xor, lt, ne, not_equal,
-)
-from .tracer.functions.special import logit
-from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
-from .tracer.functions.creation import (
-    arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
-    ones_like, scalar_tensor, tensor, zeros, zeros_like,
-)
-from .tracer.functions.float_parts import copysign, frexp, ldexp, nextafter, signbit
-from .tracer.functions.incomplete_gamma import igamma, igammac
-from .tracer.functions.indexing import (
-    index_put, index_put_,
-)
-from .tracer.functions.linear import (
-    addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot,
-)
-from .tracer.functions.angles import deg2rad, hypot, rad2deg
-from .tracer.functions.arithmetic import float_power
-from .tracer.functions.whole_numbers import gcd, lcm
-from .tracer.functions.activation import hardshrink, prelu
-from .tracer.functions.choosing import heaviside
-from .tracer.functions.comparing import isneginf, isposinf, isreal
-from .tracer.functions.special import i0, logaddexp, logaddexp2, mvlgamma, polygamma, sinc, xlogy
-from .tracer.functions.predicates import (
-    get_device, is_complex, is_floating_point, is_inference, is_neg, is_nonzero, is_same_size, is_signed, resolve_neg,
-)
-from .tracer.functions.products import (
-    addbmm, addmv, addmv_, addr, cdist, chain_matmul, cross, dist, ger, kron, matrix_power,
-)
-from .tracer.functions.random import (
-    Generator, bernoulli, binomial, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson, rand,
-    rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
-)
-from .tracer.functions.rearranging import (
-    as_strided_scatter, fliplr, flipud, narrow_copy, rot90, unsafe_chunk, unsafe_split, unsafe_split_with_sizes,
-)
-from .tracer.functions.reduce import (
-    all, allclose, amax, amin, any_ as any, argmax, argmin, count_nonzero, equal, isclose, log_softmax,
-    logsumexp, max, mean, min, norm, prod, softmax, std, std_mean, sum, var, var_mean,
-)
-from .tracer.functions.scattering import (
-    diagonal_scatter, gather, index_add, index_copy, index_fill, index_reduce, index_select, masked_scatter,
-    masked_select, put, scatter, scatter_add, scatter_reduce, select_scatter, slice_scatter, take, take_along_dim,
-)
-from .tracer.functions.searching import (
-    argwhere, bincount, bucketize, isin, nonzero, searchsorted, unique, unique_consecutive,
-)
-from .tracer.functions.shape import adjoint, broadcast_tensors, broadcast_to, flatten, moveaxis, movedim, permute, ravel, repeat_interleave, reshape, squeeze, swapaxes, swapdims, t, tile, transpose, unflatten, unsqueeze
-from .tracer.functions.strided import as_strided, diagonal, imag, real, view_as_complex, view_as_real
-from .tracer.functions.joining import atleast_1d, atleast_2d, cat, concat, concatenate, flip, hstack, meshgrid, roll, stack, vstack
-from .tracer.functions.slicing import chunk, dsplit, hsplit, narrow, select, split, split_with_sizes, tensor_split, unbind, vsplit
-from .tracer.functions.conversions import clone, cpu, cuda, fill_, is_tensor, numel, zero_
-from .tracer.functions.sorting import (
-    argsort, cummax, cummin, cumprod, cumsum, diff, kthvalue, logcumsumexp, median, mode, msort, nanmedian,
-    nanquantile, quantile, sort, topk,
-)
-from .tracer.functions.static_size import nonzero_static
-from .tracer.functions.statistics import (
-    aminmax, corrcoef, cov, histc, nanmean, nansum, renorm,
-)
-from .tracer.functions.triangular import (
-    diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices,
+    bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, gcd, lcm,
 )
 from .tracer.interop import from_dlpack
 from .tracer.jit import jit

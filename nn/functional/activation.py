@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from ...tracer import dtypes
+from ...tracer.functions.activation import log_softmax as _log_softmax
 from ...tracer.functions.activation import relu as _relu
+from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.methods import assign
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
-from ...tracer.functions.reduce import log_softmax as _log_softmax
-from ...tracer.functions.reduce import softmax as _softmax
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
 from ...tracer.tensor import Tensor

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from ...tracer import dtypes
+from ...tracer.functions.activation import softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.linear import contract
 from ...tracer.functions.operands import broadcast_shapes, cast_value, expand_value, wrap
-from ...tracer.functions.reduce import amax, softmax, sum
+from ...tracer.functions.reduce import amax, sum
 from ...tracer.functions.unary import exp
 from ...tracer.ops import OPS
 from ...tracer.ops.structural import Ints

@@ -7,8 +7,9 @@ from ...tracer.autograd import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.linear import contract, einsum
+from ...tracer.functions.norms import norm
 from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, wrap
-from ...tracer.functions.reduce import norm, sum
+from ...tracer.functions.reduce import sum
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
 from ...tracer.ops import OPS

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ...tracer import dtypes
+from ...tracer.functions.activation import log_softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.operands import wrap
-from ...tracer.functions.reduce import amax, log_softmax, mean, sum
+from ...tracer.functions.reduce import amax, mean, sum
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, square
 from ...tracer.ops.indexing import take

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...tracer.functions.joining import cat, flip
+from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
+from ...tracer.functions.rearranging import flip
 from ...tracer.functions.slicing import narrow
 from ...tracer.ops import OPS
 from ...tracer.tensor import Tensor

@@ -13,7 +13,7 @@ from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.choosing import clamp
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
-from ...tracer.functions.reduce import norm
+from ...tracer.functions.norms import norm
 from ...tracer.functions.unary import reciprocal as _reciprocal
 from ...tracer.tensor import Tensor
 

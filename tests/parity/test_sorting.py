@@ -12,14 +12,14 @@ torch = pytest.importorskip("torch")
 import flambeau.tracer.autograd  # noqa: E402  (attaches backward)
 import flambeau.tracer.printing  # noqa: E402, F401
 from flambeau.tracer import dtypes  # noqa: E402
-from flambeau.tracer.functions import creation, sorting  # noqa: E402
+from flambeau.tracer.functions import creation, cumulative, order_statistics, sorting  # noqa: E402
 
 
 class Ours:
     """Our functions under torch's names."""
 
     def __getattr__(self, name: str) -> Any:
-        for module in (creation, sorting, dtypes):
+        for module in (creation, sorting, order_statistics, cumulative, dtypes):
             if hasattr(module, name):
                 return getattr(module, name)
         raise AttributeError(name)

@@ -11,13 +11,16 @@ from . import (
     control,
     conversions,
     creation,
+    cumulative,
     float_parts,
     incomplete_gamma,
     indexing,
     joining,
     linear,
     metadata,
+    norms,
     operators,
+    order_statistics,
     predicates,
     products,
     random,
@@ -38,11 +41,13 @@ from . import (
 )
 
 __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
-           "creation", "float_parts", "incomplete_gamma", "indexing", "joining", "linear", "metadata", "operators",
-           "predicates", "products", "random", "reading", "rearranging", "reduce", "scattering", "searching", "shape",
-           "slicing", "sorting", "special", "statistics", "strided", "triangular", "unary", "whole_numbers"]
+           "creation", "cumulative", "float_parts", "incomplete_gamma", "indexing", "joining", "linear", "metadata",
+           "norms", "operators", "order_statistics", "predicates", "products", "random", "reading", "rearranging",
+           "reduce", "scattering", "searching", "shape", "slicing", "sorting", "special", "statistics", "strided",
+           "triangular", "unary", "whole_numbers"]
 
 castable(vars(activation), vars(angles), vars(arithmetic), vars(choosing), vars(comparing), vars(complex_numbers),
-         vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(joining), vars(linear), vars(operators),
-         vars(products), vars(reduce), vars(scattering), vars(shape), vars(slicing), vars(sorting), vars(special),
-         vars(statistics), vars(strided), vars(triangular), vars(unary), vars(whole_numbers))
+         vars(cumulative), vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(joining), vars(linear),
+         vars(norms), vars(operators), vars(order_statistics), vars(products), vars(reduce), vars(scattering),
+         vars(shape), vars(slicing), vars(sorting), vars(special), vars(statistics), vars(strided), vars(triangular),
+         vars(unary), vars(whole_numbers))

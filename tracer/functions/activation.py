@@ -1,15 +1,19 @@
-"""Activations that are methods: https://pytorch.org/docs/stable/nn.functional.html"""
+"""Activations that are functions or methods of torch: https://pytorch.org/docs/stable/nn.functional.html"""
 
 from __future__ import annotations
 
+from ..dtypes import dtype
 from ..tensor import Tensor
-from .arithmetic import mul
+from .arithmetic import div, mul, sub
 from .choosing import where
 from .comparing import le, logical_and
+from .dims import checked_dim
 from .layout import keeps_layout
 from .methods import method, pointwise, with_out
 from .operands import scalar_name
+from .reduce import amax, sum
 from .ruled import check_tensor, floating_kind
+from .unary import exp, log
 
 
 @pointwise()
@@ -57,3 +61,35 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                                f"{weight.numel()} and channel size = {channels}.")
     weight = weight.reshape(-1, *(1,) * (input.ndim - 2)) if input.ndim > 1 else weight.reshape(())
     return where(input > 0, input, mul(weight, input))
+
+
+@method()
+def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`.
+
+    >>> import flambeau as torch
+    >>> torch.softmax(torch.zeros(2), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    x = input.to(dtype) if dtype else input
+    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    if x.ndim == 0:
+        return div(x, x) * 0 + 1
+    powers = exp(sub(x, amax(x, axis, True).detach())) if x.numel() else exp(x)
+    return div(powers, sum(powers, axis, True))
+
+
+@method()
+def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+    """log(softmax(x)) along `dim`, without overflow."""
+    x = input.to(dtype) if dtype else input
+    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    if x.ndim == 0:
+        return sub(x, x)
+    shifted = sub(x, amax(x, axis, True).detach()) if x.numel() else x
+    return sub(shifted, log(sum(exp(shifted), axis, True)))
+
+
+def _softmax_dim(x: Tensor, dim: int | None) -> int:
+    """torch's implicit dimension: 0 for 0-d, 1-d and 3-d tensors, else 1."""
+    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1

@@ -1,4 +1,4 @@
-"""Complex numbers: made, conjugated, turned: https://pytorch.org/docs/stable/torch.html#pointwise-ops"""
+"""Complex numbers: made, taken apart, conjugated, turned: https://pytorch.org/docs/stable/torch.html#pointwise-ops"""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import math
 
 from ..ops import OPS
 from ..tensor import Tensor
-from ..views import Conjugate
+from ..views import Conjugate, FromPairs, Geometry, Pairs, Part
 from .arithmetic import mul
 from .choosing import where
 from .comparing import isnan, lt
 from .layout import apply, keeps_layout
 from .methods import method, pointwise, with_out
 from .operands import float_kind, wrap
+from .shape import tensor_property
 from .unary import cos, sin
 
 
@@ -65,3 +66,59 @@ def angle(input: Tensor) -> Tensor:
     kind = float_kind(input)
     result = where(lt(input, 0), math.pi, 0.0).to(kind)
     return where(isnan(input), math.nan, result).to(kind)
+
+
+# --- Parts as views ---------------------------------------------------------------------------------------------------
+
+
+def view_as_real(input: Tensor) -> Tensor:
+    """A view of complex numbers as pairs of reals along a new last dimension."""
+    if not input.dtype.is_complex:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    places = input._strides
+    return input._view(Pairs(), Geometry((*(2 * s for s in places.stride), 1), 2 * places.offset))
+
+
+def view_as_complex(input: Tensor) -> Tensor:
+    """A view of pairs along the last dimension as complex numbers."""
+    if not input.dtype.is_floating_point:
+        raise RuntimeError("view_as_complex is only supported for floating point tensors")
+    if input.ndim == 0 or input._type.shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    places = input._strides
+    if places.stride[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(s % 2 and n > 1 for s, n in zip(places.stride[:-1], input._type.shape)):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if places.offset % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    return input._view(FromPairs(), Geometry(tuple(s // 2 for s in places.stride[:-1]), places.offset // 2))
+
+
+def _part(self: Tensor, imaginary: bool) -> Tensor:
+    places = self._strides
+    return self._view(Part(imaginary), Geometry(tuple(2 * s for s in places.stride), 2 * places.offset + imaginary))
+
+
+def _real_part(self: Tensor) -> Tensor:
+    return _part(self, False) if self.dtype.is_complex else self
+
+
+def _imaginary_part(self: Tensor) -> Tensor:
+    if not self.dtype.is_complex:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return _part(self, True)
+
+
+tensor_property("real", _real_part, "A view of the real parts.")
+tensor_property("imag", _imaginary_part, "A view of the imaginary parts.")
+
+
+def real(input: Tensor) -> Tensor:
+    """A view of the real parts."""
+    return _real_part(input)
+
+
+def imag(input: Tensor) -> Tensor:
+    """A view of the imaginary parts."""
+    return _imaginary_part(input)

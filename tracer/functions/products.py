@@ -1,11 +1,10 @@
-"""Products that are added to a tensor, products in space, powers and chains of matrices, and distances.
+"""Products that are added to a tensor, products in space, powers and chains of matrices.
 
 Source: https://pytorch.org/docs/stable/torch.html#blas-and-lapack-operations
 """
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 from ..dtypes import boolean, dtype
@@ -15,7 +14,7 @@ from ..ops.structural import Ints
 from ..scalars import Scalar
 from ..tensor import Tensor
 from .arithmetic import add, mul, sub
-from .choosing import clamp, where
+from .choosing import where
 from .comparing import logical_and, logical_or
 from .creation import eye
 from .dims import checked_dim
@@ -23,11 +22,8 @@ from .joining import stack
 from .linear import contract, matmul, outer
 from .methods import in_place, method, with_out
 from .operands import Number, broadcast_shapes, number_value, result_dtype, scalar_name, wrap
-from .reduce import sum as total
-from .shape import expand, movedim, reshape, unsqueeze
+from .shape import expand, reshape, unsqueeze
 from .slicing import unbind
-from .statistics import length, power
-from .unary import square
 
 
 def _refuse_bools(kernel: str, x: Tensor) -> None:
@@ -301,73 +297,3 @@ def _chained(matrices: tuple[Tensor, ...], cuts: dict[tuple[int, int], int], sta
         return matrices[start]
     cut = cuts[start, end]
     return matmul(_chained(matrices, cuts, start, cut), _chained(matrices, cuts, cut, end))
-
-
-# --- Distances --------------------------------------------------------------------------------------------------------
-
-
-@method()
-def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The p-norm of input - other, which broadcast: (sum |x - y|^p)^(1/p), the largest for inf, the count for 0.
-
-    >>> import flambeau as torch
-    >>> torch.dist(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0]))
-    tensor(5.)
-    """
-    gap, order = sub(input, other), float(p)
-    if not gap.dtype.is_inexact:
-        raise RuntimeError("norm(): input dtype should be either floating point or complex. Got "
-                           f"{scalar_name(gap.dtype)} instead.")
-    if gap.numel() == 0 and (order < 0 or order == math.inf):
-        raise RuntimeError(f"linalg.vector_norm cannot compute the {order:g} norm on an empty tensor because the operation "
-                           "does not have an identity")
-    return length(gap, order)
-
-
-_MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
-
-
-def _check_points(x1: Tensor, x2: Tensor, p: float) -> None:
-    for name, x in (("X1", x1), ("X2", x2)):
-        if x.ndim < 2:
-            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
-    if x1._type.shape[-1] != x2._type.shape[-1]:
-        raise RuntimeError("X1 and X2 must have the same number of columns. "
-                           f"X1: {x1._type.shape[-1]} X2: {x2._type.shape[-1]}")
-    for name, x in (("X1", x1), ("X2", x2)):
-        if not x.dtype.is_floating_point:
-            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {scalar_name(x.dtype)}")
-    if not p >= 0:
-        raise RuntimeError("cdist only supports non-negative p values")
-    if x1.dtype is not x2.dtype:
-        raise RuntimeError(f"expected scalar type {scalar_name(x1.dtype)} but found {scalar_name(x2.dtype)}")
-
-
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0]) -> Tensor:
-    """The p-norm distances between all rows of x1 [..., n, k] and all of x2 [..., m, k], as [..., n, m].
-
-    Euclidean distances of more than 25 rows come from one product of matrices, |x|^2 + |y|^2 - 2 x.y, which is fast and
-    cancels digits between near points; `compute_mode="donot_use_mm_for_euclid_dist"` takes differences there too.
-
-    >>> import flambeau as torch
-    >>> torch.cdist(torch.tensor([[0.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))
-    tensor([[4.],
-            [5.]])
-    """
-    if compute_mode not in _MODES:
-        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
-    p = float(p)
-    _check_points(x1, x2, p)
-    many = max(x1._type.shape[-2], x2._type.shape[-2]) > 25
-    if p == 2 and (compute_mode == _MODES[1] or (many and compute_mode == _MODES[0])):
-        return _euclidean(x1, x2)
-    broadcast_shapes(x1._type.shape[:-2], x2._type.shape[:-2])
-    gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
-    empty = math.isinf(p) and gaps._type.shape[-1] == 0
-    return length(gaps, 1.0 if empty else p, -1)
-
-
-def _euclidean(x1: Tensor, x2: Tensor) -> Tensor:
-    lengths, others = (total(square(x), -1, True) for x in (x1, x2))
-    products = matmul(x1, movedim(x2, -1, -2))
-    return power(clamp(add(sub(lengths, products, alpha=2), movedim(others, -1, -2)), min=0), 0.5)

@@ -1,4 +1,4 @@
-"""Reductions and the softmax family: https://pytorch.org/docs/stable/torch.html#reduction-ops"""
+"""Sums, means, extremes and truth of all elements or along dimensions: https://pytorch.org/docs/stable/torch.html#reduction-ops"""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from ..ops import OPS
 from ..ops.indexing import take_along
 from ..ops.structural import Ints
 from ..tensor import Tensor
-from .arithmetic import add, div, mul, pow, sub
+from .arithmetic import add, div, mul, sub
 from .choosing import maximum, minimum, where
-from .comparing import ne
+from .comparing import isnan, logical_not, ne
 from .defaults import Defaults
-from .dims import checked_dim, checked_dims
+from .dims import checked_dim, checked_dims, shape_argument
 from .methods import into, method, with_out
-from .operands import cast_value, number_value, read, same_shape, wrap
+from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
+from .shape import reshape
 from .unary import abs as absolute
 from .unary import exp, log, sqrt, square
 
@@ -260,29 +261,73 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 method()(isclose)
 
 
-# --- Norms and softmax ------------------------------------------------------------------------------------------------
+# --- Without NaN ------------------------------------------------------------------------------------------------------
 
 
 @method()
-def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *,
-         dtype: dtype | None = None) -> Tensor:
-    """The p-norm of the elements, or along `dim`."""
-    x = input.to(dtype) if dtype else input
-    order = 2.0 if p in ("fro", None) else float(p)
-    magnitude = absolute(x)
-    if order == math.inf:
-        return amax(magnitude, dim, keepdim)
-    if order == -math.inf:
-        return amin(magnitude, dim, keepdim)
-    if order == 0:
-        return sum(ne(x, 0).to(magnitude.dtype), dim, keepdim)
-    if order == 1:
-        return sum(magnitude, dim, keepdim)
-    if order == 2:
-        total = sum(square(magnitude), dim, keepdim)
-        safe = where(total == 0, 1.0, total)  # the gradient at zero is zero, not NaN
-        return where(total == 0, total, sqrt(safe))
-    return pow(sum(pow(magnitude, order), dim, keepdim), 1 / order)
+@with_out
+def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """The sum of all elements, or along `dim`, with NaN counting as zero; integers sum to int64.
+
+    >>> import flambeau as torch
+    >>> torch.nansum(torch.tensor([1.0, float("nan"), 2.0]))
+    tensor(3.)
+    """
+    if input.dtype.is_complex:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    numbers = where(isnan(input), 0, input) if input.dtype.is_floating_point else input
+    return sum(numbers, dim, keepdim, dtype=dtype)
+
+
+@method()
+@with_out
+def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """The mean of the elements that are not NaN, of the whole tensor or along `dim`; NaN where there are none.
+
+    >>> import flambeau as torch
+    >>> torch.nanmean(torch.tensor([[1.0, float("nan")], [2.0, 4.0]]), dim=1)
+    tensor([1., 3.])
+    """
+    if not input.dtype.is_inexact:
+        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype but got "
+                           f"{scalar_name(input.dtype)}")
+    if dtype is not None and not dtype.is_inexact:
+        raise RuntimeError("nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex "
+                           f"dtype. Got: {scalar_name(dtype)}")
+    count = sum(logical_not(isnan(input)), dim, keepdim)
+    return div(nansum(input, dim, keepdim, dtype=dtype), count)
+
+
+# --- Both extremes ----------------------------------------------------------------------------------------------------
+
+
+class _Extremes(namedtuple("aminmax", ["min", "max"])):  # torch's names of the results
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.return_types.aminmax(\nmin={self.min},\nmax={self.max})"
+
+
+@method()
+@with_out
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """(min, max) of all elements, or along one dimension; NaN wins both, and equal elements share the gradient evenly.
+
+    >>> import flambeau as torch
+    >>> torch.aminmax(torch.tensor([3, 1, 2])).max
+    tensor(3)
+    """
+    if input.dtype.is_complex:
+        raise NotImplementedError(f"\"aminmax_cpu\" not implemented for '{scalar_name(input.dtype)}'")
+    axis = None if dim is None else checked_dim(dim, input.ndim)
+    if axis is None and input.numel() == 0:
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    if axis is not None and input.ndim and input._type.shape[axis] == 0:
+        raise IndexError(f"aminmax: Expected reduction dim {axis} to have non-zero size.")
+    return _Extremes(amin(input, axis, keepdim), amax(input, axis, keepdim))
+
+
+# --- Sums of other kinds ----------------------------------------------------------------------------------------------
 
 
 @method()
@@ -298,32 +343,20 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 
 
 @method()
-def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`.
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """Summed to a shape that broadcasts to its own, the transpose of `expand`; itself if it has that shape.
 
     >>> import flambeau as torch
-    >>> torch.softmax(torch.zeros(2), dim=0)
-    tensor([0.5000, 0.5000])
+    >>> torch.ones(2, 3).sum_to_size(1, 3)
+    tensor([[2., 2., 2.]])
     """
-    x = input.to(dtype) if dtype else input
-    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
-    if x.ndim == 0:
-        return div(x, x) * 0 + 1
-    powers = exp(sub(x, amax(x, axis, True).detach())) if x.numel() else exp(x)
-    return div(powers, sum(powers, axis, True))
-
-
-@method()
-def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
-    """log(softmax(x)) along `dim`, without overflow."""
-    x = input.to(dtype) if dtype else input
-    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
-    if x.ndim == 0:
-        return sub(x, x)
-    shifted = sub(x, amax(x, axis, True).detach()) if x.numel() else x
-    return sub(shifted, log(sum(exp(shifted), axis, True)))
-
-
-def _softmax_dim(x: Tensor, dim: int | None) -> int:
-    """torch's implicit dimension: 0 for 0-d, 1-d and 3-d tensors, else 1."""
-    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+    if not size:
+        raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
+    wanted, shape = shape_argument(size), self._type.shape
+    lead = len(shape) - len(wanted)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(wanted, shape[lead:])):
+        raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
+    if wanted == shape:
+        return self
+    axes = [d for d, m in enumerate(shape) if d < lead or (wanted[d - lead] == 1 and m != 1)]
+    return reshape(sum(self, axes, True) if axes else self, wanted)

@@ -6,6 +6,7 @@ Source: https://pytorch.org/docs/stable/torch.html#indexing-slicing-joining-muta
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .. import dtypes
@@ -24,6 +25,7 @@ from .methods import assign, in_place, method, with_out
 from .operands import Number, broadcast_shapes, cast_value, expand_value, number_value, wrap
 from .shape import ravel
 from .static_size import checked_size, chosen, first_places
+from .strided import as_strided
 from .subscripts import check_range, is_mask, known, mask_value, observed_mask, one_dimension, wrapped
 
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
@@ -430,3 +432,31 @@ def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = 
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A copy of the input whose diagonal is src."""
     return _changed(input, lambda x: x.diagonal(offset, dim1, dim2), src)
+
+
+def _reach(size: Sequence[int], stride: Sequence[int], offset: int) -> int:
+    """The first element of the memory that a view by strides does not need."""
+    return offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1 if 0 not in size else offset
+
+
+@method()
+def as_strided_scatter(input: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int],
+                       storage_offset: int | None = None) -> Tensor:
+    """A copy of the input, and of the memory around it, in which as_strided(size, stride, storage_offset) is src.
+
+    >>> import flambeau as torch
+    >>> torch.as_strided_scatter(torch.zeros(2, 2), torch.ones(2), (2,), (3,))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    own = input.storage_offset()
+    offset = own if storage_offset is None else storage_offset
+    if as_strided(input, size, stride, offset).shape != src.shape:
+        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
+                           f"slice size = {list(size)}")
+    shape: Ints = input._type.shape
+    start, strides = min(own, offset), input.stride()
+    end = max(_reach(shape, strides, own), _reach(size, stride, offset))
+    memory = as_strided(input, (end - start,), (1,), start).clone()
+    as_strided(memory, size, stride, offset - start).copy_(src)
+    return as_strided(memory, shape, strides, own - start)

@@ -21,11 +21,11 @@ from ..ops.structural import broadcast, reshape
 from ..tensor import Tensor
 from ..types import Type
 from .dims import checked_dim
-from .joining import atleast_1d
 from .methods import method, with_out
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap
 from .reduce import any_ as any_of
 from .scattering import scatter_add
+from .shape import atleast_1d
 from .slicing import unbind
 from .static_size import nonzero_static, unique_static
 

@@ -330,3 +330,33 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     dims = (*range(d + 1), *range(d + 2, len(spread)))
     value = OPS["broadcast"](x._read(), shape=spread, dims=tuple(dims))
     return wrap(OPS["reshape"](value, shape=(*shape[:d], shape[d] * repeats, *shape[d + 1:])))
+
+
+# --- More dimensions --------------------------------------------------------------------------------------------------
+
+
+def _at_least(x: Tensor, ndim: int, front: bool) -> Tensor:
+    while x.ndim < ndim:
+        x = unsqueeze(x, 0 if front or x.ndim == 0 else x.ndim)
+    return x
+
+
+def atleast_1d(x: Tensor) -> Tensor:
+    """With at least one dimension."""
+    return _at_least(x, 1, True)
+
+
+def atleast_2d(x: Tensor) -> Tensor:
+    """With at least two dimensions."""
+    return _at_least(x, 2, True)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Coordinate grids of vectors."""
+    vectors = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    if indexing == "xy":
+        swapped = meshgrid(*([vectors[1], vectors[0], *vectors[2:]] if len(vectors) > 1 else vectors))
+        grids = tuple(transpose(g, 0, 1) if len(vectors) > 1 else g for g in swapped)
+        return (grids[1], grids[0], *grids[2:]) if len(vectors) > 1 else grids
+    shape = tuple(v.numel() for v in vectors)
+    return tuple(expand(reshape(v, [-1 if i == j else 1 for j in range(len(shape))]), shape) for i, v in enumerate(vectors))

@@ -10,7 +10,7 @@ import numpy as np
 from ..tensor import Tensor
 from ..views import Geometry, Slice
 from .dims import checked_dim
-from .methods import method
+from .methods import method, with_out
 from .shape import squeezed
 
 # --- Slices as views --------------------------------------------------------------------------------------------------
@@ -130,3 +130,35 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all slices along `dim`, which goes away."""
     d = checked_dim(dim, input.ndim)
     return tuple(select(input, d, i) for i in range(input._type.shape[d]))
+
+
+# --- Copies, and torch's unchecked forms ------------------------------------------------------------------------------
+
+
+@method()
+@with_out
+def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """A copy of `length` elements along `dim` from `start`; `narrow` gives a view of them."""
+    if input.ndim == 0:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    return narrow(input, dim, start, length).contiguous().clone()
+
+
+@method()
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk`. What torch leaves unchecked in this one, that a piece and the input are not both written, is safe here."""
+    return chunk(input, chunks, dim)
+
+
+@method()
+def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split` into pieces of one size. What torch leaves unchecked in this one is safe here."""
+    return split(input, split_size, dim)
+
+
+@method()
+def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """`split_with_sizes`. What torch leaves unchecked in this one is safe here."""
+    return split_with_sizes(input, split_sizes, dim)

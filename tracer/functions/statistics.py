@@ -1,152 +1,30 @@
-"""Sums without NaN, both extremes at once, covariances, histograms, and rows of bounded length.
-
-Source: https://pytorch.org/docs/stable/torch.html#reduction-ops
-"""
+"""Covariances and histograms: https://pytorch.org/docs/stable/torch.html#reduction-ops"""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections import namedtuple
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-from ..dtypes import dtype
 from ..tensor import Tensor
-from .arithmetic import add, div, mul, pow, sub
+from .arithmetic import add, div, mul, sub
 from .choosing import clamp, where
-from .comparing import isnan, logical_and, logical_not, ne
+from .comparing import logical_and
 from .complex_numbers import complex as complex_of
 from .creation import zeros
-from .dims import checked_dim
 from .linear import matmul
-from .methods import in_place, method, with_out
+from .methods import method, with_out
 from .operands import Number, scalar_name
-from .reduce import Dims, amax, amin, sum
+from .reduce import aminmax, sum
 from .scattering import index_add
 from .shape import flatten, reshape, squeeze, t, unsqueeze
 from .slicing import narrow
 from .strided import diagonal
 from .subscripts import known
-from .unary import abs as absolute
-from .unary import reciprocal, sqrt, square
-
-# --- Without NaN ------------------------------------------------------------------------------------------------------
-
-
-@method()
-@with_out
-def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
-    """The sum of all elements, or along `dim`, with NaN counting as zero; integers sum to int64.
-
-    >>> import flambeau as torch
-    >>> torch.nansum(torch.tensor([1.0, float("nan"), 2.0]))
-    tensor(3.)
-    """
-    if input.dtype.is_complex:
-        raise RuntimeError("nansum on CPU does not support complex inputs")
-    numbers = where(isnan(input), 0, input) if input.dtype.is_floating_point else input
-    return sum(numbers, dim, keepdim, dtype=dtype)
-
-
-@method()
-@with_out
-def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
-    """The mean of the elements that are not NaN, of the whole tensor or along `dim`; NaN where there are none.
-
-    >>> import flambeau as torch
-    >>> torch.nanmean(torch.tensor([[1.0, float("nan")], [2.0, 4.0]]), dim=1)
-    tensor([1., 3.])
-    """
-    if not input.dtype.is_inexact:
-        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype but got "
-                           f"{scalar_name(input.dtype)}")
-    if dtype is not None and not dtype.is_inexact:
-        raise RuntimeError("nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex "
-                           f"dtype. Got: {scalar_name(dtype)}")
-    count = sum(logical_not(isnan(input)), dim, keepdim)
-    return div(nansum(input, dim, keepdim, dtype=dtype), count)
-
-
-# --- Extremes and norms -----------------------------------------------------------------------------------------------
-
-
-class _Extremes(namedtuple("aminmax", ["min", "max"])):  # torch's names of the results
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"torch.return_types.aminmax(\nmin={self.min},\nmax={self.max})"
-
-
-@method()
-@with_out
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
-    """(min, max) of all elements, or along one dimension; NaN wins both, and equal elements share the gradient evenly.
-
-    >>> import flambeau as torch
-    >>> torch.aminmax(torch.tensor([3, 1, 2])).max
-    tensor(3)
-    """
-    if input.dtype.is_complex:
-        raise NotImplementedError(f"\"aminmax_cpu\" not implemented for '{scalar_name(input.dtype)}'")
-    axis = None if dim is None else checked_dim(dim, input.ndim)
-    if axis is None and input.numel() == 0:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
-    if axis is not None and input.ndim and input._type.shape[axis] == 0:
-        raise IndexError(f"aminmax: Expected reduction dim {axis} to have non-zero size.")
-    return _Extremes(amin(input, axis, keepdim), amax(input, axis, keepdim))
-
-
-def power(x: Tensor, exponent: float) -> Tensor:
-    """x to the power of a number other than zero, for x >= 0, with a gradient of zero where x is zero."""
-    zero = x == 0
-    return where(zero, 0.0 if exponent > 0 else math.inf, pow(where(zero, 1, x), exponent))
-
-
-def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """The p-norm (sum |x|^p)^(1/p); its gradient is zero where the norm is, and at zeros where it has no limit."""
-    size = absolute(x)
-    if math.isinf(p):
-        return (amax if p > 0 else amin)(size, dim, keepdim)
-    if p == 0:
-        return sum(where(ne(x, 0), 1, mul(size, 0)), dim, keepdim)
-    if p == 1:
-        return sum(size, dim, keepdim)
-    return power(sum(square(size) if p == 2 else power(size, p), dim, keepdim), 1 / p)
-
-
-@in_place()
-@with_out
-def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """Slices along `dim` whose p-norm is above maxnorm shrunk to it: each times maxnorm / (norm + 1e-7).
-
-    >>> import flambeau as torch
-    >>> torch.renorm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1)
-    tensor([[0.6000, 0.8000],
-            [0.3000, 0.4000]])
-    """
-    for name, number in (("p", p), ("maxnorm", maxnorm)):
-        if isinstance(number, complex):
-            raise RuntimeError(f"renorm: {name} must be real-valued")
-    if not p > 0:
-        raise RuntimeError("renorm: non-positive-norm not supported")
-    if not maxnorm >= 0:
-        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
-    if input.ndim < 2:
-        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
-    axis = checked_dim(dim, input.ndim)
-    if not input.dtype.is_inexact:
-        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. "
-                           f"Got {scalar_name(input.dtype)}")
-    if maxnorm == math.inf:
-        return input.clone()
-    wide = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
-    norms = length(wide, float(p), [d for d in range(input.ndim) if d != axis], True)
-    factors = where(norms > maxnorm, mul(reciprocal(add(norms, 1e-7)), maxnorm), 1)
-    return mul(input, factors if wide is input else factors.to(input.dtype))
-
+from .unary import sqrt
 
 # --- Covariance -------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Views by strides: diagonals, windows, any strides over the memory, parts of complex numbers.
+"""Views by strides: diagonals, windows, any strides over the memory.
 
 Source: https://pytorch.org/docs/stable/tensor_view.html
 """
@@ -10,10 +10,11 @@ from typing import Any
 
 from ..ops.structural import Ints
 from ..tensor import Tensor
-from ..views import Elements, FromPairs, Geometry, Pairs, Part, contiguous_stride
+from ..views import Elements, Geometry, contiguous_stride
+from .complex_numbers import view_as_complex, view_as_real
 from .dims import checked_dim
 from .methods import method
-from .shape import permute, tensor_property, view_as_type
+from .shape import permute, view_as_type
 
 # --- Diagonals and windows --------------------------------------------------------------------------------------------
 
@@ -116,59 +117,3 @@ def _in_dtype_of(x: Tensor, flat: Tensor) -> Tensor:
     if x.dtype.is_complex:
         return view_as_complex(flat.view(-1, 2))
     return view_as_real(flat).view(-1) if flat.dtype.is_complex else view_as_type(flat, x.dtype)
-
-
-# --- Parts of complex numbers -----------------------------------------------------------------------------------------
-
-
-def view_as_real(input: Tensor) -> Tensor:
-    """A view of complex numbers as pairs of reals along a new last dimension."""
-    if not input.dtype.is_complex:
-        raise RuntimeError("view_as_real is only supported for complex tensors")
-    places = input._strides
-    return input._view(Pairs(), Geometry((*(2 * s for s in places.stride), 1), 2 * places.offset))
-
-
-def view_as_complex(input: Tensor) -> Tensor:
-    """A view of pairs along the last dimension as complex numbers."""
-    if not input.dtype.is_floating_point:
-        raise RuntimeError("view_as_complex is only supported for floating point tensors")
-    if input.ndim == 0 or input._type.shape[-1] != 2:
-        raise RuntimeError("Tensor must have a last dimension of size 2")
-    places = input._strides
-    if places.stride[-1] != 1:
-        raise RuntimeError("Tensor must have a last dimension with stride 1")
-    if any(s % 2 and n > 1 for s, n in zip(places.stride[:-1], input._type.shape)):
-        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    if places.offset % 2:
-        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
-    return input._view(FromPairs(), Geometry(tuple(s // 2 for s in places.stride[:-1]), places.offset // 2))
-
-
-def _part(self: Tensor, imaginary: bool) -> Tensor:
-    places = self._strides
-    return self._view(Part(imaginary), Geometry(tuple(2 * s for s in places.stride), 2 * places.offset + imaginary))
-
-
-def _real_part(self: Tensor) -> Tensor:
-    return _part(self, False) if self.dtype.is_complex else self
-
-
-def _imaginary_part(self: Tensor) -> Tensor:
-    if not self.dtype.is_complex:
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return _part(self, True)
-
-
-tensor_property("real", _real_part, "A view of the real parts.")
-tensor_property("imag", _imaginary_part, "A view of the imaginary parts.")
-
-
-def real(input: Tensor) -> Tensor:
-    """A view of the real parts."""
-    return _real_part(input)
-
-
-def imag(input: Tensor) -> Tensor:
-    """A view of the imaginary parts."""
-    return _imaginary_part(input)

@@ -14,11 +14,11 @@ from ...ops.structural import Ints
 from ...scalars import Scalar
 from ...tensor import Tensor
 from ..arithmetic import add, div, mul
+from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
 from ..dims import shape_argument
 from ..methods import into, method
 from ..operands import broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
-from ..strided import view_as_complex
 from ..unary import log, neg
 from .generator import Generator, generator_on
 from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working

@@ -1,0 +1,116 @@
+"""Running reductions, and differences of neighbours: https://pytorch.org/docs/stable/torch.html#other-operations"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..ops import OPS
+from ..ops.elementwise import alias
+from ..ops.window import running_position, shift
+from ..tensor import Tensor
+from .arithmetic import add, sub
+from .choosing import masked_fill, maximum, where
+from .comparing import eq, isinf, logical_and, logical_xor
+from .conversions import clone
+from .defaults import Defaults
+from .dims import checked_dim
+from .joining import cat
+from .methods import into, method, with_out
+from .operands import cast_value, wrap
+from .return_types import pair, return_type, zero_index
+from .slicing import sliced
+from .unary import abs as absolute
+from .unary import exp, log1p, neg
+
+_CumMax, _CumMin = return_type("cummax"), return_type("cummin")
+
+
+def _cumulative(name: str, meaning: str) -> Any:
+    def function(input: Tensor, dim: int, *, dtype: dtype | None = None, out: Tensor | None = None) -> Tensor:
+        axis = checked_dim(dim, input.ndim)
+        kind = dtype or (input.dtype if input.dtype.is_inexact else dtypes.int64)
+        value = cast_value(input._read(), kind)
+        return into(out, wrap(OPS[name](value, axis=axis, reverse=False) if input.ndim else alias(value)))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The {meaning} of all elements up to each one along `dim`; integers become int64."
+    return method(name)(function)
+
+
+cumsum = _cumulative("cumsum", "sum")
+cumprod = _cumulative("cumprod", "product")
+
+
+def _in_place_cumulative(name: str, function: Callable[..., Tensor]) -> None:
+    def update(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
+        return self.copy_(function(self, dim, dtype=dtype))
+
+    update.__name__ = update.__qualname__ = f"{name}_"
+    update.__doc__ = f"In-place form of `{name}`."
+    method(f"{name}_")(update)
+
+
+_in_place_cumulative("cumsum", cumsum)
+_in_place_cumulative("cumprod", cumprod)
+
+
+def _running_extreme(name: str, kind: Callable[..., Any]) -> Any:
+    @with_out
+    def function(input: Tensor, dim: int) -> Any:
+        axis, value = checked_dim(dim, input.ndim), input._read()
+        if input.ndim == 0:
+            return pair(kind, alias(value), zero_index(input))
+        out = OPS[name](value, axis=axis, reverse=False)
+        return pair(kind, out, running_position(value, out, axis, False))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (f"(values, indices) of the {name[3:]}imum of all elements up to each one along `dim`; of equal "
+                        "ones the last counts.")
+    return method(name)(function)
+
+
+cummax = _running_extreme("cummax", _CumMax)
+cummin = _running_extreme("cummin", _CumMin)
+
+
+def _log_add(a: Tensor, b: Tensor) -> Tensor:
+    """log(exp(a) + exp(b)) without overflow; equal infinities are themselves."""
+    distance = where(eq(a, b), 0.0, absolute(sub(a, b)))
+    return add(maximum(a, b), masked_fill(log1p(exp(neg(distance))), logical_and(eq(a, b), isinf(a)), 0.0))
+
+
+@method()
+@with_out
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """log(cumsum(exp(x))) along `dim`, without overflow: log2(n) steps that each double the reach."""
+    axis = checked_dim(dim, input.ndim)
+    result = input if input.dtype.is_inexact else input.to(Defaults.dtype)
+    if input.ndim == 0:
+        return clone(result)
+    step, n = 1, input._type.shape[axis]
+    while step < n:
+        result = _log_add(result, wrap(shift(result._read(), step, axis, -math.inf)))
+        step *= 2
+    return clone(result) if result is input else result
+
+
+@method()
+def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
+         append: Tensor | None = None) -> Tensor:
+    """The n-th differences of neighbours along `dim` of prepend, input, append joined (bools: whether they differ)."""
+    if input.ndim == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    axis = checked_dim(dim, input.ndim)
+    parts = [t for t in (prepend, input, append) if t is not None]
+    x = cat(parts, axis) if len(parts) > 1 else input
+    difference = logical_xor if x.dtype is dtypes.boolean else sub
+    for _ in range(min(n, x.shape[axis])):
+        size = x.shape[axis]
+        x = difference(sliced(x, axis, min(1, size), size), sliced(x, axis, 0, max(size - 1, 0)))
+    return clone(x) if x is input else x

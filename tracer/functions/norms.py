@@ -1,0 +1,163 @@
+"""Norms, rows of bounded length and distances: https://pytorch.org/docs/stable/torch.html#reduction-ops"""
+
+from __future__ import annotations
+
+import math
+
+from .. import dtypes
+from ..dtypes import dtype
+from ..tensor import Tensor
+from .arithmetic import add, mul, pow, sub
+from .choosing import clamp, where
+from .comparing import ne
+from .dims import checked_dim
+from .linear import matmul
+from .methods import in_place, method, with_out
+from .operands import broadcast_shapes, scalar_name
+from .reduce import Dims, amax, amin, sum
+from .shape import movedim, unsqueeze
+from .unary import abs as absolute
+from .unary import reciprocal, sqrt, square
+
+# --- Norms ------------------------------------------------------------------------------------------------------------
+
+
+@method()
+def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *,
+         dtype: dtype | None = None) -> Tensor:
+    """The p-norm of the elements, or along `dim`."""
+    x = input.to(dtype) if dtype else input
+    order = 2.0 if p in ("fro", None) else float(p)
+    magnitude = absolute(x)
+    if order == math.inf:
+        return amax(magnitude, dim, keepdim)
+    if order == -math.inf:
+        return amin(magnitude, dim, keepdim)
+    if order == 0:
+        return sum(ne(x, 0).to(magnitude.dtype), dim, keepdim)
+    if order == 1:
+        return sum(magnitude, dim, keepdim)
+    if order == 2:
+        total = sum(square(magnitude), dim, keepdim)
+        safe = where(total == 0, 1.0, total)  # the gradient at zero is zero, not NaN
+        return where(total == 0, total, sqrt(safe))
+    return pow(sum(pow(magnitude, order), dim, keepdim), 1 / order)
+
+
+def power(x: Tensor, exponent: float) -> Tensor:
+    """x to the power of a number other than zero, for x >= 0, with a gradient of zero where x is zero."""
+    zero = x == 0
+    return where(zero, 0.0 if exponent > 0 else math.inf, pow(where(zero, 1, x), exponent))
+
+
+def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The p-norm (sum |x|^p)^(1/p); its gradient is zero where the norm is, and at zeros where it has no limit."""
+    size = absolute(x)
+    if math.isinf(p):
+        return (amax if p > 0 else amin)(size, dim, keepdim)
+    if p == 0:
+        return sum(where(ne(x, 0), 1, mul(size, 0)), dim, keepdim)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    return power(sum(square(size) if p == 2 else power(size, p), dim, keepdim), 1 / p)
+
+
+@in_place()
+@with_out
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Slices along `dim` whose p-norm is above maxnorm shrunk to it: each times maxnorm / (norm + 1e-7).
+
+    >>> import flambeau as torch
+    >>> torch.renorm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    for name, number in (("p", p), ("maxnorm", maxnorm)):
+        if isinstance(number, complex):
+            raise RuntimeError(f"renorm: {name} must be real-valued")
+    if not p > 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if not maxnorm >= 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
+    if input.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    axis = checked_dim(dim, input.ndim)
+    if not input.dtype.is_inexact:
+        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. "
+                           f"Got {scalar_name(input.dtype)}")
+    if maxnorm == math.inf:
+        return input.clone()
+    wide = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
+    norms = length(wide, float(p), [d for d in range(input.ndim) if d != axis], True)
+    factors = where(norms > maxnorm, mul(reciprocal(add(norms, 1e-7)), maxnorm), 1)
+    return mul(input, factors if wide is input else factors.to(input.dtype))
+
+
+# --- Distances --------------------------------------------------------------------------------------------------------
+
+
+@method()
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of input - other, which broadcast: (sum |x - y|^p)^(1/p), the largest for inf, the count for 0.
+
+    >>> import flambeau as torch
+    >>> torch.dist(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0]))
+    tensor(5.)
+    """
+    gap, order = sub(input, other), float(p)
+    if not gap.dtype.is_inexact:
+        raise RuntimeError("norm(): input dtype should be either floating point or complex. Got "
+                           f"{scalar_name(gap.dtype)} instead.")
+    if gap.numel() == 0 and (order < 0 or order == math.inf):
+        raise RuntimeError(f"linalg.vector_norm cannot compute the {order:g} norm on an empty tensor because the operation "
+                           "does not have an identity")
+    return length(gap, order)
+
+
+_MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+
+
+def _check_points(x1: Tensor, x2: Tensor, p: float) -> None:
+    for name, x in (("X1", x1), ("X2", x2)):
+        if x.ndim < 2:
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
+    if x1._type.shape[-1] != x2._type.shape[-1]:
+        raise RuntimeError("X1 and X2 must have the same number of columns. "
+                           f"X1: {x1._type.shape[-1]} X2: {x2._type.shape[-1]}")
+    for name, x in (("X1", x1), ("X2", x2)):
+        if not x.dtype.is_floating_point:
+            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {scalar_name(x.dtype)}")
+    if not p >= 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    if x1.dtype is not x2.dtype:
+        raise RuntimeError(f"expected scalar type {scalar_name(x1.dtype)} but found {scalar_name(x2.dtype)}")
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0]) -> Tensor:
+    """The p-norm distances between all rows of x1 [..., n, k] and all of x2 [..., m, k], as [..., n, m].
+
+    Euclidean distances of more than 25 rows come from one product of matrices, |x|^2 + |y|^2 - 2 x.y, which is fast and
+    cancels digits between near points; `compute_mode="donot_use_mm_for_euclid_dist"` takes differences there too.
+
+    >>> import flambeau as torch
+    >>> torch.cdist(torch.tensor([[0.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))
+    tensor([[4.],
+            [5.]])
+    """
+    if compute_mode not in _MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    p = float(p)
+    _check_points(x1, x2, p)
+    many = max(x1._type.shape[-2], x2._type.shape[-2]) > 25
+    if p == 2 and (compute_mode == _MODES[1] or (many and compute_mode == _MODES[0])):
+        return _euclidean(x1, x2)
+    broadcast_shapes(x1._type.shape[:-2], x2._type.shape[:-2])
+    gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
+    empty = math.isinf(p) and gaps._type.shape[-1] == 0
+    return length(gaps, 1.0 if empty else p, -1)
+
+
+def _euclidean(x1: Tensor, x2: Tensor) -> Tensor:
+    lengths, others = (sum(square(x), -1, True) for x in (x1, x2))
+    products = matmul(x1, movedim(x2, -1, -2))
+    return power(clamp(add(sub(lengths, products, alpha=2), movedim(others, -1, -2)), min=0), 0.5)
