@@ -11,16 +11,17 @@ from .arithmetic import mul
 from .choosing import where
 from .comparing import logical_or
 from .layout import apply
-from .methods import into, pointwise, with_out
+from .methods import pointwise, with_out
 from .operands import float_kind
 from .ruled import Derivative, check_tensor, floating_kind, ruled
 from .unary import abs as absolute
 
 
 @pointwise("atan2", "arctan2")
-def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (other, input)."""
-    return into(out, apply(OPS["atan2"], input, other, kind=float_kind(input, other)))
+    return apply(OPS["atan2"], input, other, kind=float_kind(input, other))
 
 
 arctan2 = atan2

@@ -103,13 +103,15 @@ def truncated(x: Value) -> Value:
 
 
 @pointwise()
-def floor_divide(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
     """The quotient rounded down."""
-    return div(input, other, rounding_mode="floor", out=out)
+    return div(input, other, rounding_mode="floor")
 
 
 @pointwise()
-def remainder(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
     """The modulus with the divisor's sign, Python's `%`."""
     if not isinstance(input, Tensor):
         input = tensor_like(input, other)
@@ -120,17 +122,19 @@ def remainder(input: Tensor, other: Tensor | Number, *, out: Tensor | None = Non
         wrong = OPS["and"](OPS["compare"](rest, zero, direction="NE"),
                            OPS["xor"](OPS["compare"](rest, zero, direction="LT"), OPS["compare"](y, zero, direction="LT")))
         rest = OPS["select"](wrong, OPS["add"](rest, y), rest)
-    return into(out, wrap(rest))
+    return wrap(rest)
 
 
 @pointwise()
-def fmod(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """The remainder with the dividend's sign, C's fmod."""
-    return into(out, apply(OPS["rem"], input, other))
+    return apply(OPS["rem"], input, other)
 
 
 @pointwise()
-def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """input ** exponent. Small whole exponents become products.
 
     >>> import flambeau as torch
@@ -140,8 +144,8 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
     if isinstance(input, Tensor) and type(exponent) in (int, float):
         result = _constant_power(input, exponent)  # type: ignore[arg-type]
         if result is not None:
-            return into(out, result)
-    return into(out, apply(OPS["pow"], input, exponent))
+            return result
+    return apply(OPS["pow"], input, exponent)
 
 
 def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
@@ -179,15 +183,17 @@ def tensor_like(number: Any, like: Any) -> Tensor:
 
 
 @pointwise()
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None) -> Tensor:
+@with_out
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
-    return into(out, add(input, mul(tensor1, tensor2), alpha=value))
+    return add(input, mul(tensor1, tensor2), alpha=value)
 
 
 @pointwise()
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None) -> Tensor:
+@with_out
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 / tensor2."""
-    return into(out, add(input, div(tensor1, tensor2), alpha=value))
+    return add(input, div(tensor1, tensor2), alpha=value)
 
 
 @pointwise()

@@ -14,7 +14,7 @@ from ..ops.elementwise import stop_gradient
 from ..tensor import Tensor
 from .comparing import eq, isnan
 from .layout import apply, keeps_layout, laid_out
-from .methods import assign, into, method, pointwise, with_out
+from .methods import assign, method, pointwise, with_out
 from .operands import Number, broadcast_shapes, expand_value, number_value, operands, result_dtype, wrap
 from .ruled import Derivative, check_tensor
 
@@ -23,16 +23,18 @@ from .ruled import Derivative, check_tensor
 
 @method()
 @keeps_layout
-def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two elements; NaN if either is."""
-    return into(out, apply(OPS["max"], input, other))
+    return apply(OPS["max"], input, other)
 
 
 @method()
 @keeps_layout
-def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two elements; NaN if either is."""
-    return into(out, apply(OPS["min"], input, other))
+    return apply(OPS["min"], input, other)
 
 
 @method()
@@ -55,8 +57,8 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 
 
 @pointwise("clamp", "clip")
-def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None, *,
-          out: Tensor | None = None) -> Tensor:
+@with_out
+def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None) -> Tensor:
     """Elements forced into [min, max]; either bound may be missing.
 
     >>> import flambeau as torch
@@ -68,13 +70,13 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
     bounds = [b for b in (min, max) if b is not None]
     kind = result_dtype(input, *bounds)
     if min is None:
-        return into(out, _clamped_above(input, max, kind))
+        return _clamped_above(input, max, kind)
     if max is None:
         x, low = operands(input, min, kind=kind)
         below = OPS["compare"](x, low, direction="LT")
-        return into(out, wrap(OPS["select"](below, low, x)))
+        return wrap(OPS["select"](below, low, x))
     low, x, high = operands(min, input, max, kind=kind)
-    return into(out, wrap(OPS["clamp"](low, x, high)))
+    return wrap(OPS["clamp"](low, x, high))
 
 
 clip = clamp
@@ -101,7 +103,8 @@ def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
 
 
 @keeps_layout
-def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """input where the condition holds, else other; all three broadcast.
 
     >>> import flambeau as torch
@@ -118,7 +121,7 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number, *, 
     on = condition._device
     x, y = (operands(t, kind=kind, shape=shape)[0] if isinstance(t, Tensor)
             else number_value(t, kind, shape, on) for t in (input, other))
-    return into(out, wrap(OPS["select"](test, x, y)))
+    return wrap(OPS["select"](test, x, y))
 
 
 @method("where")

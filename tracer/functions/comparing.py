@@ -54,8 +54,9 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 def _logical(name: str, op: str) -> Any:
-    def function(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-        return into(out, apply(OPS[op], _as_bool(input), _as_bool(other)))
+    @with_out
+    def function(input: Tensor, other: Tensor) -> Tensor:
+        return apply(OPS[op], _as_bool(input), _as_bool(other))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{op} of the operands taken as bools."

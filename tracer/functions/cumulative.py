@@ -19,7 +19,7 @@ from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
 from .joining import cat
-from .methods import into, method, with_out
+from .methods import method, with_out
 from .operands import cast_value, wrap
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
@@ -30,11 +30,12 @@ _CumMax, _CumMin = return_type("cummax"), return_type("cummin")
 
 
 def _cumulative(name: str, meaning: str) -> Any:
-    def function(input: Tensor, dim: int, *, dtype: dtype | None = None, out: Tensor | None = None) -> Tensor:
+    @with_out
+    def function(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
         axis = checked_dim(dim, input.ndim)
         kind = dtype or (input.dtype if input.dtype.is_inexact else dtypes.int64)
         value = cast_value(input._read(), kind)
-        return into(out, wrap(OPS[name](value, axis=axis, reverse=False) if input.ndim else alias(value)))
+        return wrap(OPS[name](value, axis=axis, reverse=False) if input.ndim else alias(value))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The {meaning} of all elements up to each one along `dim`; integers become int64."

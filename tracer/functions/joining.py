@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from ..ops import OPS
 from ..tensor import Tensor
 from .dims import checked_dim
-from .methods import into, with_out
+from .methods import with_out
 from .operands import cast_value, result_dtype, wrap
 from .shape import atleast_1d, atleast_2d, unsqueeze
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along an existing dimension.
 
     >>> import flambeau as torch
@@ -38,13 +39,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
             raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size {first[at]} but got "
                                f"size {shape[at]} for tensor number {i} in the list.")
     values = [cast_value(x._read(), kind) for x in used]
-    return into(out, wrap(OPS["concatenate"](*values, axis=d)))
+    return wrap(OPS["concatenate"](*values, axis=d))
 
 
 concat = concatenate = cat
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension."""
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
@@ -54,7 +56,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
                                f"{list(x._type.shape)} at entry {i}")
     d = checked_dim(dim, len(first) + 1)
-    return cat([unsqueeze(x, d) for x in tensors], d, out=out)
+    return cat([unsqueeze(x, d) for x in tensors], d)
 
 
 @with_out

@@ -91,22 +91,24 @@ def _with_ndim(name: str, x: Tensor, ndim: int) -> None:
 
 
 @method()
-def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
     _with_ndim("mm", input, 2)
     _with_ndim("mm", mat2, 2)
-    return matmul(input, mat2, out=out)
+    return matmul(input, mat2)
 
 
 @method()
-def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two stacks of matrices."""
     _with_ndim("bmm", input, 3)
     _with_ndim("bmm", mat2, 3)
     if input._type.shape[0] != mat2._type.shape[0] or input._type.shape[2] != mat2._type.shape[1]:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{input._type.shape[0]}, "
                            f"{input._type.shape[2]}] but got: [{mat2._type.shape[0]}, {mat2._type.shape[1]}].")
-    return matmul(input, mat2, out=out)
+    return matmul(input, mat2)
 
 
 @method()

@@ -97,19 +97,25 @@ def with_out(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        if out is None or isinstance(result, Tensor):
+        if out is None:
+            return result
+        if isinstance(result, Tensor):
             return into(out, result)
         written = [into(o, r) for o, r in zip(out, result, strict=True)]
         return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
 
     known = inspect.signature(function)
-    parameters = [*known.parameters.values(), inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)]
-    call.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
+    written = "Tensor | None" if known.return_annotation == "Tensor" else "Any"
+    last = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=written)
+    call.__signature__ = known.replace(parameters=[*known.parameters.values(), last])  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 
 def into(out: Tensor | None, result: Tensor) -> Tensor:
     """The `out=` argument: write the result there, giving it the result's shape if it has another one.
+
+    `with_out` does so for a function. By hand it is called where `out` has a say in the result (its dtype), and in the few
+    functions that programs consist of, to which another call is a cost (`add`, `exp`, `eq`, `matmul`, `sum`).
 
     Raises torch's RuntimeErrors: gradients do not flow through `out`, and its dtype must be able to hold the result.
     """

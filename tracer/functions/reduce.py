@@ -83,13 +83,13 @@ def _float_input(name: str, input: Tensor, kind: dtype | None) -> dtype:
 
 
 @method()
-def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None,
-         out: Tensor | None = None) -> Tensor:
+@with_out
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """The mean of all elements, or along `dim`."""
     kind = _float_input("mean", input, dtype)
     axes = _axes(input, dim)
     total = wrap(reduced("reduce_sum", cast_value(input._read(), kind), axes, keepdim))
-    return into(out, div(total, _count(input, axes)))
+    return div(total, _count(input, axes))
 
 
 def _count(x: Tensor, axes: Ints) -> float:

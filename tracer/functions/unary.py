@@ -18,12 +18,13 @@ from .operands import cast_value, float_kind, number_value, wrap
 
 
 @pointwise("neg", "negative")
-def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def neg(input: Tensor) -> Tensor:
     """-input."""
     if input.dtype is dtypes.boolean:
         raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
                            "mask, use the `~` or `logical_not()` operator instead.")
-    return into(out, wrap(OPS["neg"](input._read())))
+    return wrap(OPS["neg"](input._read()))
 
 
 negative = neg
@@ -36,36 +37,40 @@ def positive(input: Tensor) -> Tensor:
 
 
 @pointwise("abs", "absolute")
-def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def abs(input: Tensor) -> Tensor:
     """The magnitude; real for complex input."""
     if not input.dtype.is_signed:
-        return into(out, wrap(OPS["alias"](input._read())))
-    return into(out, wrap(OPS["abs"](input._read())))
+        return wrap(OPS["alias"](input._read()))
+    return wrap(OPS["abs"](input._read()))
 
 
 absolute = abs
 
 
 @pointwise()
-def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1."""
     if input.dtype is dtypes.boolean:
-        return into(out, wrap(OPS["alias"](input._read())))
+        return wrap(OPS["alias"](input._read()))
     if not input.dtype.is_signed:
-        return into(out, (input != 0).to(input.dtype))
-    return into(out, wrap(OPS["sign"](input._read())))
+        return (input != 0).to(input.dtype)
+    return wrap(OPS["sign"](input._read()))
 
 
 @pointwise()
-def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def sgn(input: Tensor) -> Tensor:
     """sign, or z / |z| for complex input."""
-    return sign(input, out=out)
+    return sign(input)
 
 
 @pointwise()
-def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def square(input: Tensor) -> Tensor:
     """input * input."""
-    return mul(input, input, out=out)
+    return mul(input, input)
 
 
 # --- Functions with floating results ----------------------------------------------------------------------------------
@@ -116,39 +121,44 @@ arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, aco
 
 
 @pointwise()
-def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def log2(input: Tensor) -> Tensor:
     """The logarithm to base 2."""
-    return into(out, mul(log(input), 1 / math.log(2)))
+    return mul(log(input), 1 / math.log(2))
 
 
 @pointwise()
-def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10."""
-    return into(out, mul(log(input), 1 / math.log(10)))
+    return mul(log(input), 1 / math.log(10))
 
 
 @pointwise()
-def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def exp2(input: Tensor) -> Tensor:
     """2 to the power of x."""
-    return into(out, exp(mul(input, math.log(2))))
+    return exp(mul(input, math.log(2)))
 
 
 @pointwise()
-def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+@with_out
+def reciprocal(input: Tensor) -> Tensor:
     """1 / x."""
     x = cast_value(input._read(), float_kind(input))
-    return into(out, wrap(OPS["div"](number_value(1, x.type.dtype, x.type.shape, x.device), x)))
+    return wrap(OPS["div"](number_value(1, x.type.dtype, x.type.shape, x.device), x))
 
 
 # --- Whole numbers ----------------------------------------------------------------------------------------------------
 
 
 def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
-    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    @with_out
+    def function(input: Tensor) -> Tensor:
         value = input._read()
         if not value.type.dtype.is_floating_point:
-            return into(out, wrap(OPS["alias"](value)))
-        return into(out, wrap(op(value) if op is not None else truncated(value)))
+            return wrap(OPS["alias"](value))
+        return wrap(op(value) if op is not None else truncated(value))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = meaning
@@ -162,15 +172,16 @@ fix = trunc
 
 
 @pointwise()
-def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+@with_out
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, halves to even; `decimals` moves the point."""
     value = input._read()
     if not value.type.dtype.is_floating_point:
-        return into(out, wrap(OPS["alias"](value)))
+        return wrap(OPS["alias"](value))
     if decimals:
         scale = 10.0**decimals
-        return into(out, div(wrap(OPS["round_nearest_even"](mul(input, scale)._read())), scale))
-    return into(out, wrap(OPS["round_nearest_even"](value)))
+        return div(wrap(OPS["round_nearest_even"](mul(input, scale)._read())), scale)
+    return wrap(OPS["round_nearest_even"](value))
 
 
 @pointwise()

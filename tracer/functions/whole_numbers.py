@@ -11,7 +11,7 @@ from .arithmetic import div, fmod
 from .choosing import where
 from .control import while_loop
 from .layout import apply, laid_out
-from .methods import into, pointwise, with_out
+from .methods import pointwise, with_out
 from .operands import Number, operands, result_dtype, wrap
 from .ruled import check_tensor, not_implemented
 from .unary import abs as absolute
@@ -20,11 +20,12 @@ from .unary import abs as absolute
 
 
 def _bitwise(name: str, op: str) -> Any:
-    def function(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    @with_out
+    def function(input: Tensor, other: Tensor | Number) -> Tensor:
         kind = result_dtype(input, other)
         if kind.is_inexact:
             raise RuntimeError(f'"{name}_cpu" not implemented for {kind}')
-        return into(out, apply(OPS[op], input, other))
+        return apply(OPS[op], input, other)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Bitwise {op} of integers or bools."

@@ -17,7 +17,7 @@ from ..arithmetic import add, div, mul
 from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
 from ..dims import shape_argument
-from ..methods import into, method
+from ..methods import into, method, with_out
 from ..operands import broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
 from ..unary import log, neg
 from .generator import Generator, generator_on
@@ -165,10 +165,11 @@ def normal_numbers(shape: Ints, mean: Any, std: Any, kind: dtype, generator: Gen
 
 
 @method()
-def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None, out: Tensor | None = None) -> Tensor:
+@with_out
+def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that `input` holds (or that `p` is), else 0; in the dtype of `input`."""
     drawn = chances(input._type.shape, input if p is None else p, input._device, generator)
-    return into(out, wrap(cast_value(drawn, input.dtype)))
+    return wrap(cast_value(drawn, input.dtype))
 
 
 def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
@@ -189,8 +190,8 @@ def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
 
 
 @method()
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None,
-                out: Tensor | None = None) -> Tensor:
+@with_out
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """Indices drawn from the weights in each row of `input`, which need not sum to 1.
 
     Without replacement the largest of weight / e for exponential e are taken (the Gumbel top-k trick); with it the
@@ -205,9 +206,9 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     weights = input.detach().to(kind)
     source = generator_on(input._device, generator)
     if replacement and num_samples > 1:
-        return into(out, _searched(weights, num_samples, source))
+        return _searched(weights, num_samples, source)
     race = div(weights, neg(log(open_uniform(weights._type.shape, kind, source))))
-    return into(out, wrap(cast_value(OPS["top_k"](race._read(), k=num_samples)[1], dtypes.int64)))
+    return wrap(cast_value(OPS["top_k"](race._read(), k=num_samples)[1], dtypes.int64))
 
 
 def _check_multinomial(input: Tensor, num_samples: int, replacement: bool) -> None:
