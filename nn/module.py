@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from ..tracer import dtypes
 from ..tracer.context import context
+from ..tracer.functions.operands import scalar_name
 from ..tracer.hooks import Handle
 from ..tracer.identity import Identity, comparable
 from ..tracer.reachable import read_by_ours
@@ -586,14 +587,10 @@ def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dtypes.
     return kind, on
 
 
-_LEGACY = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
-           "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
-
-
 def typename(value: Any) -> str:
     """What torch calls the type of a value in its messages."""
     if isinstance(value, Tensor):
-        return f"torch.{_LEGACY.get(value.dtype.name, value.dtype.name)}Tensor"
+        return f"torch.{scalar_name(value.dtype)}Tensor"
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 

@@ -8,7 +8,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.linear import contract, einsum
 from ...tracer.functions.norms import norm
-from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, wrap
+from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
@@ -31,15 +31,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.type.shape[-1]} and "
                            f"{w.type.shape[-1]}x{w.type.shape[0] if w.type.ndim > 1 else 1})")
     if x.type.dtype is not w.type.dtype:
-        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {_c_name(x.type.dtype)} and "
-                           f"{_c_name(w.type.dtype)}")
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {scalar_name(x.type.dtype)} and "
+                           f"{scalar_name(w.type.dtype)}")
     product = contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)))
     return wrap(product) if bias is None else add(wrap(product), bias)
-
-
-def _c_name(kind: dtypes.dtype) -> str:
-    return {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "bfloat16": "BFloat16",
-            "float16": "Half"}.get(kind.name, kind.name)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

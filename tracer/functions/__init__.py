@@ -1,4 +1,8 @@
-"""torch's functions, by theme. Importing this package attaches the methods of `Tensor`."""
+"""torch's functions, by theme. Importing this package attaches the methods of `Tensor`.
+
+What they share: `operands` (promotion, broadcasting), `layout`, `methods` (also in place and with `out=`), `dims`, `defaults`,
+`return_types`, and `ruled` for a function with a gradient rule of its own.
+"""
 
 from ..autocast import castable
 from . import (
