@@ -8,7 +8,6 @@ from typing import Any
 from ..tracer import dtypes
 from ..tracer.autograd import no_grad
 from ..tracer.context import outside_trace
-from ..tracer.functions.arithmetic import isfinite, where
 from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor

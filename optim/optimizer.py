@@ -22,9 +22,7 @@ from ..tracer.functions.complex_numbers import view_as_complex, view_as_real
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
 from ..tracer.functions.operands import cast_value, expand_value, number_value, wrap
-from ..tracer.functions.strided import view_as_complex, view_as_real
 from ..tracer.hyper import static
-from ..tracer.hyper import outside_trace, static
 from ..tracer.identity import Identity
 from ..tracer.lazy import end_of_step
 from ..tracer.tensor import Tensor, structure_epoch

@@ -12,7 +12,6 @@ from .anomaly import detect_anomaly as detect_anomaly
 from .anomaly import set_detect_anomaly as set_detect_anomaly
 from .autodiff import pull_back
 from .context import context
-from .functions.common import method, wrap
 from .functions.methods import method
 from .functions.operands import wrap
 from .graph import Value

@@ -8,7 +8,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..context import context
-from ..functions.common import wrap
 from ..functions.operands import wrap
 from ..graph import Value
 from ..ops.elementwise import alias, stop_gradient
