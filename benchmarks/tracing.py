@@ -11,8 +11,9 @@ from unittest.mock import patch
 import flambeau as torch
 from flambeau.lowering import PLATFORM_OVERRIDES
 from flambeau.lowering.module import module_text
-from flambeau.tracer import recorder, saved, tensor
+from flambeau.tracer import saved, tensor
 from flambeau.tracer.backend import backend
+from flambeau.tracer.ir import recorder
 
 from .recording import new_step
 from .timing import OURS, Contender, Goal, Row, interleaved, timed

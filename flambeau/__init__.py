@@ -24,12 +24,9 @@ from .tracer.autocast import (
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.backend import install as _install
 from .tracer.debug import debug_mode
-from .tracer.dtypes import (
-    bfloat16, can_cast, complex64, complex128, dtype, finfo, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz,
-    float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64,
-)
-from .tracer.dtypes import boolean as bool
-from .tracer.errors import OutOfMemoryError
+from .tracer.ir.dtypes import bfloat16, can_cast, complex64, complex128, dtype, finfo, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64
+from .tracer.ir.dtypes import boolean as bool
+from .tracer.ir.errors import OutOfMemoryError
 from .tracer.func import vmap
 from .tracer.functions import random
 from .tracer.functions.activation import hardshrink, log_softmax, prelu, softmax

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..tracer import dtypes
+from ..tracer.ir import dtypes
+from ..tracer.ir.constants import literal
+from ..tracer.ir.op import Emitter, Operand
+from ..tracer.ir.types import Type
 from ..tracer.ops.convolution import Window, convolution
-from ..tracer.ops.elementwise import literal
-from ..tracer.ops.record import Emitter, Operand
 from ..tracer.ops.structural import array_attribute
-from ..tracer.types import Type
 
 
 def grouped_batch_convolution(h: Emitter, x: Operand, w: Operand, **params: Any) -> Operand:

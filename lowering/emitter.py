@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..tracer import dtypes
-from ..tracer.graph import Graph, Node, Value
-from ..tracer.ops.elementwise import from_literal
-from ..tracer.types import Type
+from ..tracer.ir import dtypes
+from ..tracer.ir.constants import from_literal
+from ..tracer.ir.graph import Graph, Node, Value
+from ..tracer.ir.types import Type
 
 Overrides = Mapping[str, Callable[..., Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..tracer.graph import Graph
+from ..tracer.ir.graph import Graph
 from .emitter import Operand, Overrides, TextEmitter, type_text
 from .functions import embedded
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ..tracer.errors import DeviceError
-from ..tracer.graph import Graph
+from ..tracer.ir.errors import DeviceError
+from ..tracer.ir.graph import Graph
+from ..tracer.ir.op import Emitter, Operand
+from ..tracer.ir.source import describe
 from ..tracer.ops.foreign import lower_for
-from ..tracer.ops.record import Emitter, Operand
 from ..tracer.ops.window import select_and_scatter
-from ..tracer.source import describe
 
 
 def require_supported(graph: Graph) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..tracer import dtypes
 from ..tracer.functions.choosing import where
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat
 from ..tracer.functions.reduce import mean
+from ..tracer.ir import dtypes
 from ..tracer.tensor import Tensor
 from . import functional as F
 from . import init

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.functions.operands import full, wrap
-from ..tracer.graph import Value
+from ..tracer.ir.graph import Value
+from ..tracer.ir.recorder import user_backward
+from ..tracer.ir.state import state
+from ..tracer.ir.types import Type
 from ..tracer.ops.custom import PassedOn, custom_gradient
-from ..tracer.recorder import user_backward
-from ..tracer.state import state
 from ..tracer.tensor import Tensor
-from ..tracer.types import Type
 
 if TYPE_CHECKING:
     from .module import Module

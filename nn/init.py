@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..tracer import dtypes
 from ..tracer.autograd import no_grad
 from ..tracer.functions.arithmetic import add, mul
 from ..tracer.functions.choosing import clamp
@@ -16,6 +15,7 @@ from ..tracer.functions.creation import tensor as make_tensor
 from ..tracer.functions.operands import wrap
 from ..tracer.functions.random import Generator, generator_on, rand_like, randn, uniform_value
 from ..tracer.functions.unary import erfinv
+from ..tracer.ir import dtypes
 from ..tracer.lazy import host_array
 from ..tracer.ops import OPS
 from ..tracer.tensor import Tensor

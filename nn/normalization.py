@@ -6,9 +6,9 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from ..tracer import dtypes
 from ..tracer.autograd import no_grad
 from ..tracer.functions.creation import empty, ones, tensor, zeros
+from ..tracer.ir import dtypes
 from ..tracer.tensor import Tensor
 from . import functional as F
 from . import init

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..tracer import dtypes
 from ..tracer.functions.creation import empty
-from ..tracer.graph import Value
+from ..tracer.ir import dtypes
+from ..tracer.ir.graph import Value
+from ..tracer.ir.types import Type
 from ..tracer.lazy import host_array
 from ..tracer.tensor import Tensor
-from ..tracer.types import Type
 
 
 def _sharing(kind: type[Tensor], data: Tensor | None) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..tracer import dtypes
 from ..tracer.autograd import no_grad
 from ..tracer.context import outside_trace
 from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
 from ..tracer.hyper import hyper
+from ..tracer.ir import dtypes
 from ..tracer.tensor import Tensor
 from .optimizer import Optimizer
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..tracer.context import context
-from ..tracer.errors import TraceError
 from ..tracer.hyper import option
-from ..tracer.source import describe, user_position
+from ..tracer.ir.errors import TraceError
+from ..tracer.ir.source import describe, user_position
 from ..tracer.tensor import Tensor, structure_epoch
 from .state import Members
 

@@ -20,7 +20,7 @@ from typing import Any
 from ..lowering import PLATFORM_OVERRIDES
 from ..lowering.module import module_text
 from ..lowering.tpu import require_supported
-from ..tracer.errors import DeviceError
+from ..tracer.ir.errors import DeviceError
 from ..tracer.jit import Jitted, jit
 from . import pjrt
 from .memory import readable

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from ..tracer import dtypes
 from ..tracer.autograd import no_grad
-from ..tracer.dtypes import dtype
-from ..tracer.errors import CheckpointError
 from ..tracer.functions.defaults import canonical_device
 from ..tracer.functions.operands import wrap
-from ..tracer.graph import Value
+from ..tracer.ir import dtypes
+from ..tracer.ir.dtypes import dtype
+from ..tracer.ir.errors import CheckpointError
+from ..tracer.ir.graph import Value
+from ..tracer.ir.types import Type
 from ..tracer.lazy import host_array, materialize
 from ..tracer.tensor import Tensor, device
-from ..tracer.types import Type
 from .safetensors_file import Array, checksum, damaged, read, stored_form, write
 
 VERSION = 1

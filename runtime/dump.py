@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from ..tracer.graph import Graph
+from ..tracer.ir.graph import Graph
 
 _numbers = itertools.count()
 

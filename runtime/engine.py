@@ -15,7 +15,7 @@ from ..lowering import PLATFORM_OVERRIDES
 from ..lowering.module import module_text
 from ..lowering.tpu import require_supported
 from ..tracer.backend import NumpyBackend, install
-from ..tracer.graph import Graph
+from ..tracer.ir.graph import Graph
 from . import cache, devices, dump, memory, pjrt
 
 Array = np.ndarray[Any, Any]

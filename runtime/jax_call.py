@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..tracer import dtypes
 from ..tracer.functions.operands import wrap
+from ..tracer.ir import dtypes
+from ..tracer.ir.types import Type
 from ..tracer.ops.foreign import Flags, foreign_call
 from ..tracer.tensor import Tensor
 from ..tracer.tree import map_structure, static_key
-from ..tracer.types import Type
 
 Arrays = Callable[..., Any]
 

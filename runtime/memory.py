@@ -13,7 +13,7 @@ import ctypes
 import os
 from pathlib import Path
 
-from ..tracer.errors import OutOfMemoryError
+from ..tracer.ir.errors import OutOfMemoryError
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8

@@ -17,9 +17,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..tracer import dtypes
-from ..tracer.dtypes import dtype
-from ..tracer.errors import CheckpointError
+from ..tracer.ir import dtypes
+from ..tracer.ir.dtypes import dtype
+from ..tracer.ir.errors import CheckpointError
 
 Array = np.ndarray[Any, Any]
 MAX_HEADER = 100_000_000  # the library's limit

@@ -21,7 +21,7 @@ from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import calling, recording, starting, stepping, table, timing, tracing  # noqa: E402
 from benchmarks.work import TINY, GptSize, Settings, gpt_model, peer, weights_of  # noqa: E402
 from flambeau.runtime.engine import Counts  # noqa: E402
-from flambeau.tracer.recorder import thread_recorder  # noqa: E402
+from flambeau.tracer.ir.recorder import thread_recorder  # noqa: E402
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from types import TracebackType
 import numpy as np
 
 from .context import context
-from .errors import TraceError
-from .graph import Node, Value
+from .ir.errors import TraceError
+from .ir.graph import Node, Value
+from .ir.recorder import thread_recorder
+from .ir.source import describe, user_position
+from .ir.state import state
 from .lazy import host_array, materialize
-from .recorder import thread_recorder
-from .source import describe, user_position
-from .state import state
 from .tensor import GradFn
 
 ENABLED = ("Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for "

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
-from . import dtypes
-from .dtypes import dtype
+from .ir import dtypes
+from .ir.dtypes import dtype
 from .tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])

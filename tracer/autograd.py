@@ -14,9 +14,10 @@ from .autodiff import pull_back
 from .context import context
 from .functions.methods import method
 from .functions.operands import wrap
-from .graph import Value
-from .ops.elementwise import add, full_like
-from .state import state
+from .ir.constants import full_like
+from .ir.graph import Value
+from .ir.state import state
+from .ops.elementwise import add
 from .tensor import Tensor
 from .transforms import functional as functional
 from .transforms.gradcheck import GradcheckError as GradcheckError

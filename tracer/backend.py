@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import DeviceError
-from .graph import Graph
 from .interpreter import interpret
+from .ir.errors import DeviceError
+from .ir.graph import Graph
 
 Array = np.ndarray[Any, Any]
 

@@ -6,22 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from . import dtypes
 from .context import context
-from .graph import Graph, Node, Value
-from .ops.elementwise import with_leading
-from .recorder import Recorder, placeholder, recording, replayed, thread_recorder
-from .state import state
-from .types import Type
+from .ir import dtypes
+from .ir.constants import with_leading
+from .ir.graph import Graph, Node, Value
+from .ir.recorder import Recorder, placeholder, recording, replayed, thread_recorder
+from .ir.state import state
+from .ir.types import Type
 
 RANDOM_IN_ERROR_MODE = (
     "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness "
     "flags on vmap or perform the randomness operation out of vmap")
-
-VALUE_IN_VMAP = (
-    "vmap: It looks like you're calling .item() on a Tensor, or using one in data-dependent control flow, at {where}. The "
-    "function that vmap maps runs once for all examples, so tensors have no values in it. Choose with torch.where instead "
-    "of Python control flow, or return the tensor and read it outside.")
 
 
 class Map:

@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from .autodiff import pull_back
-from .errors import requires
 from .functions.operands import wrap
-from .graph import Graph, Node, Value
+from .ir.errors import requires
+from .ir.graph import Graph, Node, Value
+from .ir.recorder import Recorder, close, grad_mode, recording, thread_recorder
+from .ir.state import state
 from .ops.call import replay_node
 from .ops.control import optimization_barrier
 from .ops.custom import Flags, PassedOn, custom_gradient, transposed
 from .ops.elementwise import with_value
 from .passes import rewrite
-from .recorder import Recorder, close, grad_mode, recording, thread_recorder
-from .state import state
 from .storage import Storage
 from .tensor import Tensor
 from .tree import leaves, map_structure

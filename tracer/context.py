@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .state import state
+from .ir.state import state
 
 if TYPE_CHECKING:
     from weakref import WeakKeyDictionary
 
     from .batching import Map
-    from .graph import Value
-    from .recorder import Recorder
+    from .ir.graph import Value
+    from .ir.recorder import Recorder
     from .region import Region
     from .storage import Storage
     from .tensor import Tensor

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from .functions.operands import broadcast_shapes, cast_value, full, same_shape, wrap
-from .graph import Value
+from .ir.constants import full_like, with_leading
+from .ir.graph import Value
+from .ir.recorder import grad_mode, user_backward
+from .ir.types import Type
 from .ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
-from .ops.elementwise import full_like, with_leading
 from .ops.reduction import reduce_sum
 from .ops.structural import transpose
-from .recorder import grad_mode, user_backward
 from .scalars import Scalar
 from .tensor import Tensor
 from .tree import leaves, map_structure, static_key
-from .types import Type
 
 LEAF_WRITTEN = "a leaf Variable that requires grad has been used in an in-place operation."
 NO_BACKWARD = ("You must implement either the backward or vjp method for your custom autograd.Function to use it with "

@@ -14,12 +14,12 @@ from types import TracebackType
 import numpy as np
 
 from .context import context
-from .graph import Node, Value
+from .ir.graph import Node, Value
+from .ir.recorder import thread_recorder
+from .ir.source import describe
+from .ir.state import Watcher, everywhere
 from .lazy import UNREPORTED, flush, host_array
-from .recorder import thread_recorder
 from .reports import debug_print as print
-from .source import describe
-from .state import Watcher, everywhere
 
 __all__ = ["debug_mode", "print"]
 

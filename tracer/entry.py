@@ -14,29 +14,29 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
 from .backend import Program, SharedArray, backend
 from .functions.defaults import Defaults
-from .graph import Graph, Node, Value
 from .identity import interchangeable
 from .interrupts import Uninterrupted
+from .ir import dtypes
+from .ir.graph import Graph, Node, Value
+from .ir.recorder import record, recording
+from .ir.source import describe, user_position
+from .ir.state import state
+from .ir.types import Type
 from .lazy import device_buffer, host_array, materialize
 from .ops import OPS
 from .outside import Outside, roots
 from .packing import PackedSlice, packed_graph, plan
 from .passes import simplify
-from .recorder import record, recording
 from .reports import NanCheck, Report
 from .results import Template, rebuilt
 from .saved import read_by_gradients, smallest_to_keep
 from .scalars import Scalar, from_number
-from .source import describe, user_position
-from .state import state
 from .storage import Storage
 from .tensor import Tensor, grad_epoch, structure_epoch
 from .trace import Guard, Trace, check_closed
 from .tree import Signature
-from .types import Type
 from .views import of_gradient
 
 _getrefcount = sys.getrefcount

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .context import context
-from .errors import TraceError
 from .functions.methods import method
 from .functions.operands import wrap
-from .graph import Value
+from .ir.errors import TraceError
+from .ir.graph import Value
+from .ir.recorder import user_backward
 from .ops.custom import PassedOn, custom_gradient
-from .recorder import user_backward
 from .tensor import Tensor, structure_epoch
 
 Hook = Callable[[Any], Any]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
 from .functions.creation import from_numpy, tensor
 from .functions.methods import method
+from .ir import dtypes
 from .lazy import host_array
 from .tensor import _OWN, Tensor
 

@@ -15,26 +15,26 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
 from .autocast import modes as autocast_modes
 from .backend import Program
 from .context import context
 from .entry import Entry, Stats, first_difference
-from .errors import TraceError
 from .functions.defaults import Defaults
-from .graph import Graph, Value
 from .identity import MISSING, comparable
+from .ir import dtypes
+from .ir.errors import TraceError
+from .ir.graph import Graph, Value
+from .ir.recorder import thread_recorder
+from .ir.source import describe, file_and_line, user_position
+from .ir.state import state
+from .ir.types import Type
 from .outside import Outside
 from .passes import simplify
-from .recorder import thread_recorder
 from .scalars import Scalar
-from .source import describe, file_and_line, user_position
-from .state import state
 from .storage import rebinding
 from .tensor import Tensor
 from .trace import Trace, tracing
 from .tree import Signature, is_input, map_structure, paths
-from .types import Type
 from .watch import Change, Text, shown
 
 _compile_lock = threading.RLock()

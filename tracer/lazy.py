@@ -18,18 +18,17 @@ from typing import Any
 import numpy as np
 
 from .backend import Program, SharedArray, backend
-from .batching import VALUE_IN_VMAP
 from .context import context
-from .errors import READING_A_VALUE, TraceError
-from .graph import Graph, Node, Value
+from .ir.constants import from_literal
+from .ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
+from .ir.graph import Graph, Node, Value
+from .ir.recorder import Recorder, placeholder, thread_recorder
+from .ir.source import describe, user_position
+from .ir.types import Type
 from .ops import OPS
-from .ops.elementwise import from_literal
 from .packing import PackedSlice
 from .passes import Builder, simplify
-from .recorder import Recorder, placeholder, thread_recorder
 from .saved import read_by_gradients, smallest_to_keep
-from .source import describe, user_position
-from .types import Type
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report

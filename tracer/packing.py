@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from .backend import backend
-from .dtypes import dtype, int64
-from .graph import Graph, Node, Value
+from .ir.dtypes import dtype, int64
+from .ir.graph import Graph, Node, Value
+from .ir.recorder import placeholder, recording
+from .ir.types import Type
 from .ops import OPS
-from .recorder import placeholder, recording
 from .storage import Storage
-from .types import Type
 
 LIMIT = 16 << 10  # bytes of a tensor up to which a slice of a pack costs less than a buffer of its own
 FEWEST = 5

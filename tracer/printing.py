@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
 from .context import context
-from .errors import TraceError
 from .functions.defaults import Defaults
 from .functions.methods import method
+from .ir import dtypes
+from .ir.errors import TraceError
 from .lazy import host_array
 from .tensor import Tensor
 

@@ -28,12 +28,12 @@ from typing import Any
 
 import numpy as np
 
-from .dtypes import dtype
-from .errors import TraceError
-from .graph import Value
 from .identity import MISSING, PLAIN
+from .ir.dtypes import dtype
+from .ir.errors import TraceError
+from .ir.graph import Value
+from .ir.source import describe, is_installed, is_library, is_ours
 from .mentions import Mentions, mentions
-from .source import describe, is_installed, is_library, is_ours
 from .storage import Storage
 from .tensor import Tensor, device
 from .watch import Attribute, Entries, Names, Place, Sequence, value_of

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .context import context
-from .errors import TraceError
-from .graph import Graph, Node, Value
-from .recorder import Recorder, placeholder, recording, thread_recorder
-from .source import describe, user_position
-from .types import Type
+from .ir.errors import TraceError
+from .ir.graph import Graph, Node, Value
+from .ir.recorder import Recorder, placeholder, recording, thread_recorder
+from .ir.source import describe, user_position
+from .ir.types import Type
 
 if TYPE_CHECKING:
     from .storage import Storage

@@ -11,15 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from .context import context
-from .errors import NanError, TraceError
-from .graph import Node, Value
+from .ir.errors import NanError, TraceError
+from .ir.graph import Node, Value
+from .ir.recorder import record
+from .ir.source import describe, user_position
+from .ir.state import state
 from .lazy import host_array
 from .ops.elementwise import compare, imag, is_finite, not_, or_, real, select
 from .ops.reduction import reduce_or
 from .ops.structural import broadcast, concatenate, reshape
-from .recorder import record
-from .source import describe, user_position
-from .state import state
 from .tensor import Tensor
 from .tree import leaves, map_structure
 

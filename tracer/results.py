@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .graph import Value
+from .ir.graph import Value
 from .scalars import Scalar
 from .storage import Storage
 from .tensor import Tensor

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 
 from .autodiff import pull_back
-from .graph import Node, Value
-from .recorder import placeholder, recording
-from .state import state
+from .ir.graph import Node, Value
+from .ir.recorder import placeholder, recording
+from .ir.state import state
 
 Flags = tuple[bool, ...]
 

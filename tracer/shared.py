@@ -6,10 +6,10 @@ import numpy as np
 
 from .backend import Array, SharedArray
 from .context import context
-from .graph import Value
+from .ir.graph import Value
+from .ir.types import Type
 from .lazy import host_array
 from .storage import Storage
-from .types import Type
 
 
 class SharedStorage(Storage):

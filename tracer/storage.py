@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import ref
 
 from .context import context
-from .errors import TraceError
-from .graph import Value
+from .ir.errors import TraceError
+from .ir.graph import Value
+from .ir.recorder import thread_recorder
+from .ir.source import describe
+from .ir.state import state
 from .ops.elementwise import alias
-from .recorder import thread_recorder
-from .source import describe
-from .state import state
 
 if TYPE_CHECKING:
     from .region import Region

@@ -10,15 +10,16 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import dtypes
 from .batching import home
 from .context import context
-from .dtypes import dtype
-from .errors import TraceError
-from .graph import GradientHooks, Value
-from .ops.elementwise import alias, full_like, select, stop_gradient, with_value
-from .recorder import Recorder, grad_mode, recording
-from .state import state
+from .ir import dtypes
+from .ir.constants import full_like
+from .ir.dtypes import dtype
+from .ir.errors import TraceError
+from .ir.graph import GradientHooks, Value
+from .ir.recorder import Recorder, grad_mode, recording
+from .ir.state import state
+from .ops.elementwise import alias, select, stop_gradient, with_value
 from .storage import Storage, has_contents
 from .views import Geometry, Step, contiguous_stride, is_contiguous, overlaps, written_through
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from .context import context
-from .errors import READING_A_VALUE, TraceError
-from .graph import Graph, Node, Value
 from .identity import interchangeable
-from .recorder import Recorder, placeholder, thread_recorder
+from .ir.errors import READING_A_VALUE, TraceError
+from .ir.graph import Graph, Node, Value
+from .ir.recorder import Recorder, placeholder, thread_recorder
+from .ir.source import describe, user_position
+from .ir.state import state
+from .ir.types import Type
 from .scalars import Scalar, from_number
-from .source import describe, user_position
-from .state import state
 from .storage import Storage, own
 from .tensor import Tensor
-from .types import Type
 from .views import passed_on
 
 

@@ -11,12 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import dtypes
 from .bits import reinterpreted
-from .dtypes import dtype
-from .graph import Value
+from .ir import dtypes
+from .ir.constants import full_like
+from .ir.dtypes import dtype
+from .ir.graph import Value
 from .ops import OPS
-from .ops.elementwise import complex_, full_like, imag, real, select
+from .ops.elementwise import complex_, imag, real, select
 from .ops.indexing import index_nd, index_put_nd
 from .ops.structural import Ints, broadcast, constant, inverse_permutation, pad, reshape, slice_, transpose
 

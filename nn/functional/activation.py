@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from ...tracer import dtypes
 from ...tracer.functions.activation import log_softmax as _log_softmax
 from ...tracer.functions.activation import relu as _relu
 from ...tracer.functions.activation import softmax as _softmax
@@ -14,6 +13,7 @@ from ...tracer.functions.methods import assign
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
+from ...tracer.ir import dtypes
 from ...tracer.tensor import Tensor
 
 

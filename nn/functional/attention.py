@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from ...tracer import dtypes
 from ...tracer.functions.activation import softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
@@ -12,6 +11,7 @@ from ...tracer.functions.linear import contract
 from ...tracer.functions.operands import broadcast_shapes, cast_value, expand_value, wrap
 from ...tracer.functions.reduce import amax, sum
 from ...tracer.functions.unary import exp
+from ...tracer.ir import dtypes
 from ...tracer.ops import OPS
 from ...tracer.ops.structural import Ints
 from ...tracer.tensor import Tensor

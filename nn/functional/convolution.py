@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
 from ...tracer.functions.operands import wrap
-from ...tracer.graph import Value
+from ...tracer.ir.graph import Value
 from ...tracer.ops import convolution as ops
 from ...tracer.ops.structural import Ints
 from ...tracer.tensor import Tensor

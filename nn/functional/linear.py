@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...tracer import dtypes
 from ...tracer.autograd import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import clamp, where
@@ -12,6 +11,7 @@ from ...tracer.functions.operands import broadcast_shapes, cast_value, number_va
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
+from ...tracer.ir import dtypes
 from ...tracer.ops import OPS
 from ...tracer.ops.indexing import put_along, take
 from ...tracer.tensor import Tensor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...tracer import dtypes
 from ...tracer.functions.activation import log_softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import clamp, where
@@ -12,6 +11,7 @@ from ...tracer.functions.operands import wrap
 from ...tracer.functions.reduce import amax, mean, sum
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, square
+from ...tracer.ir import dtypes
 from ...tracer.ops.indexing import take
 from ...tracer.tensor import Tensor
 from .activation import logsigmoid, softplus

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ...tracer import dtypes
 from ...tracer.autograd import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.reduce import mean, sum
 from ...tracer.functions.unary import rsqrt, square
+from ...tracer.ir import dtypes
 from ...tracer.tensor import Tensor
 
 

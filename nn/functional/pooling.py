@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...tracer import dtypes
 from ...tracer.functions.arithmetic import div, pow
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.reduce import mean
 from ...tracer.functions.shape import reshape
+from ...tracer.ir import dtypes
 from ...tracer.ops import OPS
 from ...tracer.ops.convolution import Pairs, dilated
 from ...tracer.ops.window import Slide

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...tracer import dtypes
-from ...tracer.errors import TraceError
 from ...tracer.functions.choosing import where
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import cat, stack
+from ...tracer.ir import dtypes
+from ...tracer.ir.errors import TraceError
 from ...tracer.tensor import Tensor
 
 NOT_SORTED = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...tracer.context import context
-from ...tracer.errors import TraceError
+from ...tracer.ir.errors import TraceError
 from ...tracer.tensor import Tensor
 from ..group import Group
 from ..optimizer import Optimizer

@@ -14,7 +14,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 
 
 def test_number_is_an_input_until_it_is_looked_at() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.tracer.context import context
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 
 # --- What may be jitted -----------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ import flambeau as torch
 from flambeau.runtime import engine, pjrt
 from flambeau.tracer import backend, entry
 from flambeau.tracer.context import context
-from flambeau.tracer.errors import TraceError
-from flambeau.tracer.state import state as tracer_state
+from flambeau.tracer.ir.errors import TraceError
+from flambeau.tracer.ir.state import state as tracer_state
 
 
 def line_of(text: str) -> int:

@@ -18,7 +18,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 
 X = torch.tensor([1.0, -2.0, 3.0])
 Case = tuple[Callable[[Any], Any], Callable[[int], Any]]  # a function, and what is changed before its next call

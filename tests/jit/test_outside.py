@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 from flambeau.tracer.jit import MANY, RetraceWarning
 
 SCALE = 2.0

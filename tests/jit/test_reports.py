@@ -9,7 +9,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.runtime.engine import Counts
-from flambeau.tracer.errors import NanError, TraceError
+from flambeau.tracer.ir.errors import NanError, TraceError
 
 
 def line_of(text: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 import flambeau as torch
 from flambeau import nn
 from flambeau.runtime.engine import Counts
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 from flambeau.tracer.jit import RetraceWarning
 
 

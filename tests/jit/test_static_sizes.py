@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 
 X = [[0.0, 5.0, -1.0], [2.0, 0.0, 5.0]]
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau.tracer.ir.recorder import thread_recorder
+from flambeau.tracer.ir.state import everywhere
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.recorder import thread_recorder
-from flambeau.tracer.state import everywhere
-from flambeau.tracer.types import Type
 
 
 @pytest.fixture(autouse=True)

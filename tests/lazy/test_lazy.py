@@ -14,8 +14,8 @@ import flambeau as torch
 from flambeau.runtime import devices
 from flambeau.runtime.engine import Counts
 from flambeau.tracer import lazy
-from flambeau.tracer.graph import Node, Value
-from flambeau.tracer.recorder import thread_recorder
+from flambeau.tracer.ir.graph import Node, Value
+from flambeau.tracer.ir.recorder import thread_recorder
 from flambeau.tracer.storage import Storage
 
 

@@ -12,12 +12,12 @@ from flambeau.lowering import PLATFORM_OVERRIDES, cpu, tpu
 from flambeau.lowering.emitter import literal_text
 from flambeau.lowering.module import module_text
 from flambeau.runtime import pjrt
-from flambeau.tracer.dtypes import from_numpy
-from flambeau.tracer.errors import DeviceError
-from flambeau.tracer.graph import Graph
+from flambeau.tracer.ir.constants import literal
+from flambeau.tracer.ir.dtypes import from_numpy
+from flambeau.tracer.ir.errors import DeviceError
+from flambeau.tracer.ir.graph import Graph
+from flambeau.tracer.ir.recorder import Recorder, recording
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.ops.elementwise import literal
-from flambeau.tracer.recorder import Recorder, recording
 
 from ..ops.harness import forward_graph, type_of
 from ..ops.samples import SAMPLES

@@ -9,7 +9,7 @@ import flambeau as torch
 from flambeau.demo import run
 from flambeau.demo.gpt import GPT
 from flambeau.runtime.engine import Counts
-from flambeau.tracer.text import parse
+from flambeau.tracer.ir.text import parse
 
 STEPS = 300
 

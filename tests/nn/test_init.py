@@ -10,9 +10,9 @@ import pytest
 
 import flambeau.tracer.autograd  # noqa: F401  (attaches backward)
 from flambeau.nn import Parameter, init
-from flambeau.tracer import dtypes
 from flambeau.tracer.functions import creation
 from flambeau.tracer.functions.random import Generator, manual_seed
+from flambeau.tracer.ir import dtypes
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.tracer import dtypes
 from flambeau.tracer.autodiff import pull_back
 from flambeau.tracer.batching import batched_call, full_batch
-from flambeau.tracer.graph import Graph, Value
 from flambeau.tracer.interpreter import interpret
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.graph import Graph, Value
+from flambeau.tracer.ir.recorder import Recorder, placeholder, recording
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.recorder import Recorder, placeholder, recording
-from flambeau.tracer.types import Type
 
 from .sample import Sample
 
@@ -68,7 +68,7 @@ def gradient_graph(sample: Sample, types: Sequence[Type], order: int) -> Graph:
 
 
 def zeros_like(value: Value) -> Value:
-    from flambeau.tracer.ops.elementwise import full_like  # noqa: PLC0415
+    from flambeau.tracer.ir.constants import full_like  # noqa: PLC0415
 
     return full_like(value, 0)
 

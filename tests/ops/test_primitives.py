@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flambeau.tracer.errors import OpError
+from flambeau.tracer.ir.errors import OpError
 from flambeau.tracer.ops import OPS
 
 from .harness import (

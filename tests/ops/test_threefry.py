@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flambeau.tracer import dtypes
-from flambeau.tracer.graph import Graph
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.graph import Graph
+from flambeau.tracer.ir.op import Op, zero_gradient
+from flambeau.tracer.ir.recorder import placeholder, recording
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops.random import blocks_used, emit_threefry, random_bits, threefry
-from flambeau.tracer.ops.record import Op, zero_gradient
-from flambeau.tracer.recorder import placeholder, recording
-from flambeau.tracer.types import Type
 
 from .harness import interpret, run_xla
 

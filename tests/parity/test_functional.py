@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 
 from flambeau import nn  # noqa: E402
 from flambeau.nn import functional as ours  # noqa: E402
-from flambeau.tracer import dtypes  # noqa: E402
 from flambeau.tracer.functions.random import manual_seed  # noqa: E402
+from flambeau.tracer.ir import dtypes  # noqa: E402
 
 from .nn_common import close, compare, ours_of, theirs_of  # noqa: E402
 

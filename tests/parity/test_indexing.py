@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch")
 
 import flambeau.tracer.autograd  # noqa: E402  (attaches backward)
 import flambeau.tracer.printing  # noqa: E402, F401
-from flambeau.tracer import dtypes  # noqa: E402
-from flambeau.tracer.errors import TraceError  # noqa: E402
 from flambeau.tracer.functions import creation, indexing, scattering, searching, shape, triangular  # noqa: E402
+from flambeau.tracer.ir import dtypes  # noqa: E402
+from flambeau.tracer.ir.errors import TraceError  # noqa: E402
 from flambeau.tracer.jit import jit  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore:indexing with dtype torch.uint8"),

@@ -13,9 +13,9 @@ torch = pytest.importorskip("torch")
 
 import flambeau.tracer.autograd  # noqa: E402, F401  (attaches backward)
 from flambeau import nn  # noqa: E402
-from flambeau.tracer import dtypes  # noqa: E402
 from flambeau.tracer.functions import creation as ours  # noqa: E402
-from flambeau.tracer.state import state  # noqa: E402
+from flambeau.tracer.ir import dtypes  # noqa: E402
+from flambeau.tracer.ir.state import state  # noqa: E402
 from flambeau.tracer.tensor import Tensor, structure_epoch  # noqa: E402
 
 BOTH = [(nn, ours), (torch.nn, torch)]

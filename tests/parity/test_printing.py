@@ -13,8 +13,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau.tracer import dtypes, interop, printing  # noqa: E402
+from flambeau.tracer import interop, printing  # noqa: E402
 from flambeau.tracer.functions import arithmetic, creation  # noqa: E402
+from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.tensor import Tensor  # noqa: E402
 
 

@@ -238,7 +238,7 @@ def test_packing_inside_jit_takes_lengths_as_numbers() -> None:
     packed = rnn.pack_padded_sequence(x, [4, 2])
     run = flambeau.jit(lambda x: layer(rnn.pack_padded_sequence(x, (4, 2)))[0])
     close(run(x), tuple(torch.tensor(t.detach().numpy()) for t in layer(packed)[0][:2]) + (None, None))
-    with pytest.raises(flambeau.tracer.errors.TraceError, match="Pass them to the function as a tuple of numbers"):
+    with pytest.raises(flambeau.tracer.ir.errors.TraceError, match="Pass them to the function as a tuple of numbers"):
         flambeau.jit(lambda x, n: rnn.pack_padded_sequence(x, n))(x, flambeau.tensor([4, 2]))
 
 

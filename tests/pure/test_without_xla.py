@@ -13,7 +13,7 @@ import pytest
 import flambeau as torch
 from flambeau.runtime.engine import Counts
 from flambeau.tracer.backend import backend
-from flambeau.tracer.errors import DeviceError
+from flambeau.tracer.ir.errors import DeviceError
 
 
 def train(wrap: Any) -> list[float]:

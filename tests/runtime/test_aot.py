@@ -10,7 +10,7 @@ import flambeau as torch
 from flambeau.lowering import PLATFORM_OVERRIDES
 from flambeau.lowering.module import module_text
 from flambeau.runtime import aot
-from flambeau.tracer.errors import DeviceError
+from flambeau.tracer.ir.errors import DeviceError
 
 from ..ops.harness import forward_graph, type_of
 from ..ops.samples import SAMPLES

@@ -15,9 +15,9 @@ import safetensors.numpy
 from flambeau import optim
 from flambeau.runtime import checkpoint, safetensors_file
 from flambeau.runtime.checkpoint import load, save
-from flambeau.tracer import dtypes
-from flambeau.tracer.errors import CheckpointError
 from flambeau.tracer.functions.creation import tensor
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.errors import CheckpointError
 
 SHAPES = [(3, 2), (), (0, 4), (5,)]
 

@@ -5,8 +5,8 @@ import pytest
 
 import flambeau as torch
 from flambeau.runtime import devices, pjrt
-from flambeau.tracer.errors import DeviceError
-from flambeau.tracer.graph import Value
+from flambeau.tracer.ir.errors import DeviceError
+from flambeau.tracer.ir.graph import Value
 
 
 @pytest.mark.parametrize(("name", "parsed"), [("cpu", ("cpu", 0)), ("cpu:0", ("cpu", 0)), ("cuda:1", ("cuda", 1)),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 
 from ..engines import on_numpy
 

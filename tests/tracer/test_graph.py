@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import flambeau as torch
-from flambeau.tracer import dtypes
-from flambeau.tracer.graph import Graph, GraphError, Node, render
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.graph import Graph, GraphError, Node, render
+from flambeau.tracer.ir.recorder import placeholder, recording
+from flambeau.tracer.ir.text import parse
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops.elementwise import add, exp, neg
 from flambeau.tracer.passes import PASSES, PIPELINE, dead_code, simplify
-from flambeau.tracer.recorder import placeholder, recording
-from flambeau.tracer.text import parse
-from flambeau.tracer.types import Type
 
 from ..models.definitions import batches, gpt
 from ..ops.harness import forward_graph, gradient_graph, type_of

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flambeau.tracer import dtypes
-from flambeau.tracer.graph import Graph, Value
 from flambeau.tracer.interpreter import interpret
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.constants import full_like
+from flambeau.tracer.ir.graph import Graph, Value
+from flambeau.tracer.ir.recorder import capture
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.ops.elementwise import add, alias, convert, exp, full_like, mul, neg, sub
+from flambeau.tracer.ops.elementwise import add, alias, convert, exp, mul, neg, sub
 from flambeau.tracer.ops.structural import reshape, transpose
 from flambeau.tracer.passes import PASSES, algebraic, common_subexpressions, constant_folding, dead_code, simplify
-from flambeau.tracer.recorder import capture
-from flambeau.tracer.types import Type
 
 from ..ops.harness import forward_graph, gradient_graph, type_of
 from ..ops.samples import SAMPLES

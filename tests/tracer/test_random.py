@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import flambeau.tracer.functions  # noqa: F401  (attaches methods)
-from flambeau.tracer import dtypes
 from flambeau.tracer.functions import creation
 from flambeau.tracer.functions import random as r
 from flambeau.tracer.functions.operands import wrap
+from flambeau.tracer.ir import dtypes
 from flambeau.tracer.jit import jit
 from flambeau.tracer.ops import OPS
 

@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from flambeau.tracer import dtypes
-from flambeau.tracer.graph import Node, Value
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.graph import Node, Value
+from flambeau.tracer.ir.recorder import placeholder, recording
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.recorder import placeholder, recording
 from flambeau.tracer.saved import smallest_to_keep
-from flambeau.tracer.types import Type
 
 KINDS = [dtypes.float16, dtypes.float32, dtypes.float64]
 SQUARE = {"contract": ((1,), (0,)), "batch": ((), ()), "dtype": None}

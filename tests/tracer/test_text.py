@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flambeau.tracer.graph import GraphError, render
-from flambeau.tracer.text import parse
+from flambeau.tracer.ir.graph import GraphError, render
+from flambeau.tracer.ir.text import parse
 
 from ..ops.harness import forward_graph, type_of
 from ..ops.samples import SAMPLES

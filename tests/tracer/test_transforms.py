@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer.errors import TraceError
 from flambeau.tracer.functions.operands import wrap
-from flambeau.tracer.graph import needed_nodes
+from flambeau.tracer.ir.constants import full_like
+from flambeau.tracer.ir.errors import TraceError
+from flambeau.tracer.ir.graph import needed_nodes
+from flambeau.tracer.ir.recorder import capture, close, recording
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.ops.elementwise import compare, full_like
-from flambeau.tracer.recorder import capture, close, recording
+from flambeau.tracer.ops.elementwise import compare
 
 from ..engines import on_numpy
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import flambeau
-from flambeau.tracer.errors import TraceError
+from flambeau.tracer.ir.errors import TraceError
 
 from .programs import Program, Step, accepted, arguments, finite, properties, random_program, run
 

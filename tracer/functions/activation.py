@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..dtypes import dtype
+from ..ir.dtypes import dtype
 from ..tensor import Tensor
 from .arithmetic import div, mul, sub
 from .choosing import where

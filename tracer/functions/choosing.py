@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import dtypes
-from ..dtypes import dtype
+from ..ir import dtypes
+from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.custom import custom_gradient
 from ..ops.elementwise import stop_gradient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import dtypes
+from ..ir import dtypes
 from ..ops import OPS
 from ..ops.elementwise import convert
 from ..tensor import Tensor

@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .. import dtypes
 from ..batching import batched_call
-from ..errors import TraceError
-from ..graph import Graph, Value
+from ..ir import dtypes
+from ..ir.errors import TraceError
+from ..ir.graph import Graph, Value
+from ..ir.recorder import close
+from ..ir.source import describe, user_position
+from ..ir.types import Type
 from ..ops import OPS
 from ..ops.elementwise import stop_gradient
 from ..ops.scan import saving
-from ..recorder import close
 from ..region import Body, record_body, sealed
-from ..source import describe, user_position
 from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import leaves, map_structure, paths
-from ..types import Type
 from .defaults import Defaults
 from .dims import checked_dim
 from .joining import cat

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.dtypes import dtype
 from ..lazy import host_array
-from ..ops.elementwise import alias, full_like
+from ..ops.elementwise import alias
 from ..tensor import Tensor
 from .defaults import canonical_device
 from .layout import laid_out

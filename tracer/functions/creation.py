@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
 from ..backend import SharedArray
 from ..context import context
-from ..dtypes import dtype
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
+from ..ir.types import Type
 from ..ops import OPS
 from ..scalars import Scalar
 from ..shared import SharedStorage
 from ..tensor import Tensor, _constructors
-from ..types import Type
 from ..views import Geometry
 from .defaults import Defaults, device_name
 from .dims import shape_argument

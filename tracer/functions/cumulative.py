@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .. import dtypes
-from ..dtypes import dtype
+from ..ir import dtypes
+from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.elementwise import alias
 from ..ops.window import running_position, shift

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import dtypes
 from ..backend import backend
-from ..dtypes import dtype
+from ..ir import dtypes
+from ..ir.dtypes import dtype
 from ..tensor import device
 
 

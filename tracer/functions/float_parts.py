@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import dtypes
-from ..dtypes import dtype
+from ..ir import dtypes
+from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.custom import custom_gradient
 from ..ops.elementwise import count_leading_zeros, stop_gradient, with_value

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
+from ..ir import dtypes
+from ..ir.dtypes import dtype
 from ..tensor import Tensor
 from .choosing import maximum, where
 from .comparing import isfinite, logical_and, logical_or

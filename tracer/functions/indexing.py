@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
-from ..graph import Value
-from ..ops.elementwise import alias, full_like, select
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.graph import Value
+from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
 from ..tensor import Tensor

@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..ops.elementwise import literal
-from ..ops.record import Op
+from ..ir import dtypes
+from ..ir.constants import literal
+from ..ir.dtypes import dtype
+from ..ir.op import Op
 from ..ops.structural import Ints, constant
 from ..tensor import Tensor
 from ..views import Geometry, dense_stride, is_contiguous

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dtypes import dtype
-from ..graph import Value
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.structural import Ints
 from ..tensor import Tensor
@@ -127,9 +127,6 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     _with_ndim("dot", input, 1)
     _with_ndim("dot", tensor, 1)
     return matmul(input, tensor)
-
-
-
 
 
 @method()

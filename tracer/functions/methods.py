@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
+from ..ir.state import state
 from ..ops.structural import Ints
-from ..state import state
 from ..tensor import Tensor
 from .layout import F, keeps_layout
 from .operands import cast_value, scalar_name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .. import dtypes
-from ..dtypes import dtype
+from ..ir import dtypes
+from ..ir.dtypes import dtype
 from ..tensor import Tensor
 from .arithmetic import add, mul, pow, sub
 from .choosing import clamp, where

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.constants import literal
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
+from ..ir.recorder import record, thread_recorder
+from ..ir.state import state
 from ..lazy import bound_pending
 from ..ops import OPS
-from ..ops.elementwise import convert, literal
+from ..ops.elementwise import convert
 from ..ops.structural import Ints, broadcast, constant, reshape
-from ..recorder import record, thread_recorder
 from ..scalars import Scalar
-from ..state import state
 from ..tensor import Tensor
 from .defaults import Defaults
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.graph import Value
+from ..ir.types import Type
 from ..tensor import Tensor
-from ..types import Type
 from .arithmetic import add, div, floor_divide, mul, pow, remainder, rsub, sub, tensor_like
 from .comparing import eq, ge, gt, le, lt, ne
 from .methods import method

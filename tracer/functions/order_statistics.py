@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .. import dtypes
+from ..ir import dtypes
 from ..ops.elementwise import with_value
 from ..ops.indexing import take_along
 from ..tensor import Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..dtypes import dtype
+from ..ir.dtypes import dtype
 from ..tensor import Tensor
 from .creation import zeros
 from .methods import method

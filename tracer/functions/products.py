@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..dtypes import boolean, dtype
-from ..graph import Value
-from ..ops.elementwise import full_like
+from ..ir.constants import full_like
+from ..ir.dtypes import boolean, dtype
+from ..ir.graph import Value
 from ..ops.structural import Ints
 from ..scalars import Scalar
 from ..tensor import Tensor

@@ -7,9 +7,9 @@ from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.indexing import take_along
 from ..ops.structural import Ints

@@ -6,8 +6,8 @@ from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
 
-from .. import dtypes
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.graph import Value
 from ..tensor import Tensor
 from .operands import number_value, wrap
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
 from ..ops.custom import Flags, PassedOn, custom_gradient, transposed
 from ..ops.elementwise import stop_gradient
 from ..tensor import Tensor

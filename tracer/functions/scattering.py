@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import dtypes
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.graph import Value
 from ..ops import OPS
-from ..ops.elementwise import alias, full_like, select
+from ..ops.elementwise import alias, select
 from ..ops.indexing import index_nd, index_put_nd, put_along, take_along
 from ..ops.indexing import take as take_values
 from ..ops.places import Dims, Places

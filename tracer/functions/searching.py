@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
 from ..context import context
-from ..errors import TraceError
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.errors import TraceError
+from ..ir.graph import Value
+from ..ir.types import Type
 from ..lazy import host_array
 from ..ops import OPS
 from ..ops.elementwise import compare, convert
 from ..ops.structural import broadcast, reshape
 from ..tensor import Tensor
-from ..types import Type
 from .dims import checked_dim
 from .methods import method, with_out
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import dtype
+from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.structural import Ints
 from ..tensor import Tensor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import dtypes
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.elementwise import alias
 from ..ops.structural import transpose

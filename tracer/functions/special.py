@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
+from ..ir import dtypes
 from ..ops import OPS
 from ..tensor import Tensor
 from .arithmetic import div, rsub

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.graph import Value
+from ..ir.types import Type
 from ..ops import OPS
 from ..tensor import Tensor
-from ..types import Type
 from .arithmetic import floor_divide, remainder
 from .choosing import clamp, where
 from .comparing import ge, ne

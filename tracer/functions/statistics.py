@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
+from ..ir import dtypes
 from ..tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .choosing import clamp, where

@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
 from ..context import context
-from ..errors import TraceError
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.errors import TraceError
+from ..ir.graph import Value
+from ..ir.types import Type
 from ..lazy import host_array
 from ..ops import OPS
-from ..ops.elementwise import compare, full_like, select
+from ..ops.elementwise import compare, select
 from ..ops.structural import Ints
 from ..scalars import Scalar
 from ..tensor import Tensor
-from ..types import Type
 from ..views import Geometry, Reshape, Slice, Step
 from .comparing import ne
 from .creation import as_fresh_tensor

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..graph import Value
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
 from ..ops import OPS
-from ..ops.elementwise import compare, full_like, select
+from ..ops.elementwise import compare, select
 from ..ops.structural import Ints, broadcast
 from ..tensor import Tensor
 from .creation import tensor

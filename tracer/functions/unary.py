@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import dtypes
+from ..ir import dtypes
+from ..ir.op import Op
 from ..ops import OPS
-from ..ops.record import Op
 from ..tensor import Tensor
 from .arithmetic import div, mul, sub, truncated
 from .layout import laid_out

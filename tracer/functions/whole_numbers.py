@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import dtypes
+from ..ir import dtypes
 from ..ops import OPS
 from ..tensor import Tensor
 from .arithmetic import div, fmod

@@ -1,5 +1,6 @@
 """The primitives, one record each; see `record.Op` for what a record holds."""
 
+from ..ir.op import OPS, Op
 from . import (
     call,
     contraction,
@@ -18,7 +19,6 @@ from . import (
     structural,
     window,
 )
-from .record import OPS, Op
 
 __all__ = [
     "OPS", "Op", "call", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",

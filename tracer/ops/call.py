@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import autodiff, batching, pushforward
-from ..errors import requires
-from ..graph import Graph, Node, Value, needed_nodes
 from ..interpreter import interpret
-from ..recorder import close, grad_mode, placeholder, recording, replayed
-from ..types import Type
-from .record import Emitter, Op, Operand, register
+from ..ir.errors import requires
+from ..ir.graph import Graph, Node, Value, needed_nodes
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.recorder import close, grad_mode, placeholder, recording, replayed
+from ..ir.types import Type
 
 
 def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.types import Type
 from .elementwise import conjugate, convert
-from .record import Emitter, Op, Operand, register
 from .structural import Ints, inverse_permutation, transpose
 
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 # Modules, not their functions: these stand on the ops, and call the rules of this file only when it is complete.
-from .. import autodiff, batching, dtypes, pushforward
-from ..errors import requires
-from ..graph import Graph, Value
+from .. import autodiff, batching, pushforward
 from ..interpreter import interpret
-from ..recorder import capture, grad_mode
-from ..types import Type
-from .elementwise import compare, full_like, select, with_leading
-from .record import Emitter, Op, Operand, no_gradient, register
+from ..ir import dtypes
+from ..ir.constants import full_like, with_leading
+from ..ir.errors import requires
+from ..ir.graph import Graph, Value
+from ..ir.op import Emitter, Op, Operand, no_gradient, register
+from ..ir.recorder import capture, grad_mode
+from ..ir.types import Type
+from .elementwise import compare, select
 from .reduction import reduce_or
 from .structural import broadcast
 

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .elementwise import NUMBER, conjugate, full_like, literal
-from .record import Emitter, Op, Operand, register
+from ..ir import dtypes
+from ..ir.constants import full_like, literal
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.types import Type
+from .elementwise import NUMBER, conjugate
 from .structural import Ints, array_attribute, constant, inverse_permutation, reshape, reverse, transpose
 
 Pairs = tuple[tuple[int, int], ...]

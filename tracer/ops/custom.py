@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 # Modules, not their functions: these two stand on the ops, and are called by the rules of this file only.
 from .. import autodiff, batching
-from ..errors import requires
-from ..graph import Value
-from ..recorder import close, grad_mode, placeholder, recording
-from ..types import Type
-from .elementwise import alias, full_like, with_leading
-from .record import Op, Operand, register
+from ..ir.constants import full_like, with_leading
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Op, Operand, register
+from ..ir.recorder import close, grad_mode, placeholder, recording
+from ..ir.types import Type
+from .elementwise import alias
 from .reduction import reduce_sum
 
 Flags = tuple[bool, ...]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
-from ..graph import Value
-from ..types import Type
-from .record import Emitter, Op, Operand, register
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.types import Type
 
 Flags = tuple[bool, ...]
 

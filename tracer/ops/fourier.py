@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .elementwise import COMPLEX, compare, complex_, full_like, mul, or_, scaled, select
-from .record import Emitter, Op, Operand, register
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.dtypes import dtype
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.types import Type
+from .elementwise import COMPLEX, compare, complex_, mul, or_, scaled, select
 from .structural import Ints, array_attribute, iota
 
 REAL = frozenset({dtypes.float32, dtypes.float64})

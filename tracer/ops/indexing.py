@@ -15,29 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .elementwise import (
-    ANY,
-    LOGICAL,
-    REAL,
-    and_,
-    compare,
-    conjugate,
-    convert,
-    div,
-    full_like,
-    maximum,
-    or_,
-    select,
-    times,
-    with_leading,
-)
+from ..ir import dtypes
+from ..ir.constants import full_like, with_leading
+from ..ir.dtypes import dtype
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.types import Type
+from .elementwise import ANY, LOGICAL, REAL, and_, compare, conjugate, convert, div, maximum, or_, select, times
 from .places import Dims, Places, check_dims, dims_text, positions, windows_shape
-from .record import Emitter, Op, Operand, register
 from .structural import Ints, array_attribute, concatenate, constant, reshape, slice_
 
 # --- One window: dynamic_slice and dynamic_update_slice ---------------------------------------------------------------
@@ -369,7 +355,7 @@ def take(x: Value, indices: Value, axis: int) -> Value:
     `x` [*a, n, *b], `indices` int32 or int64 [*i] of 0 to n - 1 (others are clamped), `axis` may be negative;
     returns [*a, *i, *b]. Raises OpError for a wrong axis, or when elements are selected from none.
 
-    >>> from flambeau.tracer.recorder import recording
+    >>> from flambeau.tracer.ir.recorder import recording
     >>> with recording():
     ...     x = constant.on("cpu", value="0.0", shape=(2, 3, 4), dtype=dtypes.float32)
     ...     i = constant.on("cpu", value="1", shape=(5, 6), dtype=dtypes.int64)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
+from ..ir import dtypes
+from ..ir.constants import full_like, with_leading
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.types import Type
 from .contraction import dot
-from .elementwise import COMPLEX, add, compare, conjugate, full_like, neg, scaled, select, with_leading
-from .record import Emitter, Op, Operand, register
+from .elementwise import COMPLEX, add, compare, conjugate, neg, scaled, select
 from .structural import iota, transpose
 
 ACCEPTS = COMPLEX | {dtypes.float32, dtypes.float64}

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .elementwise import and_, clamp, compare, full_like
-from .record import OPS
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import OPS
+from ..ir.types import Type
+from .elementwise import and_, clamp, compare
 from .reduction import reduce_and
 from .structural import Ints, broadcast, concatenate, constant
 

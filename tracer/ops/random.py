@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .record import Emitter, Op, Operand, register, zero_gradient
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register, zero_gradient
+from ..ir.types import Type
 from .structural import Ints, array_attribute
 
 ROUNDS = 13

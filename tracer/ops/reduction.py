@@ -7,24 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .elementwise import (
-    LOGICAL,
-    NUMBER,
-    REAL,
-    compare,
-    conjugate,
-    convert,
-    div,
-    full_like,
-    mul,
-    select,
-)
-from .record import OPS, Emitter, Op, Operand, register, zero_gradient
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.dtypes import dtype
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
+from ..ir.types import Type
+from .elementwise import LOGICAL, NUMBER, REAL, compare, conjugate, convert, div, mul, select
 from .structural import Ints, array_attribute, broadcast, reshape
 
 # Neutral elements as literals; None stands for the type's own extreme.

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from .. import autodiff, batching
-from ..errors import requires
-from ..graph import Graph, Node, Value
 from ..interpreter import interpret
-from ..recorder import grad_mode, placeholder, recording
+from ..ir.constants import full_like, literal
+from ..ir.errors import requires
+from ..ir.graph import Graph, Node, Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.recorder import grad_mode, placeholder, recording
+from ..ir.state import state as thread
+from ..ir.types import Type
 from ..saved import smallest_to_keep
-from ..state import state as thread
-from ..types import Type
 from .contraction import dot
 from .control import (
     COUNTER,
@@ -34,8 +36,7 @@ from .control import (
     settled,
     split,
 )
-from .elementwise import add, full_like, literal
-from .record import Emitter, Op, Operand, register
+from .elementwise import add
 from .structural import Ints, array_attribute, transpose
 
 # --- Types, numpy, StableHLO ------------------------------------------------------------------------------------------

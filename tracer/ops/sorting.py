@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .elementwise import LOGICAL, REAL, full_like, with_leading
-from .record import Emitter, Op, Operand, register
+from ..ir import dtypes
+from ..ir.constants import full_like, with_leading
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.types import Type
+from .elementwise import LOGICAL, REAL
 from .structural import array_attribute, concatenate, iota, slice_
 
 FLAG = Type.of((), dtypes.boolean)

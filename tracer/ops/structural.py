@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
-from .elementwise import batch_elementwise, from_literal, full_like, with_leading
-from .record import OPS, Emitter, Op, Operand, register, zero_gradient
+from ..ir import dtypes
+from ..ir.constants import from_literal, full_like, with_leading
+from ..ir.dtypes import dtype
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
+from ..ir.types import Type
+from .elementwise import batch_elementwise
 
 Ints = tuple[int, ...]
 

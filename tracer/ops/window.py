@@ -9,31 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
-from ..dtypes import dtype
-from ..errors import requires
-from ..graph import Value
-from ..types import Type
+from ..ir import dtypes
+from ..ir.constants import from_literal, full_like, literal, with_leading
+from ..ir.dtypes import dtype
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import OPS, Emitter, Op, Operand, register
+from ..ir.types import Type
 from .convolution import Pairs, dilated, padding_attribute, spread_and_pad, window_count, window_view, zeros
-from .elementwise import (
-    LOGICAL,
-    NUMBER,
-    REAL,
-    add,
-    and_,
-    compare,
-    conjugate,
-    from_literal,
-    full_like,
-    in_type,
-    literal,
-    mul,
-    or_,
-    select,
-    times,
-    with_leading,
-)
-from .record import OPS, Emitter, Op, Operand, register
+from .elementwise import LOGICAL, NUMBER, REAL, add, and_, compare, conjugate, in_type, mul, or_, select, times
 from .reduction import NEUTRAL
 from .structural import Ints, array_attribute, constant, iota, pad, reshape, slice_
 

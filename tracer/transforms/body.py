@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 
 from ..context import context
 from ..functions.operands import wrap
-from ..graph import Value
+from ..ir.graph import Value
+from ..ir.state import state
 from ..ops.elementwise import alias, stop_gradient
-from ..state import state
 from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import leaves, map_structure

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..functions.operands import wrap
-from ..graph import Value
-from ..ops.elementwise import convert, full_like
+from ..ir.constants import full_like
+from ..ir.graph import Value
+from ..ir.recorder import grad_mode
+from ..ops.elementwise import convert
 from ..pushforward import push_forward
-from ..recorder import grad_mode
 from ..tensor import Tensor
 from ..tree import fill, leaves, structure
 from .body import body, only_tensors, outside, settle, variables, with_aux

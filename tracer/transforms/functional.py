@@ -11,10 +11,10 @@ from typing import Any
 
 from ..autodiff import Targets, pull_back, useful_nodes
 from ..functions.operands import wrap
-from ..graph import Value
-from ..ops.elementwise import full_like
+from ..ir.constants import full_like
+from ..ir.graph import Value
+from ..ir.recorder import grad_mode
 from ..pushforward import push_forward
-from ..recorder import grad_mode
 from ..tensor import Tensor
 from .body import outside, variables, without_history
 from .forward import filled

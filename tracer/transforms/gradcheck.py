@@ -21,10 +21,10 @@ from ..functions.creation import tensor
 from ..functions.joining import stack
 from ..functions.operands import wrap
 from ..functions.random import randn_like
-from ..graph import Value
+from ..ir.graph import Value
+from ..ir.recorder import grad_mode
 from ..lazy import host_array, materialize
 from ..pushforward import push_forward
-from ..recorder import grad_mode
 from ..tensor import Tensor
 from .forward import filled
 from .reverse import pulled

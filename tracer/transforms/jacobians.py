@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import dtypes
 from ..functions.operands import wrap
+from ..ir import dtypes
 from ..ops import OPS
 from ..ops.structural import iota
 from ..tensor import Tensor

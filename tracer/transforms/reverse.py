@@ -7,9 +7,10 @@ from typing import Any
 
 from ..autodiff import pull_back
 from ..functions.operands import wrap
-from ..graph import Value
-from ..ops.elementwise import convert, full_like
-from ..recorder import grad_mode
+from ..ir.constants import full_like
+from ..ir.graph import Value
+from ..ir.recorder import grad_mode
+from ..ops.elementwise import convert
 from ..tensor import Tensor
 from ..tree import fill, leaves, structure
 from .body import Argnums, at_positions, body, chosen, only_tensors, outside, settle, variables, with_aux

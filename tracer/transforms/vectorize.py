@@ -16,10 +16,10 @@ from ..functions.dims import checked_dim
 from ..functions.joining import cat
 from ..functions.operands import wrap
 from ..functions.random import fork_rng
-from ..graph import Node, Value
-from ..ops.elementwise import with_leading
+from ..ir.constants import with_leading
+from ..ir.graph import Node, Value
+from ..ir.recorder import Recorder, close, placeholder
 from ..ops.structural import iota, transpose
-from ..recorder import Recorder, close, placeholder
 from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import children, fill, leaves, spread, structure

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from flambeau.tracer import dtypes
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.recorder import capture
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.recorder import capture
-from flambeau.tracer.types import Type
 
 from ..sample import BadSample, Sample, reals
 

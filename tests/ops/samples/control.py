@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.tracer import dtypes
-from flambeau.tracer.graph import Graph
+from flambeau.tracer.ir import dtypes
+from flambeau.tracer.ir.constants import full_like
+from flambeau.tracer.ir.graph import Graph
+from flambeau.tracer.ir.recorder import capture
+from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops.control import HOST_CALLS
-from flambeau.tracer.ops.elementwise import add, compare, full_like, mul, sin, sub
+from flambeau.tracer.ops.elementwise import add, compare, mul, sin, sub
 from flambeau.tracer.ops.reduction import reduce_sum
-from flambeau.tracer.recorder import capture
-from flambeau.tracer.types import Type
 
 from ..sample import BadSample, Sample, complexes, integers, reals
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
-from flambeau.tracer import dtypes
+from flambeau.tracer.ir import dtypes
 
 from ..sample import BadSample, Sample, complexes, integers, reals
 

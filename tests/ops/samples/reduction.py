@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flambeau.tracer import dtypes
+from flambeau.tracer.ir import dtypes
 
 from ..sample import BadSample, Sample, complexes, distinct, integers, reals
 

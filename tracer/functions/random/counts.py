@@ -13,11 +13,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ... import dtypes
-from ...graph import Value
+from ...ir import dtypes
+from ...ir.graph import Value
+from ...ir.recorder import capture
 from ...ops import OPS
 from ...ops.control import closed
-from ...recorder import capture
 from ...tensor import Tensor
 from ..choosing import clamp, minimum, where
 from ..comparing import isfinite

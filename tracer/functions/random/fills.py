@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ... import dtypes
-from ...dtypes import dtype
-from ...graph import Value
+from ...ir import dtypes
+from ...ir.dtypes import dtype
+from ...ir.graph import Value
 from ...tensor import Tensor
 from ..arithmetic import add, div, mul
 from ..methods import assign, method

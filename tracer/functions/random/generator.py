@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ... import dtypes
 from ...batching import maps_with_own_draws
 from ...context import context, outside_trace
-from ...dtypes import dtype
-from ...graph import Value
+from ...ir import dtypes
+from ...ir.dtypes import dtype
+from ...ir.graph import Value
+from ...ir.types import Type
 from ...lazy import host_array
 from ...ops import OPS
 from ...ops.random import blocks_used
 from ...ops.structural import Ints
 from ...storage import rebinding
 from ...tensor import Tensor, device
-from ...types import Type
 from ..defaults import device_name
 from ..operands import expand_value, number_value, wrap
 

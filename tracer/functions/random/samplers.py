@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ... import dtypes
-from ...dtypes import dtype
-from ...graph import Value
+from ...ir import dtypes
+from ...ir.dtypes import dtype
+from ...ir.graph import Value
 from ...ops import OPS
 from ...ops.structural import Ints
 from ...scalars import Scalar

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ... import dtypes
-from ...dtypes import dtype
-from ...graph import Value
+from ...ir import dtypes
+from ...ir.dtypes import dtype
+from ...ir.graph import Value
 from ...ops import OPS
 from ...ops.structural import Ints
 from ...tensor import Tensor

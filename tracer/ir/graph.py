@@ -13,7 +13,7 @@ from .source import Position, describe, file_and_line
 from .types import Type
 
 if TYPE_CHECKING:
-    from .ops.record import Op
+    from .op import Op
 
 
 class GradientHooks(Protocol):
@@ -151,7 +151,7 @@ class Node:
 class Graph:
     """An ordered snapshot of a program: `inputs`, `nodes` in execution order, `outputs`.
 
-    `str(graph)` is typed text that `flambeau.tracer.text.parse` reads back; `check()` infers every type again.
+    `str(graph)` is typed text that `flambeau.tracer.ir.text.parse` reads back; `check()` infers every type again.
     """
 
     __slots__ = ("name", "inputs", "nodes", "outputs", "labels", "_key", "_hash", "_tape")

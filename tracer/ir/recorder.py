@@ -14,7 +14,7 @@ from .state import state
 from .types import Type
 
 if TYPE_CHECKING:
-    from .ops.record import Op
+    from .op import Op
 
 _inferred: dict[tuple[Any, ...], tuple[Type, ...]] = {}
 _parameters: dict[Op, tuple[str, ...]] = {}  # their names, in the order in which every call gives them

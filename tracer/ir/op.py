@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..errors import OpError
-from ..graph import Graph, Value
-from ..recorder import record
-from ..state import everywhere
-from ..types import Type
+from .errors import OpError
+from .graph import Graph, Value
+from .recorder import record
+from .state import everywhere
+from .types import Type
 
 
 class Operand(Protocol):

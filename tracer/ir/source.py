@@ -9,7 +9,7 @@ from sys import _getframe
 from types import CodeType, FrameType
 
 # The unresolved path: the package's folders are symlinks, and `co_filename` holds the path they were imported by.
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _DEMO = os.path.join(PACKAGE, "demo") + os.sep  # written as users write
 _LIBRARY, _INSTALLED = (tuple({os.path.realpath(sysconfig.get_path(p)) + os.sep for p in paths} |
                               {sysconfig.get_path(p) + os.sep for p in paths})

@@ -45,3 +45,9 @@ def device_mismatch(op: str, devices: Sequence[str]) -> DeviceError:
     names = list(dict.fromkeys(devices))
     return DeviceError(f"Expected all tensors to be on the same device, but found at least two devices, "
                        f"{' and '.join(names[:2])}! (in {op}; move one with .to({names[0]!r}))")
+
+
+VALUE_IN_VMAP = (
+    "vmap: It looks like you're calling .item() on a Tensor, or using one in data-dependent control flow, at {where}. The "
+    "function that vmap maps runs once for all examples, so tensors have no values in it. Choose with torch.where instead "
+    "of Python control flow, or return the tensor and read it outside.")

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import dtypes
 from .graph import Graph, Node, Value
-from .ops.record import OPS
+from .op import OPS
 from .recorder import placeholder
 from .types import Type
 
