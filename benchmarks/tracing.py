@@ -11,9 +11,10 @@ from unittest.mock import patch
 import flambeau as torch
 from flambeau.lowering import PLATFORM_OVERRIDES
 from flambeau.lowering.module import module_text
-from flambeau.tracer import saved, tensor
+from flambeau.tracer import tensor
 from flambeau.tracer.backend import backend
 from flambeau.tracer.ir import recorder
+from flambeau.tracer.walks import kept as saved
 
 from .recording import new_step
 from .timing import OURS, Contender, Goal, Row, interleaved, timed

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from . import custom_function
 from .anomaly import detect_anomaly as detect_anomaly
 from .anomaly import set_detect_anomaly as set_detect_anomaly
-from .autodiff import pull_back
 from .context import context
 from .functions.methods import method
 from .functions.operands import wrap
@@ -24,6 +23,7 @@ from .transforms.gradcheck import GradcheckError as GradcheckError
 from .transforms.gradcheck import gradcheck as gradcheck
 from .transforms.gradcheck import gradgradcheck as gradgradcheck
 from .views import of_gradient
+from .walks.reverse import pull_back
 
 F = TypeVar("F", bound=Callable[..., Any])
 function, Function = custom_function, custom_function.Function  # as torch names the module and its class

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .interpreter import interpret
 from .ir.errors import DeviceError
 from .ir.graph import Graph
+from .walks.interpret import interpret
 
 Array = np.ndarray[Any, Any]
 

@@ -12,12 +12,12 @@ from .ir.state import state
 if TYPE_CHECKING:
     from weakref import WeakKeyDictionary
 
-    from .batching import Map
     from .ir.graph import Value
     from .ir.recorder import Recorder
     from .region import Region
     from .storage import Storage
     from .tensor import Tensor
+    from .walks.batch import Map
 
 
 class Tracing(Protocol):

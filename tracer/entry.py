@@ -28,16 +28,16 @@ from .lazy import device_buffer, host_array, materialize
 from .ops import OPS
 from .outside import Outside, roots
 from .packing import PackedSlice, packed_graph, plan
-from .passes import simplify
 from .reports import NanCheck, Report
 from .results import Template, rebuilt
-from .saved import read_by_gradients, smallest_to_keep
 from .scalars import Scalar, from_number
 from .storage import Storage
 from .tensor import Tensor, grad_epoch, structure_epoch
 from .trace import Guard, Trace, check_closed
 from .tree import Signature
 from .views import of_gradient
+from .walks.kept import read_by_gradients, smallest_to_keep
+from .walks.simplify import simplify
 
 _getrefcount = sys.getrefcount
 

@@ -29,12 +29,12 @@ from .ir.source import describe, file_and_line, user_position
 from .ir.state import state
 from .ir.types import Type
 from .outside import Outside
-from .passes import simplify
 from .scalars import Scalar
 from .storage import rebinding
 from .tensor import Tensor
 from .trace import Trace, tracing
 from .tree import Signature, is_input, map_structure, paths
+from .walks.simplify import simplify
 from .watch import Change, Text, shown
 
 _compile_lock = threading.RLock()

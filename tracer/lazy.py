@@ -27,8 +27,8 @@ from .ir.source import describe, user_position
 from .ir.types import Type
 from .ops import OPS
 from .packing import PackedSlice
-from .passes import Builder, simplify
-from .saved import read_by_gradients, smallest_to_keep
+from .walks.kept import read_by_gradients, smallest_to_keep
+from .walks.simplify import Builder, simplify
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report

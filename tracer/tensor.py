@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .batching import home
 from .context import context
 from .ir import dtypes
 from .ir.constants import full_like
@@ -22,6 +21,7 @@ from .ir.state import state
 from .ops.elementwise import alias, select, stop_gradient, with_value
 from .storage import Storage, has_contents
 from .views import Geometry, Step, contiguous_stride, is_contiguous, overlaps, written_through
+from .walks.batch import home
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 WRITE_BESIDE_HISTORY = (

@@ -12,13 +12,13 @@ import pytest
 
 import flambeau as torch
 from flambeau.tracer import lazy
-from flambeau.tracer.autodiff import pull_back
-from flambeau.tracer.interpreter import interpret
 from flambeau.tracer.ir.graph import Graph
 from flambeau.tracer.ir.recorder import capture, placeholder, recording
 from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops.custom import custom_gradient
 from flambeau.tracer.ops.scan import scan
+from flambeau.tracer.walks.interpret import interpret
+from flambeau.tracer.walks.reverse import pull_back
 
 DATA = np.linspace(-1, 2, 6, dtype=np.float32)
 traced: list[str] = []

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.tracer.autodiff import pull_back
-from flambeau.tracer.batching import batched_call, full_batch
-from flambeau.tracer.interpreter import interpret
 from flambeau.tracer.ir import dtypes
 from flambeau.tracer.ir.graph import Graph, Value
 from flambeau.tracer.ir.recorder import Recorder, placeholder, recording
 from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
+from flambeau.tracer.walks.batch import batched_call, full_batch
+from flambeau.tracer.walks.interpret import interpret
+from flambeau.tracer.walks.reverse import pull_back
 
 from .sample import Sample
 

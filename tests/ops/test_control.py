@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from flambeau.lowering.module import module_text
-from flambeau.tracer.autodiff import pull_back
-from flambeau.tracer.batching import batched_call, full_batch
 from flambeau.tracer.ir import dtypes
 from flambeau.tracer.ir.constants import full_like
 from flambeau.tracer.ir.graph import Graph, Value
@@ -20,6 +18,8 @@ from flambeau.tracer.ops.control import case, custom_call, while_
 from flambeau.tracer.ops.elementwise import add, compare, convert, mul, sin
 from flambeau.tracer.ops.reduction import reduce_sum
 from flambeau.tracer.ops.scan import scan
+from flambeau.tracer.walks.batch import batched_call, full_batch
+from flambeau.tracer.walks.reverse import pull_back
 
 from .harness import interpret, run_xla
 

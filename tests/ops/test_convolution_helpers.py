@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flambeau.tracer.autodiff import pull_back
 from flambeau.tracer.ir.errors import OpError
 from flambeau.tracer.ir.graph import Graph, Value
 from flambeau.tracer.ir.recorder import Recorder, recording
 from flambeau.tracer.ops.convolution import conv, conv_transpose
+from flambeau.tracer.walks.reverse import pull_back
 
 from .harness import interpret, placeholder, run_xla, type_of
 from .sample import reals

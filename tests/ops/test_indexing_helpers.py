@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flambeau.tracer.autodiff import pull_back
-from flambeau.tracer.interpreter import interpret
 from flambeau.tracer.ir.errors import OpError
 from flambeau.tracer.ir.graph import Graph, Value
 from flambeau.tracer.ir.recorder import Recorder, placeholder, recording
 from flambeau.tracer.ops.indexing import index_nd, index_put_nd, put_along, take, take_along
+from flambeau.tracer.walks.interpret import interpret
+from flambeau.tracer.walks.reverse import pull_back
 
 from .harness import batch_graph, forward_graph, run_xla, type_of, zeros_like
 from .sample import Sample, integers, reals

@@ -11,7 +11,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.runtime.engine import Counts, XlaBackend
-from flambeau.tracer.interpreter import interpret
+from flambeau.tracer.walks.interpret import interpret
 
 DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint64, torch.float16,
           torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128]

@@ -14,7 +14,7 @@ from flambeau.tracer.ir.recorder import placeholder, recording
 from flambeau.tracer.ir.text import parse
 from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops.elementwise import add, exp, neg
-from flambeau.tracer.passes import PASSES, PIPELINE, dead_code, simplify
+from flambeau.tracer.walks.simplify import PASSES, PIPELINE, dead_code, simplify
 
 from ..models.definitions import batches, gpt
 from ..ops.harness import forward_graph, gradient_graph, type_of

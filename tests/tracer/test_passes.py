@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flambeau.tracer.interpreter import interpret
 from flambeau.tracer.ir import dtypes
 from flambeau.tracer.ir.constants import full_like
 from flambeau.tracer.ir.graph import Graph, Value
@@ -17,7 +16,8 @@ from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
 from flambeau.tracer.ops.elementwise import add, alias, convert, exp, mul, neg, sub
 from flambeau.tracer.ops.structural import reshape, transpose
-from flambeau.tracer.passes import PASSES, algebraic, common_subexpressions, constant_folding, dead_code, simplify
+from flambeau.tracer.walks.interpret import interpret
+from flambeau.tracer.walks.simplify import PASSES, algebraic, common_subexpressions, constant_folding, dead_code, simplify
 
 from ..ops.harness import forward_graph, gradient_graph, type_of
 from ..ops.samples import SAMPLES

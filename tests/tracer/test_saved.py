@@ -13,7 +13,7 @@ from flambeau.tracer.ir.graph import Node, Value
 from flambeau.tracer.ir.recorder import placeholder, recording
 from flambeau.tracer.ir.types import Type
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.saved import smallest_to_keep
+from flambeau.tracer.walks.kept import smallest_to_keep
 
 KINDS = [dtypes.float16, dtypes.float32, dtypes.float64]
 SQUARE = {"contract": ((1,), (0,)), "batch": ((), ()), "dtype": None}

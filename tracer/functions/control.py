@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..batching import batched_call
 from ..ir import dtypes
 from ..ir.errors import TraceError
 from ..ir.graph import Graph, Value
@@ -24,6 +23,7 @@ from ..region import Body, record_body, sealed
 from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import leaves, map_structure, paths
+from ..walks.batch import batched_call
 from .defaults import Defaults
 from .dims import checked_dim
 from .joining import cat

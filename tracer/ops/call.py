@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import autodiff, batching, pushforward
-from ..interpreter import interpret
 from ..ir.errors import requires
-from ..ir.graph import Graph, Node, Value, needed_nodes
+from ..ir.graph import Graph, Value, needed_nodes
 from ..ir.op import Emitter, Op, Operand, register
-from ..ir.recorder import close, grad_mode, placeholder, recording, replayed
+from ..ir.recorder import close, grad_mode, placeholder, recording
 from ..ir.types import Type
+from ..walks import batch as batching
+from ..walks import forward as pushforward
+from ..walks import reverse as autodiff
+from ..walks.interpret import interpret
+from ..walks.replay import replay
 
 
 def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:
@@ -22,24 +25,6 @@ def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:
 
 def _lower(h: Emitter, *operands: Operand, graph: Graph) -> tuple[Operand, ...]:
     return h.inline(graph, operands)
-
-
-def replay(graph: Graph, values: Sequence[Value]) -> tuple[Value, ...]:
-    """Record the nodes of `graph` again, on `values`."""
-    env = dict(zip(graph.inputs, values, strict=True))
-    for node in graph.nodes:
-        env.update(zip(node.outputs, replay_node(node, [env[v] for v in node.inputs]), strict=True))
-    return tuple(env[v] for v in graph.outputs)
-
-
-def replay_node(node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
-    """Record one node again, with its hooks."""
-    with replayed(node):
-        made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
-    outputs = made if isinstance(made, tuple) else (made,)
-    if node.hooks:
-        outputs = tuple(node.hooks[i].recorded(v) if i in node.hooks else v for i, v in enumerate(outputs))
-    return outputs
 
 
 def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:

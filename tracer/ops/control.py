@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-# Modules, not their functions: these stand on the ops, and call the rules of this file only when it is complete.
-from .. import autodiff, batching, pushforward
-from ..interpreter import interpret
 from ..ir import dtypes
 from ..ir.constants import full_like, with_leading
 from ..ir.errors import requires
@@ -18,6 +15,12 @@ from ..ir.graph import Graph, Value
 from ..ir.op import Emitter, Op, Operand, no_gradient, register
 from ..ir.recorder import capture, grad_mode
 from ..ir.types import Type
+from ..walks import batch as batching
+from ..walks import forward as pushforward
+
+# Modules, not their functions: these stand on the ops, and call the rules of this file only when it is complete.
+from ..walks import reverse as autodiff
+from ..walks.interpret import interpret
 from .elementwise import compare, select
 from .reduction import reduce_or
 from .structural import broadcast

@@ -10,14 +10,16 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-# Modules, not their functions: these two stand on the ops, and are called by the rules of this file only.
-from .. import autodiff, batching
 from ..ir.constants import full_like, with_leading
 from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import Op, Operand, register
 from ..ir.recorder import close, grad_mode, placeholder, recording
 from ..ir.types import Type
+from ..walks import batch as batching
+
+# Modules, not their functions: these two stand on the ops, and are called by the rules of this file only.
+from ..walks import reverse as autodiff
 from .elementwise import alias
 from .reduction import reduce_sum
 

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import autodiff, batching
-from ..interpreter import interpret
 from ..ir.constants import full_like, literal
 from ..ir.errors import requires
 from ..ir.graph import Graph, Node, Value
@@ -22,7 +20,10 @@ from ..ir.op import Emitter, Op, Operand, register
 from ..ir.recorder import grad_mode, placeholder, recording
 from ..ir.state import state as thread
 from ..ir.types import Type
-from ..saved import smallest_to_keep
+from ..walks import batch as batching
+from ..walks import reverse as autodiff
+from ..walks.interpret import interpret
+from ..walks.kept import smallest_to_keep
 from .contraction import dot
 from .control import (
     COUNTER,

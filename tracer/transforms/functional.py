@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..autodiff import Targets, pull_back, useful_nodes
 from ..functions.operands import wrap
 from ..ir.constants import full_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
-from ..pushforward import push_forward
 from ..tensor import Tensor
+from ..walks.forward import push_forward
+from ..walks.reverse import Targets, pull_back, useful_nodes
 from .body import outside, variables, without_history
 from .forward import filled
 from .jacobians import basis, split_columns, split_rows

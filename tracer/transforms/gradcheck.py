@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import pull_back
 from ..functions.creation import tensor
 from ..functions.joining import stack
 from ..functions.operands import wrap
@@ -24,8 +23,9 @@ from ..functions.random import randn_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from ..lazy import host_array, materialize
-from ..pushforward import push_forward
 from ..tensor import Tensor
+from ..walks.forward import push_forward
+from ..walks.reverse import pull_back
 from .forward import filled
 from .reverse import pulled
 from .vectorize import vmap

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..autodiff import pull_back
 from ..functions.operands import wrap
 from ..ir.constants import full_like
 from ..ir.graph import Value
@@ -13,6 +12,7 @@ from ..ir.recorder import grad_mode
 from ..ops.elementwise import convert
 from ..tensor import Tensor
 from ..tree import fill, leaves, structure
+from ..walks.reverse import pull_back
 from .body import Argnums, at_positions, body, chosen, only_tensors, outside, settle, variables, with_aux
 
 

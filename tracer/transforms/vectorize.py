@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from ..batching import Map, batched_call, mapping
 from ..functions.dims import checked_dim
 from ..functions.joining import cat
 from ..functions.operands import wrap
@@ -24,6 +23,7 @@ from ..storage import Storage
 from ..tensor import Tensor
 from ..tree import children, fill, leaves, spread, structure
 from ..views import Geometry, passed_on
+from ..walks.batch import Map, batched_call, mapping
 from .body import body, captured, put_back
 
 WRITTEN_FROM_OUTSIDE = (

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ...batching import maps_with_own_draws
 from ...context import context, outside_trace
 from ...ir import dtypes
 from ...ir.dtypes import dtype
@@ -21,6 +20,7 @@ from ...ops.random import blocks_used
 from ...ops.structural import Ints
 from ...storage import rebinding
 from ...tensor import Tensor, device
+from ...walks.batch import maps_with_own_draws
 from ..defaults import device_name
 from ..operands import expand_value, number_value, wrap
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir.graph import Graph, Value
+from ..ir.graph import Graph, Value
 
 
 def interpret(graph: Graph, arrays: Sequence[Any]) -> list[Any]:

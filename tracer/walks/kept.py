@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 
-from .autodiff import pull_back
-from .ir.graph import Node, Value
-from .ir.recorder import placeholder, recording
-from .ir.state import state
+from ..ir.graph import Node, Value
+from ..ir.recorder import placeholder, recording
+from ..ir.state import state
+from .reverse import pull_back
 
 Flags = tuple[bool, ...]
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .context import context
-from .ir import dtypes
-from .ir.constants import with_leading
-from .ir.graph import Graph, Node, Value
-from .ir.recorder import Recorder, placeholder, recording, replayed, thread_recorder
-from .ir.state import state
-from .ir.types import Type
+from ..context import context
+from ..ir import dtypes
+from ..ir.constants import with_leading
+from ..ir.graph import Graph, Node, Value
+from ..ir.recorder import Recorder, placeholder, recording, replayed, thread_recorder
+from ..ir.state import state
+from ..ir.types import Type
 
 RANDOM_IN_ERROR_MODE = (
     "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness "

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .autodiff import Targets, pull_back, useful_nodes
-from .ir.constants import full_like
-from .ir.graph import Node, Value, needed_nodes
-from .ir.recorder import backward_of, grad_mode, placeholder, recording, thread_recorder
+from ..ir.constants import full_like
+from ..ir.graph import Node, Value, needed_nodes
+from ..ir.recorder import backward_of, grad_mode, placeholder, recording, thread_recorder
+from .reverse import Targets, pull_back, useful_nodes
 
 
 def push_forward(outputs: Sequence[Value], tangents: Mapping[Value, Value]) -> list[Value | None]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .ir.constants import literal
-from .ir.graph import Graph, Node, Value
-from .ir.op import OPS
-from .ir.recorder import placeholder
+from ..ir.constants import literal
+from ..ir.graph import Graph, Node, Value
+from ..ir.op import OPS
+from ..ir.recorder import placeholder
 
 # Not merged when equal and not dropped when unused.
 EFFECTS = frozenset({"custom_call"})

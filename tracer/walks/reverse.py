@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .ir.constants import full_like
-from .ir.graph import Node, Value
-from .ir.recorder import backward_of, grad_mode
-from .ir.source import describe
-from .ir.state import state
-from .ops.elementwise import add
+from ..ir.constants import full_like
+from ..ir.graph import Node, Value
+from ..ir.recorder import backward_of, grad_mode
+from ..ir.source import describe
+from ..ir.state import state
+from ..ops.elementwise import add
 
 SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
