@@ -11,9 +11,9 @@ from unittest.mock import patch
 import flambeau as torch
 from flambeau.lowering import PLATFORM_OVERRIDES
 from flambeau.lowering.module import module_text
-from flambeau.tracer import tensor
 from flambeau.tracer.backend import backend
 from flambeau.tracer.ir import recorder
+from flambeau.tracer.tensor import tensor
 from flambeau.tracer.walks import kept as saved
 
 from .recording import new_step

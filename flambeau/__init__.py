@@ -107,7 +107,8 @@ from .tracer.functions.whole_numbers import (
 from .tracer.interop import from_dlpack
 from .tracer.jit import jit
 from .tracer.printing import set_printoptions
-from .tracer.tensor import Size, Tensor, device
+from .tracer.tensor.device import Size, device
+from .tracer.tensor.tensor import Tensor
 
 __version__ = "0.1.0"
 compile = jit

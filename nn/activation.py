@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ..tracer.autograd import no_grad
 from ..tracer.functions.creation import full
 from ..tracer.functions.unary import sigmoid, tanh
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .module import Module
 from .parameter import Parameter

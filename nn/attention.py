@@ -10,7 +10,7 @@ from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat
 from ..tracer.functions.reduce import mean
 from ..tracer.ir import dtypes
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
 from .functional.attention import attend, scores, weighted

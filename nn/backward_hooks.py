@@ -17,7 +17,7 @@ from ..tracer.ir.recorder import user_backward
 from ..tracer.ir.state import state
 from ..tracer.ir.types import Type
 from ..tracer.ops.custom import PassedOn, custom_gradient
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from .module import Module

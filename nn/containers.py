@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from .module import Module, block, indented, typename
 from .parameter import Parameter
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ..tracer.functions.creation import empty
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
 from .functional.convolution import same_padding

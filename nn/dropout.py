@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .module import Module
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..tracer.autograd import no_grad
 from ..tracer.functions.creation import empty
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
 from .module import Module

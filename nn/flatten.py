@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from .module import Module
 
 

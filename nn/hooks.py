@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..tracer.context import context
 from ..tracer.hooks import Handle, add_to
+from ..tracer.tensor.context import context
 from .backward_hooks import BackwardHooks
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from ..tracer.functions.unary import erfinv
 from ..tracer.ir import dtypes
 from ..tracer.lazy import host_array
 from ..tracer.ops import OPS
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..tracer.functions.creation import empty
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
 from .module import Module

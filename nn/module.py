@@ -7,14 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-from ..tracer.context import context
 from ..tracer.functions.operands import scalar_name
 from ..tracer.hooks import Handle
 from ..tracer.identity import Identity, comparable
 from ..tracer.ir import dtypes
 from ..tracer.ir.state import state
 from ..tracer.reachable import read_by_ours
-from ..tracer.tensor import Tensor, structure_epoch
+from ..tracer.tensor.context import context
+from ..tracer.tensor.epochs import structure_epoch
+from ..tracer.tensor.tensor import Tensor
 from .hooks import Hooks, add_hook, call_with_hooks
 from .parameter import Buffer, Parameter
 from .state_dict import Loading, collect, load

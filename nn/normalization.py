@@ -9,7 +9,7 @@ from typing import Any
 from ..tracer.autograd import no_grad
 from ..tracer.functions.creation import empty, ones, tensor, zeros
 from ..tracer.ir import dtypes
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
 from .module import Module

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .module import Module
 

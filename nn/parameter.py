@@ -11,7 +11,7 @@ from ..tracer.ir import dtypes
 from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
 from ..tracer.lazy import host_array
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 
 
 def _sharing(kind: type[Tensor], data: Tensor | None) -> Any:

@@ -17,7 +17,7 @@ from ..tracer.functions.control import scan
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat, stack
 from ..tracer.functions.unary import sigmoid, tanh
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
 from .module import Module

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.autograd import no_grad
-from ..tracer.tensor import Tensor, structure_epoch
+from ..tracer.tensor.epochs import structure_epoch
+from ..tracer.tensor.tensor import Tensor
 from .parameter import Parameter
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..tracer.autograd import no_grad
-from ..tracer.context import outside_trace
 from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
 from ..tracer.hyper import hyper
 from ..tracer.ir import dtypes
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.context import outside_trace
+from ..tracer.tensor.tensor import Tensor
 from .optimizer import Optimizer
 
 

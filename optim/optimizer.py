@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..tracer.autograd import enable_grad, no_grad
-from ..tracer.context import context, outside_trace
 from ..tracer.functions.complex_numbers import view_as_complex, view_as_real
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
@@ -25,7 +24,9 @@ from ..tracer.hyper import static
 from ..tracer.identity import Identity
 from ..tracer.ir.dtypes import dtype, float32
 from ..tracer.lazy import end_of_step
-from ..tracer.tensor import Tensor, structure_epoch
+from ..tracer.tensor.context import context, outside_trace
+from ..tracer.tensor.epochs import structure_epoch
+from ..tracer.tensor.tensor import Tensor
 from .group import Group, Groups
 from .state import ParameterState, States
 

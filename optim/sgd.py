@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tracer.functions.creation import zeros_like
 from ..tracer.hyper import enabled, hyper, static
-from ..tracer.tensor import Tensor
+from ..tracer.tensor.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative
 from .group import Group
 from .optimizer import PRIVATE_STEP, Optimizer, State

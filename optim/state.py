@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from ..tracer.tensor import structure_epoch
+from ..tracer.tensor.epochs import structure_epoch
 
 
 class ParameterState(dict[str, Any]):

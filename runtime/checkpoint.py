@@ -26,7 +26,8 @@ from ..tracer.ir.errors import CheckpointError
 from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
 from ..tracer.lazy import host_array, materialize
-from ..tracer.tensor import Tensor, device
+from ..tracer.tensor.device import device
+from ..tracer.tensor.tensor import Tensor
 from .safetensors_file import Array, checksum, damaged, read, stored_form, write
 
 VERSION = 1

@@ -16,8 +16,8 @@ from ..tracer.functions.operands import wrap
 from ..tracer.ir import dtypes
 from ..tracer.ir.types import Type
 from ..tracer.ops.foreign import Flags, foreign_call
-from ..tracer.tensor import Tensor
-from ..tracer.tree import map_structure, static_key
+from ..tracer.tensor.nested import map_structure, static_key
+from ..tracer.tensor.tensor import Tensor
 
 Arrays = Callable[..., Any]
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from .ir import dtypes
 from .ir.dtypes import dtype
-from .tensor import Tensor
+from .tensor.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 from . import custom_function
 from .anomaly import detect_anomaly as detect_anomaly
 from .anomaly import set_detect_anomaly as set_detect_anomaly
-from .context import context
 from .functions.methods import method
 from .functions.operands import wrap
 from .ir.constants import full_like
 from .ir.graph import Value
 from .ir.state import state
 from .ops.elementwise import add
-from .tensor import Tensor
+from .tensor.context import context
+from .tensor.strides import of_gradient
+from .tensor.tensor import Tensor
 from .transforms import functional as functional
 from .transforms.gradcheck import GradcheckError as GradcheckError
 from .transforms.gradcheck import gradcheck as gradcheck
 from .transforms.gradcheck import gradgradcheck as gradgradcheck
-from .views import of_gradient
 from .walks.reverse import pull_back
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -19,9 +19,9 @@ from .ir.state import state
 from .ops.control import optimization_barrier
 from .ops.custom import Flags, PassedOn, custom_gradient, transposed
 from .ops.elementwise import with_value
-from .storage import Storage
-from .tensor import Tensor
-from .tree import leaves, map_structure
+from .tensor.nested import leaves, map_structure
+from .tensor.storage import Storage
+from .tensor.tensor import Tensor
 from .walks.replay import replay_node
 from .walks.reverse import pull_back
 from .walks.simplify import rewrite

@@ -21,9 +21,9 @@ from .ir.types import Type
 from .ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
 from .ops.reduction import reduce_sum
 from .ops.structural import transpose
-from .scalars import Scalar
-from .tensor import Tensor
-from .tree import leaves, map_structure, static_key
+from .tensor.nested import leaves, map_structure, static_key
+from .tensor.scalar import Scalar
+from .tensor.tensor import Tensor
 
 LEAF_WRITTEN = "a leaf Variable that requires grad has been used in an in-place operation."
 NO_BACKWARD = ("You must implement either the backward or vjp method for your custom autograd.Function to use it with "

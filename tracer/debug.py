@@ -13,13 +13,13 @@ from types import TracebackType
 
 import numpy as np
 
-from .context import context
 from .ir.graph import Node, Value
 from .ir.recorder import thread_recorder
 from .ir.source import describe
 from .ir.state import Watcher, everywhere
 from .lazy import UNREPORTED, flush, host_array
 from .reports import debug_print as print
+from .tensor.context import context
 
 __all__ = ["debug_mode", "print"]
 

@@ -27,15 +27,17 @@ from .ir.types import Type
 from .lazy import device_buffer, host_array, materialize
 from .ops import OPS
 from .outside import Outside, roots
-from .packing import PackedSlice, packed_graph, plan
+from .packing import packed_graph, plan
 from .reports import NanCheck, Report
 from .results import Template, rebuilt
-from .scalars import Scalar, from_number
-from .storage import Storage
-from .tensor import Tensor, grad_epoch, structure_epoch
+from .tensor.epochs import grad_epoch, structure_epoch
+from .tensor.nested import Signature
+from .tensor.packs import PackedSlice
+from .tensor.scalar import Scalar, from_number
+from .tensor.storage import Storage
+from .tensor.strides import of_gradient
+from .tensor.tensor import Tensor
 from .trace import Guard, Trace, check_closed
-from .tree import Signature
-from .views import of_gradient
 from .walks.kept import read_by_gradients, smallest_to_keep
 from .walks.simplify import simplify
 

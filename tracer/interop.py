@@ -10,7 +10,7 @@ from .functions.creation import from_numpy, tensor
 from .functions.methods import method
 from .ir import dtypes
 from .lazy import host_array
-from .tensor import _OWN, Tensor
+from .tensor.tensor import _OWN, Tensor
 
 CPU = 1  # DLPack's number of the device type
 

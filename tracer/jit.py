@@ -17,7 +17,6 @@ import numpy as np
 
 from .autocast import modes as autocast_modes
 from .backend import Program
-from .context import context
 from .entry import Entry, Stats, first_difference
 from .functions.defaults import Defaults
 from .identity import MISSING, comparable
@@ -29,11 +28,12 @@ from .ir.source import describe, file_and_line, user_position
 from .ir.state import state
 from .ir.types import Type
 from .outside import Outside
-from .scalars import Scalar
-from .storage import rebinding
-from .tensor import Tensor
+from .tensor.context import context
+from .tensor.nested import Signature, is_input, map_structure, paths
+from .tensor.scalar import Scalar
+from .tensor.storage import rebinding
+from .tensor.tensor import Tensor
 from .trace import Trace, tracing
-from .tree import Signature, is_input, map_structure, paths
 from .walks.simplify import simplify
 from .watch import Change, Text, shown
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from .backend import Program, SharedArray, backend
-from .context import context
 from .ir.constants import from_literal
 from .ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
 from .ir.graph import Graph, Node, Value
@@ -26,7 +25,8 @@ from .ir.recorder import Recorder, placeholder, thread_recorder
 from .ir.source import describe, user_position
 from .ir.types import Type
 from .ops import OPS
-from .packing import PackedSlice
+from .tensor.context import context
+from .tensor.packs import PackedSlice
 from .walks.kept import read_by_gradients, smallest_to_keep
 from .walks.simplify import Builder, simplify
 

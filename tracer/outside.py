@@ -8,7 +8,8 @@ from typing import Any
 
 from .identity import MISSING
 from .reachable import Reachable
-from .tensor import Tensor, structure_epoch
+from .tensor.epochs import structure_epoch
+from .tensor.tensor import Tensor
 from .trace import Trace
 from .watch import Change, Text, Watch, shown
 

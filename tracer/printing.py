@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .context import context
 from .functions.defaults import Defaults
 from .functions.methods import method
 from .ir import dtypes
 from .ir.errors import TraceError
 from .lazy import host_array
-from .tensor import Tensor
+from .tensor.context import context
+from .tensor.tensor import Tensor
 
 
 class PrintOptions:

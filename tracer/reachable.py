@@ -34,8 +34,9 @@ from .ir.errors import TraceError
 from .ir.graph import Value
 from .ir.source import describe, is_installed, is_library, is_ours
 from .mentions import Mentions, mentions
-from .storage import Storage
-from .tensor import Tensor, device
+from .tensor.device import device
+from .tensor.storage import Storage
+from .tensor.tensor import Tensor
 from .watch import Attribute, Entries, Names, Place, Sequence, value_of
 
 LONGEST = 10_000  # items of one container that are compared at each call

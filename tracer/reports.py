@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .context import context
 from .ir.errors import NanError, TraceError
 from .ir.graph import Node, Value
 from .ir.recorder import record
@@ -20,8 +19,9 @@ from .lazy import host_array
 from .ops.elementwise import compare, imag, is_finite, not_, or_, real, select
 from .ops.reduction import reduce_or
 from .ops.structural import broadcast, concatenate, reshape
-from .tensor import Tensor
-from .tree import leaves, map_structure
+from .tensor.context import context
+from .tensor.nested import leaves, map_structure
+from .tensor.tensor import Tensor
 
 
 class Report(Protocol):

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .ir.graph import Value
-from .scalars import Scalar
-from .storage import Storage
-from .tensor import Tensor
+from .tensor.nested import Signature, leaves, map_structure
+from .tensor.scalar import Scalar
+from .tensor.steps import Step
+from .tensor.storage import Storage
+from .tensor.strides import Geometry, contiguous_stride
+from .tensor.tensor import Tensor
 from .trace import Trace
-from .tree import Signature, leaves, map_structure
-from .views import Geometry, Step, contiguous_stride
 
 
 class Output:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .backend import Array, SharedArray
-from .context import context
 from .ir.graph import Value
 from .ir.types import Type
 from .lazy import host_array
-from .storage import Storage
+from .tensor.context import context
+from .tensor.storage import Storage
 
 
 class SharedStorage(Storage):

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .context import context
 from .identity import interchangeable
 from .ir.errors import READING_A_VALUE, TraceError
 from .ir.graph import Graph, Node, Value
@@ -19,10 +18,11 @@ from .ir.recorder import Recorder, placeholder, thread_recorder
 from .ir.source import describe, user_position
 from .ir.state import state
 from .ir.types import Type
-from .scalars import Scalar, from_number
-from .storage import Storage, own
-from .tensor import Tensor
-from .views import passed_on
+from .tensor.context import context
+from .tensor.scalar import Scalar, from_number
+from .tensor.storage import Storage, own
+from .tensor.strides import passed_on
+from .tensor.tensor import Tensor
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from operator import is_
 from typing import Any
 
 from .identity import MISSING, PLAIN, Plain, interchangeable
-from .tensor import Tensor
+from .tensor.tensor import Tensor
 
 Change = tuple[str, Any, Any]  # path or name, what was there, what is there now
 

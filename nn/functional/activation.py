@@ -14,7 +14,7 @@ from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
 from ...tracer.ir import dtypes
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 
 def _result(input: Tensor, output: Tensor, inplace: bool) -> Tensor:

@@ -14,7 +14,7 @@ from ...tracer.functions.unary import exp
 from ...tracer.ir import dtypes
 from ...tracer.ops import OPS
 from ...tracer.ops.structural import Ints
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 from .dropout import dropout
 
 

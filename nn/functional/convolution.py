@@ -9,7 +9,7 @@ from ...tracer.functions.operands import wrap
 from ...tracer.ir.graph import Value
 from ...tracer.ops import convolution as ops
 from ...tracer.ops.structural import Ints
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 Sizes = int | Sequence[int]
 

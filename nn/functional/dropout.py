@@ -10,7 +10,7 @@ from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.random import chance_value, generator_on
 from ...tracer.ops import OPS
 from ...tracer.ops.structural import Ints
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 
 def _checked(p: float) -> float:

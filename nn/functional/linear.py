@@ -14,7 +14,7 @@ from ...tracer.functions.unary import reciprocal
 from ...tracer.ir import dtypes
 from ...tracer.ops import OPS
 from ...tracer.ops.indexing import put_along, take
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

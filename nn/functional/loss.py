@@ -13,7 +13,7 @@ from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, square
 from ...tracer.ir import dtypes
 from ...tracer.ops.indexing import take
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 from .activation import logsigmoid, softplus
 from .linear import classes_equal, cosine_similarity, pairwise_distance
 

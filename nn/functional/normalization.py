@@ -13,7 +13,7 @@ from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.reduce import mean, sum
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.ir import dtypes
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.rearranging import flip
 from ...tracer.functions.slicing import narrow
 from ...tracer.ops import OPS
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Tensor:

@@ -18,7 +18,7 @@ from ...tracer.ir import dtypes
 from ...tracer.ops import OPS
 from ...tracer.ops.convolution import Pairs, dilated
 from ...tracer.ops.window import Slide
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 from .activation import relu
 from .convolution import Sizes, spread
 

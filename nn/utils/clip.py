@@ -15,7 +15,7 @@ from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
 from ...tracer.functions.norms import norm
 from ...tracer.functions.unary import reciprocal as _reciprocal
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 
 def _listed(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:

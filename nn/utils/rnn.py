@@ -16,7 +16,7 @@ from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import cat, stack
 from ...tracer.ir import dtypes
 from ...tracer.ir.errors import TraceError
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 
 NOT_SORTED = (
     "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass `enforce_sorted=False` "

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from ...tracer.context import context
 from ...tracer.ir.errors import TraceError
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.context import context
+from ...tracer.tensor.tensor import Tensor
 from ..group import Group
 from ..optimizer import Optimizer
 

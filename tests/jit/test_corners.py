@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer.context import context
 from flambeau.tracer.ir.errors import TraceError
+from flambeau.tracer.tensor.context import context
 
 # --- What may be jitted -----------------------------------------------------------------------------------------------
 

@@ -11,9 +11,9 @@ import pytest
 import flambeau as torch
 from flambeau.runtime import engine, pjrt
 from flambeau.tracer import backend, entry
-from flambeau.tracer.context import context
 from flambeau.tracer.ir.errors import TraceError
 from flambeau.tracer.ir.state import state as tracer_state
+from flambeau.tracer.tensor.context import context
 
 
 def line_of(text: str) -> int:

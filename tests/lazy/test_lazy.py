@@ -16,7 +16,7 @@ from flambeau.runtime.engine import Counts
 from flambeau.tracer import lazy
 from flambeau.tracer.ir.graph import Node, Value
 from flambeau.tracer.ir.recorder import thread_recorder
-from flambeau.tracer.storage import Storage
+from flambeau.tracer.tensor.storage import Storage
 
 
 @pytest.fixture(autouse=True)

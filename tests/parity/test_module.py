@@ -16,7 +16,8 @@ from flambeau import nn  # noqa: E402
 from flambeau.tracer.functions import creation as ours  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.ir.state import state  # noqa: E402
-from flambeau.tracer.tensor import Tensor, structure_epoch  # noqa: E402
+from flambeau.tracer.tensor.epochs import structure_epoch  # noqa: E402
+from flambeau.tracer.tensor.tensor import Tensor  # noqa: E402
 
 BOTH = [(nn, ours), (torch.nn, torch)]
 

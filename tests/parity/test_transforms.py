@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import flambeau  # noqa: E402
-from flambeau.tracer.tree import leaves  # noqa: E402
+from flambeau.tracer.tensor.nested import leaves  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning"),  # torch's own, in forward mode
               pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")]  # and in linearize

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ir.dtypes import dtype
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub
 from .choosing import where
 from .comparing import le, logical_and

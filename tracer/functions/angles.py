@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..ops import OPS
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import mul
 from .choosing import where
 from .comparing import logical_or

@@ -9,7 +9,7 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.elementwise import convert
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .layout import apply, keeps_layout, laid_out
 from .methods import assign, in_place, into, method, pointwise, with_out
 from .operands import Number, cast_value, float_kind, number_dtype, number_value, operands, result_dtype, scalar_name, wrap

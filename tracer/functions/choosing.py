@@ -11,7 +11,7 @@ from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.custom import custom_gradient
 from ..ops.elementwise import stop_gradient
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .comparing import eq, isnan
 from .layout import apply, keeps_layout, laid_out
 from .methods import assign, method, pointwise, with_out

@@ -8,7 +8,7 @@ from typing import Any
 from ..ir import dtypes
 from ..ops import OPS
 from ..ops.elementwise import convert
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .layout import apply, keeps_layout
 from .methods import into, method, pointwise, with_out
 from .operands import Number, number_value, operands, wrap

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from ..ops import OPS
-from ..tensor import Tensor
-from ..views import Conjugate, FromPairs, Geometry, Pairs, Part
+from ..tensor.steps import Conjugate, FromPairs, Pairs, Part
+from ..tensor.strides import Geometry
+from ..tensor.tensor import Tensor
 from .arithmetic import mul
 from .choosing import where
 from .comparing import isnan, lt

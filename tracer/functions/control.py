@@ -19,10 +19,10 @@ from ..ir.types import Type
 from ..ops import OPS
 from ..ops.elementwise import stop_gradient
 from ..ops.scan import saving
-from ..region import Body, record_body, sealed
-from ..storage import Storage
-from ..tensor import Tensor
-from ..tree import leaves, map_structure, paths
+from ..tensor.nested import leaves, map_structure, paths
+from ..tensor.region import Body, record_body, sealed
+from ..tensor.storage import Storage
+from ..tensor.tensor import Tensor
 from ..walks.batch import batched_call
 from .defaults import Defaults
 from .dims import checked_dim

@@ -11,7 +11,7 @@ from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..lazy import host_array
 from ..ops.elementwise import alias
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .defaults import canonical_device
 from .layout import laid_out
 from .methods import check_shape, method

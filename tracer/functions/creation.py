@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from ..backend import SharedArray
-from ..context import context
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..ops import OPS
-from ..scalars import Scalar
 from ..shared import SharedStorage
-from ..tensor import Tensor, _constructors
-from ..views import Geometry
+from ..tensor.context import context
+from ..tensor.scalar import Scalar
+from ..tensor.strides import Geometry
+from ..tensor.tensor import Tensor, _constructors
 from .defaults import Defaults, device_name
 from .dims import shape_argument
 from .layout import laid_out

@@ -11,7 +11,7 @@ from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.elementwise import alias
 from ..ops.window import running_position, shift
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import add, sub
 from .choosing import masked_fill, maximum, where
 from .comparing import eq, isinf, logical_and, logical_xor

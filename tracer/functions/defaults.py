@@ -7,7 +7,7 @@ from typing import Any
 from ..backend import backend
 from ..ir import dtypes
 from ..ir.dtypes import dtype
-from ..tensor import device
+from ..tensor.device import device
 
 
 class Defaults:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..ops.structural import Ints
-from ..scalars import Scalar
-from ..tensor import Tensor
+from ..tensor.scalar import Scalar
+from ..tensor.tensor import Tensor
 
 
 def checked_dim(dim: int, ndim: int) -> int:

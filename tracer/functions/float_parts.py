@@ -17,7 +17,7 @@ from ..ops import OPS
 from ..ops.custom import custom_gradient
 from ..ops.elementwise import count_leading_zeros, stop_gradient, with_value
 from ..ops.structural import bitcast
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import mul, pow
 from .choosing import clamp, where
 from .comparing import logical_and, logical_or

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .choosing import maximum, where
 from .comparing import isfinite, logical_and, logical_or
 from .control import while_loop

@@ -20,8 +20,9 @@ from ..ir.graph import Value
 from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
-from ..tensor import Tensor
-from ..views import Geometry, Reshape, Slice
+from ..tensor.steps import Reshape, Slice
+from ..tensor.strides import Geometry
+from ..tensor.tensor import Tensor
 from .methods import method
 from .operands import NUMBERS, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
 from .subscripts import ZERO_D, Found, is_alone, is_mask, mask_value, observed_mask, plan, wrapped

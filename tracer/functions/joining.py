@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ops import OPS
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import with_out
 from .operands import cast_value, result_dtype, wrap

@@ -11,8 +11,8 @@ from ..ir.constants import literal
 from ..ir.dtypes import dtype
 from ..ir.op import Op
 from ..ops.structural import Ints, constant
-from ..tensor import Tensor
-from ..views import Geometry, dense_stride, is_contiguous
+from ..tensor.strides import Geometry, dense_stride, is_contiguous
+from ..tensor.tensor import Tensor
 from .operands import common_shape, expand_value, operands, result_dtype, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])

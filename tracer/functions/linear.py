@@ -8,7 +8,7 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.structural import Ints
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
 from .methods import in_place, into, method, with_out
 from .operands import broadcast_shapes, expand_value, same_shape, wrap

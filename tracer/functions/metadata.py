@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..tensor import Tensor
-from ..views import Reshape, contiguous_stride
+from ..tensor.steps import Reshape
+from ..tensor.strides import contiguous_stride
+from ..tensor.tensor import Tensor
 from .dims import shape_argument
 from .joining import cat
 from .methods import method

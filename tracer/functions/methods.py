@@ -13,7 +13,7 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.state import state
 from ..ops.structural import Ints
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .layout import F, keeps_layout
 from .operands import cast_value, scalar_name
 

@@ -6,7 +6,7 @@ import math
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, pow, sub
 from .choosing import clamp, where
 from .comparing import ne

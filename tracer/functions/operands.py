@@ -18,8 +18,8 @@ from ..lazy import bound_pending
 from ..ops import OPS
 from ..ops.elementwise import convert
 from ..ops.structural import Ints, broadcast, constant, reshape
-from ..scalars import Scalar
-from ..tensor import Tensor
+from ..tensor.scalar import Scalar
+from ..tensor.tensor import Tensor
 from .defaults import Defaults
 
 Number = int | float | bool | complex | Scalar

@@ -9,7 +9,7 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.graph import Value
 from ..ir.types import Type
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import add, div, floor_divide, mul, pow, remainder, rsub, sub, tensor_like
 from .comparing import eq, ge, gt, le, lt, ne
 from .methods import method

@@ -9,7 +9,7 @@ from typing import Any
 from ..ir import dtypes
 from ..ops.elementwise import with_value
 from ..ops.indexing import take_along
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import add, div, floor_divide, mul, rsub, sub
 from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt

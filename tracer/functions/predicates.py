@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir.dtypes import dtype
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .creation import zeros
 from .methods import method
 from .strided import as_strided

@@ -11,8 +11,8 @@ from ..ir.constants import full_like
 from ..ir.dtypes import boolean, dtype
 from ..ir.graph import Value
 from ..ops.structural import Ints
-from ..scalars import Scalar
-from ..tensor import Tensor
+from ..tensor.scalar import Scalar
+from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .choosing import where
 from .comparing import logical_and, logical_or

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..lazy import host_array
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .methods import method
 
 

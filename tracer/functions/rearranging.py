@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ops import OPS
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .dims import checked_dim, checked_dims, shape_argument
 from .joining import cat
 from .methods import method

@@ -13,7 +13,7 @@ from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.indexing import take_along
 from ..ops.structural import Ints
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .choosing import maximum, minimum, where
 from .comparing import isnan, logical_not, ne

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..ir import dtypes
 from ..ir.graph import Value
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .operands import number_value, wrap
 
 

@@ -11,7 +11,7 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops.custom import Flags, PassedOn, custom_gradient, transposed
 from ..ops.elementwise import stop_gradient
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .layout import laid_out
 from .operands import NUMBERS, Number, cast_value, float_kind, full, operands, result_dtype, scalar_name, wrap
 

@@ -19,7 +19,7 @@ from ..ops.indexing import take as take_values
 from ..ops.places import Dims, Places
 from ..ops.reduction import NEUTRAL
 from ..ops.structural import Ints, constant, reshape
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import div
 from .dims import checked_dim
 from .methods import assign, in_place, method, with_out

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..context import context
 from ..ir import dtypes
 from ..ir.errors import TraceError
 from ..ir.graph import Value
@@ -19,7 +18,8 @@ from ..lazy import host_array
 from ..ops import OPS
 from ..ops.elementwise import compare, convert
 from ..ops.structural import broadcast, reshape
-from ..tensor import Tensor
+from ..tensor.context import context
+from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import method, with_out
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap

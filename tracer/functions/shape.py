@@ -11,8 +11,9 @@ import numpy as np
 from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.structural import Ints
-from ..tensor import Tensor
-from ..views import Bits, Expand, Geometry, Permute, Reshape, viewed_stride
+from ..tensor.steps import Bits, Expand, Permute, Reshape
+from ..tensor.strides import Geometry, viewed_stride
+from ..tensor.tensor import Tensor
 from .conversions import contiguous
 from .dims import checked_dim, checked_dims, shape_argument
 from .methods import method

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..tensor import Tensor
-from ..views import Geometry, Slice
+from ..tensor.steps import Slice
+from ..tensor.strides import Geometry
+from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import method, with_out
 from .shape import squeezed

@@ -9,7 +9,7 @@ from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.elementwise import alias
 from ..ops.structural import transpose
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import method, with_out
 from .return_types import pair, return_type, zero_index

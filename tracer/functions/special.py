@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ops import OPS
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import div, rsub
 from .choosing import clamp, maximum, where
 from .comparing import logical_and, logical_or

@@ -13,7 +13,7 @@ from ..ir import dtypes
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..ops import OPS
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import floor_divide, remainder
 from .choosing import clamp, where
 from .comparing import ge, ne

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .choosing import clamp, where
 from .comparing import logical_and

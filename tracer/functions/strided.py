@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ops.structural import Ints
-from ..tensor import Tensor
-from ..views import Elements, Geometry, contiguous_stride
+from ..tensor.steps import Elements
+from ..tensor.strides import Geometry, contiguous_stride
+from ..tensor.tensor import Tensor
 from .complex_numbers import view_as_complex, view_as_real
 from .dims import checked_dim
 from .methods import method

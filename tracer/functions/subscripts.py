@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..context import context
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.errors import TraceError
@@ -23,9 +22,11 @@ from ..lazy import host_array
 from ..ops import OPS
 from ..ops.elementwise import compare, select
 from ..ops.structural import Ints
-from ..scalars import Scalar
-from ..tensor import Tensor
-from ..views import Geometry, Reshape, Slice, Step
+from ..tensor.context import context
+from ..tensor.scalar import Scalar
+from ..tensor.steps import Reshape, Slice, Step
+from ..tensor.strides import Geometry
+from ..tensor.tensor import Tensor
 from .comparing import ne
 from .creation import as_fresh_tensor
 from .operands import cast_value, same_shape, wrap

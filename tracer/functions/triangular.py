@@ -13,7 +13,7 @@ from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.elementwise import compare, select
 from ..ops.structural import Ints, broadcast
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .creation import tensor
 from .dims import checked_dim
 from .methods import in_place, method, with_out

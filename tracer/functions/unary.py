@@ -8,7 +8,7 @@ from typing import Any
 from ..ir import dtypes
 from ..ir.op import Op
 from ..ops import OPS
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub, truncated
 from .layout import laid_out
 from .methods import in_place, into, method, pointwise, with_out

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..ir import dtypes
 from ..ops import OPS
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .arithmetic import div, fmod
 from .choosing import where
 from .control import while_loop

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..context import context
 from ..functions.operands import wrap
 from ..ir.graph import Value
 from ..ir.state import state
 from ..ops.elementwise import alias, stop_gradient
-from ..storage import Storage
-from ..tensor import Tensor
-from ..tree import leaves, map_structure
-from ..views import passed_on
+from ..tensor.context import context
+from ..tensor.nested import leaves, map_structure
+from ..tensor.storage import Storage
+from ..tensor.strides import passed_on
+from ..tensor.tensor import Tensor
 
 Argnums = int | tuple[int, ...]
 Writes = WeakKeyDictionary[Storage, Value | None]

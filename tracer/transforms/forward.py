@@ -10,8 +10,8 @@ from ..ir.constants import full_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from ..ops.elementwise import convert
-from ..tensor import Tensor
-from ..tree import fill, leaves, structure
+from ..tensor.nested import fill, leaves, structure
+from ..tensor.tensor import Tensor
 from ..walks.forward import push_forward
 from .body import body, only_tensors, outside, settle, variables, with_aux
 

@@ -13,7 +13,7 @@ from ..functions.operands import wrap
 from ..ir.constants import full_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from ..walks.forward import push_forward
 from ..walks.reverse import Targets, pull_back, useful_nodes
 from .body import outside, variables, without_history

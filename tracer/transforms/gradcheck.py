@@ -23,7 +23,7 @@ from ..functions.random import randn_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from ..lazy import host_array, materialize
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from ..walks.forward import push_forward
 from ..walks.reverse import pull_back
 from .forward import filled

@@ -9,8 +9,8 @@ from ..functions.operands import wrap
 from ..ir import dtypes
 from ..ops import OPS
 from ..ops.structural import iota
-from ..tensor import Tensor
-from ..tree import fill, leaves
+from ..tensor.nested import fill, leaves
+from ..tensor.tensor import Tensor
 from .body import Argnums, at_positions, chosen, only_tensors
 from .forward import jvp
 from .reverse import vjp

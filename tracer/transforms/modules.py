@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..functions.joining import stack
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 
 _ABSENT: Any = object()
 

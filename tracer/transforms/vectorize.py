@@ -19,11 +19,12 @@ from ..ir.constants import with_leading
 from ..ir.graph import Node, Value
 from ..ir.recorder import Recorder, close, placeholder
 from ..ops.structural import iota, transpose
-from ..storage import Storage
-from ..tensor import Tensor
-from ..tree import children, fill, leaves, spread, structure
-from ..views import Geometry, passed_on
-from ..walks.batch import Map, batched_call, mapping
+from ..tensor.maps import Map, mapping
+from ..tensor.nested import children, fill, leaves, spread, structure
+from ..tensor.storage import Storage
+from ..tensor.strides import Geometry, passed_on
+from ..tensor.tensor import Tensor
+from ..walks.batch import batched_call
 from .body import body, captured, put_back
 
 WRITTEN_FROM_OUTSIDE = (

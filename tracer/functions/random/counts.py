@@ -18,7 +18,7 @@ from ...ir.graph import Value
 from ...ir.recorder import capture
 from ...ops import OPS
 from ...ops.control import closed
-from ...tensor import Tensor
+from ...tensor.tensor import Tensor
 from ..choosing import clamp, minimum, where
 from ..comparing import isfinite
 from ..methods import method

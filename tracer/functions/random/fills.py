@@ -8,7 +8,7 @@ from typing import Any
 from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
-from ...tensor import Tensor
+from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
 from ..methods import assign, method
 from ..operands import cast_value, scalar_name, wrap

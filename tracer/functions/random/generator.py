@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ...context import context, outside_trace
 from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
@@ -18,9 +17,11 @@ from ...lazy import host_array
 from ...ops import OPS
 from ...ops.random import blocks_used
 from ...ops.structural import Ints
-from ...storage import rebinding
-from ...tensor import Tensor, device
-from ...walks.batch import maps_with_own_draws
+from ...tensor.context import context, outside_trace
+from ...tensor.device import device
+from ...tensor.maps import maps_with_own_draws
+from ...tensor.storage import rebinding
+from ...tensor.tensor import Tensor
 from ..defaults import device_name
 from ..operands import expand_value, number_value, wrap
 

@@ -11,8 +11,8 @@ from ...ir.dtypes import dtype
 from ...ir.graph import Value
 from ...ops import OPS
 from ...ops.structural import Ints
-from ...scalars import Scalar
-from ...tensor import Tensor
+from ...tensor.scalar import Scalar
+from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
 from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name

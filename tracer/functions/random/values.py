@@ -9,7 +9,7 @@ from ...ir.dtypes import dtype
 from ...ir.graph import Value
 from ...ops import OPS
 from ...ops.structural import Ints
-from ...tensor import Tensor
+from ...tensor.tensor import Tensor
 from ..operands import cast_value, number_value, scalar_name, wrap
 from .generator import Generator
 

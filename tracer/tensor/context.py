@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .ir.state import state
+from ..ir.state import state
 
 if TYPE_CHECKING:
     from weakref import WeakKeyDictionary
 
-    from .ir.graph import Value
-    from .ir.recorder import Recorder
+    from ..ir.graph import Value
+    from ..ir.recorder import Recorder
+    from .maps import Map
     from .region import Region
     from .storage import Storage
     from .tensor import Tensor
-    from .walks.batch import Map
 
 
 class Tracing(Protocol):

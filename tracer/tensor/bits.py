@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .ir import dtypes
-from .ir.constants import full_like
-from .ir.dtypes import dtype
-from .ir.graph import Value
-from .ops import OPS
-from .ops.elementwise import complex_, convert, imag, real
-from .ops.structural import Ints, broadcast, reshape, slice_
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
+from ..ops import OPS
+from ..ops.elementwise import complex_, convert, imag, real
+from ..ops.structural import Ints, broadcast, reshape, slice_
 
 _WORDS = {1: dtypes.uint8, 2: dtypes.uint16, 4: dtypes.uint32, 8: dtypes.uint64}
 

@@ -7,21 +7,25 @@ defined under torch's names; here is what a tensor is.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..ir import dtypes
+from ..ir.constants import full_like
+from ..ir.dtypes import dtype
+from ..ir.errors import TraceError
+from ..ir.graph import GradientHooks, Value
+from ..ir.recorder import Recorder, grad_mode, recording
+from ..ir.state import state
+from ..ops.elementwise import alias, select, stop_gradient, with_value
 from .context import context
-from .ir import dtypes
-from .ir.constants import full_like
-from .ir.dtypes import dtype
-from .ir.errors import TraceError
-from .ir.graph import GradientHooks, Value
-from .ir.recorder import Recorder, grad_mode, recording
-from .ir.state import state
-from .ops.elementwise import alias, select, stop_gradient, with_value
+from .device import Size, device
+from .epochs import _structure_changed, grad_epoch
+from .grad_fn import GradFn
+from .maps import home
+from .steps import Step, written_through
 from .storage import Storage, has_contents
-from .views import Geometry, Step, contiguous_stride, is_contiguous, overlaps, written_through
-from .walks.batch import home
+from .strides import Geometry, contiguous_stride, is_contiguous, overlaps
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 WRITE_BESIDE_HISTORY = (
@@ -37,43 +41,6 @@ VIEW_WITHOUT_GRAD_IN_PLACE = (
     "it either both inside of the no_grad block (then the write is not differentiated) or both outside (then it is).")
 OVERLAP = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
            "Please clone() the tensor before performing the operation.")
-
-
-class Size(tuple[int, ...]):
-    """A shape, as `Tensor.shape` gives it. >>> Size((2, 3)).numel() -> 6"""
-
-    def numel(self) -> int:
-        """The number of elements."""
-        count = 1
-        for n in self:
-            count *= n
-        return count
-
-    def __repr__(self) -> str:
-        return f"torch.Size({list(self)})"
-
-
-class device:
-    """Where a tensor lives: `cpu`, `cuda:0`, `tpu:0`. >>> device("cpu") -> device(type='cpu')"""
-
-    __slots__ = ("type", "index")
-
-    def __init__(self, name: str | device, index: int | None = None) -> None:
-        text = str(name)
-        self.type, _, number = text.partition(":")
-        self.index = int(number) if number else index
-
-    def __str__(self) -> str:
-        return self.type if self.index is None else f"{self.type}:{self.index}"
-
-    def __repr__(self) -> str:
-        return f"device(type={self.type!r}" + (f", index={self.index})" if self.index is not None else ")")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and str(self) == str(other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))
 
 
 class Tensor:
@@ -658,30 +625,6 @@ _OF_A_USER = frozenset({"_grad", "_retains_grad", "_origin", "_hooks", "_seen"})
 _constructors: dict[str, Any] = {}
 
 
-class GradFn:
-    """A node of the recorded program as autograd sees it; prints like torch's."""
-
-    def __init__(self, value: Value) -> None:
-        self._value = value
-
-    def name(self) -> str:
-        """The op's name with torch's ending."""
-        node = self._value.node
-        if node is not None and "rule" in node.params:
-            return f"{node.params['rule'].name}Backward"
-        return f"{''.join(part.capitalize() for part in node.op.name.split('_'))}Backward0" if node else "Backward"
-
-    @property
-    def next_functions(self) -> tuple[tuple[GradFn, int], ...]:
-        """The functions of the inputs that gradients flow to."""
-        node = self._value.node
-        inputs: Sequence[Value] = node.inputs if node is not None else ()
-        return tuple((GradFn(v), v.index) for v in inputs if v.requires_grad)
-
-    def __repr__(self) -> str:
-        return f"<{self.name()} object>"
-
-
 def _viewed_type(step: Step, base: Any) -> Any:
     """The type a step gives, found by recording it on a stand-in."""
     from_cache = _view_types.get((step, base))
@@ -741,12 +684,4 @@ def _check_grad(tensor: Tensor, gradient: Tensor) -> None:
     if gradient.dtype is not tensor.dtype:
         raise RuntimeError(f"assigned grad has data of a different type: expected {tensor.dtype}, got {gradient.dtype}")
 
-
-# Bumped when something that traces depend on structurally changes: a module attribute, a requires_grad flag.
-structure_epoch = [0]
-grad_epoch = [0]  # bumped when a `.grad` becomes another tensor
-
-
-def _structure_changed() -> None:
-    structure_epoch[0] += 1
 

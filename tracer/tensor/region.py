@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..ir.errors import TraceError
+from ..ir.graph import Graph, Node, Value
+from ..ir.recorder import Recorder, placeholder, recording, thread_recorder
+from ..ir.source import describe, user_position
+from ..ir.types import Type
 from .context import context
-from .ir.errors import TraceError
-from .ir.graph import Graph, Node, Value
-from .ir.recorder import Recorder, placeholder, recording, thread_recorder
-from .ir.source import describe, user_position
-from .ir.types import Type
 
 if TYPE_CHECKING:
     from .storage import Storage

@@ -6,13 +6,13 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 from weakref import ref
 
+from ..ir.errors import TraceError
+from ..ir.graph import Value
+from ..ir.recorder import thread_recorder
+from ..ir.source import describe
+from ..ir.state import state
+from ..ops.elementwise import alias
 from .context import context
-from .ir.errors import TraceError
-from .ir.graph import Value
-from .ir.recorder import thread_recorder
-from .ir.source import describe
-from .ir.state import state
-from .ops.elementwise import alias
 
 if TYPE_CHECKING:
     from .region import Region

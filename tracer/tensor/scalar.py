@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .ir import dtypes
-from .ir.constants import literal
-from .ir.graph import Value
-from .ops import OPS
+from ..ir import dtypes
+from ..ir.constants import literal
+from ..ir.graph import Value
+from ..ops import OPS
 
 
 class Scalar:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .identity import Identity
+from ..identity import Identity
+from .strides import notable_stride
 from .tensor import Tensor
-from .views import notable_stride
 
 
 def map_structure(x: Any, leaf: Callable[[Any, str], Any], path: str = "") -> Any:
