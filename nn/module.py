@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from ..tracer.functions.operands import scalar_name
+from ..tracer.guards.identity import Identity, comparable
+from ..tracer.guards.reachable import read_by_ours
 from ..tracer.hooks import Handle
-from ..tracer.identity import Identity, comparable
 from ..tracer.ir import dtypes
 from ..tracer.ir.state import state
-from ..tracer.reachable import read_by_ours
 from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor

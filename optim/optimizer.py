@@ -20,8 +20,8 @@ from ..tracer.functions.complex_numbers import view_as_complex, view_as_real
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
 from ..tracer.functions.operands import cast_value, expand_value, number_value, wrap
+from ..tracer.guards.identity import Identity
 from ..tracer.hyper import static
-from ..tracer.identity import Identity
 from ..tracer.ir.dtypes import dtype, float32
 from ..tracer.lazy import end_of_step
 from ..tracer.tensor.context import context, outside_trace

@@ -13,10 +13,11 @@ import jax
 import numpy as np
 
 from ..tracer.functions.operands import wrap
+from ..tracer.guards.identity import static_key
 from ..tracer.ir import dtypes
 from ..tracer.ir.types import Type
 from ..tracer.ops.foreign import Flags, foreign_call
-from ..tracer.tensor.nested import map_structure, static_key
+from ..tracer.tensor.nested import map_structure
 from ..tracer.tensor.tensor import Tensor
 
 Arrays = Callable[..., Any]

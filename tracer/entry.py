@@ -16,7 +16,8 @@ import numpy as np
 
 from .backend import Program, SharedArray, backend
 from .functions.defaults import Defaults
-from .identity import interchangeable
+from .guards.identity import interchangeable
+from .guards.outside import Outside, roots
 from .interrupts import Uninterrupted
 from .ir import dtypes
 from .ir.graph import Graph, Node, Value
@@ -26,7 +27,6 @@ from .ir.state import state
 from .ir.types import Type
 from .lazy import device_buffer, host_array, materialize
 from .ops import OPS
-from .outside import Outside, roots
 from .packing import packed_graph, plan
 from .reports import NanCheck, Report
 from .results import Template, rebuilt

@@ -19,7 +19,9 @@ from .autocast import modes as autocast_modes
 from .backend import Program
 from .entry import Entry, Stats, first_difference
 from .functions.defaults import Defaults
-from .identity import MISSING, comparable
+from .guards.identity import MISSING, comparable
+from .guards.outside import Outside
+from .guards.places import Change, Text, shown
 from .ir import dtypes
 from .ir.errors import TraceError
 from .ir.graph import Graph, Value
@@ -27,7 +29,6 @@ from .ir.recorder import thread_recorder
 from .ir.source import describe, file_and_line, user_position
 from .ir.state import state
 from .ir.types import Type
-from .outside import Outside
 from .tensor.context import context
 from .tensor.nested import Signature, is_input, map_structure, paths
 from .tensor.scalar import Scalar
@@ -35,7 +36,6 @@ from .tensor.storage import rebinding
 from .tensor.tensor import Tensor
 from .trace import Trace, tracing
 from .walks.simplify import simplify
-from .watch import Change, Text, shown
 
 _compile_lock = threading.RLock()
 

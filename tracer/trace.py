@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .identity import interchangeable
+from .guards.identity import interchangeable
 from .ir.errors import READING_A_VALUE, TraceError
 from .ir.graph import Graph, Node, Value
 from .ir.recorder import Recorder, placeholder, thread_recorder

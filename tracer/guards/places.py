@@ -8,8 +8,8 @@ from itertools import repeat, zip_longest
 from operator import is_
 from typing import Any
 
+from ..tensor.tensor import Tensor
 from .identity import MISSING, PLAIN, Plain, interchangeable
-from .tensor.tensor import Tensor
 
 Change = tuple[str, Any, Any]  # path or name, what was there, what is there now
 

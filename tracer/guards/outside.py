@@ -6,12 +6,12 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..tensor.epochs import structure_epoch
+from ..tensor.tensor import Tensor
+from ..trace import Trace
 from .identity import MISSING
+from .places import Change, Text, Watch, shown
 from .reachable import Reachable
-from .tensor.epochs import structure_epoch
-from .tensor.tensor import Tensor
-from .trace import Trace
-from .watch import Change, Text, Watch, shown
 
 
 class Outside(Watch):

@@ -105,3 +105,25 @@ def comparable(value: Any) -> Plain | Identity:
     if escaped(value):
         return Plain(_ESCAPED)
     return Plain(value) if isinstance(value, (*PLAIN, tuple, frozenset, types.MethodType)) else Identity(value)
+
+
+def static_key(x: Any) -> Any:
+    """What stands for a value that is not traced: equal values of one type give equal keys."""
+    kind = type(x)
+    if kind in (bool, str, bytes, type(None), int):
+        return kind, x
+    if kind in (float, complex) or isinstance(x, np.generic):
+        return kind, repr(x)  # tells 0.0 from -0.0, and takes nan for equal to itself
+    if kind in (tuple, list):
+        return kind, tuple(map(static_key, x))
+    if kind is dict:
+        return kind, tuple((static_key(k), static_key(v)) for k, v in x.items())
+    if kind in (set, frozenset):
+        return kind, frozenset(map(static_key, x))
+    if kind.__dict__.get("__hash__", object.__hash__) is None or getattr(kind, "__eq__") is object.__eq__:  # noqa: B009
+        return Identity(x)
+    try:
+        hash(x)
+    except TypeError:
+        return Identity(x)
+    return kind, x

@@ -28,16 +28,16 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.dtypes import dtype
+from ..ir.errors import TraceError
+from ..ir.graph import Value
+from ..ir.source import describe, is_installed, is_library, is_ours
+from ..tensor.device import device
+from ..tensor.storage import Storage
+from ..tensor.tensor import Tensor
 from .identity import MISSING, PLAIN
-from .ir.dtypes import dtype
-from .ir.errors import TraceError
-from .ir.graph import Value
-from .ir.source import describe, is_installed, is_library, is_ours
 from .mentions import Mentions, mentions
-from .tensor.device import device
-from .tensor.storage import Storage
-from .tensor.tensor import Tensor
-from .watch import Attribute, Entries, Names, Place, Sequence, value_of
+from .places import Attribute, Entries, Names, Place, Sequence, value_of
 
 LONGEST = 10_000  # items of one container that are compared at each call
 LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
