@@ -9,7 +9,7 @@ from typing import Any
 import flambeau as torch
 from flambeau.lowering.module import module_text
 from flambeau.tracer.ir.recorder import thread_recorder
-from flambeau.tracer.lazy import Snapshot
+from flambeau.tracer.lazy.flush import Snapshot
 
 from .timing import OURS, Goal, Row, interleaved, time_python_loop, timed
 from .work import Settings, gpt_model

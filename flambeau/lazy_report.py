@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .tracer.backend import backend
-from .tracer.lazy import Flush, compiled, end_of_step
+from .tracer.lazy.flush import Flush, compiled, end_of_step
 
 
 class Report(list[Flush]):

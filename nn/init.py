@@ -16,7 +16,7 @@ from ..tracer.functions.operands import wrap
 from ..tracer.functions.random import Generator, generator_on, rand_like, randn, uniform_value
 from ..tracer.functions.unary import erfinv
 from ..tracer.ir import dtypes
-from ..tracer.lazy import host_array
+from ..tracer.lazy.flush import host_array
 from ..tracer.ops import OPS
 from ..tracer.tensor.tensor import Tensor
 

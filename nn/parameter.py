@@ -10,7 +10,7 @@ from ..tracer.functions.creation import empty
 from ..tracer.ir import dtypes
 from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
-from ..tracer.lazy import host_array
+from ..tracer.lazy.flush import host_array
 from ..tracer.tensor.tensor import Tensor
 
 

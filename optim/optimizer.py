@@ -23,7 +23,7 @@ from ..tracer.functions.operands import cast_value, expand_value, number_value, 
 from ..tracer.guards.identity import Identity
 from ..tracer.hyper import static
 from ..tracer.ir.dtypes import dtype, float32
-from ..tracer.lazy import end_of_step
+from ..tracer.lazy.flush import end_of_step
 from ..tracer.tensor.context import context, outside_trace
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor

@@ -25,7 +25,7 @@ from ..tracer.ir.dtypes import dtype
 from ..tracer.ir.errors import CheckpointError
 from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
-from ..tracer.lazy import host_array, materialize
+from ..tracer.lazy.flush import host_array, materialize
 from ..tracer.tensor.device import device
 from ..tracer.tensor.tensor import Tensor
 from .safetensors_file import Array, checksum, damaged, read, stored_form, write

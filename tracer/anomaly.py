@@ -17,7 +17,7 @@ from .ir.graph import Node, Value
 from .ir.recorder import thread_recorder
 from .ir.source import describe, user_position
 from .ir.state import state
-from .lazy import host_array, materialize
+from .lazy.flush import host_array, materialize
 from .tensor.context import context
 from .tensor.grad_fn import GradFn
 

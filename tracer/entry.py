@@ -25,7 +25,7 @@ from .ir.recorder import record, recording
 from .ir.source import describe, user_position
 from .ir.state import state
 from .ir.types import Type
-from .lazy import device_buffer, host_array, materialize
+from .lazy.flush import device_buffer, host_array, materialize
 from .ops import OPS
 from .packing import packed_graph, plan
 from .reports import NanCheck, Report

@@ -9,7 +9,7 @@ import numpy as np
 from .functions.creation import from_numpy, tensor
 from .functions.methods import method
 from .ir import dtypes
-from .lazy import host_array
+from .lazy.flush import host_array
 from .tensor.tensor import _OWN, Tensor
 
 CPU = 1  # DLPack's number of the device type

@@ -11,7 +11,7 @@ from .functions.defaults import Defaults
 from .functions.methods import method
 from .ir import dtypes
 from .ir.errors import TraceError
-from .lazy import host_array
+from .lazy.flush import host_array
 from .tensor.context import context
 from .tensor.tensor import Tensor
 

@@ -15,7 +15,7 @@ from .ir.graph import Node, Value
 from .ir.recorder import record
 from .ir.source import describe, user_position
 from .ir.state import state
-from .lazy import host_array
+from .lazy.flush import host_array
 from .ops.elementwise import compare, imag, is_finite, not_, or_, real, select
 from .ops.reduction import reduce_or
 from .ops.structural import broadcast, concatenate, reshape

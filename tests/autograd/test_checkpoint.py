@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer import backend, lazy
+from flambeau.tracer import backend
+from flambeau.tracer.lazy import flush as lazy
 from flambeau.utils.checkpoint import checkpoint, checkpoint_sequential
 
 WIDTH, DEPTH = 16, 4

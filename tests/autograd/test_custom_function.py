@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.tracer import lazy
 from flambeau.tracer.ir.graph import Graph
 from flambeau.tracer.ir.recorder import capture, placeholder, recording
 from flambeau.tracer.ir.types import Type
+from flambeau.tracer.lazy import flush as lazy
 from flambeau.tracer.ops.custom import custom_gradient
 from flambeau.tracer.ops.scan import scan
 from flambeau.tracer.walks.interpret import interpret

@@ -13,9 +13,9 @@ import pytest
 import flambeau as torch
 from flambeau.runtime import devices
 from flambeau.runtime.engine import Counts
-from flambeau.tracer import lazy
 from flambeau.tracer.ir.graph import Node, Value
 from flambeau.tracer.ir.recorder import thread_recorder
+from flambeau.tracer.lazy import flush as lazy
 from flambeau.tracer.tensor.storage import Storage
 
 

@@ -11,8 +11,8 @@ import flambeau as torch
 from flambeau import nn
 from flambeau.nn import functional as F
 from flambeau.runtime import devices
-from flambeau.tracer import lazy
 from flambeau.tracer.backend import backend
+from flambeau.tracer.lazy import flush as lazy
 from flambeau.tracer.walks.kept import MADE_AGAIN
 
 BATCH = 37  # no other dimension is as large, so a buffer that begins with it holds activations

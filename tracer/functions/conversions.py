@@ -9,7 +9,7 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
-from ..lazy import host_array
+from ..lazy.flush import host_array
 from ..ops.elementwise import alias
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device

@@ -12,8 +12,8 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.types import Type
+from ..lazy.shared import SharedStorage
 from ..ops import OPS
-from ..shared import SharedStorage
 from ..tensor.context import context
 from ..tensor.scalar import Scalar
 from ..tensor.strides import Geometry

@@ -14,7 +14,7 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.recorder import record, thread_recorder
 from ..ir.state import state
-from ..lazy import bound_pending
+from ..lazy.flush import bound_pending
 from ..ops import OPS
 from ..ops.elementwise import convert
 from ..ops.structural import Ints, broadcast, constant, reshape

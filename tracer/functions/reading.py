@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..lazy import host_array
+from ..lazy.flush import host_array
 from ..tensor.tensor import Tensor
 from .methods import method
 

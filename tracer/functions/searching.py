@@ -14,7 +14,7 @@ from ..ir import dtypes
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.types import Type
-from ..lazy import host_array
+from ..lazy.flush import host_array
 from ..ops import OPS
 from ..ops.elementwise import compare, convert
 from ..ops.structural import broadcast, reshape

@@ -18,7 +18,7 @@ from ..ir.constants import full_like
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.types import Type
-from ..lazy import host_array
+from ..lazy.flush import host_array
 from ..ops import OPS
 from ..ops.elementwise import compare, select
 from ..ops.structural import Ints

@@ -22,7 +22,7 @@ from ..functions.operands import wrap
 from ..functions.random import randn_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
-from ..lazy import host_array, materialize
+from ..lazy.flush import host_array, materialize
 from ..tensor.tensor import Tensor
 from ..walks.forward import push_forward
 from ..walks.reverse import pull_back

@@ -13,7 +13,7 @@ from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
 from ...ir.types import Type
-from ...lazy import host_array
+from ...lazy.flush import host_array
 from ...ops import OPS
 from ...ops.random import blocks_used
 from ...ops.structural import Ints

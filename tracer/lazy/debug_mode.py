@@ -13,13 +13,13 @@ from types import TracebackType
 
 import numpy as np
 
-from .ir.graph import Node, Value
-from .ir.recorder import thread_recorder
-from .ir.source import describe
-from .ir.state import Watcher, everywhere
-from .lazy import UNREPORTED, flush, host_array
-from .reports import debug_print as print
-from .tensor.context import context
+from ..ir.graph import Node, Value
+from ..ir.recorder import thread_recorder
+from ..ir.source import describe
+from ..ir.state import Watcher, everywhere
+from ..reports import debug_print as print
+from ..tensor.context import context
+from .flush import UNREPORTED, flush, host_array
 
 __all__ = ["debug_mode", "print"]
 
@@ -59,7 +59,7 @@ class debug_mode:
     >>> with torch.debug_mode(nans=True):
     ...     torch.tensor([1.0, -1.0]).log()
     Traceback (most recent call last):
-    FloatingPointError: log at <doctest flambeau.tracer.debug.debug_mode[1]>:2 gave a NaN; none of its inputs has one
+    FloatingPointError: log at <doctest flambeau.tracer.lazy.debug_mode.debug_mode[1]>:2 gave a NaN; none of its inputs has one
     """
 
     def __init__(self, enabled: bool = True, *, nans: bool = False) -> None:

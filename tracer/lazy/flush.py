@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Program, SharedArray, backend
-from .ir.constants import from_literal
-from .ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
-from .ir.graph import Graph, Node, Value
-from .ir.recorder import Recorder, placeholder, thread_recorder
-from .ir.source import describe, user_position
-from .ir.types import Type
-from .ops import OPS
-from .tensor.context import context
-from .tensor.packs import PackedSlice
-from .walks.kept import read_by_gradients, smallest_to_keep
-from .walks.simplify import Builder, simplify
+from ..backend import Program, SharedArray, backend
+from ..ir.constants import from_literal
+from ..ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
+from ..ir.graph import Graph, Node, Value
+from ..ir.recorder import Recorder, placeholder, thread_recorder
+from ..ir.source import describe, user_position
+from ..ir.types import Type
+from ..ops import OPS
+from ..tensor.context import context
+from ..tensor.packs import PackedSlice
+from ..walks.kept import read_by_gradients, smallest_to_keep
+from ..walks.simplify import Builder, simplify
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .backend import Array, SharedArray
-from .ir.graph import Value
-from .ir.types import Type
-from .lazy import host_array
-from .tensor.context import context
-from .tensor.storage import Storage
+from ..backend import Array, SharedArray
+from ..ir.graph import Value
+from ..ir.types import Type
+from ..tensor.context import context
+from ..tensor.storage import Storage
+from .flush import host_array
 
 
 class SharedStorage(Storage):
