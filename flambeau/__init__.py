@@ -19,9 +19,7 @@ from .runtime.checkpoint import load, save
 from .tracer import autograd, func
 from .tracer.lazy import debug_mode as debug
 from .tracer.anomaly import is_anomaly_enabled
-from .tracer.autocast import (
-    autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled,
-)
+from .tracer.functions.autocast import autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled
 from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.backend import install as _install
 from .tracer.lazy.debug_mode import debug_mode
@@ -105,9 +103,9 @@ from .tracer.functions.unary import (
 from .tracer.functions.whole_numbers import (
     bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, gcd, lcm,
 )
-from .tracer.interop import from_dlpack
+from .tracer.functions.interop import from_dlpack
 from .tracer.jit import jit
-from .tracer.printing import set_printoptions
+from .tracer.functions.printing import set_printoptions
 from .tracer.tensor.device import Size, device
 from .tracer.tensor.tensor import Tensor
 

@@ -1,6 +1,6 @@
 """Mixed precision: https://pytorch.org/docs/stable/amp.html"""
 
 from .optim.grad_scaler import GradScaler
-from .tracer.autocast import autocast, is_autocast_available
+from .tracer.functions.autocast import autocast, is_autocast_available
 
 __all__ = ["GradScaler", "autocast", "is_autocast_available"]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .autocast import modes as autocast_modes
 from .backend import Program
 from .entry import Entry, Stats, first_difference
+from .functions.autocast import modes as autocast_modes
 from .functions.defaults import Defaults
 from .guards.identity import MISSING, comparable
 from .guards.outside import Outside

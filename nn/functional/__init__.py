@@ -1,7 +1,7 @@
 """Layers as functions: https://pytorch.org/docs/stable/nn.functional.html"""
 
-from ...tracer.autocast import castable
 from ...tracer.functions.activation import hardshrink, prelu
+from ...tracer.functions.autocast import castable
 from ...tracer.functions.unary import sigmoid, tanh
 from . import attention
 from .activation import (

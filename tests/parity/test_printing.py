@@ -13,8 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau.tracer import interop, printing  # noqa: E402
-from flambeau.tracer.functions import arithmetic, creation  # noqa: E402
+from flambeau.tracer.functions import arithmetic, creation, interop, printing  # noqa: E402  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.tensor.tensor import Tensor  # noqa: E402
 

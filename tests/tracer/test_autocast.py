@@ -9,7 +9,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.nn import functional as F
-from flambeau.tracer import autocast as rules
+from flambeau.tracer.functions import autocast as rules
 
 
 @pytest.fixture

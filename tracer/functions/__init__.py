@@ -4,7 +4,6 @@ What they share: `operands` (promotion, broadcasting), `layout`, `methods` (also
 `return_types`, and `ruled` for a function with a gradient rule of its own.
 """
 
-from ..autocast import castable
 from . import (
     activation,
     angles,
@@ -43,6 +42,7 @@ from . import (
     unary,
     whole_numbers,
 )
+from .autocast import castable
 
 __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
            "creation", "cumulative", "float_parts", "incomplete_gamma", "indexing", "joining", "linear", "metadata",

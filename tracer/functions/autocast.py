@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
-from .ir import dtypes
-from .ir.dtypes import dtype
-from .tensor.tensor import Tensor
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..tensor.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 

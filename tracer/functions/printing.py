@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .functions.defaults import Defaults
-from .functions.methods import method
-from .ir import dtypes
-from .ir.errors import TraceError
-from .lazy.flush import host_array
-from .tensor.context import context
-from .tensor.tensor import Tensor
+from ..ir import dtypes
+from ..ir.errors import TraceError
+from ..lazy.flush import host_array
+from ..tensor.context import context
+from ..tensor.tensor import Tensor
+from .defaults import Defaults
+from .methods import method
 
 
 class PrintOptions:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .functions.creation import from_numpy, tensor
-from .functions.methods import method
-from .ir import dtypes
-from .lazy.flush import host_array
-from .tensor.tensor import _OWN, Tensor
+from ..ir import dtypes
+from ..lazy.flush import host_array
+from ..tensor.tensor import _OWN, Tensor
+from .creation import from_numpy, tensor
+from .methods import method
 
 CPU = 1  # DLPack's number of the device type
 
