@@ -104,7 +104,7 @@ from .tracer.functions.whole_numbers import (
     bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, gcd, lcm,
 )
 from .tracer.functions.interop import from_dlpack
-from .tracer.jit import jit
+from .tracer.jit.jit import jit
 from .tracer.functions.printing import set_printoptions
 from .tracer.tensor.device import Size, device
 from .tracer.tensor.tensor import Tensor

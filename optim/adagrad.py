@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tracer.functions.creation import full_like
 from ..tracer.functions.unary import sqrt
-from ..tracer.hyper import enabled, hyper
+from ..tracer.jit.hyperparameters import enabled, hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative
 from .group import Group

@@ -9,7 +9,7 @@ from ..tracer.functions.arithmetic import pow
 from ..tracer.functions.choosing import maximum
 from ..tracer.functions.creation import zeros_like
 from ..tracer.functions.unary import sqrt
-from ..tracer.hyper import enabled, hyper, static
+from ..tracer.jit.hyperparameters import enabled, hyper, static
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_execution, check_learning_rate, check_non_negative
 from .group import Group

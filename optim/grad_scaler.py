@@ -9,8 +9,8 @@ from ..tracer.autograd import no_grad
 from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
-from ..tracer.hyper import hyper
 from ..tracer.ir import dtypes
+from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.context import outside_trace
 from ..tracer.tensor.tensor import Tensor
 from .optimizer import Optimizer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..tracer.hyper import option
 from ..tracer.ir.errors import TraceError
 from ..tracer.ir.source import describe, user_position
+from ..tracer.jit.hyperparameters import option
 from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor

@@ -21,8 +21,8 @@ from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
 from ..tracer.functions.operands import cast_value, expand_value, number_value, wrap
 from ..tracer.guards.identity import Identity
-from ..tracer.hyper import static
 from ..tracer.ir.dtypes import dtype, float32
+from ..tracer.jit.hyperparameters import static
 from ..tracer.lazy.flush import end_of_step
 from ..tracer.tensor.context import context, outside_trace
 from ..tracer.tensor.epochs import structure_epoch

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tracer.functions.creation import zeros_like
 from ..tracer.functions.unary import sqrt
-from ..tracer.hyper import enabled, hyper, static
+from ..tracer.jit.hyperparameters import enabled, hyper, static
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_learning_rate, check_non_negative
 from .group import Group

@@ -21,7 +21,7 @@ from ..lowering import PLATFORM_OVERRIDES
 from ..lowering.module import module_text
 from ..lowering.tpu import require_supported
 from ..tracer.ir.errors import DeviceError
-from ..tracer.jit import Jitted, jit
+from ..tracer.jit.jit import Jitted, jit
 from . import pjrt
 from .memory import readable
 

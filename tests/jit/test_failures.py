@@ -10,9 +10,10 @@ import pytest
 
 import flambeau as torch
 from flambeau.runtime import engine, pjrt
-from flambeau.tracer import backend, entry
+from flambeau.tracer import backend
 from flambeau.tracer.ir.errors import TraceError
 from flambeau.tracer.ir.state import state as tracer_state
+from flambeau.tracer.jit import entry
 from flambeau.tracer.tensor.context import context
 
 

@@ -20,7 +20,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.tracer.ir.errors import TraceError
-from flambeau.tracer.jit import MANY, RetraceWarning
+from flambeau.tracer.jit.why import MANY, RetraceWarning
 
 SCALE = 2.0
 ZERO = 0.0

@@ -13,7 +13,7 @@ import flambeau as torch
 from flambeau import nn
 from flambeau.runtime.engine import Counts
 from flambeau.tracer.ir.errors import TraceError
-from flambeau.tracer.jit import RetraceWarning
+from flambeau.tracer.jit.why import RetraceWarning
 
 
 class Net(torch.nn.Module):

@@ -14,7 +14,7 @@ import flambeau.tracer.functions.printing  # noqa: E402, F401
 from flambeau.tracer.functions import creation, indexing, scattering, searching, shape, triangular  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.ir.errors import TraceError  # noqa: E402
-from flambeau.tracer.jit import jit  # noqa: E402
+from flambeau.tracer.jit.jit import jit  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore:indexing with dtype torch.uint8"),
               pytest.mark.filterwarnings("ignore:index_reduce"),

@@ -15,7 +15,7 @@ from flambeau.tracer.autograd import no_grad  # noqa: E402
 from flambeau.tracer.functions.creation import tensor  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.ir.recorder import recording  # noqa: E402
-from flambeau.tracer.jit import jit  # noqa: E402
+from flambeau.tracer.jit.jit import jit  # noqa: E402
 
 SHAPES = [(3, 2), (4,), (), (3, 2), (0, 2)]
 CASES = [

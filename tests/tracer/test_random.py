@@ -15,7 +15,7 @@ from flambeau.tracer.functions import creation
 from flambeau.tracer.functions import random as r
 from flambeau.tracer.functions.operands import wrap
 from flambeau.tracer.ir import dtypes
-from flambeau.tracer.jit import jit
+from flambeau.tracer.jit.jit import jit
 from flambeau.tracer.ops import OPS
 
 COUNT = 40000

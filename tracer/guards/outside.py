@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..jit.trace import Trace
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import Tensor
-from ..trace import Trace
 from .identity import MISSING
 from .places import Change, Text, Watch, shown
 from .reachable import Reachable

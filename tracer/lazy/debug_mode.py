@@ -17,7 +17,7 @@ from ..ir.graph import Node, Value
 from ..ir.recorder import thread_recorder
 from ..ir.source import describe
 from ..ir.state import Watcher, everywhere
-from ..reports import debug_print as print
+from ..jit.reports import debug_print as print
 from ..tensor.context import context
 from .flush import UNREPORTED, flush, host_array
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from .tensor.context import context
-from .tensor.tensor import Tensor
+from ..tensor.context import context
+from ..tensor.tensor import Tensor
 
 if TYPE_CHECKING:
-    from .tensor.context import Tracing
+    from ..tensor.context import Tracing
 
 
 def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .ir.graph import Value
-from .tensor.nested import Signature, leaves, map_structure
-from .tensor.scalar import Scalar
-from .tensor.steps import Step
-from .tensor.storage import Storage
-from .tensor.strides import Geometry, contiguous_stride
-from .tensor.tensor import Tensor
+from ..ir.graph import Value
+from ..tensor.nested import leaves, map_structure
+from ..tensor.scalar import Scalar
+from ..tensor.steps import Step
+from ..tensor.storage import Storage
+from ..tensor.strides import Geometry, contiguous_stride
+from ..tensor.tensor import Tensor
+from .signature import Signature
 from .trace import Trace
 
 

@@ -10,51 +10,35 @@ import types
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .backend import Program
+from ..backend import Program
+from ..functions.autocast import modes as autocast_modes
+from ..functions.defaults import Defaults
+from ..guards.identity import MISSING, comparable
+from ..guards.outside import Outside
+from ..guards.places import Change, Text, shown
+from ..ir import dtypes
+from ..ir.errors import TraceError
+from ..ir.graph import Graph, Value
+from ..ir.recorder import thread_recorder
+from ..ir.source import describe, file_and_line, user_position
+from ..ir.state import state
+from ..ir.types import Type
+from ..tensor.context import context
+from ..tensor.nested import map_structure, paths
+from ..tensor.scalar import Scalar
+from ..tensor.storage import rebinding
+from ..tensor.tensor import Tensor
+from ..walks.simplify import simplify
 from .entry import Entry, Stats, first_difference
-from .functions.autocast import modes as autocast_modes
-from .functions.defaults import Defaults
-from .guards.identity import MISSING, comparable
-from .guards.outside import Outside
-from .guards.places import Change, Text, shown
-from .ir import dtypes
-from .ir.errors import TraceError
-from .ir.graph import Graph, Value
-from .ir.recorder import thread_recorder
-from .ir.source import describe, file_and_line, user_position
-from .ir.state import state
-from .ir.types import Type
-from .tensor.context import context
-from .tensor.nested import Signature, is_input, map_structure, paths
-from .tensor.scalar import Scalar
-from .tensor.storage import rebinding
-from .tensor.tensor import Tensor
+from .signature import Signature, is_input
 from .trace import Trace, tracing
-from .walks.simplify import simplify
+from .why import MANY, Retrace, RetraceWarning, Why
 
 _compile_lock = threading.RLock()
-
-
-MANY = 8  # traces for one and the same reason, after which a warning says so
-
-
-class RetraceWarning(UserWarning):
-    """A traced function depends on something that it should take as an argument."""
-
-
-@dataclass(frozen=True)
-class Retrace:
-    """Why a trace was made: `changes` are (path or name, old, new)."""
-
-    reason: str
-    changes: tuple[tuple[str, Any, Any], ...]
-    where: str
-    seconds: float
 
 
 def take_back(made: list[Callable[[], Any]]) -> None:
@@ -287,20 +271,6 @@ class Jitted:
             self._entries.clear()
             self._retraces.clear()
             self._latest = self._before = None
-
-
-class Why(list[Retrace]):
-    """A list of traces that prints as text."""
-
-    def __str__(self) -> str:
-        lines = []
-        for i, trace in enumerate(self, 1):
-            changes = "; ".join(f"{name}: {old!r} -> {new!r}" for name, old, new in trace.changes)
-            lines.append(f"{i}. {trace.reason}{' (' + changes + ')' if changes else ''} at {trace.where}, "
-                         f"{trace.seconds:.2f} s")
-        return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 _MODES = ("grad mode", "default dtype", "default device", "autocast", "anomaly detection")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .ir.dtypes import dtype, int64
-from .ir.graph import Graph, Node, Value
-from .ir.recorder import placeholder, recording
-from .ops import OPS
-from .tensor.packs import Pack
-from .tensor.storage import Storage
+from ..ir.dtypes import dtype, int64
+from ..ir.graph import Graph, Node, Value
+from ..ir.recorder import placeholder, recording
+from ..ops import OPS
+from ..tensor.packs import Pack
+from ..tensor.storage import Storage
 
 LIMIT = 16 << 10  # bytes of a tensor up to which a slice of a pack costs less than a buffer of its own
 FEWEST = 5

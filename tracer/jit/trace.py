@@ -8,39 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from .guards.identity import interchangeable
-from .ir.errors import READING_A_VALUE, TraceError
-from .ir.graph import Graph, Node, Value
-from .ir.recorder import Recorder, placeholder, thread_recorder
-from .ir.source import describe, user_position
-from .ir.state import state
-from .ir.types import Type
-from .tensor.context import context
-from .tensor.scalar import Scalar, from_number
-from .tensor.storage import Storage, own
-from .tensor.strides import passed_on
-from .tensor.tensor import Tensor
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Something outside the arguments that the trace depended on: the trace holds while `read()` equals `value`."""
-
-    name: str
-    read: Callable[[], Any]
-    value: Any
-    where: str
-
-    def holds(self) -> bool:
-        """Whether the value is still the one traced with."""
-        try:
-            now = self.read()
-        except Exception:
-            return False
-        return interchangeable(now, self.value)
+from ..ir.errors import READING_A_VALUE, TraceError
+from ..ir.graph import Graph, Node, Value
+from ..ir.recorder import Recorder, placeholder, thread_recorder
+from ..ir.source import describe, user_position
+from ..ir.state import state
+from ..ir.types import Type
+from ..tensor.context import context
+from ..tensor.scalar import Scalar, from_number
+from ..tensor.storage import Storage, own
+from ..tensor.strides import passed_on
+from ..tensor.tensor import Tensor
+from .validity import Guard
 
 
 class Trace:

@@ -14,32 +14,33 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Program, SharedArray, backend
-from .functions.defaults import Defaults
-from .guards.identity import interchangeable
-from .guards.outside import Outside, roots
+from ..backend import Program, SharedArray, backend
+from ..functions.defaults import Defaults
+from ..guards.identity import interchangeable
+from ..guards.outside import Outside, roots
+from ..ir import dtypes
+from ..ir.graph import Graph, Node, Value
+from ..ir.recorder import record, recording
+from ..ir.source import describe, user_position
+from ..ir.state import state
+from ..ir.types import Type
+from ..lazy.flush import device_buffer, host_array, materialize
+from ..ops import OPS
+from ..tensor.epochs import grad_epoch, structure_epoch
+from ..tensor.packs import PackedSlice
+from ..tensor.scalar import Scalar, from_number
+from ..tensor.storage import Storage
+from ..tensor.strides import of_gradient
+from ..tensor.tensor import Tensor
+from ..walks.kept import read_by_gradients, smallest_to_keep
+from ..walks.simplify import simplify
 from .interrupts import Uninterrupted
-from .ir import dtypes
-from .ir.graph import Graph, Node, Value
-from .ir.recorder import record, recording
-from .ir.source import describe, user_position
-from .ir.state import state
-from .ir.types import Type
-from .lazy.flush import device_buffer, host_array, materialize
-from .ops import OPS
 from .packing import packed_graph, plan
 from .reports import NanCheck, Report
 from .results import Template, rebuilt
-from .tensor.epochs import grad_epoch, structure_epoch
-from .tensor.nested import Signature
-from .tensor.packs import PackedSlice
-from .tensor.scalar import Scalar, from_number
-from .tensor.storage import Storage
-from .tensor.strides import of_gradient
-from .tensor.tensor import Tensor
-from .trace import Guard, Trace, check_closed
-from .walks.kept import read_by_gradients, smallest_to_keep
-from .walks.simplify import simplify
+from .signature import Signature
+from .trace import Trace, check_closed
+from .validity import Guard
 
 _getrefcount = sys.getrefcount
 

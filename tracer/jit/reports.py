@@ -10,18 +10,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .ir.errors import NanError, TraceError
-from .ir.graph import Node, Value
-from .ir.recorder import record
-from .ir.source import describe, user_position
-from .ir.state import state
-from .lazy.flush import host_array
-from .ops.elementwise import compare, imag, is_finite, not_, or_, real, select
-from .ops.reduction import reduce_or
-from .ops.structural import broadcast, concatenate, reshape
-from .tensor.context import context
-from .tensor.nested import leaves, map_structure
-from .tensor.tensor import Tensor
+from ..ir.errors import NanError, TraceError
+from ..ir.graph import Node, Value
+from ..ir.recorder import record
+from ..ir.source import describe, user_position
+from ..ir.state import state
+from ..lazy.flush import host_array
+from ..ops.elementwise import compare, imag, is_finite, not_, or_, real, select
+from ..ops.reduction import reduce_or
+from ..ops.structural import broadcast, concatenate, reshape
+from ..tensor.context import context
+from ..tensor.nested import leaves, map_structure
+from ..tensor.tensor import Tensor
 
 
 class Report(Protocol):
