@@ -16,11 +16,12 @@ from .nn.functional import (
     poisson_nll_loss, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
 )
 from .runtime.checkpoint import load, save
-from .tracer import autograd, func
+from .tracer.autograd import backward as autograd
+from .tracer import func
 from .tracer.lazy import debug_mode as debug
-from .tracer.anomaly import is_anomaly_enabled
+from .tracer.autograd.anomaly import is_anomaly_enabled
 from .tracer.functions.autocast import autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled
-from .tracer.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .tracer.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.backend import install as _install
 from .tracer.lazy.debug_mode import debug_mode
 from .tracer.ir.dtypes import bfloat16, can_cast, complex64, complex128, dtype, finfo, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..tracer.autograd import no_grad
+from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.creation import full
 from ..tracer.functions.unary import sigmoid, tanh
 from ..tracer.tensor.tensor import Tensor

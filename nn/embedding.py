@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..tracer.autograd import no_grad
+from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.creation import empty
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..tracer.hooks import Handle, add_to
+from ..tracer.autograd.hooks import Handle, add_to
 from ..tracer.tensor.context import context
 from .backward_hooks import BackwardHooks
 

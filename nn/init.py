@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tracer.autograd import no_grad
+from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.arithmetic import add, mul
 from ..tracer.functions.choosing import clamp
 from ..tracer.functions.creation import eye

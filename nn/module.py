@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
+from ..tracer.autograd.hooks import Handle
 from ..tracer.functions.operands import scalar_name
 from ..tracer.guards.identity import Identity, comparable
 from ..tracer.guards.reachable import read_by_ours
-from ..tracer.hooks import Handle
 from ..tracer.ir import dtypes
 from ..tracer.ir.state import state
 from ..tracer.tensor.context import context

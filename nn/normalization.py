@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from ..tracer.autograd import no_grad
+from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.creation import empty, ones, tensor, zeros
 from ..tracer.ir import dtypes
 from ..tracer.tensor.tensor import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..tracer.autograd import no_grad
+from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor

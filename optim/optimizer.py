@@ -15,7 +15,7 @@ from itertools import chain, count
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from ..tracer.autograd import enable_grad, no_grad
+from ..tracer.autograd.modes import enable_grad, no_grad
 from ..tracer.functions.complex_numbers import view_as_complex, view_as_real
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign

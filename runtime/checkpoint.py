@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tracer.autograd import no_grad
+from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.defaults import canonical_device
 from ..tracer.functions.operands import wrap
 from ..tracer.ir import dtypes

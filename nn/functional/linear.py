@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...tracer.autograd import no_grad
+from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.linear import contract, einsum

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ...tracer.autograd import no_grad
+from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ...tracer.autograd import no_grad
+from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.choosing import clamp
 from ...tracer.functions.creation import tensor as make_tensor

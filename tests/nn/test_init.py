@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import flambeau.tracer.autograd  # noqa: F401  (attaches backward)
+import flambeau.tracer.autograd.backward  # noqa: F401  (attaches backward)
 from flambeau.nn import Parameter, init
 from flambeau.tracer.functions import creation
 from flambeau.tracer.functions.random import Generator, manual_seed

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import flambeau.tracer.autograd  # noqa: E402, F401  (attaches backward)
+import flambeau.tracer.autograd.backward  # noqa: E402, F401  (attaches backward)
 from flambeau.tracer.functions.creation import from_numpy, tensor  # noqa: E402
 
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import flambeau.tracer.autograd  # noqa: E402  (attaches backward)
+import flambeau.tracer.autograd.backward  # noqa: E402  (attaches backward)
 import flambeau.tracer.functions.printing  # noqa: E402, F401
 from flambeau.tracer.functions import creation, indexing, scattering, searching, shape, triangular  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import flambeau.tracer.autograd  # noqa: E402, F401  (attaches backward)
+import flambeau.tracer.autograd.backward  # noqa: E402, F401  (attaches backward)
 from flambeau import nn  # noqa: E402
 from flambeau.tracer.functions import creation as ours  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from flambeau import optim  # noqa: E402
 from flambeau.optim import lr_scheduler  # noqa: E402
-from flambeau.tracer.autograd import no_grad  # noqa: E402
+from flambeau.tracer.autograd.modes import no_grad  # noqa: E402
 from flambeau.tracer.functions.creation import tensor  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.ir.recorder import recording  # noqa: E402

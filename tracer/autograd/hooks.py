@@ -12,15 +12,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .functions.methods import method
-from .functions.operands import wrap
-from .ir.errors import TraceError
-from .ir.graph import Value
-from .ir.recorder import user_backward
-from .ops.custom import PassedOn, custom_gradient
-from .tensor.context import context
-from .tensor.epochs import structure_epoch
-from .tensor.tensor import Tensor
+from ..functions.methods import method
+from ..functions.operands import wrap
+from ..ir.errors import TraceError
+from ..ir.graph import Value
+from ..ir.recorder import user_backward
+from ..ops.custom import PassedOn, custom_gradient
+from ..tensor.context import context
+from ..tensor.epochs import structure_epoch
+from ..tensor.tensor import Tensor
 
 Hook = Callable[[Any], Any]
 _numbers = itertools.count()

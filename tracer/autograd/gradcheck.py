@@ -24,11 +24,11 @@ from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from ..lazy.flush import host_array, materialize
 from ..tensor.tensor import Tensor
+from ..transforms.forward import filled
+from ..transforms.reverse import pulled
+from ..transforms.vectorize import vmap
 from ..walks.forward import push_forward
 from ..walks.reverse import pull_back
-from .forward import filled
-from .reverse import pulled
-from .vectorize import vmap
 
 Array = np.ndarray[Any, Any]
 

@@ -14,13 +14,13 @@ from ..ir.constants import full_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from ..tensor.tensor import Tensor
+from ..transforms.body import outside, variables, without_history
+from ..transforms.forward import filled
+from ..transforms.jacobians import basis, split_columns, split_rows
+from ..transforms.reverse import pulled
+from ..transforms.vectorize import vmap
 from ..walks.forward import push_forward
 from ..walks.reverse import Targets, pull_back, useful_nodes
-from .body import outside, variables, without_history
-from .forward import filled
-from .jacobians import basis, split_columns, split_rows
-from .reverse import pulled
-from .vectorize import vmap
 
 _FUNCTION_RETURNS = "the user-provided function returns"
 _INPUT_IS = "the input to the user-provided function is"

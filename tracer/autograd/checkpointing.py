@@ -11,20 +11,20 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .functions.operands import wrap
-from .ir.errors import requires
-from .ir.graph import Graph, Node, Value
-from .ir.recorder import Recorder, close, grad_mode, recording, thread_recorder
-from .ir.state import state
-from .ops.control import optimization_barrier
-from .ops.custom import Flags, PassedOn, custom_gradient, transposed
-from .ops.elementwise import with_value
-from .tensor.nested import leaves, map_structure
-from .tensor.storage import Storage
-from .tensor.tensor import Tensor
-from .walks.replay import replay_node
-from .walks.reverse import pull_back
-from .walks.simplify import rewrite
+from ..functions.operands import wrap
+from ..ir.errors import requires
+from ..ir.graph import Graph, Node, Value
+from ..ir.recorder import Recorder, close, grad_mode, recording, thread_recorder
+from ..ir.state import state
+from ..ops.control import optimization_barrier
+from ..ops.custom import Flags, PassedOn, custom_gradient, transposed
+from ..ops.elementwise import with_value
+from ..tensor.nested import leaves, map_structure
+from ..tensor.storage import Storage
+from ..tensor.tensor import Tensor
+from ..walks.replay import replay_node
+from ..walks.reverse import pull_back
+from ..walks.simplify import rewrite
 
 Policy = Callable[[str], bool] | Collection[str] | None
 

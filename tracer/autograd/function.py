@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .functions.operands import broadcast_shapes, cast_value, full, same_shape, wrap
-from .guards.identity import static_key
-from .ir.constants import full_like, with_leading
-from .ir.graph import Value
-from .ir.recorder import grad_mode, user_backward
-from .ir.types import Type
-from .ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
-from .ops.reduction import reduce_sum
-from .ops.structural import transpose
-from .tensor.nested import leaves, map_structure
-from .tensor.scalar import Scalar
-from .tensor.tensor import Tensor
+from ..functions.operands import broadcast_shapes, cast_value, full, same_shape, wrap
+from ..guards.identity import static_key
+from ..ir.constants import full_like, with_leading
+from ..ir.graph import Value
+from ..ir.recorder import grad_mode, user_backward
+from ..ir.types import Type
+from ..ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
+from ..ops.reduction import reduce_sum
+from ..ops.structural import transpose
+from ..tensor.nested import leaves, map_structure
+from ..tensor.scalar import Scalar
+from ..tensor.tensor import Tensor
 
 LEAF_WRITTEN = "a leaf Variable that requires grad has been used in an in-place operation."
 NO_BACKWARD = ("You must implement either the backward or vjp method for your custom autograd.Function to use it with "

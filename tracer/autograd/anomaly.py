@@ -12,14 +12,14 @@ from types import TracebackType
 
 import numpy as np
 
-from .ir.errors import TraceError
-from .ir.graph import Node, Value
-from .ir.recorder import thread_recorder
-from .ir.source import describe, user_position
-from .ir.state import state
-from .lazy.flush import host_array, materialize
-from .tensor.context import context
-from .tensor.grad_fn import GradFn
+from ..ir.errors import TraceError
+from ..ir.graph import Node, Value
+from ..ir.recorder import thread_recorder
+from ..ir.source import describe, user_position
+from ..ir.state import state
+from ..lazy.flush import host_array, materialize
+from ..tensor.context import context
+from ..tensor.grad_fn import GradFn
 
 ENABLED = ("Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for "
            "debugging.")
