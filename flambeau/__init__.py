@@ -6,7 +6,7 @@ Importing loads neither jax nor jaxlib: the engine comes with the first executio
 # ruff: noqa: I001  (one block per theme, in the order of the documentation)
 from importlib import import_module as _import_module
 
-from . import amp, nn, optim, utils
+from . import amp, former as _former, nn, optim, utils
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
@@ -16,9 +16,8 @@ from .nn.functional import (
     poisson_nll_loss, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
 )
 from .runtime.checkpoint import load, save
-from .tracer.autograd import backward as autograd
-from .tracer import func
-from .tracer.lazy import debug_mode as debug
+from .tracer import autograd
+from . import debug, func
 from .tracer.autograd.anomaly import is_anomaly_enabled
 from .tracer.functions.autocast import autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled
 from .tracer.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -27,7 +26,7 @@ from .tracer.lazy.debug_mode import debug_mode
 from .tracer.ir.dtypes import bfloat16, can_cast, complex64, complex128, dtype, finfo, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64
 from .tracer.ir.dtypes import boolean as bool
 from .tracer.ir.errors import OutOfMemoryError
-from .tracer.func import vmap
+from .func import vmap
 from .tracer.functions import random
 from .tracer.functions.activation import hardshrink, log_softmax, prelu, softmax
 from .tracer.functions.angles import arctan2, atan2, deg2rad, hypot, rad2deg

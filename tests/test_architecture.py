@@ -24,6 +24,10 @@ FOLDERS = ("tracer", "lowering", "runtime", "nn", "optim")
 MAY_IMPORT = {"tracer": set(), "lowering": {"tracer"}, "runtime": {"tracer", "lowering"}, "nn": {"tracer"},
               "optim": {"tracer"}}
 
+# The rooms of `tracer/`, from the ground up: a room imports from those of a lower rank, and from itself.
+ROOMS = {"ir": 0, "walks": 1, "backend": 2, "ops": 3, "tensor": 4, "guards": 5, "lazy": 5, "functions": 6,
+         "transforms": 7, "jit": 7, "autograd": 8}
+
 # Imports of ours that are not at the top of a file, each with its reason.
 LATE = {
     ("flambeau/__init__.py", "a lambda", "flambeau.runtime.engine"): "`import flambeau` must load no jaxlib",
@@ -146,6 +150,20 @@ def test_folders_import_in_the_order_of_the_pipeline() -> None:
     assert not wrong, wrong
 
 
+def room_of(name: str) -> str | None:
+    """`tensor` for `flambeau.tracer.tensor.storage`; None outside `tracer/`."""
+    parts = name.split(".")
+    return parts[2] if parts[:2] == ["flambeau", "tracer"] and len(parts) > 2 else None
+
+
+def test_rooms_import_downwards() -> None:
+    """Imports for typing count."""
+    assert {room for name in modules() if (room := room_of(name))} == set(ROOMS)
+    wrong = [str(i) for name, i in imports() if (room := room_of(name)) and (other := room_of(i.target)) and other != room
+             and ROOMS[other] >= ROOMS[room]]
+    assert not wrong, wrong
+
+
 def test_inside_the_package_imports_are_relative() -> None:
     wrong = []
     for name, path in modules().items():
@@ -208,6 +226,15 @@ def test_no_import_cycles() -> None:
     assert not cycles, cycles
 
 
+def test_circles_of_typing_imports_stay_in_one_room() -> None:
+    edges: dict[str, set[str]] = {name: set() for name in modules()}
+    for name, i in imports():
+        if i.target in edges and i.target != name and i.function is None:
+            edges[name].add(i.target)
+    circles = [sorted(c) for c in components(edges) if len({room_of(n) or folder_of(n) for n in c}) > 1]
+    assert not circles, circles
+
+
 def components(edges: dict[str, set[str]]) -> list[set[str]]:
     """Strongly connected components (Kosaraju's two passes)."""
     order: list[str] = []
@@ -255,13 +282,13 @@ def test_one_copy_of_the_package_is_loaded() -> None:
     """In a full run pytest has imported every module by now, for doctests; none may have come in under a second name."""
     assert not [name for name in sys.modules if name.split(".")[0] in FOLDERS]
     homes = [ROOT / folder for folder in (*FOLDERS, "flambeau", "tests")]
-    by_file: dict[str, list[str]] = {}
+    by_file: dict[str, set[int]] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and name != "__main__" and any(Path(file).resolve().is_relative_to(home) for home in homes):
-            by_file.setdefault(str(Path(file).resolve()), []).append(name)
+            by_file.setdefault(str(Path(file).resolve()), set()).add(id(module))
     assert by_file
-    assert not {file: names for file, names in by_file.items() if len(names) > 1}
+    assert not [file for file, copies in by_file.items() if len(copies) > 1]
 
 
 # --- The tree ---------------------------------------------------------------------------------------------------------

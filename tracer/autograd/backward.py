@@ -1,4 +1,4 @@
-"""`backward`, `autograd.grad` and the grad modes: https://pytorch.org/docs/stable/autograd.html"""
+"""`backward` and `autograd.grad`: https://pytorch.org/docs/stable/autograd.html"""
 
 from __future__ import annotations
 
@@ -13,16 +13,7 @@ from ..tensor.context import context
 from ..tensor.strides import of_gradient
 from ..tensor.tensor import Tensor
 from ..walks.reverse import pull_back
-from . import function as custom_function
-from . import functional as functional
-from .anomaly import detect_anomaly as detect_anomaly
-from .anomaly import set_detect_anomaly as set_detect_anomaly
-from .gradcheck import GradcheckError as GradcheckError
-from .gradcheck import gradcheck as gradcheck
-from .gradcheck import gradgradcheck as gradgradcheck
 from .modes import _Mode
-
-function, Function = custom_function, custom_function.Function  # as torch names the module and its class
 
 
 def _start(output: Tensor, gradient: Tensor | None) -> tuple[Value, Value]:

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..jit.trace import Trace
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import Tensor
 from .identity import MISSING
@@ -33,7 +32,7 @@ class Outside(Watch):
         self._before = {id(s): s._snapshot(self.names) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
 
-    def put_back(self, trace: Trace) -> list[tuple[str, Tensor]]:
+    def put_back(self, made_inside: Callable[[Tensor], bool]) -> list[tuple[str, Tensor]]:
         """Places that held a tensor and now hold one of the trace, which means nothing outside, get theirs back.
 
         Gives their names and what they held meanwhile.
@@ -41,7 +40,7 @@ class Outside(Watch):
         found = []
         for place in self._places.values():
             for i, (before, now) in enumerate(zip(place.seen, place.read())):
-                if (isinstance(now, Tensor) and now._storage.trace is trace
+                if (isinstance(now, Tensor) and made_inside(now)
                         and isinstance(before, Tensor) and not before._escaped()):
                     found.append((place.label(i), now))
                     place.put(i, before)

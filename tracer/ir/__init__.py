@@ -1,0 +1,1 @@
+"""What a program is, without knowing any op."""

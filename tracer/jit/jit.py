@@ -162,7 +162,7 @@ class Jitted:
         except BaseException:
             take_back(trace.made)
             trace.put_back()
-            outside.put_back(trace)
+            outside.put_back(trace.made_inside)
             raise
 
     def _traced(self, trace: Trace, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any],
@@ -193,7 +193,7 @@ class Jitted:
             traced_kwargs = {k: a if k in self._static else map_structure(a, leaf, k) for k, a in kwargs.items()}
             result = self.function(*traced_args, **traced_kwargs)
             trace.check_rebound()
-            for name, tensor in outside.put_back(trace):
+            for name, tensor in outside.put_back(trace.made_inside):
                 node = tensor._storage.value.node
                 made = f", made at {describe(node.where)}," if node is not None else ""
                 raise TraceError(f"{name} was bound to another tensor{made} while {trace.name} was traced: each call would have "

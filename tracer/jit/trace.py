@@ -204,6 +204,10 @@ class Trace:
 
     # --- Arguments ----------------------------------------------------------------------------------------------------
 
+    def made_inside(self, tensor: Tensor) -> bool:
+        """Whether the trace made this tensor, which means nothing outside."""
+        return tensor._storage.trace is self
+
     def is_part(self, storage: Storage) -> bool:
         """Whether a storage stands in for a view, without the memory around it."""
         return storage in self.parts

@@ -1,0 +1,1 @@
+"""Outside jit: running what is pending."""

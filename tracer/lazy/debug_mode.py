@@ -1,5 +1,4 @@
-"""`flambeau.debug`: printing values from inside compiled steps, and debug mode, in which each operation outside jit runs at
-once when it is recorded.
+"""Debug mode, in which each operation outside jit runs at once when it is recorded.
 
 So an error, or a NaN, shows at the line that makes it, and a clock around a line tells what that line costs. The
 results are those of lazy mode to rounding, since nothing is fused; everything is slower.
@@ -17,11 +16,8 @@ from ..ir.graph import Node, Value
 from ..ir.recorder import thread_recorder
 from ..ir.source import describe
 from ..ir.state import Watcher, everywhere
-from ..jit.reports import debug_print as print
 from ..tensor.context import context
 from .flush import UNREPORTED, flush, host_array
-
-__all__ = ["debug_mode", "print"]
 
 
 class _AtOnce(Watcher):

@@ -1,1 +1,1 @@
-"""The function transforms, by theme. `tracer.func` is their public face."""
+"""torch.func: function transforms, each a walk over recorded nodes. `flambeau.func` is their public face."""

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from ..ir.constants import full_like
 from ..ir.graph import Node, Value
+from ..ir.op import OPS
 from ..ir.recorder import backward_of, grad_mode
 from ..ir.source import describe
 from ..ir.state import state
-from ..ops.elementwise import add
 
 SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
@@ -136,4 +136,4 @@ def _after_hooks(value: Value, cotangent: Value) -> Value:
 
 def _accumulate(sums: dict[Value, Value], value: Value, cotangent: Value) -> None:
     before = sums.get(value)
-    sums[value] = cotangent if before is None else add(before, cotangent)
+    sums[value] = cotangent if before is None else OPS["add"](before, cotangent)
