@@ -13,7 +13,7 @@ from flambeau.runtime import engine, pjrt
 from flambeau.tracer import backend
 from flambeau.tracer.ir.errors import TraceError
 from flambeau.tracer.ir.state import state as tracer_state
-from flambeau.tracer.jit import entry
+from flambeau.tracer.jit import plan
 from flambeau.tracer.tensor.context import context
 
 
@@ -129,7 +129,7 @@ def _raises(error: BaseException) -> Any:
 
 FAULTS: dict[str, Any] = {
     "trace": lambda t, patch, error: setattr(t, "fail", _raises(error)),
-    "simplify": lambda t, patch, error: patch.setattr(entry, "simplify", _raises(error)),
+    "simplify": lambda t, patch, error: patch.setattr(plan, "simplify", _raises(error)),
     "print": lambda t, patch, error: patch.setattr(engine, "module_text", _raises(error)),
     "compile": lambda t, patch, error: patch.setattr(pjrt.Client, "compile", _raises(error)),
     "memory check": lambda t, patch, error: patch.setattr(engine.XlaProgram, "run", _raises(error)),

@@ -21,7 +21,7 @@ LIMIT = 16 << 10  # bytes of a tensor up to which a slice of a pack costs less t
 FEWEST = 5
 
 
-def plan(storages: Sequence[Storage], chosen: Sequence[bool], device: str) -> list[Pack]:
+def packs_for(storages: Sequence[Storage], chosen: Sequence[bool], device: str) -> list[Pack]:
     """The packs of a step that writes the `chosen` ones of `storages`: existing packs, and new ones for the rest."""
     packs: dict[int, Pack] = {}
     loose: dict[dtype, list[Storage]] = {}

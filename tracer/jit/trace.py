@@ -21,7 +21,7 @@ from ..tensor.scalar import Scalar, from_number
 from ..tensor.storage import Storage, own
 from ..tensor.strides import passed_on
 from ..tensor.tensor import Tensor
-from .validity import Guard
+from .guard import Guard
 
 
 class Trace:

@@ -1,27 +1,188 @@
-"""Whether a compiled trace still holds."""
+"""Whether a compiled trace still holds for a call, and if not, what has changed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..guards.identity import interchangeable
+from ..guards.outside import Outside
+from ..guards.places import Change
+from ..tensor.epochs import grad_epoch, structure_epoch
+from ..tensor.tensor import Tensor
+from .guard import Guard
+from .plan import Plan, is_plain_gradient
+from .signature import Signature
+from .trace import Trace
 
 
-@dataclass(frozen=True)
-class Guard:
-    """Something outside the arguments that the trace depended on: the trace holds while `read()` equals `value`."""
+class _Handles:
+    """Tensors that a trace used, whose flags, memory and hooks are as they were; looked at only after a change of structure."""
 
-    name: str
-    read: Callable[[], Any]
-    value: Any
-    where: str
+    def __init__(self, tensors: dict[Tensor, Any]) -> None:
+        self._seen = [(weakref.ref(t), *was, _hooks(t)) for t, was in tensors.items()]
 
-    def holds(self) -> bool:
-        """Whether the value is still the one traced with."""
-        try:
-            now = self.read()
-        except Exception:
-            return False
-        return interchangeable(now, self.value)
+    def changes(self) -> list[Change]:
+        """What is not as it was."""
+        changes: list[Change] = []
+        for handle, required, storage, hooks in self._seen:
+            tensor = handle()
+            if tensor is None:
+                continue
+            if tensor._requires_grad is not required:
+                changes.append(("requires_grad of a tensor", required, not required))
+            elif tensor._storage is not storage:
+                changes.append((".data of a tensor", storage.value.type, tensor._type))
+            elif _hooks(tensor) != hooks:
+                changes.append(("hooks of a tensor", hooks, _hooks(tensor)))
+        return changes
+
+
+class _Gradients:
+    """Tensors whose `.grad` a trace read, by whether there was one, and the state that some of these gradients are."""
+
+    def __init__(self, trace: Trace, plan: Plan) -> None:
+        self.without = [t for t, g in trace.grads_before.items() if g is None]
+        self.present = [t for t, g in trace.grads_before.items() if g is not None]
+        self.state = list(plan.gradients.values())
+
+    def storages(self) -> set[Any]:
+        """Where the gradients are that are state."""
+        return {t._grad._storage for t in self.state}  # type: ignore[union-attr]
+
+    def changes(self) -> list[Change]:
+        """What is not as it was with the gradients that were there."""
+        if any(t._grad is None for t in self.present):
+            return [(".grad of a parameter", "present", None)]
+        if not all(is_plain_gradient(t, t._grad) for t in self.state):
+            return [(".grad of a parameter", "a tensor of its own", "a view, or of another type")]
+        if len(self.storages()) < len(self.state):
+            return [(".grad of parameters", "separate tensors", "one tensor")]
+        return []
+
+
+class _Memory:
+    """Which arguments share memory with what the function reaches another way."""
+
+    def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any]) -> None:
+        self.known = {s for i, s in enumerate(plan.state) if i not in plan.gradients}
+        self.changed = set(trace.written)
+        self.written = {i for i, _ in plan.writes.arguments}
+        self.writes = bool(self.changed or self.written)
+        tensors = [(i, x) for i, x in enumerate(arguments) if isinstance(x, Tensor)]
+        self.aliased = [(i, x._storage) for i, x in tensors if x._storage in trace.aliased]
+        self.offsets = [(i, x._strides.offset) for i, x in tensors if x in trace.placed]
+
+    def usual(self, tensors: Sequence[Any]) -> bool:
+        """Whether no argument is a view or state of the function; then there is nothing more to ask."""
+        known = self.known
+        for x in tensors:
+            if isinstance(x, Tensor) and (x._base is not None or x._storage in known):
+                break
+        else:
+            return True
+        return False
+
+    def changes(self, call: Signature, gradients: set[Any]) -> list[Change]:
+        """What is not as it was; `gradients` are state too."""
+        known = self.known | gradients
+        changes: list[Change] = [(call.paths[i], "a tensor of its own", "a tensor that the function also uses as state")
+                                 for i, x in enumerate(call.tensors)
+                                 if isinstance(x, Tensor) and x._base is None and x._storage in known]
+        for i, offset in self.offsets:
+            if call.tensors[i]._strides.offset != offset:
+                changes.append((f"{call.paths[i]}.storage_offset()", offset, call.tensors[i]._strides.offset))
+        if self.writes and (clash := self.clash(call.tensors)) is not None:
+            changes.append((call.paths[clash], "memory of its own", "memory that the function also reads or writes"))
+        for i, storage in self.aliased:
+            if call.tensors[i]._storage is not storage:
+                changes.append((call.paths[i], "a tensor that the function also uses as state", "another tensor"))
+                break
+        return changes
+
+    def clash(self, tensors: Sequence[Any]) -> int | None:
+        """An argument that is a view of memory which the function reaches another way too, where one of the two writes.
+
+        Such a view is passed by value, so that another offset needs no other program; that would be wrong here.
+        """
+        for i, x in enumerate(tensors):
+            if not isinstance(x, Tensor) or x._base is None:
+                continue
+            storage = x._storage
+            if storage in self.changed or (i in self.written and storage in self.known):
+                return i
+            for j, y in enumerate(tensors):
+                if (isinstance(y, Tensor) and y._storage is storage and y is not x
+                        and (i in self.written or j in self.written) and _may_overlap(x, y)):
+                    return i
+        return None
+
+
+class Validity:
+    """What a trace depended on beside the signature of its arguments."""
+
+    def __init__(self, trace: Trace, plan: Plan, call: Signature, outside: Outside, guards: list[Guard]) -> None:
+        self.outside = outside
+        self.handles = _Handles({**outside.tensors, **trace.handles})
+        outside.settle(trace.modules, trace.called)
+        self.gradients = _Gradients(trace, plan)
+        self.memory = _Memory(trace, plan, call.tensors)
+        self.guards = guards
+        self.looked = [(call.number_paths.index(path), path, number) for path, number in trace.looked.items()]
+        # Whether a call must look at more than most do.
+        self.particular = bool(self.looked or guards or self.memory.offsets or self.memory.aliased or self.gradients.present)
+        # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
+        self.seen = [structure_epoch[0], -1]
+
+    def holds(self, call: Signature) -> bool:
+        """Whether the trace holds for this call, decided for the usual one in a few looks."""
+        if (not self.particular and self.seen[0] == structure_epoch[0] and self.seen[1] == grad_epoch[0]
+                and self.outside.holds() and self.memory.usual(call.tensors)):
+            return True
+        return not self.changes(call)
+
+    def changes(self, call: Signature) -> list[Change]:
+        """What has changed since the trace, as (name, old, new); empty if it holds for this call."""
+        changes: list[Change] = [(path, number, call.numbers[i]) for i, path, number in self.looked
+                                 if not interchangeable(call.numbers[i], number)]
+        if not self.outside.holds():
+            changes.extend(self.outside.changes())
+        if self.seen[0] != structure_epoch[0]:
+            structural = self.handles.changes()
+            changes.extend(structural)
+            if not structural:
+                self.seen[0] = structure_epoch[0]
+        if self.seen[1] != grad_epoch[0]:
+            if any(t._grad is not None for t in self.gradients.without):
+                changes.append((".grad of a parameter", None, "present"))
+            else:
+                self.seen[1] = grad_epoch[0]
+        if self.gradients.present and not changes:
+            changes.extend(self.gradients.changes())
+        changes.extend((guard.name, guard.value, _safely(guard.read)) for guard in self.guards if not guard.holds())
+        return changes + self.memory.changes(call, set() if changes else self.gradients.storages())
+
+
+def _hooks(tensor: Tensor) -> Any:
+    return tensor._hooks and tensor._hooks.key
+
+
+def _may_overlap(x: Tensor, y: Tensor) -> bool:
+    """Whether two tensors on one storage may have an element in common."""
+    (a, b), (c, d) = (_span(t) for t in (x, y))
+    return a < d and c < b
+
+
+def _span(x: Tensor) -> tuple[int, int]:
+    places = x._strides
+    if not x.numel():
+        return 0, 0
+    return places.offset, places.offset + sum((n - 1) * s for n, s in zip(x._type.shape, places.stride)) + 1
+
+
+def _safely(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception as error:
+        return error

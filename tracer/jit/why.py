@@ -1,15 +1,37 @@
-"""What a jitted function tells of its traces: their reasons, and warnings about them."""
+"""What a jitted function tells of itself: what it cost, why each trace was made, and warnings about that."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..guards.identity import MISSING, comparable
+from ..guards.places import Change
+from ..ir.source import describe, file_and_line, user_position
+
 MANY = 8  # traces for one and the same reason, after which a warning says so
+_MODES = ("grad mode", "default dtype", "default device", "autocast", "anomaly detection")
 
 
 class RetraceWarning(UserWarning):
     """A traced function depends on something that it should take as an argument."""
+
+
+@dataclass
+class Stats:
+    """What a jitted function has cost: `compiles`, `calls`, and `seconds` per phase."""
+
+    compiles: int = 0
+    calls: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"trace": 0.0, "simplify": 0.0, "print": 0.0,
+                                                                "compile": 0.0})
+
+    def __str__(self) -> str:
+        phases = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in self.seconds.items())
+        return f"{self.compiles} compile(s), {self.calls} call(s); {phases}"
 
 
 @dataclass(frozen=True)
@@ -34,3 +56,64 @@ class Why(list[Retrace]):
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+class History:
+    """The traces of the function called `name`, and what was said of them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.traces: list[Retrace] = []
+        self._before: tuple[Any, dict[str, Any]] | None = None  # key and arguments of the latest trace
+        self._changed: Counter[str] = Counter()  # how often what caused a new trace
+        self._warned: set[str] = set()
+
+    def clear(self) -> None:
+        """Forget all traces."""
+        self.traces.clear()
+        self._before = None
+
+    def changes(self, key: tuple[Any, ...], now: dict[str, Any]) -> list[Change]:
+        """What differs between a call with this key and these arguments, and the latest trace."""
+        if self._before is None:
+            return []
+        other, before = self._before
+        changes = [(path, before.get(path, MISSING), now.get(path, MISSING)) for path in dict.fromkeys((*before, *now))
+                   if comparable(before.get(path, MISSING)) != comparable(now.get(path, MISSING))]
+        modes = [(mode, old, new) for mode, old, new in zip(_MODES, other[1:], key[1:]) if old != new]
+        return [*changes, *modes] or [("the structure of the arguments", *first_difference(other[0], key[0]))]
+
+    def add(self, key: Any, now: dict[str, Any], changes: list[Change], seconds: float) -> None:
+        """A trace was made."""
+        self._before = key, now
+        reason = "first call" if not self.traces else "changed" if changes else "another signature"
+        self.traces.append(Retrace(reason, tuple(changes), describe(user_position()), seconds))
+
+    def warn(self, impure: Iterable[str], changes: list[Change], now: dict[str, Any]) -> None:
+        """Say what the trace cannot follow, and what causes one trace after the other; each thing once."""
+        for what in impure:
+            self._warn_once(what, f"{self.name} reads {what}: while it is traced, not at each call. Pass the value as an "
+                                  "argument.")
+        for name, _, new in changes:
+            self._changed[name] += 1
+            if self._changed[name] >= MANY:
+                advice = ("Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the "
+                          "batch, or leave the last, smaller one out." if name in now else
+                          "Pass it as an argument: numbers and tensors in arguments are inputs of the program.")
+                self._warn_once(name, f"{self.name} was traced anew {self._changed[name]} times because {name} had changed "
+                                      f"(now {new!r}). {advice}")
+
+    def _warn_once(self, about: str, message: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            file, line = file_and_line(user_position())
+            warnings.warn_explicit(message, RetraceWarning, file, line)
+
+
+def first_difference(before: Any, now: Any) -> tuple[Any, Any]:
+    """Where two keys differ first."""
+    if isinstance(before, tuple) and isinstance(now, tuple):
+        for a, b in zip(before, now):
+            if a != b:
+                return first_difference(a, b) if isinstance(a, tuple) else (a, b)
+    return before, now

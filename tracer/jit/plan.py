@@ -1,0 +1,258 @@
+"""What a trace says of the step: where the inputs of its program come from, and where the outputs go."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..functions.defaults import Defaults
+from ..guards.outside import roots
+from ..ir.graph import Graph, Value
+from ..ir.source import describe, user_position
+from ..ir.state import state
+from ..ir.types import Type
+from ..tensor.packs import Pack
+from ..tensor.scalar import Scalar
+from ..tensor.storage import Storage
+from ..tensor.tensor import Tensor
+from ..walks.simplify import simplify
+from .guard import Guard
+from .packing import packed_graph, packs_for
+from .reports import NanCheck, Report
+from .results import Template
+from .signature import Signature
+from .tape import Tape, has_history, kept_for_backward
+from .trace import Trace, check_closed
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What a call writes beside the state that it also read; numbers count the outputs of the step.
+
+    `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
+    with that number) becomes, `arguments` what is written into arguments, `leaves` which arguments become leaves or stop
+    being some.
+    """
+
+    created: tuple[tuple[Storage, int], ...]
+    gradients: tuple[tuple[Tensor | int, int | None], ...]
+    arguments: tuple[tuple[int, int], ...]
+    leaves: tuple[tuple[int, bool], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the inputs of a program come from, and where its outputs go.
+
+    Inputs in order: `packs` (written), `read_packs`, the loose `state` (the first `rewritten` of which are written),
+    arguments, numbers, `hypers` (items of an optimizer's groups). `gradients` are the states that are the `.grad` of a
+    tensor: looked up at each call, since it is another tensor after zero_grad.
+
+    A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
+    or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
+    `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
+    their outputs. `template` is the result.
+    """
+
+    name: str
+    graph: Graph
+    device: str
+    state: tuple[Storage | None, ...]
+    rewritten: int
+    written: int
+    gradients: Mapping[int, Tensor]
+    numbers: bool
+    hypers: tuple[tuple[dict[str, Any], str], ...]
+    positions: tuple[int, ...]
+    targets: tuple[int, ...]
+    types: tuple[Type, ...]
+    donated: Mapping[int, int]
+    writes: Writes
+    template: Any
+    reports: tuple[tuple[Report, tuple[int, ...]], ...]
+    tape: Tape | None
+    packs: tuple[Pack, ...] = ()
+    read_packs: tuple[Pack, ...] = ()
+
+    def storages(self) -> Sequence[Storage]:
+        """The storages of the loose state as it is now."""
+        if not self.gradients:
+            return self.state  # type: ignore[return-value]
+        storages = list(self.state)
+        for i, tensor in self.gradients.items():
+            storages[i] = tensor._grad._storage  # type: ignore[union-attr]
+        return storages  # type: ignore[return-value]
+
+
+class _Outputs(list[Value]):
+    """The outputs of a step, as they are found."""
+
+    def add(self, value: Value) -> int:
+        """Make a value an output; gives its number."""
+        self.append(value)
+        return len(self) - 1
+
+
+def planned(trace: Trace, result: Any, call: Signature, stand_ins: list[Tensor], arguments: list[Value],
+            numbers: list[Scalar], donate: bool, check_nan: bool) -> tuple[Plan, list[Guard]]:
+    """The plan of a trace whose function returned `result`, as traced: neither simplified nor packed.
+
+    Also guards that it needs beside those of the trace.
+    """
+    rewritten = [s for s in trace.written if s in trace.captured]
+    storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
+    gradients, guards = _gradients_among(storages, trace)
+    inputs = [*(trace.captured[s] for s in storages), *arguments, *(n.value for n in numbers),
+              *(v for _, _, v in trace.hypers.values())]
+    outputs = _Outputs(trace.current(s) for s in rewritten)
+    writes = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
+                    tuple(_written_gradients(trace, stand_ins, outputs)),
+                    tuple((i, outputs.add(s._storage.value)) for i, (s, v) in enumerate(zip(stand_ins, arguments))
+                          if s._storage.value is not v),
+                    tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
+                          if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
+    template = Template(result, trace, call.tensors, stand_ins, _readers(trace, numbers), outputs.add).tree
+    labels = _labels(trace, inputs)
+    names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
+    reports = _reports(trace, names if check_nan else None, outputs, len(rewritten))
+    graph, positions, tape = _closed(trace, inputs, outputs, labels)
+    donated = {} if not donate or tape else {
+        i: positions[i] for i in range(len(rewritten))
+        if outputs[i].type is inputs[i].type and positions.count(positions[i]) == 1}
+    plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
+                len(rewritten), gradients, bool(numbers or trace.hypers), tuple((g, k) for g, k, _ in trace.hypers.values()),
+                tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
+                writes, template, reports, tape)
+    return plan, guards
+
+
+def _gradients_among(storages: Sequence[Storage], trace: Trace) -> tuple[dict[int, Tensor], list[Guard]]:
+    """State that is the `.grad` of a tensor, by its number; guards for gradients that are not as `backward()` makes them."""
+    at = {s: i for i, s in enumerate(storages)}
+    found: dict[int, Tensor] = {}
+    guards = []
+    for tensor, gradient in trace.grads_before.items():
+        position = at.get(gradient._storage) if gradient is not None else None
+        if gradient is None or position is None:
+            continue
+        if position in found or not is_plain_gradient(tensor, gradient):
+            same = weakref.ref(gradient)
+            guards.append(Guard(".grad of a tensor", lambda t=tensor, same=same: t._grad is same(),  # type: ignore[misc]
+                                True, describe(user_position())))
+        else:
+            found[position] = tensor
+    return found, guards
+
+
+def is_plain_gradient(tensor: Tensor, gradient: Any) -> bool:
+    """Whether the gradient is as `backward()` makes it, so that another one may come in its place."""
+    return (gradient._base is None and gradient._type is tensor._type and not gradient._requires_grad
+            and gradient._graph is None and not gradient._storage.value.requires_grad)
+
+
+def _written_gradients(trace: Trace, stand_ins: list[Tensor],
+                       outputs: _Outputs) -> Iterable[tuple[Tensor | int, int | None]]:
+    """`.grad`s that were rebound."""
+    numbers = {id(s): i for i, s in enumerate(stand_ins)}
+    for tensor, gradient in trace.grads.items():
+        if gradient is trace.grads_before.get(tensor, trace.grads_given.get(tensor)):
+            continue
+        number = numbers.get(id(tensor))
+        if number is None and tensor._storage.trace is trace:
+            continue  # a leaf made inside: nobody outside sees it
+        yield tensor if number is None else number, None if gradient is None else outputs.add(gradient._read())
+
+
+def _reports(trace: Trace, names: dict[Value, str] | None, outputs: _Outputs,
+             written: int) -> tuple[tuple[Report, tuple[int, ...]], ...]:
+    """Outputs for what is told after each run; with `names` of the inputs, whether there was a NaN."""
+    reports: list[Report] = list(trace.reports)
+    if names is not None:
+        check = NanCheck(names, list(trace.recorder.nodes))
+        outputs[:written] = check.kept(list(names), outputs[:written])
+        reports.append(check)
+    return tuple((report, tuple(outputs.add(v) for v in report.values)) for report in reports)
+
+
+def _closed(trace: Trace, inputs: Sequence[Value], outputs: Sequence[Value],
+            labels: dict[Value, str]) -> tuple[Graph, list[int], Tape | None]:
+    """The graph, with equal outputs given once and with what a backward from outside will read; where each output is."""
+    differentiable = [o for o in outputs if state.grad and has_history(o)]
+    positions: dict[Value, int] = {}
+    for value in [*outputs, *kept_for_backward(trace.recorder.nodes, outputs, differentiable)]:
+        positions.setdefault(value, len(positions))
+    graph = check_closed(Graph(inputs, trace.recorder.nodes, positions, trace.name, labels))
+    return graph, [positions[v] for v in outputs], Tape(graph) if differentiable else None
+
+
+def _device(graph: Graph, count: int) -> str:
+    """Where the program runs: where its first `count` inputs are, or what it makes."""
+    devices = dict.fromkeys(v.device for v in graph.inputs[:count])
+    devices = devices or dict.fromkeys(v.device for v in (*graph.outputs, *(node.output(0) for node in graph.nodes)))
+    return next(iter(devices), Defaults.device)
+
+
+def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:
+    """Names of the inputs: parameters and buffers by their path, hyperparameters by their key."""
+    by_storage: dict[Storage, str] = {}
+    for root in roots(trace.modules):
+        by_storage.update(root._labels(by_storage))
+    labels = {value: by_storage[s] for s, value in trace.captured.items() if s in by_storage}
+    labels.update({value: key for _, key, value in trace.hypers.values()})
+    return labels
+
+
+def _readers(trace: Trace, numbers: Sequence[Scalar]) -> dict[Value, Callable[[Signature], Any]]:
+    """How the numbers that are inputs of the program are read at a call."""
+    readers: dict[Value, Callable[[Signature], Any]] = {}
+    for i, number in enumerate(numbers):
+        readers[number.value] = lambda call, i=i: call.numbers[i]  # type: ignore[misc]
+    for group, key, value in trace.hypers.values():
+        readers[value] = lambda call, group=group, key=key: group[key]  # type: ignore[misc]
+    return readers
+
+
+# --- From the plan of a trace to that of a program --------------------------------------------------------------------
+
+
+def prepared(plan: Plan) -> Plan:
+    """The plan whose graph is compiled: simplified, with small state packed."""
+    return packed(replace(plan, graph=simplify(plan.graph)))
+
+
+def packed(plan: Plan) -> Plan:
+    """The plan with small state in flat buffers: those of packs come first among inputs and outputs."""
+    own = [i for i in range(len(plan.state)) if i not in plan.gradients]
+    packs = [] if plan.tape else packs_for([plan.state[i] for i in own],  # type: ignore[misc]
+                                           [i in plan.donated for i in own], plan.device)
+    if not packs:
+        return replace(plan, state=_without_gradients(plan.state, plan.gradients))
+    number = {id(plan.state[i]): i for i in own}
+    members = [[number.get(id(s)) for s in pack.storages] for pack in packs]
+    results = [[plan.positions[i] if i is not None and i in plan.donated else None for i in m] for m in members]
+    order = sorted(range(len(packs)), key=lambda k: all(o is None for o in results[k]))  # those that are written first
+    packs, members, results = ([x[k] for k in order] for x in (packs, members, results))  # type: ignore[assignment]
+    count = sum(any(o is not None for o in r) for r in results)
+    gone_inputs = {i for m in members for i in m if i is not None}
+    gone_outputs = {o for r in results for o in r if o is not None}
+    kept = [o for o in range(len(plan.types)) if o not in gone_outputs]
+    moved = {o: count + k for k, o in enumerate(kept)}
+    loose = [i for i in range(len(plan.state)) if i not in gone_inputs]
+    now_at = {i: len(packs) + k for k, i in enumerate(loose)}
+    gradients = {k: plan.gradients[i] for k, i in enumerate(loose) if i in plan.gradients}
+    return replace(
+        plan, graph=packed_graph(plan.graph, packs, members, results, gone_inputs, gone_outputs),
+        packs=tuple(packs[:count]), read_packs=tuple(packs[count:]),
+        types=(*(p.type for p in packs[:count]), *(plan.types[o] for o in kept)),
+        targets=tuple(moved[plan.positions[i]] for i in loose if i < plan.written),
+        positions=tuple(moved.get(o, -1) for o in plan.positions),
+        donated={**{k: k for k in range(count)}, **{now_at[i]: moved[o] for i, o in plan.donated.items() if i in now_at}},
+        rewritten=sum(i < plan.written for i in loose), gradients=gradients,
+        state=_without_gradients([plan.state[j] for j in loose], gradients))
+
+
+def _without_gradients(storages: Sequence[Storage | None], gradients: Mapping[int, Tensor]) -> tuple[Storage | None, ...]:
+    """A gradient's storage is not held between calls: its memory is the user's to free."""
+    return tuple(None if i in gradients else s for i, s in enumerate(storages))

@@ -1,0 +1,204 @@
+"""One compiled step: gather buffers, execute, rebind. `Step.run` is the hot path of a jitted call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import SharedArray, backend
+from ..guards.identity import interchangeable
+from ..ir import dtypes
+from ..ir.graph import Value
+from ..ir.source import describe, user_position
+from ..ir.state import state
+from ..ir.types import Type
+from ..lazy.flush import device_buffer, host_array, materialize
+from ..tensor.epochs import grad_epoch
+from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
+from ..tensor.packs import PackedSlice
+from ..tensor.scalar import from_number
+from ..tensor.storage import Storage
+from ..tensor.strides import of_gradient
+from ..tensor.tensor import Tensor
+from .interrupts import Uninterrupted
+from .plan import Plan, Writes
+from .results import rebuilt
+from .signature import Signature
+from .why import Stats
+
+_NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray, PackedSlice})
+_NONE: Any = None
+
+
+class Step:
+    """A plan and its executable."""
+
+    def __init__(self, plan: Plan, stats: Stats) -> None:
+        self.plan = plan
+        self.program = backend().compile(plan.graph, plan.device, plan.donated)
+        for phase, seconds in self.program.seconds.items():
+            stats.seconds[phase] = stats.seconds.get(phase, 0.0) + seconds
+        stats.compiles += 1
+        self.calls = 0
+        self.donates = len(plan.donated) > 0
+        # Whether a call has nothing to do with the outputs but to rebind the state.
+        self.plain = (plan.template is None and not plan.writes.gradients and not plan.writes.leaves
+                      and len(plan.positions) == plan.written)
+        self._numbers_seen: dict[int, tuple[Any, Any]] = {}
+
+    def run(self, call: Signature) -> Any:
+        """Gather buffers, execute, rebind."""
+        plan = self.plan
+        buffers: list[Any] = []
+        for pack in plan.packs:
+            pack.prepare(host_array, SOLE_VALUE)
+            buffers.append(pack.buffer)
+        for pack in plan.read_packs:
+            if not pack.current:
+                pack.gather(host_array)
+            buffers.append(pack.buffer)
+        values: list[Value] = []
+        in_place = True
+        if plan.state:
+            values, loose, in_place = self._loose_state()
+            buffers += loose
+            del loose  # its references would count as owners
+        arguments = [self._argument(x) for x in call.tensors]
+        buffers += [device_buffer(v) for v in arguments]
+        if plan.numbers:
+            buffers += self._number_buffers(call)
+        with Uninterrupted():
+            results = self._execute(buffers)
+            self.calls += 1
+            for pack, result in zip(plan.packs, results):
+                pack.buffer = result
+            if in_place:
+                # Nobody else holds these values, so giving them the new buffers changes nothing anyone can see.
+                for value, at in zip(values, plan.targets):
+                    value.buffer = results[at]
+            else:
+                self._rebind(results)
+        if self.plain:
+            return None
+        outputs = self._as_values(results, [*values, *arguments], call)
+        for report, positions in plan.reports:
+            report.tell([outputs[at] for at in positions])
+        _write_back(plan.writes, call, outputs)
+        return rebuilt(plan.template, outputs, call)
+
+    # --- State --------------------------------------------------------------------------------------------------------
+
+    def _loose_state(self) -> tuple[list[Value], list[Any], bool]:
+        """Values and buffers of the state that is in no pack, and whether the written part of it is ours alone."""
+        storages = self.plan.storages()
+        values = [s.value for s in storages]
+        buffers = [v.buffer for v in values]
+        kinds = set(map(type, buffers))
+        if len(kinds) > 1 or not kinds.isdisjoint(_NOT_ON_DEVICE):
+            buffers = self._prepared(storages, values)
+        count = self.plan.rewritten
+        if not count or not self.donates:
+            return values, buffers, not count
+        in_place = (max(list(map(references, values))[:count]) <= SOLE_VALUE
+                    and max(list(map(references, buffers))[:count]) <= SOLE_BUFFER)
+        if not in_place:
+            self._unshare(values, buffers)
+        return values, buffers, in_place
+
+    def _prepared(self, storages: Sequence[Storage], values: list[Value]) -> list[Any]:
+        """Buffers on the device of state that was changed outside: run what is pending, upload what is on the host."""
+        for storage in storages:
+            storage.read()  # raises for a storage that was lost
+        materialize(values, f"state of {self.plan.name} was pending")
+        return [device_buffer(v) for v in values]
+
+    def _unshare(self, values: list[Value], buffers: list[Any]) -> None:
+        """Copy the donated buffers that somebody else holds too."""
+        for i in range(self.plan.rewritten):
+            if references(values[i]) > SOLE_VALUE or references(buffers[i]) > SOLE_BUFFER - 1:
+                buffers[i] = backend().upload(np.array(backend().download(buffers[i])), self.plan.device)
+
+    def _rebind(self, results: list[Any]) -> None:
+        plan = self.plan
+        for storage, at in zip(plan.storages()[:plan.rewritten], plan.targets):
+            storage.rebind(owned(plan.types[at], plan.device, results[at]))
+            storage.lost = ""
+
+    # --- Arguments ----------------------------------------------------------------------------------------------------
+
+    def _argument(self, x: Any) -> Value:
+        if isinstance(x, Tensor):
+            value = x._read()
+            if value.buffer is None:
+                materialize([value], f"an argument of {self.plan.name} was pending")
+            return value
+        return Value(Type.of(x.shape, dtypes.from_numpy(x.dtype)), self.plan.device, np.array(x))
+
+    def _number_buffers(self, call: Signature) -> list[Any]:
+        buffers = []
+        for i, number in enumerate(self._numbers(call)):
+            seen = self._numbers_seen.get(i)
+            if seen is None or not interchangeable(seen[0], number):
+                array = np.asarray(number, from_number(number).numpy)
+                seen = self._numbers_seen[i] = number, backend().upload(array, self.plan.device)
+            buffers.append(seen[1])
+        return buffers
+
+    def _numbers(self, call: Signature) -> list[Any]:
+        return [*call.numbers, *(group[key] for group, key in self.plan.hypers)]
+
+    # --- Running ------------------------------------------------------------------------------------------------------
+
+    def _execute(self, buffers: list[Any]) -> list[Any]:
+        try:
+            return self.program.run(buffers)
+        except BaseException:
+            if self.donates:
+                self._mark_lost()
+            raise
+
+    def _mark_lost(self) -> None:
+        """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
+        plan = self.plan
+        loose = [s for s in plan.storages()[:plan.rewritten] if backend().deleted(s.value.buffer)]
+        packed = [s for p in plan.packs if backend().deleted(p.buffer) for s in p.storages]
+        for storage in [*loose, *packed]:
+            storage.lost = (f"the call of {plan.name} at {describe(user_position())} failed while it ran, after the buffer was "
+                            "donated to it. Restore it from a checkpoint, or use jit(donate=False).")
+            storage.rebind(owned(storage.value.type, storage.value.device, None))
+
+    # --- Outputs ------------------------------------------------------------------------------------------------------
+
+    def _as_values(self, results: list[Any], inputs: list[Value], call: Signature) -> list[Value]:
+        """The results as values, one per output; connected to the tape when gradients can flow through the call."""
+        plan, tape = self.plan, self.plan.tape
+        if tape is not None and state.grad:
+            tape.mark_leaves()
+            numbers = [Value(Type.of((), from_number(n)), plan.device, b)
+                       for n, b in zip(self._numbers(call), self._number_buffers(call))] if plan.numbers else []
+            made = tape.attach(results, [*inputs, *numbers])
+            return [made[at] if tape.requires[at] else Value(plan.types[at], plan.device, results[at])
+                    for at in plan.positions]
+        first = plan.written
+        return [_NONE] * first + [Value(plan.types[at], plan.device, results[at]) for at in plan.positions[first:]]
+
+
+def _write_back(writes: Writes, call: Signature, outputs: list[Value]) -> None:
+    """State written without being read, gradients, and arguments: their contents, and whether they are leaves."""
+    for storage, at in writes.created:
+        storage.rebind(claimed(outputs[at]))
+        storage.lost = ""
+    for target, at_grad in writes.gradients:
+        tensor = call.tensors[target] if isinstance(target, int) else target
+        tensor._grad = None if at_grad is None else Tensor._of(outputs[at_grad])
+        if tensor._grad is not None and tensor._geometry is not None:
+            tensor._grad._geometry = of_gradient(tensor._type.shape, tensor._geometry)
+        grad_epoch[0] += 1
+    for i, at in writes.arguments:
+        tensor = call.tensors[i]
+        if isinstance(tensor, Tensor):
+            tensor._set(outputs[at])
+    for i, leaf in writes.leaves:
+        call.tensors[i].requires_grad_(leaf)
