@@ -413,12 +413,9 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of the parameters, or fill them with zeros."""
         for parameter in self.parameters():
-            gradient = parameter.grad
-            if gradient is None:
-                continue
             if set_to_none:
                 parameter.grad = None
-            else:
+            elif (gradient := parameter.grad) is not None:
                 gradient.detach().zero_()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

@@ -240,12 +240,9 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients: None by default, else zeros."""
         for param in chain.from_iterable(group["params"] for group in self.param_groups):
-            grad = param.grad
-            if grad is None:
-                continue
             if set_to_none:
-                param.grad = None
-            else:
+                param.grad = None  # whatever was there: a step that begins so does not depend on it
+            elif (grad := param.grad) is not None:
                 with no_grad():
                     (grad.detach_() if grad.requires_grad else grad).zero_()
 

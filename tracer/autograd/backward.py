@@ -10,7 +10,6 @@ from ..ir.constants import full_like
 from ..ir.graph import Value
 from ..ops.elementwise import add
 from ..tensor.context import context
-from ..tensor.strides import of_gradient
 from ..tensor.tensor import Tensor
 from ..walks.reverse import pull_back
 from .modes import _Mode
@@ -67,9 +66,7 @@ def accumulate_grad(leaf: Tensor, cotangent: Value, create_graph: bool = False) 
     """Add to a leaf's `.grad`, in place unless the sum is to be differentiated."""
     before = leaf.grad
     if before is None:
-        gradient = wrap(cotangent)
-        gradient._geometry = of_gradient(leaf._type.shape, leaf._geometry)
-        leaf.grad = gradient
+        leaf.grad = leaf._gradient(cotangent)
     elif create_graph:
         leaf.grad = wrap(add(before._read(), cotangent))
     else:

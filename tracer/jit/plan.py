@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..functions.defaults import Defaults
+from ..guards.identity import MISSING
 from ..guards.outside import roots
+from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Value
 from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..ir.types import Type
-from ..tensor.packs import Pack
+from ..tensor.packs import GradientPack, Pack
 from ..tensor.scalar import Scalar
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
 from .guard import Guard
-from .packing import packed_graph, packs_for
+from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import NanCheck, Report
 from .results import Template
 from .signature import Signature
@@ -46,9 +48,9 @@ class Writes:
 class Plan:
     """Where the inputs of a program come from, and where its outputs go.
 
-    Inputs in order: `packs` (written), `read_packs`, the loose `state` (the first `rewritten` of which are written),
-    arguments, numbers, `hypers` (items of an optimizer's groups). `gradients` are the states that are the `.grad` of a
-    tensor: looked up at each call, since it is another tensor after zero_grad.
+    Inputs in order: `packs` (written; `gradient_packs` are among them), `read_packs`, the loose `state` (the first
+    `rewritten` of which are written), arguments, numbers, `hypers` (items of an optimizer's groups). `gradients` are the
+    states that are the `.grad` of a tensor: looked up at each call, since it is another tensor after zero_grad.
 
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
@@ -74,6 +76,7 @@ class Plan:
     reports: tuple[tuple[Report, tuple[int, ...]], ...]
     tape: Tape | None
     packs: tuple[Pack, ...] = ()
+    gradient_packs: tuple[GradientPack, ...] = ()
     read_packs: tuple[Pack, ...] = ()
 
     def storages(self) -> Sequence[Storage]:
@@ -157,7 +160,7 @@ def _written_gradients(trace: Trace, stand_ins: list[Tensor],
     """`.grad`s that were rebound."""
     numbers = {id(s): i for i, s in enumerate(stand_ins)}
     for tensor, gradient in trace.grads.items():
-        if gradient is trace.grads_before.get(tensor, trace.grads_given.get(tensor)):
+        if gradient is trace.grads_before.get(tensor, trace.grads_given.get(tensor, MISSING)):
             continue
         number = numbers.get(id(tensor))
         if number is None and tensor._storage.trace is trace:
@@ -227,11 +230,15 @@ def packed(plan: Plan) -> Plan:
     own = [i for i in range(len(plan.state)) if i not in plan.gradients]
     packs = [] if plan.tape else packs_for([plan.state[i] for i in own],  # type: ignore[misc]
                                            [i in plan.donated for i in own], plan.device)
-    if not packs:
+    left, rest = ([], plan.writes.gradients) if plan.tape else _packed_gradients(plan)
+    if not packs and not left:
         return replace(plan, state=_without_gradients(plan.state, plan.gradients))
     number = {id(plan.state[i]): i for i in own}
     members = [[number.get(id(s)) for s in pack.storages] for pack in packs]
     results = [[plan.positions[i] if i is not None and i in plan.donated else None for i in m] for m in members]
+    packs += [pack for pack, _ in left]
+    members += [[None] * len(outs) for _, outs in left]
+    results += [[*outs] for _, outs in left]
     order = sorted(range(len(packs)), key=lambda k: all(o is None for o in results[k]))  # those that are written first
     packs, members, results = ([x[k] for k in order] for x in (packs, members, results))  # type: ignore[assignment]
     count = sum(any(o is not None for o in r) for r in results)
@@ -244,13 +251,27 @@ def packed(plan: Plan) -> Plan:
     gradients = {k: plan.gradients[i] for k, i in enumerate(loose) if i in plan.gradients}
     return replace(
         plan, graph=packed_graph(plan.graph, packs, members, results, gone_inputs, gone_outputs),
-        packs=tuple(packs[:count]), read_packs=tuple(packs[count:]),
+        packs=tuple(packs[:count]), gradient_packs=tuple(pack for pack, _ in left), writes=replace(plan.writes, gradients=rest),
+        read_packs=tuple(packs[count:]),
         types=(*(p.type for p in packs[:count]), *(plan.types[o] for o in kept)),
         targets=tuple(moved[plan.positions[i]] for i in loose if i < plan.written),
         positions=tuple(moved.get(o, -1) for o in plan.positions),
         donated={**{k: k for k in range(count)}, **{now_at[i]: moved[o] for i, o in plan.donated.items() if i in now_at}},
         rewritten=sum(i < plan.written for i in loose), gradients=gradients,
         state=_without_gradients([plan.state[j] for j in loose], gradients))
+
+
+def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]], tuple[tuple[Tensor | int, int | None], ...]]:
+    """Packs of small gradients that the step leaves behind, with the outputs of the program that they are; and the rest."""
+    groups: dict[dtype, list[tuple[Tensor, int]]] = {}
+    for target, output in plan.writes.gradients:
+        at = -1 if output is None else plan.positions[output]
+        if at >= 0 and isinstance(target, Tensor) and plan.types[at].nbytes <= LIMIT and plan.positions.count(at) == 1:
+            groups.setdefault(plan.types[at].dtype, []).append((target, at))
+    made = [(GradientPack([t for t, _ in members], kind, plan.device), [at for _, at in members])
+            for kind, members in groups.items() if len(members) >= FEWEST]
+    packed = {id(t) for pack, _ in made for t in pack.leaves}
+    return made, tuple((t, o) for t, o in plan.writes.gradients if id(t) not in packed)
 
 
 def _without_gradients(storages: Sequence[Storage | None], gradients: Mapping[int, Tensor]) -> tuple[Storage | None, ...]:

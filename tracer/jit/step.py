@@ -15,12 +15,10 @@ from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..ir.types import Type
 from ..lazy.flush import device_buffer, host_array, materialize
-from ..tensor.epochs import grad_epoch
 from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
 from ..tensor.packs import PackedSlice
 from ..tensor.scalar import from_number
 from ..tensor.storage import Storage
-from ..tensor.strides import of_gradient
 from ..tensor.tensor import Tensor
 from .interrupts import Uninterrupted
 from .plan import Plan, Writes
@@ -53,7 +51,7 @@ class Step:
         plan = self.plan
         buffers: list[Any] = []
         for pack in plan.packs:
-            pack.prepare(host_array, SOLE_VALUE)
+            pack.prepare(host_array)
             buffers.append(pack.buffer)
         for pack in plan.read_packs:
             if not pack.current:
@@ -80,6 +78,8 @@ class Step:
                     value.buffer = results[at]
             else:
                 self._rebind(results)
+            for gradients in plan.gradient_packs:
+                gradients.bind()
         if self.plain:
             return None
         outputs = self._as_values(results, [*values, *arguments], call)
@@ -192,10 +192,7 @@ def _write_back(writes: Writes, call: Signature, outputs: list[Value]) -> None:
         storage.lost = ""
     for target, at_grad in writes.gradients:
         tensor = call.tensors[target] if isinstance(target, int) else target
-        tensor._grad = None if at_grad is None else Tensor._of(outputs[at_grad])
-        if tensor._grad is not None and tensor._geometry is not None:
-            tensor._grad._geometry = of_gradient(tensor._type.shape, tensor._geometry)
-        grad_epoch[0] += 1
+        tensor._bind_grad(None if at_grad is None else tensor._gradient(outputs[at_grad]))
     for i, at in writes.arguments:
         tensor = call.tensors[i]
         if isinstance(tensor, Tensor):

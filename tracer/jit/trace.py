@@ -35,7 +35,7 @@ class Trace:
         self.written: dict[Storage, None] = {}
         self.grads: dict[Tensor, Tensor | None] = {}  # what `.grad` is now
         self.grads_before: dict[Tensor, Tensor | None] = {}
-        self.grads_given: dict[Tensor, Tensor] = {}  # the `.grad` that an argument came with
+        self.grads_given: dict[Tensor, Tensor | None] = {}  # the `.grad` that an argument came with
         self.originals: dict[Tensor, Tensor] = {}  # arguments, and what stands in for them
         self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
         self.hypers: dict[tuple[int, str], tuple[dict[str, Any], str, Value]] = {}
@@ -124,9 +124,7 @@ class Trace:
 
     def write_grad(self, tensor: Tensor, gradient: Tensor | None) -> None:
         """Rebind `.grad`."""
-        tensor = self.originals.get(tensor, tensor)
-        self.read_grad(tensor)
-        self.grads[tensor] = gradient
+        self.grads[self.originals.get(tensor, tensor)] = gradient
 
     # --- Attributes of modules ----------------------------------------------------------------------------------------
 
@@ -238,7 +236,7 @@ class Trace:
         self.originals[tensor] = made
         if tensor._requires_grad:
             made._become_leaf()
-            self.grads[made] = None
+            self.grads[made] = self.grads_given[made] = None
         elif not tensor._detached and (tensor._graph is not None or tensor._storage.value.requires_grad):
             value.requires_grad = True
         return made, value

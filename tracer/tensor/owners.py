@@ -29,6 +29,8 @@ def _sole_counts() -> tuple[int, int]:
 
 
 SOLE_VALUE, SOLE_BUFFER = _sole_counts()
+_kept = [object()]
+IN_LIST = references(_kept[0])  # the count that is seen of what only a list holds, by its place
 
 
 def claimed(value: Value) -> Value:

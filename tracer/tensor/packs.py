@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,9 +11,10 @@ from ..backend import backend
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.types import Type
+from .owners import IN_LIST, SOLE_VALUE, references
 from .storage import Storage
+from .tensor import Tensor
 
-_getrefcount = sys.getrefcount
 _SOLE = 2  # the pack's own reference and the call's
 
 
@@ -91,16 +91,76 @@ class Pack:
             self.values.append(value)
         self.current = True
 
-    def prepare(self, host: Callable[[Value], Any], sole_value: int) -> None:
+    def prepare(self, host: Callable[[Value], Any]) -> None:
         """Before a donating run: the pack is current and nobody else holds a value or the memory of it."""
         if not self.current:
             self.gather(host)
             return
-        if self.lent or (self.read and max(map(_getrefcount, self.values)) > sole_value):
+        if self.lent or (self.read and max(map(references, self.values)) > SOLE_VALUE):
             for i, value in enumerate(self.values):
-                if _getrefcount(value) > sole_value or i in self.lent:
+                if references(value) > SOLE_VALUE or i in self.lent:
                     value.buffer.keep()  # for its other holders
             self.adopt()
         self.read = False
-        if _getrefcount(self.buffer) > _SOLE:
+        self.unshare()
+
+    def unshare(self) -> None:
+        """A buffer of the pack's own, to be donated."""
+        if references(self.buffer) > _SOLE:
             self.buffer = backend().upload(np.array(backend().download(self.buffer)), self.device)
+
+
+class GradientPack(Pack):
+    """The gradients that a step leaves behind: its program writes them all and reads none.
+
+    A call gives each leaf the tensor of the call before, if nobody else can have got hold of that one: so hundreds of
+    gradients that nobody looks at cost as little as the state of an optimizer.
+    """
+
+    __slots__ = ("leaves", "gradients")
+
+    def __init__(self, leaves: Sequence[Tensor], kind: dtype, device: str) -> None:
+        self.leaves = list(leaves)
+        self.gradients = [_empty_gradient(leaf, device) for leaf in leaves]
+        super().__init__([g._storage for g in self.gradients], kind, device)
+
+    def prepare(self, host: Callable[[Value], Any]) -> None:
+        """Before a donating run: those that others may hold stay with them."""
+        if self.buffer is None:
+            self.buffer = backend().upload(np.zeros(self.size, self.dtype.numpy), self.device)
+            self.adopt()
+        elif self.read or self.lent or not self.current:
+            self._leave()
+        self.unshare()
+
+    def _leave(self) -> None:
+        """Put new tensors in the place of those that somebody else holds, or whose memory somebody may."""
+        held = [count > SOLE_VALUE for count in map(references, self.values)]
+        for i, leaf in enumerate(self.leaves):
+            if held[i] or i in self.lent:
+                self.values[i].buffer.keep()
+            shown = references(self.gradients[i]) - (leaf._grad is self.gradients[i]) > IN_LIST
+            if shown or references(self.storages[i]) > IN_LIST + 1:  # the gradient's own, and another one's
+                self._replace(i)
+        self.adopt()
+
+    def _replace(self, i: int) -> None:
+        """Another tensor for a gradient that somebody else has, who keeps its contents."""
+        if isinstance(self.storages[i].value.buffer, PackedSlice):
+            self.storages[i].value.buffer.keep()
+        self.storages[i].pack = None
+        self.gradients[i] = _empty_gradient(self.leaves[i], self.device)
+        self.storages[i] = self.gradients[i]._storage
+
+    def bind(self) -> None:
+        """After a run: every leaf has its gradient."""
+        for leaf, gradient in zip(self.leaves, self.gradients):
+            if leaf._grad is not gradient:
+                leaf._bind_grad(gradient)
+
+
+def _empty_gradient(leaf: Tensor, device: str) -> Tensor:
+    return leaf._gradient(Value(leaf._type, device, _NOTHING))
+
+
+_NOTHING: Any = ()  # in the place of a buffer, until the pack is there

@@ -25,7 +25,7 @@ from .grad_fn import GradFn
 from .maps import home
 from .steps import Step, written_through
 from .storage import Storage, has_contents
-from .strides import Geometry, contiguous_stride, is_contiguous, overlaps
+from .strides import Geometry, contiguous_stride, is_contiguous, of_gradient, overlaps
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 WRITE_BESIDE_HISTORY = (
@@ -497,7 +497,12 @@ class Tensor:
     def grad(self) -> Tensor | None:
         """The accumulated gradient, or None."""
         trace = context.trace
-        return self._grad if trace is None else trace.read_grad(self)
+        if trace is not None:
+            return trace.read_grad(self)
+        gradient = self._grad
+        if gradient is not None and gradient._storage.pack is not None:
+            gradient._storage.pack.read = True  # from now on somebody may hold it
+        return gradient
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
@@ -507,10 +512,21 @@ class Tensor:
             context.region.note_grad(self)
         trace = context.trace
         if trace is None:
-            self._grad = gradient
-            grad_epoch[0] += 1
+            self._bind_grad(gradient)
         else:
             trace.write_grad(self, gradient)
+
+    def _gradient(self, value: Value) -> Tensor:
+        """A tensor for this leaf's gradient, which lies in memory as the leaf."""
+        gradient = Tensor._of(value)
+        if self._geometry is not None:
+            gradient._geometry = of_gradient(self._type.shape, self._geometry)
+        return gradient
+
+    def _bind_grad(self, gradient: Tensor | None) -> None:
+        if gradient is not self._grad:
+            self._grad = gradient
+            grad_epoch[0] += 1
 
     def detach(self) -> Tensor:
         """A tensor that shares this one's storage and through which no gradient flows."""

@@ -1,0 +1,128 @@
+"""Where a step forgets its gradients: at its start, PyTorch's commonest order, or at its end; and who holds them meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import flambeau as torch
+from flambeau import nn
+
+
+def training(place: str, layers: int, jitted: bool) -> tuple[Any, Any, Any]:
+    """A model, its optimizer and a step that calls zero_grad `first`, `last` or `by hand` at the start."""
+    torch.manual_seed(0)
+    model = nn.Sequential(*[nn.Linear(3, 3) for _ in range(layers)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def step(x: Any) -> Any:
+        if place == "first":
+            optimizer.zero_grad()
+        elif place == "by hand":
+            for p in model.parameters():
+                p.grad = None
+        elif place == "model":
+            model.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        if place == "last":
+            optimizer.zero_grad()
+        return loss
+
+    return model, optimizer, torch.jit(step) if jitted else step
+
+
+X = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]])
+
+
+@pytest.mark.parametrize("layers", [1, 6], ids=["loose", "packed"])
+@pytest.mark.parametrize("place", ["first", "last", "by hand", "model"])
+def test_one_trace_wherever_gradients_are_forgotten(place: str, layers: int) -> None:
+    model, _, step = training(place, layers, True)
+    other, _, eager = training(place, layers, False)
+    for _ in range(5):
+        assert step(X).item() == pytest.approx(eager(X).item(), rel=1e-5)
+    assert step.stats.compiles == 1, step.why()
+    for p, q in zip(model.parameters(), other.parameters()):
+        assert (p.grad is None) == (place == "last")
+        if p.grad is not None:
+            assert p.grad.flatten().tolist() == pytest.approx(q.grad.flatten().tolist(), rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize("layers", [1, 6], ids=["loose", "packed"])
+def test_a_gradient_that_is_held_keeps_what_it_was(layers: int) -> None:
+    model, _, step = training("first", layers, True)
+    step(X)
+    held, views = [p.grad for p in model.parameters()], [p.grad.detach() for p in model.parameters()]
+    before = [g.tolist() for g in held]
+    step(X)
+    assert [g.tolist() for g in held] == before and [g.tolist() for g in views] == before
+    assert all(p.grad is not g for p, g in zip(model.parameters(), held))
+    assert [p.grad.tolist() for p in model.parameters()] != before
+    del held, views
+    step(X)
+    assert step.stats.compiles == 1
+
+
+@pytest.mark.parametrize("layers", [1, 6], ids=["loose", "packed"])
+def test_gradients_may_be_changed_and_forgotten_between_calls(layers: int) -> None:
+    model, optimizer, step = training("first", layers, True)
+    other, forget, eager = training("first", layers, False)
+    for k in range(6):
+        step(X), eager(X)
+        for net, opt in ((model, optimizer), (other, forget)):
+            grads = [p.grad for p in net.parameters()]
+            if k == 1:
+                grads[0].mul_(2.0)
+            if k == 2:
+                opt.zero_grad()
+            if k == 3:
+                next(net.parameters()).grad = torch.ones(3, 3)
+            if k == 4:
+                nn.utils.clip_grad_norm_(net.parameters(), 0.01)
+    assert step.stats.compiles == 1, step.why()
+    for p, q in zip(model.parameters(), other.parameters()):
+        assert p.flatten().tolist() == pytest.approx(q.flatten().tolist(), rel=1e-4, abs=1e-7)
+        assert p.grad.flatten().tolist() == pytest.approx(q.grad.flatten().tolist(), rel=1e-4, abs=1e-7)
+
+
+def test_what_forgets_gradients_without_reading_them_does_not_depend_on_them() -> None:
+    w = torch.ones(2, requires_grad=True)
+
+    @torch.jit
+    def forget() -> None:
+        w.grad = None
+
+    w.grad = torch.ones(2)
+    forget()
+    assert w.grad is None
+    forget()
+    w.grad = torch.zeros(2)
+    forget()
+    assert w.grad is None and forget.stats.compiles == 1
+
+
+def test_a_failing_step_leaves_gradients_as_they_were() -> None:
+    model, optimizer, _ = training("first", 6, True)
+    fail = [True]
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        if fail[0]:
+            raise ValueError("half way")
+        optimizer.step()
+        return loss
+
+    model(X).sum().backward()
+    before = [p.grad for p in model.parameters()]
+    with pytest.raises(ValueError, match="half way"):
+        step(X)
+    assert all(p.grad is g for p, g in zip(model.parameters(), before))
+    fail[0] = False
+    step(X)
+    assert all(p.grad is not g for p, g in zip(model.parameters(), before))
