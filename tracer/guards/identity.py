@@ -82,6 +82,26 @@ class Identity:
         return "<an object that is gone>" if thing is None else f"<{type(thing).__name__} object>"
 
 
+class Equal:
+    """A key for an object whose class says which others are equal to it."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Equal) or type(other.thing) is not type(self.thing):
+            return False
+        return self.thing is other.thing or bool(self.thing == other.thing)
+
+    def __hash__(self) -> int:
+        return hash(type(self.thing))
+
+    def __repr__(self) -> str:
+        return f"<{type(self.thing).__name__} object>"
+
+
 class Plain:
     """A value that is compared with another one as code would see it."""
 
@@ -120,8 +140,10 @@ def static_key(x: Any) -> Any:
         return kind, tuple((static_key(k), static_key(v)) for k, v in x.items())
     if kind in (set, frozenset):
         return kind, frozenset(map(static_key, x))
+    if kind is slice:
+        return kind, tuple(map(static_key, (x.start, x.stop, x.step)))
     if kind.__dict__.get("__hash__", object.__hash__) is None or getattr(kind, "__eq__") is object.__eq__:  # noqa: B009
-        return Identity(x)
+        return Equal(x) if "__eq__" in {n for base in kind.__mro__[:-1] for n in vars(base)} else Identity(x)
     try:
         hash(x)
     except TypeError:

@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from ..ir.graph import Graph
 from ..ir.recorder import thread_recorder
 from ..ir.state import state
 from ..tensor.context import context
+from ..tensor.nested import is_open
 from ..tensor.storage import rebinding
 from ..walks.simplify import simplify
 from .plan import Plan, prepared
@@ -47,7 +49,7 @@ class Jitted:
     """
 
     def __init__(self, function: Callable[..., Any], static: Iterable[int | str] = (), donate: bool = True,
-                 max_compiles: int | None = None, check_nan: bool = False) -> None:
+                 max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128) -> None:
         if any(check(function) for check in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
                                              inspect.isasyncgenfunction)):
             raise TypeError(f"jit requires a function that returns its results, got {function.__name__}, which is a generator "
@@ -58,7 +60,10 @@ class Jitted:
         self.stats = Stats()
         self._options = Options(frozenset([static] if isinstance(static, (int, str)) else static), donate, check_nan)
         self._max = max_compiles
-        self._compiled: dict[Any, list[Compiled]] = {}
+        code = getattr(function, "__code__", None)
+        self._is_method = code is not None and code.co_varnames[:1] == ("self",) and code.co_argcount > 0
+        self._compiled: OrderedDict[Any, list[Compiled]] = OrderedDict()  # those used last at the end
+        self._bound = max_kept
         self._latest: Step | None = None
         self._lock = threading.RLock()
         self._history = History(self.__name__)
@@ -66,16 +71,17 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if context.trace is not None or not (state.recorder or thread_recorder()).lazy:
             return self.function(*args, **kwargs)  # part of what is being traced, or transformed
-        call = Signature(args, kwargs, self._options.static)
+        call = self._signature(args, kwargs)
         key = call.key, state.grad, Defaults.dtype, Defaults.device, autocast_modes.on, state.anomaly is not None
         with self._lock:
             for compiled in self._compiled.get(key, ()):
                 if compiled.validity.holds(call):
+                    self._compiled.move_to_end(key)
                     self._latest = step = compiled.step
                     self.stats.calls += 1
                     with rebinding:
                         return step.run(call)
-            return self._first_run(key, call, args, kwargs)
+            return self._first_run(key, call)
 
     def __getattr__(self, name: str) -> Any:
         """What the function itself has: `parameters` of a compiled module, attributes of a function."""
@@ -89,11 +95,17 @@ class Jitted:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)  # which has our attributes too
 
+    def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
+        static = self._options.static
+        if self._is_method and args and is_open(type(args[0])):
+            static = static | {0}  # the object itself: what it holds is state
+        return Signature(args, kwargs, static)
+
     # --- Compiling ----------------------------------------------------------------------------------------------------
 
-    def _first_run(self, key: Any, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _first_run(self, key: Any, call: Signature) -> Any:
         """Trace, compile and run. Nothing outside has changed if this raises."""
-        trace, step = self._compile(key, call, args, kwargs)
+        trace, step = self._compile(key, call)
         self._latest = step
         self.stats.calls += 1
         try:
@@ -104,16 +116,16 @@ class Jitted:
                 trace.take_back()
             raise
 
-    def _compile(self, key: Any, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Recorded, Step]:
-        now = described(args, kwargs)
+    def _compile(self, key: Any, call: Signature) -> tuple[Recorded, Step]:
+        now = described(call)
         known = self._compiled.get(key)
         changes = known[0].validity.changes(call) if known else self._history.changes(key, now)
         if self._max is not None and self.stats.compiles >= self._max:
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
         started = time.perf_counter()
-        outside = outside_of(self.function, args, kwargs)
-        trace = recorded(self.function, self.__name__, call, args, kwargs, outside, self._options)
+        outside = outside_of(self.function, call)
+        trace = recorded(self.function, self.__name__, call, outside, self._options)
         self.stats.seconds["trace"] += time.perf_counter() - started
         try:
             with _compile_lock:
@@ -122,6 +134,12 @@ class Jitted:
             trace.take_back()
             raise
         self._compiled.setdefault(key, []).insert(0, Compiled(trace.validity, step))
+        self._compiled.move_to_end(key)
+        while sum(map(len, self._compiled.values())) > self._bound:
+            oldest = next(iter(self._compiled))
+            self._compiled[oldest].pop()
+            if not self._compiled[oldest]:
+                del self._compiled[oldest]
         self._history.add(key, now, changes, time.perf_counter() - started)
         self._history.warn(outside.impure, changes, now)
         return trace, step
@@ -135,8 +153,8 @@ class Jitted:
     # --- Looking ------------------------------------------------------------------------------------------------------
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
-        call = Signature(args, kwargs, self._options.static)
-        trace = recorded(self.function, self.__name__, call, args, kwargs, outside_of(self.function, args, kwargs), self._options)
+        call = self._signature(args, kwargs)
+        trace = recorded(self.function, self.__name__, call, outside_of(self.function, call), self._options)
         trace.take_back()
         return trace.plan
 
@@ -188,14 +206,15 @@ class Jitted:
 
 
 def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | str] = (), donate: bool = True,
-        max_compiles: int | None = None, check_nan: bool = False) -> Any:
+        max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128) -> Any:
     """Compile a function, as a whole, on its first call; use as a decorator or a function.
 
     Tensors, numpy arrays, ints and floats in the arguments (also inside lists, tuples, dicts and dataclasses) are
     inputs; everything else, and the arguments named in `static` by position or keyword, is compiled in and compared at
     each call. State that the function reads or writes (parameters, buffers, optimizer state, `.grad`, random state) is
     found by itself. `donate=False` keeps the old buffers of written state alive until the call succeeded;
-    `max_compiles` raises instead of compiling once more. `check_nan` looks for NaN in everything that the program
+    `max_compiles` raises instead of compiling once more; of more than `max_kept` programs those are dropped that were used
+    longest ago. `check_nan` looks for NaN in everything that the program
     computes, backward included: NanError names the operation, module and line that gave the first one, and state is
     left as it was.
 
@@ -210,7 +229,7 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     """
     if function is None:
         return functools.partial(jit, static=static, donate=donate, max_compiles=max_compiles,
-                                 check_nan=check_nan)
-    return Jitted(function, static, donate, max_compiles, check_nan)
+                                 check_nan=check_nan, max_kept=max_kept)
+    return Jitted(function, static, donate, max_compiles, check_nan, max_kept)
 
 

@@ -25,6 +25,7 @@ from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import NanCheck, Report
 from .results import Template
 from .signature import Signature
+from .standins import StandIns, held_by
 from .tape import Tape, has_history, kept_for_backward
 from .trace import Trace, check_closed
 
@@ -35,13 +36,14 @@ class Writes:
 
     `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
     with that number) becomes, `arguments` what is written into arguments, `leaves` which arguments become leaves or stop
-    being some.
+    being some, `containers` what those of the arguments that were changed hold then.
     """
 
     created: tuple[tuple[Storage, int], ...]
     gradients: tuple[tuple[Tensor | int, int | None], ...]
     arguments: tuple[tuple[int, int], ...]
     leaves: tuple[tuple[int, bool], ...]
+    containers: tuple[tuple[int, dict[Any, Any]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,25 +100,30 @@ class _Outputs(list[Value]):
         return len(self) - 1
 
 
-def planned(trace: Trace, result: Any, call: Signature, stand_ins: list[Tensor], arguments: list[Value],
-            numbers: list[Scalar], donate: bool, check_nan: bool) -> tuple[Plan, list[Guard]]:
+def planned(trace: Trace, result: Any, call: Signature, given: StandIns, donate: bool,
+            check_nan: bool) -> tuple[Plan, list[Guard]]:
     """The plan of a trace whose function returned `result`, as traced: neither simplified nor packed.
 
     Also guards that it needs beside those of the trace.
     """
+    stand_ins, arguments, numbers = given.tensors, given.inputs, given.numbers
     rewritten = [s for s in trace.written if s in trace.captured]
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
     gradients, guards = _gradients_among(storages, trace)
     inputs = [*(trace.captured[s] for s in storages), *arguments, *(n.value for n in numbers),
               *(v for _, _, v in trace.hypers.values())]
     outputs = _Outputs(trace.current(s) for s in rewritten)
-    writes = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
+    found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
                     tuple(_written_gradients(trace, stand_ins, outputs)),
                     tuple((i, outputs.add(s._storage.value)) for i, (s, v) in enumerate(zip(stand_ins, arguments))
                           if s._storage.value is not v),
                     tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
                           if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
-    template = Template(result, trace, call.tensors, stand_ins, _readers(trace, numbers), outputs.add).tree
+    template = Template(trace, call.tensors, given, _readers(trace, numbers), outputs.add)
+    contents = [(i, held_by(x)) for i, x in given.changed()]
+    template.shared_inside([result, *(held for _, held in contents)])
+    returned = template.of(result)
+    writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents))
     labels = _labels(trace, inputs)
     names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
     reports = _reports(trace, names if check_nan else None, outputs, len(rewritten))
@@ -127,7 +134,7 @@ def planned(trace: Trace, result: Any, call: Signature, stand_ins: list[Tensor],
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
                 len(rewritten), gradients, bool(numbers or trace.hypers), tuple((g, k) for g, k, _ in trace.hypers.values()),
                 tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
-                writes, template, reports, tape)
+                writes, returned, reports, tape)
     return plan, guards
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..functions.defaults import Defaults
 from ..guards.outside import Outside
 from ..guards.places import Text, shown
-from ..ir import dtypes
 from ..ir.errors import TraceError
-from ..ir.graph import Value
 from ..ir.source import describe
-from ..ir.types import Type
-from ..tensor.nested import map_structure, paths
-from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .plan import Plan, planned
-from .signature import Signature, is_input
+from .signature import Signature
+from .standins import StandIns
 from .trace import Trace, tracing
 from .validity import Validity
 
@@ -52,25 +47,23 @@ def _take_back(made: list[Callable[[], Any]]) -> None:
         made.pop()()
 
 
-def outside_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outside:
+def outside_of(function: Callable[..., Any], call: Signature) -> Outside:
     """What the function may read of the world as it is now, before the trace."""
-    return Outside(function, ((p, x) for p, x in argument_leaves(args, kwargs) if not isinstance(x, (np.ndarray, Tensor))))
+    return Outside(function, ((p, x) for p, x in call.leaves(whole=True) if not isinstance(x, (np.ndarray, Tensor))))
 
 
-def recorded(function: Callable[..., Any], name: str, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any],
-             outside: Outside, options: Options) -> Recorded:
+def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options) -> Recorded:
     """Trace a call of the function. Nothing outside has changed if this raises."""
     trace = Trace(name)
     try:
-        stand_ins = _StandIns(trace, outside.looks_at_types)
+        given = StandIns(trace, outside.looks_at_types)
         with tracing(trace):
-            given = [stand_ins.of(x, f"args[{i}]", i in options.static) for i, x in enumerate(args)]
-            named = {k: stand_ins.of(x, k, k in options.static) for k, x in kwargs.items()}
-            result = function(*given, **named)
+            args = [given.of(x, f"args[{i}]", i in call.static) for i, x in enumerate(call.args)]
+            kwargs = {k: given.of(x, k, k in call.static) for k, x in call.kwargs.items()}
+            result = function(*args, **kwargs)
             trace.check_rebound()
             _refuse_rebinding(trace, outside)
-            plan, guards = planned(trace, result, call, stand_ins.tensors, stand_ins.inputs, stand_ins.numbers, options.donate,
-                                   options.check_nan)
+            plan, guards = planned(trace, result, call, given, options.donate, options.check_nan)
             # Only now: a number that was computed with and is returned has been looked at.
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
         if (clash := validity.memory.clash(call.tensors)) is not None:
@@ -93,49 +86,12 @@ def _refuse_rebinding(trace: Trace, outside: Outside) -> None:
                          "it again, which a compiled program cannot do. Write into the tensor that is there: x.copy_(...).")
 
 
-class _StandIns:
-    """What a traced function is given in place of its arguments."""
-
-    def __init__(self, trace: Trace, looks_at_types: bool) -> None:
-        self._trace, self._looks_at_types = trace, looks_at_types
-        self.tensors: list[Tensor] = []
-        self.inputs: list[Value] = []
-        self.numbers: list[Scalar] = []
-
-    def of(self, x: Any, path: str, static: bool) -> Any:
-        """A copy of an argument with stand-ins for its tensors, arrays and numbers; a static one is what it is."""
-        return x if static else map_structure(x, self._leaf, path)
-
-    def _leaf(self, x: Any, path: str) -> Any:
-        if isinstance(x, (Tensor, np.ndarray)):
-            return self._tensor(x if isinstance(x, Tensor) else _tensor_of(x), path)
-        if is_input(x):
-            self.numbers.append(self._trace.argument_number(path, x))
-            return self.numbers[-1].look() if self._looks_at_types else self.numbers[-1]
-        if hasattr(type(x), "__next__"):
-            raise TraceError(f"{path} of {self._trace.name} is {type(x).__name__}, an iterator: it would be read once, while the "
-                             "function is traced. Pass a list, or what it gives next.")
-        return x
-
-    def _tensor(self, tensor: Tensor, path: str) -> Tensor:
-        made, value = self._trace.stand_in(tensor)
-        self.tensors.append(made)
-        self.inputs.append(value)
-        if tensor._requires_grad and tensor._grad is not None:
-            self._trace.grads[made] = self._trace.grads_given[made] = self._leaf(tensor._grad, f"{path}.grad")
-        return made
-
-
-def _tensor_of(array: Any) -> Tensor:
-    return Tensor._of(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), Defaults.device, np.array(array)))
-
-
 # --- Describing arguments ---------------------------------------------------------------------------------------------
 
 
-def described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def described(call: Signature) -> dict[str, Any]:
     """What a call was given, by path: types of tensors and arrays, classes of numbers, all else as it is."""
-    return {path: _description(x) for path, x in argument_leaves(args, kwargs, facts=True)}
+    return {path: _description(x) for path, x in call.leaves(whole=True)}
 
 
 def _description(x: Any) -> Any:
@@ -146,11 +102,3 @@ def _description(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return Text(f"array {x.dtype}{list(x.shape)}")
     return Text(type(x).__name__) if type(x) in (int, float) else shown(x)
-
-
-def argument_leaves(args: tuple[Any, ...], kwargs: dict[str, Any], facts: bool = False) -> Iterator[tuple[str, Any]]:
-    """All that a call was given, by path."""
-    for i, x in enumerate(args):
-        yield from paths(x, f"args[{i}]", facts)
-    for name, x in kwargs.items():
-        yield from paths(x, name, facts)

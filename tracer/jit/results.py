@@ -6,17 +6,18 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..ir.graph import Value
-from ..tensor.nested import leaves, map_structure
+from ..tensor.nested import all_leaves, children, container_of, is_open
 from ..tensor.scalar import Scalar
 from ..tensor.steps import Step
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
 from .signature import Signature
+from .standins import StandIns
 from .trace import Trace
 
 
@@ -53,6 +54,24 @@ class Number:
         self.read = read
 
 
+class Container:
+    """One of the containers among the arguments, itself."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class Built:
+    """A container that the function made: one like it, and the templates of what it holds."""
+
+    __slots__ = ("like", "held")
+
+    def __init__(self, like: Any, held: dict[Any, Any]) -> None:
+        self.like, self.held = like, held
+
+
 class Alias:
     """A view of an argument (by its index), of another output, or of a tensor from outside."""
 
@@ -85,16 +104,38 @@ class Template:
     the program are read again.
     """
 
-    def __init__(self, result: Any, trace: Trace, arguments: list[Any], stand_ins: list[Tensor],
+    def __init__(self, trace: Trace, arguments: list[Any], given: StandIns,
                  numbers: dict[Value, Callable[[Signature], Any]], output: Callable[[Value], int]) -> None:
-        self._output, self._numbers = output, numbers
-        self._stand_ins = {id(s): i for i, s in enumerate(stand_ins)}
-        self._storages = {s._storage: i for i, (s, x) in enumerate(zip(stand_ins, arguments)) if isinstance(x, Tensor)}
-        self._shared = _shared_inside(result, trace)
+        self._trace, self._output, self._numbers = trace, output, numbers
+        self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
+        self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
+        self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
+        self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
-        self.tree = map_structure(result, self._leaf)
 
-    def _leaf(self, x: Any, path: str) -> Any:
+    def shared_inside(self, results: Any) -> None:
+        """Look which of the tensors in all that leaves the step share memory."""
+        self._shared = _shared_inside(results, self._trace)
+
+    def of(self, x: Any) -> Any:
+        """The template of something that leaves the step."""
+        if id(x) in self._containers:
+            return self._containers[id(x)]
+        inside = children(x, objects=self._holds_traced(x))
+        if inside is None:
+            return self._leaf(x)
+        made = self._made.get(id(x))
+        if made is None:
+            made = self._made[id(x)] = Built(container_of(x, dict.fromkeys(inside[1])), {})
+            made.held.update({k: self.of(v) for k, v in inside[1].items()})
+        return made
+
+    def _holds_traced(self, x: Any) -> bool:
+        """Whether an object of a user's class was made inside, since what it holds was."""
+        return is_open(type(x)) and any((isinstance(v, Tensor) and v._storage.trace is self._trace) or id(v) in self._containers
+                                        for v in all_leaves(x))
+
+    def _leaf(self, x: Any) -> Any:
         if type(x) is Scalar:
             read = self._numbers.get(x.value)
             return x.look() if read is None else Number(read)
@@ -117,7 +158,7 @@ class Template:
             if x is root:
                 return Output(self._output(x._read()), x._geometry)
             steps, parted = _steps_to(x)
-            return Alias(self._leaf(root, ""), steps, x._geometry, parted or _whole(x) is not root)
+            return Alias(self._leaf(root), steps, x._geometry, parted or _whole(x) is not root)
         if id(x) in self._stand_ins:
             return Argument(self._stand_ins[id(x)])
         steps, parted = _steps_to(x)
@@ -130,32 +171,41 @@ def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
         return None
     if type(template) is Output:
         return template.made(outputs)
-    made: dict[int, Tensor] = {}
+    return rebuilt_all([template], outputs, call)[0]
 
-    def leaf(x: Any, path: str) -> Any:
+
+def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature) -> list[Any]:
+    """All that leaves the step, together: what comes in several of these is one thing."""
+    made: dict[int, Any] = {}
+
+    def build(x: Any) -> Any:
         kind = type(x)
         if kind is Argument:
             return call.tensors[x.index]
+        if kind is Container:
+            return call.containers[x.index]
         if kind is Number:
             return x.read(call)
-        if kind is not Output and kind is not Alias:
+        if kind is not Output and kind is not Alias and kind is not Built:
             return x
-        tensor = made.get(id(x))
-        if tensor is None:
-            tensor = made[id(x)] = x.made(outputs) if kind is Output else x.made(source(x.of))
-        return tensor
+        thing = made.get(id(x))
+        if thing is None:
+            thing = made[id(x)] = (
+                x.made(outputs) if kind is Output else x.made(source(x.of)) if kind is Alias
+                else container_of(x.like, {k: build(v) for k, v in x.held.items()}))
+        return thing
 
     def source(of: Any) -> Tensor:
-        return call.tensors[of] if isinstance(of, int) else of if isinstance(of, Tensor) else leaf(of, "")
+        return call.tensors[of] if isinstance(of, int) else of if isinstance(of, Tensor) else build(of)
 
-    return map_structure(template, leaf)
+    return [build(template) for template in templates]
 
 
 def _shared_inside(result: Any, trace: Trace) -> dict[Storage, Tensor]:
     """Of storages that were made inside and that several results show: the tensor that all of them are views of."""
     found: dict[Storage, dict[int, Tensor]] = {}
 
-    for x in leaves(result):
+    for x in all_leaves(result):
         if isinstance(x, Tensor) and x._storage.trace is trace and not x._requires_grad:
             found.setdefault(x._storage, {})[id(x)] = x
     return {storage: _whole(next((x for x in tensors.values() if x.requires_grad), next(iter(tensors.values()))))

@@ -1,17 +1,20 @@
-"""One call's arguments: the tensors and numbers in them, and a key for all the rest."""
+"""One call's arguments: the tensors, numbers and containers in them, and a key for all the rest."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..guards.identity import static_key
+from ..tensor.nested import children, is_open, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
 
-_POSITIONS = tuple(f"args[{i}]" for i in range(8))
+LARGEST = 1000  # things in an object of a user's class up to which it is compared by what it holds
 
 
 def is_input(x: Any) -> bool:
@@ -20,36 +23,39 @@ def is_input(x: Any) -> bool:
 
 
 class Signature:
-    """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest."""
+    """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest.
 
-    __slots__ = ("tensors", "numbers", "paths", "number_paths", "key")
+    `containers` are those that code may change, in the order in which they are met; one that comes twice is met once.
+    """
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any]) -> None:
+    __slots__ = ("tensors", "numbers", "containers", "key", "args", "kwargs", "static", "_met")
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any] = frozenset()) -> None:
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
-        self.paths: list[str] = []
-        self.number_paths: list[str] = []
+        self.containers: list[Any] = []
+        self.args, self.kwargs, self.static = args, kwargs, static
+        self._met: dict[int, int] = {}
         parts: list[Any] = []
         for i, x in enumerate(args):
             if static and i in static:
                 parts.append(static_key(x))
             else:
-                self._walk(x, _POSITIONS[i] if i < 8 else f"args[{i}]", parts)
+                self._walk(x, parts)
         for name, x in kwargs.items():
             parts.append(name)
             if name in static:
                 parts.append(static_key(x))
             else:
-                self._walk(x, name, parts)
+                self._walk(x, parts)
         if len(self.tensors) > 1:
             self._note_sharing(parts)
         self.key = tuple(parts)
 
-    def _walk(self, x: Any, path: str, parts: list[Any]) -> None:
+    def _walk(self, x: Any, parts: list[Any]) -> None:
         kind = type(x)
         if kind is Tensor or isinstance(x, Tensor):
             self.tensors.append(x)
-            self.paths.append(path)
             value = x._storage.value
             leaf = x._requires_grad
             flows = not leaf and (value.requires_grad or x._graph is not None) and x.requires_grad
@@ -60,34 +66,127 @@ class Signature:
                 parts.append(x._hooks.key)
             if leaf and x._grad is not None:
                 parts.append("grad")
-                self._walk(x._grad, f"{path}.grad", parts)
+                self._walk(x._grad, parts)
         elif is_input(x):
             self.numbers.append(x)
-            self.number_paths.append(path)
             parts.append(kind)
         elif kind is np.ndarray:
             parts.append(("array", x.shape, x.dtype))
             self.tensors.append(x)
-            self.paths.append(path)
-        elif kind in (list, tuple) or hasattr(x, "_fields"):
+        elif kind is tuple or (isinstance(x, tuple) and hasattr(x, "_fields")):
             parts.append((kind, len(x)))
             if hasattr(x, "_facts"):  # what it knows beside its fields
                 parts.append(tuple(x._facts().items()))
-            for i, v in enumerate(x):
-                self._walk(v, f"{path}[{i}]", parts)
+            self._walk_all(children(x)[1].values(), parts)  # type: ignore[index]
+        elif kind in (list, deque):
+            if self._first(x, parts, len(x)):
+                self._walk_all(x, parts)
         elif isinstance(x, dict):
-            parts.append((kind, tuple(x), static_key(getattr(x, "default_factory", None))))
-            for k, v in x.items():
-                self._walk(v, f"{path}[{k!r}]", parts)
+            if self._first(x, parts, (tuple(x), static_key(getattr(x, "default_factory", None)))):
+                self._walk_all(x.values(), parts)
         elif dataclasses.is_dataclass(x) and not isinstance(x, type):
-            parts.append(kind)
-            for f in dataclasses.fields(x):
-                self._walk(getattr(x, f.name), f"{path}.{f.name}", parts)
+            held = children(x)[1]  # type: ignore[index]
+            if self._first(x, parts, tuple(held)):
+                self._walk_all(held.values(), parts)
+        elif is_open(kind) and is_data(x):
+            held = vars_of(x)
+            if self._first(x, parts, tuple(held)):
+                self._walk_all(held.values(), parts)
         else:
             parts.append(static_key(x))
+
+    def _walk_all(self, held: Any, parts: list[Any]) -> None:
+        for x in held:
+            self._walk(x, parts)
+
+    def _first(self, x: Any, parts: list[Any], described: Any) -> bool:
+        """Whether a container that may be changed is met for the first time; it is told apart from one like it."""
+        place = self._met.setdefault(id(x), len(self.containers))
+        if place < len(self.containers):
+            parts.append(("met", place))
+            return False
+        self.containers.append(x)
+        parts.append((type(x), described))
+        return True
 
     def _note_sharing(self, parts: list[Any]) -> None:
         """Which tensors share storage with an earlier one."""
         storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in self.tensors]
         if len(set(storages)) < len(storages):
             parts.append(tuple(storages.index(s) for s in storages))
+
+    # --- Names, for those who ask -------------------------------------------------------------------------------------
+
+    @property
+    def paths(self) -> list[str]:
+        """What to call the tensors and arrays."""
+        return [path for path, x in self._named() if isinstance(x, (Tensor, np.ndarray))]
+
+    @property
+    def number_paths(self) -> list[str]:
+        """What to call the numbers."""
+        return [path for path, x in self._named() if is_input(x)]
+
+    def _named(self) -> Iterator[tuple[str, Any]]:
+        for path, x in self.leaves():
+            yield path, x
+            while isinstance(x, Tensor) and x._requires_grad and x._grad is not None:
+                path, x = f"{path}.grad", x._grad
+                yield path, x
+
+    def leaves(self, whole: bool = False) -> Iterator[tuple[str, Any]]:
+        """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
+        met: set[int] = set()
+        given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(self.args)]
+        for key, path, x in [*given, *((name, name, x) for name, x in self.kwargs.items())]:
+            if key not in self.static:
+                yield from _leaves(x, path, met)
+            elif whole:
+                yield path, x
+
+
+def _leaves(x: Any, path: str, met: set[int]) -> Iterator[tuple[str, Any]]:
+    """What a signature meets in `x`, by path; each container is entered once."""
+    inside = opened(x)
+    if inside is None:
+        yield path, x
+        return
+    if not isinstance(x, tuple):
+        if id(x) in met:
+            return
+        met.add(id(x))
+    for key, value in inside[1].items():
+        yield from _leaves(value, path + step_to(inside[0], key), met)
+    if hasattr(x, "_facts"):
+        yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
+
+
+def opened(x: Any) -> tuple[Any, dict[Any, Any]] | None:
+    """The kind of a container among arguments and what it holds; None for what is taken as it is."""
+    if is_open(type(x)) and not is_data(x):
+        return None
+    return children(x, objects=True)
+
+
+def is_data(x: Any) -> bool:
+    """Whether an object of a user's class holds tensors, arrays, plain values and containers of them, and not too many.
+
+    What holds modules, functions and objects with a life of their own is that very object, and no two are alike.
+    """
+    todo, seen = [x], set[int]()
+    while todo:
+        inside = children(todo.pop(), objects=True)
+        for value in inside[1].values() if inside is not None else ():
+            if isinstance(value, (Tensor, np.ndarray)) or type(value) in _PLAIN:
+                continue
+            if children(value, objects=True) is None and not isinstance(value, np.generic):
+                return False
+            if id(value) not in seen:
+                seen.add(id(value))
+                todo.append(value)
+        if len(seen) + (len(inside[1]) if inside is not None else 0) > LARGEST:
+            return False
+    return True
+
+
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})

@@ -15,6 +15,7 @@ from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..ir.types import Type
 from ..lazy.flush import device_buffer, host_array, materialize
+from ..tensor.nested import refill
 from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
 from ..tensor.packs import PackedSlice
 from ..tensor.scalar import from_number
@@ -22,7 +23,7 @@ from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from .interrupts import Uninterrupted
 from .plan import Plan, Writes
-from .results import rebuilt
+from .results import rebuilt, rebuilt_all
 from .signature import Signature
 from .why import Stats
 
@@ -42,8 +43,9 @@ class Step:
         self.calls = 0
         self.donates = len(plan.donated) > 0
         # Whether a call has nothing to do with the outputs but to rebind the state.
-        self.plain = (plan.template is None and not plan.writes.gradients and not plan.writes.leaves
-                      and len(plan.positions) == plan.written)
+        writes = plan.writes
+        self.plain = (plan.template is None and len(plan.positions) == plan.written
+                      and not (writes.gradients or writes.leaves or writes.containers))
         self._numbers_seen: dict[int, tuple[Any, Any]] = {}
 
     def run(self, call: Signature) -> Any:
@@ -86,7 +88,7 @@ class Step:
         for report, positions in plan.reports:
             report.tell([outputs[at] for at in positions])
         _write_back(plan.writes, call, outputs)
-        return rebuilt(plan.template, outputs, call)
+        return _returned(plan, outputs, call)
 
     # --- State --------------------------------------------------------------------------------------------------------
 
@@ -183,6 +185,18 @@ class Step:
                     for at in plan.positions]
         first = plan.written
         return [_NONE] * first + [Value(plan.types[at], plan.device, results[at]) for at in plan.positions[first:]]
+
+
+def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
+    """The result; containers among the arguments get what the step put into them."""
+    if not plan.writes.containers:
+        return rebuilt(plan.template, outputs, call)
+    templates = [t for _, held in plan.writes.containers for t in held.values()]
+    result, *things = rebuilt_all([plan.template, *templates], outputs, call)
+    given = iter(things)
+    for i, held in plan.writes.containers:
+        refill(call.containers[i], {key: next(given) for key in held})
+    return result
 
 
 def _write_back(writes: Writes, call: Signature, outputs: list[Value]) -> None:

@@ -3,63 +3,159 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections import OrderedDict, UserDict, deque
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from ..ir.source import is_library, is_ours
 
 
-def map_structure(x: Any, leaf: Callable[[Any, str], Any], path: str = "") -> Any:
-    """A copy of `x` with every leaf replaced by `leaf(value, path)`.
+def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None:
+    """The kind of a container and what it holds, by index, key or name; None for a leaf.
 
-    Containers are lists, tuples, named tuples, dicts and dataclass instances; everything else is a leaf.
+    Containers are lists, tuples, named tuples, deques, dicts and dataclass instances (with attributes that are no fields);
+    with `objects` also instances of users' classes that are no more than their attributes.
     """
     kind = type(x)
-    if kind in (list, tuple):
-        return kind(map_structure(v, leaf, f"{path}[{i}]") for i, v in enumerate(x))
-    if isinstance(x, tuple) and hasattr(x, "_fields"):
-        copy = kind(*(map_structure(getattr(x, name), leaf, f"{path}.{name}") for name in x._fields))
-        if hasattr(x, "__dict__"):  # of a subclass
-            copy.__dict__.update(x.__dict__)
-        return copy
-    if isinstance(x, dict):
-        copied = {k: map_structure(v, leaf, f"{path}[{k!r}]") for k, v in x.items()}
-        return copied if kind is dict else _like_dict(x, copied)
-    if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        changed = {f.name: map_structure(getattr(x, f.name), leaf, f"{path}.{f.name}") for f in dataclasses.fields(x)}
-        made = object.__new__(kind)
-        for name, value in changed.items():
-            object.__setattr__(made, name, value)
-        return made
-    return leaf(x, path)
-
-
-def _like_dict(original: Any, copied: dict[Any, Any]) -> Any:
-    made = original.__class__.__new__(original.__class__)
-    if hasattr(original, "__dict__"):
-        made.__dict__.update(original.__dict__)
-    if hasattr(original, "default_factory"):
-        made.default_factory = original.default_factory
-    made.update(copied)
-    return made
-
-
-def children(x: Any) -> tuple[Any, dict[Any, Any]] | None:
-    """The kind of a container and what it holds, by index, key or name; None for a leaf."""
-    kind = type(x)
-    if kind in (list, tuple):
+    if kind in (list, tuple, deque):
         return kind, dict(enumerate(x))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return kind, dict(zip(x._fields, x))
+        return kind, dict(zip(x._fields, x)) | vars_of(x)
     if isinstance(x, dict):
         return dict, dict(x)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        return kind, {f.name: getattr(x, f.name) for f in dataclasses.fields(x)}
+        return kind, {f.name: getattr(x, f.name) for f in dataclasses.fields(x) if hasattr(x, f.name)} | vars_of(x)
+    if objects and is_open(kind):
+        return kind, dict(vars_of(x))
     return None
+
+
+def vars_of(x: Any) -> dict[str, Any]:
+    """The attributes that an object has beside its slots."""
+    return getattr(x, "__dict__", {})
+
+
+def step_to(kind: Any, key: Any) -> str:
+    """How code goes to what a container of that kind holds under a key."""
+    return f"[{key!r}]" if kind in (list, tuple, dict, deque) else f".{key}"
+
+
+def container_of(x: Any, values: dict[Any, Any]) -> Any:
+    """A container like `x` that holds `values`, keyed as `children(x)` gives them."""
+    kind = type(x)
+    if kind is tuple:
+        return tuple(values.values())
+    if isinstance(x, tuple):
+        fields: tuple[str, ...] = kind._fields
+        made: Any = tuple.__new__(kind, [values[name] for name in fields])
+        vars_of(made).update({name: v for name, v in values.items() if name not in fields})
+        return made
+    return refill(empty_like(x), values)
+
+
+def empty_like(x: Any) -> Any:
+    """A container like `x`, which is no tuple, that holds nothing yet."""
+    kind: Any = type(x)
+    if kind is deque:
+        return deque(maxlen=x.maxlen)
+    if kind in (list, dict):
+        return kind()
+    made: Any = kind.__new__(kind) if isinstance(x, (dict, SimpleNamespace)) else object.__new__(kind)
+    if isinstance(x, dict):
+        vars_of(made).update(vars_of(x))
+        if hasattr(x, "default_factory"):
+            made.default_factory = x.default_factory
+    return made
+
+
+def refill(x: Any, values: dict[Any, Any]) -> Any:
+    """Let a container, which is no tuple, hold `values` and nothing else; what a class makes of setting is passed by."""
+    if isinstance(x, list):
+        x[:] = values.values()
+    elif isinstance(x, deque):
+        x.clear()
+        x.extend(values.values())
+    elif isinstance(x, dict):
+        _refill_dict(x, values)
+    else:
+        for name in vars_of(x).keys() - values.keys():
+            object.__delattr__(x, name)
+        for name, value in values.items():
+            object.__setattr__(x, name, value)
+    return x
+
+
+def _refill_dict(x: dict[Any, Any], values: dict[Any, Any]) -> None:
+    kind: Any = OrderedDict if isinstance(x, OrderedDict) else dict
+    if tuple(kind.keys(x)) != tuple(values):
+        kind.clear(x)
+    for key, value in values.items():
+        kind.__setitem__(x, key, value)
+
+
+def map_structure(x: Any, leaf: Callable[[Any, str], Any], path: str = "") -> Any:
+    """A copy of `x` with every leaf replaced by `leaf(value, path)`."""
+    inside = children(x)
+    if inside is None:
+        return leaf(x, path)
+    kind, held = inside
+    return container_of(x, {key: map_structure(v, leaf, path + step_to(kind, key)) for key, v in held.items()})
+
+
+def is_open(kind: type) -> bool:
+    """Whether instances of the class are no more than their attributes: they can be copied, and equal ones are alike.
+
+    So it is with users' classes that say nothing of equality, calls, iteration and slots.
+    """
+    found = _open.get(kind)
+    if found is None:
+        found = _open[kind] = _is_open(kind)
+    return found
+
+
+_open: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def _is_open(kind: type) -> bool:
+    if kind is SimpleNamespace or issubclass(kind, UserDict):
+        return True
+    bases = kind.__mro__[:-1]
+    if not bases or hasattr(kind, "_snapshot") or kind.__eq__ is not object.__eq__ or not kind.__dictoffset__:
+        return False
+    special = ("__call__", "__next__", "__slots__", "__getattribute__", "__setattr__", "__getattr__", "__torch_function__")
+    return not any(name in vars(base) for base in bases for name in special) and all(map(_of_a_user, bases))
+
+
+def _of_a_user(kind: type) -> bool:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return bool(kind.__flags__ & _MADE_BY_CLASS) and kind.__module__ != "builtins" and not (
+        file is not None and (is_ours(file) or is_library(file)))
+
+
+_MADE_BY_CLASS = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
 def leaves(x: Any) -> list[Any]:
     """The leaves of `x`, in the order in which `map_structure` meets them."""
     inside = children(x)
     return [x] if inside is None else [leaf for v in inside[1].values() for leaf in leaves(v)]
+
+
+def all_leaves(x: Any) -> Iterator[Any]:
+    """The leaves of `x`, each object once, also inside instances of users' classes, and of what holds itself."""
+    todo, seen = [x], dict[int, Any]()
+    while todo:
+        x = todo.pop()
+        if id(x) not in seen:
+            seen[id(x)] = x
+            inside = children(x, objects=True)
+            if inside is None:
+                yield x
+            else:
+                todo.extend(reversed(inside[1].values()))
 
 
 def paths(x: Any, path: str = "", facts: bool = False) -> Iterator[tuple[str, Any]]:
@@ -72,9 +168,8 @@ def paths(x: Any, path: str = "", facts: bool = False) -> Iterator[tuple[str, An
     if inside is None:
         yield path, x
         return
-    subscripted = inside[0] in (list, tuple, dict)
     for key, value in inside[1].items():
-        yield from paths(value, f"{path}[{key!r}]" if subscripted else f"{path}.{key}", facts)
+        yield from paths(value, path + step_to(inside[0], key), facts)
     if facts and hasattr(x, "_facts"):
         yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
 

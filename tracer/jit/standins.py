@@ -1,0 +1,93 @@
+"""What a traced function is given in place of its arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..functions.defaults import Defaults
+from ..ir import dtypes
+from ..ir.errors import TraceError
+from ..ir.graph import Value
+from ..ir.types import Type
+from ..tensor.nested import children, container_of, empty_like, refill, step_to
+from ..tensor.scalar import Scalar
+from ..tensor.tensor import Tensor
+from .signature import is_input, opened
+from .trace import Trace
+
+
+class StandIns:
+    """Copies of the arguments with stand-ins for their tensors, arrays and numbers.
+
+    `tensors`, their `inputs`, `numbers` and `containers` are in the order in which a `Signature` meets what they stand for.
+    """
+
+    def __init__(self, trace: Trace, looks_at_types: bool) -> None:
+        self._trace, self._looks_at_types = trace, looks_at_types
+        self.tensors: list[Tensor] = []
+        self.inputs: list[Value] = []
+        self.numbers: list[Scalar] = []
+        self.containers: list[Any] = []
+        self._filled: list[dict[Any, Any]] = []  # what each of these was given
+        self._copies: dict[int, Any] = {}
+
+    def of(self, x: Any, path: str, static: bool) -> Any:
+        """What stands in for an argument; a static one is what it is."""
+        return x if static else self._of(x, path)
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """The containers that do not hold any more what they were given, with their numbers."""
+        return [(i, x) for i, (x, before) in enumerate(zip(self.containers, self._filled)) if not _same(held_by(x), before)]
+
+    def _of(self, x: Any, path: str) -> Any:
+        inside = opened(x)
+        if inside is None:
+            return self._leaf(x, path)
+        kind, held = inside
+        if isinstance(x, tuple):
+            return container_of(x, {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()})
+        copy = self._copies.get(id(x))
+        if copy is None:
+            copy = self._copies[id(x)] = empty_like(x)  # before what it holds, which may be itself
+            place = len(self.containers)
+            self.containers.append(copy)
+            self._filled.append({})
+            refill(copy, {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()})
+            self._filled[place] = held_by(copy)
+        return copy
+
+    def _leaf(self, x: Any, path: str) -> Any:
+        if isinstance(x, (Tensor, np.ndarray)):
+            return self._tensor(x if isinstance(x, Tensor) else _tensor_of(x), path)
+        if is_input(x):
+            self.numbers.append(self._trace.argument_number(path, x))
+            return self.numbers[-1].look() if self._looks_at_types else self.numbers[-1]
+        if hasattr(type(x), "__next__"):
+            raise TraceError(f"{path} of {self._trace.name} is {type(x).__name__}, an iterator: it would be read once, while the "
+                             "function is traced. Pass a list, or what it gives next.")
+        return x
+
+    def _tensor(self, tensor: Tensor, path: str) -> Tensor:
+        made, value = self._trace.stand_in(tensor)
+        self.tensors.append(made)
+        self.inputs.append(value)
+        if tensor._requires_grad and tensor._grad is not None:
+            self._trace.grads[made] = self._trace.grads_given[made] = self._leaf(tensor._grad, f"{path}.grad")
+        return made
+
+
+def held_by(x: Any) -> dict[Any, Any]:
+    """What a container holds."""
+    inside = children(x, objects=True)
+    assert inside is not None
+    return inside[1]
+
+
+def _same(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
+    return tuple(now) == tuple(before) and all(x is y for x, y in zip(now.values(), before.values()))
+
+
+def _tensor_of(array: Any) -> Tensor:
+    return Tensor._of(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), Defaults.device, np.array(array)))
