@@ -10,7 +10,6 @@ from typing import Any, Self, TypeVar
 from ..tracer.autograd.hooks import Handle
 from ..tracer.functions.operands import scalar_name
 from ..tracer.guards.identity import Identity, comparable
-from ..tracer.guards.reachable import read_by_ours
 from ..tracer.ir import dtypes
 from ..tracer.ir.state import state
 from ..tracer.tensor.context import context
@@ -262,13 +261,13 @@ class Module:
 
     # --- What a compiled step depends on ------------------------------------------------------------------------------
 
-    def _snapshot(self, read: frozenset[str] | None = None, path: str = "") -> dict[str, Any]:
+    def _snapshot(self, read: Callable[[type], frozenset[str] | None] | None = None, path: str = "") -> dict[str, Any]:
         """All that a trace of this module and its children took for given, by path, comparable with a later state of it.
 
-        `read` names the attributes that users' code reads; others that a user's class has are left out.
+        `read` names the attributes that code reads of modules of a class, None for all; others are left out.
         """
         own, kind = self.__dict__, type(self)
-        used = None if read is None else read | read_by_ours(kind)
+        used = None if read is None else read(kind)
         found: dict[str, Any] = {f"{path}{name}": comparable(value) for name, value in own.items()
                  if name not in _TABLES and (used is None or name in used)}
         found[f"{path}__class__"] = kind

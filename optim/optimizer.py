@@ -250,7 +250,7 @@ class Optimizer:
 
     _grows = True  # the state of parameters is made in the first step, and belongs to every trace of it
 
-    def _snapshot(self, read: frozenset[str] | None = None) -> dict[str, Any]:
+    def _snapshot(self, read: Callable[[type], frozenset[str] | None] | None = None) -> dict[str, Any]:
         """Groups, parameters and state tensors that a trace of a step took for given, by path."""
         found: dict[str, Any] = {"hooks": (*self._pre_hooks, *self._post_hooks)}
         for i, group in enumerate(self.param_groups):

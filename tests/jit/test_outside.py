@@ -160,7 +160,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[], Any], str]] = {
     "attribute by a computed name": (lambda x: x * getattr(CONFIG, f"dep{'th'}"), lambda: setattr(CONFIG, "depth", 7.0),
                                      "CONFIG.depth"),
     "attribute in a match": (matched, lambda: setattr(CONFIG, "depth", 7.0), "CONFIG.depth"),
-    "all attributes": (lambda x: x * len(vars(CONFIG)), lambda: setattr(CONFIG, "new", 7.0), "CONFIG.*"),
+    "all attributes": (lambda x: x * len(vars(CONFIG)), lambda: setattr(CONFIG, "new", 7.0), "CONFIG.new"),
     "slot": (lambda x: x * SLOTTED.k, lambda: setattr(SLOTTED, "k", 7.0), "SLOTTED.k"),
     "method replaced": (lambda x: CONFIG.scaled(x), lambda: setattr(Config, "scaled", lambda self, x: x * 9), "Config.scaled"),
     "module": (lambda x: x * MODULE.RATE, lambda: setattr(MODULE, "RATE", 7.0), "MODULE.RATE"),

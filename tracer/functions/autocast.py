@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
+from ..tensor.context import context
 from ..tensor.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -225,7 +226,14 @@ def set_autocast_enabled(device_type: str, enabled: bool) -> None:
 
 def get_autocast_dtype(device_type: str) -> dtype:
     """The dtype that products compute in now; where autocast is off, the one they would."""
-    return dict(modes.on).get(_checked(device_type)) or modes.dtypes.get(device_type, DEFAULTS[device_type])
+    on = dict(modes.on).get(_checked(device_type))
+    if on is not None or context.trace is None:
+        return on or _default(device_type)
+    return context.trace.guard(f"the autocast dtype of {device_type}", lambda: _default(device_type))
+
+
+def _default(device_type: str) -> dtype:
+    return modes.dtypes.get(device_type, DEFAULTS[device_type])
 
 
 def set_autocast_dtype(device_type: str, dtype: dtype) -> None:

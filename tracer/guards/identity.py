@@ -1,12 +1,16 @@
-"""When two things are the same to the code that reads them."""
+"""When two things are the same to the code that reads them. Nobody's `__eq__` or `__hash__` is asked."""
 
 from __future__ import annotations
 
 import types
 import weakref
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
+
+from .statics import attributes, defined, is_a, reader
 
 
 class _Missing:
@@ -26,6 +30,7 @@ class _Escaped:
 MISSING: Any = _Missing()
 _ESCAPED = _Escaped()
 PLAIN = (bool, int, float, complex, str, bytes, type(None), range, slice, type(Ellipsis), np.generic, _Missing)
+_EXACT = frozenset(PLAIN)
 
 
 def interchangeable(a: Any, b: Any) -> bool:
@@ -39,20 +44,51 @@ def interchangeable(a: Any, b: Any) -> bool:
     kind = type(a)
     if kind is not type(b):
         return False
-    if kind in (float, complex) or isinstance(a, np.generic):
+    if kind in (float, complex) or issubclass(kind, np.generic):
         return repr(a) == repr(b)  # tells 0.0 from -0.0, and takes nan for equal to itself
-    if isinstance(a, PLAIN) or kind is frozenset:
+    if kind is slice:
+        return all(map(interchangeable, (a.start, a.stop, a.step), (b.start, b.stop, b.step)))
+    if kind in _EXACT:
         return bool(a == b)
+    if kind is frozenset:
+        return same_members(a, b)
     if escaped(a):
         return escaped(b)
     if kind is tuple:
         return len(a) == len(b) and all(map(interchangeable, a, b))
-    return kind is types.MethodType and a.__func__ is b.__func__ and a.__self__ is b.__self__
+    if kind is types.MethodType:
+        return a.__func__ is b.__func__ and a.__self__ is b.__self__
+    return _same_number(a, b)
+
+
+def _same_number(a: Any, b: Any) -> bool:
+    """Whether two numbers or texts of a class of their own are equal, and have the same attributes."""
+    base: Any = next((kind for kind in (int, float, complex, str, bytes) if is_a(a, kind)), None)
+    if base is None or not interchangeable(base.__getnewargs__(a)[0], base.__getnewargs__(b)[0]):
+        return False
+    ours, theirs = attributes(a), attributes(b)
+    return ours.keys() == theirs.keys() and all(map(interchangeable, ours.values(), theirs.values()))
+
+
+def same_members(a: Iterable[Any], b: Iterable[Any]) -> bool:
+    """Whether two sets have the same members."""
+    ours, theirs = (Counter(map(token, reader(x)())) for x in (a, b))
+    return ours == theirs
+
+
+def token(x: Any) -> Hashable:
+    """What tells an object from others without asking it: its value if that is plain, else which one it is."""
+    kind = type(x)
+    if kind in (bool, int, str, bytes, type(None)):
+        return kind, x
+    if kind in (float, complex) or issubclass(kind, np.generic):
+        return kind, repr(x)
+    return (tuple, *map(token, x)) if kind is tuple else (object, id(x))
 
 
 def escaped(x: Any) -> bool:
     """Whether it is a tensor that a trace left behind: one is like the other, since none can be used."""
-    check = getattr(type(x), "_escaped", None)
+    check = defined(type(x), "_escaped")
     return check is not None and bool(check(x))
 
 
@@ -124,7 +160,7 @@ def comparable(value: Any) -> Plain | Identity:
     """What stands for an attribute that is compared later: a plain value, or the identity of an object."""
     if escaped(value):
         return Plain(_ESCAPED)
-    return Plain(value) if isinstance(value, (*PLAIN, tuple, frozenset, types.MethodType)) else Identity(value)
+    return Plain(value) if is_a(value, (*PLAIN, tuple, frozenset, types.MethodType)) else Identity(value)
 
 
 def static_key(x: Any) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dis
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from types import CodeType
+from typing import Any
 
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
@@ -14,11 +17,17 @@ _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_F
 _CALLING = frozenset({"LOAD_ATTR", "LOAD_SUPER_ATTR"}) if sys.version_info >= (3, 12) else frozenset()
 _VARIABLE = _GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _GROUPS = {"globals": _GLOBAL, "attributes": _ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
-_BUILT_TEXT = frozenset({"FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "BUILD_STRING"})
-_BY_NAME = frozenset({"getattr", "hasattr", "attrgetter", "methodcaller"})  # read an attribute that a string names
+_CALL = frozenset({"PRECALL", "CALL"})
+_NULL = frozenset({"PUSH_NULL", "KW_NAMES", "EXTENDED_ARG", "RESUME", "CACHE"})
+_OF_OBJECT = frozenset({"getattr", "hasattr"})  # read the attribute of an object that a string names
+_GETTERS = frozenset({"attrgetter", "methodcaller"})  # make functions that do
+BY_NAME = _OF_OBJECT | _GETTERS
 _IMPORT = frozenset({"__import__", "import_module"})  # make a module of a string that names it
-_WHOLE = frozenset({"vars", "dir", "__dict__", "__getattribute__", "asdict", "fields"})  # read all attributes
+_EVERY = frozenset({"vars", "dir", "asdict", "fields"})  # read all attributes
+_READ = BY_NAME | _EVERY | {"__dict__", "__getattribute__"}
 _GROW = frozenset({"append", "appendleft", "extend", "add", "insert", "update"})  # methods that only put something in
+
+SELF = "<self>"  # stands for the first parameter of a method among the names in front of attributes
 
 
 @dataclass(frozen=True)
@@ -26,21 +35,48 @@ class Mentions:
     """Names that code reads, the functions and comprehensions in it included.
 
     `chains` has each attribute with the name in front of it, `("optimizer", "step", True)`, or None if that is a local
-    variable or an expression, and whether it is called there. `modules` are imported inside it; `dynamic` says that it may
-    read attributes whose names are not in the code. `grown` are names of variables and attributes that it uses for nothing
-    but `name.append(...)` and the like.
+    variable or an expression, and whether it is called there. `modules` are imported inside it. `computed` has the names
+    in front of which it reads attributes whose names are not in the code: `SELF`, or None for any object. `asked` are
+    attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
+    names of variables and attributes that it uses for nothing but `name.append(...)` and the like.
     """
 
     globals: frozenset[str]
     chains: frozenset[tuple[str | None, str, bool]]
     modules: frozenset[str]
-    dynamic: bool
+    computed: frozenset[str | None]
+    asked: frozenset[tuple[str | None, str]]
     grown: frozenset[str]
 
     @property
     def attributes(self) -> frozenset[str]:
         """The names of the attributes."""
         return frozenset(name for _, name, _ in self.chains)
+
+
+@dataclass(frozen=True)
+class _Instruction:
+    """`effect` is what it does to the height of the stack."""
+
+    opname: str
+    arg: int
+    argval: Any
+    effect: int
+
+
+def _instructions(code: CodeType) -> Iterator[_Instruction]:
+    """The instructions of `code`; one that loads two variables is two."""
+    for x in dis.get_instructions(code):
+        if x.opname.startswith("LOAD_FAST") and isinstance(x.argval, tuple):
+            yield from (_Instruction("LOAD_FAST", 0, name, 1) for name in x.argval)
+        elif x.opname not in _NULL:
+            yield _Instruction(x.opname, x.arg or 0, x.argval, dis.stack_effect(x.opcode, x.arg, jump=False))
+
+
+def _locals(code: CodeType) -> dict[str | None, str | None]:
+    """The function's own variables, and what they are in front of an attribute: its first parameter is `SELF`."""
+    found: dict[str | None, str | None] = dict.fromkeys((*code.co_varnames, *code.co_cellvars))
+    return found | dict.fromkeys(code.co_varnames[:min(code.co_argcount, 1)], SELF)
 
 
 @lru_cache(maxsize=4096)
@@ -53,30 +89,99 @@ def mentions(code: CodeType) -> Mentions:
     """
     found: dict[str, set[str]] = {"globals": set(), "attributes": set(), "modules": set(), "grown": set(), "read": set()}
     chains: set[tuple[str | None, str, bool]] = set()
-    computed = False
-    instructions = list(dis.get_instructions(code))
+    instructions = list(_instructions(code))
+    local = _locals(code)
     for before, instruction, following in zip([None, *instructions], instructions, [*instructions[1:], None]):
         kind, name = instruction.opname, instruction.argval
         if kind in _ATTRIBUTE:
             named_before = before is not None and (before.opname in _ATTRIBUTE or before.opname in _VARIABLE)
-            called = kind == "LOAD_METHOD" or (kind in _CALLING and bool((instruction.arg or 0) & 1))
-            chains.add((before.argval if before is not None and named_before else None, name, called))
+            called = kind == "LOAD_METHOD" or (kind in _CALLING and bool(instruction.arg & 1))
+            owner = before.argval if before is not None and named_before else None
+            chains.add((None if owner in local else owner, name, called))
         for group, opcodes in _GROUPS.items():
             if kind in opcodes:
                 found[group].add(name)
         if kind in _VARIABLE or kind in _ATTRIBUTE:
             grows = following is not None and following.opname in _ATTRIBUTE and following.argval in _GROW
             found["grown" if grows else "read"].add(name)
-        computed = computed or kind == "MATCH_CLASS" or kind in _BUILT_TEXT
-    read = found["globals"] | found["attributes"]
-    if read & _IMPORT:
+    if (found["globals"] | found["attributes"]) & _IMPORT:
         found["modules"] |= {c for c in code.co_consts if isinstance(c, str)}
-    named = {c for c in code.co_consts if isinstance(c, str) and c.isidentifier()} if read & _BY_NAME else set()
-    dynamic = bool(read & _WHOLE or (read & _BY_NAME and (computed or not named)))
+    named, asked, computed = _by_name(instructions)
     inner = [mentions(c) for c in code.co_consts if isinstance(c, CodeType)]
     grown = found["grown"].union(*(m.grown for m in inner)) - found["read"]
     return Mentions(frozenset(found["globals"]).union(*(m.globals for m in inner)),
-                    frozenset(chains | {(None, n, False) for n in named}).union(*(m.chains for m in inner)),
+                    frozenset(chains | {(None if o in local else o, n, False) for o, n in named}).union(
+                        *({(None if o in local else o, n, c) for o, n, c in m.chains} for m in inner)),
                     frozenset(found["modules"]).union(*(m.modules for m in inner)),
-                    dynamic or any(m.dynamic for m in inner),
+                    frozenset(local.get(o, o) for o in computed).union(
+                        *({None if o == SELF else local.get(o, o) for o in m.computed} for m in inner)),
+                    frozenset((local.get(o, o), n) for o, n in asked).union(
+                        *({(None if o == SELF else local.get(o, o), n) for o, n in m.asked} for m in inner)),
                     frozenset(n for n in grown if all(n in m.grown or n not in m.globals | m.attributes for m in inner)))
+
+
+_Named = tuple[str | None, str]
+
+# --- Attributes that are read by a name -------------------------------------------------------------------------------
+
+
+def _by_name(code: list[_Instruction]) -> tuple[set[_Named], set[_Named], set[str | None]]:
+    """Names that are constants of the code, those of them it can do without, and what is in front of computed ones."""
+    named: set[_Named] = set()
+    asked: set[_Named] = set()
+    computed: set[str | None] = set()
+    for i, x in enumerate(code):
+        name = x.argval
+        if x.opname == "MATCH_CLASS":
+            named |= {(None, attribute) for attribute in code[i - 1].argval}
+            computed |= {None} if x.arg else set()
+        elif (x.opname not in _VARIABLE and x.opname not in _ATTRIBUTE) or name not in _READ:
+            continue
+        elif name == "__dict__":
+            computed.add(_owner(code[i - 1:i]))
+        else:
+            arguments = _arguments(code, i) or []
+            if name == "__getattribute__" and len(arguments) == 1:
+                arguments = [code[i - 3:i] if _is_super(code[i - 3:i]) else code[i - 1:i], *arguments]
+            texts = [_constant(a) for a in (arguments if name in _GETTERS else arguments[1:2])]
+            owner = _owner(arguments[0]) if arguments and name not in _GETTERS else None
+            if name in _EVERY or not texts or None in texts:
+                computed.add(owner)
+            else:
+                named |= {(owner, part) for text in texts for part in str(text).split(".")}
+                asked |= {(owner, str(texts[0]))} if name == "hasattr" or (name == "getattr" and len(arguments) > 2) else set()
+    return named, asked, computed
+
+
+def _arguments(code: list[_Instruction], at: int) -> list[list[_Instruction]] | None:
+    """The instructions that give each argument of the call of what is loaded at `at`; None if that is not plain to see."""
+    ends: dict[int, int] = {}  # the height of the stack above the function, and where it was that high last
+    height = 0
+    for i in range(at + 1, len(code)):
+        x = code[i]
+        if x.opname in _CALL and x.arg == height > 0:
+            bounds = [at, *(ends.get(k, -1) for k in range(1, height)), i - 1]
+            return [code[a + 1:b + 1] for a, b in pairwise(bounds)] if bounds == sorted(bounds) else None
+        height += x.effect
+        if height < 0:
+            return None
+        ends[height] = i
+    return None
+
+
+def _constant(argument: list[_Instruction]) -> str | None:
+    text = argument[0].argval if len(argument) == 1 and argument[0].opname == "LOAD_CONST" else None
+    return text if isinstance(text, str) else None
+
+
+def _is_super(argument: list[_Instruction]) -> bool:
+    return bool(argument) and argument[0].argval == "super" and argument[-1].opname == "CALL" and argument[-1].arg == 0
+
+
+def _owner(argument: list[_Instruction]) -> str | None:
+    """The name in front, of a variable or an attribute; None for anything else."""
+    if _is_super(argument):
+        return SELF
+    last = argument[-1]
+    simple = last.opname in _ATTRIBUTE or last.opname in _VARIABLE or (len(argument) == 1 and last.opname.startswith("LOAD_FAST"))
+    return str(last.argval) if simple else None

@@ -9,8 +9,10 @@ from typing import Any
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import Tensor
 from .identity import MISSING
-from .places import Change, Text, Watch, shown
+from .places import Change, Names, Text, Watch, shown
 from .reachable import Reachable
+from .statics import attributes, is_a, table
+from .whose import foreign_function, looked_up, of_us
 
 
 class Outside(Watch):
@@ -24,12 +26,12 @@ class Outside(Watch):
         found = Reachable(function, arguments)
         super().__init__(found.places())
         self.impure = list(found.impure)
-        self.names = found.names
+        self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self._reached = list(found.structures.values())
-        self._before = {id(s): s._snapshot(self.names) for s in roots(self._reached) if not getattr(s, "_grows", False)}
+        self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
 
     def put_back(self, made_inside: Callable[[Tensor], bool]) -> list[tuple[str, Tensor]]:
@@ -40,17 +42,21 @@ class Outside(Watch):
         found = []
         for place in self._places.values():
             for i, (before, now) in enumerate(zip(place.seen, place.read())):
-                if (isinstance(now, Tensor) and made_inside(now)
-                        and isinstance(before, Tensor) and not before._escaped()):
+                if is_a(now, Tensor) and made_inside(now) and is_a(before, Tensor) and not before._escaped():
                     found.append((place.label(i), now))
                     place.put(i, before)
         return found
 
     def settle(self, ran: Iterable[Any], called: Iterable[Any]) -> None:
         """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read."""
-        self.add(place for function in called for place in Reachable(function).places())
+        ran = list(ran)
+        kinds = dict.fromkeys(map(type, (*self._reached, *ran)))
+        exchanged = (foreign_function(owner, name) for kind in kinds for owner, name, _ in looked_up(kind) if of_us(owner))
+        functions = dict.fromkeys((*called, *(f for f in exchanged if f is not None)))
+        self.add(place for function in functions for place in Reachable(function).places())
+        self.add(_looked_up(kinds))
         things = roots(dict.fromkeys((*self._reached, *ran)))
-        self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.names)) for s in things]
+        self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.reads.of_module)) for s in things]
         self._reached, self._before, self.tensors = [], {}, {}
 
     def holds(self) -> bool:
@@ -58,7 +64,7 @@ class Outside(Watch):
         try:
             if self._same() and self.epoch == structure_epoch[0]:
                 return True
-        except ValueError:  # a cell that is empty
+        except (LookupError, ValueError, AttributeError):  # an entry that is gone, a cell that is empty
             pass
         return not self.changes()
 
@@ -76,10 +82,19 @@ class Outside(Watch):
         changes: list[Change] = []
         for ref, before in self.structures:
             thing = ref()
-            now = {} if thing is None else thing._snapshot(self.names)
-            if now != before:
+            # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
+            if thing is not None and (now := thing._snapshot(self.reads.of_module)) != before:
                 changes.extend(_differences(type(thing).__name__, before, now))
         return changes
+
+
+def _looked_up(kinds: Iterable[type]) -> list[Names]:
+    """Forwards and functions of ours that modules of these classes run."""
+    found: dict[int, tuple[Any, dict[str, str]]] = {}
+    for owner, name, label in (x for kind in kinds for x in looked_up(kind)):
+        found.setdefault(id(owner), (owner, {}))[1][name] = label
+    return [Names(table(owner) if is_a(owner, type) else attributes(owner), labels, labels.__getitem__)
+            for owner, labels in found.values()]
 
 
 def roots(things: Iterable[Any]) -> list[Any]:

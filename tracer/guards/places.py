@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import enum
 import reprlib
+import types
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import repeat, zip_longest
 from operator import is_
 from typing import Any
 
+import numpy as np
+
+from ..ir.source import is_library, is_ours
 from ..tensor.tensor import Tensor
-from .identity import MISSING, PLAIN, Plain, interchangeable
+from .identity import MISSING, PLAIN, Plain, interchangeable, same_members, token
+from .statics import defined, is_a, keys, name_of, plain_dict, reader
 
 Change = tuple[str, Any, Any]  # path or name, what was there, what is there now
 
@@ -21,18 +29,37 @@ class Text(str):
         return str(self)
 
 
+class _Repr(reprlib.Repr):
+    """Short texts of values, for which no code of a user runs: of most objects only the class is told."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Plain values and containers of them as Python shows them."""
+        kind = type(x)
+        if is_a(x, Tensor):
+            return f"a tensor {x._type}"
+        if kind in _SHOWN or is_a(x, np.generic) or _tells_no_more(kind):
+            return super().repr1(x, level)
+        return f"<{name_of(kind)} object>"
+
+
+_SHOWN = frozenset({*PLAIN, list, tuple, dict, set, frozenset, deque, types.FunctionType, types.BuiltinFunctionType})
+_repr = _Repr().repr
+
+
+def _tells_no_more(kind: type) -> bool:
+    """Whether the text of an object is made without looking into others."""
+    how = defined(kind, "__repr__")
+    if not isinstance(how, types.FunctionType):
+        return how is object.__repr__
+    file = how.__code__.co_filename
+    return (is_library(file) and issubclass(kind, enum.Enum)) or (is_ours(file) and defined(kind, "_snapshot") is None)
+
+
 def shown(value: Any) -> Any:
     """The value if it is plain, else a short text: what is kept of it to be looked at."""
-    if isinstance(value, PLAIN):
-        return value
-    if isinstance(value, Plain):
+    if is_a(value, Plain):
         return shown(value.value)
-    if isinstance(value, Tensor):
-        return Text(f"a tensor {value._type}")
-    try:
-        return Text(reprlib.repr(value))
-    except Exception:  # of a user's own __repr__
-        return Text(f"<{type(value).__name__} object>")
+    return value if type(value) in PLAIN or is_a(value, np.generic) else Text(_repr(value))
 
 
 class Place:
@@ -56,87 +83,178 @@ class Place:
     def changes(self) -> list[Change]:
         """What is there now that is not as it was."""
         now = tuple(self.read())
-        found = [(self.label(i), shown(old), shown(new))
-                 for i, (old, new) in enumerate(zip_longest(self.seen, now, fillvalue=MISSING))
-                 if not interchangeable(old, new)]
+        if len(now) == len(self.seen) and all(map(is_, now, self.seen)):
+            return []
+        found = self.differences(now)
         if not found:
             self.seen = now  # equal values in new objects: the next test is for those
         return found
+
+    def differences(self, now: tuple[Any, ...]) -> list[Change]:
+        """What differs between `now` and what was seen."""
+        return [(self.label(i), shown(old), shown(new))
+                for i, (old, new) in enumerate(zip_longest(self.seen, now, fillvalue=MISSING))
+                if not interchangeable(old, new)]
+
+
+class Contents(Place):
+    """What is in a buffer or an array of numbers: `read` copies it, and the copies are compared."""
+
+    def test(self, name: str) -> str:
+        """Bytes and the like, which are equal without asking anybody."""
+        return f"tuple({name}()) == {name}_seen"
 
 
 class Sequence(Place):
     """The items of a list or the like."""
 
     def __init__(self, items: Any, label: Callable[[int], str]) -> None:
-        super().__init__(items.__iter__, label)
+        super().__init__(reader(items), label)
         self.items = items
 
     def test(self, name: str) -> str:
         """As long, and all the same."""
-        return f"len({name}) == {len(self.seen)} and all(map(is_, {name}, {name}_seen))"
-
-    def put(self, i: int, value: Any) -> None:
-        """Into the list."""
-        self.items[i] = value
+        kind = type(self.items)
+        if kind not in (list, deque, set):
+            return super().test(name)
+        if not self.seen:
+            return f"not {name}"
+        alone = kind is list and len(self.seen) <= _ALONE
+        each = [f"{name}[{i}] is {name}_{i}" for i in range(len(self.seen))] if alone else [f"all(map(is_, {name}, {name}_seen))"]
+        return " and ".join([f"len({name}) == {len(self.seen)}", *each])
 
     def bind(self, name: str) -> dict[str, Any]:
         """The items now and then."""
-        return {name: self.items, f"{name}_seen": self.seen}
+        exact = type(self.items) in (list, deque, set)
+        return {name: self.items if exact else self.read} | _bound(name, self.seen, type(self.items) is list)
+
+    def put(self, i: int, value: Any) -> None:
+        """Into the list."""
+        if is_a(self.items, list):
+            list.__setitem__(self.items, i, value)
+        elif is_a(self.items, deque):
+            deque.__setitem__(self.items, i, value)
 
 
-class Entries(Place):
-    """All entries of a dictionary."""
+class Members(Sequence):
+    """The members of a set: one that was not touched gives them in the same order."""
 
-    def __init__(self, table: Mapping[Any, Any], label: Callable[[Any], str]) -> None:
-        super().__init__(table.values, lambda i: label(self.keys[i]))
-        self.table, self.keys, self.by_key = table, tuple(table), label
+    def differences(self, now: tuple[Any, ...]) -> list[Change]:
+        """One for all of them."""
+        if len(now) == len(self.seen) and same_members(now, self.seen):
+            return []
+        return [(self.label(0), _short(self.seen), _short(now))]
+
+
+def _short(members: tuple[Any, ...]) -> Text:
+    return Text("{" + _repr(list(members))[1:-1] + "}") if members else Text("set()")
+
+
+class Keys(Place):
+    """The names in a table, whatever is under them."""
+
+    def __init__(self, table: Mapping[str, Any], label: str) -> None:
+        super().__init__(table.__iter__, lambda i: label)
+        self.table = table
+
+    def test(self, name: str) -> str:
+        """The same in the same order."""
+        return f"tuple({name}) == {name}_seen"
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """The table, and the names that were in it."""
+        return {name: self.table, f"{name}_seen": self.seen}
+
+    def differences(self, now: tuple[Any, ...]) -> list[Change]:
+        """One for all of them."""
+        return [] if now == self.seen else [(self.label(0), shown(self.seen), shown(now))]
+
+
+class _Entered(Place):
+    """Values that are under keys of a table."""
+
+    keys: tuple[Any, ...]
+
+    def __init__(self, table: Mapping[Any, Any], read: Callable[[], Iterable[Any]], label: Callable[[Any], str]) -> None:
+        super().__init__(read, lambda i: label(self.keys[i]))
+        self.table, self.by_key = table, label
+
+    def put(self, i: int, value: Any) -> None:
+        """Under its key; a class's own table cannot be written."""
+        if not is_a(self.table, types.MappingProxyType):
+            self.table[self.keys[i]] = value  # type: ignore[index]
+
+
+class Entries(_Entered):
+    """All entries of a dictionary, read past what its class may have made of it."""
+
+    def __init__(self, table: Any, label: Callable[[Any], str]) -> None:
+        self.dict: dict[Any, Any] = table if is_a(table, dict) else plain_dict(table)
+        self.keys, self.order = tuple(dict.keys(self.dict)), tuple(keys(self.dict))
+        super().__init__(table, dict.values(self.dict).__iter__, label)
 
     def test(self, name: str) -> str:
         """The same keys in the same order, and the same values."""
-        return (f"len({name}) == {len(self.seen)} and all(map(is_, {name}, {name}_keys)) "
-                f"and all(map(is_, {name}.values(), {name}_seen))")
-
-    def put(self, i: int, value: Any) -> None:
-        """Into the dictionary, if it is one that can be written."""
-        if isinstance(self.table, dict):
-            self.table[self.keys[i]] = value
+        named = all(type(key) is str for key in self.order)
+        order = f"tuple({name}_keys) == {name}_order" if named else f"all(map(is_, {name}_keys, {name}_order))"
+        if named and type(self.dict) is dict and len(self.seen) <= _ALONE:
+            each = [f"{name}_dict[{key!r}] is {name}_{i}" for i, key in enumerate(self.keys)]
+        else:
+            each = [f"all(map(is_, {name}, {name}_seen))"]
+        return " and ".join([f"len({name}) == {len(self.seen)}", *([order, *each] if self.seen else [])])
 
     def bind(self, name: str) -> dict[str, Any]:
         """The dictionary now and then."""
-        return {name: self.table, f"{name}_keys": self.keys, f"{name}_seen": self.seen}
+        return {name: dict.values(self.dict), f"{name}_keys": keys(self.dict), f"{name}_order": self.order,
+                f"{name}_dict": self.dict} | _bound(name, self.seen, type(self.dict) is dict)
+
+    def put(self, i: int, value: Any) -> None:
+        """Past the methods of a class of its own."""
+        if not is_a(self.table, types.MappingProxyType):
+            dict.__setitem__(self.dict, self.keys[i], value)
 
     def changes(self) -> list[Change]:
         """Keys that have another value, or that came or went; else another order."""
-        old, new = dict(zip(self.keys, self.seen)), dict(self.table)
-        found = [(self.by_key(key), shown(old.get(key, MISSING)), shown(new.get(key, MISSING)))
-                 for key in dict.fromkeys((*old, *new))
-                 if not interchangeable(old.get(key, MISSING), new.get(key, MISSING))]
-        if not found and tuple(new) != self.keys:
-            return [("the order of " + self.by_key("..."), shown(list(self.keys)), shown(list(new)))]
+        now, there, order = tuple(dict.values(self.dict)), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
+        if len(now) == len(self.seen) and all(map(is_, order, self.order)) and all(map(is_, now, self.seen)):
+            return []
+        old, new = (dict(zip(map(token, names), zip(names, values)))
+                    for names, values in ((self.keys, self.seen), (there, now)))
+        pairs = {key: (old.get(key, (None, MISSING)), new.get(key, (None, MISSING))) for key in (*old, *new)}
+        found = [(self.by_key(a[0] if key in old else b[0]), shown(a[1]), shown(b[1])) for key, (a, b) in pairs.items()
+                 if not interchangeable(a[1], b[1])]
+        if not found and tuple(map(token, order)) != tuple(map(token, self.order)):
+            return [("the order of " + self.by_key(Text("...")), shown(list(self.order)), shown(list(order)))]
         if not found:
-            self.seen, self.keys = tuple(new.values()), tuple(new)
+            self.seen, self.keys, self.order = now, there, order
         return found
 
 
-class Names(Place):
+class Names(_Entered):
     """Some entries of a table of names: globals or attributes."""
 
-    def __init__(self, table: Mapping[str, Any], keys: Iterable[str], label: Callable[[str], str]) -> None:
-        self.table, self.keys, self.get = table, tuple(keys), table.get
-        super().__init__(lambda: map(self.get, self.keys, repeat(MISSING)), lambda i: label(self.keys[i]))
+    def __init__(self, table: Any, names: Iterable[str], label: Callable[[str], str]) -> None:
+        self.keys, self.get = tuple(names), partial(dict.get, table) if is_a(table, dict) else table.get
+        super().__init__(table, lambda: map(self.get, self.keys, repeat(MISSING)), label)
 
     def test(self, name: str) -> str:
-        """Each entry is the same."""
-        return " and ".join(f"{name}({key!r}, MISSING) is {name}_{i}" for i, key in enumerate(self.keys))
-
-    def put(self, i: int, value: Any) -> None:
-        """Under its name; a class's own table cannot be written."""
-        if isinstance(self.table, dict):
-            self.table[self.keys[i]] = value
+        """Each entry is the same; raises KeyError for one that is gone."""
+        if type(self.table) not in (dict, types.MappingProxyType):
+            return " and ".join(f"{name}({key!r}, MISSING) is {name}_{i}" for i, key in enumerate(self.keys))
+        return " and ".join(f"{key!r} not in {name}_table" if value is MISSING else f"{name}_table[{key!r}] is {name}_{i}"
+                            for i, (key, value) in enumerate(zip(self.keys, self.seen)))
 
     def bind(self, name: str) -> dict[str, Any]:
-        """The table's `get` and the objects that were there."""
-        return {name: self.get} | {f"{name}_{i}": value for i, value in enumerate(self.seen)}
+        """The table, its `get`, and the objects that were there."""
+        return {name: self.get, f"{name}_table": self.table} | _bound(name, self.seen, True)
+
+
+_ALONE = 256  # up to so many values of one place are compared one by one, which takes half as long as a loop in C
+
+
+def _bound(name: str, seen: tuple[Any, ...], alone: bool) -> dict[str, Any]:
+    """The values that were seen, together and one by one."""
+    return {f"{name}_seen": seen} | ({f"{name}_{i}": value for i, value in enumerate(seen)} if alone else {})
 
 
 class Attribute(Place):
@@ -162,6 +280,22 @@ class Attribute(Place):
                 | {f"{name}_{i}": value for i, value in enumerate(self.seen)})
 
 
+class Kinds(Place):
+    """The classes of several objects, each with what to call it."""
+
+    def __init__(self, objects: Iterable[tuple[str, Any]]) -> None:
+        labels, self.objects = zip(*objects, strict=True)
+        super().__init__(lambda: map(type, self.objects), lambda i: labels[i])
+
+    def test(self, name: str) -> str:
+        """Each is of the same class."""
+        return " and ".join(f"type({name}_o{i}) is {name}_{i}" for i in range(len(self.seen)))
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """The objects and their classes."""
+        return {f"{name}_o{i}": x for i, x in enumerate(self.objects)} | _bound(name, self.seen, True)
+
+
 def value_of(x: Any, name: str) -> Any:
     """An attribute, if there is anything in it: a cell may be empty."""
     try:
@@ -173,8 +307,8 @@ def value_of(x: Any, name: str) -> Any:
 class Watch:
     """Places that a trace depends on.
 
-    `_same` tests for the same objects, and raises ValueError at an empty cell. It is part of every call, so it is put
-    together as one expression: a loop over places takes three times as long.
+    `_same` tests for the same objects, and raises LookupError for an entry that is gone, ValueError at an empty cell. It is
+    part of every call, so it is put together as one expression: a loop over places takes three times as long.
     """
 
     def __init__(self, places: Iterable[Place]) -> None:
@@ -190,15 +324,15 @@ class Watch:
         if more or not self._places:
             tests = [place.test(name) for name, place in self._places.items()]
             self._same = eval(f"lambda: {' and '.join(tests) or True}", self._names)
-            self._bind()
-
-    def _bind(self) -> None:
-        for name, place in self._places.items():
+        for name, place in more.items():
             self._names.update(place.bind(name))
 
     def changes(self) -> list[Change]:
         """All that has changed."""
-        found = [change for place in self._places.values() for change in place.changes()]
-        if not found:
-            self._bind()
+        found = []
+        for name, place in self._places.items():
+            before = place.seen
+            found += place.changes()
+            if place.seen is not before:  # equal values in new objects
+                self._names.update(place.bind(name))
         return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 READING_A_VALUE = (
     "the value of a traced tensor was read{where}: while a function is traced by jit (or a transform) tensors have shapes "
@@ -12,6 +14,34 @@ READING_A_VALUE = (
 
 class TraceError(RuntimeError):
     """Something that cannot be done while a function is being traced by `jit` or a transform."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        if _noted.errors is not None:
+            _noted.errors.append(self)
+
+
+class _Noted(threading.local):
+    """The errors that were made since `noting` began in this thread."""
+
+    errors: list[TraceError] | None = None
+
+
+_noted = _Noted()
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Raise at the end what a trace refused in this block, if the code caught it: its way round would be compiled in."""
+    before, _noted.errors = _noted.errors, []
+    try:
+        yield
+        causes = [error.__cause__ for error in _noted.errors]
+        for error in _noted.errors:
+            if error not in causes:
+                raise error
+    finally:
+        _noted.errors = before
 
 
 class NanError(FloatingPointError):

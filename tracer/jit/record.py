@@ -10,7 +10,7 @@ import numpy as np
 
 from ..guards.outside import Outside
 from ..guards.places import Text, shown
-from ..ir.errors import TraceError
+from ..ir.errors import TraceError, noting
 from ..ir.source import describe
 from ..tensor.tensor import Tensor
 from .plan import Plan, planned
@@ -60,7 +60,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         with tracing(trace):
             args = [given.of(x, f"args[{i}]", i in call.static) for i, x in enumerate(call.args)]
             kwargs = {k: given.of(x, k, k in call.static) for k, x in call.kwargs.items()}
-            result = function(*args, **kwargs)
+            with noting():
+                result = function(*args, **kwargs)
             trace.check_rebound()
             _refuse_rebinding(trace, outside)
             plan, guards = planned(trace, result, call, given, options.donate, options.check_nan)

@@ -165,6 +165,13 @@ class Trace:
         """The trace depends on `group[key]`."""
         self.guards.append(Guard(f"param_groups[...][{key!r}]", lambda: group[key], value, self.position()))
 
+    def guard(self, name: str, read: Callable[[], Any]) -> Any:
+        """What `read()` gives; the trace depends on it."""
+        value = read()
+        if all(guard.name != name for guard in self.guards):
+            self.guards.append(Guard(name, read, value, self.position()))
+        return value
+
     def argument_number(self, path: str, number: Any) -> Scalar:
         """A number argument as a scalar input; looking at it makes its value part of the signature."""
         value = placeholder(Type.of((), from_number(number)))

@@ -6,9 +6,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..guards.identity import interchangeable
+from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
-from ..guards.places import Change
+from ..guards.places import Change, shown
+from ..guards.statics import attributes
 from ..tensor.epochs import grad_epoch, structure_epoch
 from ..tensor.tensor import Tensor
 from .guard import Guard
@@ -119,6 +120,20 @@ class _Memory:
         return None
 
 
+class _Marks:
+    """Attributes that users gave to tensors in the arguments, of which code reads some."""
+
+    def __init__(self, outside: Outside, arguments: Sequence[Any]) -> None:
+        self.seen = [(i, name, attributes(x).get(name, MISSING)) for i, x in enumerate(arguments) if isinstance(x, Tensor)
+                     for name in outside.reads.of_tensor(x)]
+
+    def changes(self, call: Signature) -> list[Change]:
+        """Those that are others."""
+        now = [attributes(call.tensors[i]).get(name, MISSING) for i, name, _ in self.seen]
+        return [(f"{call.paths[i]}.{name}", shown(value), shown(new)) for (i, name, value), new in zip(self.seen, now)
+                if not interchangeable(value, new)]
+
+
 class Validity:
     """What a trace depended on beside the signature of its arguments."""
 
@@ -128,10 +143,11 @@ class Validity:
         outside.settle(trace.modules, trace.called)
         self.gradients = _Gradients(trace, plan)
         self.memory = _Memory(trace, plan, call.tensors)
-        self.guards = guards
+        self.guards, self.marks = guards, _Marks(outside, call.tensors)
         self.looked = [(call.number_paths.index(path), path, number) for path, number in trace.looked.items()]
         # Whether a call must look at more than most do.
-        self.particular = bool(self.looked or guards or self.memory.offsets or self.memory.aliased or self.gradients.present)
+        self.particular = bool(self.looked or guards or self.memory.offsets or self.memory.aliased or self.gradients.present
+                               or self.marks.seen)
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
 
@@ -160,6 +176,7 @@ class Validity:
                 self.seen[1] = grad_epoch[0]
         if self.gradients.present and not changes:
             changes.extend(self.gradients.changes())
+        changes.extend(self.marks.changes(call))
         changes.extend((guard.name, guard.value, _safely(guard.read)) for guard in self.guards if not guard.holds())
         return changes + self.memory.changes(call, set() if changes else self.gradients.storages())
 

@@ -68,6 +68,9 @@ class Tracing(Protocol):
     def hyper(self, group: Any, key: str) -> Any:
         """An optimizer's hyperparameter as a scalar input that is read at every call."""
 
+    def guard(self, name: str, read: Callable[[], Any]) -> Any:
+        """What `read()` gives; the trace depends on it."""
+
     def guard_item(self, group: Any, key: str, value: Any) -> None:
         """The trace depends on `group[key]`."""
 

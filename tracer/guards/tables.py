@@ -1,0 +1,197 @@
+"""Tables of names, globals and attributes, and which of their names code reads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..tensor.tensor import _OWN, Tensor
+from .identity import MISSING
+from .places import Entries, Keys, Names, Place
+from .statics import attributes, defined, field, is_a, mro
+from .whose import SIGNATURES, is_method, read_by_library, read_by_ours
+
+CONTAINERS = (list, dict, set, deque)
+# What a module or an optimizer is made of: guarded as its structure.
+_STRUCTURE = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set", "state", "param_groups"})
+
+
+class Walk(Protocol):
+    """What is known of the code that was found so far.
+
+    `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
+    any object, `grown` attributes that are containers which code only puts things in. `makes` says that it may make
+    instances of any class it has an instance of.
+    """
+
+    mentioned: dict[str, set[str | None]]
+    called: dict[str, set[str | None]]
+    computed: set[str | None]
+    grown: set[str]
+    makes: bool
+
+    def later(self, value: Any, path: str) -> None:
+        """Look at a value when its turn comes."""
+
+    def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]]) -> bool:
+        """Whether code reads attributes of such an object by names that are not in it."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """The attributes that code reads: `names`, those of them it can do without, and where it computes some.
+
+    It does so of any object if `everything`, else of instances of the classes in `whole_of`.
+    """
+
+    names: frozenset[str]
+    asked: frozenset[str]
+    everything: bool
+    whole_of: frozenset[int]
+
+    def of_module(self, kind: type) -> frozenset[str] | None:
+        """The attributes of modules of a class that are read by users' code or by methods of ours; None for all."""
+        ours = read_by_ours(kind)
+        if ours is None or self.everything or any(id(base) in self.whole_of for base in mro(kind)):
+            return None
+        return ours | self.names
+
+    def of_tensor(self, x: Tensor) -> list[str]:
+        """The attributes that a user gave to a tensor, or that code can do without, of those that code reads."""
+        given = [n for n in x.__dict__ if n not in _OWN and (self.everything or n in self.names)]
+        return given + [n for n in self.asked if n not in given and defined(type(x), n, MISSING) is MISSING]
+
+
+class Table:
+    """A table of names, globals or attributes, of which those are read that code mentions.
+
+    `always` are read by code that is not followed, of a class of Python's, `library`, by those of its methods that are
+    called; `may_come` are names that mean something else until they are there; `whole` says that all are read where code
+    computes some names, of objects of the classes `kinds` or `behind` these names; `aliases` are the names of the objects
+    whose attributes these are, so that `optimizer.step` means nothing to another object's `step`; None stands for any.
+    `strict` takes these alone for the object's names.
+    """
+
+    def __init__(self, table: Any, label: Callable[[str], str], watched: bool = True, always: frozenset[str] = frozenset(),
+                 may_come: frozenset[str] = frozenset(), whole: bool = True, aliases: list[set[str]] | None = None,
+                 behind: list[set[str]] | None = None, kinds: tuple[type, ...] = (), strict: bool = False,
+                 library: type | None = None) -> None:
+        self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
+        self.aliases, self.behind, self.kinds, self.strict, self.library = aliases, behind, kinds, strict, library
+        self.keys: dict[str, None] = {}
+        self.may_be_whole, self.whole = whole, False
+        self.makes = False  # of a class: whether code may call it
+
+    def add(self, name: str, walk: Walk, path: str) -> None:
+        """Read this name."""
+        if name not in self.keys:
+            self.keys[name] = None
+            walk.later(self.table.get(name), path)
+
+    def look(self, walk: Walk) -> None:
+        """Read the names that code mentions by now."""
+        self.whole = self.may_be_whole and walk.is_whole(self.kinds, self.behind or self.aliases or ())
+        there = self.table.keys()
+        meant = {n for n in walk.mentioned.keys() & (there | self.may_come) if self._means(walk, walk.mentioned[n])}
+        meant |= {n for n in walk.called.keys() & (there | self.may_come) if self._means(walk, walk.called[n])
+                  and (is_method(self.table.get(n)) or n in self.may_come)}
+        meant |= {n for n in walk.grown & there if not self.strict and not is_a(self.table.get(n), CONTAINERS)}
+        whole = {n for n in there if not n.startswith("__") and (self.watched or n not in _STRUCTURE)} if self.whole else set()
+        for name in (meant | whole | self._always(walk, there)) - self.keys.keys():
+            self.add(name, walk, self.label(name))
+
+    def _always(self, walk: Walk, there: Collection[str]) -> set[str]:
+        if self.library is not None:
+            read = read_by_library(self.library, frozenset(walk.called.keys() | walk.mentioned.keys()))
+            return {n for n in there if read is None or n in read}
+        return {n for n in self.always if n in there and (self.makes or walk.makes or n not in SIGNATURES)}
+
+    def _means(self, walk: Walk, owners: set[str | None]) -> bool:
+        """Whether an attribute behind one of these names may be one of this object."""
+        return (self.aliases is None or any(not owners.isdisjoint(names) for names in self.aliases)
+                or (not self.strict and any(owner in walk.computed for owner in owners)))
+
+    def places(self) -> Iterator[Place]:
+        """Where the values are read again."""
+        if self.watched and self.whole and self.keys.keys() >= self.table.keys() and is_a(self.table, dict):
+            yield Entries(self.table, self.label)
+            return
+        if self.watched and self.keys:
+            yield Names(self.table, self.keys, self.label)
+        if self.watched and self.whole:
+            yield Keys(self.table, self.label("*"))
+
+
+class Slots:
+    """The slots of an object, by name."""
+
+    def __init__(self, owner: Any, slots: Mapping[str, Any]) -> None:
+        self.owner, self.slots = owner, slots
+
+    def keys(self) -> Collection[str]:
+        """The names of the slots."""
+        return self.slots.keys()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.slots)
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Put something into a slot."""
+        self.slots[name].__set__(self.owner, value)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """What a slot holds."""
+        return field(self.owner, self.slots[name], default) if name in self.slots else default
+
+
+class OfThread:
+    """The attributes that a `threading.local` has in the thread that asks."""
+
+    def __init__(self, owner: threading.local) -> None:
+        self.owner = owner
+
+    def keys(self) -> Collection[str]:
+        """The names that are there."""
+        return attributes(self.owner).keys()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Set one."""
+        attributes(self.owner)[name] = value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """What is under a name."""
+        return attributes(self.owner).get(name, default)
+
+
+class Given:
+    """The attributes that a user gave to a tensor."""
+
+    def __init__(self, owner: Tensor) -> None:
+        self.table = owner.__dict__
+        self.get = self.table.get
+
+    def keys(self) -> Collection[str]:
+        """The names that are there."""
+        return self.table.keys() - _OWN
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Set one."""
+        self.table[name] = value

@@ -1,0 +1,160 @@
+"""Whose code it is that reads something, and what the code that is not followed reads."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from ..ir.source import is_installed, is_library, is_ours
+from .mentions import SELF, mentions
+from .statics import attributes, defined, held, home_of, is_a, mro, table
+
+_IN_C = "<frozen>"  # modules without a file
+_using_us: dict[str, bool] = {}
+
+HOLDS: dict[type, tuple[str, ...]] = {
+    functools.partial: ("func", "args", "keywords"), classmethod: ("__func__",), staticmethod: ("__func__",),
+    property: ("fget", "fset"), functools.cached_property: ("func",)}
+METHODS = (types.FunctionType, property, classmethod, staticmethod, functools.cached_property)
+SIGNATURES = frozenset({"__new__", "__init__", "__post_init__", "__init_subclass__", "__set_name__"})
+_NOT_READING = frozenset({"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__getstate__", "__setstate__"})
+
+
+def followed(file: str, names: Mapping[str, Any]) -> bool:
+    """Whether what code in `file` mentions may change: users' own code, and that of installed packages that use us."""
+    if is_ours(file) or is_library(file):
+        return False
+    return not is_installed(file) or _uses_us(str(names.get("__name__")), names)
+
+
+def _uses_us(name: str, names: Mapping[str, Any]) -> bool:
+    found = _using_us.get(name)
+    if found is None:
+        found = _using_us[name] = any(map(of_us, list(names.values())))
+    return found
+
+
+def of_us(x: Any) -> bool:
+    """Whether it is a module, class, function or object that this package defines."""
+    return home_of(x).partition(".")[0] == __name__.partition(".")[0]
+
+
+def file_of_module(x: Any) -> str:
+    """Where a module's code is."""
+    file = attributes(x).get("__file__")
+    return file if isinstance(file, str) else _IN_C
+
+
+def file_of(kind: type) -> str:
+    """Where a class was written."""
+    module = sys.modules.get(home_of(kind))
+    return file_of_module(module) if module is not None and is_a(module, types.ModuleType) else _IN_C
+
+
+def users_class(kind: type) -> bool:
+    """Whether a class is followed."""
+    home = home_of(kind)
+    module = sys.modules.get(home)
+    return home == "__main__" or (module is not None and followed(file_of(kind), attributes(module)))
+
+
+def called_by_others(kind: type) -> frozenset[str]:
+    """Methods that code which is not followed calls: special ones, and those that a base of other origin defines too."""
+    others = [table(base) for base in mro(kind) if not users_class(base)]
+    return frozenset(n for n, v in table(kind).items()
+                     if is_a(v, METHODS) and (n.startswith("__") or any(n in names for names in others)))
+
+
+def is_method(x: Any) -> bool:
+    """Whether it can be called as an attribute of an object: a function, or what gives one."""
+    return callable(x) or defined(type(x), "__get__") is not None
+
+
+def functions_of(x: Any) -> list[types.FunctionType]:
+    """The functions that an attribute of a class is made of."""
+    kind = next((k for k in HOLDS if is_a(x, k)), None)
+    parts = [x] if kind is None else [held(x, kind, name) for name in HOLDS[kind]]
+    return [f for f in parts if isinstance(f, types.FunctionType)]
+
+
+# --- Code that is not followed ----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def read_by_ours(kind: type) -> frozenset[str] | None:
+    """The attributes of an instance that methods of ours read; None if they compute some of the names."""
+    names: set[str] = set()
+    for base in mro(kind):
+        for name, attribute in table(base).items():
+            for f in functions_of(attribute):
+                if is_ours(f.__code__.co_filename):
+                    found = mentions(f.__code__)
+                    if name in _RUN and found.computed & {SELF, None}:
+                        return None
+                    names |= found.attributes
+    return frozenset(names)
+
+
+_RUN = frozenset({"forward"})
+
+
+@lru_cache(maxsize=4096)
+def read_by_library(kind: type, called: frozenset[str]) -> frozenset[str] | None:
+    """The attributes of an instance that a class of Python's reads in those of its methods that are called."""
+    methods = {n: f for base in reversed(mro(kind)) for n, v in table(base).items() for f in functions_of(v)[:1]}
+    todo = [n for n in methods if n in called or (n.startswith("__") and n not in _NOT_READING)]
+    names: set[str] = set()
+    while todo:
+        method = methods.pop(todo.pop(), None)
+        if method is not None:
+            found = mentions(method.__code__)
+            if SELF in found.computed:
+                return None
+            names |= found.attributes
+            todo += found.attributes & methods.keys()
+    return frozenset(names)
+
+
+@lru_cache(maxsize=4096)
+def looked_up(kind: type) -> tuple[tuple[Any, str, str], ...]:
+    """What code of ours looks up to run a module or an optimizer, and may be exchanged: owner, name, and what to call it."""
+    found: dict[tuple[int, str], tuple[Any, str, str]] = {}
+    for name in ("__call__", "forward", "step"):
+        if defined(kind, name) is not None:
+            for base in mro(kind):
+                if name != "__call__" or name in table(base):
+                    found[id(base), name] = base, name, f"{base.__name__}.{name}"
+                if name in table(base):
+                    break
+    for f in _run(kind):
+        found |= {(id(x[0]), x[1]): x for x in _functions_named(f)}
+    return tuple(found.values())
+
+
+def foreign_function(owner: Any, name: str) -> types.FunctionType | None:
+    """What stands in the place of a function of ours, if it is none of ours."""
+    found = (table(owner) if is_a(owner, type) else attributes(owner)).get(name)
+    return found if isinstance(found, types.FunctionType) and not is_ours(found.__code__.co_filename) else None
+
+
+def _run(kind: type) -> Iterator[types.FunctionType]:
+    """The methods of ours that a forward or an update goes through."""
+    todo, seen = ["forward", "step"], set[str]()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        for f in functions_of(defined(kind, name)):
+            if is_ours(f.__code__.co_filename):
+                yield f
+                todo += mentions(f.__code__).attributes - seen
+
+
+def _functions_named(f: types.FunctionType) -> Iterator[tuple[Any, str, str]]:
+    for owner, name, _ in mentions(f.__code__).chains:
+        module = f.__globals__.get(owner) if owner is not None else None
+        if is_a(module, types.ModuleType) and is_ours(file_of_module(module)) and callable(attributes(module).get(name)):
+            yield module, name, f"{owner}.{name}"
