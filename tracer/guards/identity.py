@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .statics import attributes, defined, is_a, reader
+from ..tensor.tensor import Tensor
+from .statics import attributes, is_a, reader
 
 
 class _Missing:
@@ -88,8 +89,7 @@ def token(x: Any) -> Hashable:
 
 def escaped(x: Any) -> bool:
     """Whether it is a tensor that a trace left behind: one is like the other, since none can be used."""
-    check = defined(type(x), "_escaped")
-    return check is not None and bool(check(x))
+    return is_a(x, Tensor) and x._escaped()
 
 
 class Identity:

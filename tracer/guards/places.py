@@ -175,14 +175,16 @@ class _Entered(Place):
 
     keys: tuple[Any, ...]
 
-    def __init__(self, table: Mapping[Any, Any], read: Callable[[], Iterable[Any]], label: Callable[[Any], str]) -> None:
+    def __init__(self, table: Any, read: Callable[[], Iterable[Any]], label: Callable[[Any], str]) -> None:
         super().__init__(read, lambda i: label(self.keys[i]))
         self.table, self.by_key = table, label
 
     def put(self, i: int, value: Any) -> None:
-        """Under its key; a class's own table cannot be written."""
-        if not is_a(self.table, types.MappingProxyType):
-            self.table[self.keys[i]] = value  # type: ignore[index]
+        """Under its key, past the methods of a class of its own; a class's own table cannot be written."""
+        if is_a(self.table, dict):
+            dict.__setitem__(self.table, self.keys[i], value)
+        elif not is_a(self.table, types.MappingProxyType):
+            self.table[self.keys[i]] = value
 
 
 class Entries(_Entered):
@@ -191,7 +193,8 @@ class Entries(_Entered):
     def __init__(self, table: Any, label: Callable[[Any], str]) -> None:
         self.dict: dict[Any, Any] = table if is_a(table, dict) else plain_dict(table)
         self.keys, self.order = tuple(dict.keys(self.dict)), tuple(keys(self.dict))
-        super().__init__(table, dict.values(self.dict).__iter__, label)
+        shown = table if is_a(table, types.MappingProxyType) else self.dict
+        super().__init__(shown, dict.values(self.dict).__iter__, label)
 
     def test(self, name: str) -> str:
         """The same keys in the same order, and the same values."""
@@ -207,11 +210,6 @@ class Entries(_Entered):
         """The dictionary now and then."""
         return {name: dict.values(self.dict), f"{name}_keys": keys(self.dict), f"{name}_order": self.order,
                 f"{name}_dict": self.dict} | _bound(name, self.seen, type(self.dict) is dict)
-
-    def put(self, i: int, value: Any) -> None:
-        """Past the methods of a class of its own."""
-        if not is_a(self.table, types.MappingProxyType):
-            dict.__setitem__(self.dict, self.keys[i], value)
 
     def changes(self) -> list[Change]:
         """Keys that have another value, or that came or went; else another order."""

@@ -53,6 +53,7 @@ from .whose import (
     foreign_function,
     functions_of,
     looked_up,
+    of_ours,
     users_class,
 )
 
@@ -188,12 +189,13 @@ class Reachable:
             if name not in found.grown:
                 (self.called if called else self.mentioned).setdefault(name, set()).add(owner)
         self.grown |= found.attributes & found.grown
+        kind = self._methods.get(id(f))  # the class of its first parameter
         for owner, name in found.asked:
-            if owner != SELF:  # which is no tensor
-                self.asked.setdefault(name, set()).add(owner)
+            if owner != SELF or kind is None:  # else it is no tensor
+                self.asked.setdefault(name, set()).add(None if owner == SELF else owner)
         for owner in found.computed:
-            if owner == SELF and id(f) in self._methods:
-                self.whole_of.add(id(self._methods[id(f)]))
+            if owner == SELF and kind is not None:
+                self.whole_of.add(id(kind))
             elif owner is None or owner == SELF:
                 self.everything = True
             else:
@@ -221,17 +223,22 @@ class Reachable:
 
     def _judge(self, name: str, value: Any, attributes: frozenset[str], f: types.FunctionType) -> None:
         """Note what the trace must not depend on, and what is read another way than by its name."""
+        texts: list[Any] = [f.__globals__.get("__name__"), *(c for c in f.__code__.co_consts if type(c) is str)]
         if value is os and attributes & {"environ", "getenv"}:
             self.later(os.environ.__dict__["_data"], "os.environ")
         if (value is logging and "getLogger" in attributes) or value is logging.getLogger:
-            texts: list[Any] = [f.__globals__.get("__name__"), *(c for c in f.__code__.co_consts if type(c) is str)]
             for logger in (logging.root, *(logging.root.manager.loggerDict.get(text) for text in texts)):
                 self.later(logger, f"the logger {getattr(logger, 'name', None)!r}")
+        if value is sys and "modules" in attributes:
+            for text in texts:
+                self.later(sys.modules.get(text), str(text))
         self.everything = self.everything or (name not in BY_NAME and any(value is read for read in _ANY_NAME))
         for what in impure(name, value, attributes):
             self.impure[f"{what}, at {describe((f.__code__, 0))}"] = None
 
     def _method(self, x: types.MethodType, path: str) -> None:
+        if users_class(type(x.__self__)):
+            self._kind(x.__self__)
         self.later(x.__func__, path)
         self.later(x.__self__, f"{path}.__self__")
 
@@ -359,13 +366,15 @@ class Reachable:
 
     def _object(self, x: Any, path: str) -> None:
         kind, own = type(x), attributes(x)
-        structured = defined(kind, "_snapshot") is not None  # a module or an optimizer
+        structured = of_ours(kind, "_snapshot")  # a module or an optimizer
         if structured:
             self.structures[id(x)] = x
             parts = [*(own.get("_modules") or {}).items(), *((n, v) for n, v in own.items() if callable(v))]
             for name, part in parts:
                 self.later(part, f"{path}.{name}")
-            self._parameters(x, own)
+            for name, tensor in self._tensors_of(x):
+                if not tensor.__dict__.keys() <= _OWN:
+                    self._tensor(tensor, name)
             self._kind_of_ours(kind)
         elif "__wrapped__" in own:
             self.later(own["__wrapped__"], path)
@@ -377,7 +386,7 @@ class Reachable:
                 self._instances.append((f"the class of {path}", x))
         elif is_a(x, logging.Logger):
             self._logger(x, own, path)
-        elif own and not structured and (defined(kind, "_guarded") or not is_ours(file_of(kind))):
+        elif own and not structured and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
             self._foreign(x, own, path)
 
     def _kind_of_ours(self, kind: type) -> None:
@@ -398,7 +407,7 @@ class Reachable:
         kind = type(x)
         library = is_library(file_of(kind)) and kind not in _NAMESPACES
         # All that a schedule knows, or what a container of another package holds.
-        inside = frozenset(own) if defined(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
+        inside = frozenset(own) if of_ours(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
                                        always=frozenset() if library else inside, whole=kind in _NAMESPACES,
                                        aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
@@ -437,10 +446,13 @@ class Reachable:
             if not x.__dict__.keys() <= _OWN:
                 self._attributes.append(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
 
-    def _parameters(self, x: Any, own: dict[str, Any]) -> None:
-        for name, tensor in (*(own.get("_parameters") or {}).items(), *(own.get("_buffers") or {}).items()):
-            if is_a(tensor, Tensor) and not tensor.__dict__.keys() <= _OWN:
-                self._tensor(tensor, f"{name_of(type(x))}.{name}")
+    def _tensors_of(self, x: Any) -> Iterator[tuple[str, Tensor]]:
+        """The tensors of a module or an optimizer, with what to call them."""
+        own = attributes(x)
+        held = {**(own.get("_parameters") or {}), **(own.get("_buffers") or {})}
+        for i, group in enumerate(group for group in own.get("param_groups") or () if is_a(group, dict)):
+            held |= {f"param_groups[{i}]['params'][{j}]": tensor for j, tensor in enumerate(dict.get(group, "params") or ())}
+        yield from ((f"{name_of(type(x))}.{name}", tensor) for name, tensor in held.items() if is_a(tensor, Tensor))
 
     def _of_tensors(self) -> Iterator[Place]:
         """Attributes that code would read of tensors, if they were there; those that modules have are meant for these."""
@@ -449,11 +461,13 @@ class Reachable:
         tables = [*owns, *(own[name] for own in owns for name in ("_parameters", "_buffers", "_modules") if name in own)]
         missing -= {n for n in missing if any(n in names for names in tables)}
         missing -= {n for n in missing if any(defined(type(x), n, MISSING) is not MISSING for x in self.structures.values())}
-        tensors = {**dict.fromkeys((x for names in tables for x in names.values() if is_a(x, Tensor)), ""), **self.tensors}
-        for tensor, path in tensors.items() if missing else ():
-            names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
-            if names:
-                yield Names(tensor.__dict__, names, f"{path or 'a parameter'}.{{}}".format)
+        if missing:
+            for x in self.structures.values():
+                self.tensors |= {tensor: name for name, tensor in self._tensors_of(x) if tensor not in self.tensors}
+            for tensor, path in self.tensors.items():
+                names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
+                if names:
+                    yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
 
 
 class _Anything(set[str | None]):

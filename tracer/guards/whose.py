@@ -11,7 +11,7 @@ from typing import Any
 
 from ..ir.source import is_installed, is_library, is_ours
 from .mentions import SELF, mentions
-from .statics import attributes, defined, held, home_of, is_a, mro, table
+from .statics import attributes, defined, held, home_of, is_a, mro, name_of, table
 
 _IN_C = "<frozen>"  # modules without a file
 _using_us: dict[str, bool] = {}
@@ -60,6 +60,11 @@ def users_class(kind: type) -> bool:
     home = home_of(kind)
     module = sys.modules.get(home)
     return home == "__main__" or (module is not None and followed(file_of(kind), attributes(module)))
+
+
+def of_ours(kind: type, name: str) -> bool:
+    """Whether a class has an attribute that one of ours defines."""
+    return any(name in table(base) and is_ours(file_of(base)) for base in mro(kind))
 
 
 def called_by_others(kind: type) -> frozenset[str]:
@@ -126,8 +131,7 @@ def looked_up(kind: type) -> tuple[tuple[Any, str, str], ...]:
     for name in ("__call__", "forward", "step"):
         if defined(kind, name) is not None:
             for base in mro(kind):
-                if name != "__call__" or name in table(base):
-                    found[id(base), name] = base, name, f"{base.__name__}.{name}"
+                found[id(base), name] = base, name, f"{name_of(base)}.{name}"
                 if name in table(base):
                     break
     for f in _run(kind):
