@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import pathlib
 import random
 import threading
 import types
@@ -14,11 +15,14 @@ import numpy as np
 
 from .statics import defined, home_of, is_a
 
+_FILES = {"exists", "is_file", "is_dir", "stat", "iterdir", "glob", "open", "read_text", "read_bytes", "cwd", "home"}
 _CHANGING = {
     "time": {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time"},
     "random": {"random", "randint", "randrange", "uniform", "gauss", "normalvariate", "choice", "choices", "sample",
                "shuffle", "getrandbits"},
-    "datetime": {"now", "today", "utcnow"}, "numpy": {"random", "geterr"}, "os": {"urandom", "getcwd"},
+    "datetime": {"now", "today", "utcnow"}, "numpy": {"random", "geterr"},
+    "os": {"urandom", "getcwd", "listdir", "scandir", "stat"},
+    "posixpath": {"exists", "isfile", "isdir", "getsize", "getmtime"}, "pathlib": _FILES,
     "uuid": {"uuid1", "uuid4"}, "secrets": {"token_bytes", "token_hex", "randbelow", "randbits", "choice"},
     "sys": {"_getframe", "getrecursionlimit", "gettrace"}, "decimal": {"getcontext"},
     "threading": {"active_count", "current_thread", "get_ident"}, "inspect": {"currentframe", "stack"},
@@ -34,7 +38,7 @@ _LOCK = type(threading.Lock())
 
 def impure(name: str, value: Any, attributes: frozenset[str]) -> Iterator[str]:
     """What gives another value at each use, among the things that code mentions under `name`."""
-    if is_a(value, (types.ModuleType, type)):
+    if is_a(value, (types.ModuleType, type, pathlib.PurePath)):
         home = home_of(value)
         if not (home == "numpy" and attributes & _SEEDED):
             yield from (f"{name}.{used}" for used in attributes & _CHANGING.get(home, set()))

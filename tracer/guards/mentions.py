@@ -19,11 +19,11 @@ _VARIABLE = _GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF
 _GROUPS = {"globals": _GLOBAL, "attributes": _ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
 _CALL = frozenset({"PRECALL", "CALL"})
 _NULL = frozenset({"PUSH_NULL", "KW_NAMES", "EXTENDED_ARG", "RESUME", "CACHE"})
-_OF_OBJECT = frozenset({"getattr", "hasattr"})  # read the attribute of an object that a string names
+_OF_OBJECT = frozenset({"getattr", "hasattr", "getattr_static"})  # read the attribute of an object that a string names
 _GETTERS = frozenset({"attrgetter", "methodcaller"})  # make functions that do
 BY_NAME = _OF_OBJECT | _GETTERS
 _IMPORT = frozenset({"__import__", "import_module"})  # make a module of a string that names it
-_EVERY = frozenset({"vars", "dir", "asdict", "fields"})  # read all attributes
+_EVERY = frozenset({"vars", "dir", "asdict", "astuple", "fields", "getmembers"})  # read all attributes
 _READ = BY_NAME | _EVERY | {"__dict__", "__getattribute__"}
 _GROW = frozenset({"append", "appendleft", "extend", "add", "insert", "update"})  # methods that only put something in
 

@@ -15,6 +15,7 @@ import argparse
 import array
 import enum
 import functools
+import gc
 import inspect
 import logging
 import operator
@@ -26,6 +27,7 @@ import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, MappingView
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -96,6 +98,7 @@ class Reachable:
         self._attributes: list[Table] = []
         self._classes: dict[int, Table] = {}
         self.makes = False  # whether code may make instances of any class it has an instance of
+        self._ways: dict[int, _Way] = {}  # by class
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self._seen: dict[int, Any] = {}
         self._todo: deque[tuple[Any, str]] = deque()
@@ -129,7 +132,7 @@ class Reachable:
         """Look at a value when its turn comes."""
         if is_a(value, Tensor):
             self._tensor(value, path)
-        elif not is_a(value, _OPAQUE) or (is_a(value, _EXTENDED) and type(value) not in PLAIN and users_class(type(value))):
+        elif self._way(type(value)).followed:
             self._todo.append((value, path))
             self.aliases.setdefault(id(value), set()).add(path.rpartition(".")[2])
 
@@ -143,14 +146,18 @@ class Reachable:
             for names in self._attributes:  # code that was found meanwhile may mention more of them
                 names.look(self)
 
+    def _way(self, kind: type) -> _Way:
+        found = self._ways.get(id(kind))
+        if found is None:
+            found = self._ways[id(kind)] = _Way.of(kind)
+        return found
+
     def _visit(self, x: Any, path: str) -> None:
-        for kind, visit in _VISITS:
-            if is_a(x, kind):
-                visit(self, x, path)
-                if users_class(type(x)) and not is_a(x, (types.ModuleType, type)):
-                    self._object(x, path)  # what a class of its own adds
-                return
-        self._object(x, path)
+        way = self._way(type(x))
+        if way.visit is not None:
+            way.visit(self, x, path)
+        if way.visit is None or way.adds:
+            self._object(x, path, way)
 
     def _watch(self, place: Place) -> tuple[Any, ...]:
         self._contents.append(place)
@@ -303,6 +310,8 @@ class Reachable:
 
     def _weak(self, x: weakref.ref[Any], path: str) -> None:
         self.later(referent(x), path)
+        if is_a(x, weakref.WeakMethod):
+            self.later(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
 
     def _getter(self, x: Any, path: str) -> None:
         """What `operator` makes of names: it reads attributes of anything."""
@@ -364,9 +373,8 @@ class Reachable:
                 self.computed = _Anything()
         return found
 
-    def _object(self, x: Any, path: str) -> None:
-        kind, own = type(x), attributes(x)
-        structured = of_ours(kind, "_snapshot")  # a module or an optimizer
+    def _object(self, x: Any, path: str, way: _Way) -> None:
+        kind, own, structured = way.kind, attributes(x), way.structured
         if structured:
             self.structures[id(x)] = x
             parts = [*(own.get("_modules") or {}).items(), *((n, v) for n, v in own.items() if callable(v))]
@@ -375,11 +383,13 @@ class Reachable:
             for name, tensor in self._tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
-            self._kind_of_ours(kind)
+            if not way.known:
+                way.known = True
+                self._kind_of_ours(kind)
         elif "__wrapped__" in own:
             self.later(own["__wrapped__"], path)
             return
-        if users_class(kind):
+        if way.users:
             self._kind(x)
             self._attributes_of(x, own, path, structured)
             if not structured:
@@ -388,6 +398,10 @@ class Reachable:
             self._logger(x, own, path)
         elif own and not structured and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
             self._foreign(x, own, path)
+        elif not own and not structured:
+            for value in gc.get_referents(x):  # what an object made in C calls
+                if is_a(value, (types.FunctionType, types.MethodType)):
+                    self.later(value, path)
 
     def _kind_of_ours(self, kind: type) -> None:
         """What users may have put into our classes: methods that they added, forwards that they exchanged."""
@@ -491,6 +505,31 @@ _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
     ((weakref.ref, weakref.ProxyType, weakref.CallableProxyType), Reachable._weak),
     ((operator.attrgetter, operator.methodcaller), Reachable._getter), (np.ndarray, Reachable._array),
     (types.ModuleType, Reachable._module), (type, Reachable._class), (MappingView, Reachable._mapping)]
+
+
+@dataclass
+class _Way:
+    """How to look at objects of a class.
+
+    `visit` is for what Python makes of it, `adds` says that a user's class may add to that; `structured` are modules and
+    optimizers; `known` that the class was looked at.
+    """
+
+    kind: type
+    followed: bool
+    visit: Callable[[Reachable, Any, str], None] | None
+    users: bool
+    adds: bool
+    structured: bool
+    known: bool = False
+
+    @classmethod
+    def of(cls, kind: type) -> _Way:
+        """What there is to know of a class."""
+        users = kind not in PLAIN and users_class(kind)
+        visit = next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)
+        return cls(kind, not issubclass(kind, _OPAQUE) or (users and issubclass(kind, _EXTENDED)), visit, users,
+                   users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))
 
 
 def _only_grown(name: str, value: Any, found: Mentions) -> bool:

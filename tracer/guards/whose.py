@@ -14,7 +14,8 @@ from .mentions import SELF, mentions
 from .statics import attributes, defined, held, home_of, is_a, mro, name_of, table
 
 _IN_C = "<frozen>"  # modules without a file
-_using_us: dict[str, bool] = {}
+_using_us: dict[str, bool] = {}  # of modules, by name
+_homes: dict[str, tuple[str, bool]] = {}  # where modules are, and whether they are followed
 
 HOLDS: dict[type, tuple[str, ...]] = {
     functools.partial: ("func", "args", "keywords"), classmethod: ("__func__",), staticmethod: ("__func__",),
@@ -49,17 +50,26 @@ def file_of_module(x: Any) -> str:
     return file if isinstance(file, str) else _IN_C
 
 
+def _home(name: str) -> tuple[str, bool]:
+    """Where a module is, and whether it is followed."""
+    found = _homes.get(name)
+    if found is None:
+        module = sys.modules.get(name)
+        if not is_a(module, types.ModuleType):
+            return _IN_C, name == "__main__"
+        file = file_of_module(module)
+        found = _homes[name] = file, name == "__main__" or followed(file, attributes(module))
+    return found
+
+
 def file_of(kind: type) -> str:
     """Where a class was written."""
-    module = sys.modules.get(home_of(kind))
-    return file_of_module(module) if module is not None and is_a(module, types.ModuleType) else _IN_C
+    return _home(home_of(kind))[0]
 
 
 def users_class(kind: type) -> bool:
     """Whether a class is followed."""
-    home = home_of(kind)
-    module = sys.modules.get(home)
-    return home == "__main__" or (module is not None and followed(file_of(kind), attributes(module)))
+    return _home(home_of(kind))[1]
 
 
 def of_ours(kind: type, name: str) -> bool:
