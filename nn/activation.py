@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -14,22 +15,16 @@ from .module import Module
 from .parameter import Parameter
 
 
-class _Activation(Module):
-    """A function with options; `options` gives their names and defaults in torch's order."""
+class Activation(Module):
+    """A function with options; `options` gives their names and defaults in torch's order, and so the constructor."""
 
     function: ClassVar[Callable[..., Tensor]]
     options: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__()
-        if len(args) > len(self.options):
-            raise TypeError(f"{type(self).__name__} takes at most {len(self.options)} arguments, got {len(args)}")
-        given = {**dict(zip(self.options, args)), **kwargs}
-        for name in given:
-            if name not in self.options:
-                raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument '{name}'")
-        for name, default in self.options.items():
-            setattr(self, name, given.get(name, default))
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "function" in cls.__dict__ and "__init__" not in cls.__dict__:
+            cls.__init__ = _constructor(cls.options)  # type: ignore[method-assign]
 
     def forward(self, input: Tensor) -> Tensor:
         """The function of each element, or along a dimension."""
@@ -40,85 +35,258 @@ class _Activation(Module):
         return ", ".join(shown + ["inplace=True"] * bool("inplace" in self.options and self.inplace))
 
 
-class ReLU(_Activation):
-    """max(x, 0)."""
+def _constructor(options: dict[str, Any]) -> Callable[..., None]:
+    """An `__init__` that sets the options as attributes, and that tools show with the options as parameters."""
+
+    def __init__(self: Activation, *args: Any, **kwargs: Any) -> None:
+        Module.__init__(self)
+        name = f"{type(self).__name__}.__init__()"
+        if len(args) > len(options):
+            most = len(options) + 1
+            takes = f"from 1 to {most} positional arguments" if options else "1 positional argument"
+            raise TypeError(f"{name} takes {takes} but {len(args) + 1} were given")
+        given = dict(zip(options, args))
+        for key, value in kwargs.items():
+            if key not in options:
+                raise TypeError(f"{name} got an unexpected keyword argument '{key}'")
+            if key in given:
+                raise TypeError(f"{name} got multiple values for argument '{key}'")
+            given[key] = value
+        for key, default in options.items():
+            setattr(self, key, given.get(key, default))
+
+    __init__.__signature__ = _signature(options)  # type: ignore[attr-defined]
+    return __init__
+
+
+def _signature(options: dict[str, Any]) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    shown = [inspect.Parameter(key, kind, default=default, annotation=int | None if default is None else type(default))
+             for key, default in options.items()]
+    return inspect.Signature([inspect.Parameter("self", kind), *shown], return_annotation=None)
+
+
+class ReLU(Activation):
+    """The rectified linear unit: what is positive stays, the rest is zero.
+
+    y = max(0, x)
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*). The gradient at 0 is 0. NaN stays NaN.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReLU()(torch.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 0., 2.])
+
+    Source: Nair, Hinton: "Rectified linear units improve restricted Boltzmann machines", ICML 2010;
+    https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html
+    """
 
     function = staticmethod(F.relu)
     options: ClassVar = {"inplace": False}
 
 
-class ReLU6(_Activation):
-    """min(max(x, 0), 6)."""
+class ReLU6(Activation):
+    """The rectified linear unit with a ceiling of 6, which suits arithmetic of few bits.
+
+    y = min(max(0, x), 6)
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*). The gradient is 1 between 0 and 6, else 0.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReLU6()(torch.tensor([-1.0, 3.0, 8.0]))
+    tensor([0., 3., 6.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
+    """
 
     function = staticmethod(F.relu6)
     options: ClassVar = {"inplace": False}
 
 
-class Hardtanh(_Activation):
-    """x clamped to [min_val, max_val]."""
+class Hardtanh(Activation):
+    """The identity between two bounds, constant beyond them: a piecewise linear stand-in for tanh.
+
+    y = min(max(x, min_val), max_val)
+
+    Args: `min_val` and `max_val`, the bounds; `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*). The gradient is 1 between the bounds, else 0.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Hardtanh()(torch.tensor([-3.0, 0.5, 2.0]))
+    tensor([-1.0000,  0.5000,  1.0000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html
+    """
 
     function = staticmethod(F.hardtanh)
     options: ClassVar = {"min_val": -1.0, "max_val": 1.0, "inplace": False}
 
 
-class LeakyReLU(_Activation):
-    """x for positive x, negative_slope * x else."""
+class LeakyReLU(Activation):
+    """A rectifier that lets a small part of negative inputs through, so that no unit is without gradient.
+
+    y = x for x > 0, negative_slope * x else
+
+    Args: `negative_slope`, the slope below zero; `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*).
+
+    >>> import flambeau as torch
+    >>> torch.nn.LeakyReLU(0.1)(torch.tensor([-10.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  2.])
+
+    Source: Maas, Hannun, Ng: "Rectifier nonlinearities improve neural network acoustic models", ICML 2013;
+    https://pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
+    """
 
     function = staticmethod(F.leaky_relu)
     options: ClassVar = {"negative_slope": 0.01, "inplace": False}
 
 
-class ELU(_Activation):
-    """x for positive x, alpha * (exp(x) - 1) else."""
+class ELU(Activation):
+    """The exponential linear unit: linear above zero, saturating smoothly to -alpha below, so that means are nearer to
+    zero.
+
+    y = x for x > 0, alpha * (exp(x) - 1) else
+
+    Args: `alpha`, the limit below; `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*).
+
+    >>> import flambeau as torch
+    >>> torch.nn.ELU(alpha=2.0)(torch.tensor([-100.0, 0.0, 3.0]))
+    tensor([-2.,  0.,  3.])
+
+    Source: Clevert, Unterthiner, Hochreiter: "Fast and accurate deep network learning by exponential linear units",
+    https://arxiv.org/abs/1511.07289; https://pytorch.org/docs/stable/generated/torch.nn.ELU.html
+    """
 
     function = staticmethod(F.elu)
     options: ClassVar = {"alpha": 1.0, "inplace": False}
 
 
-class CELU(_Activation):
+class CELU(Activation):
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
 
     function = staticmethod(F.celu)
     options: ClassVar = {"alpha": 1.0, "inplace": False}
 
 
-class SELU(_Activation):
-    """elu, scaled so that mean 0 and variance 1 are kept."""
+class SELU(Activation):
+    """The scaled exponential linear unit: its constants drive the activations of deep networks to mean 0 and variance
+    1.
+
+    y = scale * (x for x > 0, alpha * (exp(x) - 1) else), with scale = 1.0507... and alpha = 1.6733...
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*). Initialise weights with variance 1 / fan in, and drop out by `AlphaDropout`.
+
+    >>> import flambeau as torch
+    >>> torch.nn.SELU()(torch.tensor([-100.0, 0.0, 1.0]))
+    tensor([-1.7581,  0.0000,  1.0507])
+
+    Source: Klambauer et al.: "Self-normalizing neural networks", https://arxiv.org/abs/1706.02515;
+    https://pytorch.org/docs/stable/generated/torch.nn.SELU.html
+    """
 
     function = staticmethod(F.selu)
     options: ClassVar = {"inplace": False}
 
 
-class GELU(_Activation):
-    """x times the normal distribution function of x, or its `tanh` approximation."""
+class GELU(Activation):
+    """The Gaussian error linear unit: each input times the probability that a standard normal variable is below it.
+
+    y = x * P(X <= x) = x * (1 + erf(x / sqrt(2))) / 2; with "tanh", x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x **
+    3))) / 2
+
+    Args: `approximate`, "none" for the exact formula, "tanh" for the cheaper one.
+    Takes and returns any shape (*). Raises RuntimeError for another word.
+
+    >>> import flambeau as torch
+    >>> torch.nn.GELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+
+    Source: Hendrycks, Gimpel: "Gaussian error linear units", https://arxiv.org/abs/1606.08415;
+    https://pytorch.org/docs/stable/generated/torch.nn.GELU.html
+    """
 
     function = staticmethod(F.gelu)
     options: ClassVar = {"approximate": "none"}
 
 
-class SiLU(_Activation):
-    """x * sigmoid(x)."""
+class SiLU(Activation):
+    """The sigmoid linear unit, also called swish: each input times its own sigmoid, a smooth relative of ReLU.
+
+    y = x * sigmoid(x) = x / (1 + exp(-x))
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*).
+
+    >>> import flambeau as torch
+    >>> torch.nn.SiLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+
+    Source: Elfwing, Uchibe, Doya: "Sigmoid-weighted linear units", https://arxiv.org/abs/1702.03118;
+    https://pytorch.org/docs/stable/generated/torch.nn.SiLU.html
+    """
 
     function = staticmethod(F.silu)
     options: ClassVar = {"inplace": False}
 
 
-class Mish(_Activation):
-    """x * tanh(softplus(x))."""
+class Mish(Activation):
+    """A smooth unit that is not monotonic: each input times tanh of its softplus.
+
+    y = x * tanh(softplus(x)), with softplus(x) = log(1 + exp(x))
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*).
+
+    >>> import flambeau as torch
+    >>> torch.nn.Mish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
+
+    Source: Misra: "Mish: a self regularized non-monotonic activation function", https://arxiv.org/abs/1908.08681;
+    https://pytorch.org/docs/stable/generated/torch.nn.Mish.html
+    """
 
     function = staticmethod(F.mish)
     options: ClassVar = {"inplace": False}
 
 
-class Softplus(_Activation):
-    """log(1 + exp(beta * x)) / beta."""
+class Softplus(Activation):
+    """A smooth form of ReLU whose results are always positive, as variances and rates must be.
+
+    y = log(1 + exp(beta * x)) / beta, and y = x where beta * x > threshold
+
+    Args: `beta`, how sharp the bend is; `threshold`, beyond which the function is taken for linear, against overflow.
+    Takes and returns any shape (*).
+
+    >>> import flambeau as torch
+    >>> torch.nn.Softplus()(torch.tensor([-1.0, 0.0, 30.0]))
+    tensor([ 0.3133,  0.6931, 30.0000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Softplus.html
+    """
 
     function = staticmethod(F.softplus)
     options: ClassVar = {"beta": 1.0, "threshold": 20.0}
 
 
-class Hardsigmoid(_Activation):
-    """relu6(x + 3) / 6."""
+class Hardsigmoid(Activation):
+    """A piecewise linear stand-in for the sigmoid, without an exponential.
+
+    y = min(max(0, x + 3), 6) / 6
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*). The gradient is 1 / 6 between -3 and 3, else 0.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Hardsigmoid()(torch.tensor([-3.0, 0.0, 3.0]))
+    tensor([0.0000, 0.5000, 1.0000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html
+    """
 
     function = staticmethod(F.hardsigmoid)
     options: ClassVar = {"inplace": False}
@@ -127,8 +295,21 @@ class Hardsigmoid(_Activation):
         return ""
 
 
-class Hardswish(_Activation):
-    """x * relu6(x + 3) / 6."""
+class Hardswish(Activation):
+    """A piecewise quadratic stand-in for SiLU, without an exponential.
+
+    y = x * min(max(0, x + 3), 6) / 6
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*). It is 0 below -3 and the identity above 3.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Hardswish()(torch.tensor([-3.0, 0.0, 3.0]))
+    tensor([-0., 0., 3.])
+
+    Source: Howard et al.: "Searching for MobileNetV3", https://arxiv.org/abs/1905.02244;
+    https://pytorch.org/docs/stable/generated/torch.nn.Hardswish.html
+    """
 
     function = staticmethod(F.hardswish)
     options: ClassVar = {"inplace": False}
@@ -137,7 +318,7 @@ class Hardswish(_Activation):
         return ""
 
 
-class Hardshrink(_Activation):
+class Hardshrink(Activation):
     """x where |x| > lambd, else 0."""
 
     function = staticmethod(F.hardshrink)
@@ -147,7 +328,7 @@ class Hardshrink(_Activation):
         return str(self.lambd)
 
 
-class Softshrink(_Activation):
+class Softshrink(Activation):
     """x moved toward 0 by lambd."""
 
     function = staticmethod(F.softshrink)
@@ -157,59 +338,86 @@ class Softshrink(_Activation):
         return str(self.lambd)
 
 
-class GLU(_Activation):
-    """a * sigmoid(b) for the halves a, b of x along `dim`."""
+class GLU(Activation):
+    """The gated linear unit: one half of the input, let through as far as the other half allows.
+
+    y = a * sigmoid(b), where a and b are the halves of x along `dim`
+
+    Args: `dim`, the dimension that is halved.
+    Takes (*, 2 * n, *) and returns (*, n, *). Raises RuntimeError if the size of `dim` is odd.
+
+    >>> import flambeau as torch
+    >>> torch.nn.GLU()(torch.tensor([[1.0, 2.0, 0.0, 0.0]]))
+    tensor([[0.5000, 1.0000]])
+
+    Source: Dauphin et al.: "Language modeling with gated convolutional networks", https://arxiv.org/abs/1612.08083;
+    https://pytorch.org/docs/stable/generated/torch.nn.GLU.html
+    """
 
     function = staticmethod(F.glu)
     options: ClassVar = {"dim": -1}
 
 
-class Softmax(_Activation):
-    """exp(x) / sum(exp(x)) along `dim`."""
+class Tanh(Activation):
+    """The hyperbolic tangent: an odd function that saturates at -1 and 1.
 
-    function = staticmethod(F.softmax)
-    options: ClassVar = {"dim": None}
+    y = (exp(x) - exp(-x)) / (exp(x) + exp(-x))
 
+    Takes and returns any shape (*). The gradient is 1 - y ** 2: it is largest at 0 and vanishes for large inputs, which
+    is why weights before it are best initialised by `init.xavier_uniform_`.
 
-class Softmin(_Activation):
-    """softmax(-x)."""
+    >>> import flambeau as torch
+    >>> torch.nn.Tanh()(torch.tensor([-100.0, 0.0, 1.0]))
+    tensor([-1.0000,  0.0000,  0.7616])
 
-    function = staticmethod(F.softmin)
-    options: ClassVar = {"dim": None}
-
-
-class LogSoftmax(_Activation):
-    """log(softmax(x)) along `dim`."""
-
-    function = staticmethod(F.log_softmax)
-    options: ClassVar = {"dim": None}
-
-
-class Tanh(_Activation):
-    """The hyperbolic tangent."""
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html
+    """
 
     function = staticmethod(tanh)
 
 
-class Sigmoid(_Activation):
-    """1 / (1 + exp(-x))."""
+class Sigmoid(Activation):
+    """The logistic function: any number to one between 0 and 1, as a probability.
+
+    y = 1 / (1 + exp(-x))
+
+    Takes and returns any shape (*). The gradient is y * (1 - y): at most 1 / 4, and vanishing for large inputs. For a
+    loss take `BCEWithLogitsLoss` on the scores themselves.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Sigmoid()(torch.tensor([-4.0, 0.0, 1.0]))
+    tensor([0.0180, 0.5000, 0.7311])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
+    """
 
     function = staticmethod(sigmoid)
 
 
-class LogSigmoid(_Activation):
-    """log(sigmoid(x))."""
+class LogSigmoid(Activation):
+    """The logarithm of the sigmoid, computed without taking the logarithm of a number that has become zero.
+
+    y = log(1 / (1 + exp(-x))) = -softplus(-x)
+
+    Takes and returns any shape (*). It is the log probability of a yes with log odds x; that of a no is the same of -x.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LogSigmoid()(torch.tensor([-1000.0, 0.0]))
+    tensor([-1.0000e+03, -6.9315e-01])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
+    """
 
     function = staticmethod(F.logsigmoid)
 
 
-class Tanhshrink(_Activation):
+class Tanhshrink(Activation):
     """x - tanh(x)."""
 
     function = staticmethod(F.tanhshrink)
 
 
-class Softsign(_Activation):
+class Softsign(Activation):
     """x / (1 + |x|)."""
 
     function = staticmethod(F.softsign)
@@ -245,18 +453,24 @@ class RReLU(Module):
         return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
 
 
-class Softmax2d(Module):
-    """softmax over the channels of (N, C, H, W)."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The shape stays."""
-        if input.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
-        return F.softmax(input, -3)
-
-
 class PReLU(Module):
-    """x for positive x, weight * x else, with a weight that is learnt (for each channel)."""
+    """A leaky rectifier whose slope below zero is learnt, one for all channels or one for each.
+
+    y = x for x > 0, weight * x else
+
+    Args: `num_parameters`, 1 or the number of channels; `init`, the initial slope; `device` and `dtype`, of the
+    parameter.
+    Attributes: `weight` (num_parameters,), filled with `init`. Do not let weight decay pull it to zero.
+    Takes and returns (N, C, *), or any shape with one slope. Raises RuntimeError if channels and slopes differ in
+    number.
+
+    >>> import flambeau as torch
+    >>> torch.nn.PReLU()(torch.tensor([-4.0, 0.0, 2.0])).detach()
+    tensor([-1.,  0.,  2.])
+
+    Source: He et al.: "Delving deep into rectifiers", https://arxiv.org/abs/1502.01852;
+    https://pytorch.org/docs/stable/generated/torch.nn.PReLU.html
+    """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()

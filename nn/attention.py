@@ -20,11 +20,30 @@ from .parameter import Parameter
 
 
 class MultiheadAttention(Module):
-    """Attention of several heads, each in its own projection of queries, keys and values.
+    """Each query looks at all keys and takes a weighted mean of their values, in several heads that look in their own
+    ways.
 
-    Inputs are (L, N, E), or (N, L, E) with `batch_first`, or (L, E) without a batch. Masks are bool (true where a
-    query must not look) or numbers that are added to the scores.
-    Source: Vaswani et al.: "Attention is all you need", https://arxiv.org/abs/1706.03762
+    head_i = softmax(q_i @ k_i.T / sqrt(E / heads) + mask) @ v_i, where q_i, k_i, v_i are learnt projections of the
+    inputs to E / heads dimensions; the result is a learnt projection of all heads side by side
+
+    Args: `embed_dim`, E; `num_heads`, which must divide it; `dropout`, probability of a zero among the weights; `bias`,
+    of the projections; `add_bias_kv`, one learnt key and value more; `add_zero_attn`, one key and value of zeros more;
+    `kdim` and `vdim`, sizes of keys and values, E by default; `batch_first`, see below; `device` and `dtype`, of the
+    parameters.
+    Takes query (L, N, E), key (S, N, kdim) and value (S, N, vdim), or (N, L, E) and so on if `batch_first`, or (L, E)
+    without a batch; masks are bool, true where a query must not look, or numbers that are added to the scores.
+    Returns the result, in the query's shape, and the weights (N, L, S), or None unless `need_weights`.
+    Raises AssertionError if `num_heads` does not divide E, or a query has another number of dimensions.
+
+    >>> import flambeau as torch
+    >>> attention = torch.nn.MultiheadAttention(8, num_heads=2, batch_first=True)
+    >>> x = torch.ones(3, 5, 8)
+    >>> result, weights = attention(x, x, x)
+    >>> result.shape, weights.shape
+    (torch.Size([3, 5, 8]), torch.Size([3, 5, 5]))
+
+    Source: Vaswani et al.: "Attention is all you need", https://arxiv.org/abs/1706.03762;
+    https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html
     """
 
     in_proj_weight: Any

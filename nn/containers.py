@@ -72,7 +72,14 @@ class _Listed(Module):
 
 
 class Sequential(_Listed):
-    """Modules called one after the other.
+    """Modules in a row: each is called with the result of the one before.
+
+    y = f_n(... f_2(f_1(x)))
+
+    Args: the modules one by one, or one OrderedDict of names and modules. Without names they are called "0", "1", ...
+    It can be indexed, sliced (which gives a Sequential of the same modules), appended to, extended, and joined by `+`;
+    a module that is assigned to a position takes the place of the old one. Takes what the first module takes, returns
+    what the last one returns; the empty one returns its input. Raises IndexError for a position that is not there.
 
     >>> import flambeau as torch
     >>> torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
@@ -80,6 +87,8 @@ class Sequential(_Listed):
       (0): Linear(in_features=2, out_features=3, bias=True)
       (1): ReLU()
     )
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Sequential.html
     """
 
     def __init__(self, *args: Any) -> None:
@@ -120,7 +129,21 @@ class Sequential(_Listed):
 
 
 class ModuleList(_Listed):
-    """A list of modules."""
+    """A list of modules whose parameters belong to the module that the list is an attribute of, unlike those in a plain
+    list.
+
+    Args: `modules`, the first members, or none. It can be indexed, sliced, iterated over, appended to, extended, joined
+    by `+`, inserted into and popped from; the members are named "0", "1", ... in the state dict, and are renumbered
+    when one is taken out. It has no forward: the module around it says how its members are called. Raises IndexError
+    for a position that is not there.
+
+    >>> import flambeau as torch
+    >>> layers = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(3))
+    >>> len(layers), len(list(layers.parameters()))
+    (3, 6)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ModuleList.html
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -161,7 +184,20 @@ def _runs(texts: list[str]) -> Iterator[tuple[str, str]]:
 
 
 class ModuleDict(Module):
-    """A dictionary of modules."""
+    """A dictionary of modules whose parameters belong to the module that it is an attribute of.
+
+    Args: `modules`, a mapping of names to modules, or pairs of them, or none. Keys are strings, in the order in which
+    they were added, and name the members in the state dict; there are `keys`, `values`, `items`, `update`, `pop` and
+    `clear` as dictionaries have them. It has no forward: the module around it says which member is called. Raises
+    KeyError for a name that is not there, TypeError for members that are no modules.
+
+    >>> import flambeau as torch
+    >>> heads = torch.nn.ModuleDict({"a": torch.nn.Linear(2, 3), "b": torch.nn.Linear(2, 1)})
+    >>> heads["b"](torch.ones(2)).shape
+    torch.Size([1])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ModuleDict.html
+    """
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
@@ -219,7 +255,20 @@ class ModuleDict(Module):
 
 
 class ParameterList(Module):
-    """A list of parameters; tensors that are none are made parameters."""
+    """A list of parameters that belong to the module that the list is an attribute of.
+
+    Args: `values`, the first members, or none; tensors that are no parameters are made parameters, which share their
+    memory, and other values are kept as they are. It can be indexed, sliced, iterated over, appended to and extended;
+    the members are named "0", "1", ... in the state dict.
+    Raises IndexError for a position that is not there, TypeError for `extend` by one tensor.
+
+    >>> import flambeau as torch
+    >>> weights = torch.nn.ParameterList([torch.ones(2), torch.zeros(3)])
+    >>> [name for name, _ in weights.named_parameters()]
+    ['0', '1']
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ParameterList.html
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -277,7 +326,20 @@ def _described(value: Any, kind_name: str) -> str:
 
 
 class ParameterDict(Module):
-    """A dictionary of parameters; tensors that are none are made parameters."""
+    """A dictionary of parameters that belong to the module that it is an attribute of.
+
+    Args: `parameters`, a mapping of names to tensors, or pairs of them, or none; tensors that are no parameters are
+    made parameters, which share their memory, and other values are kept as they are. Keys are strings, in the order in
+    which they were added, and name the members in the state dict; there are `get`, `keys`, `values`, `items`, `update`,
+    `pop` and `clear` as dictionaries have them. Raises TypeError for a key that is no string.
+
+    >>> import flambeau as torch
+    >>> weights = torch.nn.ParameterDict({"scale": torch.ones(2)})
+    >>> weights["scale"].requires_grad
+    True
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ParameterDict.html
+    """
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()

@@ -110,18 +110,52 @@ class _Conv(_ConvNd):
 
 
 class Conv1d(_Conv):
-    """Cross-correlation of (N, C, L) with `out_channels` kernels."""
+    """Slides learnt kernels along sequences: each output is a weighted sum of a window of all channels of its group.
+
+    y[n, o, i] = bias[o] + sum over c, k of weight[o, c, k] * x[n, c, i * stride + k * dilation - padding]
+
+    Args: `in_channels` and `out_channels`, C and O; `kernel_size`, the length of a window in steps; `stride`, steps
+    between windows; `padding`, steps added at both ends, or "valid" (none) or "same" (the length stays); `dilation`,
+    steps between the elements of a window; `groups`, into which channels are parted, each with kernels of its own;
+    `bias`; `padding_mode`, "zeros", "reflect", "replicate" or "circular"; `device` and `dtype`, of the parameters.
+    Attributes: `weight` (O, C / groups, kernel_size) and `bias` (O,) or None, drawn uniformly from +-1 / sqrt(fan in).
+    Takes (N, C, L) or (C, L). Returns O channels of length (L + 2 * padding - dilation * (kernel_size - 1) - 1) //
+    stride + 1.
+    Raises ValueError for channels that `groups` does not divide, or an unknown padding.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Conv1d(3, 8, 3, padding=1)(torch.ones(1, 3, 5)).shape
+    torch.Size([1, 8, 5])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html
+    """
 
     rank = 1
     function = staticmethod(F.conv1d)
 
 
 class Conv2d(_Conv):
-    """Cross-correlation of (N, C, H, W) with `out_channels` kernels.
+    """Slides learnt kernels over images: each output is a weighted sum of a window of all channels of its group.
+
+    y[n, o, i, j] = bias[o] + sum over c, k, l of weight[o, c, k, l] * x[n, c, i * stride + k, j * stride + l], for
+    padding 0 and dilation 1
+
+    Args: `in_channels` and `out_channels`, C and O; `kernel_size`, of a window in pixels, an int or (height, width), as
+    for the next three; `stride`, pixels between windows; `padding`, pixels added at all sides, or "valid" (none) or
+    "same" (the size stays); `dilation`, pixels between the elements of a window; `groups`, into which channels are
+    parted, each with kernels of its own; `bias`; `padding_mode`, "zeros", "reflect", "replicate" or "circular";
+    `device` and `dtype`, of the parameters.
+    Attributes: `weight` (O, C / groups, *kernel_size) and `bias` (O,) or None, drawn uniformly from +-1 / sqrt(fan in).
+    Takes (N, C, H, W) or (C, H, W). Returns O channels, of which each size n becomes (n + 2 * padding - dilation *
+    (kernel_size - 1) - 1) // stride + 1.
+    Raises ValueError for channels that `groups` does not divide, or an unknown padding.
 
     >>> import flambeau as torch
     >>> torch.nn.Conv2d(3, 8, 3, padding=1)(torch.ones(1, 3, 5, 5)).shape
     torch.Size([1, 8, 5, 5])
+
+    Source: LeCun et al.: "Gradient-based learning applied to document recognition", https://doi.org/10.1109/5.726791;
+    https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
     """
 
     rank = 2
@@ -129,7 +163,25 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """Cross-correlation of (N, C, D, H, W) with `out_channels` kernels."""
+    """Slides learnt kernels through volumes: each output is a weighted sum of a window of all channels of its group.
+
+    y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] * x[n, c, p * stride + k], where p and k are places in space
+
+    Args: `in_channels` and `out_channels`, C and O; `kernel_size`, of a window in voxels, an int or three, as for the
+    next three; `stride`, voxels between windows; `padding`, voxels added at all sides, or "valid" (none) or "same" (the
+    size stays); `dilation`, voxels between the elements of a window; `groups`, into which channels are parted, each
+    with kernels of its own; `bias`; `padding_mode`, "zeros", "reflect", "replicate" or "circular"; `device` and
+    `dtype`, of the parameters.
+    Attributes: `weight` (O, C / groups, *kernel_size) and `bias` (O,) or None, drawn uniformly from +-1 / sqrt(fan in).
+    Takes (N, C, D, H, W) or (C, D, H, W). Returns O channels, of the sizes that `Conv2d` names.
+    Raises ValueError for channels that `groups` does not divide, or an unknown padding.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Conv3d(1, 4, 3, stride=2)(torch.ones(1, 1, 7, 7, 7)).shape
+    torch.Size([1, 4, 3, 3, 3])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
+    """
 
     rank = 3
     function = staticmethod(F.conv3d)
@@ -166,21 +218,77 @@ class _ConvTranspose(_ConvNd):
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """The gradient of Conv1d with respect to its input, as a layer."""
+    """The transpose of `Conv1d`: each input adds a scaled kernel to the output, which makes sequences longer.
+
+    y[n, o, i * stride + k * dilation - padding] += weight[c, o, k] * x[n, c, i], summed over c, i, k; then bias[o] is
+    added
+
+    Args: `in_channels` and `out_channels`, C and O; `kernel_size`, the length of a kernel; `stride`, steps between the
+    kernels of neighbouring inputs; `padding`, steps cut off at both ends; `output_padding`, steps added at the end,
+    where a stride leaves the length open; `groups`, into which channels are parted; `bias`; `dilation`, steps between
+    the elements of a kernel; `padding_mode`, "zeros" only; `device` and `dtype`, of the parameters.
+    Attributes: `weight` (C, O / groups, kernel_size) and `bias` (O,) or None.
+    Takes (N, C, L), and an `output_size` if wanted; returns length (L - 1) * stride - 2 * padding + dilation *
+    (kernel_size - 1) + output_padding + 1. ValueError for a size that cannot be.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ConvTranspose1d(4, 2, 2, stride=2)(torch.ones(1, 4, 5)).shape
+    torch.Size([1, 2, 10])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html
+    """
 
     rank = 1
     function = staticmethod(F.conv_transpose1d)
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """The gradient of Conv2d with respect to its input, as a layer."""
+    """The transpose of `Conv2d`, its gradient with respect to the input: each input adds a scaled kernel, so that
+    images grow.
+
+    y[n, o, i * stride + k - padding] += weight[c, o, k] * x[n, c, i], summed over c and the places i, k; then bias[o]
+    is added
+
+    Args: `in_channels` and `out_channels`, C and O; `kernel_size`, of a kernel in pixels, an int or (height, width), as
+    for the next three and `dilation`; `stride`, pixels between the kernels of neighbouring inputs; `padding`, pixels
+    cut off at all sides; `output_padding`, pixels added at the ends, where a stride leaves the size open; `groups`,
+    into which channels are parted; `bias`; `dilation`, pixels between the elements of a kernel; `padding_mode`, "zeros"
+    only; `device` and `dtype`, of the parameters.
+    Attributes: `weight` (C, O / groups, *kernel_size) and `bias` (O,) or None.
+    Takes (N, C, H, W), and an `output_size` if wanted; each size n becomes (n - 1) * stride - 2 * padding + dilation *
+    (kernel_size - 1) + output_padding + 1. ValueError for a size that cannot be.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ConvTranspose2d(4, 2, 2, stride=2)(torch.ones(1, 4, 5, 5)).shape
+    torch.Size([1, 2, 10, 10])
+
+    Source: Zeiler et al.: "Deconvolutional networks", https://doi.org/10.1109/CVPR.2010.5539957;
+    https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html
+    """
 
     rank = 2
     function = staticmethod(F.conv_transpose2d)
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """The gradient of Conv3d with respect to its input, as a layer."""
+    """The transpose of `Conv3d`, its gradient with respect to the input: each input adds a scaled kernel, so that
+    volumes grow.
+
+    y[n, o, i * stride + k - padding] += weight[c, o, k] * x[n, c, i], summed over c and the places i, k; then bias[o]
+    is added
+
+    Args: `in_channels` and `out_channels`, C and O; `kernel_size`, `stride`, `padding`, `output_padding` and
+    `dilation`, ints or one for each of three dimensions, as `ConvTranspose2d` explains them; `groups`, into which
+    channels are parted; `bias`; `padding_mode`, "zeros" only; `device` and `dtype`, of the parameters.
+    Attributes: `weight` (C, O / groups, *kernel_size) and `bias` (O,) or None.
+    Takes (N, C, D, H, W), and an `output_size` if wanted. ValueError for a size that cannot be.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ConvTranspose3d(4, 2, 2, stride=2)(torch.ones(1, 4, 3, 3, 3)).shape
+    torch.Size([1, 2, 6, 6, 6])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html
+    """
 
     rank = 3
     function = staticmethod(F.conv_transpose3d)

@@ -14,11 +14,22 @@ from .parameter import Parameter
 
 
 class Embedding(Module):
-    """The rows of a table at integer positions. The row `padding_idx` starts at 0 and gets no gradient.
+    """A table of vectors that are looked up by number: a learnt vector for each word, user or class.
+
+    y[i, :] = weight[x[i], :]
+
+    Args: `num_embeddings`, the number of rows; `embedding_dim`, the size of a row; `padding_idx`, a row that starts as
+    zeros and gets no gradient; `max_norm`, rows that are read are first scaled down to this `norm_type`-norm;
+    `scale_grad_by_freq`, divide gradients by how often a row was read; `sparse` is accepted, gradients are dense;
+    `device` and `dtype`, of the table.
+    Attributes: `weight` (num_embeddings, embedding_dim), normally distributed.
+    Takes integers (*), returns (*, embedding_dim). AssertionError for a `padding_idx` outside the table.
 
     >>> import flambeau as torch
     >>> torch.nn.Embedding(10, 4)(torch.tensor([[1, 2, 3]])).shape
     torch.Size([1, 3, 4])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,

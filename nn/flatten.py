@@ -9,7 +9,19 @@ from .module import Module
 
 
 class Flatten(Module):
-    """Dimensions start_dim to end_dim joined; the batch stays by default."""
+    """Joins neighbouring dimensions into one, as between convolutions and linear layers.
+
+    Args: `start_dim` and `end_dim`, the first and the last of the dimensions to join; by default all but the batch.
+    Takes (N, C, H, W), or any shape, and returns (N, C * H * W); elements keep their order, and where the memory allows
+    it the result is a view. IndexError for a dimension that is not there, RuntimeError if `start_dim` comes after
+    `end_dim`.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Flatten()(torch.ones(2, 3, 4, 4)).shape
+    torch.Size([2, 48])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Flatten.html
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -24,7 +36,19 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """One dimension split."""
+    """Splits one dimension into several, the inverse of `Flatten`.
+
+    Args: `dim`, the dimension to split; `unflattened_size`, what it becomes: sizes whose product is its size, one of
+    which may be -1 and is then computed.
+    Takes (N, C * H * W) and returns (N, C, H, W) for the default use; elements keep their order, and the result is a
+    view. RuntimeError if the sizes do not multiply to that of the dimension.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Unflatten(1, (3, 4, 4))(torch.ones(2, 48)).shape
+    torch.Size([2, 3, 4, 4])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Unflatten.html
+    """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()

@@ -14,7 +14,19 @@ from .parameter import Parameter
 
 
 class Identity(Module):
-    """Its input; arguments are ignored."""
+    """The layer that changes nothing: a place holder where a model expects a layer.
+
+    y = x
+
+    Takes arguments of any kind and ignores them, so that it can stand for a layer that takes some. Input and output
+    have the same shape, any (*), and are the same tensor: nothing is copied, and gradients pass unchanged.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Identity(54, unused="option")(torch.ones(2))
+    tensor([1., 1.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Identity.html
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """x."""
@@ -22,13 +34,21 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """x @ weight.T + bias.
+    """An affine map of the last dimension: every output is a weighted sum of all inputs, plus a constant.
 
-    Attributes: weight (out_features, in_features), bias (out_features), both uniform in +-1 / sqrt(in_features).
+    y = x @ weight.T + bias
+
+    Args: `in_features` and `out_features`, the sizes of the last dimension before and after; `bias`, whether a constant
+    is added; `device` and `dtype`, of the parameters.
+    Attributes: `weight` (out_features, in_features) and `bias` (out_features,) or None, both drawn uniformly from +-1 /
+    sqrt(in_features).
+    Takes (*, in_features), returns (*, out_features). RuntimeError if the last dimension has another size.
 
     >>> import flambeau as torch
     >>> torch.nn.Linear(3, 5)(torch.ones(2, 3)).shape
     torch.Size([2, 5])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None,
@@ -63,7 +83,22 @@ class NonDynamicallyQuantizableLinear(Linear):
 
 
 class Bilinear(Module):
-    """x1 @ weight[o] @ x2 + bias for each output o."""
+    """A map that is linear in each of two inputs: every output is a weighted sum of all products of their elements.
+
+    y[o] = x1 @ weight[o] @ x2 + bias[o]
+
+    Args: `in1_features` and `in2_features`, the sizes of the inputs' last dimensions; `out_features`, that of the
+    output; `bias`, whether a constant is added; `device` and `dtype`, of the parameters.
+    Attributes: `weight` (out_features, in1_features, in2_features) and `bias` (out_features,) or None, drawn uniformly
+    from +-1 / sqrt(in1_features).
+    Takes (*, in1_features) and (*, in2_features), returns (*, out_features).
+
+    >>> import flambeau as torch
+    >>> torch.nn.Bilinear(3, 4, 5)(torch.ones(2, 3), torch.ones(2, 4)).shape
+    torch.Size([2, 5])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Bilinear.html
+    """
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:

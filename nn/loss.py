@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
+from .functional.loss import older_reduction
 from .module import Module
 
 
@@ -14,17 +13,34 @@ class _Loss(Module):
 
     reduction: str
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> None:
         super().__init__()
-        self.reduction = reduction
+        self.reduction = older_reduction(size_average, reduce, reduction)
 
 
 class CrossEntropyLoss(_Loss):
-    """-log softmax(input) at the target class, or weighted by target probabilities."""
+    """The loss of classifiers: how surprised the model is by the true class, from scores that need no normalisation.
 
-    def __init__(self, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100, reduce:
-                 Any = None, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
-        super().__init__(reduction)
+    loss[n] = -weight[t[n]] * log(softmax(x[n])[t[n]]), or -sum over c of weight[c] * t[n, c] * log(softmax(x[n])[c])
+
+    Args: `weight` (C,), of the classes; `ignore_index`, targets of this number count for nothing; `reduction`, "mean"
+    (divided by the weights of the targets), "sum" or "none"; `label_smoothing`, the share of the target that is spread
+    over all classes; `size_average` and `reduce`, torch's older words for `reduction`.
+    Takes scores (N, C), (C,) or (N, C, *), and classes (N,), (), (N, *) as integers, or probabilities in the shape of
+    the scores.
+    Returns a number, or losses in the shape of the classes. Raises ValueError or RuntimeError for shapes that do not
+    fit.
+
+    >>> import flambeau as torch
+    >>> torch.nn.CrossEntropyLoss()(torch.zeros(3, 10), torch.tensor([1, 2, 3]))  # log(10): it knows nothing
+    tensor(2.3026)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+    """
+
+    def __init__(self, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
+                 reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
@@ -35,11 +51,27 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """-input at the target class, for log probabilities as input."""
+    """The negative log likelihood of the true classes, for models that give log probabilities.
 
-    def __init__(self, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100, reduce:
-                 Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    loss[n] = -weight[t[n]] * x[n, t[n]]
+
+    Args: `weight` (C,), of the classes; `ignore_index`, targets of this number count for nothing; `reduction`, "mean"
+    (divided by the weights of the targets), "sum" or "none"; `size_average` and `reduce`, torch's older words for
+    `reduction`.
+    Takes log probabilities (N, C), (C,) or (N, C, *), and classes (N,), () or (N, *) as integers.
+    Returns a number, or losses in the shape of the classes. Raises ValueError or RuntimeError for shapes that do not
+    fit.
+
+    >>> import flambeau as torch
+    >>> torch.nn.NLLLoss()(torch.tensor([[-0.5, -1.0], [-2.0, -0.25]]), torch.tensor([0, 1]))
+    tensor(0.3750)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+    """
+
+    def __init__(self, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
+                 reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
 
@@ -50,11 +82,26 @@ class NLLLoss(_Loss):
 
 
 class BCELoss(_Loss):
-    """-(t * log(p) + (1 - t) * log(1 - p))."""
+    """Binary cross entropy: how surprised a model is by yes or no, from its probability of yes.
 
-    def __init__(self, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str =
-                 "mean") -> None:
-        super().__init__(reduction)
+    loss = -weight * (t * log(x) + (1 - t) * log(1 - x)), where logarithms are at least -100
+
+    Args: `weight`, of the elements, broadcast to them; `reduction`, "mean", "sum" or "none"; `size_average` and
+    `reduce`, torch's older words for `reduction`.
+    Takes probabilities (*) and targets between 0 and 1 of the same shape. Returns a number, or losses (*).
+    Raises ValueError for shapes that differ. From scores, `BCEWithLogitsLoss` is exact where a sigmoid would round to 0
+    or 1.
+
+    >>> import flambeau as torch
+    >>> torch.nn.BCELoss()(torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0]))  # log(2): it knows nothing
+    tensor(0.6931)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
+    """
+
+    def __init__(self, weight: Tensor | None = None, size_average: bool | None = None,
+                 reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -63,11 +110,25 @@ class BCELoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Binary cross entropy of sigmoid(input)."""
+    """Binary cross entropy from scores: sigmoid and loss in one, exact for large scores too.
 
-    def __init__(self, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str =
-                 "mean", pos_weight: Tensor | None = None) -> None:
-        super().__init__(reduction)
+    loss = -weight * (pos_weight * t * log(sigmoid(x)) + (1 - t) * log(1 - sigmoid(x)))
+
+    Args: `weight`, of the elements, broadcast to them; `pos_weight` (C,), how much more a yes of each class counts;
+    `reduction`, "mean", "sum" or "none"; `size_average` and `reduce`, torch's older words for `reduction`.
+    Takes scores (*) and targets between 0 and 1 of the same shape. Returns a number, or losses (*).
+    Raises ValueError for shapes that differ.
+
+    >>> import flambeau as torch
+    >>> torch.nn.BCEWithLogitsLoss()(torch.tensor([0.0, 1000.0]), torch.tensor([1.0, 1.0]))
+    tensor(0.3466)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+    """
+
+    def __init__(self, weight: Tensor | None = None, size_average: bool | None = None,
+                 reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
@@ -78,10 +139,24 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """(x - t) ** 2."""
+    """The mean squared error, the loss of regression under Gaussian noise.
 
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    loss = (x - t) ** 2
+
+    Args: `reduction`, "mean" (over all elements), "sum" or "none"; `size_average` and `reduce`, torch's older words for
+    it.
+    Takes x and t (*), which should have one shape: others are broadcast, with a warning. Returns a number, or losses
+    (*). Large errors count by their square: where some targets are wrong, `HuberLoss` is the sturdier choice.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MSELoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 5.0]))
+    tensor(4.5000)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
+    """
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
@@ -89,10 +164,24 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """|x - t|."""
+    """The mean absolute error, whose minimiser is the median.
 
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    loss = |x - t|
+
+    Args: `reduction`, "mean" (over all elements), "sum" or "none"; `size_average` and `reduce`, torch's older words for
+    it.
+    Takes x and t (*), which should have one shape: others are broadcast, with a warning. Returns a number, or losses
+    (*). The gradient is the sign of the error, and 0 where there is none.
+
+    >>> import flambeau as torch
+    >>> torch.nn.L1Loss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 5.0]))
+    tensor(1.5000)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
+    """
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
@@ -100,11 +189,27 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """Squared near 0, absolute beyond beta."""
+    """A squared error near zero and an absolute one beyond, with a slope of at most 1.
 
-    def __init__(self, size_average: Any = None, reduce: Any = None,
+    loss = (x - t) ** 2 / (2 * beta) where |x - t| < beta, |x - t| - beta / 2 else
+
+    Args: `beta`, where the two meet; `reduction`, "mean", "sum" or "none"; `size_average` and `reduce`, torch's older
+    words for `reduction`.
+    Takes x and t (*), which should have one shape: others are broadcast, with a warning. Returns a number, or losses
+    (*).
+    Raises RuntimeError for a negative `beta`; 0 makes it `L1Loss`. It is `HuberLoss` divided by beta.
+
+    >>> import flambeau as torch
+    >>> torch.nn.SmoothL1Loss(reduction="none")(torch.tensor([0.0, 0.0]), torch.tensor([0.5, 3.0]))
+    tensor([0.1250, 2.5000])
+
+    Source: Girshick: "Fast R-CNN", https://arxiv.org/abs/1504.08083;
+    https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+    """
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, size_average, reduce)
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -113,7 +218,22 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Half the square near 0, linear beyond delta."""
+    """A squared error near zero and a linear one beyond, so that targets that are far off do not rule the fit.
+
+    loss = (x - t) ** 2 / 2 where |x - t| < delta, delta * (|x - t| - delta / 2) else
+
+    Args: `reduction`, "mean" (over all elements), "sum" or "none"; `delta`, where the two meet.
+    Takes x and t (*), which should have one shape: others are broadcast, with a warning. Returns a number, or losses
+    (*).
+    Raises ValueError unless `delta` is positive.
+
+    >>> import flambeau as torch
+    >>> torch.nn.HuberLoss(reduction="none", delta=2.0)(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 3.0]))
+    tensor([0.5000, 4.0000])
+
+    Source: Huber: "Robust estimation of a location parameter", https://doi.org/10.1214/aoms/1177703732;
+    https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -125,11 +245,27 @@ class HuberLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """target * (log(target) - input), for log probabilities as input."""
+    """The Kullback-Leibler divergence of a model's distribution from a target: what coding by the wrong one costs.
 
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool =
-                 False) -> None:
-        super().__init__(reduction)
+    loss = t * (log(t) - x), for log probabilities x; with `log_target`, exp(t) * (t - x)
+
+    Args: `reduction`, "mean", "batchmean" (the sum divided by N, which is the divergence proper), "sum" or "none";
+    `log_target`, whether the targets are logarithms too; `size_average` and `reduce`, torch's older words for
+    `reduction`.
+    Takes log probabilities (*) and probabilities of the same shape. Returns a number, or losses (*). Where t is 0 the
+    loss is 0.
+
+    >>> import flambeau as torch
+    >>> half = torch.tensor([[0.5, 0.5]])
+    >>> torch.nn.KLDivLoss(reduction="batchmean")(half.log(), torch.tensor([[1.0, 0.0]]))  # log(2)
+    tensor(0.6931)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+    """
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+                 log_target: bool = False) -> None:
+        super().__init__(reduction, size_average, reduce)
         self.log_target = log_target
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -140,9 +276,9 @@ class KLDivLoss(_Loss):
 class PoissonNLLLoss(_Loss):
     """exp(x) - t * x."""
 
-    def __init__(self, log_input: bool = True, full: bool = False, size_average: Any = None, eps: float = 1e-8,
-                 reduce: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(self, log_input: bool = True, full: bool = False, size_average: bool | None = None, eps: float = 1e-8,
+                 reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
         self.log_input, self.full, self.eps = log_input, full, eps
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -154,8 +290,8 @@ class PoissonNLLLoss(_Loss):
 class SoftMarginLoss(_Loss):
     """log(1 + exp(-t * x))."""
 
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
@@ -177,9 +313,9 @@ class GaussianNLLLoss(_Loss):
 class HingeEmbeddingLoss(_Loss):
     """x where the target is 1, max(0, margin - x) where it is -1."""
 
-    def __init__(self, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
+    def __init__(self, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, size_average, reduce)
         self.margin = margin
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -190,9 +326,9 @@ class HingeEmbeddingLoss(_Loss):
 class MarginRankingLoss(_Loss):
     """max(0, -t * (x1 - x2) + margin)."""
 
-    def __init__(self, margin: float = 0.0, size_average: Any = None, reduce: Any = None,
+    def __init__(self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, size_average, reduce)
         self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
@@ -201,11 +337,26 @@ class MarginRankingLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
+    """Pulls pairs that belong together to one direction, and pushes the others apart.
 
-    def __init__(self, margin: float = 0.0, size_average: Any = None, reduce: Any = None,
+    loss = 1 - cos(x1, x2) where t is 1, max(0, cos(x1, x2) - margin) where t is -1
+
+    Args: `margin`, the cosine up to which pairs that do not belong together cost nothing, -1 to 1; `reduction`, "mean",
+    "sum" or "none"; `size_average` and `reduce`, torch's older words for `reduction`.
+    Takes x1 and x2 (N, D) or (D,), and t (N,) or (). Returns a number, or losses (N,).
+    Raises RuntimeError for shapes that do not fit.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    >>> torch.nn.CosineEmbeddingLoss(reduction="none")(x, 2 * x, torch.tensor([1, -1]))
+    tensor([0., 1.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
+    """
+
+    def __init__(self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction, size_average, reduce)
         self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
@@ -214,11 +365,28 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, |a - p| - |a - n| + margin)."""
+    """Wants an anchor nearer to a positive example than to a negative one, by a margin.
 
-    def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, size_average:
-                 Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    loss = max(0, d(a, p) - d(a, n) + margin), with the distance d(x, y) = norm(x - y + eps)
+
+    Args: `margin`; `p`, of the norm; `eps`, against a distance of zero; `swap`, whether the distance of positive and
+    negative stands in for d(a, n) where it is smaller; `reduction`, "mean", "sum" or "none"; `size_average` and
+    `reduce`, torch's older words for `reduction`.
+    Takes anchor, positive and negative (N, D) or (D,). Returns a number, or losses (N,). Raises ValueError for a
+    negative margin.
+
+    >>> import flambeau as torch
+    >>> a, p, n = torch.tensor([[0.0]]), torch.tensor([[1.0]]), torch.tensor([[3.0]])
+    >>> torch.nn.TripletMarginLoss(margin=2.5)(a, p, n).round(decimals=4)
+    tensor(0.5000)
+
+    Source: Balntas et al.: "Learning local feature descriptors with triplets", BMVC 2016;
+    https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+    """
+
+    def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
+                 size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

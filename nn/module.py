@@ -32,9 +32,13 @@ _TABLES = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_pers
 
 
 class Module:
-    """The base of all models: a tree of modules with parameters at its nodes.
+    """The base of all models: a tree of modules with parameters and buffers at its nodes.
 
-    Parameters, buffers and modules assigned to attributes are registered under the attribute's name.
+    A subclass calls `super().__init__()`, assigns its parts to attributes, and defines `forward`; calling the module
+    calls `forward`, between the hooks that were registered. Parameters, buffers and modules that are assigned to
+    attributes are registered under the attribute's name, so that `parameters()`, `state_dict()`, `to()`, `train()` and
+    optimizers find them in the whole tree. A name in the state dict is the path to it, as "encoder.layers.0.weight".
+    Raises AttributeError for parts assigned before `super().__init__()`, NotImplementedError without a `forward`.
 
     >>> import flambeau as torch
     >>> class Double(torch.nn.Module):
@@ -45,6 +49,8 @@ class Module:
     ...         return 2 * self.layer(x)
     >>> [name for name, _ in Double().named_parameters()]
     ['layer.weight']
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Module.html
     """
 
     # Links to the parent are no part of a module's state: copies and pickles go without `_link` and `_path`.

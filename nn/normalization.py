@@ -17,7 +17,26 @@ from .parameter import Parameter
 
 
 class LayerNorm(Module):
-    """Normalised over the last dimensions: (x - mean) / sqrt(variance + eps) * weight + bias."""
+    """Normalises each sample by itself: over its last dimensions it gets mean 0 and variance 1, then a learnt scale and
+    shift.
+
+    y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, with the biased variance
+
+    Args: `normalized_shape`, the sizes of the last dimensions that are normalised together, or one int; `eps`, added to
+    the variance; `elementwise_affine`, whether there are a scale and a shift; `bias`, whether there is a shift;
+    `device` and `dtype`, of the parameters.
+    Attributes: `weight` (normalized_shape), ones; `bias` (normalized_shape), zeros; None where they are not wanted.
+    Takes and returns (*, normalized_shape); training and evaluation are alike. RuntimeError if the last dimensions
+    differ.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LayerNorm(2)(torch.tensor([[1.0, 3.0], [10.0, 30.0]])).round()
+    tensor([[-1.,  1.],
+            [-1.,  1.]])
+
+    Source: Ba, Kiros, Hinton: "Layer normalization", https://arxiv.org/abs/1607.06450;
+    https://pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html
+    """
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
                  bias: bool = True, device: Any = None, dtype: Any = None) -> None:
@@ -41,7 +60,25 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """Normalised over the last dimensions: x / sqrt(mean(x * x) + eps) * weight."""
+    """Normalises each sample by its root mean square over the last dimensions: `LayerNorm` without the mean.
+
+    y = x / sqrt(mean(x ** 2) + eps) * weight
+
+    Args: `normalized_shape`, the sizes of the last dimensions that are normalised together, or one int; `eps`, added to
+    the mean square, by default the machine epsilon of the input's dtype; `elementwise_affine`, whether there is a
+    learnt scale; `device` and `dtype`, of the parameter.
+    Attributes: `weight` (normalized_shape), ones, or None.
+    Takes and returns (*, normalized_shape); training and evaluation are alike. RuntimeError if the last dimensions
+    differ.
+
+    >>> import flambeau as torch
+    >>> torch.nn.RMSNorm(2, elementwise_affine=False)(torch.tensor([[3.0, 3.0], [0.5, -0.5]])).round()
+    tensor([[ 1.,  1.],
+            [ 1., -1.]])
+
+    Source: Zhang, Sennrich: "Root mean square layer normalization", https://arxiv.org/abs/1910.07467;
+    https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html
+    """
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float | None = None,
                  elementwise_affine: bool = True, device: Any = None, dtype: Any = None) -> None:
@@ -84,7 +121,24 @@ def _reset_affine(module: Module) -> None:
 
 
 class GroupNorm(Module):
-    """Normalised over each sample's groups of channels."""
+    """Normalises groups of channels of each sample: it does not depend on the batch, and keeps channels comparable in a
+    group.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and the biased variance of a sample's group
+
+    Args: `num_groups`, how many groups; `num_channels`, C; `eps`, added to the variance; `affine`, whether each channel
+    has a learnt scale and shift; `bias`, whether there is a shift; `device` and `dtype`, of the parameters.
+    Attributes: `weight` (C,), ones; `bias` (C,), zeros; None where they are not wanted.
+    Takes and returns (N, C, *). ValueError if `num_groups` does not divide `num_channels`. One group is a `LayerNorm`
+    over channels and places, C groups are an `InstanceNorm`.
+
+    >>> import flambeau as torch
+    >>> torch.nn.GroupNorm(2, 6)(torch.ones(1, 6, 5, 5)).shape
+    torch.Size([1, 6, 5, 5])
+
+    Source: Wu, He: "Group normalization", https://arxiv.org/abs/1803.08494;
+    https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html
+    """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
                  dtype: Any = None, *, bias: bool = True) -> None:
@@ -188,19 +242,75 @@ class _BatchNorm(_Running):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Normalised per channel of (N, C) or (N, C, L)."""
+    """Normalises each channel over the batch, and over the length if there is one.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias. While training mean and biased variance are the batch's, and
+    running ones follow by running = (1 - momentum) * running + momentum * (the batch's, unbiased); after `eval()` the
+    running ones serve
+
+    Args: `num_features`, C; `eps`, added to the variance; `momentum`, the share of a new batch, None for the plain
+    average of all; `affine`, whether each channel has a learnt scale and shift; `track_running_stats`, whether running
+    ones are kept; `bias`, whether there is a shift; `device` and `dtype`, of parameters and buffers.
+    Attributes: `weight` (C,), ones; `bias` (C,), zeros; buffers `running_mean`, `running_var`, `num_batches_tracked`.
+    Takes and returns (N, C) or (N, C, L). ValueError for other dimensions, or one value per channel while training.
+
+    >>> import flambeau as torch
+    >>> torch.nn.BatchNorm1d(2, affine=False)(torch.tensor([[1.0, 10.0], [3.0, 30.0]])).round()
+    tensor([[-1., -1.],
+            [ 1.,  1.]])
+
+    Source: Ioffe, Szegedy: "Batch normalization", https://arxiv.org/abs/1502.03167;
+    https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
+    """
 
     dims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Normalised per channel of (N, C, H, W)."""
+    """Normalises each channel of images over the batch and all pixels.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias. While training mean and biased variance are the batch's, and
+    running ones follow by running = (1 - momentum) * running + momentum * (the batch's, unbiased); after `eval()` the
+    running ones serve
+
+    Args: `num_features`, C; `eps`, added to the variance; `momentum`, the share of a new batch, None for the plain
+    average of all; `affine`, whether each channel has a learnt scale and shift; `track_running_stats`, whether running
+    ones are kept; `bias`, whether there is a shift; `device` and `dtype`, of parameters and buffers.
+    Attributes: `weight` (C,), ones; `bias` (C,), zeros; buffers `running_mean`, `running_var`, `num_batches_tracked`.
+    Takes and returns (N, C, H, W). ValueError for other dimensions, or one value per channel while training.
+
+    >>> import flambeau as torch
+    >>> norm = torch.nn.BatchNorm2d(3)
+    >>> norm(torch.ones(2, 3, 4, 4)).shape
+    torch.Size([2, 3, 4, 4])
+    >>> norm.running_mean  # a tenth of the way from 0 to 1
+    tensor([0.1000, 0.1000, 0.1000])
+
+    Source: Ioffe, Szegedy: "Batch normalization", https://arxiv.org/abs/1502.03167;
+    https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
+    """
 
     dims = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """Normalised per channel of (N, C, D, H, W)."""
+    """Normalises each channel of volumes over the batch and all voxels.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, with the batch's mean and biased variance while training, and the
+    running ones after `eval()`, as `BatchNorm2d` says
+
+    Args: `num_features`, C; `eps`, added to the variance; `momentum`, the share of a new batch, None for the plain
+    average of all; `affine`, whether each channel has a learnt scale and shift; `track_running_stats`, whether running
+    ones are kept; `bias`, whether there is a shift; `device` and `dtype`, of parameters and buffers.
+    Takes and returns (N, C, D, H, W). ValueError for other dimensions, or one value per channel while training.
+
+    >>> import flambeau as torch
+    >>> torch.nn.BatchNorm3d(3)(torch.ones(2, 3, 4, 4, 4)).shape
+    torch.Size([2, 3, 4, 4, 4])
+
+    Source: Ioffe, Szegedy: "Batch normalization", https://arxiv.org/abs/1502.03167;
+    https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html
+    """
 
     dims = (5,)
 
@@ -223,13 +333,45 @@ class _InstanceNorm(_Running):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Normalised over the length of each channel of each sample."""
+    """Normalises each channel of each sequence over its length.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and the biased variance of one channel of one sample
+
+    Args: `num_features`, C; `eps`, added to the variance; `momentum`, the share of a new batch in running statistics;
+    `affine`, whether each channel has a learnt scale and shift; `track_running_stats`, whether running statistics are
+    kept and used after `eval()`; `bias`, whether there is a shift; `device` and `dtype`, of parameters and buffers.
+    Takes and returns (N, C, L), or (C, L) without a batch. ValueError for other dimensions.
+
+    >>> import flambeau as torch
+    >>> torch.nn.InstanceNorm1d(1)(torch.tensor([[[1.0, 3.0]], [[10.0, 30.0]]])).round()
+    tensor([[[-1.,  1.]],
+    <BLANKLINE>
+            [[-1.,  1.]]])
+
+    Source: Ulyanov, Vedaldi, Lempitsky: "Instance normalization", https://arxiv.org/abs/1607.08022;
+    https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html
+    """
 
     dims = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Normalised over the area of each channel of each sample."""
+    """Normalises each channel of each image over its pixels, which takes contrast out of a picture.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and the biased variance of one channel of one sample
+
+    Args: `num_features`, C; `eps`, added to the variance; `momentum`, the share of a new batch in running statistics;
+    `affine`, whether each channel has a learnt scale and shift; `track_running_stats`, whether running statistics are
+    kept and used after `eval()`; `bias`, whether there is a shift; `device` and `dtype`, of parameters and buffers.
+    Takes and returns (N, C, H, W), or (C, H, W) without a batch. ValueError for other dimensions.
+
+    >>> import flambeau as torch
+    >>> torch.nn.InstanceNorm2d(3)(torch.ones(2, 3, 4, 4)).shape
+    torch.Size([2, 3, 4, 4])
+
+    Source: Ulyanov, Vedaldi, Lempitsky: "Instance normalization", https://arxiv.org/abs/1607.08022;
+    https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html
+    """
 
     dims = (3, 4)
 

@@ -28,12 +28,16 @@ def _sharing(kind: type[Tensor], data: Tensor | None) -> Any:
 class Parameter(Tensor):
     """A tensor that is trained: a module that it is assigned to lists it among its parameters.
 
-    It shares the storage of `data`.
+    Args: `data`, the tensor whose memory it shares, empty by default; `requires_grad`, whether gradients reach it. It
+    is a leaf: optimizers update it in place, under `no_grad`. Set `requires_grad` to False to freeze it; then it is
+    still part of the state dict. Raises TypeError if `data` is no tensor.
 
     >>> import flambeau as torch
     >>> torch.nn.Parameter(torch.ones(2))
     Parameter containing:
     tensor([1., 1.], requires_grad=True)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
     """
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
@@ -51,7 +55,20 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that is state but not trained; `persistent` says whether it is part of the state dict."""
+    """A tensor that is part of a module's state but not trained, such as a running mean or a mask.
+
+    Args: `data`, the tensor whose memory it shares, empty by default; `persistent`, whether it is in the state dict. A
+    module that it is assigned to lists it among its buffers: it moves with `to()`, and no optimizer sees it. Raises
+    TypeError if `data` is no tensor.
+
+    >>> import flambeau as torch
+    >>> model = torch.nn.Module()
+    >>> model.mask = torch.nn.Buffer(torch.ones(2), persistent=False)
+    >>> [name for name, _ in model.named_buffers()], list(model.state_dict())
+    (['mask'], [])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.parameter.Buffer.html
+    """
 
     persistent: bool
 

@@ -33,25 +33,91 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest element of each window of (N, C, L)."""
+    """Keeps the largest element of each window of sequences, which makes them shorter.
+
+    y[n, c, i] = max over k of x[n, c, i * stride + k * dilation - padding]
+
+    Args: `kernel_size`, the length of a window in steps; `stride`, steps between windows, a window by default;
+    `padding`, steps of -inf added at both ends, at most half a window; `dilation`, steps between the elements of a
+    window; `return_indices`, whether the places of the maxima are returned as well; `ceil_mode`, whether a last window
+    may reach beyond the end.
+    Takes (N, C, L) or (C, L). Returns length (L + 2 * padding - dilation * (kernel_size - 1) - 1) / stride + 1, rounded
+    down.
+    Raises RuntimeError for a padding that is too wide.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MaxPool1d(2)(torch.tensor([[1.0, 5.0, 2.0, 3.0]]))
+    tensor([[5., 3.]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html
+    """
 
     function = staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPool):
-    """The largest element of each window of (N, C, H, W)."""
+    """Keeps the largest element of each window of images: smaller images, in which small shifts no longer matter.
+
+    y[n, c, i, j] = max over k, l of x[n, c, i * stride + k, j * stride + l], for padding 0 and dilation 1
+
+    Args: `kernel_size`, of a window in pixels, an int or (height, width), as for the next three; `stride`, pixels
+    between windows, a window by default; `padding`, pixels of -inf added at all sides, at most half a window;
+    `dilation`, pixels between the elements of a window; `return_indices`, whether the places of the maxima are returned
+    as well; `ceil_mode`, whether last windows may reach beyond the ends.
+    Takes (N, C, H, W) or (C, H, W). Each size n becomes (n + 2 * padding - dilation * (kernel_size - 1) - 1) / stride +
+    1, rounded down.
+    Raises RuntimeError for a padding that is too wide.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MaxPool2d(2)(torch.arange(16.0).reshape(1, 4, 4))
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
+    """
 
     function = staticmethod(F.max_pool2d)
 
 
 class MaxPool3d(_MaxPool):
-    """The largest element of each window of (N, C, D, H, W)."""
+    """Keeps the largest element of each window of volumes.
+
+    y[n, c, p] = max over k of x[n, c, p * stride + k], where p and k are places in space
+
+    Args: `kernel_size`, of a window in voxels, an int or three, as for the next three; `stride`, voxels between
+    windows, a window by default; `padding`, voxels of -inf added at all sides, at most half a window; `dilation`,
+    voxels between the elements of a window; `return_indices`, whether the places of the maxima are returned as well;
+    `ceil_mode`, whether last windows may reach beyond the ends.
+    Takes (N, C, D, H, W) or (C, D, H, W). Sizes become those that `MaxPool2d` names. Raises RuntimeError for a padding
+    that is too wide.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MaxPool3d(2)(torch.ones(1, 3, 4, 4, 4)).shape
+    torch.Size([1, 3, 2, 2, 2])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html
+    """
 
     function = staticmethod(F.max_pool3d)
 
 
 class AvgPool1d(Module):
-    """The mean of each window of (N, C, L)."""
+    """Takes the mean of each window of sequences, which makes them shorter.
+
+    y[n, c, i] = mean over k of x[n, c, i * stride + k - padding]
+
+    Args: `kernel_size`, the length of a window in steps; `stride`, steps between windows, a window by default;
+    `padding`, zeros added at both ends, at most half a window; `ceil_mode`, whether a last window may reach beyond the
+    end; `count_include_pad`, whether the zeros count in the mean.
+    Takes (N, C, L) or (C, L). Returns length (L + 2 * padding - kernel_size) / stride + 1, rounded down. Raises
+    RuntimeError for a padding that is too wide.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AvgPool1d(2)(torch.tensor([[1.0, 5.0, 2.0, 3.0]]))
+    tensor([[3.0000, 2.5000]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html
+    """
 
     def __init__(self, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> None:
@@ -89,13 +155,46 @@ class _AvgPool(Module):
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of each window of (N, C, H, W)."""
+    """Takes the mean of each window of images.
+
+    y[n, c, i, j] = mean over k, l of x[n, c, i * stride + k, j * stride + l], for padding 0
+
+    Args: `kernel_size`, of a window in pixels, an int or (height, width), as for the next two; `stride`, pixels between
+    windows, a window by default; `padding`, zeros added at all sides, at most half a window; `ceil_mode`, whether last
+    windows may reach beyond the ends; `count_include_pad`, whether the zeros count in the mean; `divisor_override`, by
+    what sums are divided instead of the number of elements.
+    Takes (N, C, H, W) or (C, H, W). Each size n becomes (n + 2 * padding - kernel_size) / stride + 1, rounded down.
+    Raises RuntimeError for a padding that is too wide.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AvgPool2d(2)(torch.arange(16.0).reshape(1, 4, 4))
+    tensor([[[ 2.5000,  4.5000],
+             [10.5000, 12.5000]]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html
+    """
 
     function = staticmethod(F.avg_pool2d)
 
 
 class AvgPool3d(_AvgPool):
-    """The mean of each window of (N, C, D, H, W)."""
+    """Takes the mean of each window of volumes.
+
+    y[n, c, p] = mean over k of x[n, c, p * stride + k], where p and k are places in space
+
+    Args: `kernel_size`, of a window in voxels, an int or three, as for the next two; `stride`, voxels between windows,
+    a window by default; `padding`, zeros added at all sides, at most half a window; `ceil_mode`, whether last windows
+    may reach beyond the ends; `count_include_pad`, whether the zeros count in the mean; `divisor_override`, by what
+    sums are divided instead of the number of elements.
+    Takes (N, C, D, H, W) or (C, D, H, W). Sizes become those that `AvgPool2d` names. Raises RuntimeError for a padding
+    that is too wide.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AvgPool3d(2)(torch.ones(1, 3, 4, 4, 4)).shape
+    torch.Size([1, 3, 2, 2, 2])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
+    """
 
     function = staticmethod(F.avg_pool3d)
 
@@ -116,13 +215,42 @@ class _Adaptive(Module):
 
 
 class AdaptiveAvgPool1d(_Adaptive):
-    """Means of `output_size` windows that cover (N, C, L)."""
+    """Takes means of as many windows as are wanted, whatever the length of the sequence.
+
+    y[n, c, i] = mean of x[n, c, start:end], from start = floor(i * L / output_size) to end = ceil((i + 1) * L /
+    output_size)
+
+    Args: `output_size`, how many windows; 1 is the mean of all.
+    Takes (N, C, L) or (C, L). Returns (N, C, output_size). Where the length is a multiple it equals `AvgPool1d`; else
+    windows overlap or differ in length by one.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AdaptiveAvgPool1d(2)(torch.tensor([[1.0, 5.0, 2.0, 3.0]]))
+    tensor([[3.0000, 2.5000]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html
+    """
 
     function = staticmethod(F.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """Means of `output_size` windows that cover (N, C, H, W)."""
+    """Takes means of as many windows as are wanted, whatever the size of the image: before a linear layer that wants
+    one size.
+
+    Window i of m, in a dimension of size n, goes from floor(i * n / m) to ceil((i + 1) * n / m)
+
+    Args: `output_size`, how many windows, an int or (height, width), None where the size stays; 1 is the mean of all
+    pixels.
+    Takes (N, C, H, W) or (C, H, W). Returns (N, C, *output_size). Where sizes are multiples it equals `AvgPool2d`; else
+    windows overlap or differ in size by one.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AdaptiveAvgPool2d((2, None))(torch.ones(1, 3, 7, 5)).shape
+    torch.Size([1, 3, 2, 5])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
+    """
 
     function = staticmethod(F.adaptive_avg_pool2d)
 
@@ -140,7 +268,22 @@ class AdaptiveMaxPool1d(_Adaptive):
 
 
 class AdaptiveMaxPool2d(_Adaptive):
-    """Largest elements of `output_size` windows that cover (N, C, H, W)."""
+    """Keeps the largest elements of as many windows as are wanted, whatever the size of the image.
+
+    Window i of m, in a dimension of size n, goes from floor(i * n / m) to ceil((i + 1) * n / m)
+
+    Args: `output_size`, how many windows, an int or (height, width), None where the size stays; 1 is the maximum of all
+    pixels.
+    Takes (N, C, H, W) or (C, H, W). Returns (N, C, *output_size). Where sizes are multiples it equals `MaxPool2d`; else
+    windows overlap or differ in size by one.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AdaptiveMaxPool2d(2)(torch.arange(16.0).reshape(1, 4, 4))
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html
+    """
 
     function = staticmethod(F.adaptive_max_pool2d)
 

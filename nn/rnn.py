@@ -43,12 +43,12 @@ class Weights(NamedTuple):
 Step = Callable[[Tensor, State, Weights], State]
 
 
-def _plain_step(activation: Callable[[Tensor], Tensor]) -> Step:
+def plain_step(activation: Callable[[Tensor], Tensor]) -> Step:
     """h = activation(x + W_hh h + b_hh), where x is the projected input."""
     return lambda x, state, w: (activation(add(x, F.linear(state[0], w.hh, w.bias_hh))),)
 
 
-def _lstm_step(x: Tensor, state: State, w: Weights) -> State:
+def lstm_step(x: Tensor, state: State, w: Weights) -> State:
     """i, f, g, o = x + W_hh h + b_hh; c = sigmoid(f) * c + sigmoid(i) * tanh(g); h = sigmoid(o) * tanh(c).
 
     Source: Hochreiter, Schmidhuber: "Long short-term memory", https://doi.org/10.1162/neco.1997.9.8.1735; the projection
@@ -61,7 +61,7 @@ def _lstm_step(x: Tensor, state: State, w: Weights) -> State:
     return h if w.hr is None else F.linear(h, w.hr), c
 
 
-def _gru_step(x: Tensor, state: State, w: Weights) -> State:
+def gru_step(x: Tensor, state: State, w: Weights) -> State:
     """r, z = sigmoid(x + W_hh h + b_hh); n = tanh(x_n + r * (W_hn h + b_hn)); h = (1 - z) * n + z * h.
 
     Source: Cho et al.: "Learning phrase representations using RNN encoder-decoder", https://arxiv.org/abs/1406.1078
@@ -74,7 +74,7 @@ def _gru_step(x: Tensor, state: State, w: Weights) -> State:
     return (add(n, mul(z, h - n)),)
 
 
-PLAIN_STEPS: dict[str, Step] = {"tanh": _plain_step(tanh), "relu": _plain_step(F.relu)}
+PLAIN_STEPS: dict[str, Step] = {"tanh": plain_step(tanh), "relu": plain_step(F.relu)}
 
 
 def _walk(step: Step, x: Tensor, state: State, w: Weights, reverse: bool, valid: Tensor | None) -> tuple[State, Tensor]:
@@ -275,29 +275,44 @@ def _check_options(input_size: int, hidden_size: int, num_layers: int, bias: boo
         raise ValueError("proj_size has to be smaller than hidden_size")
 
 
-def _refuse_projection(options: dict[str, Any]) -> None:
-    if "proj_size" in options:
+def _refuse_projection(proj_size: Any) -> None:
+    if proj_size is not None:
         raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
 
 
 class RNN(RNNBase):
-    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu of it, in `num_layers` layers.
+    """A recurrent network: its state sums up what it has read, and is made anew at each step from the input and itself.
 
-    Takes x (T, B, I), (B, T, I) when `batch_first`, (T, I) or a PackedSequence, and h_0 (layers * directions, B, H);
-    returns the outputs (T, B, directions * H) and h_n.
+    h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or relu of it; the layer above reads h_t
+
+    Args: `input_size`, I; `hidden_size`, H; `num_layers`, stacked on each other; `nonlinearity`, "tanh" or "relu";
+    `bias`, whether there are b_ih and b_hh; `batch_first`, see below; `dropout`, probability of a zero between layers,
+    while training; `bidirectional`, whether a second network reads from the end; `proj_size` is refused, only `LSTM`
+    has it; `device` and `dtype`, of the parameters.
+    Attributes: `weight_ih_l0` (H, I), `weight_hh_l0` (H, H), `bias_ih_l0`, `bias_hh_l0` (H,), and so on for each layer
+    and `_reverse`, drawn uniformly from +-1 / sqrt(H).
+    Takes x (T, B, I), (B, T, I) if `batch_first`, (T, I) or a PackedSequence, and h_0 (layers * directions, B, H),
+    zeros if it is left out.
+    Returns the last layer's states (T, B, directions * H), and h_n as h_0.
+    Raises RuntimeError or ValueError for sizes that do not fit.
 
     >>> import flambeau as torch
     >>> output, hn = torch.nn.RNN(3, 4, num_layers=2)(torch.ones(5, 2, 3))
     >>> output.shape, hn.shape
     (torch.Size([5, 2, 4]), torch.Size([2, 2, 4]))
+
+    Source: Elman: "Finding structure in time", https://doi.org/10.1207/s15516709cog1402_1;
+    https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
-                 *args: Any, **options: Any) -> None:
-        _refuse_projection(options)
+                 bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+                 proj_size: None = None, device: Any = None, dtype: Any = None) -> None:
+        _refuse_projection(proj_size)
         if nonlinearity not in PLAIN_STEPS:
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
-        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, *args, **options)
+        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first, dropout,
+                         bidirectional, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
 
     @property
@@ -306,23 +321,41 @@ class RNN(RNNBase):
 
 
 class LSTM(RNNBase):
-    """Long short-term memory, in `num_layers` layers: see `_lstm_step` for the formula.
+    """Long short-term memory: a recurrent network with a cell that gates write, forget and read, so that gradients
+    last.
 
-    Takes x as `RNN` does and (h_0, c_0); returns the outputs (T, B, directions * H) and (h_n, c_n). With `proj_size` the
-    outputs and h have that size.
+    i, f, g, o = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh; c_t = sigmoid(f) * c_(t-1) + sigmoid(i) * tanh(g); h_t =
+    sigmoid(o) * tanh(c_t)
+
+    Args: `input_size`, I; `hidden_size`, H; `num_layers`, stacked on each other; `bias`, whether there are b_ih and
+    b_hh; `batch_first`, see below; `dropout`, probability of a zero between layers, while training; `bidirectional`,
+    whether a second network reads from the end; `proj_size`, P, to which a learnt matrix projects h, 0 for none;
+    `device` and `dtype`, of the parameters.
+    Attributes: `weight_ih_l0` (4 * H, I), `weight_hh_l0` (4 * H, H), `bias_ih_l0`, `bias_hh_l0` (4 * H,), and so on for
+    each layer and `_reverse`, drawn uniformly from +-1 / sqrt(H).
+    Takes x (T, B, I), (B, T, I) if `batch_first`, (T, I) or a PackedSequence, and (h_0, c_0), each (layers *
+    directions, B, H), zeros if they are left out.
+    Returns the last layer's h (T, B, directions * H), and (h_n, c_n). With `proj_size` h has size P instead of H.
+    Raises RuntimeError or ValueError for sizes that do not fit.
 
     >>> import flambeau as torch
     >>> output, (hn, cn) = torch.nn.LSTM(3, 4, bidirectional=True)(torch.ones(5, 2, 3))
     >>> output.shape, hn.shape, cn.shape
     (torch.Size([5, 2, 8]), torch.Size([2, 2, 4]), torch.Size([2, 2, 4]))
+
+    Source: Hochreiter, Schmidhuber: "Long short-term memory", https://doi.org/10.1162/neco.1997.9.8.1735;
+    https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
     """
 
     _name = "LSTM"
     _gates = 4
-    _step = staticmethod(_lstm_step)
+    _step = staticmethod(lstm_step)
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__("LSTM", *args, **options)
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
+                 device: Any = None, dtype: Any = None) -> None:
+        super().__init__("LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+                         proj_size, device, dtype)
 
     def _sizes(self) -> tuple[int, ...]:
         return self.proj_size or self.hidden_size, self.hidden_size
@@ -340,105 +373,39 @@ class LSTM(RNNBase):
 
 
 class GRU(RNNBase):
-    """Gated recurrent units, in `num_layers` layers: see `_gru_step` for the formula. Takes and returns what `RNN` does.
+    """Gated recurrent units: a recurrent network that mixes its old state with a proposed one, by two gates.
+
+    r, z = sigmoid(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh); n = tanh(W_in x_t + b_in + r * (W_hn h_(t-1) + b_hn)); h_t =
+    (1 - z) * n + z * h_(t-1)
+
+    Args: `input_size`, I; `hidden_size`, H; `num_layers`, stacked on each other; `bias`, whether there are b_ih and
+    b_hh; `batch_first`, see below; `dropout`, probability of a zero between layers, while training; `bidirectional`,
+    whether a second network reads from the end; `proj_size` is refused, only `LSTM` has it; `device` and `dtype`, of
+    the parameters.
+    Attributes: `weight_ih_l0` (3 * H, I), `weight_hh_l0` (3 * H, H), `bias_ih_l0`, `bias_hh_l0` (3 * H,), and so on for
+    each layer and `_reverse`, drawn uniformly from +-1 / sqrt(H).
+    Takes x (T, B, I), (B, T, I) if `batch_first`, (T, I) or a PackedSequence, and h_0 (layers * directions, B, H),
+    zeros if it is left out.
+    Returns the last layer's states (T, B, directions * H), and h_n as h_0.
+    Raises RuntimeError or ValueError for sizes that do not fit.
 
     >>> import flambeau as torch
     >>> output, hn = torch.nn.GRU(3, 4, batch_first=True)(torch.ones(2, 5, 3))
     >>> output.shape, hn.shape
     (torch.Size([2, 5, 4]), torch.Size([1, 2, 4]))
+
+    Source: Cho et al.: "Learning phrase representations using RNN encoder-decoder", https://arxiv.org/abs/1406.1078;
+    https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
     """
 
     _name = "GRU"
     _gates = 3
-    _step = staticmethod(_gru_step)
+    _step = staticmethod(gru_step)
     _folds_biases = False  # r multiplies W_hn h + b_hn
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        _refuse_projection(options)
-        super().__init__("GRU", *args, **options)
-
-
-# --- Cells ------------------------------------------------------------------------------------------------------------
-
-
-class RNNCellBase(Module):
-    """What the cells share: parameters and checks."""
-
-    _gates = 1
-    _states = 1
-    _step: Step
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
-        super().__init__()
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        gates = self._gates * hidden_size
-        self.weight_ih = Parameter(empty(gates, input_size, device=device, dtype=dtype))
-        self.weight_hh = Parameter(empty(gates, hidden_size, device=device, dtype=dtype))
-        for name in ("bias_ih", "bias_hh"):
-            made = Parameter(empty(gates, device=device, dtype=dtype)) if bias else None
-            self.register_parameter(name, made)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw new initial values, uniform in +-1 / sqrt(hidden_size)."""
-        bound = 1 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
-        for weight in self.parameters():
-            init.uniform_(weight, -bound, bound)
-
-    def _new_state(self, input: Tensor, hx: Any) -> State:
-        name = type(self).__name__
-        if input.ndim not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
-        given: State = () if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        for i, h in enumerate(given):
-            if h.ndim not in (1, 2):
-                which = "hidden" if self._states == 1 else f"hx[{i}]"
-                raise ValueError(f"{name}: Expected {which} to be 1D or 2D, got {h.ndim}D instead")
-        shape = (*input.shape[:-1], self.hidden_size)
-        start = given or (zeros(*shape, dtype=input.dtype, device=input.device),) * self._states
-        w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return self._step(F.linear(input, w.ih, w.bias_ih), start, w)
-
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
-        """The next h, of x (B, I) or (I,) and h (B, H) or (H,); from zeros without h."""
-        return self._new_state(input, hx)[0]
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias is True else f", bias={self.bias}")
-
-
-class RNNCell(RNNCellBase):
-    """One step of an `RNN`."""
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: None = None,
                  device: Any = None, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-        self.nonlinearity = nonlinearity
-
-    @property
-    def _step(self) -> Step:  # type: ignore[override]
-        if self.nonlinearity not in PLAIN_STEPS:
-            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return PLAIN_STEPS[self.nonlinearity]
-
-    def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
-
-
-class LSTMCell(RNNCellBase):
-    """One step of an `LSTM`: takes and returns (h, c)."""
-
-    _gates = 4
-    _states = 2
-    _step = staticmethod(_lstm_step)
-
-    def forward(self, input: Tensor, hx: Any = None) -> State:
-        """The next (h, c)."""
-        return self._new_state(input, hx)
-
-
-class GRUCell(RNNCellBase):
-    """One step of a `GRU`."""
-
-    _gates = 3
-    _step = staticmethod(_gru_step)
+        _refuse_projection(proj_size)
+        super().__init__("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+                         device=device, dtype=dtype)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ...tracer.functions.activation import log_softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
@@ -17,6 +21,8 @@ from ...tracer.tensor.tensor import Tensor
 from .activation import logsigmoid, softplus
 from .linear import classes_equal, cosine_similarity, pairwise_distance
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
     """The mean or the sum of the elements, or all of them (`none`)."""
@@ -29,9 +35,38 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
+def older_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that torch's older two words mean, with its warning; `reduction` if neither is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    meant = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn("size_average and reduce args will be deprecated, please use "
+                  f"reduction='{meant}' instead.", stacklevel=4)
+    return meant
+
+
+def _with_older_words(function: F) -> F:
+    """Let `size_average` and `reduce` say the reduction; a call without them costs one look at its arguments."""
+    known = inspect.signature(function)
+    first = list(known.parameters).index("size_average")
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) <= first and "size_average" not in kwargs and "reduce" not in kwargs:
+            return function(*args, **kwargs)
+        bound = known.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        given["reduction"] = older_reduction(given["size_average"], given["reduce"], given["reduction"])
+        return function(*bound.args, **bound.kwargs)
+
+    return call  # type: ignore[return-value]
+
+
 # --- Classes ----------------------------------------------------------------------------------------------------------
 
 
+@_with_older_words
 def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
                   ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Tensor:
@@ -124,6 +159,7 @@ def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Tensor | None, reduct
     return reduced(loss, reduction)
 
 
+@_with_older_words
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
              ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-input at the target class: cross entropy of what are log probabilities already."""
@@ -139,6 +175,7 @@ def _check_size(input: Tensor, target: Tensor, name: str) -> None:
                          f"Target size ({target.shape}) must be the same as input size ({input.shape})")
 
 
+@_with_older_words
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-(t * log(p) + (1 - t) * log(1 - p)), with logarithms not below -100."""
@@ -158,6 +195,7 @@ def _certain_loss(input: Tensor, target: Tensor) -> Tensor:
     return add(value, mul(sub(input, p), div(sub(p, target.detach()), 1e-12)))
 
 
+@_with_older_words
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
                                      size_average: bool | None = None, reduce: bool | None = None,
                                      reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
@@ -170,6 +208,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     return reduced(loss if weight is None else mul(loss, weight), reduction)
 
 
+@_with_older_words
 def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
            reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target * (log(target) - input), for log probabilities as input; `batchmean` divides the sum by the batch."""
@@ -186,6 +225,7 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
 # --- Distances --------------------------------------------------------------------------------------------------------
 
 
+@_with_older_words
 def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - t) ** 2."""
@@ -197,12 +237,14 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
     return reduced(mul(loss, weight), reduction)
 
 
+@_with_older_words
 def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
             reduction: str = "mean") -> Tensor:
     """|x - t|."""
     return reduced(absolute(sub(input, target)), reduction)
 
 
+@_with_older_words
 def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                    reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d ** 2 / (2 * beta) for |d| < beta, else |d| - beta / 2."""
@@ -224,6 +266,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return reduced(loss, reduction)
 
 
+@_with_older_words
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
                      size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
@@ -248,12 +291,14 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     return reduced(add(loss, 0.9189385332046727) if full else loss, reduction)
 
 
+@_with_older_words
 def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
     """log(1 + exp(-t * x)) for targets of 1 and -1."""
     return reduced(softplus(neg(mul(target, input)), threshold=float("inf")), reduction)
 
 
+@_with_older_words
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1."""
@@ -261,6 +306,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, siz
     return reduced(add(where(target != 1, apart, 0.0), where(target != -1, input, 0.0)), reduction)
 
 
+@_with_older_words
 def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
                         size_average: bool | None = None, reduce: bool | None = None,
                         reduction: str = "mean") -> Tensor:
@@ -268,6 +314,7 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
     return reduced(clamp(add(neg(mul(target, sub(input1, input2))), margin), min=0), reduction)
 
 
+@_with_older_words
 def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
                           size_average: bool | None = None, reduce: bool | None = None,
                           reduction: str = "mean") -> Tensor:
@@ -277,6 +324,7 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
     return reduced(loss, reduction)
 
 
+@_with_older_words
 def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
                         eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
                         reduce: bool | None = None, reduction: str = "mean") -> Tensor:
