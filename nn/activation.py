@@ -72,7 +72,8 @@ class ReLU(Activation):
     y = max(0, x)
 
     Args: `inplace`, whether the input is overwritten.
-    Takes and returns any shape (*). The gradient at 0 is 0. NaN stays NaN.
+    Takes and returns any shape (*). The gradient is 1 above zero and 0 elsewhere, at zero too; NaN stays NaN. A unit
+    that is negative for all inputs learns no more: `LeakyReLU` and `GELU` avoid that.
 
     >>> import flambeau as torch
     >>> torch.nn.ReLU()(torch.tensor([-1.0, 0.0, 2.0]))
@@ -240,7 +241,7 @@ class Mish(Activation):
     y = x * tanh(softplus(x)), with softplus(x) = log(1 + exp(x))
 
     Args: `inplace`, whether the input is overwritten.
-    Takes and returns any shape (*).
+    Takes and returns any shape (*). It is bounded below, by -0.3088 near x = -1.19, and close to the identity above.
 
     >>> import flambeau as torch
     >>> torch.nn.Mish()(torch.tensor([-1.0, 0.0, 1.0]))

@@ -255,8 +255,8 @@ class ConvTranspose2d(_ConvTranspose):
     into which channels are parted; `bias`; `dilation`, pixels between the elements of a kernel; `padding_mode`, "zeros"
     only; `device` and `dtype`, of the parameters.
     Attributes: `weight` (C, O / groups, *kernel_size) and `bias` (O,) or None.
-    Takes (N, C, H, W), and an `output_size` if wanted; each size n becomes (n - 1) * stride - 2 * padding + dilation *
-    (kernel_size - 1) + output_padding + 1. ValueError for a size that cannot be.
+    Takes (N, C, H, W), and an `output_size` if wanted. Returns O channels, of which each size n becomes (n - 1) *
+    stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1. ValueError for a size that cannot be.
 
     >>> import flambeau as torch
     >>> torch.nn.ConvTranspose2d(4, 2, 2, stride=2)(torch.ones(1, 4, 5, 5)).shape
@@ -281,7 +281,9 @@ class ConvTranspose3d(_ConvTranspose):
     `dilation`, ints or one for each of three dimensions, as `ConvTranspose2d` explains them; `groups`, into which
     channels are parted; `bias`; `padding_mode`, "zeros" only; `device` and `dtype`, of the parameters.
     Attributes: `weight` (C, O / groups, *kernel_size) and `bias` (O,) or None.
-    Takes (N, C, D, H, W), and an `output_size` if wanted. ValueError for a size that cannot be.
+    Takes (N, C, D, H, W), and an `output_size` if wanted. Returns O channels, of the sizes that `ConvTranspose2d`
+    names.
+    Raises ValueError for a size that cannot be.
 
     >>> import flambeau as torch
     >>> torch.nn.ConvTranspose3d(4, 2, 2, stride=2)(torch.ones(1, 4, 3, 3, 3)).shape

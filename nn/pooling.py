@@ -64,8 +64,8 @@ class MaxPool2d(_MaxPool):
     between windows, a window by default; `padding`, pixels of -inf added at all sides, at most half a window;
     `dilation`, pixels between the elements of a window; `return_indices`, whether the places of the maxima are returned
     as well; `ceil_mode`, whether last windows may reach beyond the ends.
-    Takes (N, C, H, W) or (C, H, W). Each size n becomes (n + 2 * padding - dilation * (kernel_size - 1) - 1) / stride +
-    1, rounded down.
+    Takes (N, C, H, W) or (C, H, W). Returns what it took, but each size n becomes (n + 2 * padding - dilation *
+    (kernel_size - 1) - 1) / stride + 1, rounded down.
     Raises RuntimeError for a padding that is too wide.
 
     >>> import flambeau as torch
@@ -88,8 +88,8 @@ class MaxPool3d(_MaxPool):
     windows, a window by default; `padding`, voxels of -inf added at all sides, at most half a window; `dilation`,
     voxels between the elements of a window; `return_indices`, whether the places of the maxima are returned as well;
     `ceil_mode`, whether last windows may reach beyond the ends.
-    Takes (N, C, D, H, W) or (C, D, H, W). Sizes become those that `MaxPool2d` names. Raises RuntimeError for a padding
-    that is too wide.
+    Takes (N, C, D, H, W) or (C, D, H, W). Returns what it took, in the sizes that `MaxPool2d` names. Raises
+    RuntimeError for a padding that is too wide.
 
     >>> import flambeau as torch
     >>> torch.nn.MaxPool3d(2)(torch.ones(1, 3, 4, 4, 4)).shape
@@ -163,7 +163,8 @@ class AvgPool2d(_AvgPool):
     windows, a window by default; `padding`, zeros added at all sides, at most half a window; `ceil_mode`, whether last
     windows may reach beyond the ends; `count_include_pad`, whether the zeros count in the mean; `divisor_override`, by
     what sums are divided instead of the number of elements.
-    Takes (N, C, H, W) or (C, H, W). Each size n becomes (n + 2 * padding - kernel_size) / stride + 1, rounded down.
+    Takes (N, C, H, W) or (C, H, W). Returns what it took, but each size n becomes (n + 2 * padding - kernel_size) /
+    stride + 1, rounded down.
     Raises RuntimeError for a padding that is too wide.
 
     >>> import flambeau as torch
@@ -186,8 +187,8 @@ class AvgPool3d(_AvgPool):
     a window by default; `padding`, zeros added at all sides, at most half a window; `ceil_mode`, whether last windows
     may reach beyond the ends; `count_include_pad`, whether the zeros count in the mean; `divisor_override`, by what
     sums are divided instead of the number of elements.
-    Takes (N, C, D, H, W) or (C, D, H, W). Sizes become those that `AvgPool2d` names. Raises RuntimeError for a padding
-    that is too wide.
+    Takes (N, C, D, H, W) or (C, D, H, W). Returns what it took, in the sizes that `AvgPool2d` names. Raises
+    RuntimeError for a padding that is too wide.
 
     >>> import flambeau as torch
     >>> torch.nn.AvgPool3d(2)(torch.ones(1, 3, 4, 4, 4)).shape
