@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
-import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any
 
 import numpy as np
 
@@ -28,6 +25,7 @@ from ..tracer.ir.types import Type
 from ..tracer.lazy.flush import host_array, materialize
 from ..tracer.tensor.device import device
 from ..tracer.tensor.tensor import Tensor
+from .replacing import replace
 from .safetensors_file import Array, checksum, damaged, read, stored_form, write
 
 VERSION = 1
@@ -36,13 +34,14 @@ Path = str | os.PathLike[str]
 Place = str | device | Mapping[str, str] | None
 
 
-def save(obj: Any, path: Path) -> None:
-    """Save `obj` to one safetensors file, replacing it as a whole or not at all.
+def save(obj: Any, f: Path | IO[bytes]) -> None:
+    """Save `obj` to one safetensors file, replacing it as a whole or not at all, or to an open binary file.
 
     Args: `obj`, a tensor, or dicts, lists and tuples, nested as you like, of tensors, numbers, strings, bools and None
-    (so any state_dict, or several in a dict). Tensors that are one object, or share a storage, are written once.
-    Raises TypeError naming the place of what cannot be saved; CheckpointError if the file cannot be written, and then
-    the file that was there is as before.
+    (so any state_dict, or several in a dict). Tensors that are one object, or share a storage, are written once. `f`, a
+    path, or an object with a method `write`, which gets the bytes as they come, from where it stands.
+    Raises TypeError naming the place of what cannot be saved; CheckpointError if a file at a path cannot be written, and
+    then the file that was there is as before; AttributeError if `f` is neither a path nor a file.
 
     >>> import flambeau as torch, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
@@ -50,30 +49,61 @@ def save(obj: Any, path: Path) -> None:
     >>> torch.load(path)
     {'model': {'weight': tensor([0, 1, 2])}, 'epoch': 4}
     """
+    _require_writable(f)
     packer = _Packer()
     with no_grad():
         packed = packer.pack(obj, ())
         arrays = packer.arrays()
     crc = checksum(arrays, json.dumps(packed, allow_nan=False))
     text = json.dumps({"version": VERSION, "crc32": crc, "object": packed})
-    target = os.path.realpath(os.fspath(path))
+    if not isinstance(f, (str, os.PathLike)):
+        write(f, arrays, {KEY: text})
+        return
+    target = os.path.realpath(os.fspath(f))
     try:
-        _replace(target, lambda file: write(file, arrays, {KEY: text}))
+        replace(target, lambda file: write(file, arrays, {KEY: text}))
     except OSError as error:
-        raise CheckpointError(f"could not save {os.fspath(path)}: {error.strerror or error}") from error
+        raise CheckpointError(f"could not save {os.fspath(f)}: {error.strerror or error}") from error
 
 
-def load(path: Path, map_location: Place = None) -> Any:
-    """What `save` wrote to `path`; of a safetensors file written by others, its tensors by name.
+def _require_writable(f: Any) -> None:
+    if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
+        raise AttributeError("expected 'f' to be string, path, or a file-like object with a 'write' attribute, got "
+                             f"{type(f).__name__}")
 
-    Args: `map_location`, the device for all tensors, or a dict from saved to wanted devices; by default each goes where
+
+def _require_seekable(f: Any) -> None:
+    missing = [name for name in ("seek", "tell", "read") if not hasattr(f, name)]
+    if missing:
+        raise AttributeError(f"'{type(f).__name__}' object has no attribute '{missing[0]}'. You can only torch.load from a "
+                             "file that is seekable. Please pre-load the data into a buffer like io.BytesIO and try to load "
+                             "from it instead.")
+
+
+def load(f: Path | IO[bytes], map_location: Place = None) -> Any:
+    """What `save` wrote to `f`; of a safetensors file written by others, its tensors by name.
+
+    Args: `f`, a path, or an open binary file that can seek, which is read from where it stands to its end;
+    `map_location`, the device for all tensors, or a dict from saved to wanted devices; by default each goes where
     it was. Tensors that were one object are one object again.
     Raises FileNotFoundError, and CheckpointError, naming the file and the problem, for one that is damaged, cut off, or
     no checkpoint. Pickle files (PyTorch's own .pt) are refused.
+
+    >>> import flambeau as torch, io
+    >>> file = io.BytesIO()
+    >>> torch.save({"epoch": 4}, file)
+    >>> _ = file.seek(0)
+    >>> torch.load(file)
+    {'epoch': 4}
     """
-    name = os.fspath(path)
-    with open(name, "rb") as file:
-        arrays, metadata = read(file, name)
+    if isinstance(f, (str, os.PathLike)):
+        name = os.fspath(f)
+        with open(name, "rb") as file:
+            arrays, metadata = read(file, name)
+    else:
+        _require_seekable(f)
+        name = str(getattr(f, "name", type(f).__name__))
+        arrays, metadata = read(f, name)
     unpacker = _Unpacker(arrays, map_location)
     with no_grad():
         if KEY not in metadata:
@@ -257,35 +287,3 @@ def _in_own_dtype(array: Array, stored: dtype, kind: dtype) -> Array:
         raise ValueError(f"{kind.name} cannot be stored as {stored.name} of shape {list(array.shape)}")
     contents: Array = array.reshape(-1).view(kind.numpy).reshape(array.shape[:ndim])
     return contents
-
-
-# --- Replacing a file -------------------------------------------------------------------------------------------------
-
-
-def _replace(target: str, write_to: Callable[[Any], None]) -> None:
-    """Write a new file beside `target`, to the disk, and only then give it the name."""
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".{os.path.basename(target)[:200]}.{secrets.token_hex(6)}.tmp")
-    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write_to(file)
-            file.flush()
-            _keep_mode(target, temporary)
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    if os.name == "posix":
-        entry = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(entry)
-        finally:
-            os.close(entry)
-
-
-def _keep_mode(target: str, temporary: str) -> None:
-    if os.path.exists(target):
-        os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))

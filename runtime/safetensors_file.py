@@ -73,8 +73,13 @@ def checksum(arrays: Mapping[str, tuple[dtype, Array]], text: str) -> int:
 
 
 def read(file: IO[bytes], path: str) -> tuple[dict[str, tuple[dtype, Array]], dict[str, str]]:
-    """All arrays and the metadata. Raises CheckpointError for whatever is not exactly a safetensors file."""
-    size = os.fstat(file.fileno()).st_size
+    """All arrays and the metadata, from where the file stands to its end, where it is left.
+
+    Raises CheckpointError for whatever is not exactly a safetensors file.
+    """
+    origin = file.tell()
+    size = file.seek(0, os.SEEK_END) - origin
+    file.seek(origin)
     header, start = _read_header(file, size, path)
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
@@ -83,7 +88,7 @@ def read(file: IO[bytes], path: str) -> tuple[dict[str, tuple[dtype, Array]], di
     _check_extent(entries.values(), size - start, path)
     arrays = {}
     for name, (kind, shape, begin, _) in sorted(entries.items(), key=lambda item: item[1][2]):
-        file.seek(start + begin)
+        file.seek(origin + start + begin)
         arrays[name] = kind, _read_array(file, kind, shape, path)
     return {name: arrays[name] for name in entries}, metadata
 
@@ -166,8 +171,17 @@ def _read_array(file: IO[bytes], kind: dtype, shape: tuple[int, ...], path: str)
     view = array.reshape(-1).view(np.uint8)
     done = 0
     while done < view.size:
-        count = file.readinto(memoryview(view)[done:])  # type: ignore[attr-defined]
+        count = _read_into(file, memoryview(view)[done:])
         if not count:
             raise damaged(path, "it became shorter while it was read")
         done += count
     return array != 0 if kind is dtypes.boolean else array
+
+
+def _read_into(file: IO[bytes], place: memoryview) -> int:
+    """Fill as much of `place` as the file gives at once; a file of somebody's own may have `read` alone."""
+    if hasattr(file, "readinto"):
+        return file.readinto(place) or 0
+    part = file.read(len(place))
+    place[:len(part)] = part
+    return len(part)

@@ -1,19 +1,25 @@
 """Checkpoints: everything comes back the same, and nothing but a whole checkpoint is loaded."""
 
+import contextlib
+import io
 import json
 import math
 import os
 import pickle
 import struct
+import subprocess
+import sys
+import time
 import zlib
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from flambeau import optim
-from flambeau.runtime import checkpoint, safetensors_file
+from flambeau.runtime import checkpoint, replacing, safetensors_file
 from flambeau.runtime.checkpoint import load, save
 from flambeau.tracer.functions.creation import tensor
 from flambeau.tracer.ir import dtypes
@@ -323,6 +329,137 @@ def test_a_crash_in_the_middle_leaves_the_old_file(path, monkeypatch, error, whe
     assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
     save({"w": tensor([2.0])}, path)
     assert load(path)["w"].tolist() == [2.0]
+
+
+# --- Open files -------------------------------------------------------------------------------------------------------
+
+
+class OnlyReads:
+    """A file of somebody's own: no `readinto`, no descriptor, and small tensors in two pieces."""
+
+    def __init__(self, content):
+        self._file = io.BytesIO(content)
+        self.seek, self.tell = self._file.seek, self._file.tell
+
+    def read(self, size=-1):
+        return self._file.read(min(size, 7) if size > 9 and size < 20 else size)
+
+
+@pytest.mark.parametrize("made", [io.BytesIO, OnlyReads, "rb", "w+b"])
+@pytest.mark.parametrize("before", [b"", b"something else"])
+def test_an_open_file(path, made, before):
+    written = io.BytesIO()
+    written.write(before)
+    save(everything(), written)
+    path.write_bytes(written.getvalue())
+    if made == "w+b":
+        with open(path, made) as file:
+            file.write(before)
+            save(everything(), file)
+            file.seek(len(before))
+            same(load(file), everything())
+        return
+    with open(path, made) if made == "rb" else contextlib.nullcontext(made(written.getvalue())) as file:
+        file.seek(len(before))
+        same(load(file), everything())
+
+
+def test_an_open_file_that_was_cut_off():
+    whole = io.BytesIO()
+    save({"w": tensor([1.0, 2.0])}, whole)
+    for size in range(len(whole.getvalue())):
+        with pytest.raises(CheckpointError, match="BytesIO"):
+            load(io.BytesIO(whole.getvalue()[:size]))
+
+
+@pytest.mark.parametrize("f", [5, None, object()])
+def test_what_is_neither_a_path_nor_a_file(f):
+    with pytest.raises(AttributeError, match="file-like object with a 'write' attribute"):
+        save({}, f)
+    with pytest.raises(AttributeError, match=r"has no attribute 'seek'\. You can only torch.load from a file that is seekable"):
+        load(f)
+
+
+# --- What killed processes leave --------------------------------------------------------------------------------------
+
+DIES = """
+import os, sys, time
+from flambeau.runtime import checkpoint
+def stop(file, *rest):
+    file.write(b"half of it")
+    file.flush()
+    print(flush=True)
+    time.sleep(600)
+checkpoint.write = stop
+checkpoint.save({}, sys.argv[1])
+"""
+
+
+def saving(path):
+    """A process that is in the middle of a save."""
+    child = subprocess.Popen([sys.executable, "-c", DIES, str(path)], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    return child
+
+
+def killed(child):
+    child.kill()
+    child.wait()
+    child.stdout.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are told apart by /proc")
+def test_a_save_removes_what_killed_saves_left_and_nothing_else(path):
+    (path.parent / f".{path.name}.abcdef012345.tmp").write_bytes(b"somebody else's")
+    others = set(os.listdir(path.parent))
+    living, dead, unread = saving(path), saving(path.with_name("other")), saving(path)
+    assert len(os.listdir(path.parent)) == 3 + len(others)
+    killed(dead)
+    unread.kill()  # nobody has asked yet how it ended
+    while "Z (" not in Path(f"/proc/{unread.pid}/status").read_text():
+        time.sleep(0.01)
+    save({"w": tensor([1.0])}, path)
+    left = set(os.listdir(path.parent)) - others - {path.name}
+    assert [f"-{living.pid}-" in name for name in left] == [True]
+    killed(unread)
+    killed(living)
+    save({"w": tensor([2.0])}, path)
+    assert set(os.listdir(path.parent)) == others | {path.name}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are told apart by /proc")
+@pytest.mark.parametrize("change, removed", [
+    ({}, False),  # this process
+    ({"number": os.getppid(), "start": 1}, True),  # the number belongs to another process now
+    ({"number": 2**22 + 1}, True),  # there is no such process
+    ({"machine": "00000000", "number": 2**22 + 1}, False),  # another machine, which is not known to have ended it
+    ({"boot": "00000000"}, False),  # written after our boot: a machine that only looks like this one
+    ({"boot": "00000000", "mtime": 0}, True)])  # from before the boot
+def test_who_is_gone(path, change, removed):
+    change = dict(change)
+    mtime = change.pop("mtime", None)
+    file = path.parent / f".a.b\n.{replacing._Writer.here()._replace(**change)}.0123456789ab.tmp"
+    file.write_bytes(b"")
+    if mtime is not None:
+        os.utime(file, (mtime, mtime))
+    save(1, path)
+    assert file.exists() != removed
+
+
+def test_a_folder_that_cannot_be_listed_is_no_error(path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    save(1, path)
+    assert load(path) == 1
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "\N{SNOWMAN}" * 85])
+def test_a_long_name(path, name):
+    long = path.with_name(name)
+    save(1, long)
+    assert load(long) == 1 and os.listdir(path.parent) == [long.name]
 
 
 def test_a_link_stays_a_link_and_the_mode_is_kept(path, tmp_path):
