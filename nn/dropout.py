@@ -115,7 +115,7 @@ class AlphaDropout(_DropoutNd):
     y = a * (x where kept, else alpha') + b, with alpha' = -1.7581, the negative limit of SELU, and a, b chosen such
     that mean and variance are kept
 
-    Args: `p`, the probability that an element is dropped; `inplace`, whether the input is overwritten.
+    Args: `p`, the probability that an element is dropped; `inplace`, which torch's layer takes and leaves aside.
     Takes and returns any shape (*); after `eval()` the input is returned. ValueError unless 0 <= p <= 1.
 
     >>> import flambeau as torch
@@ -128,12 +128,12 @@ class AlphaDropout(_DropoutNd):
 
     def forward(self, input: Tensor) -> Tensor:
         """x, or x with dropped elements while training."""
-        return F.alpha_dropout(input, self.p, self.training, self.inplace)
+        return F.alpha_dropout(input, self.p, self.training)
 
 
 class FeatureAlphaDropout(_DropoutNd):
-    """AlphaDropout of whole channels (N, C, ...)."""
+    """AlphaDropout of whole channels (N, C, ...); `inplace` is left aside, as by torch."""
 
     def forward(self, input: Tensor) -> Tensor:
         """x, or x with dropped channels while training."""
-        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)
+        return F.feature_alpha_dropout(input, self.p, self.training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 
 from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.methods import assign
@@ -25,12 +25,16 @@ def _kept(x: Tensor, p: float, shape: Ints) -> Tensor:
     return wrap(keep).expand(x.shape)
 
 
-def _dropped(x: Tensor, p: float, shape: Ints) -> Tensor:
+def _require_inexact(x: Tensor) -> None:
     if not x.dtype.is_inexact:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {x.dtype.name}: dropout "
                            "requires floating-point or complex elements")
+
+
+def _dropped(x: Tensor, p: float, shape: Ints) -> Tensor:
     if p == 1.0 or x.numel() == 0:
-        return mul(x, 0.0)
+        return mul(x, 0)
+    _require_inexact(x)
     scaled = mul(x, 1 / (1 - p))._read()
     nothing = number_value(0, x.dtype, x._type.shape, x._device)
     return wrap(OPS["select"](_kept(x, p, shape)._read(), scaled, nothing))
@@ -48,24 +52,59 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return assign(input, result) if inplace else result
 
 
-def _by_channel(name: str, ndims: Ints, spatial: int) -> Callable[..., Tensor]:
-    def function(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        if input.ndim not in ndims:
-            raise RuntimeError(f"{name} requires {' or '.join(map(str, ndims))} dimensions, got {input.ndim}")
-        if _checked(p) == 0.0 or not training:
-            return input
-        lead = input._type.shape[:input.ndim - spatial]
-        result = _dropped(input, p, (*lead, *(1,) * spatial))
-        return assign(input, result) if inplace else result
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = "Dropout of whole channels: all their elements or none."
-    return function
+def _channels(x: Tensor, batched: bool) -> Ints:
+    """The shape of one draw for each channel: of (N, C, ...), or of (C, ...) without a batch."""
+    shape = x._type.shape if batched else (1, *x._type.shape)
+    if len(shape) < 2:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    drawn = (*shape[:2], *(1,) * (len(shape) - 2))
+    return drawn if batched else drawn[1:]
 
 
-dropout1d = _by_channel("dropout1d", (2, 3), 1)
-dropout2d = _by_channel("dropout2d", (3, 4), 2)
-dropout3d = _by_channel("dropout3d", (4, 5), 3)
+def _drop_channels(x: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:
+    if p == 0.0 or not training:
+        return x
+    result = _dropped(x, p, x._type.shape if p == 1.0 or x.numel() == 0 else _channels(x, batched))
+    return assign(x, result) if inplace else result
+
+
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels of (N, C, L) or (C, L): all their elements or none."""
+    _checked(p)
+    if input.ndim not in (2, 3):
+        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input: (N, C, L), or (C, L) "
+                           "without a batch.")
+    return _drop_channels(input, p, training, inplace, batched=input.ndim == 3)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels of (N, C, H, W): all their elements or none.
+
+    As torch's it takes other shapes too, the first two dimensions for N and C, and warns.
+    """
+    _checked(p)
+    if input.ndim == 3:
+        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is "
+                      "desired: (N, C, L). Say so by dropout1d, or give (C, H, W) a batch by unsqueeze(0).", stacklevel=2)
+    elif input.ndim != 4:
+        _warn_of_dimensions("dropout2d", input.ndim, "(N, C, H, W)")
+    return _drop_channels(input, p, training, inplace, batched=True)
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W): all their elements or none.
+
+    As torch's it takes other shapes too, the first dimension for C, and warns.
+    """
+    _checked(p)
+    if input.ndim not in (4, 5):
+        _warn_of_dimensions("dropout3d", input.ndim, "(N, C, D, H, W) or (C, D, H, W)")
+    return _drop_channels(input, p, training, inplace, batched=input.ndim == 5)
+
+
+def _warn_of_dimensions(name: str, ndim: int, wanted: str) -> None:
+    warnings.warn(f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a "
+                  f"future release. It takes {wanted}; for single elements there is dropout.", stacklevel=3)
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
@@ -78,16 +117,18 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """alpha_dropout of whole channels (N, C, ...): all their elements or none."""
-    if input.ndim < 2:
-        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    return _alpha_dropped(input, p, training, inplace, (*input._type.shape[:2], *(1,) * (input.ndim - 2)))
+    if _checked(p) in (0.0, 1.0) or not training or input.numel() == 0:
+        return _alpha_dropped(input, p, training, inplace, ())
+    return _alpha_dropped(input, p, training, inplace, _channels(input, batched=True))
 
 
 def _alpha_dropped(input: Tensor, p: float, training: bool, inplace: bool, shape: Ints) -> Tensor:
-    if _checked(p) == 0.0 or not training:
+    if _checked(p) == 0.0 or not training or input.numel() == 0:
         return input
     if p == 1.0:
-        return mul(input, 0.0)
+        dropped = mul(input, 0)
+        return assign(input, dropped) if inplace else dropped
+    _require_inexact(input)
     limit = -1.7580993408473766
     scale = ((1 - p) * (1 + p * limit**2)) ** -0.5
     keep = _kept(input, p, shape)
