@@ -1,0 +1,102 @@
+"""Weight normalisation by a hook: https://pytorch.org/docs/stable/generated/torch.nn.utils.weight_norm.html"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from ...tracer.functions.arithmetic import div, mul
+from ...tracer.functions.reduce import norm
+from ...tracer.tensor import Tensor
+from ..module import Module
+from ..parameter import Parameter
+
+M = TypeVar("M", bound=Module)
+
+
+class WeightNorm:
+    """The hook that makes a module's weight from its length g and its direction v before each forward."""
+
+    def __init__(self, name: str, dim: int | None) -> None:
+        self.name, self.dim = name, dim
+
+    def compute_weight(self, module: Module) -> Tensor:
+        """g * v / |v|."""
+        length, direction = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
+        return mul(direction, div(length, norm_except(direction, self.dim)))
+
+    def __call__(self, module: Module, inputs: Any) -> None:
+        """Write into the tensor that is there, which a compiled step can do again; to another dtype or place bind a new one."""
+        weight, before = self.compute_weight(module), getattr(module, self.name)
+        if before._type is weight._type and before.device == weight.device:
+            before.detach_().copy_(weight)
+        else:
+            setattr(module, self.name, weight)
+
+
+def norm_except(x: Tensor, dim: int | None) -> Tensor:
+    """The norm over all dimensions but one, which stay with size 1; over all, as a number, for None and -1."""
+    if dim is None or dim == -1:
+        return norm(x)
+    kept = dim % x.ndim
+    return norm(x, 2, [d for d in range(x.ndim) if d != kept], keepdim=True) if x.ndim > 1 else x.abs()
+
+
+def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
+    """Part a weight into length and direction, which are trained instead of it.
+
+    weight = weight_g * weight_v / |weight_v|
+
+    Args: `module`, whose parameter is replaced; `name`, of the parameter; `dim`, the dimension along which each slice has a
+    length of its own, by default that of the outputs, or None for one length of all.
+    Returns the module. Its parameters `weight_g` (1 but in `dim`) and `weight_v` (as the weight) take the place of
+    `weight`, which becomes a plain attribute that is made anew before each forward.
+    Raises RuntimeError if the weight is normalised already.
+
+    >>> import flambeau as torch
+    >>> layer = torch.nn.utils.weight_norm(torch.nn.Linear(20, 40))
+    >>> layer.weight_g.shape, layer.weight_v.shape
+    (torch.Size([40, 1]), torch.Size([40, 20]))
+
+    Source: Salimans, Kingma: "Weight normalization", https://arxiv.org/abs/1602.07868;
+    https://pytorch.org/docs/stable/generated/torch.nn.utils.weight_norm.html
+    """
+    if _hook_of(module, name) is not None:
+        raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
+    hook = WeightNorm(name, dim)
+    weight = getattr(module, name)
+    delattr(module, name)
+    module.register_parameter(f"{name}_g", Parameter(norm_except(weight, dim).detach()))
+    module.register_parameter(f"{name}_v", Parameter(weight.detach()))
+    setattr(module, name, hook.compute_weight(module))
+    module.register_forward_pre_hook(hook)
+    return module
+
+
+def remove_weight_norm(module: M, name: str = "weight") -> M:
+    """Make the weight a parameter again, with the value that length and direction have given it.
+
+    Raises ValueError if it is not normalised.
+
+    >>> import flambeau as torch
+    >>> layer = torch.nn.utils.remove_weight_norm(torch.nn.utils.weight_norm(torch.nn.Linear(2, 3)))
+    >>> [name for name, _ in layer.named_parameters()]
+    ['bias', 'weight']
+    """
+    found = _hook_of(module, name)
+    if found is None or module._hooks is None:
+        raise ValueError(f"weight_norm of '{name}' not found in {module}")
+    key, hook = found
+    weight = hook.compute_weight(module).detach()
+    for attribute in (name, f"{name}_g", f"{name}_v"):
+        delattr(module, attribute)
+    setattr(module, name, Parameter(weight))
+    del module._hooks.tables["forward_pre"][key]
+    return module
+
+
+def _hook_of(module: Module, name: str) -> tuple[int, WeightNorm] | None:
+    hooks = module._hooks.tables["forward_pre"] if module._hooks is not None else {}
+    for key, hook in hooks.items():
+        if isinstance(hook.call, WeightNorm) and hook.call.name == name:
+            return key, hook.call
+    return None
