@@ -17,6 +17,45 @@ assert h().device == device and torch.rand(2).device == device and h().tolist() 
 torch.set_default_device("cpu")
 assert str(h().device) == "cpu" and h.why()[1].changes == (("default device", "cpu:1", "cpu"),)
 """,
+    "a block and a decorator": """
+made = lambda: [torch.ones(2), torch.tensor([1]), torch.Tensor(2), torch.rand(2), torch.nn.Linear(2, 2).weight]
+def on(name): return all(str(x.device) == name for x in made())
+with device as entered:
+    assert entered is device and on("cpu:1") and torch.get_default_device() == device
+    with torch.device("cpu"):
+        with device:
+            assert on("cpu:1")
+        assert on("cpu")
+    assert on("cpu:1")
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(on("cpu")))
+    thread.start()
+    thread.join()
+    assert seen == [True]
+assert on("cpu")
+try:
+    with device:
+        raise KeyError
+except KeyError:
+    assert on("cpu")
+try:
+    with torch.device("tpu:7"):
+        pass
+except Exception as error:
+    assert "tpu" in str(error)
+assert on("cpu")
+decorated = device(on)
+assert decorated.__name__ == "on" and decorated("cpu:1") and on("cpu")
+f = torch.jit(lambda: torch.ones(2) * 2)
+with device:
+    assert f().device == device
+assert str(f().device) == "cpu" and f.stats.compiles == 2
+def inside():
+    with device:
+        return torch.ones(2)
+f = torch.jit(inside)
+assert f().device == f().device == device and on("cpu")
+""",
     "arguments": """
 f = torch.jit(lambda x, k: (x * k).sum() / (k + 1) + torch.tensor(k, device=x.device))
 x = torch.ones(2, device="cpu:1")
@@ -73,7 +112,8 @@ for call in (m, torch.jit(m)):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_on_the_second_device(name: str) -> None:
-    program = f"import numpy as np\nimport flambeau as torch\ndevice = torch.device('cpu:1')\n{PROGRAMS[name]}\nprint('fine')"
+    program = ("import threading\nimport numpy as np\nimport flambeau as torch\ndevice = torch.device('cpu:1')\n"
+               f"{PROGRAMS[name]}\nprint('fine')")
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2],
                          env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, timeout=300)
     assert run.stdout == "fine\n", run.stderr

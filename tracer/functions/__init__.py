@@ -19,6 +19,7 @@ from . import (
     incomplete_gamma,
     indexing,
     joining,
+    legacy,
     linear,
     metadata,
     norms,
@@ -45,7 +46,7 @@ from . import (
 from .autocast import castable
 
 __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
-           "creation", "cumulative", "float_parts", "incomplete_gamma", "indexing", "joining", "linear", "metadata",
+           "creation", "cumulative", "float_parts", "incomplete_gamma", "indexing", "joining", "legacy", "linear", "metadata",
            "norms", "operators", "order_statistics", "predicates", "products", "random", "reading", "rearranging",
            "reduce", "scattering", "searching", "shape", "slicing", "sorting", "special", "statistics", "strided",
            "triangular", "unary", "whole_numbers"]

@@ -17,7 +17,7 @@ from ..ops import OPS
 from ..tensor.context import context
 from ..tensor.scalar import Scalar
 from ..tensor.strides import Geometry
-from ..tensor.tensor import Tensor, _constructors
+from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import shape_argument
 from .layout import laid_out
@@ -36,9 +36,6 @@ def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, require
     """
     made = as_fresh_tensor(data, dtype, device_name(device))
     return made.requires_grad_() if requires_grad else made
-
-
-_constructors["tensor"] = tensor
 
 
 def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
@@ -168,21 +165,24 @@ def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requi
 
 
 @with_out
-def zeros(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
+          requires_grad: bool = False) -> Tensor:
     """Zeros. >>> zeros(2, 3).shape -> torch.Size([2, 3])"""
-    return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
+    return _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad)
 
 
 @with_out
-def ones(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
+         requires_grad: bool = False) -> Tensor:
     """Ones."""
-    return _filled(shape_argument(size), 1, dtype or Defaults.dtype, device, requires_grad)
+    return _filled(shape_argument(sizes, size), 1, dtype or Defaults.dtype, device, requires_grad)
 
 
 @with_out
-def empty(*size: Any, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
+          requires_grad: bool = False) -> Tensor:
     """Memory to be written to; here it holds zeros."""
-    return _filled(shape_argument(size), 0, dtype or Defaults.dtype, device, requires_grad)
+    return _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad)
 
 
 @with_out
@@ -191,8 +191,8 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
     """The number `fill_value` everywhere; its type decides the dtype."""
     kind = dtype or (fill_value.dtype if isinstance(fill_value, Tensor) else number_dtype(fill_value))
     if isinstance(fill_value, Tensor):
-        return fill_value.to(kind).expand(tuple(size)).clone()
-    return _filled(shape_argument((size,)), fill_value, kind, device, requires_grad)
+        return fill_value.to(kind).expand(shape_argument((), size)).clone()
+    return _filled(shape_argument((), size), fill_value, kind, device, requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -218,21 +218,24 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, dev
 
 
 @method()
-def new_zeros(self: Tensor, *size: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
+def new_zeros(self: Tensor, *sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:
     """Zeros of this tensor's dtype."""
-    return zeros(*size, dtype=dtype or self.dtype, device=device or self.device)
+    return _filled(shape_argument(sizes, size), 0, dtype or self.dtype, device or self.device, requires_grad)
 
 
 @method()
-def new_ones(self: Tensor, *size: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
+def new_ones(self: Tensor, *sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:
     """Ones of this tensor's dtype."""
-    return ones(*size, dtype=dtype or self.dtype, device=device or self.device)
+    return _filled(shape_argument(sizes, size), 1, dtype or self.dtype, device or self.device, requires_grad)
 
 
 @method()
-def new_empty(self: Tensor, *size: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
+def new_empty(self: Tensor, *sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:
     """Memory of this tensor's dtype."""
-    return zeros(*size, dtype=dtype or self.dtype, device=device or self.device)
+    return _filled(shape_argument(sizes, size), 0, dtype or self.dtype, device or self.device, requires_grad)
 
 
 @method()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..backend import backend
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..tensor.device import device
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-class Defaults:
-    """The process's default dtype and device."""
+
+class _Defaults(threading.local):
+    """The process's default dtype, and the default device of a thread, as in torch."""
 
     dtype: dtype = dtypes.float32
     device: str = "cpu"
+    left: tuple[str, ...] = ()  # what the device was before each `with device(...)` that the thread is in
+
+
+Defaults = _Defaults()
 
 
 def get_default_dtype() -> dtype:
@@ -26,7 +36,7 @@ def set_default_dtype(d: dtype) -> None:
     """Make `d` the floating type of new tensors; TypeError unless it is one."""
     if not d.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
-    Defaults.dtype = d
+    _Defaults.dtype = d
 
 
 def get_default_device() -> device:
@@ -35,8 +45,38 @@ def get_default_device() -> device:
 
 
 def set_default_device(on: Any) -> None:
-    """Make new tensors live on a device; DeviceError if it is not there."""
+    """Make new tensors of this thread live on a device; DeviceError if it is not there."""
     Defaults.device = "cpu" if on is None else canonical_device(str(on))
+
+
+def _enter(self: device) -> device:
+    before = Defaults.device
+    set_default_device(self)
+    Defaults.left = (*Defaults.left, before)
+    return self
+
+
+def _exit(self: device, *error: object) -> None:
+    *left, Defaults.device = Defaults.left
+    Defaults.left = tuple(left)
+
+
+def _decorate(self: device, function: F) -> F:
+    if isinstance(function, type) or inspect.isgeneratorfunction(function):
+        raise TypeError("a device requires a function to decorate, which runs there as a whole, got "
+                        f"{function!r}: put `with` around what is to run there")
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with self:
+            return function(*args, **kwargs)
+
+    return run  # type: ignore[return-value]
+
+
+# Attached here, since a device itself stands below everything that asks for the default one.
+for _name, _function in (("__enter__", _enter), ("__exit__", _exit), ("__call__", _decorate)):
+    setattr(device, _name, _function)
 
 
 def device_name(wanted: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,14 @@ def checked_dims(dims: int | Sequence[int] | None, ndim: int) -> Ints:
     return chosen
 
 
-def shape_argument(sizes: Sequence[Any]) -> Ints:
-    """Sizes given one by one or as one sequence, as a tuple of ints."""
+def shape_argument(sizes: Sequence[Any], named: Any = None, name: str = "size") -> Ints:
+    """Sizes given one by one, or as one sequence, or as one sequence by its name, as a tuple of ints."""
+    if named is not None:
+        if len(sizes):
+            raise TypeError(f"got multiple values for argument '{name}'")
+        if not isinstance(named, Iterable) or isinstance(named, str):
+            raise TypeError(f"argument '{name}' must be tuple of ints, not {type(named).__name__}")
+        return tuple(int(n) for n in named)
     if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer, Scalar)) and not isinstance(sizes[0], Tensor):
         sizes = tuple(sizes[0])
     return tuple(int(n) for n in sizes)

@@ -49,11 +49,11 @@ def set_(self: Tensor, source: Tensor) -> Tensor:
 
 
 @method()
-def resize_(self: Tensor, *sizes: Any) -> Tensor:
+def resize_(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """Turn into a row-major tensor of another shape on the same memory; on new memory, with zeros behind, if it is larger."""
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
-    shape = shape_argument(sizes)
+    shape = shape_argument(sizes, size)
     offset = self.storage_offset()
     whole = self if self._base is None else self._root
     if offset + math.prod(shape) <= whole.nbytes // self.dtype.itemsize:

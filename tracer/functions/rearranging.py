@@ -54,9 +54,9 @@ def flipud(input: Tensor) -> Tensor:
 
 
 @method()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
     """Dimensions reversed (a copy)."""
-    return wrap(OPS["reverse"](input._read(), axes=checked_dims(shape_argument(dims), input.ndim)))
+    return wrap(OPS["reverse"](input._read(), axes=checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)))
 
 
 @method()

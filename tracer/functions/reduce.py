@@ -343,16 +343,16 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 
 
 @method()
-def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+def sum_to_size(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """Summed to a shape that broadcasts to its own, the transpose of `expand`; itself if it has that shape.
 
     >>> import flambeau as torch
     >>> torch.ones(2, 3).sum_to_size(1, 3)
     tensor([[2., 2., 2.]])
     """
-    if not size:
+    if not sizes and size is None:
         raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
-    wanted, shape = shape_argument(size), self._type.shape
+    wanted, shape = shape_argument(sizes, size), self._type.shape
     lead = len(shape) - len(wanted)
     if lead < 0 or any(n not in (1, m) for n, m in zip(wanted, shape[lead:])):
         raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.dtypes import dtype
+from ..ir import dtypes
 from ..ops import OPS
 from ..ops.structural import Ints
 from ..tensor.steps import Bits, Expand, Permute, Reshape
@@ -39,7 +39,7 @@ def _resolved(sizes: Ints, count: int, given: Sequence[int]) -> Ints:
 
 
 @method()
-def view(self: Tensor, *shape: Any) -> Tensor:
+def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
     """The same memory in another shape, or under another dtype; the last dimension grows or shrinks with the width.
 
     >>> import flambeau as torch
@@ -47,9 +47,10 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    if len(shape) == 1 and isinstance(shape[0], dtype):
-        return view_as_type(self, shape[0])
-    sizes = _resolved(shape_argument(shape), self.numel(), shape)
+    kind = shape[0] if len(shape) == 1 else dtype
+    if isinstance(kind, dtypes.dtype):
+        return view_as_type(self, kind)
+    sizes = _resolved(shape_argument(shape, size), self.numel(), shape if size is None else size)
     geometry = self._strides
     strides = viewed_stride(self._type.shape, geometry.stride, sizes)
     if strides is None:
@@ -58,7 +59,7 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     return self._view(Reshape(sizes), Geometry(strides, geometry.offset))
 
 
-def view_as_type(self: Tensor, kind: dtype) -> Tensor:
+def view_as_type(self: Tensor, kind: dtypes.dtype) -> Tensor:
     """The same memory as numbers of another dtype."""
     plain = self.detach()  # bits have no gradient, not even those of the same dtype
     if kind is self.dtype:
@@ -76,7 +77,7 @@ def view_as_type(self: Tensor, kind: dtype) -> Tensor:
     return made
 
 
-def _check_width(x: Tensor, kind: dtype) -> None:
+def _check_width(x: Tensor, kind: dtypes.dtype) -> None:
     """torch's conditions for seeing memory as elements of another width."""
     def refuse(what: str) -> None:
         raise RuntimeError(f"{what} to view {x.dtype} as {kind} (different element sizes)")
@@ -102,9 +103,9 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @method("reshape")
-def _reshape_method(input: Tensor, *shape: Any) -> Tensor:
+def _reshape_method(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """A view in another shape where strides allow one, else a copy."""
-    return reshape(input, shape_argument(shape))
+    return reshape(input, shape_argument(sizes, shape, "shape"))
 
 
 def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
@@ -181,9 +182,9 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 
 @method("permute")
-def _permute_method(self: Tensor, *dims: Any) -> Tensor:
+def _permute_method(self: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The dimensions in another order."""
-    return permute(self, shape_argument(dims))
+    return permute(self, shape_argument(order, dims, "dims"))
 
 
 def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
@@ -258,9 +259,9 @@ tensor_property("mH", lambda self: adjoint(self), "The last two dimensions excha
 
 
 @method()
-def expand(self: Tensor, *sizes: Any) -> Tensor:
+def expand(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """Dimensions of size 1 repeated without copying; -1 keeps a size."""
-    wanted = shape_argument(sizes)
+    wanted = shape_argument(sizes, size)
     first = len(wanted) - self.ndim
     if first < 0:
         raise RuntimeError(f"expand(torch.{scalar_name(self.dtype)}Tensor{{{list(self.shape)}}}, "
@@ -299,9 +300,9 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 @method()
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
     """Copies side by side, `repeats[i]` of them along dimension i."""
-    counts = shape_argument(repeats)
+    counts = shape_argument(counts, repeats, "repeats")
     if len(counts) < self.ndim:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     shape = (*(1,) * (len(counts) - self.ndim), *self._type.shape)
@@ -312,9 +313,9 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 
 
 @method()
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *counts: Any, dims: Any = None) -> Tensor:
     """numpy's tile: `repeat` with missing leading counts of 1."""
-    counts = shape_argument(dims)
+    counts = shape_argument(counts, dims, "dims")
     return repeat(input, *(1,) * (input.ndim - len(counts)), *counts)
 
 

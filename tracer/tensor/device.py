@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 
 class Size(tuple[int, ...]):
     """A shape, as `Tensor.shape` gives it. >>> Size((2, 3)).numel() -> 6"""
@@ -16,11 +18,42 @@ class Size(tuple[int, ...]):
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
 
+    # Parts and sums of shapes are shapes: `Tensor(x.shape[1:])` asks for sizes, `Tensor((2, 3))` for data.
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if type(index) is slice else found
+
+    def __add__(self, other: Any) -> Size:
+        if not isinstance(other, tuple):
+            raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to torch.Size")
+        return Size((*self, *other))
+
+    def __radd__(self, other: Any) -> Size:
+        return Size((*other, *self)) if isinstance(other, tuple) else NotImplemented
+
+    def __mul__(self, count: Any) -> Size:
+        return Size(tuple.__mul__(self, count))
+
+    __rmul__ = __mul__
+
 
 class device:
-    """Where a tensor lives: `cpu`, `cuda:0`, `tpu:0`. >>> device("cpu") -> device(type='cpu')"""
+    """Where a tensor lives: `cpu`, `cuda:0`, `tpu:0`.
+
+    In a `with` block, or around a function that it decorates, it is where new tensors of this thread live.
+
+    >>> import flambeau as torch
+    >>> with torch.device("cpu"):
+    ...     torch.ones(2).device
+    device(type='cpu')
+    """
 
     __slots__ = ("type", "index")
+
+    if TYPE_CHECKING:  # attached by `tracer.functions.defaults`
+        def __enter__(self) -> device: ...
+        def __exit__(self, *error: object) -> None: ...
+        def __call__(self, function: Any) -> Any: ...
 
     def __init__(self, name: str | device, index: int | None = None) -> None:
         text = str(name)

@@ -109,10 +109,9 @@ class Tensor:
 
     # --- Making -------------------------------------------------------------------------------------------------------
 
-    def __new__(cls, data: Any = None) -> Tensor:
-        """`Tensor(data)`: a float32 tensor of the data, as torch's legacy constructor."""
-        from_data = _constructors["tensor"]
-        return from_data(() if data is None else data, dtype=dtypes.float32)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
+        """`Tensor(2, 3)`, `Tensor(data)`: torch's first constructor, from sizes, data or another tensor."""
+        return _constructors["tensor"](cls, *args, **kwargs)
 
     @staticmethod
     def _of(value: Value) -> Tensor:

@@ -68,7 +68,7 @@ def _kind_of(out: Tensor | None) -> dtype:
 
 
 def _size(sizes: Sequence[Any], size: Any = None) -> Ints:
-    shape = shape_argument(sizes if size is None else (size,))
+    shape = shape_argument(sizes, size)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape
@@ -94,7 +94,7 @@ def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Gene
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     kind = dtype or (dtypes.int64 if out is None else out.dtype)
     check_bounds(kind, low, high - 1, "to - 1")
-    value = integer_value(_size((size,)), low, high, generator_on(device_name(device), generator))
+    value = integer_value(_size((), size), low, high, generator_on(device_name(device), generator))
     return _made(value, kind, requires_grad, out)
 
 
@@ -146,7 +146,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
         raise TypeError("normal() takes a size only when mean and std are numbers")
     kind = dtype or (given[0].dtype if given else Defaults.dtype)
     on = given[0]._device if given else device_name(device)
-    shape = broadcast_shapes(*(x._type.shape for x in given)) if given else _size((size,))
+    shape = broadcast_shapes(*(x._type.shape for x in given)) if given else _size((), size)
     noise = normal_numbers(shape, mean, std, kind, generator_on(on, generator))
     made = into(out, noise.to(kind))
     return made.requires_grad_() if requires_grad else made
