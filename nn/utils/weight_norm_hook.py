@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ...tracer.functions.arithmetic import div, mul
 from ...tracer.functions.norms import norm
-from ...tracer.tensor import Tensor
+from ...tracer.tensor.tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
 
