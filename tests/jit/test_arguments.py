@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import gc
 import math
+import re
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -640,3 +643,34 @@ def test_iterators_as_arguments_are_refused() -> None:
         step(torch.ones(1), iter([1.0, 2.0]))
     with pytest.raises(TraceError, match=r"args\[0\]\[0\] of <lambda> is generator"):
         torch.jit(lambda more: sum(more[0]))([(k for k in (1, 2))])
+
+
+ARRAYS: dict[str, tuple[Callable[..., Any], list[Any], int]] = {  # the step, its arguments, and the inputs of its program
+    "one": (lambda x: x * 2, [np.ones(3)], 1),
+    "with a tensor": (lambda x, y: x @ y, [np.ones((2, 2), np.float32), torch.ones(2, 2)], 2),
+    "in a dict": (lambda b: b["x"] + b["y"][0], [{"x": np.ones(3), "y": [np.ones(3)]}], 2),
+    "0-d": (lambda x: x + 1, [np.array(2.0)], 1), "unused": (lambda x, y: x + 1, [np.ones(2), np.ones(3)], 2),
+    "bools": (lambda m, x: torch.where(m, x, 0.0), [np.array([True, False]), np.ones(2)], 2),
+    "with a number": (lambda x, k: x * k, [np.ones(3), 2.0], 2), "written": (lambda x: x.add_(1), [np.ones(3)], 1)}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_is_one_input(name: str) -> None:
+    step, args, count = ARRAYS[name]
+    jitted = torch.jit(step)
+    jitted(*args)
+    assert len(jitted.graph.inputs) == count
+    taken = re.search(r"@main\((.*)\) ->", jitted.stablehlo)
+    assert taken is not None and taken[1].count("%") == count
+    jitted(*args)
+    assert jitted.stats.compiles == 1
+
+
+def test_an_array_argument_is_let_go_after_the_call() -> None:
+    jitted, x = torch.jit(lambda x: x * 2), np.ones(3)
+    jitted(x)
+    kept = weakref.ref(x)
+    del x
+    gc.collect()
+    assert kept() is None
+    assert jitted(np.full(3, 2.0)).tolist() == [4, 4, 4]

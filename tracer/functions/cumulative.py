@@ -19,7 +19,7 @@ from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
 from .joining import cat
-from .methods import method, with_out
+from .methods import method, with_out, with_typed_out
 from .operands import cast_value, wrap
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
@@ -30,10 +30,12 @@ _CumMax, _CumMin = return_type("cummax"), return_type("cummin")
 
 
 def _cumulative(name: str, meaning: str) -> Any:
-    @with_out
+    @with_typed_out
     def function(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
         axis = checked_dim(dim, input.ndim)
         kind = dtype or (input.dtype if input.dtype.is_inexact else dtypes.int64)
+        if kind is dtypes.boolean:
+            raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'")
         value = cast_value(input._read(), kind)
         return wrap(OPS[name](value, axis=axis, reverse=False) if input.ndim else alias(value))
 

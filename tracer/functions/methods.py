@@ -104,11 +104,35 @@ def with_out(function: F) -> F:
         written = [into(o, r) for o, r in zip(out, result, strict=True)]
         return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
 
+    call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
+
+
+def with_typed_out(function: F) -> F:
+    """`out=` for sums and products, which torch computes in the dtype of `out`; a `dtype` that is given must be the same."""
+
+    @functools.wraps(function)
+    def call(*args: Any, out: Tensor | None = None, dtype: dtype | None = None, **kwargs: Any) -> Any:
+        if out is None:
+            return function(*args, dtype=dtype, **kwargs)
+        return into(out, function(*args, dtype=out_kind(out, dtype), **kwargs))
+
+    call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
+
+
+def out_kind(out: Tensor, wanted: dtype | None) -> dtype:
+    """The dtype of `out`; torch's RuntimeError if another one is wanted."""
+    if wanted is not None and wanted is not out.dtype:
+        raise RuntimeError(f"Expected out tensor to have dtype {wanted.name}, but got {out.dtype.name} instead")
+    return out.dtype
+
+
+def _with_out_shown(function: Callable[..., Any]) -> inspect.Signature:
     known = inspect.signature(function)
     written = "Tensor | None" if known.return_annotation == "Tensor" else "Any"
     last = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=written)
-    call.__signature__ = known.replace(parameters=[*known.parameters.values(), last])  # type: ignore[attr-defined]
-    return call  # type: ignore[return-value]
+    return known.replace(parameters=[*known.parameters.values(), last])
 
 
 def into(out: Tensor | None, result: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from .choosing import maximum, minimum, where
 from .comparing import isnan, logical_not, ne
 from .defaults import Defaults
 from .dims import checked_dim, checked_dims, shape_argument
-from .methods import into, method, with_out
+from .methods import into, method, out_kind, with_out, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .shape import reshape
 from .unary import abs as absolute
@@ -65,12 +65,18 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype 
     >>> torch.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
     """
-    return into(out, wrap(reduced("reduce_sum", _wider(input, dtype), _axes(input, dim), keepdim)))
+    kind = dtype if out is None else out_kind(out, dtype)
+    if kind is dtypes.boolean:
+        return into(out, any_(input, dim, keepdim))
+    return into(out, wrap(reduced("reduce_sum", _wider(input, kind), _axes(input, dim), keepdim)))
 
 
 @method()
+@with_typed_out
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """The product of all elements, or along one dimension."""
+    if dtype is dtypes.boolean:
+        return all(input, dim, keepdim)
     return wrap(reduced("reduce_prod", _wider(input, dtype), _axes(input, dim), keepdim))
 
 

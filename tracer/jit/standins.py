@@ -11,6 +11,7 @@ from ..ir import dtypes
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.types import Type
+from ..tensor.context import outside_trace
 from ..tensor.nested import children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -90,4 +91,6 @@ def _same(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
 
 
 def _tensor_of(array: Any) -> Tensor:
-    return Tensor._of(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), Defaults.device, np.array(array)))
+    """A tensor to stand for an array argument; made outside the trace, which takes contents made inside for one more input."""
+    with outside_trace():
+        return Tensor._of(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), Defaults.device, np.array(array)))
