@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..lowering import PLATFORM_OVERRIDES
+from ..lowering.folding import folds_slowly
 from ..lowering.module import module_text
 from ..lowering.tpu import require_supported
 from ..tracer.backend import NumpyBackend, install
@@ -102,7 +103,7 @@ class XlaBackend:
             return known.again(printed)
         client = devices.client(platform)
         started = time.perf_counter()
-        executable = self._load_or_compile(client, index, text)
+        executable = self._load_or_compile(client, index, text, graph)
         seconds = {"print": printed, "compile": time.perf_counter() - started}
         types = [(v.type.shape, v.type.dtype.numpy) for v in graph.outputs]
         program = XlaProgram(graph.name, executable, client.result_handlers(types, index), text, seconds)
@@ -114,7 +115,7 @@ class XlaBackend:
         return program
 
     @staticmethod
-    def _load_or_compile(client: pjrt.Client, index: int, text: str) -> pjrt.Executable:
+    def _load_or_compile(client: pjrt.Client, index: int, text: str, graph: Graph) -> pjrt.Executable:
         name = cache.key(text, client.platform, client.version, pjrt.build(), str(client.devices[index]))
         stored = cache.load(name)
         if stored is not None:
@@ -125,7 +126,9 @@ class XlaBackend:
             except pjrt.XlaError as error:
                 pjrt.logger.info("a cached program could not be loaded and is compiled again: %s", error)
         Counts.compiles += 1
-        executable = client.compile(text, index)
+        # Only where it is slow: elsewhere folding makes programs better. It follows from the text, so the key need not say it.
+        options = pjrt.compile_options(xla_disable_hlo_passes="constant_folding") if folds_slowly(graph) else None
+        executable = client.compile(text, index, options)
         try:
             cache.store(name, client.serialize(executable))
         except pjrt.XlaError as error:
