@@ -20,12 +20,14 @@ from ..ir.graph import Value
 from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
+from ..tensor.context import context
 from ..tensor.steps import Reshape, Slice
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
+from .masked_reads import MaskedRead, is_through, masked_read
 from .methods import method
 from .operands import NUMBERS, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
-from .subscripts import ZERO_D, Found, is_alone, is_mask, mask_value, observed_mask, plan, wrapped
+from .subscripts import ZERO_D, Found, is_alone, is_mask, mask_refusal, mask_value, observed_mask, plan, wrapped
 
 
 class _Chosen(NamedTuple):
@@ -123,6 +125,10 @@ def _single_mask(found: Sequence[Found]) -> bool:
 def _gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
     """A copy of what the indices choose."""
     shape = view._type.shape
+    if context.trace is not None and _single_mask(found) and isinstance(found[0].index, Tensor):
+        axis, mask = found[0]
+        _check_mask(mask, shape, axis)
+        return masked_read(view._read(), mask_value(mask, view._device), axis, mask_refusal("indexing with a mask"))
     places = _places(shape, _choose(view, found, "indexing with a mask"), _single_mask(found))
     result = windows_shape(places.indices.type.shape, places.sizes, places.dims)
     if any(shape[d] == 0 for d in places.dims.map):
@@ -230,7 +236,9 @@ def _put_where(view: Tensor, found: Found, value: Any) -> bool:
     shape, (axis, mask) = view._type.shape, found
     _check_mask(mask, shape, axis)
     behind = len(shape) - axis - mask.ndim
-    if isinstance(value, Tensor):
+    if type(value) is MaskedRead:
+        new = _spread_read(value, view, found)
+    elif isinstance(value, Tensor):
         new = _source(value, view, len(shape) - mask.ndim + 1)
         given = new.type.shape
         if len(given) > behind:
@@ -246,6 +254,15 @@ def _put_where(view: Tensor, found: Found, value: Any) -> bool:
     test = broadcast(mask_value(mask, view._device), shape=shape, dims=tuple(range(axis, axis + mask.ndim)))
     view._write(select(test, new, view._read()), lambda: test)
     return True
+
+
+def _spread_read(value: MaskedRead, view: Tensor, found: Found) -> Value:
+    """All of what was read through the same mask, in the shape of the view; its refusal if it was another mask."""
+    shape, given = view._type.shape, value.source.type.shape
+    through = is_through(value, mask_value(found.index, view._device), found.axis)
+    if not through or len(given) != len(shape) or not _fits(given, shape) or value.source.device != view._device:
+        raise value.refusal
+    return expand_value(cast_value(value.source, view.dtype), shape)
 
 
 @method()
