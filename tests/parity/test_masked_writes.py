@@ -30,7 +30,6 @@ WRITES: dict[str, Callable[..., Any]] = {
     "a compound mask": lambda t, x, y, m, r, c: x.__setitem__((x > 0) & ~m, y[(x > 0) & ~m]),
     "a mask that is a view": lambda t, x, y, m, r, c: x.__setitem__(m.t().t(), y[m.t().t()]),
     "a row": lambda t, x, y, m, r, c: x[1].__setitem__(c, y[2][c]),
-    "another dtype": lambda t, x, y, m, r, c: x.__setitem__(m, y.long()[m]),
     "an expression": lambda t, x, y, m, r, c: x.__setitem__(m, (y * 2 + x)[m]),
     "itself": lambda t, x, y, m, r, c: x.__setitem__(m, x[m]),
     "spread rows": lambda t, x, y, m, r, c: x.__setitem__(r, y[:, :1][r]),
