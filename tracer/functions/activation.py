@@ -65,11 +65,19 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 @method()
 def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`.
+    """Scores as probabilities: positive, and of sum 1 along a dimension.
+
+    y[i] = exp(x[i]) / sum over j of exp(x[j])
+
+    Args: `input` (*); `dim`, the dimension of which the sum is 1; `dtype`, into which the input is converted first.
+    Returns a tensor of the same shape; the largest score is subtracted first, so that nothing overflows. Raises
+    IndexError for a dimension that is not there.
 
     >>> import flambeau as torch
-    >>> torch.softmax(torch.zeros(2), dim=0)
-    tensor([0.5000, 0.5000])
+    >>> torch.softmax(torch.tensor([0.0, 0.0, -1000.0]), dim=0)
+    tensor([0.5000, 0.5000, 0.0000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.softmax.html
     """
     x = input.to(dtype) if dtype else input
     axis = checked_dim(_softmax_dim(x, dim), x.ndim)

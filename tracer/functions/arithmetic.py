@@ -28,11 +28,20 @@ def _scaled_other(other: Any, alpha: Number) -> Any:
 
 @in_place()
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
-    """input + alpha * other, broadcast and promoted.
+    """The sum of two tensors, or of a tensor and a number, element by element.
+
+    y = input + alpha * other
+
+    Args: `input` and `other`, tensors whose shapes broadcast, or a number; `alpha`, by which `other` is multiplied
+    first; `out`, a tensor to write to.
+    Returns a tensor of the common shape and the promoted dtype. Raises RuntimeError for shapes that do not broadcast,
+    or an `alpha` that the dtype cannot hold.
 
     >>> import flambeau as torch
-    >>> torch.add(torch.tensor([1, 2]), 0.5)
-    tensor([1.5000, 2.5000])
+    >>> torch.add(torch.tensor([1.0, 2.0]), torch.tensor([10.0]), alpha=2)
+    tensor([21., 22.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.add.html
     """
     return into(out, apply(OPS["add"], input, _scaled_other(other, alpha)))
 
@@ -51,7 +60,21 @@ subtract = sub
 
 @in_place("mul", "multiply")
 def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
-    """input * other."""
+    """The product of two tensors, or of a tensor and a number, element by element.
+
+    y = input * other
+
+    Args: `input` and `other`, tensors whose shapes broadcast, or a number; `out`, a tensor to write to.
+    Returns a tensor of the common shape and the promoted dtype. Raises RuntimeError for shapes that do not broadcast.
+    For the product of matrices there is `matmul`.
+
+    >>> import flambeau as torch
+    >>> torch.mul(torch.tensor([1.0, 2.0]), torch.tensor([[10.0], [20.0]]))
+    tensor([[10., 20.],
+            [20., 40.]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.mul.html
+    """
     return into(out, apply(OPS["mul"], input, other))
 
 

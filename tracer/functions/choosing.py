@@ -59,11 +59,20 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 @pointwise("clamp", "clip")
 @with_out
 def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None) -> Tensor:
-    """Elements forced into [min, max]; either bound may be missing.
+    """Elements forced into an interval.
+
+    y = min(max(x, min), max)
+
+    Args: `input` (*); `min` and `max`, the bounds, numbers or tensors that broadcast, either of which may be missing;
+    `out`, a tensor to write to.
+    Returns a tensor of the common shape; where the bounds cross, `max` wins. The gradient is 1 inside and 0 outside.
+    Raises RuntimeError without any bound.
 
     >>> import flambeau as torch
-    >>> torch.tensor([-1.0, 0.5, 2.0]).clamp(0, 1)
+    >>> torch.clamp(torch.tensor([-2.0, 0.5, 3.0]), min=0.0, max=1.0)
     tensor([0.0000, 0.5000, 1.0000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.clamp.html
     """
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
@@ -105,12 +114,21 @@ def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
 @keeps_layout
 @with_out
 def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
-    """input where the condition holds, else other; all three broadcast.
+    """A choice between two tensors, element by element.
+
+    y = input where the condition holds, else other
+
+    Args: `condition`, a tensor of bools; `input` and `other`, tensors or numbers; the shapes of all three broadcast;
+    `out`, a tensor to write to.
+    Returns a tensor of the common shape and the promoted dtype of `input` and `other`. Both are computed: a NaN that
+    was not chosen does not show, but it does in a gradient. Raises RuntimeError for shapes that do not broadcast.
 
     >>> import flambeau as torch
     >>> x = torch.tensor([-1.0, 2.0])
     >>> torch.where(x > 0, x, 0.0)
     tensor([0., 2.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.where.html
     """
     if condition.dtype is not dtypes.boolean:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")

@@ -27,12 +27,21 @@ from .operands import full as full_value
 
 
 def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A new tensor with a copy of `data`: numbers, nested sequences, numpy arrays or tensors.
+    """A new tensor with a copy of data, on memory of its own.
+
+    Args: `data`, a number, nested sequences of numbers or tensors, a numpy array, or a tensor; `dtype`, by default that
+    of the data, where Python's floats become the default dtype and its ints int64; `device`, where it lives, by default
+    the default device; `requires_grad`, whether gradients reach it.
+    Returns a leaf in the shape of the data.
+    Raises ValueError for sequences of several lengths, RuntimeError for an int that the dtype cannot hold, TypeError
+    for what is no number.
 
     >>> import flambeau as torch
     >>> torch.tensor([[1, 2], [3, 4]])
     tensor([[1, 2],
             [3, 4]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.tensor.html
     """
     made = as_fresh_tensor(data, dtype, device_name(device))
     return made.requires_grad_() if requires_grad else made
@@ -167,14 +176,37 @@ def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requi
 @with_out
 def zeros(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
           requires_grad: bool = False) -> Tensor:
-    """Zeros. >>> zeros(2, 3).shape -> torch.Size([2, 3])"""
+    """A tensor of zeros.
+
+    Args: `sizes` one by one, or as one sequence, or as `size`; `dtype`, by default the default dtype; `device`, where
+    it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    Returns a tensor of that shape. Raises RuntimeError for a negative size.
+
+    >>> import flambeau as torch
+    >>> torch.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.zeros.html
+    """
     return _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad)
 
 
 @with_out
 def ones(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
          requires_grad: bool = False) -> Tensor:
-    """Ones."""
+    """A tensor of ones.
+
+    Args: `sizes` one by one, or as one sequence, or as `size`; `dtype`, by default the default dtype; `device`, where
+    it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    Returns a tensor of that shape. Raises RuntimeError for a negative size.
+
+    >>> import flambeau as torch
+    >>> torch.ones(3, dtype=torch.int64)
+    tensor([1, 1, 1])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.ones.html
+    """
     return _filled(shape_argument(sizes, size), 1, dtype or Defaults.dtype, device, requires_grad)
 
 
@@ -188,7 +220,19 @@ def empty(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any
 @with_out
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
          requires_grad: bool = False) -> Tensor:
-    """The number `fill_value` everywhere; its type decides the dtype."""
+    """A tensor with one number everywhere.
+
+    Args: `size`, its shape as a sequence; `fill_value`, the number, or a 0-d tensor; `dtype`, by default that of the
+    number; `device`, where it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    Returns a tensor of that shape. Raises RuntimeError for a negative size, TypeError if `size` is an int.
+
+    >>> import flambeau as torch
+    >>> torch.full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.full.html
+    """
     kind = dtype or (fill_value.dtype if isinstance(fill_value, Tensor) else number_dtype(fill_value))
     if isinstance(fill_value, Tensor):
         return fill_value.to(kind).expand(shape_argument((), size)).clone()
@@ -257,11 +301,20 @@ def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: A
 @with_out
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
            requires_grad: bool = False) -> Tensor:
-    """start, start + step, ... up to but not including end.
+    """Evenly spaced numbers, from a start up to but not including an end.
+
+    y[i] = start + i * step, for i from 0 to ceil((end - start) / step) - 1
+
+    Args: `start`, 0 if only one number is given, which then is the `end`; `step`, the distance; `dtype`, by default
+    int64 if all three are ints, else the default dtype; `device`, where it lives; `requires_grad`, whether gradients
+    reach it; `out`, a tensor to write to.
+    Returns a vector. Raises RuntimeError for a step of zero or of the wrong sign.
 
     >>> import flambeau as torch
     >>> torch.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.arange.html
     """
     if end is None:
         start, end = 0, start
@@ -291,7 +344,21 @@ def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad
 
 @with_out
 def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
-    """`steps` evenly spaced numbers, both ends included."""
+    """Evenly spaced numbers, both ends included.
+
+    y[i] = start + i * (end - start) / (steps - 1)
+
+    Args: `start` and `end`, the first and the last number; `steps`, how many; `dtype`, by default the default dtype;
+    `device`, where it lives; `out`, a tensor to write to.
+    Returns a vector of `steps` numbers, whose halves are computed from their own ends, so that both are exact. Raises
+    RuntimeError for a negative number of steps.
+
+    >>> import flambeau as torch
+    >>> torch.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.linspace.html
+    """
     kind, on = dtype or Defaults.dtype, device_name(device)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")

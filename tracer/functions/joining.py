@@ -14,12 +14,18 @@ from .shape import atleast_1d, atleast_2d, unsqueeze
 
 @with_out
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors joined along an existing dimension.
+    """Tensors joined along a dimension that they have.
+
+    Args: `tensors`, a sequence of tensors whose shapes agree but in `dim`, vectors of size 0 excepted; `dim`, the
+    dimension along which they are joined; `out`, a tensor to write to.
+    Returns a copy, of the promoted dtype, whose size along `dim` is the sum of theirs. Raises RuntimeError for shapes
+    that do not agree, IndexError for a dimension that is not there.
 
     >>> import flambeau as torch
-    >>> torch.cat([torch.zeros(1, 2), torch.ones(1, 2)])
-    tensor([[0., 0.],
-            [1., 1.]])
+    >>> torch.cat([torch.tensor([1, 2]), torch.tensor([3])])
+    tensor([1, 2, 3])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.cat.html
     """
     if not tensors:
         raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
@@ -47,7 +53,22 @@ concat = concatenate = cat
 
 @with_out
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new dimension."""
+    """Tensors of one shape joined along a new dimension.
+
+    y.select(dim, i) = tensors[i]
+
+    Args: `tensors`, a sequence of tensors of one shape; `dim`, where the new dimension is to be; `out`, a tensor to
+    write to.
+    Returns a copy with one dimension more, of the size of the sequence. Raises RuntimeError for an empty sequence, or
+    shapes that differ.
+
+    >>> import flambeau as torch
+    >>> torch.stack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.stack.html
+    """
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
     first = tensors[0]._type.shape

@@ -36,11 +36,20 @@ def _c_name(kind: dtype) -> str:
 
 @method("matmul", "__matmul__")
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The matrix product; leading dimensions are batches and broadcast, vectors act as rows or columns.
+    """The product of matrices, of a matrix and a vector, or of two vectors.
+
+    y[..., i, j] = sum over k of input[..., i, k] * other[..., k, j]
+
+    Args: `input` (*, n, m) or (m,); `other` (*, m, p) or (m,); `out`, a tensor to write to. Leading dimensions are
+    batches and broadcast; a vector counts as a row on the left and as a column on the right.
+    Returns (*, n, p), without the dimensions that vectors lack. Raises RuntimeError for sizes or dtypes that do not
+    fit.
 
     >>> import flambeau as torch
-    >>> torch.ones(2, 3) @ torch.ones(3)
-    tensor([3., 3.])
+    >>> torch.matmul(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.matmul.html
     """
     if not isinstance(other, Tensor):
         return NotImplemented

@@ -59,11 +59,19 @@ def _wider(x: Tensor, kind: dtype | None) -> Value:
 @method()
 def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None,
         out: Tensor | None = None) -> Tensor:
-    """The sum of all elements, or along `dim`; integers sum to int64.
+    """The sum of all elements, or along dimensions.
+
+    Args: `input` (*); `dim`, one dimension or several, by default all; `keepdim`, whether they stay with size 1;
+    `dtype`, of the result, into which the input is converted first; `out`, a tensor to write to, whose dtype counts as
+    `dtype`.
+    Returns a tensor without the summed dimensions; bools and integers sum to int64. Raises IndexError for a dimension
+    that is not there, RuntimeError for one that comes twice.
 
     >>> import flambeau as torch
     >>> torch.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.sum.html
     """
     kind = dtype if out is None else out_kind(out, dtype)
     if kind is dtypes.boolean:
@@ -91,7 +99,20 @@ def _float_input(name: str, input: Tensor, kind: dtype | None) -> dtype:
 @method()
 @with_out
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
-    """The mean of all elements, or along `dim`."""
+    """The mean of all elements, or along dimensions.
+
+    y = sum(x) / n, where n is the number of elements that are summed; NaN if there are none
+
+    Args: `input` (*), of floats or complex numbers; `dim`, one dimension or several, by default all; `keepdim`, whether
+    they stay with size 1; `dtype`, of the result, into which the input is converted first; `out`, a tensor to write to.
+    Returns a tensor without the dimensions of the mean. Raises RuntimeError for integers without a `dtype`.
+
+    >>> import flambeau as torch
+    >>> torch.mean(torch.tensor([[1.0, 2.0], [3.0, 6.0]]), dim=1)
+    tensor([1.5000, 4.5000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.mean.html
+    """
     kind = _float_input("mean", input, dtype)
     axes = _axes(input, dim)
     total = wrap(reduced("reduce_sum", cast_value(input._read(), kind), axes, keepdim))

@@ -109,7 +109,19 @@ def _reshape_method(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
 
 
 def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
-    """A view in another shape where strides allow one, else a copy."""
+    """The same elements, in row-major order, in another shape.
+
+    Args: `input` (*); `shape`, sizes whose product is the number of elements, one of which may be -1 and is then
+    computed.
+    Returns a view where strides allow one, else a copy. Raises RuntimeError for sizes that do not fit.
+
+    >>> import flambeau as torch
+    >>> torch.reshape(torch.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.reshape.html
+    """
     sizes = _resolved(tuple(shape), input.numel(), shape)
     geometry = input._strides
     strides = viewed_stride(input._type.shape, geometry.stride, sizes)
@@ -170,7 +182,19 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 
 @method()
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """With a dimension of size 1 at `dim`."""
+    """A view with one more dimension, of size 1.
+
+    Args: `input` (*); `dim`, where the new dimension is to be, counted in the result, from the end if negative.
+    Returns a view. It makes tensors broadcast: x.unsqueeze(1) - x.unsqueeze(0) is the table of all differences. Raises
+    IndexError for a place that is not there.
+
+    >>> import flambeau as torch
+    >>> torch.unsqueeze(torch.tensor([1, 2]), 1)
+    tensor([[1],
+            [2]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.unsqueeze.html
+    """
     d = checked_dim(dim, input.ndim + 1)
     shape, geometry = input._type.shape, input._strides
     step = geometry.stride[d] * shape[d] if d < input.ndim else 1
@@ -188,7 +212,20 @@ def _permute_method(self: Tensor, *order: Any, dims: Any = None) -> Tensor:
 
 
 def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
-    """The dimensions in another order."""
+    """A view with the dimensions in another order.
+
+    y[i_dims[0], i_dims[1], ...] = x[i_0, i_1, ...]
+
+    Args: `input` (*); `dims`, all its dimensions once, in the order that they are to have.
+    Returns a view. Raises RuntimeError if `dims` are not as many as there are, or one comes twice; IndexError for one
+    that is not there.
+
+    >>> import flambeau as torch
+    >>> torch.permute(torch.ones(2, 3, 5), (2, 0, 1)).shape
+    torch.Size([5, 2, 3])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.permute.html
+    """
     if len(dims) != input.ndim:
         raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
                            f"desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to "
@@ -200,7 +237,19 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 @method("transpose", "swapaxes", "swapdims")
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two dimensions exchanged."""
+    """A view with two dimensions exchanged.
+
+    Args: `input` (*); `dim0` and `dim1`, the two dimensions, in any order.
+    Returns a view, so that writing into it writes into the input. Raises IndexError for a dimension that is not there.
+
+    >>> import flambeau as torch
+    >>> torch.transpose(torch.tensor([[1, 2, 3], [4, 5, 6]]), 0, 1)
+    tensor([[1, 4],
+            [2, 5],
+            [3, 6]])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.transpose.html
+    """
     a, b = checked_dim(dim0, input.ndim), checked_dim(dim1, input.ndim)
     order = list(range(input.ndim))
     if order:

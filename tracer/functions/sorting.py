@@ -70,11 +70,18 @@ def msort(input: Tensor) -> Tensor:
 @method()
 @with_out
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """(values, indices) of the k largest (or smallest) elements along `dim`, in order.
+    """The largest elements along a dimension, or the smallest, and where they are.
+
+    Args: `input` (*); `k`, how many; `dim`, along which; `largest`, False for the smallest; `sorted`, accepted: they
+    always come in order; `out`, two tensors to write to.
+    Returns (values, indices), with size k along `dim`; NaN counts as the largest. Raises RuntimeError if k is larger
+    than the dimension.
 
     >>> import flambeau as torch
-    >>> torch.topk(torch.tensor([3.0, 1.0, 2.0]), 2).values
-    tensor([3., 2.])
+    >>> torch.topk(torch.tensor([3.0, 1.0, 2.0]), 2).indices
+    tensor([0, 2])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.topk.html
     """
     _require_real("topk", input)
     axis, value = checked_dim(dim, input.ndim), input._read()

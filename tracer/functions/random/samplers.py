@@ -31,11 +31,20 @@ def _made(value: Value, kind: dtype, requires_grad: bool, out: Tensor | None = N
 
 def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
          dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uniform numbers in [0, 1); complex ones have such parts.
+    """Random numbers, uniform between 0 and 1.
+
+    Args: `sizes` one by one, or as one sequence, or as `size`; `generator`, by default the device's own; `out`, a
+    tensor to write to; `dtype`, a floating or complex one; `device`, where they live; `requires_grad`, whether
+    gradients reach them.
+    Returns a tensor of that shape with numbers in [0, 1); complex ones have such parts. `manual_seed` makes them the
+    same again.
+    Raises RuntimeError for a negative size.
 
     >>> import flambeau as torch
     >>> torch.rand(2, 3).shape
     torch.Size([2, 3])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.rand.html
     """
     kind = dtype or _kind_of(out)
     source = generator_on(device_name(device), generator)
@@ -48,11 +57,20 @@ def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out:
 
 def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
           dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Numbers from the normal distribution of mean 0 and variance 1; the parts of complex ones have variance 1/2.
+    """Random numbers from the normal distribution of mean 0 and variance 1.
+
+    Args: `sizes` one by one, or as one sequence, or as `size`; `generator`, by default the device's own; `out`, a
+    tensor to write to; `dtype`, a floating or complex one; `device`, where they live; `requires_grad`, whether
+    gradients reach them.
+    Returns a tensor of that shape; the parts of complex numbers have variance 1/2. `manual_seed` makes them the same
+    again.
+    Raises RuntimeError for a negative size.
 
     >>> import flambeau as torch
     >>> torch.randn(2, 3).shape
     torch.Size([2, 3])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.randn.html
     """
     kind = dtype or _kind_of(out)
     source = generator_on(device_name(device), generator)
