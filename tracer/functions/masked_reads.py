@@ -24,7 +24,7 @@ class MaskedRead(Tensor):
     refusal: TraceError
 
     @property
-    def _type(self) -> Any:  # type: ignore[override]
+    def _type(self) -> Any:
         raise self.refusal
 
     @property
