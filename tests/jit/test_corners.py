@@ -69,7 +69,7 @@ def test_attributes_of_a_function_and_docstring_are_kept() -> None:
 # --- Side effects, leaks ----------------------------------------------------------------------------------------------
 
 
-def test_side_effects_run_at_the_trace_only() -> None:
+def test_what_is_written_happens_at_each_call_and_what_is_printed_at_the_trace_only() -> None:
     seen: list[str] = []
 
     @torch.jit
@@ -85,33 +85,30 @@ def test_side_effects_run_at_the_trace_only() -> None:
     for _ in range(3):
         f(torch.ones(1))
         step(torch.ones(1))
-    assert seen == ["traced"]
+    assert seen == ["traced"] * 3 and f.stats.compiles == 1
 
 
 class Holder:
     kept: Any = None
 
 
-def test_tensors_leaked_to_an_attribute_and_a_global() -> None:
+def test_tensors_left_in_an_attribute_and_a_global() -> None:
     holder = Holder()
 
     @torch.jit
     def step(x: Any) -> Any:
-        global LEAKED
-        holder.kept = LEAKED = x * 3  # the leak
+        global LEFT
+        holder.kept = LEFT = x * 3
         return x
 
-    step(torch.ones(2))
-    with open(__file__) as file:
-        line = next(i for i, text in enumerate(file, 1) if text.rstrip().endswith("# the leak"))
-    for tensor in (holder.kept, LEAKED):
-        with pytest.raises(TraceError, match=rf"made by mul at .*test_corners\.py:{line}, escaped from the function"):
-            tensor.sum()
-        with pytest.raises(TraceError, match="escaped"):
-            copy.deepcopy(tensor)
+    for k in (1.0, 2.0, 3.0):
+        step(torch.full((2,), k))
+        for tensor in (holder.kept, LEFT):
+            assert tensor.tolist() == copy.deepcopy(tensor).tolist() == [3 * k] * 2
+        assert holder.kept is LEFT
 
 
-LEAKED: Any = None
+LEFT: Any = None
 
 # --- Transforms around jit, and inside --------------------------------------------------------------------------------
 

@@ -38,7 +38,8 @@ class Mentions:
     variable or an expression, and whether it is called there. `modules` are imported inside it. `computed` has the names
     in front of which it reads attributes whose names are not in the code: `SELF`, or None for any object. `asked` are
     attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
-    names of variables and attributes that it uses for nothing but `name.append(...)` and the like.
+    names of variables and attributes that it uses for nothing but `name.append(...)` and the like, `stored` are globals
+    that it sets.
     """
 
     globals: frozenset[str]
@@ -47,6 +48,7 @@ class Mentions:
     computed: frozenset[str | None]
     asked: frozenset[tuple[str | None, str]]
     grown: frozenset[str]
+    stored: frozenset[str]
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -117,7 +119,8 @@ def mentions(code: CodeType) -> Mentions:
                         *({None if o == SELF else local.get(o, o) for o in m.computed} for m in inner)),
                     frozenset((local.get(o, o), n) for o, n in asked).union(
                         *({(None if o == SELF else local.get(o, o), n) for o, n in m.asked} for m in inner)),
-                    frozenset(n for n in grown if all(n in m.grown or n not in m.globals | m.attributes for m in inner)))
+                    frozenset(n for n in grown if all(n in m.grown or n not in m.globals | m.attributes for m in inner)),
+                    frozenset(x.argval for x in instructions if x.opname == "STORE_GLOBAL").union(*(m.stored for m in inner)))
 
 
 _Named = tuple[str | None, str]

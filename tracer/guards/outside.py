@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..tensor.epochs import structure_epoch
-from ..tensor.tensor import Tensor
 from .identity import MISSING
-from .places import Change, Names, Text, Watch, shown
+from .owners import Owner, grown_owner, owners_of
+from .owners import Table as OwnedTable
+from .places import Change, Names, Place, Text, Watch, shown
 from .reachable import Reachable
 from .statics import attributes, is_a, table
 from .whose import foreign_function, looked_up, of_us
@@ -33,19 +34,25 @@ class Outside(Watch):
         self._reached = list(found.structures.values())
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
+        self.owners = _owners(found, self._places.values())
+        self.caches = [(cache, cache.cache_info().misses) for cache in found.caches]
+        self._left_out: set[str] = set()  # what of structures is looked at by somebody else
 
-    def put_back(self, made_inside: Callable[[Tensor], bool]) -> list[tuple[str, Tensor]]:
-        """Places that held a tensor and now hold one of the trace, which means nothing outside, get theirs back.
+    def forget_results(self) -> None:
+        """Let functions that remember their results forget what they gave to a trace."""
+        for cache, misses in self.caches:
+            if cache.cache_info().misses != misses:
+                cache.cache_clear()
 
-        Gives their names and what they held meanwhile.
-        """
-        found = []
-        for place in self._places.values():
-            for i, (before, now) in enumerate(zip(place.seen, place.read())):
-                if is_a(now, Tensor) and made_inside(now) and is_a(before, Tensor) and not before._escaped():
-                    found.append((place.label(i), now))
-                    place.put(i, before)
-        return found
+    def leave_out(self, owner: Owner, key: Any) -> None:
+        """What an owner has under a key is looked at by somebody else from now on."""
+        self.open.add(owner.label(key))
+        for ref, _ in self.structures:
+            thing = ref()
+            for path, part in getattr(thing, "named_modules", tuple)():
+                if owner.thing is part.__dict__ or owner.thing is part._buffers:
+                    name = f"{type(thing).__name__}.{path + '.' if path else ''}{key}"
+                    self._left_out |= {name, f"{name}.requires_grad"}
 
     def settle(self, ran: Iterable[Any], called: Iterable[Any]) -> None:
         """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read."""
@@ -84,8 +91,25 @@ class Outside(Watch):
             thing = ref()
             # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
             if thing is not None and (now := thing._snapshot(self.reads.of_module)) != before:
-                changes.extend(_differences(type(thing).__name__, before, now))
+                changes.extend(c for c in _differences(type(thing).__name__, before, now) if c[0] not in self._left_out)
         return changes
+
+
+def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
+    """What a trace may write to outside, by id."""
+    owners: dict[int, Owner] = {id(own): OwnedTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
+                                for own, path in found.tables}
+    for owner in owners_of(places):
+        owners.setdefault(id(owner.thing), owner)
+    for names, stored in found.stored.values():
+        known = owners.get(id(names))
+        keys = known.keys or () if isinstance(known, OwnedTable) else ()
+        if not stored <= set(keys):
+            owners[id(names)] = OwnedTable(names, lambda n: f"{n} (global)", tuple(dict.fromkeys((*keys, *sorted(stored)))))
+    for thing, path, find in found.only_grown.values():
+        if id(thing) not in owners:
+            owners[id(thing)] = grown_owner(thing, path, find)
+    return owners
 
 
 def _looked_up(kinds: Iterable[type]) -> list[Names]:

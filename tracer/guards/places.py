@@ -6,7 +6,7 @@ import enum
 import reprlib
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import repeat, zip_longest
 from operator import is_
@@ -68,6 +68,7 @@ class Place:
     def __init__(self, read: Callable[[], Iterable[Any]], label: Callable[[int], str]) -> None:
         self.read, self.label = read, label
         self.seen: tuple[Any, ...] = tuple(read())
+        self.holder = 0  # the id of what holds the values, if it is one thing
 
     def test(self, name: str) -> str:
         """An expression that is true if the very same objects are there. `bind` gives what `name` and its like mean."""
@@ -111,6 +112,7 @@ class Sequence(Place):
     def __init__(self, items: Any, label: Callable[[int], str]) -> None:
         super().__init__(reader(items), label)
         self.items = items
+        self.holder = id(items)
 
     def test(self, name: str) -> str:
         """As long, and all the same."""
@@ -178,6 +180,7 @@ class _Entered(Place):
     def __init__(self, table: Any, read: Callable[[], Iterable[Any]], label: Callable[[Any], str]) -> None:
         super().__init__(read, lambda i: label(self.keys[i]))
         self.table, self.by_key = table, label
+        self.holder = id(getattr(self, "dict", table))
 
     def put(self, i: int, value: Any) -> None:
         """Under its key, past the methods of a class of its own; a class's own table cannot be written."""
@@ -313,6 +316,7 @@ class Watch:
         self._places: dict[str, Place] = {}
         self._names: dict[str, Any] = {"is_": is_, "MISSING": MISSING}
         self._same: Callable[[], bool] = bool
+        self.open: set[str] = set()  # labels of values that are looked at by somebody else
         self.add(places)
 
     def add(self, places: Iterable[Place]) -> None:
@@ -326,11 +330,26 @@ class Watch:
             self._names.update(place.bind(name))
 
     def changes(self) -> list[Change]:
-        """All that has changed."""
+        """All that has changed, but for what is `open`."""
         found = []
         for name, place in self._places.items():
             before = place.seen
-            found += place.changes()
+            differences = place.changes()
+            closed = [change for change in differences if change[0] not in self.open]
+            if differences and not closed:
+                place.seen = tuple(place.read())
+            found += closed
             if place.seen is not before:  # equal values in new objects
                 self._names.update(place.bind(name))
         return found
+
+    def places(self) -> Collection[Place]:
+        """All of them."""
+        return self._places.values()
+
+    def see(self, things: Collection[int]) -> None:
+        """Take for given what is now in the things with these ids, where what is under the same keys became another."""
+        for name, place in self._places.items():
+            if place.holder in things:
+                place.seen = tuple(place.read())
+                self._names.update(place.bind(name))

@@ -62,6 +62,7 @@ from .whose import (
 LONGEST = 10_000  # items of one container that are compared at each call
 LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
 
+_REMEMBERING = type(functools.lru_cache(lambda: None))
 _OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
            types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType,
            types.MemberDescriptorType)
@@ -100,6 +101,10 @@ class Reachable:
         self.makes = False  # whether code may make instances of any class it has an instance of
         self._ways: dict[int, _Way] = {}  # by class
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
+        self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
+        self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
+        self.stored: dict[int, tuple[dict[str, Any], set[str]]] = {}  # tables of globals, and which of them code sets
+        self.caches: list[Any] = []  # functions that remember their results
         self._seen: dict[int, Any] = {}
         self._todo: deque[tuple[Any, str]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
@@ -180,6 +185,9 @@ class Reachable:
         variables = {n: v for n in found.globals if not _only_grown(n, v := f.__globals__.get(n), found)}
         for name in variables:
             names.add(name, self, name)
+        self.stored.setdefault(id(f.__globals__), (f.__globals__, set()))[1].update(found.stored)
+        for name in found.globals & found.grown - variables.keys():
+            self.puts_in(f.__globals__[name], name, partial(dict.get, f.__globals__, name))
         variables |= {n: sys.modules.get(n) for n in found.modules} | self._closure(f, path, found)
         for name, value in variables.items():
             self.later(value, name)
@@ -221,12 +229,18 @@ class Reachable:
         self.later(f.__dict__.get("registry"), f"{path}.registry")  # of functools.singledispatch
 
     def _closure(self, f: types.FunctionType, path: str, found: Mentions) -> dict[str, Any]:
-        cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ())
-                 if n != "__class__" and not _only_grown(n, value_of(c, "cell_contents"), found)}
+        cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ()) if n != "__class__"}
+        for name in [n for n, c in cells.items() if _only_grown(n, value_of(c, "cell_contents"), found)]:
+            cell = cells.pop(name)
+            self.puts_in(cell.cell_contents, name, partial(value_of, cell, "cell_contents"))
         if not cells:
             return {}
         named = [(f"{n} (closure of {path})", c) for n, c in cells.items()]
         return dict(zip(cells, self._watch(Attribute("cell_contents", named))))
+
+    def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
+        """Code only puts things in this container, or in another one that `find` gives later."""
+        self.only_grown.setdefault(id(container), (container, path, find))
 
     def _judge(self, name: str, value: Any, attributes: frozenset[str], f: types.FunctionType) -> None:
         """Note what the trace must not depend on, and what is read another way than by its name."""
@@ -388,6 +402,8 @@ class Reachable:
                 self._kind_of_ours(kind)
         elif "__wrapped__" in own:
             self.later(own["__wrapped__"], path)
+            if is_a(x, _REMEMBERING):
+                self.caches.append(x)
             return
         if way.users:
             self._kind(x)
@@ -441,6 +457,8 @@ class Reachable:
         classes = [table(base) for base in mro(type(x)) if users_class(base)]
         hidden = frozenset(n for names in classes for n, v in names.items() if not is_a(v, _NOT_HIDDEN))
         aliases = [self.aliases[id(x)]]
+        if not structured and not is_a(x, threading.local):
+            self.tables.append((own, path))
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
                                        watched=not structured, may_come=hidden, aliases=aliases, kinds=mro(type(x))))
         slots = {n: v for names in classes for n, v in names.items() if isinstance(v, types.MemberDescriptorType)}

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ..tensor.tensor import _OWN, Tensor
@@ -35,6 +36,9 @@ class Walk(Protocol):
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
+
+    def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
+        """Code only puts things in this container, or in another one that `find` gives later."""
 
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]]) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""
@@ -98,7 +102,10 @@ class Table:
         meant = {n for n in walk.mentioned.keys() & (there | self.may_come) if self._means(walk, walk.mentioned[n])}
         meant |= {n for n in walk.called.keys() & (there | self.may_come) if self._means(walk, walk.called[n])
                   and (is_method(self.table.get(n)) or n in self.may_come)}
-        meant |= {n for n in walk.grown & there if not self.strict and not is_a(self.table.get(n), CONTAINERS)}
+        grown = set() if self.strict else walk.grown & there
+        meant |= {n for n in grown if not is_a(self.table.get(n), CONTAINERS)}
+        for name in grown - meant:
+            walk.puts_in(self.table.get(name), self.label(name), partial(self.table.get, name))
         whole = {n for n in there if not n.startswith("__") and (self.watched or n not in _STRUCTURE)} if self.whole else set()
         for name in (meant | whole | self._always(walk, there)) - self.keys.keys():
             self.add(name, walk, self.label(name))

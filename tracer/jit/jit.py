@@ -80,7 +80,10 @@ class Jitted:
                     self._latest = step = compiled.step
                     self.stats.calls += 1
                     with rebinding:
-                        return step.run(call)
+                        result = step.run(call)
+                    if compiled.validity.rebinds:
+                        compiled.validity.settle()
+                    return result
             return self._first_run(key, call)
 
     def __getattr__(self, name: str) -> Any:
@@ -110,7 +113,9 @@ class Jitted:
         self.stats.calls += 1
         try:
             with rebinding:
-                return step.run(call)
+                result = step.run(call)
+            trace.validity.settle()
+            return result
         except BaseException:
             if step.calls == 0:
                 trace.take_back()

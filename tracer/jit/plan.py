@@ -20,6 +20,7 @@ from ..tensor.scalar import Scalar
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
+from .effects import Effect, Effects, Slot, guards_of
 from .guard import Guard
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import NanCheck, Report
@@ -36,7 +37,7 @@ class Writes:
 
     `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
     with that number) becomes, `arguments` what is written into arguments, `leaves` which arguments become leaves or stop
-    being some, `containers` what those of the arguments that were changed hold then.
+    being some, `containers` what those of the arguments that were changed hold then, `outside` what becomes of other things.
     """
 
     created: tuple[tuple[Storage, int], ...]
@@ -44,6 +45,7 @@ class Writes:
     arguments: tuple[tuple[int, int], ...]
     leaves: tuple[tuple[int, bool], ...]
     containers: tuple[tuple[int, dict[Any, Any]], ...] = ()
+    outside: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Plan:
 
     Inputs in order: `packs` (written; `gradient_packs` are among them), `read_packs`, the loose `state` (the first
     `rewritten` of which are written), arguments, numbers, `hypers` (items of an optimizer's groups). `gradients` are the
-    states that are the `.grad` of a tensor: looked up at each call, since it is another tensor after zero_grad.
+    states that are the `.grad` of a tensor, `slots` those that are bound anew: looked up at each call, since there is
+    another tensor then.
 
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
@@ -67,6 +70,7 @@ class Plan:
     rewritten: int
     written: int
     gradients: Mapping[int, Tensor]
+    slots: Mapping[int, Slot]
     numbers: bool
     hypers: tuple[tuple[dict[str, Any], str], ...]
     positions: tuple[int, ...]
@@ -83,9 +87,11 @@ class Plan:
 
     def storages(self) -> Sequence[Storage]:
         """The storages of the loose state as it is now."""
-        if not self.gradients:
+        if not self.gradients and not self.slots:
             return self.state  # type: ignore[return-value]
         storages = list(self.state)
+        for i, slot in self.slots.items():
+            storages[i] = slot.storage()
         for i, tensor in self.gradients.items():
             storages[i] = tensor._grad._storage  # type: ignore[union-attr]
         return storages  # type: ignore[return-value]
@@ -100,7 +106,7 @@ class _Outputs(list[Value]):
         return len(self) - 1
 
 
-def planned(trace: Trace, result: Any, call: Signature, given: StandIns, donate: bool,
+def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects: Effects, donate: bool,
             check_nan: bool) -> tuple[Plan, list[Guard]]:
     """The plan of a trace whose function returned `result`, as traced: neither simplified nor packed.
 
@@ -110,6 +116,10 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, donate:
     rewritten = [s for s in trace.written if s in trace.captured]
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
     gradients, guards = _gradients_among(storages, trace)
+    slots = effects.slots(trace, call.tensors)
+    at = {id(s): i for i, s in enumerate(storages)}
+    read = {at[where]: slot for i, found in slots.items() for key, slot in found.items()
+            if (where := id(effects.found[i][0].before[key]._storage)) in at}
     inputs = [*(trace.captured[s] for s in storages), *arguments, *(n.value for n in numbers),
               *(v for _, _, v in trace.hypers.values())]
     outputs = _Outputs(trace.current(s) for s in rewritten)
@@ -121,9 +131,13 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, donate:
                           if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
     template = Template(trace, call.tensors, given, _readers(trace, numbers), outputs.add)
     contents = [(i, held_by(x)) for i, x in given.changed()]
-    template.shared_inside([result, *(held for _, held in contents)])
+    template.shared_inside([result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
     returned = template.of(result)
-    writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents))
+    writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
+                     outside=tuple(Effect(owner, {k: template.left(v) for k, v in edits.items()}, slots.get(i, {}))
+                                   for i, (owner, edits) in enumerate(effects.found)))
+    here = describe(user_position())
+    guards += [g for i, (owner, edits) in enumerate(effects.found) for g in guards_of(owner, edits, slots.get(i, {}), here)]
     labels = _labels(trace, inputs)
     names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
     reports = _reports(trace, names if check_nan else None, outputs, len(rewritten))
@@ -131,8 +145,9 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, donate:
     donated = {} if not donate or tape else {
         i: positions[i] for i in range(len(rewritten))
         if outputs[i].type is inputs[i].type and positions.count(positions[i]) == 1}
+    hypers = tuple((group, key) for group, key, _ in trace.hypers.values())
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
-                len(rewritten), gradients, bool(numbers or trace.hypers), tuple((g, k) for g, k, _ in trace.hypers.values()),
+                len(rewritten), gradients, read, bool(numbers or hypers), hypers,
                 tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
                 writes, returned, reports, tape)
     return plan, guards
@@ -234,12 +249,12 @@ def prepared(plan: Plan) -> Plan:
 
 def packed(plan: Plan) -> Plan:
     """The plan with small state in flat buffers: those of packs come first among inputs and outputs."""
-    own = [i for i in range(len(plan.state)) if i not in plan.gradients]
+    own = [i for i in range(len(plan.state)) if i not in plan.gradients and i not in plan.slots]
     packs = [] if plan.tape else packs_for([plan.state[i] for i in own],  # type: ignore[misc]
                                            [i in plan.donated for i in own], plan.device)
     left, rest = ([], plan.writes.gradients) if plan.tape else _packed_gradients(plan)
     if not packs and not left:
-        return replace(plan, state=_without_gradients(plan.state, plan.gradients))
+        return replace(plan, state=_lasting(plan.state, {*plan.gradients, *plan.slots}))
     number = {id(plan.state[i]): i for i in own}
     members = [[number.get(id(s)) for s in pack.storages] for pack in packs]
     results = [[plan.positions[i] if i is not None and i in plan.donated else None for i in m] for m in members]
@@ -256,6 +271,7 @@ def packed(plan: Plan) -> Plan:
     loose = [i for i in range(len(plan.state)) if i not in gone_inputs]
     now_at = {i: len(packs) + k for k, i in enumerate(loose)}
     gradients = {k: plan.gradients[i] for k, i in enumerate(loose) if i in plan.gradients}
+    slots = {k: plan.slots[i] for k, i in enumerate(loose) if i in plan.slots}
     return replace(
         plan, graph=packed_graph(plan.graph, packs, members, results, gone_inputs, gone_outputs),
         packs=tuple(packs[:count]), gradient_packs=tuple(pack for pack, _ in left), writes=replace(plan.writes, gradients=rest),
@@ -264,8 +280,8 @@ def packed(plan: Plan) -> Plan:
         targets=tuple(moved[plan.positions[i]] for i in loose if i < plan.written),
         positions=tuple(moved.get(o, -1) for o in plan.positions),
         donated={**{k: k for k in range(count)}, **{now_at[i]: moved[o] for i, o in plan.donated.items() if i in now_at}},
-        rewritten=sum(i < plan.written for i in loose), gradients=gradients,
-        state=_without_gradients([plan.state[j] for j in loose], gradients))
+        rewritten=sum(i < plan.written for i in loose), gradients=gradients, slots=slots,
+        state=_lasting([plan.state[j] for j in loose], {*gradients, *slots}))
 
 
 def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]], tuple[tuple[Tensor | int, int | None], ...]]:
@@ -281,6 +297,6 @@ def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]],
     return made, tuple((t, o) for t, o in plan.writes.gradients if id(t) not in packed)
 
 
-def _without_gradients(storages: Sequence[Storage | None], gradients: Mapping[int, Tensor]) -> tuple[Storage | None, ...]:
-    """A gradient's storage is not held between calls: its memory is the user's to free."""
-    return tuple(None if i in gradients else s for i, s in enumerate(storages))
+def _lasting(storages: Sequence[Storage | None], looked_up: set[int]) -> tuple[Storage | None, ...]:
+    """A storage that is looked up is not held between calls: its memory is the user's to free."""
+    return tuple(None if i in looked_up else s for i, s in enumerate(storages))

@@ -11,8 +11,8 @@ import numpy as np
 from ..guards.outside import Outside
 from ..guards.places import Text, shown
 from ..ir.errors import TraceError, noting
-from ..ir.source import describe
 from ..tensor.tensor import Tensor
+from .effects import Effects
 from .plan import Plan, planned
 from .signature import Signature
 from .standins import StandIns
@@ -55,6 +55,7 @@ def outside_of(function: Callable[..., Any], call: Signature) -> Outside:
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options) -> Recorded:
     """Trace a call of the function. Nothing outside has changed if this raises."""
     trace = Trace(name)
+    effects = None
     try:
         given = StandIns(trace, outside.looks_at_types)
         with tracing(trace):
@@ -62,9 +63,9 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             kwargs = {k: given.of(x, k, k in call.static) for k, x in call.kwargs.items()}
             with noting():
                 result = function(*args, **kwargs)
-            trace.check_rebound()
-            _refuse_rebinding(trace, outside)
-            plan, guards = planned(trace, result, call, given, options.donate, options.check_nan)
+            effects = Effects(outside, trace)
+            effects.check(trace)
+            plan, guards = planned(trace, result, call, given, effects, options.donate, options.check_nan)
             # Only now: a number that was computed with and is returned has been looked at.
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
         if (clash := validity.memory.clash(call.tensors)) is not None:
@@ -74,17 +75,9 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         return Recorded(plan, validity, trace.made)
     except BaseException:
         _take_back(trace.made)
-        trace.put_back()
-        outside.put_back(trace.made_inside)
+        if effects is None:
+            Effects(outside, trace)  # which undoes what was done
         raise
-
-
-def _refuse_rebinding(trace: Trace, outside: Outside) -> None:
-    for name, tensor in outside.put_back(trace.made_inside):
-        node = tensor._storage.value.node
-        made = f", made at {describe(node.where)}," if node is not None else ""
-        raise TraceError(f"{name} was bound to another tensor{made} while {trace.name} was traced: each call would have to bind "
-                         "it again, which a compiled program cannot do. Write into the tensor that is there: x.copy_(...).")
 
 
 # --- Describing arguments ---------------------------------------------------------------------------------------------

@@ -130,6 +130,11 @@ class Template:
             made.held.update({k: self.of(v) for k, v in inside[1].items()})
         return made
 
+    def left(self, x: Any) -> Any:
+        """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it."""
+        return self.of(x.detach() if isinstance(x, Tensor) and x._storage.trace is self._trace and not x._requires_grad
+                       and x.requires_grad else x)
+
     def _holds_traced(self, x: Any) -> bool:
         """Whether an object of a user's class was made inside, since what it holds was."""
         return is_open(type(x)) and any((isinstance(v, Tensor) and v._storage.trace is self._trace) or id(v) in self._containers

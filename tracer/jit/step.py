@@ -45,7 +45,7 @@ class Step:
         # Whether a call has nothing to do with the outputs but to rebind the state.
         writes = plan.writes
         self.plain = (plan.template is None and len(plan.positions) == plan.written
-                      and not (writes.gradients or writes.leaves or writes.containers))
+                      and not (writes.gradients or writes.leaves or writes.containers or writes.outside))
         self._numbers_seen: dict[int, tuple[Any, Any]] = {}
 
     def run(self, call: Signature) -> Any:
@@ -189,13 +189,16 @@ class Step:
 
 def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     """The result; containers among the arguments get what the step put into them."""
-    if not plan.writes.containers:
+    writes = plan.writes
+    if not writes.containers and not writes.outside:
         return rebuilt(plan.template, outputs, call)
-    templates = [t for _, held in plan.writes.containers for t in held.values()]
-    result, *things = rebuilt_all([plan.template, *templates], outputs, call)
+    groups = [*(held for _, held in writes.containers), *(effect.edits for effect in writes.outside)]
+    result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values())], outputs, call)
     given = iter(things)
-    for i, held in plan.writes.containers:
+    for i, held in writes.containers:
         refill(call.containers[i], {key: next(given) for key in held})
+    for effect in writes.outside:
+        effect.apply({key: next(given) for key in effect.edits})
     return result
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..guards.owners import Table
 from ..ir.errors import READING_A_VALUE, TraceError
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, placeholder, thread_recorder
@@ -45,7 +46,7 @@ class Trace:
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
         self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
-        self.rebound: dict[tuple[int, str], tuple[dict[str, Any], str, Tensor, str, str]] = {}  # attributes that held tensors
+        self.noted: dict[int, Table] = {}  # attributes of modules, as they were before the first was set
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
         self.reports: list[Any] = []  # what is to be told at each call
@@ -129,24 +130,9 @@ class Trace:
     # --- Attributes of modules ----------------------------------------------------------------------------------------
 
     def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
-        """`table[name]`, an attribute of a module, is about to become another tensor than one from outside, if it is one."""
-        before = table.get(name)
-        if isinstance(before, Tensor) and not before._escaped():
-            self.rebound.setdefault((id(table), name), (table, name, before, owner, self.position()))
-
-    def check_rebound(self) -> None:
-        """TraceError for an attribute that would lose its tensor to one that means nothing outside."""
-        for table, name, _, owner, where in self.rebound.values():
-            now = table.get(name)
-            if isinstance(now, Tensor) and now._storage.trace is self:
-                raise TraceError(f"{owner}.{name} was bound to another tensor at {where} while {self.name} was traced: each call "
-                                 "would have to bind it again, which a compiled program cannot do. Write into the tensor that "
-                                 f"is there: self.{name}.copy_(...).")
-
-    def put_back(self) -> None:
-        """Attributes as they were before the trace."""
-        for table, name, before, _, _ in self.rebound.values():
-            table[name] = before
+        """`table[name]`, an attribute of a module, is about to become another thing."""
+        if id(table) not in self.noted:
+            self.noted[id(table)] = Table(table, lambda key: f"{owner}.{key}")
 
     # --- Numbers and guards -------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class _Memory:
     """Which arguments share memory with what the function reaches another way."""
 
     def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any]) -> None:
-        self.known = {s for i, s in enumerate(plan.state) if i not in plan.gradients}
+        self.known = {s for i, s in enumerate(plan.state) if i not in plan.gradients and i not in plan.slots}
         self.changed = set(trace.written)
         self.written = {i for i, _ in plan.writes.arguments}
         self.writes = bool(self.changed or self.written)
@@ -143,11 +143,15 @@ class Validity:
         outside.settle(trace.modules, trace.called)
         self.gradients = _Gradients(trace, plan)
         self.memory = _Memory(trace, plan, call.tensors)
+        self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
+        self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if e.slots and len(e.slots) == len(e.edits))
+        for slot in self.slots:
+            outside.leave_out(slot.owner, slot.key)
         self.guards, self.marks = guards, _Marks(outside, call.tensors)
         self.looked = [(call.number_paths.index(path), path, number) for path, number in trace.looked.items()]
         # Whether a call must look at more than most do.
         self.particular = bool(self.looked or guards or self.memory.offsets or self.memory.aliased or self.gradients.present
-                               or self.marks.seen)
+                               or self.marks.seen or self.slots)
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
 
@@ -177,8 +181,17 @@ class Validity:
         if self.gradients.present and not changes:
             changes.extend(self.gradients.changes())
         changes.extend(self.marks.changes(call))
-        changes.extend((guard.name, guard.value, _safely(guard.read)) for guard in self.guards if not guard.holds())
-        return changes + self.memory.changes(call, set() if changes else self.gradients.storages())
+        changes.extend(change for slot in self.slots for change in slot.changes())
+        known = {name for name, _, _ in changes}
+        changes.extend((guard.name, shown(guard.value), shown(_safely(guard.read))) for guard in self.guards
+                       if guard.name not in known and not guard.holds())
+        looked_up = set() if changes else self.gradients.storages() | {slot.storage() for slot in self.slots}
+        return changes + self.memory.changes(call, looked_up)
+
+    def settle(self) -> None:
+        """After a run: what the step itself bound anew is what the next call may find."""
+        if self.rebinds:
+            self.outside.see(self.rebinds)
 
 
 def _hooks(tensor: Tensor) -> Any:

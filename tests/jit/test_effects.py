@@ -1,0 +1,287 @@
+"""What a step does to Python objects that it reaches outside its arguments happens at each call, and tensors there are state."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import gc
+import types
+from typing import Any
+
+import pytest
+
+import flambeau as torch
+from flambeau import nn
+
+X = torch.tensor([1.0, 2.0, 3.0])
+LAST: Any = None
+SEEN: list[Any] = []
+
+
+class Holder:
+    """A user's object."""
+
+    def __init__(self) -> None:
+        self.h, self.log, self.table, self.queue = torch.zeros(3), [], {}, collections.deque(maxlen=3)
+        self.names: set[str] = set()
+        self.mode = "new"
+        self.nested = {"deep": [torch.zeros(3), "text"]}
+
+
+def _append(o: Holder, x: Any) -> None:
+    o.log.append(o.h.sum() + x.sum())
+
+
+def _store(o: Holder, x: Any) -> None:
+    o.table["pred"] = x * 2
+
+
+def _rebind(o: Holder, x: Any) -> None:
+    o.h = o.h * 0.5 + x
+
+
+def _rebind_item(o: Holder, x: Any) -> None:
+    o.nested["deep"][0] = o.nested["deep"][0] + x
+
+
+def _queue(o: Holder, x: Any) -> None:
+    o.queue.append(x + 1)
+
+
+def _both(o: Holder, x: Any) -> None:
+    o.h = o.h + x
+    o.log.append(o.h)
+    o.table["h"], o.table["n"] = o.h, 3
+
+
+def _plain(o: Holder, x: Any) -> None:
+    o.mode = "seen"
+    o.names.add("a")
+
+
+def _new_things(o: Holder, x: Any) -> None:
+    o.log.append({"x": x * 2, "pair": (x, [x + 1])})
+
+
+def _delete(o: Holder, x: Any) -> None:
+    if hasattr(o, "extra"):
+        del o.extra
+    else:
+        o.extra = x
+
+
+CHANGES = {f.__name__.strip("_"): f for f in (_append, _store, _rebind, _rebind_item, _queue, _both, _plain, _new_things,
+                                              _delete)}
+
+
+def shape_of(x: Any) -> Any:
+    """What is in an object, to be compared."""
+    if isinstance(x, torch.Tensor):
+        return x.tolist()
+    if isinstance(x, dict):
+        return [(k, shape_of(v)) for k, v in x.items()]
+    if isinstance(x, (list, tuple, collections.deque)):
+        return [shape_of(v) for v in x]
+    return sorted(x) if isinstance(x, set) else shape_of(vars(x)) if isinstance(x, Holder) else x
+
+
+@pytest.mark.parametrize("way", ["closure", "attribute", "argument", "global"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_step_does_outside_happens_at_each_call(name: str, way: str) -> None:
+    change, holder, other = CHANGES[name], Holder(), Holder()
+    if way == "closure":
+        step = torch.jit(lambda x: change(holder, x))
+    elif way == "attribute":
+        module = types.SimpleNamespace(inner=holder)
+        step = torch.jit(lambda x: change(module.inner, x))
+    elif way == "argument":
+        jitted = torch.jit(lambda self, x: change(self, x))
+        step = functools.partial(jitted, holder)
+        step.stats = jitted.stats  # type: ignore[attr-defined]
+    else:
+        globals()["HOLDER"] = holder
+        step = torch.jit(lambda x: change(HOLDER, x))  # type: ignore[name-defined]  # noqa: F821
+    for k in range(6):
+        step(X * k)
+        change(other, X * k)
+        assert shape_of(holder) == shape_of(other), k
+    assert step.stats.compiles <= 2 if name != "queue" or way != "argument" else True
+
+
+def test_fifty_calls_append_to_a_list_with_one_compile() -> None:
+    history: list[Any] = []
+    holder = Holder()
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        loss = x.square().sum()
+        history.append(loss)
+        SEEN.append(loss)
+        holder.log.append(loss)
+        return loss
+
+    SEEN.clear()
+    for k in range(50):
+        step(X * k)
+    for kept in (history, SEEN, holder.log):
+        assert [x.item() for x in kept] == [14.0 * k * k for k in range(50)]
+    assert step.stats.compiles == 1
+    history.clear()
+    step(X)
+    assert len(history) == 1 and step.stats.compiles == 1
+
+
+def test_a_global_that_a_step_sets() -> None:
+    @torch.jit
+    def step(x: Any) -> None:
+        global LAST
+        LAST = x * 2
+
+    for k in range(3):
+        step(X * k)
+        assert LAST.tolist() == [2.0 * k, 4.0 * k, 6.0 * k]
+
+
+def test_state_is_found_where_it_is_now() -> None:
+    holder = Holder()
+    step = torch.jit(lambda x: _rebind(holder, x))
+    for _ in range(3):
+        step(X)
+    held, before = holder.h, holder.h.tolist()
+    step(X)
+    assert held.tolist() == before and holder.h is not held
+    holder.h = torch.zeros(3)
+    step(X)
+    assert holder.h.tolist() == X.tolist() and step.stats.compiles == 1
+    holder.h = torch.zeros(2, 3)
+    step(X)
+    assert holder.h.shape == (2, 3) and step.stats.compiles == 2
+
+
+def test_two_places_with_one_tensor_are_not_taken_for_each_other() -> None:
+    one, two = Holder(), Holder()
+    two.h = one.h
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        one.h = one.h + x
+        return one.h - two.h
+
+    for k in range(1, 4):
+        assert step(X).tolist() == (X * k).tolist()
+        assert two.h.tolist() == [0, 0, 0]
+
+
+def test_a_mask_that_is_cached_on_first_use() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", None)
+            self.tables: dict[int, Any] = {}
+
+        def forward(self, x: Any) -> Any:
+            if self.mask is None:
+                self.mask = torch.tril(torch.ones(3, 3))
+            if 3 not in self.tables:
+                self.tables[3] = torch.arange(3) * 2.0
+            return self.mask @ x + self.tables[3]
+
+    model, other = Masked(), Masked()
+    step = torch.jit(model)
+    for _ in range(4):
+        assert step(X).tolist() == other(X).tolist()
+    assert step.stats.compiles <= 2 and model.mask.tolist() == other.mask.tolist()
+    assert torch.jit(lambda: model.mask * 2)().tolist() == (other.mask * 2).tolist()
+    step.cache_clear()
+    assert step(X).tolist() == other(X).tolist()
+
+
+def test_a_function_that_remembers_its_results() -> None:
+    @functools.lru_cache
+    def rotary(n: int) -> Any:
+        return torch.arange(n) * 1.5
+
+    step = torch.jit(lambda x: x + rotary(3))
+    for _ in range(3):
+        assert step(X).tolist() == [1.0, 3.5, 6.0]
+    assert rotary(3).tolist() == [0.0, 1.5, 3.0] and step.stats.compiles == 1
+
+
+def test_what_is_done_once_is_done_once() -> None:
+    class ActNorm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ready, self.bias = False, nn.Parameter(torch.zeros(3))
+
+        def forward(self, x: Any) -> Any:
+            if not self.ready:
+                with torch.no_grad():
+                    self.bias.copy_(-x)
+                self.ready = True
+            return x + self.bias
+
+    model, other = ActNorm(), ActNorm()
+    step = torch.jit(model)
+    for k in range(4):
+        assert step(X * k).tolist() == other(X * k).tolist() and model.ready is True
+    assert step.stats.compiles == 2
+    model.ready = False
+    assert step(X).tolist() == [0, 0, 0] and model.ready is True and step.stats.compiles == 2
+
+
+def test_a_failing_step_leaves_everything_as_it_was() -> None:
+    holder, fail = Holder(), [True]
+    before = holder.h
+
+    @torch.jit
+    def step(x: Any) -> None:
+        _both(holder, x)
+        _rebind_item(holder, x)
+        if fail[0]:
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        step(X)
+    assert holder.h is before and shape_of(holder) == shape_of(Holder())
+    fail[0] = False
+    step(X)
+    assert holder.h.tolist() == X.tolist() and len(holder.log) == 1
+
+
+def test_an_attribute_of_a_class_is_refused() -> None:
+    class Config:
+        scale = torch.ones(3)
+
+    def step(x: Any) -> Any:
+        Config.scale = Config.scale * x
+        return x
+
+    with pytest.raises(RuntimeError, match=r"Config\.scale was bound to another tensor, made at .*test_effects\.py"):
+        torch.jit(step)(X)
+
+
+def test_what_a_step_leaves_behind_has_no_history() -> None:
+    model, kept = nn.Linear(3, 2), Holder()
+
+    @torch.jit
+    def step(x: Any) -> Any:
+        kept.features = model(x)
+        return kept.features.sum()
+
+    loss = step(X)
+    assert loss.requires_grad and not kept.features.requires_grad
+    loss.backward()
+    assert model.bias.grad.tolist() == [1, 1]
+
+
+def test_a_thousand_calls_leave_no_growth() -> None:
+    holder = Holder()
+    step = torch.jit(lambda x: _rebind(holder, x))
+    for _ in range(5):
+        step(X)
+    gc.collect()
+    count = sum(isinstance(x, torch.Tensor) for x in gc.get_objects())
+    for _ in range(1000):
+        step(X)
+    gc.collect()
+    assert sum(isinstance(x, torch.Tensor) for x in gc.get_objects()) <= count + 2

@@ -1,0 +1,243 @@
+"""Mutable things outside a traced function, as they were before the trace: what it does to them is found, and undone."""
+
+from __future__ import annotations
+
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..ir.errors import TraceError
+from .identity import MISSING
+from .places import Attribute, Entries, Members, Names, Place, Sequence
+
+
+class Owner:
+    """Something that holds values under keys; `before` is what it held."""
+
+    grown = False  # whether code only puts things in, so that what it holds means nothing to a trace
+
+    def __init__(self, thing: Any, label: Callable[[Any], str]) -> None:
+        self.thing, self.label = thing, label
+        self.before = self.held()
+
+    def held(self) -> dict[Any, Any]:
+        """What it holds now."""
+        raise NotImplementedError
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """Let it hold these values and nothing else."""
+        raise NotImplementedError
+
+    def get(self, key: Any) -> Any:
+        """What is under a key, or MISSING."""
+        return self.held().get(key, MISSING)
+
+    def edits(self) -> dict[Any, Any]:
+        """What became other than before, with MISSING for what is gone; undone now."""
+        now = self.held()
+        if tuple(now) == tuple(self.before) and all(a is b for a, b in zip(now.values(), self.before.values())):
+            return {}
+        found = {k: v for k, v in now.items() if v is not self.before.get(k, MISSING)}
+        found.update(dict.fromkeys((k for k in self.before if k not in now), MISSING))
+        self.hold(self.before)
+        return found
+
+    def edit(self, edits: Mapping[Any, Any]) -> None:
+        """Let it hold other values under some keys, MISSING for nothing."""
+        values = {**self.held(), **edits}
+        self.hold({k: v for k, v in values.items() if v is not MISSING})
+
+
+class Table(Owner):
+    """A dictionary, or with `keys` some entries of one, read and written past the methods of its class."""
+
+    def __init__(self, thing: dict[Any, Any], label: Callable[[Any], str], keys: tuple[Any, ...] | None = None) -> None:
+        self.keys = keys
+        self.kind: Any = OrderedDict if isinstance(thing, OrderedDict) else dict
+        super().__init__(thing, label)
+
+    def held(self) -> dict[Any, Any]:
+        """The entries."""
+        if self.keys is None:
+            return dict(dict.items(self.thing))
+        return {k: v for k in self.keys if (v := dict.get(self.thing, k, MISSING)) is not MISSING}
+
+    def get(self, key: Any) -> Any:
+        """The entry."""
+        return dict.get(self.thing, key, MISSING)
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """Entries that stay keep their places."""
+        for key in [k for k in self.held() if k not in values]:
+            self.kind.__delitem__(self.thing, key)
+        for key, value in values.items():
+            if dict.get(self.thing, key, MISSING) is not value:
+                self.kind.__setitem__(self.thing, key, value)
+
+    def edit(self, edits: Mapping[Any, Any]) -> None:
+        """The entries that are meant alone."""
+        for key, value in edits.items():
+            if value is not MISSING:
+                self.kind.__setitem__(self.thing, key, value)
+            elif dict.__contains__(self.thing, key):
+                self.kind.__delitem__(self.thing, key)
+
+
+class Items(Owner):
+    """A list or a deque."""
+
+    def held(self) -> dict[Any, Any]:
+        """The items by position."""
+        return dict(enumerate(self.thing))
+
+    def get(self, key: Any) -> Any:
+        """The item."""
+        return self.thing[key] if key < len(self.thing) else MISSING
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """These, in order."""
+        if isinstance(self.thing, list):
+            list.__setitem__(self.thing, slice(None), values.values())
+        else:
+            deque.clear(self.thing)
+            deque.extend(self.thing, values.values())
+
+
+class Grown(Items):
+    """A list or a deque to which code only appends: each call appends again, to what `find` gives then, whatever is there."""
+
+    grown = True
+
+    def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
+        self.find = find
+        super().__init__(thing, label)
+
+    def held(self) -> dict[Any, Any]:
+        """The items by position; of many not all are of interest."""
+        return dict(enumerate(self.thing))
+
+    def edits(self) -> dict[Any, Any]:
+        """What was put at the front (numbered from -1 down) and at the end."""
+        now, before = list(self.thing), list(self.before.values())
+        self.hold(self.before)
+        first = self._start(now, before)
+        return {-1 - i: x for i, x in enumerate(reversed(now[:first]))} | dict(enumerate(now[first + len(before):]))
+
+    def _start(self, now: list[Any], before: list[Any]) -> int:
+        """Where in `now` what was there before starts; of a deque that is full it may have lost its first items."""
+        count = len(now) - len(before)
+        if getattr(self.thing, "maxlen", None) is not None:
+            while before and [id(x) for x in now[:len(before)]] != [id(x) for x in before]:
+                del before[0]
+            return 0
+        for first in dict.fromkeys((0, count)):
+            if first >= 0 and all(a is b for a, b in zip(now[first:], before)) and count >= 0:
+                return first
+        raise TraceError(f"{self.label(0)[:-3]} is a list that code only puts things in, but not at its end: each call could not "
+                         "do so again. Append to it.")
+
+    def edit(self, edits: Mapping[Any, Any]) -> None:
+        """Put things at the front and at the end."""
+        thing = self.find()
+        for key, value in edits.items():
+            if key >= 0:
+                thing.append(value)
+            elif isinstance(thing, deque):
+                thing.appendleft(value)
+            else:
+                thing.insert(0, value)
+
+
+class GrownTable(Table):
+    """A dictionary into which code only stores: each call stores again, into what `find` gives then."""
+
+    grown = True
+
+    def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
+        self.find = find
+        super().__init__(thing, label)
+
+    def edit(self, edits: Mapping[Any, Any]) -> None:
+        """Store."""
+        self.find().update(edits)
+
+
+class Fields(Owner):
+    """Some attributes of an object that are in no dictionary: slots, or those of one thread."""
+
+    def __init__(self, thing: Any, label: Callable[[Any], str], keys: tuple[Any, ...]) -> None:
+        self.keys = keys
+        super().__init__(thing, label)
+
+    def held(self) -> dict[Any, Any]:
+        """The attributes that are there."""
+        return {k: v for k in self.keys if (v := self.thing.get(k, MISSING)) is not MISSING}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """Set those that are others."""
+        for key, value in values.items():
+            if self.thing.get(key, MISSING) is not value:
+                self.thing[key] = value
+
+
+class MembersOf(Owner):
+    """A set."""
+
+    def held(self) -> dict[Any, Any]:
+        """Its members, as keys."""
+        return dict.fromkeys(self.thing, True)
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """These."""
+        set.clear(self.thing)
+        set.update(self.thing, values)
+
+
+class Cell(Owner):
+    """A variable of a closure."""
+
+    def held(self) -> dict[Any, Any]:
+        """What is in it."""
+        try:
+            return {"": self.thing.cell_contents}
+        except ValueError:
+            return {}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """This."""
+        if values:
+            self.thing.cell_contents = values[""]
+        else:
+            del self.thing.cell_contents
+
+
+def owners_of(places: Iterable[Place]) -> Iterable[Owner]:
+    """What holds the values that were seen at these places."""
+    for place in places:
+        if isinstance(place, Entries):
+            yield Table(place.dict, place.by_key)
+        elif isinstance(place, Members):
+            if type(place.items) is set:
+                yield MembersOf(place.items, lambda key, place=place: place.label(0))  # type: ignore[misc]
+        elif isinstance(place, Sequence):
+            if isinstance(place.items, (list, deque)):
+                yield Items(place.items, place.label)
+        elif isinstance(place, Names):
+            if isinstance(place.table, dict):
+                yield Table(place.table, place.by_key, place.keys)
+            elif not isinstance(place.table, types.MappingProxyType):
+                yield Fields(place.table, place.by_key, place.keys)
+        elif isinstance(place, Attribute) and place.name == "cell_contents":
+            for i, cell in enumerate(place.objects):
+                if isinstance(cell, types.CellType):
+                    yield Cell(cell, lambda key, i=i, place=place: place.label(i))  # type: ignore[misc]
+
+
+def grown_owner(thing: Any, path: str, find: Callable[[], Any]) -> Owner:
+    """What code only puts things in; `find` gives what is there in its place by now."""
+    if isinstance(thing, (list, deque)):
+        return Grown(thing, lambda i: f"{path}[{i}]", find)
+    if isinstance(thing, dict):
+        return GrownTable(thing, lambda key: f"{path}[{key!r}]", find)
+    return MembersOf(thing, lambda key: path)

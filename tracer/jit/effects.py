@@ -1,0 +1,150 @@
+"""What a step does to Python objects outside its arguments: found at the trace and undone, done at each call.
+
+A tensor that a step binds anew where one was before (`self.h = cell(x, self.h)`) is state: the program is given the one
+that is there at a call, and the new one is bound there after it.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..guards.identity import MISSING
+from ..guards.outside import Outside
+from ..guards.owners import Cell, Fields, Grown, GrownTable, Items, MembersOf, Owner, Table
+from ..guards.places import Change, Names, shown
+from ..ir.errors import TraceError
+from ..ir.source import describe
+from ..ir.types import Type
+from ..tensor.epochs import structure_epoch
+from ..tensor.nested import all_leaves
+from ..tensor.storage import Storage
+from ..tensor.tensor import Tensor
+from .guard import Guard
+from .trace import Trace
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a step finds a tensor of this type and binds another one at each call."""
+
+    owner: Owner
+    key: Any
+    type: Type
+    device: str
+    twin: Slot | None = None  # where the very same tensor must be
+
+    def storage(self) -> Storage:
+        """The memory of the tensor that is there now."""
+        return self.owner.get(self.key)._storage
+
+    def changes(self) -> list[Change]:
+        """Empty if there is such a tensor, which nothing else is known of."""
+        now = self.owner.get(self.key)
+        if (isinstance(now, Tensor) and is_plain(now) and now._type is self.type and now._device == self.device
+                and now._storage.trace is None and (self.twin is None or now is self.twin.owner.get(self.twin.key))):
+            return []
+        return [(self.owner.label(self.key), f"a tensor {self.type}", shown(now))]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What becomes of an owner at each call: templates by key, MISSING for what is gone.
+
+    `slots` are those that hold state; of what else is changed the value before the trace is guarded.
+    """
+
+    owner: Owner
+    edits: Mapping[Any, Any]
+    slots: Mapping[Any, Slot]
+
+    def apply(self, values: Mapping[Any, Any]) -> None:
+        """Do it."""
+        self.owner.edit(values)
+        if len(self.slots) < len(self.edits):
+            structure_epoch[0] += 1
+
+
+class Effects:
+    """What a trace did outside; all of it is undone by now."""
+
+    def __init__(self, outside: Outside, trace: Trace) -> None:
+        owners = {**outside.owners, **{k: o for k, o in trace.noted.items() if k not in outside.owners}}
+        self._owners = list(owners.values())
+        self.found = [(owner, edits) for owner in self._owners if (edits := owner.edits())]
+        outside.forget_results()
+        self._classes = [(place.label(i), now) for place in outside.places()
+                         if isinstance(place, Names) and isinstance(place.table, types.MappingProxyType)
+                         for i, now in enumerate(place.read()) if isinstance(now, Tensor) and trace.made_inside(now)]
+
+    def check(self, trace: Trace) -> None:
+        """TraceError for what cannot be done at each call."""
+        for label, tensor in self._classes:
+            node = tensor._storage.value.node
+            made = f", made at {describe(node.where)}," if node is not None else ""
+            raise TraceError(f"{label} was bound to another tensor{made} while {trace.name} was traced: it is an attribute of a "
+                             "class, which each call would have to bind again. Write into the tensor that is there: "
+                             "x.copy_(...).")
+
+    def slots(self, trace: Trace, arguments: list[Any]) -> dict[int, dict[Any, Slot]]:
+        """By number of what was found: the keys where a tensor made way for one like it, and that nothing else knew of.
+
+        Several keys may have held one tensor, if all of them get one again: then they must at each call.
+        """
+        places: dict[int, list[tuple[int, Any, Any]]] = {}  # of each tensor that made way: where, and what is there now
+        for i, (owner, edits) in enumerate(self.found):
+            for key, now in edits.items():
+                if isinstance(old := owner.before.get(key), Tensor) and isinstance(owner, (Table, Items, Cell, Fields)):
+                    places.setdefault(id(old), []).append((i, key, now))
+        known = self._known_elsewhere(trace, arguments, places)
+        found: dict[int, dict[Any, Slot]] = {}
+        for where in places.values():
+            first, key, now = where[0]
+            old = self.found[first][0].before[key]
+            if id(old._storage) in known or any(other is not now for _, _, other in where) or not _may_replace(now, old, trace):
+                continue
+            slot = Slot(self.found[first][0], key, old._type, old._device)
+            for i, name, _ in where:
+                found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
+        return found
+
+    def _known_elsewhere(self, trace: Trace, arguments: list[Any], places: dict[int, Any]) -> set[int]:
+        """Storages of tensors that an argument has, another tensor shares, or a place holds that keeps what it has."""
+        known = {id(x._storage) for x in arguments if isinstance(x, Tensor)}
+        known |= {id(t._storage) for t in trace.handles if id(t) not in places}
+        if places:
+            edited = {(id(owner.thing), key) for owner, edits in self.found for key in edits}
+            known |= {id(x._storage) for owner in self._owners if not owner.grown for key, x in owner.before.items()
+                      if id(x) in places and (id(owner.thing), key) not in edited}
+        return known
+
+
+def _may_replace(now: Any, old: Tensor, trace: Trace) -> bool:
+    """Whether a place that held `old` may be given any such tensor: it gets one like it, or none."""
+    if not is_plain(old) or old._storage.trace is not None:
+        return False
+    return now is MISSING or (isinstance(now, Tensor) and trace.made_inside(now) and now._type is old._type
+                              and now._device == old._device)
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether a tensor is its memory and nothing more: no view, no leaf, without history."""
+    return (x._base is None and not x._requires_grad and x._graph is None and not x._storage.value.requires_grad
+            and not x._storage.lost)
+
+
+def guards_of(owner: Owner, edits: Mapping[Any, Any], slots: Mapping[Any, Slot], where: str) -> list[Guard]:
+    """Guards for what was there before: the next call finds what this one leaves."""
+    if isinstance(owner, (Grown, GrownTable)):
+        return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
+    if isinstance(owner, MembersOf):
+        return []
+    return [Guard(owner.label(key), lambda key=key: owner.get(key), owner.before.get(key, MISSING), where)  # type: ignore[misc]
+            for key in edits if key not in slots]
+
+
+def holds_traced(x: Any, trace: Trace) -> bool:
+    """Whether a trace made something in here."""
+    return any(isinstance(leaf, Tensor) and trace.made_inside(leaf) for leaf in all_leaves(x))
