@@ -95,8 +95,8 @@ class Effects:
         """
         places: dict[int, list[tuple[int, Any, Any]]] = {}  # of each tensor that made way: where, and what is there now
         for i, (owner, edits) in enumerate(self.found):
-            for key, now in edits.items():
-                if isinstance(old := owner.before.get(key), Tensor) and isinstance(owner, (Table, Items, Cell, Fields)):
+            for key, now in edits.items() if isinstance(owner, (Table, Items, Cell, Fields)) and not owner.grown else ():
+                if isinstance(old := owner.before.get(key), Tensor):
                     places.setdefault(id(old), []).append((i, key, now))
         known = self._known_elsewhere(trace, arguments, places)
         found: dict[int, dict[Any, Slot]] = {}
