@@ -18,6 +18,7 @@ from ..guards.identity import static_key
 from ..ir.constants import full_like, with_leading
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode, user_backward
+from ..ir.state import state
 from ..ir.types import Type
 from ..ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
 from ..ops.reduction import reduce_sum
@@ -177,7 +178,17 @@ class Slot:
     def filled(self, out: Sequence[Value], inputs: Sequence[Value]) -> Any:
         """The tensor or number for these values."""
         value = (out if self.output else inputs)[self.index]
-        return wrap(value) if self.scalar is None else self.scalar.at(value)
+        if self.scalar is not None:
+            return self.scalar.at(value)
+        return _saved(value) if value.requires_grad else wrap(value)
+
+
+def _saved(value: Value) -> Tensor:
+    """A tensor that says of itself what the saved one did, in a backward that is not differentiated too."""
+    with grad_mode(True):
+        made = wrap(value)
+        made._requires_grad = made.requires_grad and value.leaf is not None and value.leaf() is not None
+    return made
 
 
 class _Application:
@@ -417,6 +428,8 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     def run(ctx: Any, *grads: Any) -> Any:
         with grad_mode(False):
             results = backward(ctx, *grads)
+        if not state.grad:
+            return results
         several = results if isinstance(results, tuple) else (results,)
         sources = [x._read() for x in (*grads, *ctx.saved_tensors) if isinstance(x, Tensor) and x.requires_grad]
         if not sources:

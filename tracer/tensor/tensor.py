@@ -177,7 +177,7 @@ class Tensor:
     def _through_steps(self, value: Value) -> Value:
         seen = self._seen
         if (seen is not None and seen[0] is value and seen[3] is state.recorder
-                and (seen[1] == state.grad or not value.requires_grad)):
+                and (seen[1] or not state.grad or not value.requires_grad)):
             return seen[2]
         source = value
         for step in self._steps:
