@@ -104,13 +104,13 @@ from .tracer.functions.whole_numbers import (
     bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, gcd, lcm,
 )
 from .tracer.functions.interop import from_dlpack
+from .tracer.jit.compile import compile
 from .tracer.jit.jit import jit
 from .tracer.functions.printing import set_printoptions
 from .tracer.tensor.device import Size, device
 from .tracer.tensor.tensor import Tensor
 
 __version__ = "0.1.0"
-compile = jit
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 cfloat, cdouble = complex64, complex128
 _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())

@@ -117,9 +117,30 @@ class Sequential(_Listed):
         return self
 
     def __add__(self, other: Sequential) -> Sequential:
+        return Sequential(*self, *self._added(other))
+
+    def __iadd__(self, other: Sequential) -> Self:
+        return self.extend(self._added(other))
+
+    def __mul__(self, other: int) -> Sequential:
+        return Sequential(*list(self) * self._factor(other))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, other: int) -> Self:
+        return self.extend(list(self) * (self._factor(other) - 1))
+
+    def _added(self, other: Any) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(f"add operator supports only objects of Sequential class, but {typename(other)} is given.")
-        return Sequential(*self, *other)
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+        return other
+
+    def _factor(self, other: Any) -> int:
+        if not isinstance(other, int):
+            raise TypeError(f"unsupported operand type(s) for *: {type(self)} and {type(other)}")
+        if other <= 0:
+            raise ValueError(f"Non-positive multiplication factor {other} for {type(self)}")
+        return other
 
     def forward(self, input: Any) -> Any:
         """Each module on the result of the one before."""

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class Hook:
     """A function with the flags it was registered with."""
 
-    def __init__(self, call: Callable[..., Any], with_kwargs: bool = False, always_call: bool = False) -> None:
+    def __init__(self, call: Callable[..., Any], with_kwargs: bool = False, always_call: bool = False,
+                 with_module: bool = True, replaces: bool = False) -> None:
         self.call, self.with_kwargs, self.always_call = call, with_kwargs, always_call
+        self.with_module, self.replaces = with_module, replaces
 
 
 class Hooks:

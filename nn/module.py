@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
@@ -12,12 +11,14 @@ from ..tracer.functions.operands import scalar_name
 from ..tracer.guards.identity import Identity, comparable
 from ..tracer.ir import dtypes
 from ..tracer.ir.state import state
+from ..tracer.jit.jit import inlined
 from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
+from .compiled import OF_JIT, Compilable, handles
 from .hooks import Hooks, add_hook, call_with_hooks
 from .parameter import Buffer, Parameter
-from .state_dict import Loading, collect, load
+from .state_dict import Loading, collect, load, load_own, save_own
 
 T = TypeVar("T")
 _missing = object()
@@ -31,7 +32,7 @@ def _changed() -> None:
 _TABLES = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set"})
 
 
-class Module:
+class Module(Compilable):
     """The base of all models: a tree of modules with parameters and buffers at its nodes.
 
     A subclass calls `super().__init__()`, assigns its parts to attributes, and defines `forward`; calling the module
@@ -54,7 +55,7 @@ class Module:
     """
 
     # Links to the parent are no part of a module's state: copies and pickles go without `_link` and `_path`.
-    __slots__ = ("__dict__", "__weakref__", "_link", "_path")
+    __slots__ = ("_link", "_path")
 
     training: bool
     _parameters: dict[str, Parameter | None]
@@ -69,9 +70,15 @@ class Module:
     forward: Callable[..., Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        return cls._blank()
+
+    @classmethod
+    def _blank(cls) -> Self:
         made = object.__new__(cls)
         object.__setattr__(made, "_link", None)
         object.__setattr__(made, "_path", (-1, ""))
+        object.__setattr__(made, "_compiled", None)
+        object.__setattr__(made, "_key", id(made) >> 4)
         return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -86,6 +93,8 @@ class Module:
     # --- Calling ------------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._compiled is not None and not inlined():
+            return self._compiled(*args, **kwargs)
         before = state.scope
         if context.trace is not None:
             context.trace.saw(self)
@@ -101,6 +110,8 @@ class Module:
         finally:
             state.scope = before
 
+    _call_impl = __call__  # also where a subclass has another __call__
+
     def _find_path(self) -> str:
         """Where the module is in its tree, as `blocks.3.attn`; '' for a root."""
         parent, name = self._parent()
@@ -114,13 +125,14 @@ class Module:
         if link is None:
             return None, ""
         parent, name = link[0](), link[1]
-        holds = parent is not None and parent.__dict__.get("_modules", {}).get(name) is self
-        return (parent, name) if holds else (None, "")
+        there = None if parent is None else parent.__dict__.get("_modules", {}).get(name)
+        return (parent, name) if there is not None and there.__dict__ is self.__dict__ else (None, "")
 
     def _adopt(self, child: Module, name: str) -> None:
         """Remember that `child` is here, unless it is in another place already."""
-        if child._parent()[0] is None:
-            object.__setattr__(child, "_link", (weakref.ref(self), name))
+        for handle in handles(child):
+            if handle._parent()[0] is None:
+                object.__setattr__(handle, "_link", (weakref.ref(self), name))
 
     # --- Attributes ---------------------------------------------------------------------------------------------------
 
@@ -193,7 +205,7 @@ class Module:
             found = own.get(table)
             if found is not None and name in found:
                 return found[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return self._of_jit(name)
 
     def __delattr__(self, name: str) -> None:
         own = self.__dict__
@@ -206,7 +218,8 @@ class Module:
         object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
-        names = {*dir(type(self)), *self.__dict__, *self._parameters, *self._modules, *self._buffers}
+        names = {*dir(type(self)), *self.__dict__, *self._parameters, *self._modules, *self._buffers,
+                 *(OF_JIT if self._compiled is not None else ())}
         return sorted(name for name in names if not name[0].isdigit())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -304,10 +317,11 @@ class Module:
                       remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """All modules of the tree with their paths, this one first."""
         seen = set() if memo is None else memo
-        if self in seen:
-            return
+        count = len(seen)
         if remove_duplicate:
-            seen.add(self)
+            seen.add(self)  # which tells by itself whether it was there: a module is hashed once, not twice
+        if len(seen) == count and (remove_duplicate or self in seen):
+            return
         yield prefix, self
         for name, child in self._modules.items():
             if child is not None:
@@ -483,7 +497,11 @@ class Module:
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """All parameters and persistent buffers by path. They share the storages: clone what is to be kept."""
-        return collect(self, OrderedDict() if destination is None else destination, prefix, keep_vars)
+        return collect(self, destination, prefix, keep_vars)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Add what this module alone has to the state dict; for subclasses to define another way."""
+        save_own(self, destination, prefix, keep_vars)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Loading:
         """Copy the contents of a state dict, or put its tensors in place of the own ones (`assign`).
@@ -492,6 +510,11 @@ class Module:
         does not fit.
         """
         return load(self, state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], strict: bool,
+                              missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
+        """Load what this module alone has; for subclasses to define another way, for state dicts of older versions say."""
+        load_own(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
 
     def get_extra_state(self) -> Any:
         """What else goes into the state dict; for subclasses to define."""
@@ -535,9 +558,17 @@ class Module:
         """Call `hook(module, state_dict, prefix, local_metadata)` on the collected state dict."""
         return self._add_hook("state_dict_post", hook)
 
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> Handle:
+        """As `register_state_dict_post_hook`; what the hook returns, if not None, is the state dict (torch's older form)."""
+        return self._add_hook("state_dict_post", hook, replaces=True)
+
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` first."""
         return self._add_hook("load_pre", hook)
+
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Handle:
+        """As `register_load_state_dict_pre_hook`; without `with_module` the hook is not given the module."""
+        return self._add_hook("load_pre", hook, with_module=with_module)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(module, incompatible_keys)` after loading."""

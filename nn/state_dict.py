@@ -1,10 +1,13 @@
-"""Saving a module's tensors by path, and loading them: `state_dict` and `load_state_dict`."""
+"""Saving a module's tensors by path, and loading them: `state_dict` and `load_state_dict`.
+
+As in torch each module of the tree is asked for its own part, by `_save_to_state_dict` and `_load_from_state_dict`, which
+packages override to rename keys of older versions or to keep something else.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.autograd.modes import no_grad
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from .module import Module
 
 EXTRA = "_extra_state"
+ASSIGN = "assign_to_params_buffers"
 
 
 class Loading(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
@@ -28,139 +32,146 @@ class Loading(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"]
     __str__ = __repr__
 
 
-def _has_extra(module: Module) -> bool:
-    return type(module).get_extra_state is not _base(module).get_extra_state
+def _defines(module: Module, name: str) -> bool:
+    """Whether the class of a module, or a base of it, has a method instead of `Module`'s."""
+    return getattr(type(module), name) is not getattr(_base(module), name)
 
 
 def _base(module: Module) -> Any:
     return next(kind for kind in reversed(type(module).__mro__) if hasattr(kind, "get_extra_state"))
 
 
-def _metadata(module: Module) -> dict[str, Any]:
-    return {"version": module._version}
-
-
 # --- Saving -----------------------------------------------------------------------------------------------------------
 
 
 def collect(module: Module, destination: Any, prefix: str, keep_vars: bool) -> Any:
-    """Add the tensors of the tree to `destination`."""
-    if not hasattr(destination, "_metadata"):
-        destination = destination if isinstance(destination, OrderedDict) else OrderedDict(destination)
+    """Add the tensors of the tree to `destination`; what a hook returns instead counts at the root."""
+    if destination is None:
+        destination = OrderedDict()
         destination._metadata = OrderedDict()
-    local = destination._metadata[prefix[:-1]] = _metadata(module)
+    local = {"version": module._version}
+    if hasattr(destination, "_metadata"):
+        destination._metadata[prefix[:-1]] = local
     _run(module, "state_dict_pre", prefix, keep_vars)
-    for name, tensor in own_tensors(module).items():
-        if tensor is not None:
-            destination[prefix + name] = tensor if keep_vars else tensor.detach()
-    if _has_extra(module):
-        destination[prefix + EXTRA] = module.get_extra_state()
+    module._save_to_state_dict(destination, prefix, keep_vars)
     for name, child in module._modules.items():
         if child is not None:
             child.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-    _run(module, "state_dict_post", destination, prefix, local)
+    for hook in module._hooks.of("state_dict_post") if module._hooks is not None else ():
+        changed = hook.call(module, destination, prefix, local)
+        if changed is not None and not hook.replaces:
+            raise RuntimeError("state_dict post-hook must return None")
+        destination = destination if changed is None else changed
     return destination
 
 
-def own_tensors(module: Module) -> dict[str, Tensor | None]:
-    """Parameters and persistent buffers of this module alone, None for those that are not there."""
+def save_own(module: Module, destination: Any, prefix: str, keep_vars: bool) -> None:
+    """Add the tensors of this module alone to `destination`."""
+    for name, tensor in own_tensors(module).items():
+        destination[prefix + name] = tensor if keep_vars else tensor.detach()
+    if _defines(module, "get_extra_state"):
+        destination[prefix + EXTRA] = module.get_extra_state()
+
+
+def own_tensors(module: Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers of this module alone."""
     hidden = module._non_persistent_buffers_set
-    return {**module._parameters, **{name: b for name, b in module._buffers.items() if name not in hidden}}
+    there = [*module._parameters.items(), *((name, b) for name, b in module._buffers.items() if name not in hidden)]
+    return {name: tensor for name, tensor in there if tensor is not None}
 
 
 def _run(module: Module, kind: str, *args: Any) -> None:
     if module._hooks is not None:
         for hook in module._hooks.of(kind):
-            hook.call(module, *args)
+            hook.call(*([module] if hook.with_module else []), *args)
 
 
 # --- Loading ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Progress:
-    """A state dict being loaded, and what did not fit."""
-
-    given: dict[str, Any]
-    strict: bool
-    assign: bool
-    missing: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
 
 
 def load(module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> Loading:
     """Load a tree; RuntimeError with torch's list of all that did not fit."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-    progress = Progress(dict(state_dict), strict, assign)
-    _load_tree(module, "", progress)
-    errors = list(progress.errors)
+    given: Any = OrderedDict(state_dict)  # which the modules may change
+    metadata = getattr(state_dict, "_metadata", None)
+    if metadata is not None:
+        given._metadata = metadata
+    keys, errors = Loading([], []), list[str]()
+    _load_tree(module, given, "", metadata or {}, assign, keys, errors)
     if strict:
-        for what, keys in (("Unexpected", progress.unexpected), ("Missing", progress.missing)):
-            if keys:
-                errors.insert(0, f"{what} key(s) in state_dict: {', '.join(map(_quoted, keys))}. ")
+        for what, names in (("Unexpected", keys.unexpected_keys), ("Missing", keys.missing_keys)):
+            if names:
+                errors.insert(0, f"{what} key(s) in state_dict: {', '.join(map(_quoted, names))}. ")
     if errors:
         raise RuntimeError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(errors))
-    return Loading(progress.missing, progress.unexpected)
+    return keys
 
 
 def _quoted(key: str) -> str:
     return f'"{key}"'
 
 
-def _load_tree(module: Module, prefix: str, progress: Progress) -> None:
-    _run(module, "load_pre", progress.given, prefix, _metadata(module), progress.strict, progress.missing,
-         progress.unexpected, progress.errors)
-    for name, tensor in own_tensors(module).items():
-        if tensor is not None:
-            _load_one(module, name, tensor, prefix + name, progress)
-    _load_extra(module, prefix + EXTRA, progress)
-    progress.unexpected.extend(key for key in progress.given if _is_unexpected(module, prefix, key))
+def _load_tree(module: Module, given: Any, prefix: str, metadata: Mapping[str, Any], assign: bool, keys: Loading,
+               errors: list[str]) -> None:
+    local = dict(metadata.get(prefix[:-1], {}))
+    if assign:
+        local[ASSIGN] = True
+    module._load_from_state_dict(given, prefix, local, True, keys.missing_keys, keys.unexpected_keys, errors)
     for name, child in module._modules.items():
         if child is not None:
-            _load_tree(child, f"{prefix}{name}.", progress)
-    _run(module, "load_post", Loading(progress.missing, progress.unexpected))
+            below = f"{prefix}{name}."
+            _load_tree(child, {k: v for k, v in given.items() if k.startswith(below)}, below, metadata, assign, keys, errors)
+    for hook in module._hooks.of("load_post") if module._hooks is not None else ():
+        if hook.call(module, Loading(*keys)) is not None:
+            raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
+                                 "values, if incompatible_keys need to be modified, it should be done inplace.")
 
 
-def _load_extra(module: Module, key: str, progress: Progress) -> None:
-    if _has_extra(module):
-        if key in progress.given:
-            module.set_extra_state(progress.given[key])
-        else:
-            progress.missing.append(key)
-    elif key in progress.given:
-        progress.unexpected.append(key)
+def load_own(module: Module, given: Any, prefix: str, local: dict[str, Any], strict: bool, missing: list[str],
+             unexpected: list[str], errors: list[str]) -> None:
+    """Load this module alone; what does not fit is added to the lists."""
+    _run(module, "load_pre", given, prefix, local, strict, missing, unexpected, errors)
+    tensors = own_tensors(module)
+    for name, tensor in tensors.items():
+        key = prefix + name
+        if key in given:
+            errors.extend(_load_one(module, name, tensor, key, given[key], bool(local.get(ASSIGN))))
+        elif strict:
+            missing.append(key)
+    extra = prefix + EXTRA
+    defines = _defines(module, "set_extra_state")
+    if defines and extra in given:
+        module.set_extra_state(given[extra])
+    elif strict and defines:
+        missing.append(extra)
+    if strict:
+        unexpected.extend([extra] if extra in given and not defines else [])
+        unexpected.extend(key for key in given if key.startswith(prefix) and key != extra
+                          and not _is_known(module, tensors, key[len(prefix):]))
 
 
-def _is_unexpected(module: Module, prefix: str, key: str) -> bool:
-    if not key.startswith(prefix) or key == prefix + EXTRA:
-        return False
-    name, *rest = key[len(prefix):].split(".", 1)
-    return module._modules.get(name) is None and name not in own_tensors(module) if not rest else \
-        module._modules.get(name) is None
+def _is_known(module: Module, tensors: dict[str, Tensor], key: str) -> bool:
+    name, *rest = key.split(".", 1)
+    return name in (module._modules if rest else tensors)
 
 
-def _load_one(module: Module, name: str, tensor: Tensor, key: str, progress: Progress) -> None:
-    if key not in progress.given:
-        progress.missing.append(key)
-        return
-    given = progress.given[key]
+def _load_one(module: Module, name: str, tensor: Tensor, key: str, given: Any, assign: bool) -> list[str]:
+    """Load one tensor; gives what did not fit."""
     if not isinstance(given, Tensor):
-        progress.errors.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
-                               f"object from checkpoint but received {type(given)}")
-        return
+        return [f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but '
+                f"received {type(given)}"]
     if tensor.ndim == 0 and given._type.shape == (1,):
         given = given.reshape(())
     if given._type.shape != tensor._type.shape:
-        progress.errors.append(f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
-                               f"the shape in current model is {tensor.shape}.")
-        return
-    if progress.assign:
+        return [f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in current "
+                f"model is {tensor.shape}."]
+    if assign:
         _assign(module, name, tensor, given)
     else:
         with no_grad():
             tensor.copy_(given)
+    return []
 
 
 def _assign(module: Module, name: str, tensor: Tensor, given: Tensor) -> None:

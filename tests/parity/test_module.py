@@ -1,9 +1,11 @@
-"""`Module` against torch's: registration, walks, state dicts, hooks, printing, messages."""
+"""`Module` against torch's, plain and with each module in `jit`: registration, walks, state dicts, hooks, messages."""
 
 from __future__ import annotations
 
 import gc
+import re
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +14,38 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import flambeau.tracer.autograd.backward  # noqa: E402, F401  (attaches backward)
-from flambeau import nn  # noqa: E402
+from flambeau import jit  # noqa: E402
+from flambeau import nn as plain  # noqa: E402
 from flambeau.tracer.functions import creation as ours  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.ir.state import state  # noqa: E402
 from flambeau.tracer.tensor.epochs import structure_epoch  # noqa: E402
 from flambeau.tracer.tensor.tensor import Tensor  # noqa: E402
 
-BOTH = [(nn, ours), (torch.nn, torch)]
+
+class Compiling(type):
+    """Classes all whose instances come jitted."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return jit(super().__call__(*args, **kwargs))
+
+
+class Jitted:
+    """`nn` with each of its modules jitted, and all that derive from them."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(plain, name)
+        if not (isinstance(found, type) and issubclass(found, plain.Module)):
+            return found
+        made = Compiling(name, (found,), {"__module__": found.__module__, "__qualname__": name})
+        setattr(self, name, made)
+        return made
+
+
+@pytest.fixture(params=["plain", "jitted"])
+def nn(request: pytest.FixtureRequest) -> Any:
+    """Our modules, as they are or jitted."""
+    return plain if request.param == "plain" else Jitted()
 
 
 def tree(m: Any, t: Any) -> Any:
@@ -59,15 +85,21 @@ def tree(m: Any, t: Any) -> Any:
     return Outer()
 
 
-def same(function: Any) -> None:
-    """The function gives equal results, or equal errors, for our modules and for torch's."""
-    results = []
-    for m, t in BOTH:
-        try:
-            results.append((None, function(m, t)))
-        except Exception as error:
-            results.append((type(error), str(error).replace("flambeau.nn", "torch.nn")))
-    assert results[0] == results[1]
+@pytest.fixture
+def same(nn: Any) -> Callable[[Any], None]:
+    """Says that a function gives equal results, or equal errors, for our modules and for torch's."""
+
+    def check(function: Any) -> None:
+        results = []
+        for m, t in ((nn, ours), (torch.nn, torch)):
+            try:
+                results.append((None, function(m, t)))
+            except Exception as error:
+                message = re.sub(r"<class '[\w.]*\.(\w+)'>", r"<class \1>", str(error))
+                results.append((type(error), message.replace("flambeau.nn", "torch.nn")))
+        assert results[0] == results[1]
+
+    return check
 
 
 WALKS = {
@@ -105,7 +137,7 @@ def _visited(module: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_walk(name: str) -> None:
+def test_walk(same: Any, name: str) -> None:
     same(WALKS[name])
 
 
@@ -148,7 +180,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistake(name: str) -> None:
+def test_mistake(same: Any, name: str) -> None:
     same(MISTAKES[name])
 
 
@@ -191,11 +223,11 @@ LOADS = {
 
 
 @pytest.mark.parametrize("name", LOADS)
-def test_load(name: str) -> None:
+def test_load(same: Any, name: str) -> None:
     same(LOADS[name])
 
 
-def test_load_copies_and_assign_replaces() -> None:
+def test_load_copies_and_assign_replaces(nn: Any) -> None:
     model, other = nn.Linear(2, 3), nn.Linear(2, 3)
     weight = model.weight
     model.load_state_dict(other.state_dict())
@@ -205,14 +237,14 @@ def test_load_copies_and_assign_replaces() -> None:
     assert model.weight is not weight and isinstance(model.weight, nn.Parameter) and model.weight.requires_grad
 
 
-def test_state_dict_shares_storage() -> None:
+def test_state_dict_shares_storage(nn: Any) -> None:
     model = nn.Linear(2, 3)
     saved = model.state_dict()
     model.weight.data.zero_()
     assert float(saved["weight"].abs().sum()) == 0 and not saved["weight"].requires_grad
 
 
-def test_extra_state() -> None:
+def test_extra_state(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         class Counter(m.Module):
             count = 0
@@ -234,7 +266,7 @@ def test_extra_state() -> None:
     same(run)
 
 
-def test_hooks_around_state_dicts() -> None:
+def test_hooks_around_state_dicts(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         seen: list[Any] = []
         model = m.Linear(1, 1)
@@ -252,7 +284,7 @@ def test_hooks_around_state_dicts() -> None:
 # --- Conversions, gradients -------------------------------------------------------------------------------------------
 
 
-def test_conversions_are_in_place() -> None:
+def test_conversions_are_in_place(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         model = m.Sequential(m.Linear(2, 2), m.BatchNorm1d(2))
         weight = model[0].weight
@@ -266,7 +298,7 @@ def test_conversions_are_in_place() -> None:
     same(run)
 
 
-def test_zero_grad_and_requires_grad() -> None:
+def test_zero_grad_and_requires_grad(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         model = m.Linear(2, 1)
         model(t.ones(1, 2)).sum().backward()
@@ -279,7 +311,7 @@ def test_zero_grad_and_requires_grad() -> None:
     same(run)
 
 
-def test_gradient_is_converted_along() -> None:
+def test_gradient_is_converted_along(nn: Any) -> None:
     model = nn.Linear(2, 1)
     model(ours.ones(1, 2)).sum().backward()
     model.double()
@@ -289,7 +321,7 @@ def test_gradient_is_converted_along() -> None:
 # --- Hooks ------------------------------------------------------------------------------------------------------------
 
 
-def test_forward_hooks() -> None:
+def test_forward_hooks(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         seen: list[Any] = []
 
@@ -312,7 +344,7 @@ def test_forward_hooks() -> None:
     same(run)
 
 
-def test_hook_that_is_always_called() -> None:
+def test_hook_that_is_always_called(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         seen: list[Any] = []
 
@@ -330,7 +362,7 @@ def test_hook_that_is_always_called() -> None:
     same(run)
 
 
-def test_handle_as_a_context() -> None:
+def test_handle_as_a_context(nn: Any) -> None:
     model, seen = nn.Identity(), []
     with model.register_forward_hook(lambda *args: seen.append(1)):
         model(1)
@@ -348,12 +380,19 @@ EDITS = {
     "delete a slice": lambda m, x: x.__delitem__(slice(0, 2)),
     "set": lambda m, x: x.__setitem__(-1, m.Tanh()),
     "pop": lambda m, x: x.pop(1),
+    "add": lambda m, x: x.__iadd__(type(x)(m.Tanh()) if isinstance(x, m.Sequential) else [m.Tanh()]),
+}
+SEQUENTIAL_EDITS = {
+    "multiply": lambda m, x: repr(x * 3), "multiply from the left": lambda m, x: repr(2 * x),
+    "multiply in place": lambda m, x: x.__imul__(3), "multiply by nothing": lambda m, x: x * 0,
+    "multiply by a float": lambda m, x: x.__imul__(2.0), "add a list": lambda m, x: x.__iadd__([m.Tanh()]),
+    "add a list, plainly": lambda m, x: x + [m.Tanh()],
 }
 
 
 @pytest.mark.parametrize("kind", ["Sequential", "ModuleList"])
 @pytest.mark.parametrize("name", EDITS)
-def test_edit(name: str, kind: str) -> None:
+def test_edit(same: Any, name: str, kind: str) -> None:
     def run(m: Any, t: Any) -> Any:
         items = [m.Linear(1, 1), m.ReLU(), m.Linear(2, 2)]
         box = m.Sequential(*items) if kind == "Sequential" else m.ModuleList(items)
@@ -363,7 +402,17 @@ def test_edit(name: str, kind: str) -> None:
     same(run)
 
 
-def test_dictionaries() -> None:
+@pytest.mark.parametrize("name", SEQUENTIAL_EDITS)
+def test_edit_of_sequential(same: Any, name: str) -> None:
+    def run(m: Any, t: Any) -> Any:
+        box = m.Sequential(m.Linear(1, 1), m.ReLU())
+        given = SEQUENTIAL_EDITS[name](m, box)
+        return given is box, given if isinstance(given, str) else None, repr(box)
+
+    same(run)
+
+
+def test_dictionaries(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         table = m.ModuleDict([["a", m.ReLU()]])
         table.update({"b": m.Tanh()})
@@ -384,14 +433,13 @@ def test_dictionaries() -> None:
 # --- What is ours: scopes and epochs ----------------------------------------------------------------------------------
 
 
-class Scopes(nn.Module):
-    """Notes where it is called."""
+def test_scope_is_the_path(nn: Any) -> None:
+    class Scopes(nn.Module):
+        """Notes where it is called."""
 
-    def forward(self) -> str:
-        return state.scope
+        def forward(self) -> str:
+            return state.scope
 
-
-def test_scope_is_the_path() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -411,10 +459,11 @@ def test_scope_is_the_path() -> None:
     del model
     gc.collect()
     structure_epoch[0] += 1  # paths are remembered until some structure changes
+    getattr(part["attn"], "cache_clear", bool)()  # and in what was compiled
     assert part["attn"]() in ("attn", "inner.attn")
 
 
-def test_scope_is_restored_after_an_error() -> None:
+def test_scope_is_restored_after_an_error(nn: Any) -> None:
     class Fails(nn.Module):
         def forward(self) -> None:
             raise ValueError
@@ -425,7 +474,7 @@ def test_scope_is_restored_after_an_error() -> None:
     assert state.scope == ""
 
 
-def test_structure_changes_are_counted() -> None:
+def test_structure_changes_are_counted(nn: Any) -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
     buffered = nn.BatchNorm1d(2)
     changes = [lambda: model.eval(), lambda: setattr(model[1], "p", 0.2), lambda: model.append(nn.ReLU()),
@@ -444,7 +493,7 @@ def test_structure_changes_are_counted() -> None:
     assert structure_epoch[0] == before
 
 
-def test_parameter_shares_storage_and_prints_as_torchs() -> None:
+def test_parameter_shares_storage_and_prints_as_torchs(nn: Any) -> None:
     data = ours.ones(2)
     parameter = nn.Parameter(data)
     data.fill_(3)
@@ -453,7 +502,7 @@ def test_parameter_shares_storage_and_prints_as_torchs() -> None:
     assert nn.Parameter(ours.ones(2), requires_grad=False).requires_grad is False
 
 
-def test_buffer_class_registers_itself() -> None:
+def test_buffer_class_registers_itself(same: Any) -> None:
     def run(m: Any, t: Any) -> Any:
         model = m.Module()
         model.a, model.b = m.Buffer(t.ones(1)), m.Buffer(t.ones(1), persistent=False)

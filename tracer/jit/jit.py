@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 import time
 import types
@@ -41,6 +42,11 @@ class Compiled:
     step: Step
 
 
+def inlined() -> bool:
+    """Whether calls of what is compiled are part of what is being traced, or transformed, and not programs of their own."""
+    return context.trace is not None or context.inlined or not (state.recorder or thread_recorder()).lazy
+
+
 class Jitted:
     """A jitted function; call it as the function itself.
 
@@ -49,13 +55,14 @@ class Jitted:
     """
 
     def __init__(self, function: Callable[..., Any], static: Iterable[int | str] = (), donate: bool = True,
-                 max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128) -> None:
+                 max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128,
+                 name: str | None = None) -> None:
         if any(check(function) for check in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
                                              inspect.isasyncgenfunction)):
             raise TypeError(f"jit requires a function that returns its results, got {function.__name__}, which is a generator "
                             "or a coroutine: its body would run after the trace. Compile the step that it calls.")
         functools.update_wrapper(self, function, updated=())
-        self.__name__: str = getattr(function, "__name__", type(function).__name__)
+        self.__name__ = str(name or getattr(function, "__name__", type(function).__name__))
         self.function = function
         self.stats = Stats()
         self._options = Options(frozenset([static] if isinstance(static, (int, str)) else static), donate, check_nan)
@@ -69,8 +76,8 @@ class Jitted:
         self._history = History(self.__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if context.trace is not None or not (state.recorder or thread_recorder()).lazy:
-            return self.function(*args, **kwargs)  # part of what is being traced, or transformed
+        if inlined():
+            return self.function(*args, **kwargs)
         call = self._signature(args, kwargs)
         key = call.key, state.grad, Defaults.dtype, Defaults.device, autocast_modes.on, state.anomaly is not None
         with self._lock:
@@ -103,6 +110,9 @@ class Jitted:
         if self._is_method and args and is_open(type(args[0])):
             static = static | {0}  # the object itself: what it holds is state
         return Signature(args, kwargs, static)
+
+    def __reduce__(self) -> Any:
+        return _reduced(self)
 
     # --- Compiling ----------------------------------------------------------------------------------------------------
 
@@ -210,8 +220,23 @@ class Jitted:
             self._latest = None
 
 
+def options_of(jitted: Jitted) -> tuple[Any, ...]:
+    """What to make another one with, after the function."""
+    options = jitted._options
+    return options.static, options.donate, jitted._max, options.check_nan, jitted._bound, jitted.__name__
+
+
+def _reduced(jitted: Jitted) -> Any:
+    """A copy or pickle goes without what was compiled; a decorated function is found by its name."""
+    name = jitted.__dict__.get("__qualname__", "")
+    found: Any = sys.modules.get(jitted.__module__)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return name if found is jitted else (Jitted, (jitted.function, *options_of(jitted)))
+
+
 def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | str] = (), donate: bool = True,
-        max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128) -> Any:
+        max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128, name: str | None = None) -> Any:
     """Compile a function, as a whole, on its first call; use as a decorator or a function.
 
     Tensors, numpy arrays, ints and floats in the arguments (also inside lists, tuples, dicts and dataclasses) are
@@ -221,7 +246,9 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     `max_compiles` raises instead of compiling once more; of more than `max_kept` programs those are dropped that were used
     longest ago. `check_nan` looks for NaN in everything that the program
     computes, backward included: NanError names the operation, module and line that gave the first one, and state is
-    left as it was.
+    left as it was. `name` is what messages call the function.
+
+    `jit` of a module is a module: another handle on it, which goes wherever the module goes.
 
     >>> import flambeau as torch
     >>> @torch.jit
@@ -234,7 +261,7 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     """
     if function is None:
         return functools.partial(jit, static=static, donate=donate, max_compiles=max_compiles,
-                                 check_nan=check_nan, max_kept=max_kept)
-    return Jitted(function, static, donate, max_compiles, check_nan, max_kept)
-
-
+                                 check_nan=check_nan, max_kept=max_kept, name=name)
+    jitted = Jitted(function, static, donate, max_compiles, check_nan, max_kept, name)
+    handle = getattr(type(function), "_jitted", None)
+    return jitted if handle is None else handle(function, jitted)

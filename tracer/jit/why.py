@@ -94,7 +94,7 @@ class History:
         for what in impure:
             self._warn_once(what, f"{self.name} reads {what}: while it is traced, not at each call. Pass the value as an "
                                   "argument.")
-        for name, _, new in changes:
+        for name, new in {name: new for name, _, new in changes}.items():
             self._changed[name] += 1
             if self._changed[name] >= MANY:
                 advice = ("Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the "

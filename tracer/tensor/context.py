@@ -90,7 +90,7 @@ class _Context(threading.local):
     `trace` is the jit trace in progress, if any; `region` the body of control flow that is being recorded, if any; `maps`
     the vmaps in progress, outermost first; `bodies`, for each transform in progress, the storages that its body wrote
     with what they held before (None for those it made); `in_body` is set where `region`, `maps` or `bodies` may be, so
-    that elsewhere one look does for all three.
+    that elsewhere one look does for all three; `inlined` says that what is compiled runs as it is.
     """
 
     trace: Tracing | None = None
@@ -98,6 +98,7 @@ class _Context(threading.local):
     maps: tuple[Map, ...] = ()
     bodies: tuple[WeakKeyDictionary[Storage, Value | None], ...] = ()
     in_body: bool = False
+    inlined: bool = False
 
 
 context = _Context()

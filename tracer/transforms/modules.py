@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..functions.joining import stack
+from ..tensor.context import context
 from ..tensor.tensor import Tensor
 
 _ABSENT: Any = object()
@@ -82,8 +83,12 @@ def _check_names(module: Any, given: dict[str, Tensor]) -> None:
 
 @contextmanager
 def _replaced(module: Any, given: dict[str, Tensor]) -> Iterator[None]:
-    """In this block the module holds other tensors; a name that it does not know becomes an attribute."""
+    """In this block the module holds other tensors; a name that it does not know becomes an attribute.
+
+    What is compiled of it runs as it is: each call would be another program, since the tensors are no state of the module.
+    """
     replaced: list[tuple[dict[str, Any], str, Any]] = []
+    before, context.inlined = context.inlined, True
     try:
         for name, value in given.items():
             path, _, last = name.rpartition(".")
@@ -93,6 +98,7 @@ def _replaced(module: Any, given: dict[str, Tensor]) -> Iterator[None]:
             table[last] = value
         yield
     finally:
+        context.inlined = before
         for table, last, value in reversed(replaced):
             if value is _ABSENT:
                 del table[last]
