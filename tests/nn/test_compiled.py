@@ -728,3 +728,19 @@ def test_options_and_limits_reach_jit() -> None:
     for made in torch.compile(ones, name="region"), torch.compile(model, name="region"), torch.jit(ones, name="region"):
         with pytest.raises(RuntimeError, match="region has not been called yet"):
             _ = made.graph
+
+
+def test_an_object_as_batch_is_no_self(numpy_engine: None) -> None:
+    class Batch:
+        def __init__(self, x: Any) -> None:
+            self.x = x
+
+    class Model(nn.Module):
+        def forward(self, batch: Any) -> Any:
+            return batch.x * 2
+
+    in_place, model = Model(), Model()
+    in_place.compile()
+    for run in in_place, torch.jit(model), torch.jit(model.forward):
+        assert [run(Batch(ones(1) * i)).item() for i in range(3)] == pytest.approx([0, 0.2, 0.4])
+        assert run.stats.compiles == 1

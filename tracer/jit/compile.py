@@ -10,7 +10,7 @@ from .jit import jit
 
 MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 BACKENDS = ("inductor", "openxla", "cudagraphs", "aot_eager", "eager")
-OPTIONS = ("static", "donate", "max_compiles", "check_nan")
+OPTIONS = ("static", "donate", "max_compiles", "check_nan", "max_kept")
 # What torch's documentation names; its compiler asks for it, ours does what fits without being asked.
 HINTS = {"epilogue_fusion": bool, "max_autotune": bool, "fallback_random": bool, "shape_padding": bool,
          "triton.cudagraphs": bool, "trace.enabled": bool, "trace.graph_diagram": bool}
@@ -25,7 +25,7 @@ def compile(model: Callable[..., Any] | None = None, *, fullgraph: bool = False,
     What these say of torch's compiler is so here in any case, or means nothing: a function is always one graph
     (`fullgraph`), every shape a program of its own (`dynamic`), and XLA the compiler (`backend`, `mode`). The backends
     "eager" and "aot_eager", and `disable`, give the function as it is. `options` takes the arguments of `jit` (`static`,
-    `donate`, `max_compiles`, `check_nan`); hints for torch's own compiler, such as "shape_padding", change nothing.
+    `donate`, `max_compiles`, ...); hints for torch's own compiler, such as "shape_padding", change nothing.
     `recompile_limit` with `fullgraph` is `max_compiles`; `name` is what messages call the function.
 
     RuntimeError for an unknown mode, backend or option, or if mode and options are both given; TypeError for a backend

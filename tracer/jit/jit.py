@@ -67,7 +67,7 @@ class Jitted:
         self.stats = Stats()
         self._options = Options(frozenset([static] if isinstance(static, (int, str)) else static), donate, check_nan)
         self._max = max_compiles
-        code = getattr(function, "__code__", None)
+        code = function.__code__ if isinstance(function, types.FunctionType) else None  # a bound method has its object
         self._is_method = code is not None and code.co_varnames[:1] == ("self",) and code.co_argcount > 0
         self._compiled: OrderedDict[Any, list[Compiled]] = OrderedDict()  # those used last at the end
         self._bound = max_kept
