@@ -12,7 +12,6 @@ and of foreign random generators, and code of installed packages that do not use
 from __future__ import annotations
 
 import argparse
-import array
 import enum
 import functools
 import gc
@@ -23,28 +22,23 @@ import os
 import sys
 import threading
 import types
-import weakref
-from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, MappingView
-from contextvars import ContextVar
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..ir.dtypes import dtype
-from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.source import describe, is_library, is_ours
 from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
+from .contents import CONTENTS, dictionary, each
 from .identity import MISSING, PLAIN
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
-from .places import Attribute, Contents, Entries, Kinds, Members, Names, Place, Sequence, value_of
-from .statics import attributes, defined, held, is_a, mro, name_of, plain_dict, reader, referent, size, table
+from .places import Attribute, Kinds, Names, Place, value_of
+from .statics import attributes, defined, held, is_a, mro, name_of, table
 from .tables import CONTAINERS, Given, OfThread, Reads, Slots, Table
 from .whose import (
     HOLDS,
@@ -58,9 +52,6 @@ from .whose import (
     of_ours,
     users_class,
 )
-
-LONGEST = 10_000  # items of one container that are compared at each call
-LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
 
 _REMEMBERING = type(functools.lru_cache(lambda: None))
 _OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
@@ -164,7 +155,8 @@ class Reachable:
         if way.visit is None or way.adds:
             self._object(x, path, way)
 
-    def _watch(self, place: Place) -> tuple[Any, ...]:
+    def watch(self, place: Place) -> tuple[Any, ...]:
+        """Look at a place again at each call; gives what is there now."""
         self._contents.append(place)
         return place.seen
 
@@ -194,9 +186,9 @@ class Reachable:
             self._judge(name, value, found.attributes, f)
         if f.__defaults__:
             self._defaults.append((f"a default of {path}", f))
-            self._items(f.__defaults__, f"the defaults of {path}")
+            each(self, f.__defaults__, f"the defaults of {path}")
         if f.__kwdefaults__:
-            self._dict(f.__kwdefaults__, f"a default of {path}")
+            dictionary(self, f.__kwdefaults__, f"a default of {path}")
 
     def _note(self, found: Mentions, f: types.FunctionType) -> None:
         """Remember what the code of a function mentions."""
@@ -236,7 +228,7 @@ class Reachable:
         if not cells:
             return {}
         named = [(f"{n} (closure of {path})", c) for n, c in cells.items()]
-        return dict(zip(cells, self._watch(Attribute("cell_contents", named))))
+        return dict(zip(cells, self.watch(Attribute("cell_contents", named))))
 
     def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
         """Code only puts things in this container, or in another one that `find` gives later."""
@@ -272,78 +264,6 @@ class Reachable:
             value = held(x, kind, name)
             self.later(value, path)
             self.everything = self.everything or any(value is read for read in _ANY_NAME)
-
-    # --- Containers ---------------------------------------------------------------------------------------------------
-
-    def _items(self, x: Iterable[Any], path: str) -> None:
-        for i, value in enumerate(x):
-            self.later(value, f"{path}[{i}]")
-
-    def _fixed(self, x: Any, path: str) -> None:
-        self._items(reader(x)(), path)
-
-    def _sequence(self, x: Any, path: str) -> None:
-        _refuse_long(x, path)
-        self._items(self._watch(Sequence(x, lambda i: f"{path}[{i}]")), path)
-
-    def _set(self, x: set[Any], path: str) -> None:
-        _refuse_long(x, path)
-        self._items(self._watch(Members(x, lambda i: path)), path)
-
-    def _dict(self, x: dict[Any, Any], path: str) -> None:
-        if x is not sys.modules:
-            _refuse_long(x, path)
-            self._entries(x, x, path)
-        if is_a(x, defaultdict):
-            self.later(held(x, defaultdict, "default_factory"), f"{path}.default_factory")
-
-    def _shown(self, x: Any, path: str) -> None:
-        """A proxy or a view of a dictionary, or of something else."""
-        inside = plain_dict(x)
-        if is_a(inside, dict):
-            self._entries(x, inside, path)
-        else:
-            self.later(inside, path)
-
-    def _entries(self, x: Any, inside: dict[Any, Any], path: str) -> None:
-        self._watch(Entries(x, lambda key: f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[{name_of(type(key))}]"))
-        for key, value in dict.items(inside):
-            label = f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[...]"
-            self.later(key, label)
-            self.later(value, label)
-
-    def _mapping(self, x: MappingView, path: str) -> None:
-        self.later(held(x, MappingView, "_mapping"), path)
-
-    def _bytes(self, x: Any, path: str) -> None:
-        self._refuse_large(memoryview(x).nbytes, "buffer", path)
-        self._watch(Contents(lambda: (memoryview(x).tobytes(),), lambda i: f"the contents of {path}"))
-
-    def _variable(self, x: ContextVar[Any], path: str) -> None:
-        self._items(self._watch(Place(lambda: (x.get(MISSING),), lambda i: f"the value of {path}")), path)
-
-    def _weak(self, x: weakref.ref[Any], path: str) -> None:
-        self.later(referent(x), path)
-        if is_a(x, weakref.WeakMethod):
-            self.later(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
-
-    def _getter(self, x: Any, path: str) -> None:
-        """What `operator` makes of names: it reads attributes of anything."""
-        for name in (part for text in x.__reduce__()[1] if isinstance(text, str) for part in text.split(".")):
-            self.mentioned.setdefault(name, set()).add(None)
-
-    def _array(self, x: np.ndarray[Any, Any], path: str) -> None:
-        shape, kind, size, copy = (partial(read, x) for read in _ARRAY)
-        self._refuse_large(size(), "numpy array", path)
-        label = f"the contents of {path}"
-        if kind().hasobject:
-            self._items(self._watch(Place(lambda: np.ndarray.flatten(x).tolist(), lambda i: label)), path)
-        self._watch(Contents(lambda: (shape(), kind().str, b"" if kind().hasobject else copy()), lambda i: label))
-
-    def _refuse_large(self, size: int, what: str, path: str) -> None:
-        if size > LARGEST:
-            raise TraceError(f"{path} is a {what} of {size} bytes that the function reads from outside: too large to be "
-                             "compared at each call. Pass it as an argument, or make it a tensor outside.")
 
     # --- Objects ------------------------------------------------------------------------------------------------------
 
@@ -512,17 +432,9 @@ class _Anything(set[str | None]):
 _NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _EXTENDED = (int, float, complex, str, bytes, enum.Enum)  # may have attributes in a class of a user's
 _NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object
-_ARRAY: list[Callable[..., Any]] = [
-    *(np.ndarray.__dict__[name].__get__ for name in ("shape", "dtype", "nbytes")), np.ndarray.tobytes]
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
-    (types.FunctionType, Reachable._function), (types.MethodType, Reachable._method),
-    (tuple(HOLDS), Reachable._members), ((tuple, frozenset), Reachable._fixed), ((list, deque), Reachable._sequence),
-    (set, Reachable._set), (dict, Reachable._dict),
-    ((types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items())), Reachable._shown),
-    ((bytearray, memoryview, array.array), Reachable._bytes), (ContextVar, Reachable._variable),
-    ((weakref.ref, weakref.ProxyType, weakref.CallableProxyType), Reachable._weak),
-    ((operator.attrgetter, operator.methodcaller), Reachable._getter), (np.ndarray, Reachable._array),
-    (types.ModuleType, Reachable._module), (type, Reachable._class), (MappingView, Reachable._mapping)]
+    (types.FunctionType, Reachable._function), (types.MethodType, Reachable._method), (tuple(HOLDS), Reachable._members),
+    (types.ModuleType, Reachable._module), (type, Reachable._class), *CONTENTS]
 
 
 @dataclass
@@ -553,10 +465,3 @@ class _Way:
 def _only_grown(name: str, value: Any, found: Mentions) -> bool:
     """Whether code only puts things in this container: what is in it, and which one it is, means nothing to a trace."""
     return name in found.grown and is_a(value, CONTAINERS)
-
-
-def _refuse_long(x: Any, path: str) -> None:
-    if size(x) > LONGEST:
-        raise TraceError(f"{path} is a {type(x).__name__} of {size(x)} items that the function reads from outside: too long to "
-                         "be compared at each call. Pass what is needed as an argument, or make it a tuple, which cannot "
-                         "change.")

@@ -40,6 +40,9 @@ class Walk(Protocol):
     def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
         """Code only puts things in this container, or in another one that `find` gives later."""
 
+    def watch(self, place: Place) -> tuple[Any, ...]:
+        """Look at a place again at each call; gives what is there now."""
+
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]]) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""
 

@@ -1,0 +1,131 @@
+"""What is in containers, buffers, arrays and the like: where it is read again, and what is walked on to."""
+
+from __future__ import annotations
+
+import array
+import operator
+import sys
+import types
+import weakref
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, MappingView
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..ir.errors import TraceError
+from .identity import MISSING, PLAIN
+from .places import Contents, Entries, Members, Place, Sequence
+from .statics import held, is_a, name_of, plain_dict, reader, referent, size
+from .tables import Walk
+
+LONGEST = 10_000  # items of one container that are compared at each call
+LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
+
+
+def each(walk: Walk, items: Iterable[Any], path: str) -> None:
+    """Look at all of these later."""
+    for i, value in enumerate(items):
+        walk.later(value, f"{path}[{i}]")
+
+
+def _fixed(walk: Walk, x: Any, path: str) -> None:
+    each(walk, reader(x)(), path)
+
+
+def _sequence(walk: Walk, x: Any, path: str) -> None:
+    _refuse_long(x, path)
+    each(walk, walk.watch(Sequence(x, lambda i: f"{path}[{i}]")), path)
+
+
+def _set(walk: Walk, x: set[Any], path: str) -> None:
+    _refuse_long(x, path)
+    each(walk, walk.watch(Members(x, lambda i: path)), path)
+
+
+def dictionary(walk: Walk, x: dict[Any, Any], path: str) -> None:
+    """All entries; of `sys.modules` none, since every import adds to it."""
+    if x is not sys.modules:
+        _refuse_long(x, path)
+        _entries(walk, x, x, path)
+    if is_a(x, defaultdict):
+        walk.later(held(x, defaultdict, "default_factory"), f"{path}.default_factory")
+
+
+def _shown(walk: Walk, x: Any, path: str) -> None:
+    """A proxy or a view of a dictionary, or of something else."""
+    inside = plain_dict(x)
+    if is_a(inside, dict):
+        _entries(walk, x, inside, path)
+    else:
+        walk.later(inside, path)
+
+
+def _entries(walk: Walk, x: Any, inside: dict[Any, Any], path: str) -> None:
+    walk.watch(Entries(x, lambda key: f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[{name_of(type(key))}]"))
+    for key, value in dict.items(inside):
+        label = f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[...]"
+        walk.later(key, label)
+        walk.later(value, label)
+
+
+def _mapping(walk: Walk, x: MappingView, path: str) -> None:
+    walk.later(held(x, MappingView, "_mapping"), path)
+
+
+def _bytes(walk: Walk, x: Any, path: str) -> None:
+    _refuse_large(memoryview(x).nbytes, "buffer", path)
+    walk.watch(Contents(lambda: (memoryview(x).tobytes(),), lambda i: f"the contents of {path}"))
+
+
+def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
+    each(walk, walk.watch(Place(lambda: (x.get(MISSING),), lambda i: f"the value of {path}")), path)
+
+
+def _weak(walk: Walk, x: Any, path: str) -> None:
+    walk.watch(Place(lambda: (referent(x) is None,), lambda i: f"whether what {path} refers to is gone"))
+    walk.later(referent(x), path)
+    if is_a(x, weakref.WeakMethod):
+        walk.later(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
+
+
+def _getter(walk: Walk, x: Any, path: str) -> None:
+    """What `operator` makes of names: it reads attributes of anything."""
+    for name in (part for text in x.__reduce__()[1] if isinstance(text, str) for part in text.split(".")):
+        walk.mentioned.setdefault(name, set()).add(None)
+
+
+_ARRAY: list[Callable[..., Any]] = [
+    *(np.ndarray.__dict__[name].__get__ for name in ("shape", "dtype", "nbytes")), np.ndarray.tobytes]
+
+
+def _array(walk: Walk, x: np.ndarray[Any, Any], path: str) -> None:
+    shape, kind, nbytes, copy = (partial(read, x) for read in _ARRAY)
+    _refuse_large(nbytes(), "numpy array", path)
+    label = f"the contents of {path}"
+    if kind().hasobject:
+        each(walk, walk.watch(Place(lambda: np.ndarray.flatten(x).tolist(), lambda i: label)), path)
+    walk.watch(Contents(lambda: (shape(), kind().str, b"" if kind().hasobject else copy()), lambda i: label))
+
+
+def _refuse_large(nbytes: int, what: str, path: str) -> None:
+    if nbytes > LARGEST:
+        raise TraceError(f"{path} is a {what} of {nbytes} bytes that the function reads from outside: too large to be compared "
+                         "at each call. Pass it as an argument, or make it a tensor outside.")
+
+
+def _refuse_long(x: Any, path: str) -> None:
+    if size(x) > LONGEST:
+        raise TraceError(f"{path} is a {type(x).__name__} of {size(x)} items that the function reads from outside: too long to "
+                         "be compared at each call. Pass what is needed as an argument, or make it a tuple, which cannot "
+                         "change.")
+
+
+CONTENTS: list[tuple[Any, Callable[[Walk, Any, str], None]]] = [
+    ((tuple, frozenset), _fixed), ((list, deque), _sequence), (set, _set), (dict, dictionary),
+    ((types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items())), _shown), (MappingView, _mapping),
+    ((bytearray, memoryview, array.array), _bytes), (ContextVar, _variable),
+    ((weakref.ref, weakref.ProxyType, weakref.CallableProxyType), _weak),
+    ((operator.attrgetter, operator.methodcaller), _getter), (np.ndarray, _array)]
