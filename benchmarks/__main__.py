@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from .calling import calling
+from .foreign import foreign
 from .recording import keying, recording
 from .starting import importing, starting
 from .stepping import stepping
@@ -18,8 +19,8 @@ from .tracing import tracing
 from .work import Settings
 
 BENCHMARKS: dict[str, Callable[[Settings], Iterator[Row]]] = {
-    "import": importing, "record": recording, "key": keying, "call": calling, "trace": tracing, "start": starting,
-    "step": stepping}
+    "import": importing, "record": recording, "key": keying, "call": calling, "foreign": foreign,
+    "trace": tracing, "start": starting, "step": stepping}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

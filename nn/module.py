@@ -307,6 +307,11 @@ class Module(Compilable):
         tensors = [*self.named_parameters(), *self.named_buffers()]
         return {x._storage: name for name, x in tensors}
 
+    def _called(self) -> Iterator[Callable[..., Any]]:
+        """Functions of users that run with this module: its hooks."""
+        hooks = self.__dict__.get("_hooks")
+        return iter(() if hooks is None else [hook.call for table in hooks.tables.values() for hook in table.values()])
+
     def _parts(self) -> Iterator[Any]:
         """The modules whose structure is part of this one's."""
         return iter(m for m in self.modules() if m is not self)

@@ -267,6 +267,10 @@ class Optimizer:
                 for i, (param, kept) in enumerate(self.state.items()) if isinstance(kept, dict)
                 for name, x in kept.items() if isinstance(x, Tensor)}
 
+    def _called(self) -> Iterator[Callable[..., Any]]:
+        """Functions of users that run with a step: its hooks."""
+        return iter((*self._pre_hooks.values(), *self._post_hooks.values()))
+
     def _parts(self) -> Iterator[Any]:
         """An optimizer has no parts."""
         return iter(())

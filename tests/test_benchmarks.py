@@ -17,8 +17,9 @@ if importlib.util.find_spec("benchmarks") is None:  # a folder of the repository
     sys.path.append(ROOT)
 
 import flambeau  # noqa: E402
+import flambeau as torch  # noqa: E402
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import calling, recording, starting, stepping, table, timing, tracing  # noqa: E402
+from benchmarks import calling, foreign, recording, starting, stepping, table, timing, tracing  # noqa: E402
 from benchmarks.work import TINY, GptSize, Settings, gpt_model, peer, weights_of  # noqa: E402
 from flambeau.runtime.engine import Counts  # noqa: E402
 from flambeau.tracer.ir.recorder import thread_recorder  # noqa: E402
@@ -46,6 +47,7 @@ def rows_of(name: str) -> list[timing.Row]:
 
 @pytest.mark.parametrize("name, count, peers", [
     ("import", 1, {"jax"}), ("record", 7, {"python loop"}), ("key", 2, {"python loop"}), ("call", 1, {"jax"}),
+    ("foreign", 1, {"plain"}),
     ("trace", 2, {"jax"}), ("start", 2, {"jax"}), ("step", 2, {"jax"})])
 def test_every_benchmark_measures_itself_and_its_peers(name: str, count: int, peers: set[str],
                                                        few_processes: None) -> None:
@@ -57,7 +59,7 @@ def test_every_benchmark_measures_itself_and_its_peers(name: str, count: int, pe
 
 
 def test_all_names_are_measured_above() -> None:
-    assert set(command.BENCHMARKS) == {"import", "record", "key", "call", "trace", "start", "step"}
+    assert set(command.BENCHMARKS) == {"import", "record", "key", "call", "foreign", "trace", "start", "step"}
 
 
 # --- The same numbers ---------------------------------------------------------------------------------------------------
@@ -73,6 +75,14 @@ def test_losses_agree(trainers: object) -> None:
     assert len(set(ours)) == 5
     for name, found in losses.items():
         np.testing.assert_allclose(found, ours, rtol=2e-4, err_msg=name)
+
+
+def test_both_models_of_the_foreign_row_are_one() -> None:
+    models, x = (foreign.Foreign(), foreign.Plain()), torch.rand(2, 4, foreign.WIDTH)
+    with torch.no_grad():
+        for p, q in zip(*(m.parameters() for m in models), strict=True):
+            q.copy_(p)
+    np.testing.assert_allclose(*(m(x).detach().numpy() for m in models), rtol=1e-5, atol=1e-6)
 
 
 def test_a_peer_with_other_losses_is_named_and_not_timed() -> None:

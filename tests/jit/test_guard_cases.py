@@ -139,6 +139,42 @@ def test_a_computed_name_means_the_objects_of_its_class() -> None:
     assert step.stats.compiles == 1
 
 
+@case
+def hook_that_reads_its_module() -> Case:
+    class Net(nn.Module):
+        gain = 2.0
+
+        def forward(self, x: Any) -> Any:
+            return x
+
+    net = Net()
+    net.gain = 2.0
+    net.register_forward_hook(lambda module, args, out: out * module.gain)
+    return net, switch(net, "gain", 2.0, 3.0)
+
+
+@case
+def attribute_of_an_optimizer() -> Case:
+    class Fill(torch.optim.Optimizer):
+        def __init__(self, params: Any) -> None:
+            super().__init__(params, {})
+            self.scale = 2.0
+
+        def step(self) -> None:  # type: ignore[override]
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data.fill_(self.scale)
+
+    p = nn.Parameter(torch.ones(3))
+    opt = Fill([p])
+
+    def filled(x: Any) -> Any:
+        opt.step()
+        return x * p.detach()
+
+    return filled, switch(opt, "scale", 2.0, 3.0)
+
+
 # --- Attributes of tensors --------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ import pytest
 import flambeau as torch
 from flambeau.tracer.guards.outside import Outside
 from flambeau.tracer.ir.errors import TraceError
-from flambeau.tracer.jit.jit import RetraceWarning
+from flambeau.tracer.jit.why import RetraceWarning
 
 from .test_guard_places import X, check
 

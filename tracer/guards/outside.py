@@ -31,7 +31,7 @@ class Outside(Watch):
         self.looks_at_types = found.looks_at_types
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
-        self._reached = list(found.structures.values())
+        self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
         self.owners = _owners(found, self._places.values())
@@ -59,12 +59,13 @@ class Outside(Watch):
         ran = list(ran)
         kinds = dict.fromkeys(map(type, (*self._reached, *ran)))
         exchanged = (foreign_function(owner, name) for kind in kinds for owner, name, _ in looked_up(kind) if of_us(owner))
-        functions = dict.fromkeys((*called, *(f for f in exchanged if f is not None)))
+        more = dict.fromkeys((*called, *(f for f in exchanged if f is not None)))
+        functions = [f for f in more if id(f) not in self._walked]
         self.add(place for function in functions for place in Reachable(function).places())
         self.add(_looked_up(kinds))
         things = roots(dict.fromkeys((*self._reached, *ran)))
         self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.reads.of_module)) for s in things]
-        self._reached, self._before, self.tensors = [], {}, {}
+        self._reached, self._walked, self._before, self.tensors = [], frozenset(), {}, {}
 
     def holds(self) -> bool:
         """Whether everything is as it was; cheap, if no structure changed."""

@@ -96,7 +96,7 @@ class Reachable:
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.stored: dict[int, tuple[dict[str, Any], set[str]]] = {}  # tables of globals, and which of them code sets
         self.caches: list[Any] = []  # functions that remember their results
-        self._seen: dict[int, Any] = {}
+        self.seen: dict[int, Any] = {}  # what was looked at, by id
         self._todo: deque[tuple[Any, str]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
         for name, value in arguments:
@@ -136,8 +136,8 @@ class Reachable:
         while self._todo:
             while self._todo:
                 value, path = self._todo.popleft()
-                if id(value) not in self._seen:
-                    self._seen[id(value)] = value
+                if id(value) not in self.seen:
+                    self.seen[id(value)] = value
                     self._visit(value, path)
             for names in self._attributes:  # code that was found meanwhile may mention more of them
                 names.look(self)
@@ -314,6 +314,8 @@ class Reachable:
             parts = [*(own.get("_modules") or {}).items(), *((n, v) for n, v in own.items() if callable(v))]
             for name, part in parts:
                 self.later(part, f"{path}.{name}")
+            for f in x._called():
+                self.later(f, f"a hook of {path}")
             for name, tensor in self._tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
@@ -367,8 +369,8 @@ class Reachable:
         state = frozenset({"level", "disabled", "parent"})
         self._attributes.append(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
         manager = attributes(logging.root.manager)
-        if id(manager) not in self._seen:
-            self._seen[id(manager)] = manager
+        if id(manager) not in self.seen:
+            self.seen[id(manager)] = manager
             self._attributes.append(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
                                           strict=True))
 
@@ -380,7 +382,8 @@ class Reachable:
         if not structured and not is_a(x, threading.local):
             self.tables.append((own, path))
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
-                                       watched=not structured, may_come=hidden, aliases=aliases, kinds=mro(type(x))))
+                                       watched=not structured or "_parameters" not in own, structured=structured,
+                                       may_come=hidden, aliases=aliases, kinds=mro(type(x))))
         slots = {n: v for names in classes for n, v in names.items() if isinstance(v, types.MemberDescriptorType)}
         if slots:
             self._attributes.append(Table(Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))

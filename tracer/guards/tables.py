@@ -79,15 +79,16 @@ class Table:
     called; `may_come` are names that mean something else until they are there; `whole` says that all are read where code
     computes some names, of objects of the classes `kinds` or `behind` these names; `aliases` are the names of the objects
     whose attributes these are, so that `optimizer.step` means nothing to another object's `step`; None stands for any.
-    `strict` takes these alone for the object's names.
+    `strict` takes these alone for the object's names. Of `structured` ones, what they are made of is guarded elsewhere.
     """
 
     def __init__(self, table: Any, label: Callable[[str], str], watched: bool = True, always: frozenset[str] = frozenset(),
                  may_come: frozenset[str] = frozenset(), whole: bool = True, aliases: list[set[str]] | None = None,
                  behind: list[set[str]] | None = None, kinds: tuple[type, ...] = (), strict: bool = False,
-                 library: type | None = None) -> None:
+                 library: type | None = None, structured: bool = False) -> None:
         self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
         self.aliases, self.behind, self.kinds, self.strict, self.library = aliases, behind, kinds, strict, library
+        self.left_out = _STRUCTURE if structured else frozenset[str]()
         self.keys: dict[str, None] = {}
         self.may_be_whole, self.whole = whole, False
         self.makes = False  # of a class: whether code may call it
@@ -109,7 +110,7 @@ class Table:
         meant |= {n for n in grown if not is_a(self.table.get(n), CONTAINERS)}
         for name in grown - meant:
             walk.puts_in(self.table.get(name), self.label(name), partial(self.table.get, name))
-        whole = {n for n in there if not n.startswith("__") and (self.watched or n not in _STRUCTURE)} if self.whole else set()
+        whole = {n for n in there if not n.startswith("__") and n not in self.left_out} if self.whole else set()
         for name in (meant | whole | self._always(walk, there)) - self.keys.keys():
             self.add(name, walk, self.label(name))
 
@@ -129,8 +130,8 @@ class Table:
         if self.watched and self.whole and self.keys.keys() >= self.table.keys() and is_a(self.table, dict):
             yield Entries(self.table, self.label)
             return
-        if self.watched and self.keys:
-            yield Names(self.table, self.keys, self.label)
+        if self.watched and self.keys.keys() - self.left_out:
+            yield Names(self.table, [n for n in self.keys if n not in self.left_out], self.label)
         if self.watched and self.whole:
             yield Keys(self.table, self.label("*"))
 
