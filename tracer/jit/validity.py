@@ -180,7 +180,8 @@ class Validity:
                 self.seen[1] = grad_epoch[0]
         if self.gradients.present and not changes:
             changes.extend(self.gradients.changes())
-        changes.extend(self.marks.changes(call))
+        if self.marks.seen:
+            changes.extend(self.marks.changes(call))
         changes.extend(change for slot in self.slots for change in slot.changes())
         known = {name for name, _, _ in changes}
         changes.extend((guard.name, shown(guard.value), shown(_safely(guard.read))) for guard in self.guards
