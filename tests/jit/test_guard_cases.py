@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import queue
 import sys
 import threading
 import types
@@ -92,6 +91,21 @@ def weights_by_number() -> Case:
 
     net = Net()
     return net, switch(net, "w1", 2.0, 3.0)
+
+
+@case
+def attributes_under_other_names() -> Case:
+    class Config:
+        names = {"layers": "n_layer"}  # noqa: RUF012
+
+        def __init__(self) -> None:
+            self.n_layer = 2.0
+
+        def __getattribute__(self, key: str) -> Any:
+            return super().__getattribute__(super().__getattribute__("names").get(key, key))
+
+    config = Config()
+    return lambda x: x * config.layers, switch(config, "n_layer", 2.0, 3.0)  # type: ignore[attr-defined]
 
 
 @case
@@ -288,26 +302,9 @@ def context_manager_as_decorator() -> Case:
 
 
 @case
-def null_context() -> Case:
-    context = contextlib.nullcontext(2.0)
-
-    def scaled(x: Any) -> Any:
-        with context as k:
-            return x * k
-
-    return scaled, switch(context, "enter_result", 2.0, 3.0)
-
-
-@case
 def event() -> Case:
     warm = threading.Event()
     return lambda x: x * 2 if warm.is_set() else x, lambda k: warm.set() if k else warm.clear()
-
-
-@case
-def length_of_a_queue() -> Case:
-    tasks: queue.Queue[int] = queue.Queue()
-    return lambda x: x * (1 + tasks.qsize()), lambda k: tasks.put(1) if k else tasks.get()
 
 
 @case

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import array
 import collections
+import contextlib
 import contextvars
 import dataclasses
 import enum
 import functools
 import operator
+import queue
 import threading
 import types
 import weakref
@@ -257,6 +259,9 @@ HELD: dict[str, Held] = {
     "memory": (lambda: memoryview(bytearray(b"\2")), lambda c: c[0], lambda c, v: c.__setitem__(0, int(v))),
     "array": (lambda: array.array("d", [2.0]), lambda c: c[0], lambda c, v: c.__setitem__(0, v)),
     "context variable": (_variable, lambda c: c.get(), lambda c, v: c.set(v)),
+    "queue": (queue.Queue, lambda c: 1 + c.qsize(), lambda c, v: c.put(1) if v > 2 else c.get()),
+    "null context": (lambda: contextlib.nullcontext(2.0), lambda c: c.__enter__(),
+                     lambda c, v: setattr(c, "enter_result", v)),
     "order": (lambda: {"a": 2.0, "b": 3.0}, lambda c: next(iter(c.values())),
               lambda c, v: c.__setitem__("a" if v > 2 else "b", c.pop("a" if v > 2 else "b"))),
     "order of an ordered dict": (lambda: collections.OrderedDict(a=2.0, b=3.0), lambda c: next(iter(c.values())),

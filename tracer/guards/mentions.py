@@ -18,7 +18,7 @@ _CALLING = frozenset({"LOAD_ATTR", "LOAD_SUPER_ATTR"}) if sys.version_info >= (3
 _VARIABLE = _GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _GROUPS = {"globals": _GLOBAL, "attributes": _ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
 _CALL = frozenset({"PRECALL", "CALL"})
-_NULL = frozenset({"PUSH_NULL", "KW_NAMES", "EXTENDED_ARG", "RESUME", "CACHE"})
+_NOTHING = frozenset({"KW_NAMES", "EXTENDED_ARG", "RESUME", "CACHE"})
 _OF_OBJECT = frozenset({"getattr", "hasattr", "getattr_static"})  # read the attribute of an object that a string names
 _GETTERS = frozenset({"attrgetter", "methodcaller"})  # make functions that do
 BY_NAME = _OF_OBJECT | _GETTERS
@@ -71,7 +71,7 @@ def _instructions(code: CodeType) -> Iterator[_Instruction]:
     for x in dis.get_instructions(code):
         if x.opname.startswith("LOAD_FAST") and isinstance(x.argval, tuple):
             yield from (_Instruction("LOAD_FAST", 0, name, 1) for name in x.argval)
-        elif x.opname not in _NULL:
+        elif x.opname not in _NOTHING:
             yield _Instruction(x.opname, x.arg or 0, x.argval, dis.stack_effect(x.opcode, x.arg, jump=False))
 
 
@@ -112,7 +112,7 @@ def mentions(code: CodeType) -> Mentions:
     inner = [mentions(c) for c in code.co_consts if isinstance(c, CodeType)]
     grown = found["grown"].union(*(m.grown for m in inner)) - found["read"]
     return Mentions(frozenset(found["globals"]).union(*(m.globals for m in inner)),
-                    frozenset(chains | {(None if o in local else o, n, False) for o, n in named}).union(
+                    frozenset(chains | {(None if o in local or o == SELF else o, n, False) for o, n in named}).union(
                         *({(None if o in local else o, n, c) for o, n, c in m.chains} for m in inner)),
                     frozenset(found["modules"]).union(*(m.modules for m in inner)),
                     frozenset(local.get(o, o) for o in computed).union(
@@ -160,6 +160,8 @@ def _arguments(code: list[_Instruction], at: int) -> list[list[_Instruction]] | 
     """The instructions that give each argument of the call of what is loaded at `at`; None if that is not plain to see."""
     ends: dict[int, int] = {}  # the height of the stack above the function, and where it was that high last
     height = 0
+    if sys.version_info >= (3, 13) and code[at + 1].opname == "PUSH_NULL":  # before, it comes in front of the function
+        at += 1
     for i in range(at + 1, len(code)):
         x = code[i]
         if x.opname in _CALL and x.arg == height > 0:
