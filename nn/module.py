@@ -84,6 +84,8 @@ class Module(Compilable):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__.update(training=True, _parameters={}, _buffers={}, _non_persistent_buffers_set=set(), _modules={},
                              _hooks=None)
+        if context.trace is not None:
+            context.trace.note_made(self.__dict__)
         _changed()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[no-redef]

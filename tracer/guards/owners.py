@@ -84,6 +84,10 @@ class Table(Owner):
                 self.kind.__delitem__(self.thing, key)
 
 
+class ModuleTable(Table):
+    """Attributes of a module, which are part of a structure."""
+
+
 class Items(Owner):
     """A list or a deque."""
 

@@ -25,6 +25,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..ir.dtypes import dtype

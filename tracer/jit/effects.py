@@ -13,7 +13,7 @@ from typing import Any
 
 from ..guards.identity import MISSING
 from ..guards.outside import Outside
-from ..guards.owners import Cell, Fields, Grown, GrownTable, Items, MembersOf, Owner, Table
+from ..guards.owners import Cell, Fields, Grown, GrownTable, Items, MembersOf, ModuleTable, Owner, Table
 from ..guards.places import Change, Names, shown
 from ..ir.errors import TraceError
 from ..ir.source import describe
@@ -63,7 +63,7 @@ class Effect:
     def apply(self, values: Mapping[Any, Any]) -> None:
         """Do it."""
         self.owner.edit(values)
-        if len(self.slots) < len(self.edits):
+        if isinstance(self.owner, ModuleTable) and len(self.slots) < len(self.edits):
             structure_epoch[0] += 1
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..guards.owners import Table
+from ..guards.owners import ModuleTable
 from ..ir.errors import READING_A_VALUE, TraceError
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, placeholder, thread_recorder
@@ -46,7 +46,8 @@ class Trace:
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
         self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
-        self.noted: dict[int, Table] = {}  # attributes of modules, as they were before the first was set
+        self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
+        self.noted: dict[int, ModuleTable] = {}  # attributes of modules, as they were before the first was set
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
         self.reports: list[Any] = []  # what is to be told at each call
@@ -129,10 +130,14 @@ class Trace:
 
     # --- Attributes of modules ----------------------------------------------------------------------------------------
 
+    def note_made(self, table: dict[str, Any]) -> None:
+        """A module with these attributes is made in the trace: what becomes of them means nothing outside."""
+        self.inside[id(table)] = table
+
     def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
         """`table[name]`, an attribute of a module, is about to become another thing."""
-        if id(table) not in self.noted:
-            self.noted[id(table)] = Table(table, lambda key: f"{owner}.{key}")
+        if id(table) not in self.noted and id(table) not in self.inside:
+            self.noted[id(table)] = ModuleTable(table, lambda key: f"{owner}.{key}")
 
     # --- Numbers and guards -------------------------------------------------------------------------------------------
 

@@ -62,6 +62,9 @@ class Tracing(Protocol):
     def is_stand_in(self, tensor: Tensor) -> bool:
         """Whether the function got this tensor instead of an argument."""
 
+    def note_made(self, table: dict[str, Any]) -> None:
+        """A module with these attributes is made in the trace."""
+
     def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
         """An attribute of a module is about to become another tensor."""
 
