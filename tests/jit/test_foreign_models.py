@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import logging
+import queue
 import types
 from typing import Any
 
@@ -16,7 +17,7 @@ from flambeau import nn
 from flambeau.nn import functional as F
 from flambeau.tracer.guards.outside import Outside
 
-MADE: list[str] = []
+MADE: Any = queue.SimpleQueue()  # made in C, so that no step is taken to write into it
 SWITCHES = {"residual", "scale"}
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class LazyModule(types.ModuleType):
     """Imports what it is asked for; half of it needs packages that are not there."""
 
     def __getattr__(self, name: str) -> Any:
-        MADE.append(name)
+        MADE.put(name)
         raise ImportError(f"{name} needs a package that is not installed")
 
 
@@ -35,7 +36,7 @@ class Layers(collections.OrderedDict[str, Any]):
     def __getitem__(self, key: str) -> Any:
         content = super().__getitem__(key)
         kind, options = content if isinstance(content, tuple) else (content, {})
-        MADE.append(key)
+        MADE.put(key)
         return kind(**options)
 
 
@@ -134,11 +135,11 @@ def step() -> Any:
 def test_one_compile_and_nothing_is_made(step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.ones(2, 4, 8)
     losses = [step(x).item()]
-    MADE.clear()
+    count = MADE.qsize()
     losses.append(step(x).item())  # the slow way once: the trace made modules
     monkeypatch.setattr(Outside, "changes", lambda self: pytest.fail("compared the slow way"))
     losses += [step(x).item() for _ in range(48)]
-    assert step.stats.compiles == 1 and not MADE
+    assert step.stats.compiles == 1 and MADE.qsize() == count
     assert losses[-1] < losses[0]
 
 
