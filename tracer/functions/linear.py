@@ -188,7 +188,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
-    """Einstein's summation convention, as in numpy; contracted from left to right.
+    """Einstein's summation convention, as in numpy; contracted from left to right. One operand without a sum gives a view.
 
     >>> import flambeau as torch
     >>> torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(3, 2)).shape
@@ -196,12 +196,14 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     terms, output = _parsed(equation.replace(" ", ""), [x.ndim for x in tensors])
-    values = [x._read() for x in tensors]
-    labels, value = _diagonals(terms[0], values[0])
-    for position in range(1, len(values)):
-        right_labels, right = _diagonals(terms[position], values[position])
+    diagonals = [_diagonals(labels, x) for labels, x in zip(terms, tensors)]
+    labels, first = diagonals[0]
+    if len(diagonals) == 1 and sorted(labels) == sorted(output):
+        return first.permute([labels.index(s) for s in output])
+    value = first._read()
+    for position, (right_labels, right) in enumerate(diagonals[1:], 1):
         later = set(output).union(*terms[position + 1:])
-        labels, value = _pair(labels, value, right_labels, right, later)
+        labels, value = _pair(labels, value, right_labels, right._read(), later)
     return wrap(_arranged(labels, value, output))
 
 
@@ -234,15 +236,15 @@ def _expanded(part: str, ndim: int) -> Labels:
     return [*before, *(f".{i}" for i in reversed(range(count if ellipsis else 0))), *after]
 
 
-def _diagonals(labels: Labels, value: Value) -> tuple[Labels, Value]:
+def _diagonals(labels: Labels, x: Tensor) -> tuple[Labels, Tensor]:
     """Repeated labels of one operand: keep only the diagonal."""
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             first = labels.index(label)
             second = labels.index(label, first + 1)
-            value = wrap(value).diagonal(0, first, second)._read()
-            labels = [x for i, x in enumerate(labels) if i not in (first, second)] + [label]
-    return labels, value
+            x = x.diagonal(0, first, second)
+            labels = [s for i, s in enumerate(labels) if i not in (first, second)] + [label]
+    return labels, x
 
 
 def _pair(left: Labels, x: Value, right: Labels, y: Value, later: set[str]) -> tuple[Labels, Value]:

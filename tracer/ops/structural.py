@@ -126,7 +126,7 @@ def inverse_permutation(permutation: Ints) -> Ints:
 
 
 transpose: Op = register(Op(
-    "transpose", _transpose_infer, lambda x, *, permutation: np.ascontiguousarray(np.transpose(x, permutation)),
+    "transpose", _transpose_infer, lambda x, *, permutation: np.array(np.transpose(x, permutation), order="C"),
     lambda h, x, *, permutation: h.op("transpose", (x,), attributes=f"permutation = {array_attribute(permutation)}"),
     lambda g, out, x, *, permutation: (transpose(g, permutation=inverse_permutation(permutation)),),
     lambda size, batched, x, *, permutation: transpose(x, permutation=(0, *(p + 1 for p in permutation))),
