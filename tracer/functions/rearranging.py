@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ops import OPS
+from ..tensor.context import context
 from ..tensor.tensor import Tensor
 from .dims import checked_dim, checked_dims, shape_argument
 from .joining import cat
@@ -68,5 +69,8 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     for amount, d in zip(amounts, checked_dims(dims, input.ndim)):
         size = input._type.shape[d]
         cut = -amount % size if size else 0
-        input = cat([sliced(input, d, cut, size), sliced(input, d, 0, cut)], d)
+        if context.trace is None and not input.requires_grad:  # one program for all amounts: only the start is another
+            input = wrap(sliced(cat([input, input], d), d, cut, cut + size)._read())
+        else:
+            input = cat([sliced(input, d, cut, size), sliced(input, d, 0, cut)], d)
     return input

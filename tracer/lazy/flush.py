@@ -18,17 +18,16 @@ from typing import Any
 import numpy as np
 
 from ..backend import Program, SharedArray, backend
-from ..ir.constants import from_literal
 from ..ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
 from ..ir.graph import Graph, Node, Value
-from ..ir.recorder import Recorder, placeholder, thread_recorder
+from ..ir.recorder import Recorder, thread_recorder
 from ..ir.source import describe, user_position
-from ..ir.types import Type
 from ..ops import OPS
 from ..tensor.context import context
 from ..tensor.packs import PackedSlice
 from ..walks.kept import read_by_gradients, smallest_to_keep
-from ..walks.simplify import Builder, simplify
+from ..walks.simplify import simplify
+from . import promotion
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
@@ -55,7 +54,7 @@ class Variant:
 class Entry:
     """All that was compiled for one structure."""
 
-    literals: list[str]
+    literals: list[Any]
     promoted: tuple[int, ...] = ()
     variants: list[Variant] = field(default_factory=list)
 
@@ -82,16 +81,17 @@ class Snapshot:
         self.nodes = nodes
         self.inputs: list[Value] = []
         self.numbers: dict[Value, int] = {}
-        self.literals: list[str] = []
+        self.literals: list[Any] = []
+        self.holders: list[Node] = []  # the nodes of the literals
         self.key = self._walk()
 
     def _walk(self) -> tuple[Any, ...]:
-        parts: list[Any] = []
-        add, numbers, position = parts.append, self.numbers, 0
+        key: list[Any] = []
+        add, numbers, position = key.append, self.numbers, 0
         for node in self.nodes:
             add(node.op)
             if node.op is _constant:
-                self.literals.append(node.params["value"])
+                self._note(node, node.params["value"])
                 add(node.types[0])
             else:
                 for value in node.inputs:
@@ -102,13 +102,24 @@ class Snapshot:
                         add(value.type)
                     add(number)
                 if node.params:
-                    add(node.op.key_of(node.params))
+                    parts = promotion.parts.get(node.op)
+                    if parts is None:
+                        add(node.op.key_of(node.params))
+                    else:
+                        number, rest = parts(node)
+                        add(rest)
+                        if number is not None:
+                            self._note(node, number)
             for i in range(len(node.types)):
                 value_or_none = node.living(i)
                 if value_or_none is not None:
                     numbers[value_or_none] = position
                 position += 1
-        return tuple(parts)
+        return tuple(key)
+
+    def _note(self, node: Node, number: Any) -> None:
+        self.holders.append(node)
+        self.literals.append(number)
 
 
 def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
@@ -264,8 +275,7 @@ def _run_compiled(snapshot: Snapshot, device: str, strict: set[int], due: Collec
         variant.kept[key] = [numbers[v] for v in found]
     buffers = [device_buffer(v) for v in snapshot.inputs]
     for position in entry.promoted:
-        kind = _literal_type(snapshot, position).dtype
-        buffers.append(backend().upload(np.asarray(from_literal(snapshot.literals[position], kind)), device))
+        buffers += promotion.buffers(snapshot.holders[position], snapshot.literals[position], device)
     outputs = variant.program.run(buffers)
     values = {number: v for v, number in numbers.items()}
     wanted = dict.fromkeys([*key[0], *variant.kept[key]])
@@ -276,7 +286,7 @@ def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: set[int]) -> tuple[E
     """The entry of this structure, and an executable of it that gives all that is demanded."""
     entry = _entries.get(key)
     if entry is None:
-        entry = _entries[key] = Entry(snapshot.literals)
+        entry = _entries[key] = Entry(snapshot.literals, promotion.starts(snapshot.holders))
         return entry, None
     changed = [i for i, (a, b) in enumerate(zip(entry.literals, snapshot.literals)) if a != b and i not in entry.promoted]
     if changed:
@@ -290,15 +300,10 @@ def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: set[int]) -> tuple[E
     return entry, None
 
 
-def _literal_type(snapshot: Snapshot, position: int) -> Type:
-    constants = [n for n in snapshot.nodes if n.op is _constant]
-    return constants[position].types[0]
-
-
 def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: Sequence[Value], reason: str) -> Variant:
     started = time.perf_counter()
     graph = Graph(snapshot.inputs, snapshot.nodes, wanted, "lazy")
-    graph = simplify(_with_promoted(graph, entry.promoted))
+    graph = simplify(promotion.with_inputs(graph, entry.promoted))
     positions: dict[Value, int] = {}
     for output in graph.outputs:  # one output per distinct value; equal ones share its buffer
         positions.setdefault(output, len(positions))
@@ -309,34 +314,15 @@ def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: Sequence[Val
     entry.variants.append(variant)
     if reason != UNREPORTED:
         compiled.append(Flush(reason or "a value was read", describe(user_position()), len(snapshot.nodes),
-                              time.perf_counter() - started, _difference(entry)))
+                              time.perf_counter() - started, _difference(entry, snapshot)))
     return variant
 
 
-def _difference(entry: Entry) -> str:
-    if entry.promoted:
-        return f"number(s) {', '.join(entry.literals[i] for i in entry.promoted)} changed and became inputs"
+def _difference(entry: Entry, snapshot: Snapshot) -> str:
+    changed = set(entry.promoted).difference(promotion.starts(snapshot.holders))
+    if changed:
+        return f"number(s) {', '.join(entry.literals[i] for i in sorted(changed))} changed and became inputs"
     return "other outputs were asked for" if len(entry.variants) > 1 else "first of its structure"
-
-
-def _with_promoted(graph: Graph, promoted: Sequence[int]) -> Graph:
-    """The graph with some of its constants made scalar inputs, broadcast where they are used."""
-    builder = Builder(graph)
-    chosen, count, extra = set(promoted), 0, []
-    for node in graph.nodes:
-        inputs = tuple(builder.env[v] for v in node.inputs)
-        if node.op is _constant:
-            count += 1
-            if count - 1 in chosen:
-                scalar = placeholder(Type.of((), node.types[0].dtype), node.device)
-                extra.append(scalar)
-                shape = node.types[0].shape
-                outputs = builder.add(node, (scalar,), OPS["broadcast"], {"shape": shape, "dims": ()})
-                builder.env.update(zip(node.outputs, outputs))
-                continue
-        builder.env.update(zip(node.outputs, builder.add(node, inputs)))
-    finished = builder.finish()
-    return Graph([*finished.inputs, *extra], finished.nodes, finished.outputs, graph.name, finished.labels)
 
 
 # --- Buffers ----------------------------------------------------------------------------------------------------------
@@ -361,6 +347,11 @@ def host_array(value: Value) -> Any:
         flush([value])
     if context.region is not None:
         context.region.looked.add(value)
+    return contents(value)
+
+
+def contents(value: Value) -> Any:
+    """What the buffer of a value holds, as a numpy array that must not be written to."""
     buffer = value.buffer
     if type(buffer) is PackedSlice:
         return buffer.array()
