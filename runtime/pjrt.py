@@ -70,8 +70,10 @@ class Client:
 
     def upload(self, array: np.ndarray[Any, Any], index: int = 0) -> Any:
         """A device buffer with a copy of `array`. 64-bit types stay what they are, whatever jax is configured to."""
-        return xc.batched_device_put(Aval(array.shape, array.dtype), self._shardings[index], [array],
-                                     [self.devices[index]], enable_x64=True, force_copy=True)
+        buffer = xc.batched_device_put(Aval(array.shape, array.dtype), self._shardings[index], [array],
+                                       [self.devices[index]], enable_x64=True, force_copy=True)
+        _jax.collect_garbage()  # lets go of `array`, which jaxlib would keep until it is called again
+        return buffer
 
     def compile(self, text: str | bytes, index: int = 0, options: Any = None) -> Executable:
         """Compile StableHLO text for device `index`."""

@@ -143,7 +143,7 @@ def test_copies_held_elsewhere_survive_donation(count: int, size: int) -> None:
     kept: list[tuple[float, Any]] = []
     for i in range(5):
         now = float(i)
-        kept += [(now, p.clone()) for p in params] + [(now, p.numpy()) for p in params]
+        kept += [(now, p.clone()) for p in params] + [(now, p.numpy().copy()) for p in params]
         kept += [(now, p.detach().clone()) for p in params] + [(now, copy.deepcopy(p)) for p in params]
         kept += [(now, p * 1.0) for p in params]
         step()

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..lazy.flush import host_array
+from ..lazy.shared import exported
 from ..tensor.tensor import _OWN, Tensor
 from .creation import from_numpy, tensor
 from .methods import method
@@ -64,7 +65,7 @@ def _device_buffer(x: Tensor) -> Any:
 @method("__dlpack__")
 def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None,
             copy: Any = None) -> Any:
-    """The contents as a DLPack capsule. Values are immutable, so a CPU tensor exports a copy.
+    """The memory as a DLPack capsule, shared as by `numpy()`.
 
     Raises RuntimeError for a tensor that requires grad, and BufferError for a dtype that numpy cannot export.
     """
@@ -72,7 +73,7 @@ def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_dev
         raise RuntimeError("Can't export tensors that require gradient, use tensor.detach()")
     if self._device != "cpu":
         return _device_buffer(self).__dlpack__(stream=stream)
-    array = np.array(host_array(self._read()))
+    array = exported(self)
     if array.dtype.isbuiltin != 1:
         raise BufferError(f"__dlpack__ requires a dtype that numpy has, got {self.dtype}")
     if max_version is None:

@@ -7,25 +7,39 @@ from typing import Any
 import numpy as np
 
 from ..lazy.flush import host_array
+from ..lazy.shared import exported
 from ..tensor.tensor import Tensor
 from .methods import method
 
 
 @method()
 def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
-    """A copy of the contents as a numpy array. bfloat16 and the float8 types come as `ml_dtypes` arrays.
+    """The contents as a numpy array on the same memory: changes of the one are seen by the other.
 
+    While such an array, or a view of it, is alive, a step copies the contents in and out. A tensor on another device is
+    copied. bfloat16 and the float8 types come as `ml_dtypes` arrays.
     Raises RuntimeError for a tensor that requires grad, unless `force`, and inside a traced function.
+
+    >>> import flambeau as torch
+    >>> x = torch.zeros(3)
+    >>> n = x.numpy()
+    >>> n[0] = 5
+    >>> x.add_(1)
+    tensor([6., 1., 1.])
+    >>> n
+    array([6., 1., 1.], dtype=float32)
     """
     if self.requires_grad and not force:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    return np.array(host_array(self._read()))
+    return exported(self.detach())
 
 
 @method("__array__")
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
     """The contents for `np.asarray`."""
     array = numpy(self)
+    if copy:
+        return array.astype(array.dtype if dtype is None else dtype)
     return array if dtype is None else array.astype(dtype, copy=False)
 
 

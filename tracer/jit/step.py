@@ -112,13 +112,17 @@ class Step:
     def _prepared(self, storages: Sequence[Storage], values: list[Value]) -> list[Any]:
         """Buffers on the device of state that was changed outside: run what is pending, upload what is on the host."""
         for storage in storages:
-            storage.read()  # raises for a storage that was lost
+            storage.settle()
+        kept = 0 if self.plan.tape else self.plan.rewritten
+        values[:] = [s.value for s in storages[:kept]] + [s.read() for s in storages[kept:]]
         materialize(values, f"state of {self.plan.name} was pending")
         return [device_buffer(v) for v in values]
 
     def _unshare(self, values: list[Value], buffers: list[Any]) -> None:
         """Copy the donated buffers that somebody else holds too."""
         for i in range(self.plan.rewritten):
+            if values[i].buffer is not buffers[i]:
+                continue  # uploaded just now
             if references(values[i]) > SOLE_VALUE or references(buffers[i]) > SOLE_BUFFER - 1:
                 buffers[i] = backend().upload(np.array(backend().download(buffers[i])), self.plan.device)
 
@@ -165,7 +169,7 @@ class Step:
         """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
         plan = self.plan
         loose = [s for s in plan.storages()[:plan.rewritten] if backend().deleted(s.value.buffer)]
-        packed = [s for p in plan.packs if backend().deleted(p.buffer) for s in p.storages]
+        packed = [s for p in plan.packs if backend().deleted(p.buffer) for s in p.storages if not s.shared]
         for storage in [*loose, *packed]:
             storage.lost = (f"the call of {plan.name} at {describe(user_position())} failed while it ran, after the buffer was "
                             "donated to it. Restore it from a checkpoint, or use jit(donate=False).")

@@ -50,7 +50,8 @@ class PackedSlice:
 class Pack:
     """Storages whose contents lie one after the other in `buffer`, a flat array of one dtype on one device."""
 
-    __slots__ = ("storages", "values", "types", "offsets", "size", "dtype", "device", "buffer", "lent", "current", "read")
+    __slots__ = ("storages", "values", "types", "offsets", "size", "dtype", "device", "buffer", "lent", "current", "read",
+                 "gathering")
 
     def __init__(self, storages: Sequence[Storage], kind: dtype, device: str) -> None:
         self.storages = list(storages)
@@ -63,6 +64,7 @@ class Pack:
         self.lent: dict[int, PackedSlice] = {}  # slices that other values may hold too
         self.current = False  # whether every storage still has what the pack has
         self.read = False  # whether a storage was read outside, so that somebody may hold a value
+        self.gathering = False
 
     @property
     def type(self) -> Type:
@@ -86,8 +88,9 @@ class Pack:
         for i, (storage, kind) in enumerate(zip(self.storages, self.types)):
             value = Value(kind, self.device, PackedSlice(self, i))
             value.owned = True
-            storage.rebind(value)
             storage.pack = self
+            if not storage.shared:  # what others can see stays where it is
+                storage.rebind(value)
             self.values.append(value)
         self.current = True
 
@@ -108,6 +111,11 @@ class Pack:
         """A buffer of the pack's own, to be donated."""
         if references(self.buffer) > _SOLE:
             self.buffer = backend().upload(np.array(backend().download(self.buffer)), self.device)
+
+    def share(self) -> None:
+        """From now on others can see the memory of one of the storages."""
+        self.current = False
+        self.__class__ = SharedPack
 
 
 class GradientPack(Pack):
@@ -133,6 +141,10 @@ class GradientPack(Pack):
             self._leave()
         self.unshare()
 
+    def share(self) -> None:
+        """Others can see the memory of a gradient, which stays theirs: the next call gives the leaf another tensor."""
+        self.current = False
+
     def _leave(self) -> None:
         """Put new tensors in the place of those that somebody else holds, or whose memory somebody may."""
         held = [count > SOLE_VALUE for count in map(references, self.values)]
@@ -140,7 +152,7 @@ class GradientPack(Pack):
             if held[i] or i in self.lent:
                 self.values[i].buffer.keep()
             shown = references(self.gradients[i]) - (leaf._grad is self.gradients[i]) > IN_LIST
-            if shown or references(self.storages[i]) > IN_LIST + 1:  # the gradient's own, and another one's
+            if shown or references(self.storages[i]) > IN_LIST + 1 or self.storages[i].shared:  # the gradient's own, and another's
                 self._replace(i)
         self.adopt()
 
@@ -164,3 +176,55 @@ def _empty_gradient(leaf: Tensor, device: str) -> Tensor:
 
 
 _NOTHING: Any = ()  # in the place of a buffer, until the pack is there
+
+
+class SharedPack(Pack):
+    """A pack with storages whose memory others can see: filled before each run, and given back to them after it."""
+
+    __slots__ = ()
+
+    @property
+    def buffer(self) -> Any:
+        """The flat array."""
+        return _plain_buffer.__get__(self)
+
+    @buffer.setter
+    def buffer(self, new: Any) -> None:
+        _plain_buffer.__set__(self, new)
+        if self.gathering:
+            return
+        flat = backend().download(new)
+        for storage, kind, start in zip(self.storages, self.types, self.offsets):
+            if storage.shared:
+                storage.rebind(Value(kind, self.device, np.array(flat[start:start + kind.size]).reshape(kind.shape)))
+        self.current = False
+
+    def prepare(self, host: Callable[[Value], Any]) -> None:
+        """Before a donating run: what the storages hold now."""
+        if self._settled():
+            self.prepare(host)
+        else:
+            self.gather(host)
+
+    def _settled(self) -> bool:
+        """Whether nobody sees one of the storages any more; then this is a plain pack, current if no contents changed."""
+        if any([storage.shared for storage in self.storages]):
+            return False
+        self.__class__ = Pack  # type: ignore[assignment]
+        self.current = bool(self.values) and all(s.value is v for s, v in zip(self.storages, self.values))
+        return True
+
+    def gather(self, host: Callable[[Value], Any]) -> None:
+        """Bring the pack up to date with its storages."""
+        if self._settled():
+            if not self.current:
+                self.gather(host)
+            return
+        self.gathering = True
+        try:
+            super().gather(host)
+        finally:
+            self.gathering = self.current = False
+
+
+_plain_buffer = vars(Pack)["buffer"]  # the slot, which `SharedPack.buffer` hides

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from ..ir.errors import TraceError
@@ -25,10 +25,12 @@ rebinding = threading.RLock()
 
 
 class PackFlags(Protocol):
-    """What a storage tells the flat buffer that keeps its contents: it was read, it was rebound."""
+    """What a storage tells the flat buffer that keeps its contents: it was read, it was rebound, others see its memory."""
 
     read: bool
     current: bool
+
+    def share(self) -> None: ...
 
 
 class Storage:
@@ -40,9 +42,10 @@ class Storage:
     requires gradients: whoever reads the cell gets a value that says so, whichever handle is read first.
     """
 
-    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "__weakref__")
+    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "memory", "__weakref__")
 
-    shared = False  # whether the memory is the user's
+    shared = False  # whether others can see the memory
+    memory: Any  # which, of a shared storage
 
     def __init__(self, value: Value) -> None:
         current = context
@@ -77,9 +80,18 @@ class Storage:
             if self.pack is not None:
                 self.pack.read = True
             value = self.value
+        return self.as_leaf(value) if self.leaf is not None else value
+
+    def as_leaf(self, value: Value) -> Value:
+        """The value, which says so if a tensor here requires gradients."""
         if self.leaf is not None and value.leaf is None and self.leaf() is not None:
             value.requires_grad, value.leaf = True, self.leaf
         return value
+
+    def settle(self) -> None:
+        """Before a step uses the contents: raise if they are lost."""
+        if self.trace is not None or self.lost:
+            raise self._unusable()
 
     def write(self, value: Value) -> None:
         """Rebind the cell."""
