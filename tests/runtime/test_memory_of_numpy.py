@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau.tracer.ir.errors import TraceError
 from flambeau.tracer.lazy.shared import SharedStorage
 from flambeau.tracer.tensor.packs import Pack, SharedPack
 from flambeau.tracer.tensor.storage import Storage
@@ -417,6 +418,42 @@ def test_a_history_is_kept() -> None:
     array[0] = 5
     (result * result).sum().backward()
     assert weight.grad.item() == 2 * 5 + 2 * 2
+
+
+@pytest.mark.parametrize("part", [lambda a: a, lambda a: a[1:], lambda a: a[::2]])
+@pytest.mark.parametrize("argument", [False, True])
+def test_two_tensors_of_one_memory_in_a_step(part: Callable[[Any], Any], argument: bool) -> None:
+    """The program would take them for separate: refused where one of them is written, else read at each call."""
+    array = np.zeros(6, np.float32)
+    first, second = torch.from_numpy(array), torch.from_numpy(part(array))
+    first.add_(1)
+    assert second.tolist() == [1.0] * len(second)  # outside a step all is as in torch
+    write = torch.jit((lambda x: (x.add_(1), second * 2)[1]) if argument else (lambda: (first.add_(1), second * 2)[1]))
+    with pytest.raises(TraceError, match="shares numpy memory with another tensor"):
+        write(*[first] * argument)
+    read = torch.jit(lambda: first.sum() + second.sum())
+    assert read().item() == 6 + len(second)
+    array[:] = 2
+    assert read().item() == 12 + 2 * len(second)
+
+
+def test_tensors_of_separate_parts_of_one_memory_in_a_step() -> None:
+    array = np.zeros((2, 3), np.float32)
+    first, second = torch.from_numpy(array[0]), torch.from_numpy(array[1])
+    write = torch.jit(lambda: (first.add_(1), second.add_(2))[1] * 1)
+    assert (write().tolist(), write().tolist(), array.tolist()) == ([2.0] * 3, [4.0] * 3, [[2.0] * 3, [4.0] * 3])
+    columns = [torch.from_numpy(array[:, i]) for i in range(3)]
+    torch.jit(lambda: [c.fill_(i) for i, c in enumerate(columns)] and None)()
+    assert array.tolist() == [[0, 1, 2]] * 2
+
+
+def test_an_array_keeps_what_it_shows_when_the_tensor_gets_other_data() -> None:
+    for lib in (torch, pytest.importorskip("torch")):
+        tensor = lib.zeros(3)
+        array = tensor.numpy()
+        tensor.data = lib.ones(3)
+        tensor.add_(1)
+        assert (tensor.tolist(), array.tolist()) == ([2] * 3, [0] * 3)
 
 
 # --- What it says -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ..guards.outside import Outside
 from ..guards.places import Text, shown
 from ..ir.errors import TraceError, noting
+from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
 from .effects import Effects
 from .plan import Plan, planned
@@ -52,6 +53,16 @@ def outside_of(function: Callable[..., Any], call: Signature) -> Outside:
     return Outside(function, ((p, x) for p, x in call.leaves(whole=True) if not isinstance(x, (np.ndarray, Tensor))))
 
 
+def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[Any]) -> None:
+    """TraceError for tensors with storages of their own on the same numpy memory: the program would take them for separate."""
+    storages = [x._storage if isinstance(x, Tensor) else None for x in arguments]
+    memory = validity.memory
+    written = [*memory.changed, *(s for i in memory.written if (s := storages[i]) is not None)]
+    if written and overlapping(written, {*trace.captured, *trace.written, *(s for s in storages if s is not None)}):
+        raise TraceError(f"{trace.name} writes to a tensor that shares numpy memory with another tensor it uses. Call from_numpy "
+                         "once, and make the other tensor a view of the first: x[1:].")
+
+
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options) -> Recorded:
     """Trace a call of the function. Nothing outside has changed if this raises."""
     trace = Trace(name)
@@ -72,6 +83,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "
                              "function, or pass view.clone().")
+        _refuse_shared_twice(trace, validity, call.tensors)
         return Recorded(plan, validity, trace.made)
     except BaseException:
         _take_back(trace.made)

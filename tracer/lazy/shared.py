@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 from weakref import getweakrefcount, ref
 
@@ -168,6 +168,13 @@ class SharedStorage(Storage):
                 _plain_value.__set__(self, contents)
                 self.__class__ = Storage  # type: ignore[assignment]
                 self.memory.home.buffer = self.memory.seen = None  # a call that has begun holds `home` still
+
+
+def overlapping(written: Iterable[Storage], others: Collection[Storage]) -> bool:
+    """Whether a storage that is written shares numpy memory with another one."""
+    homes = {s: s.memory.home.buffer for s in others if type(s) is SharedStorage}
+    return any(a is not b and np.shares_memory(homes[a], homes[b])
+               for a in written if a in homes for b in homes)
 
 
 # --- Giving memory away -----------------------------------------------------------------------------------------------

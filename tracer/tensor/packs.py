@@ -152,7 +152,8 @@ class GradientPack(Pack):
             if held[i] or i in self.lent:
                 self.values[i].buffer.keep()
             shown = references(self.gradients[i]) - (leaf._grad is self.gradients[i]) > IN_LIST
-            if shown or references(self.storages[i]) > IN_LIST + 1 or self.storages[i].shared:  # the gradient's own, and another's
+            others = references(self.storages[i]) > IN_LIST + 1  # beside the gradient's own
+            if shown or others or self.storages[i].shared:
                 self._replace(i)
         self.adopt()
 
