@@ -11,6 +11,7 @@ from pathlib import Path
 from .calling import calling
 from .foreign import foreign
 from .recording import keying, recording
+from .sharing import sharing
 from .starting import importing, starting
 from .stepping import stepping
 from .table import as_json, as_line, as_text
@@ -19,7 +20,7 @@ from .tracing import tracing
 from .work import Settings
 
 BENCHMARKS: dict[str, Callable[[Settings], Iterator[Row]]] = {
-    "import": importing, "record": recording, "key": keying, "call": calling, "foreign": foreign,
+    "import": importing, "record": recording, "key": keying, "call": calling, "foreign": foreign, "share": sharing,
     "trace": tracing, "start": starting, "step": stepping}
 
 

@@ -23,14 +23,15 @@ def calling(settings: Settings) -> Iterator[Row]:
     if PARAMETERS_OF_LARGER in settings.parameters:
         cases.append((PARAMETERS_OF_LARGER, LARGER))
     for count, side in cases:
-        contenders: dict[str, Contender] = {OURS: _timer(settings, *flambeau_update(count, side))}
+        contenders: dict[str, Contender] = {OURS: timer(settings, *flambeau_update(count, side))}
         if installed("jax"):
-            contenders["jax"] = _timer(settings, *peer("jax_update").jax_update(count, side))
+            contenders["jax"] = timer(settings, *peer("jax_update").jax_update(count, side))
         samples = interleaved(contenders, settings.rounds)
         yield Row("call", f"p -= 0.1 * x, {count} of {side}x{side}", "us", samples, Goal(1.0, "jax"))
 
 
-def _timer(settings: Settings, call: Callable[[], object], wait: Callable[[], object]) -> Contender:
+def timer(settings: Settings, call: Callable[[], object], wait: Callable[[], object]) -> Contender:
+    """Times batches of calls, until all results are there."""
     def batch() -> None:
         for _ in range(settings.calls):
             call()
@@ -49,9 +50,10 @@ def gradient(side: int) -> np.ndarray[Any, Any]:
     return np.full((side, side), 1e-3, np.float32)
 
 
-def flambeau_update(count: int, side: int) -> tuple[Callable[[], object], Callable[[], list[np.ndarray[Any, Any]]]]:
+def flambeau_update(count: int, side: int, make: Callable[[Any], Any] = torch.tensor,
+                    ) -> tuple[Callable[[], object], Callable[[], list[np.ndarray[Any, Any]]]]:
     """A call that updates all parameters, and a wait that gives the first and the last of them."""
-    parameters = [torch.nn.Parameter(torch.tensor(p)) for p in initial(count, side)]
+    parameters = [torch.nn.Parameter(make(p)) for p in initial(count, side)]
     x = torch.tensor(gradient(side))
 
     @torch.jit
@@ -62,6 +64,6 @@ def flambeau_update(count: int, side: int) -> tuple[Callable[[], object], Callab
 
     def wait() -> list[np.ndarray[Any, Any]]:
         torch.synchronize()
-        return [parameters[0].detach().numpy(), parameters[-1].detach().numpy()]
+        return [np.array(parameters[0].detach()), np.array(parameters[-1].detach())]
 
     return lambda: update(x), wait

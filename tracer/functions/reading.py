@@ -29,17 +29,23 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
     >>> n
     array([6., 1., 1.], dtype=float32)
     """
-    if self.requires_grad and not force:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if not force:
+        _refuse_grad(self)
     return exported(self.detach())
+
+
+def _refuse_grad(x: Tensor) -> None:
+    if x.requires_grad:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
 
 
 @method("__array__")
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-    """The contents for `np.asarray`."""
-    array = numpy(self)
+    """The contents for `np.asarray`, on the same memory; for `np.array` a copy, which shares nothing."""
     if copy:
-        return array.astype(array.dtype if dtype is None else dtype)
+        _refuse_grad(self)
+        return np.array(host_array(self._read()), dtype)
+    array = numpy(self)
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
