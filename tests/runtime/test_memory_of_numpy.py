@@ -229,7 +229,9 @@ def test_the_memory_is_freed_when_the_last_array_is_gone() -> None:
 def test_the_last_write_of_an_array_that_is_gone_counts() -> None:
     tensor = torch.zeros(3)
     array = tensor.numpy()
-    array[1] = 5
+    array[0] = 3
+    assert tensor.sum().item() == 3
+    array[:] = 0, 5, 0
     del array
     assert torch.jit(lambda: tensor * 2)().tolist() == [0, 10, 0]
     assert not is_shared(tensor)
