@@ -539,3 +539,21 @@ def test_a_buffer_that_is_used_again_for_each_batch() -> None:
         buffer[:] = k
         kept.append((double(batch), batch.sum(), batch.clone()))
     assert [(a[0, 0].item(), b.item(), c[0, 0].item()) for a, b, c in kept] == [(2 * k, 12 * k, k) for k in range(5)]
+
+
+def test_a_gradient_that_a_step_leaves_behind() -> None:
+    """The array keeps the gradient of its call; the next one is another tensor."""
+    parameters = [torch.nn.Parameter(torch.ones(4)) for _ in range(8)]
+
+    @torch.jit
+    def step(x: Any) -> None:
+        for p in parameters:
+            p.grad = None
+        sum((p * x).sum() for p in parameters).backward()
+    step(torch.ones(4))
+    array = parameters[2].grad.numpy()
+    array[0] = 9
+    assert parameters[2].grad.tolist() == [9, 1, 1, 1]
+    for k in (2.0, 3.0):
+        step(torch.full((4,), k))
+        assert (array.tolist(), [p.grad.tolist() for p in parameters]) == ([9, 1, 1, 1], [[k] * 4] * 8)
