@@ -328,6 +328,11 @@ def test_parts_of_complex_numbers() -> None:
     assert seen[0] == seen[1]
 
 
+def test_a_view_at_a_computed_position_is_copied() -> None:
+    tensor = flambeau.tensor(fresh())
+    assert tensor[flambeau.tensor(2)].numpy().tolist() == fresh()[2].tolist()
+
+
 def test_signs_of_zero_and_nan() -> None:
     """A change is one of the bits: -0.0 equals 0.0, and NaN does not equal itself."""
     for tensor in (flambeau.zeros(2), flambeau.from_numpy(np.zeros(2, np.float32))):

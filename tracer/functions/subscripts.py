@@ -229,6 +229,8 @@ class Selected(Step):
     axis: int
     index: Tensor
 
+    placed = False
+
     def _starts(self, base: Value) -> list[Value]:
         position = self.index._read()
         return [position if d == self.axis else full_like(position, 0) for d in range(base.type.ndim)]

@@ -183,14 +183,15 @@ def overlapping(written: Iterable[Storage], others: Collection[Storage]) -> bool
 def exported(tensor: Tensor) -> Array:
     """An array on the tensor's memory: changes of the one are seen by the other.
 
-    What cannot be shared is copied: a tensor of another device, one in a body of control flow, a conjugate.
+    What cannot be shared is copied: a tensor of another device, one in a body of control flow, a conjugate, a view at a
+    computed position.
     """
     root, steps = tensor, tensor._steps
     while root._base is not None:
         root = root._root
         steps = (*root._steps, *steps)
     storage = root._storage
-    if context.trace is not None or context.in_body or storage.value.device != "cpu" or _negates(steps):
+    if context.trace is not None or context.in_body or storage.value.device != "cpu" or _unplaced(steps):
         return np.array(host_array(tensor._read()))
     layout = root._strides
     if not isinstance(storage, SharedStorage):
@@ -203,10 +204,12 @@ def exported(tensor: Tensor) -> Array:
     return _seen_through(tensor, layout, storage.memory.home.buffer)
 
 
-def _negates(steps: Sequence[Step]) -> bool:
-    """Whether the numbers that a view shows are not those in memory: conjugates, or imaginary parts of these."""
+def _unplaced(steps: Sequence[Step]) -> bool:
+    """Whether no strides say where a view's numbers lie: conjugates, imaginary parts of these, a computed position."""
     conjugate = False
     for step in steps:
+        if not step.placed:
+            return True
         if isinstance(step, Conjugate):
             conjugate = not conjugate
         elif conjugate and isinstance(step, Part) and not step.imaginary:

@@ -30,6 +30,8 @@ class Step:
 
     __slots__ = ()
 
+    placed = True  # whether strides and offset say where the view lies
+
     @property
     def repeats(self) -> bool:
         """Whether the view shows an element of the base more than once."""
