@@ -313,6 +313,44 @@ def test_every_folder_of_the_package_is_packaged() -> None:
     assert not missing
 
 
+# --- Sizes ------------------------------------------------------------------------------------------------------------
+
+# Files of more than 500 lines and classes of more than 300, with ceilings that may only fall.
+LONG_FILES = {"tracer/ops/elementwise.py": 590, "tracer/tensor/tensor.py": 710, "nn/module.py": 660}
+LONG_CLASSES = {"Tensor": 600, "Module": 570, "Optimizer": 320, "Reachable": 370}
+
+
+def test_files_are_short() -> None:
+    long = {str(path.relative_to(ROOT)): count for path in modules().values()
+            if (count := path.read_text(encoding="utf-8").count("\n")) > 500}
+    assert long.keys() == LONG_FILES.keys(), long
+    assert all(count <= LONG_FILES[file] for file, count in long.items()), long
+
+
+def classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                yield name, node
+
+
+def lines_of(node: ast.ClassDef) -> int:
+    return (node.end_lineno or 0) - node.lineno + 1
+
+
+def test_classes_are_short() -> None:
+    long = {node.name: lines_of(node) for _, node in classes() if lines_of(node) > 300}
+    assert long.keys() == LONG_CLASSES.keys(), long
+    assert all(count <= LONG_CLASSES[name] for name, count in long.items()), long
+
+
+def test_the_map_is_the_table_of_rooms() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("The rooms of `tracer/`"):text.index("Imports go one way")]
+    shown = [line.split("`")[1].rstrip("/").removesuffix(".py") for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(shown) == sorted(ROOMS) and shown == sorted(shown, key=lambda room: ROOMS[room])
+
+
 # --- Ops --------------------------------------------------------------------------------------------------------------
 
 RULES = ("infer", "reference", "lower", "vjp", "batch")
