@@ -14,7 +14,7 @@ from ..tensor.nested import children, is_open, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
 
-LARGEST = 1000  # things in an object of a user's class up to which it is compared by what it holds
+LARGEST = 1000  # items of a container in an object of a user's class up to which that is compared by what it holds
 
 
 def is_input(x: Any) -> bool:
@@ -28,7 +28,7 @@ class Signature:
     `containers` are those that code may change, in the order in which they are met; one that comes twice is met once.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "key", "args", "kwargs", "static", "_met")
+    __slots__ = ("tensors", "numbers", "containers", "key", "args", "kwargs", "static", "_met", "_inside")
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any] = frozenset()) -> None:
         self.tensors: list[Tensor] = []
@@ -36,6 +36,7 @@ class Signature:
         self.containers: list[Any] = []
         self.args, self.kwargs, self.static = args, kwargs, static
         self._met: dict[int, int] = {}
+        self._inside = 0  # how many objects of users' classes are being looked into
         parts: list[Any] = []
         for i, x in enumerate(args):
             if static and i in static:
@@ -77,36 +78,59 @@ class Signature:
             parts.append((kind, len(x)))
             if hasattr(x, "_facts"):  # what it knows beside its fields
                 parts.append(tuple(x._facts().items()))
-            self._walk_all(children(x)[1].values(), parts)  # type: ignore[index]
-        elif kind in (list, deque):
+            for v in x if kind is tuple else children(x)[1].values():  # type: ignore[index]
+                self._walk(v, parts)
+        elif kind is list or kind is deque:
             if self._first(x, parts, len(x)):
-                self._walk_all(x, parts)
+                for v in x:
+                    self._walk(v, parts)
         elif isinstance(x, dict):
-            if self._first(x, parts, (tuple(x), static_key(getattr(x, "default_factory", None)))):
-                self._walk_all(x.values(), parts)
+            if self._first(x, parts, tuple(x) if kind is dict else (tuple(x), static_key(getattr(x, "default_factory", None)))):
+                for v in x.values():
+                    self._walk(v, parts)
         elif dataclasses.is_dataclass(x) and not isinstance(x, type):
             held = children(x)[1]  # type: ignore[index]
             if self._first(x, parts, tuple(held)):
-                self._walk_all(held.values(), parts)
-        elif is_open(kind) and is_data(x):
-            held = vars_of(x)
-            if self._first(x, parts, tuple(held)):
-                self._walk_all(held.values(), parts)
+                for v in held.values():
+                    self._walk(v, parts)
+        elif kind not in _PLAIN and is_open(kind):
+            self._object(x, parts)
+        elif self._inside and kind not in _PLAIN and not isinstance(x, np.generic):
+            raise _NotData
         else:
             parts.append(static_key(x))
 
-    def _walk_all(self, held: Any, parts: list[Any]) -> None:
-        for x in held:
-            self._walk(x, parts)
+    def _object(self, x: Any, parts: list[Any]) -> None:
+        """An object of a user's class by what it holds, if that is data; else the object itself."""
+        held = vars_of(x)
+        before = [(kept, len(kept)) for kept in (parts, self.tensors, self.numbers, self.containers)]
+        met = dict(self._met)
+        self._inside += 1
+        try:
+            if self._first(x, parts, tuple(held)):
+                for v in held.values():
+                    self._walk(v, parts)
+        except _NotData:
+            if self._inside > 1:
+                raise
+            for kept, count in before:
+                del kept[count:]
+            self._met = met
+            parts.append(static_key(x))
+        finally:
+            self._inside -= 1
 
     def _first(self, x: Any, parts: list[Any], described: Any) -> bool:
         """Whether a container that may be changed is met for the first time; it is told apart from one like it."""
-        place = self._met.setdefault(id(x), len(self.containers))
-        if place < len(self.containers):
+        count = len(self.containers)
+        place = self._met.setdefault(id(x), count)
+        if place < count:
             parts.append(("met", place))
             return False
+        if self._inside and len(x if hasattr(x, "__len__") else ()) > LARGEST:
+            raise _NotData
         self.containers.append(x)
-        parts.append((type(x), described))
+        parts += (type(x), described)
         return True
 
     def _note_sharing(self, parts: list[Any]) -> None:
@@ -181,12 +205,16 @@ def is_data(x: Any) -> bool:
                 continue
             if children(value, objects=True) is None and not isinstance(value, np.generic):
                 return False
+            if hasattr(value, "__len__") and not isinstance(value, tuple) and len(value) > LARGEST:
+                return False
             if id(value) not in seen:
                 seen.add(id(value))
                 todo.append(value)
-        if len(seen) + (len(inside[1]) if inside is not None else 0) > LARGEST:
-            return False
     return True
+
+
+class _NotData(Exception):
+    """An object holds something with a life of its own."""
 
 
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
