@@ -649,7 +649,7 @@ ARRAYS: dict[str, tuple[Callable[..., Any], list[Any], int]] = {  # the step, it
     "one": (lambda x: x * 2, [np.ones(3)], 1),
     "with a tensor": (lambda x, y: x @ y, [np.ones((2, 2), np.float32), torch.ones(2, 2)], 2),
     "in a dict": (lambda b: b["x"] + b["y"][0], [{"x": np.ones(3), "y": [np.ones(3)]}], 2),
-    "0-d": (lambda x: x + 1, [np.array(2.0)], 1), "unused": (lambda x, y: x + 1, [np.ones(2), np.ones(3)], 2),
+    "0-d": (lambda x: x + 1, [np.array(2.0)], 1), "unused": (lambda x, y: x + 1, [np.ones(2), np.ones(3)], 1),
     "bools": (lambda m, x: torch.where(m, x, 0.0), [np.array([True, False]), np.ones(2)], 2),
     "with a number": (lambda x, k: x * k, [np.ones(3), 2.0], 2), "written": (lambda x: x.add_(1), [np.ones(3)], 1)}
 

@@ -302,3 +302,60 @@ def test_copies_of_arguments_are_independent() -> None:
     second = copy.copy(first)
     step(first)
     assert "y" in first and "y" not in second
+
+
+# --- What code does with a parameter ----------------------------------------------------------------------------------
+
+
+def test_a_list_that_is_only_appended_to_causes_one_compile() -> None:
+    @torch.jit
+    def step(x: Any, history: Any, table: Any = None) -> Any:
+        loss = x.sum()
+        history.append(loss)
+        history.extend([loss * 2, "text"])
+        table["last"] = loss
+        return loss
+
+    history: list[Any] = []
+    table: dict[str, Any] = {"other": 1}
+    for k in range(50):
+        loss = step(torch.full((2,), float(k)), history, table=table)
+        assert history[-3] is loss and table["last"] is loss
+    assert [x.item() for x in history[::3]] == [2.0 * k for k in range(50)] and table["other"] == 1
+    assert step.stats.compiles == 1, step.why()
+    history.clear()
+    step(torch.ones(2), history, table={})
+    assert len(history) == 3 and step.stats.compiles == 1
+
+
+def test_one_list_as_two_arguments_of_which_one_is_read() -> None:
+    @torch.jit
+    def step(out: Any, given: Any) -> Any:
+        out.append(given[0] + 1)
+        return len(given)
+
+    xs, ys = [torch.ones(1)], [torch.zeros(1)]
+    assert step(xs, xs) == 2 and xs[1].item() == 2
+    assert step(xs, ys) == 1 and xs[2].item() == 1
+
+
+def test_an_argument_that_is_never_read_causes_no_compile() -> None:
+    @torch.jit
+    def step(x: Any, name: str, unused: Any = None) -> Any:
+        return x * 2
+
+    for k in range(4):
+        assert step(torch.ones(2), f"sample {k}", unused=torch.ones(k)).tolist() == [2, 2]
+    assert step.stats.compiles == 1
+
+    @torch.jit
+    def sneaky(x: Any, name: str) -> Any:
+        return x * len(locals()["name"])
+
+    assert [sneaky(torch.ones(1), "a" * k).item() for k in (1, 2, 3)] == [1, 2, 3]
+
+    @torch.jit
+    def inner(x: Any, name: str) -> Any:
+        return (lambda: x * len(name))()
+
+    assert [inner(torch.ones(1), "a" * k).item() for k in (1, 2, 3)] == [1, 2, 3]

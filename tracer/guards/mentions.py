@@ -12,11 +12,11 @@ from types import CodeType
 from typing import Any
 
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
+ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
 # From Python 3.12 on one instruction reads attributes and methods, and its lowest bit tells which.
 _CALLING = frozenset({"LOAD_ATTR", "LOAD_SUPER_ATTR"}) if sys.version_info >= (3, 12) else frozenset()
 _VARIABLE = _GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
-_GROUPS = {"globals": _GLOBAL, "attributes": _ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
+_GROUPS = {"globals": _GLOBAL, "attributes": ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
 _CALL = frozenset({"PRECALL", "CALL"})
 _NOTHING = frozenset({"KW_NAMES", "EXTENDED_ARG", "RESUME", "CACHE"})
 _OF_OBJECT = frozenset({"getattr", "hasattr", "getattr_static"})  # read the attribute of an object that a string names
@@ -25,7 +25,7 @@ BY_NAME = _OF_OBJECT | _GETTERS
 _IMPORT = frozenset({"__import__", "import_module"})  # make a module of a string that names it
 _EVERY = frozenset({"vars", "dir", "asdict", "astuple", "fields", "getmembers"})  # read all attributes
 _READ = BY_NAME | _EVERY | {"__dict__", "__getattribute__"}
-_GROW = frozenset({"append", "appendleft", "extend", "add", "insert", "update"})  # methods that only put something in
+GROW = frozenset({"append", "appendleft", "extend", "add", "insert", "update"})  # methods that only put something in
 
 SELF = "<self>"  # stands for the first parameter of a method among the names in front of attributes
 
@@ -66,7 +66,7 @@ class _Instruction:
     effect: int
 
 
-def _instructions(code: CodeType) -> Iterator[_Instruction]:
+def instructions_of(code: CodeType) -> Iterator[_Instruction]:
     """The instructions of `code`; one that loads two variables is two."""
     for x in dis.get_instructions(code):
         if x.opname.startswith("LOAD_FAST") and isinstance(x.argval, tuple):
@@ -91,20 +91,20 @@ def mentions(code: CodeType) -> Mentions:
     """
     found: dict[str, set[str]] = {"globals": set(), "attributes": set(), "modules": set(), "grown": set(), "read": set()}
     chains: set[tuple[str | None, str, bool]] = set()
-    instructions = list(_instructions(code))
+    instructions = list(instructions_of(code))
     local = _locals(code)
     for before, instruction, following in zip([None, *instructions], instructions, [*instructions[1:], None]):
         kind, name = instruction.opname, instruction.argval
-        if kind in _ATTRIBUTE:
-            named_before = before is not None and (before.opname in _ATTRIBUTE or before.opname in _VARIABLE)
+        if kind in ATTRIBUTE:
+            named_before = before is not None and (before.opname in ATTRIBUTE or before.opname in _VARIABLE)
             called = kind == "LOAD_METHOD" or (kind in _CALLING and bool(instruction.arg & 1))
             owner = before.argval if before is not None and named_before else None
             chains.add((None if owner in local else owner, name, called))
         for group, opcodes in _GROUPS.items():
             if kind in opcodes:
                 found[group].add(name)
-        if kind in _VARIABLE or kind in _ATTRIBUTE:
-            grows = following is not None and following.opname in _ATTRIBUTE and following.argval in _GROW
+        if kind in _VARIABLE or kind in ATTRIBUTE:
+            grows = following is not None and following.opname in ATTRIBUTE and following.argval in GROW
             found["grown" if grows else "read"].add(name)
     if (found["globals"] | found["attributes"]) & _IMPORT:
         found["modules"] |= {c for c in code.co_consts if isinstance(c, str)}
@@ -138,7 +138,7 @@ def _by_name(code: list[_Instruction]) -> tuple[set[_Named], set[_Named], set[st
         if x.opname == "MATCH_CLASS":
             named |= {(None, attribute) for attribute in code[i - 1].argval}
             computed |= {None} if x.arg else set()
-        elif (x.opname not in _VARIABLE and x.opname not in _ATTRIBUTE) or name not in _READ:
+        elif (x.opname not in _VARIABLE and x.opname not in ATTRIBUTE) or name not in _READ:
             continue
         elif name == "__dict__":
             computed.add(_owner(code[i - 1:i]))
@@ -188,5 +188,5 @@ def _owner(argument: list[_Instruction]) -> str | None:
     if _is_super(argument):
         return SELF
     last = argument[-1]
-    simple = last.opname in _ATTRIBUTE or last.opname in _VARIABLE or (len(argument) == 1 and last.opname.startswith("LOAD_FAST"))
+    simple = last.opname in ATTRIBUTE or last.opname in _VARIABLE or (len(argument) == 1 and last.opname.startswith("LOAD_FAST"))
     return str(last.argval) if simple else None

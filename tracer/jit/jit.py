@@ -16,6 +16,7 @@ from typing import Any
 from ..backend import Program
 from ..functions.autocast import modes as autocast_modes
 from ..functions.defaults import Defaults
+from ..guards.parameters import parameters
 from ..ir.errors import TraceError
 from ..ir.graph import Graph
 from ..ir.recorder import thread_recorder
@@ -69,6 +70,7 @@ class Jitted:
         self._max = max_compiles
         code = function.__code__ if isinstance(function, types.FunctionType) else None  # a bound method has its object
         self._is_method = code is not None and code.co_varnames[:1] == ("self",) and code.co_argcount > 0
+        self._parameters = parameters(function)
         self._compiled: OrderedDict[Any, list[Compiled]] = OrderedDict()  # those used last at the end
         self._bound = max_kept
         self._latest: Step | None = None
@@ -109,7 +111,7 @@ class Jitted:
         static = self._options.static
         if self._is_method and args and is_open(type(args[0])):
             static = static | {0}  # the object itself: what it holds is state
-        return Signature(args, kwargs, static)
+        return Signature(args, kwargs, static, self._parameters)
 
     def __reduce__(self) -> Any:
         return _reduced(self)

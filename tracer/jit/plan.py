@@ -37,7 +37,8 @@ class Writes:
 
     `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
     with that number) becomes, `arguments` what is written into arguments, `leaves` which arguments become leaves or stop
-    being some, `containers` what those of the arguments that were changed hold then, `outside` what becomes of other things.
+    being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get more), `outside`
+    what becomes of other things.
     """
 
     created: tuple[tuple[Storage, int], ...]
@@ -45,6 +46,7 @@ class Writes:
     arguments: tuple[tuple[int, int], ...]
     leaves: tuple[tuple[int, bool], ...]
     containers: tuple[tuple[int, dict[Any, Any]], ...] = ()
+    grown: frozenset[int] = frozenset()
     outside: tuple[Effect, ...] = ()
 
 
@@ -134,6 +136,7 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     template.shared_inside([result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
     returned = template.of(result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
+                     grown=frozenset(call.grown.values()),
                      outside=tuple(Effect(owner, {k: template.left(v) for k, v in edits.items()}, slots.get(i, {}))
                                    for i, (owner, edits) in enumerate(effects.found)))
     here = describe(user_position())

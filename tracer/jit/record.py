@@ -70,8 +70,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
     try:
         given = StandIns(trace, outside.looks_at_types)
         with tracing(trace):
-            args = [given.of(x, f"args[{i}]", i in call.static) for i, x in enumerate(call.args)]
-            kwargs = {k: given.of(x, k, k in call.static) for k, x in call.kwargs.items()}
+            args, kwargs = given.all(call)
             with noting():
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..guards.identity import static_key
+from ..guards.parameters import NOTHING_KNOWN, Parameters
 from ..tensor.nested import children, is_open, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
 
+GROWING = frozenset({list, deque, dict, OrderedDict, defaultdict})
 LARGEST = 1000  # items of a container in an object of a user's class up to which that is compared by what it holds
 
 
@@ -26,32 +28,55 @@ class Signature:
     """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest.
 
     `containers` are those that code may change, in the order in which they are met; one that comes twice is met once.
+    `grown` are the arguments, with their numbers among these, into which it only puts things.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "key", "args", "kwargs", "static", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "key", "args", "kwargs", "static", "unread", "grown", "_met", "_inside")
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any] = frozenset()) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any] = frozenset(),
+                 parameters: Parameters = NOTHING_KNOWN) -> None:
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
         self.containers: list[Any] = []
-        self.args, self.kwargs, self.static = args, kwargs, static
+        self.args, self.kwargs, self.static = args, kwargs, static | parameters.unread if parameters.unread else static
+        self.unread = parameters.unread
+        self.grown: dict[int | str, int] = {}
         self._met: dict[int, int] = {}
         self._inside = 0  # how many objects of users' classes are being looked into
         parts: list[Any] = []
-        for i, x in enumerate(args):
-            if static and i in static:
-                parts.append(static_key(x))
-            else:
+        if static or parameters.unread or parameters.grown:
+            self._walk_chosen(static, parameters, parts)
+        else:
+            for x in args:
                 self._walk(x, parts)
-        for name, x in kwargs.items():
-            parts.append(name)
-            if name in static:
-                parts.append(static_key(x))
-            else:
+            for name, x in kwargs.items():
+                parts.append(name)
                 self._walk(x, parts)
         if len(self.tensors) > 1:
             self._note_sharing(parts)
         self.key = tuple(parts)
+
+    def _walk_chosen(self, static: frozenset[Any], parameters: Parameters, parts: list[Any]) -> None:
+        """Arguments of which some are compiled in, some never read, and some only put things in; the last come last."""
+        given: list[tuple[int | str, Any]] = [*enumerate(self.args), *self.kwargs.items()]
+        grown = []
+        for key, x in given:
+            parts.append(key)
+            if key in static:
+                parts.append(static_key(x))
+            elif key in parameters.unread:
+                continue
+            elif key in parameters.grown and isinstance(x, (list, deque, dict)) and type(x) in GROWING:
+                grown.append((key, x))
+            else:
+                self._walk(x, parts)
+        for key, x in grown:
+            if id(x) in self._met:  # something else reads it
+                self._walk(x, parts)
+            else:
+                self.grown[key] = self._met[id(x)] = len(self.containers)
+                self.containers.append(x)
+                parts.append(type(x))
 
     def _walk(self, x: Any, parts: list[Any]) -> None:
         kind = type(x)
@@ -163,9 +188,11 @@ class Signature:
         met: set[int] = set()
         given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(self.args)]
         for key, path, x in [*given, *((name, name, x) for name, x in self.kwargs.items())]:
+            if key in self.grown:
+                continue
             if key not in self.static:
                 yield from _leaves(x, path, met)
-            elif whole:
+            elif whole and key not in self.unread:
                 yield path, x
 
 

@@ -15,7 +15,7 @@ from ..tensor.context import outside_trace
 from ..tensor.nested import children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
-from .signature import is_input, opened
+from .signature import Signature, is_input, opened
 from .trace import Trace
 
 
@@ -34,9 +34,18 @@ class StandIns:
         self._filled: list[dict[Any, Any]] = []  # what each of these was given
         self._copies: dict[int, Any] = {}
 
-    def of(self, x: Any, path: str, static: bool) -> Any:
-        """What stands in for an argument; a static one is what it is."""
-        return x if static else self._of(x, path)
+    def all(self, call: Signature) -> tuple[list[Any], dict[str, Any]]:
+        """What stands in for the arguments of a call; one that is compiled in, or never read, is what it is."""
+        made: dict[int | str, Any] = {}
+        given: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]
+        for key, x in given:
+            if key not in call.grown:
+                made[key] = x if key in call.static else self._of(x, f"args[{key}]" if isinstance(key, int) else key)
+        for key in call.grown:
+            made[key] = empty_like(call.args[key] if isinstance(key, int) else call.kwargs[key])
+            self.containers.append(made[key])
+            self._filled.append({})
+        return [made[i] for i in range(len(call.args))], {name: made[name] for name in call.kwargs}
 
     def changed(self) -> list[tuple[int, Any]]:
         """The containers that do not hold any more what they were given, with their numbers."""

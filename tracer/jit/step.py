@@ -15,7 +15,7 @@ from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..ir.types import Type
 from ..lazy.flush import device_buffer, host_array, materialize
-from ..tensor.nested import refill
+from ..tensor.nested import grow, refill
 from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
 from ..tensor.packs import PackedSlice
 from ..tensor.scalar import from_number
@@ -200,7 +200,8 @@ def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values())], outputs, call)
     given = iter(things)
     for i, held in writes.containers:
-        refill(call.containers[i], {key: next(given) for key in held})
+        contents = {key: next(given) for key in held}
+        grow(call.containers[i], contents) if i in writes.grown else refill(call.containers[i], contents)
     for effect in writes.outside:
         effect.apply({key: next(given) for key in effect.edits})
     return result

@@ -88,6 +88,14 @@ def refill(x: Any, values: dict[Any, Any]) -> Any:
     return x
 
 
+def grow(x: Any, values: dict[Any, Any]) -> None:
+    """Put values into a container beside what it holds: at its end, or under their keys."""
+    if isinstance(x, dict):
+        x.update(values)
+    else:
+        x.extend(values.values())
+
+
 def _refill_dict(x: dict[Any, Any], values: dict[Any, Any]) -> None:
     kind: Any = OrderedDict if isinstance(x, OrderedDict) else dict
     if tuple(kind.keys(x)) != tuple(values):
