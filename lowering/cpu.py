@@ -10,6 +10,7 @@ from ..tracer.ir.constants import literal
 from ..tracer.ir.op import Emitter, Operand
 from ..tracer.ir.types import Type
 from ..tracer.ops.convolution import Window, convolution
+from ..tracer.ops.elementwise import mul
 from ..tracer.ops.structural import array_attribute
 
 
@@ -58,4 +59,19 @@ def _undecided(h: Emitter, x: Operand) -> Operand:
     return h.op("or", (equal, other), kind)
 
 
-OVERRIDES: dict[str, Callable[..., Any]] = {"convolution": grouped_batch_convolution, "optimization_barrier": opaque_barrier}
+def rounded_product(h: Emitter, x: Operand, y: Operand) -> Operand:
+    """A product of float16 that passes through a selection, so that LLVM cannot join it with a sum that follows.
+
+    Where the processor has such instructions, that fused multiply-add does not round the product, of which float16 keeps three
+    digits and nothing above 65504. A product of float32 that is converted would not do: LLVM makes it one of float16 again.
+    """
+    product = mul.lower(h, x, y)
+    if x.type.dtype is not dtypes.float16:
+        return product
+    flag = product.type.with_dtype(dtypes.boolean)
+    test = h.op("compare", (product, product), flag, "comparison_direction = #stablehlo<comparison_direction NE>")
+    return h.op("select", (test, h.constant("nan", product.type), product))
+
+
+OVERRIDES: dict[str, Callable[..., Any]] = {
+    "convolution": grouped_batch_convolution, "optimization_barrier": opaque_barrier, "mul": rounded_product}

@@ -116,7 +116,8 @@ class XlaBackend:
 
     @staticmethod
     def _load_or_compile(client: pjrt.Client, index: int, text: str, graph: Graph) -> pjrt.Executable:
-        name = cache.key(text, client.platform, client.version, pjrt.build(), str(client.devices[index]))
+        name = cache.key(text, client.platform, client.version, pjrt.build(), str(client.devices[index]),
+                         str(client.overrides))
         stored = cache.load(name)
         if stored is not None:
             try:

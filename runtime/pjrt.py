@@ -39,6 +39,11 @@ from . import memory  # noqa: E402
 logger = logging.getLogger("flambeau")
 XlaError = _jax.JaxRuntimeError
 
+# Half types are rounded after each operation, as the operations one by one are, and as torch's. XLA's default leaves roundings
+# out inside a fusion: more precise, but what a program gives would depend on what else is in it, and on what of it is looked at.
+# On the CPU it costs next to nothing. Other platforms compute half types themselves, or would pay for each rounding.
+CPU_OVERRIDES = (("xla_allow_excess_precision", False),)
+
 
 class Aval:
     """What jaxlib wants to know of an array; stands for jax's ShapedArray."""
@@ -66,6 +71,7 @@ class Client:
         self.devices: list[Any] = raw.local_devices()
         self.platform: str = raw.platform
         self.version: str = raw.platform_version
+        self.overrides = CPU_OVERRIDES if self.platform == "cpu" else ()
         self._shardings = [Sharding(device) for device in self.devices]
 
     def upload(self, array: np.ndarray[Any, Any], index: int = 0) -> Any:
@@ -82,7 +88,8 @@ class Client:
         return Executable(self, index, self.raw.compile_and_load(text, devices, options))
 
     def _assigned(self, options: Any, index: int) -> Any:
-        """The options, for device `index`: by default a program is the first device's."""
+        """The options, with those of the platform, for device `index`: by default a program is the first device's."""
+        options.env_option_overrides = list(self.overrides)
         options.device_assignment = xc.DeviceAssignment.create(np.array([[self.devices[index].id]]))
         return options
 

@@ -12,7 +12,7 @@ from ..ir import dtypes
 from ..ir.constants import full_like, with_leading
 from ..ir.errors import requires
 from ..ir.graph import Graph, Value
-from ..ir.op import Emitter, Op, Operand, no_gradient, register
+from ..ir.op import OPS, Emitter, Op, Operand, no_gradient, register
 from ..ir.recorder import capture, grad_mode
 from ..ir.types import Type
 from ..walks import batch as batching
@@ -21,8 +21,8 @@ from ..walks import forward as pushforward
 # Modules, not their functions: these stand on the ops, and call the rules of this file only when it is complete.
 from ..walks import reverse as autodiff
 from ..walks.interpret import interpret
-from .elementwise import compare, select
-from .reduction import reduce_or
+from .elementwise import and_, compare, convert, not_, select, stop_gradient
+from .reduction import argmax, reduce_or
 from .structural import broadcast
 
 FLAG = Type.of((), dtypes.boolean)
@@ -250,11 +250,49 @@ def _case_batch(size: int, batched: Sequence[bool], index: Value, *operands: Val
     if not batched[0]:
         return case(index, *operands, branches=tuple(
             closed(over_batch(b), batched_types(b, size, flags), index.device, b.name) for b in branches))
-    *others, chosen = [over_batch(b)(*operands) for b in branches]  # the last branch serves indices out of range
-    for position, outputs in enumerate(others):
-        here = compare(index, full_like(index, position), direction="EQ")
+    takes = [compare(index, full_like(index, i), direction="EQ") for i in range(len(branches) - 1)]
+    takes.append(_none_of(index, takes))  # the last branch serves indices out of range
+    *others, chosen = [over_batch(b)(*_of_those(t, flags, operands)) for b, t in zip(branches, takes)]
+    for here, outputs in zip(takes, others):
         chosen = [_choose(here, x, y) for x, y in zip(outputs, chosen)]
     return tuple(chosen)
+
+
+def _none_of(index: Value, flags: Sequence[Value]) -> Value:
+    """Where no flag holds."""
+    none = full_like(index, 1, dtypes.boolean)
+    for flag in flags:
+        none = and_(none, not_(flag))
+    return none
+
+
+def _of_those(here: Value, batched: Sequence[bool], operands: Sequence[Value]) -> list[Value]:
+    """What a branch is given for a batch of which only some examples take it: the others get the operands of one that does.
+
+    For where a branch is not taken, its derivative may be NaN or infinite, and no selection of the results makes 0 times
+    that zero. In an operand that all examples share it would meet the gradients of those that do take the branch; if none
+    does, no gradient flows to it.
+    """
+    if not any(x.requires_grad and is_inexact(x) for x in operands):
+        return list(operands)
+    first = argmax(convert(here, dtype=dtypes.int32), axis=0)
+    some = reduce_or(here, axes=(0,))
+    return [_stand_in(here, first, x) if flag else _if_some(some, x) for flag, x in zip(batched, operands)]
+
+
+def _stand_in(here: Value, first: Value, x: Value) -> Value:
+    """Per example x, or without a gradient the first x whose flag holds."""
+    still = stop_gradient(x)
+    zero = full_like(first, 0)
+    row = OPS["dynamic_slice"](still, first, *[zero] * (x.type.ndim - 1), sizes=(1, *x.type.shape[1:]))
+    return _choose(here, x, broadcast(row, shape=x.type.shape, dims=tuple(range(x.type.ndim))))
+
+
+def _if_some(some: Value, x: Value) -> Value:
+    """x, with a gradient only if some example takes the branch."""
+    if not (x.requires_grad and is_inexact(x)):
+        return x
+    return select(broadcast(some, shape=x.type.shape, dims=()), x, stop_gradient(x))
 
 
 def _choose(flags: Value, x: Value, y: Value) -> Value:

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.constants import full_like, with_leading
+from ..ir.constants import full_like, literal, with_leading
 from ..ir.dtypes import dtype
 from ..ir.errors import OpError, requires
 from ..ir.graph import Value
@@ -32,9 +32,9 @@ NUMBER = INEXACT | INTEGER
 
 
 def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, accepts: frozenset[dtype], *,
-                result: Callable[[dtype], dtype] | None = None, exact: bool = False,
-                exact_on_integers: bool = True, light: bool = True) -> Op:
-    """An op on operands of one type, lowered to the single instruction `hlo`.
+                result: Callable[[dtype], dtype] | None = None, lower: Callable[..., Operand] | None = None,
+                exact: bool = False, exact_on_integers: bool = True, light: bool = True) -> Op:
+    """An op on operands of one type, lowered to the single instruction `hlo` unless `lower` says more.
 
     `result` maps the operands' dtype to the result's (the same by default).
     """
@@ -50,10 +50,10 @@ def elementwise(name: str, hlo: str, reference: Callable[..., Any], vjp: Vjp, ac
             return in_type(reference(*arrays), result(dtypes.from_numpy(arrays[0].dtype)) if result
                            else dtypes.from_numpy(arrays[0].dtype))
 
-    def lower(h: Emitter, *operands: Operand) -> Operand:
+    def instruction(h: Emitter, *operands: Operand) -> Operand:
         return h.op(hlo, operands)
 
-    return register(Op(name, infer, checked, lower, vjp, batch_elementwise(name), exact=exact,
+    return register(Op(name, infer, checked, lower or instruction, vjp, batch_elementwise(name), exact=exact,
                        exact_on_integers=exact_on_integers, light=light))
 
 
@@ -125,6 +125,18 @@ def _is(x: Value, direction: str, y: Value) -> Value:
     return compare(x, y, direction=direction)
 
 
+def flat_gradient(g: Value, out: Value, *inputs: Value) -> tuple[Value, ...]:
+    """The vjp of a step function, zero: as in torch, the result requires grad all the same."""
+    return tuple(full_like(x, 0) for x in inputs)
+
+
+def lowered_where(h: Emitter, x: Operand, direction: str, number: str, yes: Operand, no: Operand) -> Operand:
+    """In a lower rule: `yes` where x compares with the number in that direction, else `no`."""
+    test = h.op("compare", (x, h.constant(number, x.type)), x.type.with_dtype(dtypes.boolean),
+                f"comparison_direction = #stablehlo<comparison_direction {direction}>")
+    return h.op("select", (test, yes, no), yes.type)
+
+
 # --- Arithmetic -------------------------------------------------------------------------------------------------------
 
 
@@ -150,37 +162,39 @@ def _neg_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
 
 
 def _rem_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
-    quotient = div(sub(x, out), y)  # a whole number up to rounding
-    return g, neg(mul(g, round_nearest_even(quotient)))
+    quotient = div(x, y)
+    whole = where(_is(quotient, "LT", full_like(x, 0)), ceil(quotient), floor(quotient))
+    return g, neg(mul(g, whole))
 
 
 def _pow_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
     zero, one = full_like(x, 0), full_like(x, 1)
     gx = times(g, mul(y, power(x, sub(y, one))))
     gx = where(_is(y, "EQ", zero), full_like(g, 0), gx)  # 0 * 0**-1 is 0 here
-    base_is_zero = _is(x, "EQ", zero)
-    log_x = log(where(base_is_zero, one, x))
-    slope = mul(out, log_x)
+    still = _is(x, "EQ", zero)  # 0**y does not move with y, unless y is negative
     if not x.type.dtype.is_complex:
-        slope = where(and_(base_is_zero, _is(y, "LT", zero)), full_like(x, -math.inf), slope)
+        still = and_(still, _is(y, "GE", zero))
+    slope = where(still, zero, mul(out, log(where(still, one, x))))
     return gx, times(g, slope)
 
 
 def _max_like_vjp(direction: str) -> Vjp:
-    """Of max and min: the chosen operand gets the cotangent, equal ones half each."""
+    """Of max and min: the chosen operand gets the cotangent, equal ones half each, and both all of it at NaN, as in torch."""
 
     def vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
         half, zero = scaled(g, 0.5), full_like(g, 0)
         tied = _is(x, "EQ", y)
-        gx = where(tied, half, where(_is(x, direction, y), g, zero))
-        gy = where(tied, half, where(_is(y, direction, x), g, zero))
+        gx = where(tied, half, where(_is(y, direction, x), zero, g))
+        gy = where(tied, half, where(_is(x, direction, y), zero, g))
         return gx, gy
 
     return vjp
 
 
 def _atan2_vjp(g: Value, out: Value, y: Value, x: Value) -> tuple[Value, Value]:
-    scale = div(g, add(square(x), square(y)))
+    distance = add(square(x), square(y))
+    zero = full_like(g, 0)
+    scale = where(_is(distance, "EQ", zero), zero, div(g, distance))  # at the origin torch's gradient is 0
     return mul(scale, x), neg(mul(scale, y))
 
 
@@ -285,13 +299,16 @@ count_leading_zeros = elementwise("count_leading_zeros", "count_leading_zeros", 
 
 
 def unary(name: str, hlo: str, reference: Callable[..., Any], derivative: Callable[[Value, Value], Value],
-          accepts: frozenset[dtype] = INEXACT, *, light: bool = True) -> Op:
-    """A function of one operand, given by its `derivative(out, x)`."""
+          accepts: frozenset[dtype] = INEXACT, *, lower: Callable[..., Operand] | None = None, light: bool = True) -> Op:
+    """A function of one operand, given by its `derivative(out, x)`; of half types it is computed in float32, rounded once."""
 
     def vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
-        return (times(g, derivative(out, x)),)
+        if x.type.dtype.itemsize >= 4:
+            return (times(g, derivative(out, x)),)
+        g, out, wide_x = (convert(v, dtype=dtypes.float32) for v in (g, out, x))
+        return (convert(times(g, derivative(out, wide_x)), dtype=x.type.dtype),)
 
-    return elementwise(name, hlo, wide(reference), vjp, accepts, light=light)
+    return elementwise(name, hlo, wide(reference), vjp, accepts, lower=lower, light=light)
 
 
 def wide(reference: Callable[..., Any]) -> Callable[..., Any]:
@@ -327,9 +344,9 @@ def _abs_vjp(g: Value, out: Value, x: Value) -> tuple[Value | None]:
     return (mul(complex_(g, full_like(g, 0)), sign(x)),)
 
 
-def _sign_vjp(g: Value, out: Value, x: Value) -> tuple[Value | None]:
+def _sign_vjp(g: Value, out: Value, x: Value) -> tuple[Value, ...]:
     if not x.type.dtype.is_complex:
-        return (None,)
+        return flat_gradient(g, out, x)
     # z / |z| turns but does not stretch: only the part of g across the direction of z survives.
     norm = abs_(x)
     along = add(mul(real(g), real(out)), mul(imag(g), imag(out)))
@@ -341,9 +358,33 @@ def _sign_vjp(g: Value, out: Value, x: Value) -> tuple[Value | None]:
 
 def _sign_reference(x: Any) -> Any:
     if x.dtype.kind != "c":
-        return np.sign(x)
+        return (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
     norm = np.abs(x)
     return np.where(norm == 0, 0, x / np.where(norm == 0, 1, norm))
+
+
+def _sign_lower(h: Emitter, x: Operand) -> Operand:
+    """XLA's own sign keeps NaN and -0.0; torch's gives 0."""
+    if not x.type.dtype.is_floating_point:
+        return h.op("sign", (x,))
+    one, zero, less = (h.constant(literal(n, x.type.dtype), x.type) for n in (1, 0, -1))
+    return lowered_where(h, x, "GT", "0.0", one, lowered_where(h, x, "LT", "0.0", less, zero))
+
+
+def _digamma_reference(x: Any) -> Any:
+    return np.where(x == 0, -1 / x, special("psi")(x))
+
+
+def _digamma_lower(h: Emitter, x: Operand) -> Operand:
+    """The pole at 0 is infinite, with the sign of the side that zero is on; CHLO's is NaN."""
+    pole = h.op("divide", (h.constant("-1.0", x.type), x))
+    return lowered_where(h, x, "EQ", "0.0", pole, h.op("chlo.digamma", (x,)))
+
+
+def _acosh_derivative(out: Value, x: Value) -> Value:
+    if x.type.dtype.is_complex:
+        return mul(rsqrt(shifted(x, -1)), rsqrt(shifted(x, 1)))
+    return rsqrt(shifted(square(x), -1))
 
 
 def _sigmoid(x: Any) -> Any:
@@ -351,13 +392,13 @@ def _sigmoid(x: Any) -> Any:
 
 
 abs_ = elementwise("abs", "abs", np.abs, _abs_vjp, NUMBER, result=lambda d: d.to_real)
-sign = elementwise("sign", "sign", _sign_reference, _sign_vjp, NUMBER)
+sign = elementwise("sign", "sign", _sign_reference, _sign_vjp, NUMBER, lower=_sign_lower)
 exp = unary("exp", "exponential", np.exp, lambda out, x: out)
 expm1 = unary("expm1", "exponential_minus_one", np.expm1, lambda out, x: shifted(out, 1))
 log = unary("log", "log", np.log, lambda out, x: reciprocal(x))
 log1p = unary("log1p", "log_plus_one", np.log1p, lambda out, x: reciprocal(shifted(x, 1)))
 sqrt = unary("sqrt", "sqrt", np.sqrt, lambda out, x: div(full_like(x, 0.5), out))
-rsqrt = unary("rsqrt", "rsqrt", lambda x: 1 / np.sqrt(x), lambda out, x: scaled(div(out, x), -0.5))
+rsqrt = unary("rsqrt", "rsqrt", lambda x: 1 / np.sqrt(x), lambda out, x: scaled(mul(square(out), out), -0.5))
 cbrt = unary("cbrt", "cbrt", np.cbrt, lambda out, x: reciprocal(scaled(square(out), 3)), REAL)
 sin = unary("sin", "sine", np.sin, lambda out, x: cos(x))
 cos: Op = unary("cos", "cosine", np.cos, lambda out, x: neg(sin(x)))
@@ -370,18 +411,18 @@ atan = unary("atan", "chlo.atan", np.arctan, lambda out, x: reciprocal(shifted(s
 sinh = unary("sinh", "chlo.sinh", np.sinh, lambda out, x: cosh(x))
 cosh: Op = unary("cosh", "chlo.cosh", np.cosh, lambda out, x: sinh(x))
 asinh = unary("asinh", "chlo.asinh", np.arcsinh, lambda out, x: rsqrt(shifted(square(x), 1)))
-acosh = unary("acosh", "chlo.acosh", np.arccosh,
-              lambda out, x: mul(rsqrt(shifted(x, -1)), rsqrt(shifted(x, 1))))
+acosh = unary("acosh", "chlo.acosh", np.arccosh, _acosh_derivative)
 atanh = unary("atanh", "chlo.atanh", np.arctanh, lambda out, x: reciprocal(sub(full_like(x, 1), square(x))))
 erf = unary("erf", "chlo.erf", special("erf"),
             lambda out, x: scaled(exp(neg(square(x))), 2 / math.sqrt(math.pi)), REAL)
 erfc = unary("erfc", "chlo.erfc", special("erfc"),
              lambda out, x: scaled(exp(neg(square(x))), -2 / math.sqrt(math.pi)), REAL)
-erfinv = unary("erfinv", "chlo.erf_inv", special("erfinv"),
+erfinv = unary("erfinv", "chlo.erf_inv", lambda x: np.where(x == 0, x, special("erfinv")(x)),
                lambda out, x: scaled(exp(square(out)), math.sqrt(math.pi) / 2), REAL)
-lgamma = unary("lgamma", "chlo.lgamma", special("gammaln"), lambda out, x: digamma(x), REAL, light=False)
-digamma: Op = unary("digamma", "chlo.digamma", special("psi"), lambda out, x: polygamma(full_like(x, 1), x), REAL,
-                    light=False)
+lgamma = unary("lgamma", "chlo.lgamma", lambda x: np.where(np.isinf(x), np.inf, special("gammaln")(x)),
+               lambda out, x: digamma(x), REAL, light=False)
+digamma: Op = unary("digamma", "chlo.digamma", _digamma_reference, lambda out, x: polygamma(full_like(x, 1), x), REAL,
+                    lower=_digamma_lower, light=False)
 
 
 def _polygamma_vjp(g: Value, out: Value, order: Value, x: Value) -> tuple[None, Value]:
@@ -397,9 +438,9 @@ polygamma: Op = elementwise("polygamma", "chlo.polygamma", special("polygamma"),
 zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}),
                    light=False)
 
-floor = elementwise("floor", "floor", np.floor, zero_gradient, REAL)
-ceil = elementwise("ceil", "ceil", np.ceil, zero_gradient, REAL)
-round_nearest_even = elementwise("round_nearest_even", "round_nearest_even", np.rint, zero_gradient, REAL)
+floor = elementwise("floor", "floor", np.floor, flat_gradient, REAL)
+ceil = elementwise("ceil", "ceil", np.ceil, flat_gradient, REAL)
+round_nearest_even = elementwise("round_nearest_even", "round_nearest_even", np.rint, flat_gradient, REAL)
 nextafter = elementwise("nextafter", "chlo.next_after", np.nextafter, zero_gradient,
                         frozenset({dtypes.float32, dtypes.float64}), exact=True)
 is_finite = elementwise("is_finite", "is_finite", np.isfinite, zero_gradient, REAL, result=lambda d: dtypes.boolean,
@@ -483,11 +524,10 @@ def _clamp_reference(low: Any, x: Any, high: Any) -> Any:
 
 def _clamp_vjp(g: Value, out: Value, low: Value, x: Value, high: Value) -> tuple[Value, Value, Value]:
     zero = full_like(g, 0)
-    below, above = _is(x, "LT", low), _is(x, "GT", high)
-    crossed = _is(low, "GT", high)
-    to_high = or_(above, crossed)
-    to_low = and_(below, not_(crossed))
-    return where(to_low, g, zero), where(or_(to_low, to_high), zero, g), where(to_high, g, zero)
+    inside = and_(_is(x, "GE", low), _is(x, "LE", high))  # so not at NaN
+    to_low = and_(_is(x, "LT", low), _is(low, "LT", high))
+    to_high = or_(_is(x, "GT", high), _is(high, "LT", low))
+    return where(to_low, g, zero), where(inside, g, zero), where(to_high, g, zero)
 
 
 clamp = register(Op("clamp", _clamp_infer, _clamp_reference, lambda h, low, x, high: h.op("clamp", (low, x, high)),
@@ -518,6 +558,8 @@ def _convert_lower(h: Emitter, x: Operand, *, dtype: dtype) -> Operand:
     if dtype is dtypes.boolean:
         zero = h.constant("0.0" if x.type.dtype.is_inexact else "0", x.type)
         return h.op("compare", (x, zero), attributes="comparison_direction = #stablehlo<comparison_direction NE>")
+    if x.type.dtype is dtypes.boolean and dtype.is_floating_point:  # XLA takes a converted bool times NaN for 0
+        return h.op("select", (x, h.constant("1.0", h.out), h.constant("0.0", h.out)))
     return h.op("convert", (x,))
 
 

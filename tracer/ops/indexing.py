@@ -24,6 +24,7 @@ from ..ir.op import Emitter, Op, Operand, register
 from ..ir.types import Type
 from .elementwise import ANY, LOGICAL, REAL, and_, compare, conjugate, convert, div, maximum, or_, select, times
 from .places import Dims, Places, check_dims, dims_text, positions, windows_shape
+from .reduction import accumulator, widened
 from .structural import Ints, array_attribute, concatenate, constant, reshape, slice_
 
 # --- One window: dynamic_slice and dynamic_update_slice ---------------------------------------------------------------
@@ -247,24 +248,27 @@ def _scatter_reference(x: Any, indices: Any, updates: Any, **params: Any) -> Any
     """Applies the updates in their row-major order, so of several that set one element the last stays."""
     dims, ufunc = _scatter_dims(**params), COMBINERS[params["combiner"]].ufunc
     flat, fits = positions(x.shape, indices, dims.window_sizes(x.shape, updates.shape), dims)
-    result = np.array(x).reshape(-1)
-    where, values = np.broadcast_to(flat, updates.shape)[fits], updates[fits]
+    wide = accumulator(dtypes.from_numpy(x.dtype), COMBINERS[params["combiner"]].hlo).numpy
+    result = np.array(x, dtype=wide).reshape(-1)
+    where, values = np.broadcast_to(flat, updates.shape)[fits], updates[fits].astype(wide, copy=False)
     with np.errstate(all="ignore"):
         if ufunc is None:
             result[where] = values
         else:
             ufunc.at(result, where, values)
-    return result.reshape(x.shape)
+        return result.reshape(x.shape).astype(x.dtype, copy=False)
 
 
 def _scatter_lower(h: Emitter, x: Operand, indices: Operand, updates: Operand, **params: Any) -> Operand:
-    numbers = dims_text(_scatter_dims(**params), _SCATTER_LISTS)
-    element, hlo = Type.of((), x.type.dtype), COMBINERS[params["combiner"]].hlo
+    numbers, hlo, out = dims_text(_scatter_dims(**params), _SCATTER_LISTS), COMBINERS[params["combiner"]].hlo, h.out
+    element = Type.of((), accumulator(out.dtype, hlo))
+    x, updates = widened(h, x, element.dtype), widened(h, updates, element.dtype)
     body = h.region([element, element], lambda old, new: h.op(hlo, (old, new), element) if hlo else new)
-    return h.ops("scatter", (x, indices, updates), (h.out,), (
+    result = h.ops("scatter", (x, indices, updates), (out.with_dtype(element.dtype),), (
         f"scatter_dimension_numbers = #stablehlo.scatter<{numbers}>, "
         f"indices_are_sorted = {_flag(params['indices_are_sorted'])}, "
         f"unique_indices = {_flag(params['unique_indices'])}"), (body,))[0]
+    return widened(h, result, out.dtype)
 
 
 def _scatter_vjp(g: Value, out: Value, x: Value, indices: Value, updates: Value,

@@ -63,13 +63,24 @@ def reduction(name: str, hlo: str, reference: Callable[..., Any], vjp: Callable[
     return register(Op(name, infer, checked, lower, vjp, batch, exact_on_integers=True))
 
 
+def accumulator(kind: dtype, hlo: str | None) -> dtype:
+    """The type in which that many values are added or multiplied: float32 for half types, which would lose what they add."""
+    return dtypes.float32 if kind.is_floating_point and kind.itemsize < 4 and hlo in ("add", "multiply") else kind
+
+
+def widened(h: Emitter, x: Operand, kind: dtype) -> Operand:
+    """In a lower rule: the operand in that type, by a conversion that XLA fuses into whoever reads it."""
+    return x if x.type.dtype is kind else h.op("convert", (x,), x.type.with_dtype(kind))
+
+
 def reduce_with(h: Emitter, hlo: str, x: Operand, axes: Ints) -> Operand:
-    """A stablehlo.reduce with one binary instruction as its body."""
-    kind = x.type.dtype
+    """A stablehlo.reduce with one binary instruction as its body; half types are rounded once, at the end."""
+    out, kind = h.out, accumulator(x.type.dtype, hlo)
     scalar = Type.of((), kind)
     body = h.region([scalar, scalar], lambda a, b: h.op(hlo, (a, b), scalar))
-    return h.ops("reduce", (x, h.constant(NEUTRAL[hlo](kind), scalar)), (h.out,),
-                 f"dimensions = {array_attribute(axes)}", (body,))[0]
+    total = h.ops("reduce", (widened(h, x, kind), h.constant(NEUTRAL[hlo](kind), scalar)), (out.with_dtype(kind),),
+                  f"dimensions = {array_attribute(axes)}", (body,))[0]
+    return widened(h, total, out.dtype)
 
 
 def _sum_vjp(g: Value, out: Value, x: Value, *, axes: Ints) -> tuple[Value]:
@@ -77,10 +88,11 @@ def _sum_vjp(g: Value, out: Value, x: Value, *, axes: Ints) -> tuple[Value]:
 
 
 def _extreme_vjp(g: Value, out: Value, x: Value, *, axes: Ints) -> tuple[Value]:
-    """Elements equal to the extreme share the cotangent evenly."""
+    """Elements equal to the extreme share the cotangent evenly; at NaN nothing is, and all of 0 / 0 is NaN, as in torch."""
     chosen = compare(x, spread_back(out, x, axes), direction="EQ")
     count = reduce_sum(convert(chosen, dtype=x.type.dtype), axes=axes)
-    return (select(chosen, spread_back(div(g, count), x, axes), full_like(x, 0)),)
+    share = spread_back(div(g, count), x, axes)
+    return (select(chosen, share, mul(share, full_like(share, 0))),)
 
 
 def _prod_vjp(g: Value, out: Value, x: Value, *, axes: Ints) -> tuple[Value]:

@@ -17,8 +17,8 @@ from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register
 from ..ir.types import Type
 from .convolution import Pairs, dilated, padding_attribute, spread_and_pad, window_count, window_view, zeros
-from .elementwise import LOGICAL, NUMBER, REAL, add, and_, compare, conjugate, in_type, mul, or_, select, times
-from .reduction import NEUTRAL
+from .elementwise import LOGICAL, NUMBER, REAL, add, and_, compare, conjugate, convert, in_type, mul, or_, select, times
+from .reduction import NEUTRAL, accumulator, widened
 from .structural import Ints, array_attribute, constant, iota, pad, reshape, slice_
 
 
@@ -150,10 +150,13 @@ def _reference(x: Any, *, kind: str, **params: Any) -> Any:
 
 
 def _lower(h: Emitter, x: Operand, *, kind: str, **params: Any) -> Operand:
-    scalar = Type.of((), x.type.dtype)
-    body = h.region([scalar, scalar], lambda a, b: h.op(KINDS[kind].hlo, (a, b), scalar))
-    start = h.constant(neutral(kind, x.type.dtype), scalar)
-    return h.ops("reduce_window", (x, start), (h.out,), slide_attributes(Slide(**params)), (body,))[0]
+    hlo, out = KINDS[kind].hlo, h.out
+    scalar = Type.of((), accumulator(x.type.dtype, hlo))
+    body = h.region([scalar, scalar], lambda a, b: h.op(hlo, (a, b), scalar))
+    start = h.constant(neutral(kind, scalar.dtype), scalar)
+    total = h.ops("reduce_window", (widened(h, x, scalar.dtype), start), (out.with_dtype(scalar.dtype),),
+                  slide_attributes(Slide(**params)), (body,))[0]
+    return widened(h, total, out.dtype)
 
 
 def _vjp(g: Value, out: Value, x: Value, *, kind: str, **params: Any) -> tuple[Value]:
@@ -333,14 +336,17 @@ def _scatter_lower(h: Emitter, x: Operand, source: Operand, *, kind: str, window
                    padding: Pairs) -> Operand:
     if 0 in (x.type.size, source.type.size):
         return h.constant(literal(0, h.out.dtype), h.out)
-    key, item, flag = (Type.of((), d) for d in (x.type.dtype, h.out.dtype, dtypes.boolean))
+    out, wide = h.out, accumulator(h.out.dtype, "add")
+    x, source = widened(h, x, wide), widened(h, source, wide)
+    key, item, flag = (Type.of((), d) for d in (wide, wide, dtypes.boolean))
     direction = f"comparison_direction = #stablehlo<comparison_direction {kind}>"
     chooses = h.region((key, key), lambda a, b: h.op("compare", (a, b), flag, direction))
     adds = h.region((item, item), lambda a, b: h.op("add", (a, b), item))
     attributes = (f"window_dimensions = {array_attribute(window)}, window_strides = {array_attribute(strides)}, "
                   f"padding = {padding_attribute(padding)}")
     zero = h.constant(literal(0, item.dtype), item)
-    return h.ops("select_and_scatter", (x, source, zero), (h.out,), attributes, (chooses, adds))[0]
+    total = h.ops("select_and_scatter", (x, source, zero), (out.with_dtype(wide),), attributes, (chooses, adds))[0]
+    return widened(h, total, out.dtype)
 
 
 def _scatter_vjp(g: Value, out: Value, x: Value, source: Value, *, kind: str, window: Ints, strides: Ints,
@@ -431,8 +437,11 @@ def _cumprod_vjp(g: Value, out: Value, x: Value, *, axis: int, reverse: bool) ->
     h obeys h[i] = g[i] + x[i + 1] h[i + 1]. Nothing is divided by x, so zeros are no special case at any order.
     """
     onward = -1 if reverse else 1
+    wide, kind = accumulator(x.type.dtype, "multiply"), x.type.dtype
+    g, x, out = (v if wide is kind else convert(v, dtype=wide) for v in (g, x, out))
     h = recurrence(g, conjugate(shift(x, -onward, axis, 0)), -onward, axis)
-    return (times(h, shift(out, onward, axis, 1)),)
+    result = times(h, shift(out, onward, axis, 1))
+    return (result if wide is kind else convert(result, dtype=kind),)
 
 
 def sets_extreme(x: Value, out: Value) -> Value:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.constants import literal
+from ..ir import dtypes
+from ..ir.constants import from_literal, literal
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import OPS
 from ..ir.recorder import placeholder
+from ..ir.types import Type
 
 # Not merged when equal and not dropped when unused.
 EFFECTS = frozenset({"custom_call"})
@@ -36,16 +38,16 @@ class Builder:
         self.env[value] = fresh = placeholder(value.type, value.device, value.requires_grad)
         return fresh
 
-    def add(self, node: Node, inputs: tuple[Value, ...], op: Any = None,
-            params: dict[str, Any] | None = None) -> tuple[Value, ...]:
-        """A node like `node` with new inputs (and another op or parameters); with `merge` an equal one there is."""
+    def add(self, node: Node, inputs: tuple[Value, ...], op: Any = None, params: dict[str, Any] | None = None,
+            types: tuple[Type, ...] | None = None) -> tuple[Value, ...]:
+        """A node like `node` with new inputs (and another op, parameters or types); with `merge` an equal one there is."""
         op = op or node.op
         params = node.params if params is None else params
         key = (op, inputs, tuple(params.values())) if self._seen is not None and op.name not in EFFECTS else None
         if key is not None and self._seen is not None and key in self._seen:
             return self._seen[key]
         of = self._origin.get(node.of) if node.of is not None else None
-        made = Node(op, inputs, params, node.types, node.where, node.scope, of, node.device, node.requires_grad)
+        made = Node(op, inputs, params, types or node.types, node.where, node.scope, of, node.device, node.requires_grad)
         made.hooks = node.hooks
         self.nodes.append(made)
         self._origin[node] = made
@@ -174,6 +176,27 @@ _FORWARDED: dict[str, Callable[[Node, tuple[Value, ...]], Value | None]] = {
     "reduce_sum": _of_no_axes, "reduce_max": _of_no_axes, "reduce_min": _of_no_axes, "reduce_prod": _of_no_axes}
 
 
+def _is_zero(value: Value) -> bool:
+    """Whether the value is a constant that is 0.0 in its type: 1e-9 is in float16."""
+    node = value.node
+    if node is None or node.op.name != "constant":
+        return False
+    number = from_literal(node.params["value"], value.type.dtype)
+    return bool(number == 0 and not np.signbit(number))
+
+
+def _zero_added(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    """x + 0.0 of floats said as: 0.0 where x is 0, else x. XLA would leave out the addition, and -0.0 be what it was."""
+    if node.op.name != "add" or not node.types[0].dtype.is_floating_point:
+        return None
+    for x, zero in (inputs, inputs[::-1]):
+        if _is_zero(zero):
+            flag = (node.types[0].with_dtype(dtypes.boolean),)
+            (test,) = builder.add(node, (x, zero), OPS["compare"], {"direction": "EQ"}, flag)
+            return builder.add(node, (test, zero, x), OPS["select"], {})
+    return None
+
+
 def _cancel(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     name = node.op.name
     if name == "custom_gradient":
@@ -200,13 +223,13 @@ def _cancel(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Va
 
 
 def algebraic(graph: Graph) -> Graph:
-    """Remove operations that change nothing; join a transpose or reshape with the one before it."""
-    return rewrite(graph, _cancel)
+    """Remove operations that change nothing, keep what XLA takes for one; join a transpose or reshape with the one before it."""
+    return rewrite(graph, _cancel, _zero_added)
 
 
 def simplifications(graph: Graph) -> Graph:
     """Algebra, folding and common subexpressions in one sweep: what `simplify` runs."""
-    return rewrite(graph, _cancel, _fold, merge=True)
+    return rewrite(graph, _cancel, _zero_added, _fold, merge=True)
 
 
 PASSES: Mapping[str, Callable[[Graph], Graph]] = {
