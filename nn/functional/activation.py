@@ -10,6 +10,7 @@ from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.methods import assign
+from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
@@ -40,13 +41,19 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x clamped to [min_val, max_val]; outside, and on the ends, the gradient is 0."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    low = where(input <= min_val, min_val, input)
+    low = where(input <= fitting(min_val, input.dtype), min_val, input)
+    fitting(max_val, input.dtype)
     return _result(input, where(input >= max_val, max_val, low).to(input.dtype), inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for positive x, negative_slope * x else."""
-    return _result(input, where(input > 0, input, mul(input, negative_slope)), inplace)
+    return _result(input, _leaky(input, negative_slope), inplace)
+
+
+@rounded_once
+def _leaky(input: Tensor, slope: float) -> Tensor:
+    return where(input > 0, input, mul(input, slope))
 
 
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
@@ -58,22 +65,30 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x for positive x, alpha * (exp(x) - 1) else."""
-    bent = expm1(where(input > 0, 0.0, input))  # no overflow on the side that is not taken: its gradient would be NaN
-    return _result(input, where(input > 0, input, mul(bent, alpha)), inplace)
+    return _result(input, _bent(input, alpha), inplace)
+
+
+@rounded_once
+def _bent(input: Tensor, alpha: float, width: float = 1.0, scale: float = 1.0) -> Tensor:
+    """x above 0, alpha * (exp(x / width) - 1) else, both times scale."""
+    below = input <= 0
+    bend = where(below, input, 0.0)  # no overflow on the side that is not taken: its gradient would be NaN
+    bent = where(below, mul(expm1(bend if width == 1.0 else div(bend, width)), alpha), input)
+    return bent if scale == 1.0 else mul(bent, scale)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
-    bent = expm1(div(where(input > 0, 0.0, input), alpha))
-    return _result(input, where(input > 0, input, mul(bent, alpha)), inplace)
+    return _result(input, _bent(input, alpha, alpha), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale * elu(x, alpha), with the two constants that keep mean 0 and variance 1."""
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    return _result(input, mul(elu(input, alpha), scale), inplace)
+    return _result(input, _bent(input, alpha, scale=scale), inplace)
 
 
+@rounded_once
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x * Phi(x), with Phi the normal distribution function, or its `tanh` approximation.
 
@@ -89,14 +104,25 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x)."""
-    return _result(input, mul(input, sigmoid(input)), inplace)
+    return _result(input, _gated(input), inplace)
+
+
+@rounded_once
+def _gated(input: Tensor) -> Tensor:
+    return mul(input, sigmoid(input))
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * tanh(softplus(x))."""
-    return _result(input, mul(input, tanh(sub(input, logsigmoid(input)))), inplace)
+    return _result(input, _mish(input), inplace)
 
 
+@rounded_once
+def _mish(input: Tensor) -> Tensor:
+    return mul(input, tanh(sub(input, logsigmoid(input))))
+
+
+@rounded_once
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x exceeds the threshold."""
     scaled = mul(input, beta)
@@ -105,6 +131,7 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     return where(linear, input, div(smooth, beta))
 
 
+@rounded_once
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|))."""
     below = where(input < 0, input, 0).to(input.dtype)
@@ -113,19 +140,30 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """relu6(x + 3) / 6."""
-    return _result(input, div(relu6(add(input, 3)), 6), inplace)
+    return _result(input, _hard_gate(input), inplace)
+
+
+@rounded_once
+def _hard_gate(input: Tensor) -> Tensor:
+    return div(relu6(add(input, 3)), 6)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * relu6(x + 3) / 6."""
-    return _result(input, div(mul(input, relu6(add(input, 3))), 6), inplace)
+    return _result(input, _hard_gated(input), inplace)
 
 
+@rounded_once
+def _hard_gated(input: Tensor) -> Tensor:
+    return div(mul(input, relu6(add(input, 3))), 6)
+
+
+@rounded_once
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved toward 0 by lambd, and 0 on the way."""
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return where(input > lambd, sub(input, lambd), where(input < -lambd, add(input, lambd), mul(input, 0)))
+    return where(absolute(input) <= lambd, 0.0, where(input > 0, sub(input, lambd), add(input, lambd)))
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -133,6 +171,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return sub(input, tanh(input))
 
 
+@rounded_once
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
     return div(input, add(absolute(input), 1))
@@ -140,9 +179,15 @@ def softsign(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value."""
-    return _result(input, where(input <= threshold, value, input).to(input.dtype), inplace)
+    return _result(input, _cut(input, threshold, fitting(value, input.dtype)), inplace)
 
 
+@rounded_once
+def _cut(input: Tensor, threshold: float, value: float) -> Tensor:
+    return where(input <= threshold, value, input).to(input.dtype)
+
+
+@rounded_once
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a * sigmoid(b) for the halves a, b of x along `dim`."""
     if input.ndim == 0:

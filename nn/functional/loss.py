@@ -11,15 +11,17 @@ from typing import Any, TypeVar
 from ...tracer.functions.activation import log_softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import clamp, where
+from ...tracer.functions.comparing import logical_not
 from ...tracer.functions.operands import wrap
+from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
 from ...tracer.functions.unary import abs as absolute
-from ...tracer.functions.unary import exp, log, log1p, neg, square
+from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
 from ...tracer.ops.indexing import take
 from ...tracer.tensor.tensor import Tensor
 from .activation import logsigmoid, softplus
-from .linear import classes_equal, cosine_similarity, pairwise_distance
+from .linear import classes_equal, pairwise_distance
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -160,6 +162,7 @@ def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Tensor | None, reduct
 
 
 @_with_older_words
+@rounded_once
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
              ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-input at the target class: cross entropy of what are log probabilities already."""
@@ -176,6 +179,7 @@ def _check_size(input: Tensor, target: Tensor, name: str) -> None:
 
 
 @_with_older_words
+@rounded_once
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-(t * log(p) + (1 - t) * log(1 - p)), with logarithms not below -100."""
@@ -215,8 +219,8 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
-        present = target > 0
-        loss = sub(where(present, mul(target, log(where(present, target, 1.0))), 0.0), mul(target, input))
+        nothing = target == 0
+        loss = sub(where(nothing, 0.0, mul(target, log(where(nothing, 1.0, target)))), mul(target, input))
     if reduction == "batchmean":
         return div(sum(loss), input._type.shape[0]) if input.ndim else sum(loss)
     return reduced(loss, reduction)
@@ -226,6 +230,7 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
 
 
 @_with_older_words
+@rounded_once
 def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - t) ** 2."""
@@ -245,6 +250,7 @@ def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, red
 
 
 @_with_older_words
+@rounded_once
 def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                    reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d ** 2 / (2 * beta) for |d| < beta, else |d| - beta / 2."""
@@ -253,16 +259,19 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     distance = absolute(sub(input, target))
-    loss = where(distance < beta, mul(square(distance), 0.5 / beta), sub(distance, 0.5 * beta))
+    near = logical_not(distance >= beta)  # only a near distance is squared: the gradient of an infinite one would be NaN
+    loss = where(near, mul(square(where(near, distance, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
     return reduced(loss, reduction)
 
 
+@rounded_once
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2)."""
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     distance = absolute(sub(input, target))
-    loss = where(distance < delta, mul(square(distance), 0.5), mul(sub(distance, 0.5 * delta), delta))
+    near = logical_not(distance >= delta)
+    loss = where(near, mul(square(where(near, distance, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
     return reduced(loss, reduction)
 
 
@@ -315,11 +324,13 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
 
 
 @_with_older_words
+@rounded_once
 def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
                           size_average: bool | None = None, reduce: bool | None = None,
                           reduction: str = "mean") -> Tensor:
-    """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
-    cosine = cosine_similarity(input1, input2, -1)
+    """1 - cos where the target is 1, max(0, cos - margin) where it is -1. Squared lengths have 1e-12 added, for zeros."""
+    squares = [add(sum(square(x), -1), 1e-12) for x in (input1, input2)]
+    cosine = div(sum(mul(input1, input2), -1), sqrt(mul(*squares)))
     loss = where(target == 1, 1 - cosine, where(target == -1, clamp(sub(cosine, margin), min=0), 0.0))
     return reduced(loss, reduction)
 

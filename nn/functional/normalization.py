@@ -10,6 +10,7 @@ from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
+from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean, sum
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.ir import dtypes
@@ -149,6 +150,7 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
 
 
+@rounded_once
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha * mean of squares of `size` neighbouring channels) ** beta."""
     if input.ndim < 3:

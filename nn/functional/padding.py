@@ -7,6 +7,7 @@ from typing import Any
 
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
+from ...tracer.functions.precision import fitting
 from ...tracer.functions.rearranging import flip
 from ...tracer.functions.slicing import narrow
 from ...tracer.ops import OPS
@@ -49,7 +50,7 @@ def _constant(input: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"The input size {list(input.shape)}, plus negative padding {pairs} resulted in a negative "
                            f"output size {sizes}, which is invalid.")
-    x, filler = input._read(), number_value(value, input.dtype, (), input._device)
+    x, filler = input._read(), number_value(fitting(value, input.dtype), input.dtype, (), input._device)
     return wrap(OPS["pad"](x, filler, low=tuple(low for low, _ in pairs), high=tuple(high for _, high in pairs),
                            interior=(0,) * input.ndim))
 

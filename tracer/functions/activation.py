@@ -11,6 +11,7 @@ from .dims import checked_dim
 from .layout import keeps_layout
 from .methods import method, pointwise, with_out
 from .operands import scalar_name
+from .precision import fitting, rounded_once
 from .reduce import amax, sum
 from .ruled import check_tensor, floating_kind
 from .unary import exp, log
@@ -33,6 +34,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     tensor([-1.0000,  0.0000,  0.7000])
     """
     floating_kind("hardshrink", input)
+    fitting(lambd, input.dtype)
     return where(logical_and(input >= -lambd, input <= lambd), 0.0, input)
 
 
@@ -64,6 +66,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 @method()
+@rounded_once
 def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
     """Scores as probabilities: positive, and of sum 1 along a dimension.
 
@@ -88,6 +91,7 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
 
 
 @method()
+@rounded_once
 def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`, without overflow."""
     x = input.to(dtype) if dtype else input

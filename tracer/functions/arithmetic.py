@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
+from ..ir.op import Op
 from ..ops import OPS
-from ..ops.elementwise import convert
+from ..ops.custom import custom_gradient
+from ..ops.elementwise import convert, stop_gradient, with_value
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
-from .layout import apply, keeps_layout, laid_out
+from .layout import apply, keeps_layout, laid_out, meets_wider
 from .methods import assign, in_place, into, method, pointwise, with_out
 from .operands import Number, cast_value, float_kind, number_dtype, number_value, operands, result_dtype, scalar_name, wrap
-from .ruled import check_number
+from .precision import fitting, is_half, rounded_once
+from .ruled import Derivative, check_number
 
 
 def _is_bool(x: Tensor | Number) -> bool:
     return (x._type.dtype if isinstance(x, Tensor) else number_dtype(x)) is dtypes.boolean
 
 
-def _scaled_other(other: Any, alpha: Number) -> Any:
+def _with_alpha(op: Op, input: Any, other: Any, alpha: Number) -> Tensor:
+    """op(input, alpha * other). Of half types it is rounded once, and alpha must fit into them."""
     if type(alpha) in (int, float) and alpha == 1:
-        return other
-    return mul(other, alpha) if isinstance(other, Tensor) else other * alpha
+        return apply(op, input, other)
+    kind = result_dtype(input, other)
+    if not (is_half(kind) and isinstance(input, Tensor)):
+        return apply(op, input, mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
+    x, y = operands(input, other, kind=kind)
+    factor = number_value(fitting(alpha, kind), kind, y.type.shape, y.device)
+    x, y, factor = (cast_value(v, dtypes.float32) for v in (x, y, factor))
+    return laid_out(wrap(cast_value(op(x, OPS["mul"](y, factor)), kind)), (input, other))
 
 
 @in_place()
@@ -43,7 +54,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 
     Source: https://pytorch.org/docs/stable/generated/torch.add.html
     """
-    return into(out, apply(OPS["add"], input, _scaled_other(other, alpha)))
+    return into(out, _with_alpha(OPS["add"], input, other, alpha))
 
 
 @in_place("sub", "subtract")
@@ -52,7 +63,7 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
     if _is_bool(input) and _is_bool(other):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                            "`logical_xor()` operator instead.")
-    return into(out, apply(OPS["sub"], input, _scaled_other(other, alpha)))
+    return into(out, _with_alpha(OPS["sub"], input, other, alpha))
 
 
 subtract = sub
@@ -95,12 +106,14 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
                            f"'{rounding_mode}'")
-    x, y = operands(input, other)
-    result = OPS["div"](x, y)
-    if x.type.dtype.is_inexact:
-        result = OPS["floor"](result) if rounding_mode == "floor" else truncated(result)
-    elif rounding_mode == "floor":
-        result = _floor_quotient(x, y, result)
+    kind = result_dtype(input, other)
+    wide = is_half(kind) and (rounding_mode == "floor" or meets_wider(kind, input, other))
+    x, y = operands(input, other, kind=dtypes.float32 if wide else kind)
+    if kind.is_inexact:
+        result = cast_value(_whole_quotient(x, y, rounding_mode), kind)
+    else:
+        result = OPS["div"](x, y)
+        result = _floor_quotient(x, y, result) if rounding_mode == "floor" else result
     return into(out, laid_out(wrap(result), (input, other)))
 
 
@@ -119,17 +132,61 @@ def _floor_quotient(x: Value, y: Value, quotient: Value) -> Value:
     return OPS["sub"](quotient, down)
 
 
+def _whole_quotient(x: Value, y: Value, rounding_mode: str) -> Value:
+    """The quotient of floats as a whole number; its gradient is zero, also where y is."""
+    still_x, still_y = stop_gradient(x), stop_gradient(y)
+    quotient = OPS["div"](still_x, still_y)
+    whole = _exact_floor(still_x, still_y, quotient) if rounding_mode == "floor" else truncated(quotient)
+    return with_value(OPS["add"](OPS["floor"](x), OPS["floor"](y)), whole)
+
+
+def _exact_floor(x: Value, y: Value, quotient: Value) -> Value:
+    """floor(x / y) of the real numbers, by the remainder: 1.0 / 0.1 is 10 when rounded, but 0.1 fits only 9 times into 1.0.
+
+    As Python and torch do it. Dividing by zero gives the quotient itself; a result of zero has the quotient's sign.
+    """
+    zero, half, one = (number_value(n, x.type.dtype, x.type.shape, x.device) for n in (0, 0.5, 1))
+    rest = OPS["rem"](x, y)
+    exact = OPS["div"](OPS["sub"](x, rest), y)  # whole, up to rounding
+    exact = OPS["select"](_has_wrong_sign(rest, y), OPS["sub"](exact, one), exact)
+    whole = OPS["floor"](exact)
+    missed = OPS["compare"](OPS["sub"](exact, whole), half, direction="GT")
+    whole = OPS["select"](missed, OPS["add"](whole, one), whole)
+    signed = OPS["mul"](quotient, zero)
+    whole = OPS["select"](OPS["compare"](exact, zero, direction="EQ"), signed, whole)
+    return OPS["select"](OPS["compare"](y, zero, direction="EQ"), quotient, whole)
+
+
+def _has_wrong_sign(rest: Value, y: Value) -> Value:
+    """Where a remainder is not zero and has not the divisor's sign."""
+    zero = number_value(0, y.type.dtype, y.type.shape, y.device)
+    return OPS["and"](OPS["compare"](rest, zero, direction="NE"),
+                      OPS["xor"](OPS["compare"](rest, zero, direction="LT"), OPS["compare"](y, zero, direction="LT")))
+
+
 def truncated(x: Value) -> Value:
+    """x without its fraction."""
     zero = number_value(0, x.type.dtype, x.type.shape, x.device)
     negative = OPS["compare"](x, zero, direction="LT")
     return OPS["select"](negative, OPS["ceil"](x), OPS["floor"](x))
 
 
+def _floor_divide_pull(g: Tensor, out: Tensor, x: Tensor) -> NoReturn:
+    raise RuntimeError("derivative for aten::floor_divide is not implemented")
+
+
+_FLOOR_DIVIDE = Derivative("FloorDivide", _floor_divide_pull)
+
+
 @pointwise()
 @with_out
 def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
-    """The quotient rounded down."""
-    return div(input, other, rounding_mode="floor")
+    """The quotient rounded down. It has no derivative, unlike `div(rounding_mode="floor")`, whose derivative is zero."""
+    result = div(input, other, rounding_mode="floor")
+    if not result.requires_grad:
+        return result
+    value = result._read()
+    return wrap(custom_gradient(value, stop_gradient(value), outputs=1, rule=_FLOOR_DIVIDE)[0])
 
 
 @pointwise()
@@ -141,10 +198,10 @@ def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
     x, y = operands(input, other)
     rest = OPS["rem"](x, y)
     if x.type.dtype.is_signed:
-        zero = number_value(0, x.type.dtype, x.type.shape, x.device)
-        wrong = OPS["and"](OPS["compare"](rest, zero, direction="NE"),
-                           OPS["xor"](OPS["compare"](rest, zero, direction="LT"), OPS["compare"](y, zero, direction="LT")))
-        rest = OPS["select"](wrong, OPS["add"](rest, y), rest)
+        rest = OPS["select"](_has_wrong_sign(rest, y), OPS["add"](rest, y), rest)
+    if rest.requires_grad:  # the gradient is that of x - floor(x / y) * y
+        whole = stop_gradient(_whole_quotient(x, y, "floor"))
+        rest = with_value(OPS["sub"](x, OPS["mul"](y, whole)), rest)
     return wrap(rest)
 
 
@@ -165,6 +222,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     tensor([4., 9.])
     """
     if isinstance(input, Tensor) and type(exponent) in (int, float):
+        fitting(exponent, input._type.dtype)
         result = _constant_power(input, exponent)  # type: ignore[arg-type]
         if result is not None:
             return result
@@ -182,7 +240,7 @@ def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
         return wrap(OPS["mul"](x, x))
     if exponent == 3:
         return wrap(OPS["mul"](OPS["mul"](x, x), x))
-    if exponent == 0.5:
+    if exponent == 0.5 and kind is not dtypes.float16:  # of which torch takes the power, of -0.0 and -inf too
         return wrap(OPS["sqrt"](x))
     if exponent == 1:
         return wrap(OPS["alias"](x))
@@ -207,6 +265,7 @@ def tensor_like(number: Any, like: Any) -> Tensor:
 
 @pointwise()
 @with_out
+@rounded_once
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
     return add(input, mul(tensor1, tensor2), alpha=value)
@@ -214,6 +273,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 
 @pointwise()
 @with_out
+@rounded_once
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 / tensor2."""
     return add(input, div(tensor1, tensor2), alpha=value)
@@ -221,9 +281,16 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 
 @pointwise()
 @with_out
+@rounded_once
 def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
-    """input + weight * (end - input)."""
-    return add(input, mul(weight, sub(end, input)) if isinstance(weight, Tensor) else mul(sub(end, input), weight))
+    """input + weight * (end - input), and from the other end for weights of 0.5 and more: `end` itself for 1."""
+    way = sub(end, input)
+    if isinstance(weight, (Tensor, Scalar)):
+        part = tensor_like(weight, way)
+        x, y = operands(add(input, mul(part, way)), sub(end, mul(way, rsub(part, 1))))
+        size, half = operands(wrap(OPS["abs"](part._read())), 0.5, shape=x.type.shape)
+        return wrap(OPS["select"](OPS["compare"](size, half, direction="LT"), x, y))
+    return add(input, mul(way, weight)) if abs(weight) < 0.5 else sub(end, mul(way, 1 - weight))
 
 
 def _power_kind(*xs: Any) -> dtype:

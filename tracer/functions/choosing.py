@@ -12,10 +12,11 @@ from ..ops import OPS
 from ..ops.custom import custom_gradient
 from ..ops.elementwise import stop_gradient
 from ..tensor.tensor import Tensor
-from .comparing import eq, isnan
+from .comparing import eq, ge, isnan, le, logical_or
 from .layout import apply, keeps_layout, laid_out
 from .methods import assign, method, pointwise, with_out
 from .operands import Number, broadcast_shapes, expand_value, number_value, operands, result_dtype, wrap
+from .precision import fitting
 from .ruled import Derivative, check_tensor
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
@@ -41,16 +42,16 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
 @keeps_layout
 @with_out
 def fmax(input: Tensor, other: Tensor) -> Tensor:
-    """The larger of two elements, ignoring a NaN."""
-    return where(isnan(input), other, where(isnan(other), input, maximum(input, other)))
+    """The larger of two elements, ignoring a NaN; the first of equal ones, which gets the gradient."""
+    return where(logical_or(ge(input, other), isnan(other)), input, other)
 
 
 @method()
 @keeps_layout
 @with_out
 def fmin(input: Tensor, other: Tensor) -> Tensor:
-    """The smaller of two elements, ignoring a NaN."""
-    return where(isnan(input), other, where(isnan(other), input, minimum(input, other)))
+    """The smaller of two elements, ignoring a NaN; the first of equal ones, which gets the gradient."""
+    return where(logical_or(le(input, other), isnan(other)), input, other)
 
 
 # --- Bounds -----------------------------------------------------------------------------------------------------------
@@ -76,14 +77,11 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
     """
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    bounds = [b for b in (min, max) if b is not None]
-    kind = result_dtype(input, *bounds)
+    kind = result_dtype(input, *(fitting(b, input.dtype) for b in (min, max) if b is not None))
     if min is None:
-        return _clamped_above(input, max, kind)
+        return _clamped(input, max, kind, "LE")
     if max is None:
-        x, low = operands(input, min, kind=kind)
-        below = OPS["compare"](x, low, direction="LT")
-        return wrap(OPS["select"](below, low, x))
+        return _clamped(input, min, kind, "GE")
     low, x, high = operands(min, input, max, kind=kind)
     return wrap(OPS["clamp"](low, x, high))
 
@@ -91,9 +89,14 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
 clip = clamp
 
 
-def _clamped_above(input: Tensor, bound: Any, kind: dtype) -> Tensor:
-    x, high = operands(input, bound, kind=kind)
-    return wrap(OPS["select"](OPS["compare"](x, high, direction="GT"), high, x))
+def _clamped(input: Tensor, bound: Any, kind: dtype, direction: str) -> Tensor:
+    """x where it compares with the bound in that direction, else the bound; NaN if either is, and then without a gradient."""
+    x, limit = operands(input, bound, kind=kind)
+    inside = OPS["compare"](x, limit, direction=direction)
+    if kind.is_floating_point:
+        ordered = OPS["compare"](limit, x, direction=direction)
+        limit = OPS["select"](ordered, limit, number_value(math.nan, kind, x.type.shape, x.device))
+    return wrap(OPS["select"](inside, x, limit))
 
 
 @pointwise()
@@ -152,7 +155,7 @@ def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> T
 @keeps_layout
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask holds, else input; the dtype stays input's."""
-    number = value.to(input.dtype) if isinstance(value, Tensor) else value
+    number = value.to(input.dtype) if isinstance(value, Tensor) else fitting(value, input.dtype)
     shape = broadcast_shapes(mask._type.shape, input._type.shape)
     (test,), (x,) = operands(mask, shape=shape), operands(input, shape=shape)
     new = operands(number, kind=input.dtype, shape=shape)[0] if isinstance(number, Tensor) else number_value(
@@ -174,9 +177,9 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     if not input.dtype.is_inexact:
         return wrap(OPS["alias"](input._read()))
     info = dtypes.finfo(input.dtype)
-    result = where(isnan(input), nan, input)
-    result = where(eq(result, math.inf), info.max if posinf is None else posinf, result)
-    return where(eq(result, -math.inf), info.min if neginf is None else neginf, result)
+    result = where(eq(input, math.inf), info.max if posinf is None else posinf, input)
+    result = where(eq(input, -math.inf), info.min if neginf is None else neginf, result)
+    return where(isnan(input), nan, result)
 
 
 def _heaviside_pull(g: Tensor, out: Tensor, x: Tensor, values: Tensor) -> Sequence[Tensor]:

@@ -13,7 +13,7 @@ from .choosing import where
 from .comparing import isnan, lt
 from .layout import apply, keeps_layout
 from .methods import method, pointwise, with_out
-from .operands import float_kind, wrap
+from .operands import float_kind, number_value, wrap
 from .shape import tensor_property
 from .unary import cos, sin
 
@@ -65,8 +65,11 @@ def angle(input: Tensor) -> Tensor:
         value = input._read()
         return wrap(OPS["atan2"](OPS["imag"](value), OPS["real"](value)))
     kind = float_kind(input)
-    result = where(lt(input, 0), math.pi, 0.0).to(kind)
-    return where(isnan(input), math.nan, result).to(kind)
+    zero, half_turn, nan = (wrap(number_value(n, kind, (), input._device)) for n in (0, math.pi, math.nan))
+    result = where(isnan(input), nan, where(lt(input, 0), half_turn, zero))
+    if not input.dtype.is_floating_point:
+        return result
+    return wrap(OPS["with_value"](OPS["sign"](input._read()), result._read()))  # the sign's gradient is zero, as this one's
 
 
 # --- Parts as views ---------------------------------------------------------------------------------------------------

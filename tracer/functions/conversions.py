@@ -16,6 +16,7 @@ from .defaults import canonical_device
 from .layout import laid_out
 from .methods import check_shape, method
 from .operands import broadcast_shapes, cast_value, expand_value, number_value, wrap
+from .precision import fitting
 
 # --- Copies and conversions -------------------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one number into all elements."""
     if isinstance(value, Tensor):
         return copy_(self, value)
-    new = number_value(value, self.dtype, self._type.shape, self._device)
+    new = number_value(fitting(value, self.dtype), self.dtype, self._type.shape, self._device)
     self._write(new, lambda: full_like(new, 1, dtypes.boolean))
     return self
 

@@ -24,6 +24,7 @@ from .layout import laid_out
 from .methods import method, with_out
 from .operands import cast_value, number_dtype, number_value, wrap
 from .operands import full as full_value
+from .precision import fitting
 
 
 def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -236,7 +237,7 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
     kind = dtype or (fill_value.dtype if isinstance(fill_value, Tensor) else number_dtype(fill_value))
     if isinstance(fill_value, Tensor):
         return fill_value.to(kind).expand(shape_argument((), size)).clone()
-    return _filled(shape_argument((), size), fill_value, kind, device, requires_grad)
+    return _filled(shape_argument((), size), fitting(fill_value, kind), kind, device, requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -257,7 +258,8 @@ def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None,
 def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
               requires_grad: bool = False) -> Tensor:
     """`fill_value` in the shape of `input`."""
-    made = _filled(input._type.shape, fill_value, dtype or input.dtype, device or input.device, requires_grad)
+    kind = dtype or input.dtype
+    made = _filled(input._type.shape, fitting(fill_value, kind), kind, device or input.device, requires_grad)
     return laid_out(made, [input])
 
 

@@ -25,7 +25,6 @@ from .layout import keeps_layout, laid_out
 from .methods import into, method, pointwise, with_out
 from .operands import Number, broadcast_shapes, float_kind, operands, wrap
 from .ruled import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
-from .unary import sign
 
 # --- Bit patterns -----------------------------------------------------------------------------------------------------
 
@@ -87,7 +86,7 @@ def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def _copysign_pull(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Sequence[Tensor]:
-    return g * (sign(x) * sign(out)), g * 0
+    return g * where(x == 0, 0, out / x), g * 0
 
 
 _COPYSIGN = Derivative("Copysign", _copysign_pull)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..ir import dtypes
-from ..ir.constants import literal
+from ..ir.constants import from_literal, literal
 from ..ir.dtypes import dtype
 from ..ir.op import Op
+from ..ops.elementwise import convert
 from ..ops.structural import Ints, constant
 from ..tensor.strides import Geometry, dense_stride, is_contiguous
 from ..tensor.tensor import Tensor
@@ -31,20 +32,43 @@ def apply(op: Op, *xs: Any, kind: dtype | None = None) -> Tensor:
                         a, b = expand_value(a, shape), expand_value(b, shape)
                     result = wrap(op(a, b))
                     return result if x._geometry is None and y._geometry is None else laid_out(result, xs)
-            elif _keeps_dtype(x._type.dtype, type(y)):
+            elif _keeps_dtype(op, x._type.dtype, y):
                 value = x._read()
                 same = constant.on(value.device, value=literal(y, value.type.dtype), shape=value.type.shape,
                                    dtype=value.type.dtype)
                 result = wrap(op(value, same))
                 return result if x._geometry is None else laid_out(result, xs)
-    result = wrap(op(*operands(*xs, kind=kind)))
+    kind = kind or result_dtype(*xs)
+    if op.name in _WIDE and kind.itemsize < 4 and kind.is_floating_point and meets_wider(kind, *xs):
+        result = wrap(convert(op(*operands(*xs, kind=dtypes.float32)), dtype=kind))
+    else:
+        result = wrap(op(*operands(*xs, kind=kind)))
     plain = all(x._geometry is None for x in xs if isinstance(x, Tensor))
     return result if plain else laid_out(result, xs)
 
 
-def _keeps_dtype(kind: dtype, number: type) -> bool:
-    """Whether an operation of a tensor of `kind` with a plain Python number of that class stays in `kind`."""
-    return kind.is_inexact if number is float else number is int and kind.category != dtypes.BOOLEAN
+_WIDE = frozenset({"mul", "div"})  # these take a number beside a half tensor as it is; others round it first
+
+
+def _keeps_dtype(op: Op, kind: dtype, number: Any) -> bool:
+    """Whether an operation of a tensor of `kind` with that plain Python number stays in `kind`."""
+    if type(number) is float:
+        return kind.is_inexact and (kind.itemsize >= 4 or op.name not in _WIDE or _holds(kind, number))
+    return type(number) is int and kind.category != dtypes.BOOLEAN and (
+        kind.itemsize >= 4 or not kind.is_floating_point or op.name not in _WIDE or _holds(kind, float(number)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _holds(kind: dtype, number: float) -> bool:
+    """Whether a half type has exactly that number."""
+    return float(from_literal(literal(number, kind), kind)) == number or number != number
+
+
+def meets_wider(kind: dtype, x: Any, y: Any) -> bool:
+    """Whether a half tensor meets a number, or as its second operand a 0-d tensor of a wider type, as torch has it."""
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        return True
+    return y._type.ndim == 0 and y._type.dtype.is_floating_point and y._type.dtype.itemsize > kind.itemsize
 
 
 def keeps_layout(function: F) -> F:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..ir import dtypes
+from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.structural import Ints
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
+from .choosing import where
 from .methods import in_place, into, method, with_out
-from .operands import broadcast_shapes, expand_value, same_shape, wrap
+from .operands import Number, broadcast_shapes, expand_value, same_shape, wrap
 
 _dot = OPS["dot"]
 
@@ -165,16 +168,28 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 @in_place()
 @with_out
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * (mat1 @ mat2)."""
-    product = mm(mat1, mat2)
-    return add(input if beta == 1 else mul(input, beta), product, alpha=alpha)
+    """beta * input + alpha * (mat1 @ mat2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
+    return scaled_sum(input, beta, mm(mat1, mat2), alpha)
 
 
 @in_place()
 @with_out
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * (batch1 @ batch2)."""
-    return add(input if beta == 1 else mul(input, beta), bmm(batch1, batch2), alpha=alpha)
+    """beta * input + alpha * (batch1 @ batch2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
+    return scaled_sum(input, beta, bmm(batch1, batch2), alpha)
+
+
+def scaled_sum(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:
+    """beta * input + alpha * product; what a factor of 0 multiplies does not count."""
+    parts = [nothing_of(x) if type(factor) in (int, float) and factor == 0 else x if type(factor) in (int, float)
+             and factor == 1 else mul(x, factor) for x, factor in ((input, beta), (product, alpha))]
+    return add(*parts)
+
+
+def nothing_of(x: Tensor) -> Tensor:
+    """Zeros that the gradient of `x`, also zeros, flows through: of what x holds, NaN say, nothing is left."""
+    nowhere: Value = full_like(x._read(), 0, dtypes.boolean)
+    return where(wrap(nowhere), x, 0)
 
 
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:

@@ -7,47 +7,28 @@ import math
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..tensor.tensor import Tensor
-from .arithmetic import add, mul, pow, sub
+from .arithmetic import add, mul, sub
 from .choosing import clamp, where
 from .comparing import ne
 from .dims import checked_dim
 from .linear import matmul
 from .methods import in_place, method, with_out
 from .operands import broadcast_shapes, scalar_name
-from .reduce import Dims, amax, amin, sum
+from .precision import rounded_once
+from .reduce import Dims, amax, amin, power, sum
 from .shape import movedim, unsqueeze
 from .unary import abs as absolute
-from .unary import reciprocal, sqrt, square
+from .unary import reciprocal, square
 
 # --- Norms ------------------------------------------------------------------------------------------------------------
 
 
 @method()
+@rounded_once
 def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *,
          dtype: dtype | None = None) -> Tensor:
     """The p-norm of the elements, or along `dim`."""
-    x = input.to(dtype) if dtype else input
-    order = 2.0 if p in ("fro", None) else float(p)
-    magnitude = absolute(x)
-    if order == math.inf:
-        return amax(magnitude, dim, keepdim)
-    if order == -math.inf:
-        return amin(magnitude, dim, keepdim)
-    if order == 0:
-        return sum(ne(x, 0).to(magnitude.dtype), dim, keepdim)
-    if order == 1:
-        return sum(magnitude, dim, keepdim)
-    if order == 2:
-        total = sum(square(magnitude), dim, keepdim)
-        safe = where(total == 0, 1.0, total)  # the gradient at zero is zero, not NaN
-        return where(total == 0, total, sqrt(safe))
-    return pow(sum(pow(magnitude, order), dim, keepdim), 1 / order)
-
-
-def power(x: Tensor, exponent: float) -> Tensor:
-    """x to the power of a number other than zero, for x >= 0, with a gradient of zero where x is zero."""
-    zero = x == 0
-    return where(zero, 0.0 if exponent > 0 else math.inf, pow(where(zero, 1, x), exponent))
+    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)
 
 
 def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -56,7 +37,7 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
     if math.isinf(p):
         return (amax if p > 0 else amin)(size, dim, keepdim)
     if p == 0:
-        return sum(where(ne(x, 0), 1, mul(size, 0)), dim, keepdim)
+        return sum(where(ne(x, 0), 1.0, mul(size, 0)), dim, keepdim)
     if p == 1:
         return sum(size, dim, keepdim)
     return power(sum(square(size) if p == 2 else power(size, p), dim, keepdim), 1 / p)

@@ -14,7 +14,8 @@ from .arithmetic import add, div, floor_divide, mul, pow, remainder, rsub, sub, 
 from .comparing import eq, ge, gt, le, lt, ne
 from .methods import method
 from .operands import NUMBERS, wrap
-from .unary import abs, neg, positive
+from .precision import is_half
+from .unary import abs, neg, positive, reciprocal
 from .whole_numbers import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
 
 
@@ -42,6 +43,13 @@ def _swapped(function: Any) -> Any:
     return lambda self, number: function(tensor_like(number, self), self)
 
 
+def _number_over(self: Tensor, number: Any) -> Tensor:
+    """number / self; of half types by the reciprocal, rounded once more, as in torch."""
+    if is_half(self._type.dtype):
+        return mul(reciprocal(self), number)
+    return div(tensor_like(number, self), self)
+
+
 def as_tensor_like(array: Any, like: Tensor) -> Tensor:
     """A numpy operand as a tensor on `like`'s device."""
     return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), like._device, np.array(array)))
@@ -57,7 +65,7 @@ def _in_place_operator(name: str, update: str) -> None:
 _operator("add", add, lambda self, number: add(self, number))
 _operator("sub", sub, rsub)
 _operator("mul", mul, lambda self, number: mul(self, number))
-_operator("truediv", div)
+_operator("truediv", div, _number_over)
 _operator("floordiv", floor_divide)
 _operator("mod", remainder)
 _operator("pow", lambda x, y: pow(x, y))  # looked up at the call, by when it casts in autocast

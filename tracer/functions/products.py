@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..ir.constants import full_like
 from ..ir.dtypes import boolean, dtype
-from ..ir.graph import Value
 from ..ops.structural import Ints
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -19,7 +17,7 @@ from .comparing import logical_and, logical_or
 from .creation import eye
 from .dims import checked_dim
 from .joining import stack
-from .linear import contract, matmul, outer
+from .linear import contract, matmul, nothing_of, outer
 from .methods import in_place, method, with_out
 from .operands import Number, broadcast_shapes, number_value, result_dtype, scalar_name, wrap
 from .shape import expand, reshape, unsqueeze
@@ -34,12 +32,6 @@ def _refuse_bools(kernel: str, x: Tensor) -> None:
 # --- Added to a tensor ------------------------------------------------------------------------------------------------
 
 
-def _nothing_of(x: Tensor) -> Tensor:
-    """Zeros that the gradient of `x`, also zeros, flows through: of what x holds, NaN say, nothing is left."""
-    nowhere: Value = full_like(x._read(), 0, boolean)
-    return where(wrap(nowhere), x, 0)
-
-
 def _scaled(x: Tensor, factor: Number) -> Tensor:
     """factor * x, the factor converted to the dtype of x."""
     if type(factor) is not Scalar and factor == 1:
@@ -52,9 +44,10 @@ def _scaled(x: Tensor, factor: Number) -> Tensor:
 
 
 def _added(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:
-    """beta * input + alpha * product; a beta of 0 means that the input does not count."""
-    scaled = _nothing_of(input) if type(beta) is not Scalar and beta == 0 else _scaled(input, beta)
-    return add(scaled, _scaled(product, alpha))
+    """beta * input + alpha * product; what a factor of 0 multiplies does not count."""
+    parts = [nothing_of(x) if type(factor) is not Scalar and factor == 0 else _scaled(x, factor)
+             for x, factor in ((input, beta), (product, alpha))]
+    return add(*parts)
 
 
 @in_place()
@@ -242,7 +235,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     if n < 0:
         raise NotImplementedError(NO_INVERSE.format(n=n))
     if n == 0:
-        return where(eye(shape[-1], dtype=boolean, device=input.device), 1, _nothing_of(input)).to(input.dtype)
+        return where(eye(shape[-1], dtype=boolean, device=input.device), 1, nothing_of(input)).to(input.dtype)
     if n > 1:
         _refuse_bools("addmm_impl_cpu_", input)
     return input.clone() if n == 1 else _power(input, n)

@@ -11,19 +11,21 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops import OPS
+from ..ops.elementwise import stop_gradient
 from ..ops.indexing import take_along
 from ..ops.structural import Ints
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .choosing import maximum, minimum, where
-from .comparing import isnan, logical_not, ne
+from .comparing import eq, isnan, logical_and, logical_not, logical_or, ne
 from .defaults import Defaults
 from .dims import checked_dim, checked_dims, shape_argument
 from .methods import into, method, out_kind, with_out, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
+from .precision import rounded_once
 from .shape import reshape
 from .unary import abs as absolute
-from .unary import exp, log, sqrt, square
+from .unary import exp, log, square
 
 Dims = int | Sequence[int] | None
 
@@ -98,6 +100,7 @@ def _float_input(name: str, input: Tensor, kind: dtype | None) -> dtype:
 
 @method()
 @with_out
+@rounded_once
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """The mean of all elements, or along dimensions.
 
@@ -123,6 +126,16 @@ def _count(x: Tensor, axes: Ints) -> float:
     return float(math.prod(x._type.shape[a] for a in axes))
 
 
+def _from_the_first(x: Tensor, axes: Ints) -> Tensor:
+    """x less its first element along the axes: of equal numbers zero, of which the mean is exact, as theirs need not be."""
+    shape = x._type.shape
+    if not x.numel() or not axes:
+        return x
+    limit = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    first = OPS["slice"](x._read(), start=(0,) * len(shape), limit=limit, stride=(1,) * len(shape))
+    return sub(x, wrap(stop_gradient(first)))
+
+
 def _correction(unbiased: bool | None, correction: float | None) -> float:
     if correction is not None:
         return correction
@@ -136,13 +149,15 @@ def _dim_and_unbiased(dim: Any, unbiased: bool | None) -> tuple[Any, bool | None
 
 @method()
 @with_out
+@rounded_once
 def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None) -> Tensor:
     """The variance: squared distance from the mean, divided by n - correction (1 by default)."""
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
     _float_input("var", input, None)
     axes = _axes(input, dim)
-    centred = sub(input, mean(input, axes, True) if axes else input)
+    shifted = _from_the_first(input, axes)
+    centred = sub(shifted, mean(shifted, axes, True) if axes else shifted)
     squares = square(absolute(centred) if input.dtype.is_complex else centred)
     total = wrap(reduced("reduce_sum", squares._read(), axes, keepdim))
     rest = _count(input, axes) - _correction(unbiased, correction)
@@ -151,11 +166,18 @@ def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: 
 
 @method()
 @with_out
+@rounded_once
 def std(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None) -> Tensor:
     """The standard deviation, the square root of `var`."""
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
-    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    return power(var(input, dim, unbiased, keepdim, correction=correction), 0.5)
+
+
+def power(x: Tensor, exponent: float) -> Tensor:
+    """x to the power of a number other than zero, for x >= 0, with a gradient of zero where x is zero."""
+    zero = x == 0
+    return where(zero, 0.0 if exponent > 0 else math.inf, pow(where(zero, 1, x), exponent))
 
 
 def var_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
@@ -190,6 +212,20 @@ def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     axes = _axes(input, dim)
     _require_elements("amax", input, axes)
     return wrap(reduced("reduce_max", input._read(), axes, keepdim))
+
+
+def _whole_extreme(op: str, input: Tensor) -> Tensor:
+    """The extreme of all elements. Unlike `amax`, it gives the gradient at NaN to the elements that are NaN."""
+    _require_elements(op[-3:], input, tuple(range(input.ndim)))
+    x = input._read()
+    axes = tuple(range(input.ndim))
+    if not (x.requires_grad and axes):
+        return wrap(reduced(op, x, axes, False))
+    extreme = reduced(op, stop_gradient(x), axes, True)
+    both_nan = logical_and(isnan(input), isnan(wrap(extreme)))
+    chosen = logical_or(eq(input, wrap(extreme)), both_nan)
+    shared = div(sum(where(chosen, input, 0)), sum(chosen))  # evenly: no more than its gradient is used
+    return wrap(OPS["with_value"](shared._read(), same_shape(extreme, ())))
 
 
 @method()
@@ -239,8 +275,8 @@ def _arg(name: str) -> Any:
 
 
 argmax, argmin = _arg("argmax"), _arg("argmin")
-max = _extreme("max", lambda x: amax(x), "argmax", maximum, _MaxResult)
-min = _extreme("min", lambda x: amin(x), "argmin", minimum, _MinResult)
+max = _extreme("max", lambda x: _whole_extreme("reduce_max", x), "argmax", maximum, _MaxResult)
+min = _extreme("min", lambda x: _whole_extreme("reduce_min", x), "argmin", minimum, _MinResult)
 
 
 # --- Truth ------------------------------------------------------------------------------------------------------------
@@ -359,11 +395,12 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 @method()
 @with_out
+@rounded_once
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, without overflow."""
     x = input if input.dtype.is_inexact else input.to(Defaults.dtype)
     axes = _axes(x, dim)
-    top = amax(x, axes, True).detach() if x.ndim else x.detach()
+    top = wrap(stop_gradient(reduced("reduce_max", x._read(), axes, True)))  # of nothing -inf
     top = where(top.isfinite(), top, 0.0)
     total = add(log(sum(exp(sub(x, top)), axes, True)), top)
     return total if keepdim else wrap(same_shape(total._read(), _kept(x._type.shape, axes, False)))

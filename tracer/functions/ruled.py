@@ -51,7 +51,8 @@ class Derivative(PassedOn):
 
 def ruled(rule: Derivative, function: Callable[..., Tensor], *xs: Any, kind: dtype) -> Tensor:
     """function(*xs) on broadcast operands of `kind`, with the gradient that the rule gives; computed in float32 at least."""
-    values = operands(*xs, kind=dtypes.float32 if kind.itemsize < 4 else kind)
+    values = operands(*xs, kind=kind)  # to which torch rounds numbers too
+    values = [cast_value(v, dtypes.float32) for v in values] if kind.itemsize < 4 else values
     result = function(*(wrap(stop_gradient(v)) for v in values))._read()
     result = custom_gradient(*values, result, outputs=1, rule=rule)[0]
     return laid_out(wrap(cast_value(result, kind)), xs)

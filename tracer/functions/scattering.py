@@ -24,6 +24,7 @@ from .arithmetic import div
 from .dims import checked_dim
 from .methods import assign, in_place, method, with_out
 from .operands import Number, broadcast_shapes, cast_value, expand_value, number_value, wrap
+from .precision import fitting
 from .shape import ravel
 from .static_size import checked_size, chosen, first_places
 from .strided import as_strided
@@ -103,7 +104,7 @@ def _scatter_source(input: Tensor, index: Tensor, axis: int, src: Any) -> Value:
     _check_kind("scatter", index)
     if not isinstance(src, Tensor):
         _check_along(input, index, axis, None)
-        return number_value(src, input.dtype, index._type.shape, input._device)
+        return number_value(fitting(src, input.dtype), input.dtype, index._type.shape, input._device)
     if src.dtype is not input.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
     _check_along(input, index, axis, src)
@@ -239,7 +240,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     """A copy of the input with alpha * source added to its slices at the positions of `index` along `dim`."""
     _check_source("index_add_", input, dim, index, source, RuntimeError,
                   "{name}(): Number of indices ({count}) should be equal to source.size(dim): ({size}), for dim: {dim}")
-    scaled = source if type(alpha) in (int, float) and alpha == 1 else source.mul(alpha)
+    scaled = source if type(alpha) in (int, float) and alpha == 1 else source.mul(fitting(alpha, input.dtype))
     return _index_update("index_add_", input, dim, index, cast_value(scaled._read(), input.dtype), "add")
 
 
@@ -263,7 +264,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     shape = list(input._type.shape or (1,))
     shape[axis] = index.numel()
     filler = (expand_value(cast_value(value._read(), input.dtype), tuple(shape)) if isinstance(value, Tensor) else
-              number_value(value, input.dtype, tuple(shape), input._device))
+              number_value(fitting(value, input.dtype), input.dtype, tuple(shape), input._device))
     return _index_update("index_fill_", input, dim, positions, filler, "set")
 
 

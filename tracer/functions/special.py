@@ -16,12 +16,13 @@ import numpy as np
 from ..ir import dtypes
 from ..ops import OPS
 from ..tensor.tensor import Tensor
-from .arithmetic import div, rsub
-from .choosing import clamp, maximum, where
-from .comparing import logical_and, logical_or
+from .arithmetic import div, mul, rsub, sub
+from .choosing import maximum, where
+from .comparing import gt, logical_and, logical_or, lt
 from .layout import keeps_layout
 from .methods import in_place, method, pointwise, with_out
 from .operands import Number, cast_value, float_kind, full, number_value, result_dtype, wrap
+from .precision import fitting, rounded_once
 from .ruled import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
 from .unary import abs as absolute
 from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sin, sqrt
@@ -31,10 +32,18 @@ from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sin, sqr
 
 @pointwise()
 @with_out
+@rounded_once
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x clamped to [eps, 1 - eps] if eps is given."""
-    x = clamp(input, eps, 1 - eps) if eps is not None else input
-    return log(div(x, rsub(x, 1)))
+    if eps is None:
+        x, inside = input, where(logical_or(lt(input, 0), gt(input, 1)), math.nan, 1.0)
+    else:  # a clamp through which NaN passes
+        fitting(eps, input.dtype)
+        x, inside = where(lt(input, eps), eps, where(gt(input, 1 - eps), 1 - eps, input)), None
+    value = log(div(x, rsub(x, 1)))
+    slope = sub(log(x), log1p(neg(x)))  # the same, with a gradient also at 0 and 1; outside of [0, 1] that is NaN
+    slope = slope if inside is None else mul(slope, inside)
+    return wrap(OPS["with_value"](slope._read(), value._read()))
 
 
 def _xlogy_pull(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Sequence[Tensor]:

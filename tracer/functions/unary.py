@@ -13,6 +13,7 @@ from .arithmetic import div, mul, sub, truncated
 from .layout import laid_out
 from .methods import in_place, into, method, pointwise, with_out
 from .operands import cast_value, float_kind, number_value, wrap
+from .precision import rounded_once
 
 # --- Signs and squares ------------------------------------------------------------------------------------------------
 
@@ -122,6 +123,7 @@ arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, aco
 
 @pointwise()
 @with_out
+@rounded_once
 def log2(input: Tensor) -> Tensor:
     """The logarithm to base 2."""
     return mul(log(input), 1 / math.log(2))
@@ -129,6 +131,7 @@ def log2(input: Tensor) -> Tensor:
 
 @pointwise()
 @with_out
+@rounded_once
 def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10."""
     return mul(log(input), 1 / math.log(10))
@@ -136,6 +139,7 @@ def log10(input: Tensor) -> Tensor:
 
 @pointwise()
 @with_out
+@rounded_once
 def exp2(input: Tensor) -> Tensor:
     """2 to the power of x."""
     return exp(mul(input, math.log(2)))
@@ -173,6 +177,7 @@ fix = trunc
 
 @pointwise()
 @with_out
+@rounded_once
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, halves to even; `decimals` moves the point."""
     value = input._read()

@@ -1,0 +1,79 @@
+"""Half types: what is computed in float32 and rounded once, and which numbers a type can hold.
+
+How torch's kernels take a number beside a half tensor differs by operation. Products and quotients compute with the number as
+it is; sums, remainders, powers and comparisons round it to the tensor's type first; what fills a tensor, and bounds, refuse
+a number that would overflow.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..tensor.tensor import Tensor
+from .operands import cast_value, result_dtype, wrap
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def is_half(kind: dtype) -> bool:
+    """Whether the floating type is narrower than float32, in which torch then computes."""
+    return kind.is_floating_point and kind.itemsize < 4
+
+
+def rounded_once(function: F) -> F:
+    """Let a function of half tensors compute in float32; only its results are rounded, and the gradients on their way out.
+
+    Without it every step of a composition would round, and a sum overflow that is divided afterwards.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for x in args:
+            if isinstance(x, Tensor) and is_half(x._type.dtype):
+                return _in_float32(function, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def _in_float32(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    kind = result_dtype(*(x for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.dtype.is_inexact))
+    if not is_half(kind) or any(isinstance(x, dtype) for x in (*args, *kwargs.values())):
+        return function(*args, **kwargs)
+    result = function(*map(_wide, args), **{name: _wide(x) for name, x in kwargs.items()})
+    if isinstance(result, tuple):
+        narrow = [_narrow(r, kind) for r in result]
+        return type(result)(*narrow) if hasattr(result, "_fields") else tuple(narrow)
+    return _narrow(result, kind)
+
+
+def _wide(x: Any) -> Any:
+    if isinstance(x, Tensor) and is_half(x._type.dtype):
+        return wrap(cast_value(x._read(), dtypes.float32))
+    return x
+
+
+def _narrow(x: Any, kind: dtype) -> Any:
+    if isinstance(x, Tensor) and x._type.dtype is dtypes.float32:
+        return wrap(cast_value(x._read(), kind))
+    return x
+
+
+_C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float"}
+
+
+def fitting(number: Any, kind: dtype) -> Any:
+    """The number, for a place in a tensor of that type; torch's RuntimeError if it would become infinite there."""
+    if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(float(number), kind):
+        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[kind.name]} without overflow")
+    return number
+
+
+@functools.lru_cache(maxsize=256)
+def _fits(number: float, kind: dtype) -> bool:
+    return not math.isfinite(number) or abs(number) <= dtypes.finfo(kind).max
