@@ -16,6 +16,7 @@ from ..ir.errors import OpError, requires
 from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
+from . import references
 
 Vjp = Callable[..., Sequence[Value | None]]
 
@@ -198,49 +199,13 @@ def _atan2_vjp(g: Value, out: Value, y: Value, x: Value) -> tuple[Value, Value]:
     return mul(scale, x), neg(mul(scale, y))
 
 
-def _trunc_divide(x: Any, y: Any) -> Any:
-    """Division as XLA does it: toward zero for integers; by zero gives -1 (all ones), and min / -1 gives min."""
-    if not np.issubdtype(x.dtype, np.integer):
-        return x / y
-    safe = np.where(y == 0, np.ones_like(y), y)
-    quotient = x // safe
-    quotient = quotient + ((quotient < 0) & (quotient * safe != x)).astype(x.dtype)
-    return np.where(y == 0, np.array(-1).astype(x.dtype), quotient)
-
-
-def _trunc_remainder(x: Any, y: Any) -> Any:
-    """Remainder with the dividend's sign; by zero gives the dividend for integers."""
-    if not np.issubdtype(x.dtype, np.integer):
-        return np.fmod(x, y)
-    safe = np.where(y == 0, np.ones_like(y), y)
-    return np.where(y == 0, x, np.fmod(x, safe))
-
-
-def _power_reference(x: Any, y: Any) -> Any:
-    if not np.issubdtype(x.dtype, np.integer):
-        return np.power(x, y)
-    negative = y < 0
-    result = np.power(x, np.where(negative, 0, y))
-    ones = np.where(x == 1, 1, np.where(x == -1, np.where(y % 2 == 0, 1, -1), 0)) if x.dtype.kind == "i" \
-        else np.where(x == 1, 1, 0)
-    return np.where(negative, ones, result)
-
-
-def _add_reference(x: Any, y: Any) -> Any:
-    return np.logical_or(x, y) if x.dtype == np.bool_ else x + y
-
-
-def _mul_reference(x: Any, y: Any) -> Any:
-    return np.logical_and(x, y) if x.dtype == np.bool_ else x * y
-
-
-add = elementwise("add", "add", _add_reference, _add_vjp, ANY)
+add = elementwise("add", "add", references.add, _add_vjp, ANY)
 sub = elementwise("sub", "subtract", lambda x, y: x - y, _sub_vjp, NUMBER)
-mul = elementwise("mul", "multiply", _mul_reference, _mul_vjp, ANY)
-div = elementwise("div", "divide", _trunc_divide, _div_vjp, NUMBER)
+mul = elementwise("mul", "multiply", references.multiply, _mul_vjp, ANY)
+div = elementwise("div", "divide", references.truncating_divide, _div_vjp, NUMBER)
 neg = elementwise("neg", "negate", lambda x: -x, _neg_vjp, NUMBER, exact=True)
-rem = elementwise("rem", "remainder", _trunc_remainder, _rem_vjp, REAL | INTEGER)
-power = elementwise("pow", "power", _power_reference, _pow_vjp, NUMBER)
+rem = elementwise("rem", "remainder", references.truncating_remainder, _rem_vjp, REAL | INTEGER)
+power = elementwise("pow", "power", references.power, _pow_vjp, NUMBER)
 maximum = elementwise("max", "maximum", np.maximum, _max_like_vjp("GT"), REAL | LOGICAL)
 minimum = elementwise("min", "minimum", np.minimum, _max_like_vjp("LT"), REAL | LOGICAL)
 atan2 = elementwise("atan2", "atan2", np.arctan2, _atan2_vjp, REAL)
@@ -249,49 +214,23 @@ atan2 = elementwise("atan2", "atan2", np.arctan2, _atan2_vjp, REAL)
 # --- Bits and logic ---------------------------------------------------------------------------------------------------
 
 
-def _shift(reference: Callable[[Any, Any], Any], beyond: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    """A shift that is defined for any count: XLA gives `beyond(x)` from the type's width on."""
-
-    def shift(x: Any, count: Any) -> Any:
-        width = x.dtype.itemsize * 8
-        outside = (count < 0) | (count >= width) if x.dtype.kind == "i" else count >= width
-        return np.where(outside, beyond(x), reference(x, np.where(outside, 0, count).astype(x.dtype)))
-
-    return shift
-
-
-def _logical_right(x: Any, count: Any) -> Any:
-    unsigned = np.dtype(f"u{x.dtype.itemsize}")
-    return (x.view(unsigned) >> count.view(unsigned)).view(x.dtype)
-
-
-def _count_leading_zeros(x: Any) -> Any:
-    width = x.dtype.itemsize * 8
-    left = x.view(np.dtype(f"u{x.dtype.itemsize}")).astype(np.uint64)
-    length = np.zeros(x.shape, np.int64)
-    for step in (32, 16, 8, 4, 2, 1):
-        big = left >= (1 << step)
-        length += np.where(big, step, 0)
-        left = np.where(big, left >> np.uint64(step), left)
-    return width - length - (left > 0)
-
-
 and_ = elementwise("and", "and", np.bitwise_and, zero_gradient, LOGICAL, exact=True)
 or_ = elementwise("or", "or", np.bitwise_or, zero_gradient, LOGICAL, exact=True)
 xor = elementwise("xor", "xor", np.bitwise_xor, zero_gradient, LOGICAL, exact=True)
 not_ = elementwise("not", "not", np.bitwise_not, zero_gradient, LOGICAL, exact=True)
-shift_left = elementwise("shift_left", "shift_left", _shift(lambda x, n: x << n, np.zeros_like), zero_gradient,
+shift_left = elementwise("shift_left", "shift_left", references.shift(lambda x, n: x << n, np.zeros_like), zero_gradient,
                          INTEGER, exact=True)
-shift_right_logical = elementwise("shift_right_logical", "shift_right_logical", _shift(_logical_right, np.zeros_like),
-                                  zero_gradient, INTEGER, exact=True)
+shift_right_logical = elementwise(
+    "shift_right_logical", "shift_right_logical", references.shift(references.logical_right, np.zeros_like), zero_gradient,
+    INTEGER, exact=True)
 shift_right_arithmetic = elementwise("shift_right_arithmetic", "shift_right_arithmetic",
-                                     _shift(lambda x, n: x >> n, lambda x: np.where(x < 0, -1, 0).astype(x.dtype)
+                                     references.shift(lambda x, n: x >> n, lambda x: np.where(x < 0, -1, 0).astype(x.dtype)
                                             if x.dtype.kind == "i" else np.zeros_like(x)),
                                      zero_gradient, INTEGER, exact=True)
 population_count = elementwise("population_count", "popcnt",
                                lambda x: np.bitwise_count(x.view(np.dtype(f"u{x.dtype.itemsize}"))), zero_gradient,
                                INTEGER, exact=True)
-count_leading_zeros = elementwise("count_leading_zeros", "count_leading_zeros", _count_leading_zeros, zero_gradient,
+count_leading_zeros = elementwise("count_leading_zeros", "count_leading_zeros", references.count_leading_zeros, zero_gradient,
                                   INTEGER, exact=True)
 
 
