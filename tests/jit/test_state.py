@@ -457,7 +457,7 @@ def test_max_compiles() -> None:
 def test_why_after_five_deliberate_retraces() -> None:
     """Each reason has the name of what changed, its old and new value, the user's line and the seconds it cost."""
     model, gain = torch.nn.Dropout(0.5), 2.0
-    f = torch.jit(lambda x, k, flag: model(x) * gain * (k if k > 1 else 2))
+    f = torch.jit(lambda x, k, flag: model(x) * gain * (2 if k == 2 else k))
     x = torch.ones(2)
     calls = ["f(x, 2.0, True)", "f(torch.ones(3), 2.0, True)", "f(x, 3.0, True)", "f(x, 3.0, False)"]
     f(x, 2.0, True)
@@ -471,7 +471,8 @@ def test_why_after_five_deliberate_retraces() -> None:
     why = f.why()
     assert [w.reason for w in why] == ["first call", *["changed"] * 5]
     assert [w.changes for w in why] == [
-        (), (("args[0]", "f32[2]", "f32[3]"),), (("args[1]", 2.0, 3.0),), (("args[2]", True, False),),
+        (), (("args[0]", "f32[2]", "f32[3]"),), (("args[1] == 2 (at tests/jit/test_state.py:460)", True, False),),
+        (("args[2]", True, False),),
         (("Dropout.training", True, False),), (("gain (closure of <lambda>)", 2.0, 4.0),)]
     with open(__file__) as file:
         lines = [line.strip() for line in file]

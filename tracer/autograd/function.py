@@ -24,7 +24,7 @@ from ..ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_wher
 from ..ops.reduction import reduce_sum
 from ..ops.structural import transpose
 from ..tensor.nested import leaves, map_structure
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Kept, Scalar
 from ..tensor.tensor import Tensor
 
 LEAF_WRITTEN = "a leaf Variable that requires grad has been used in an in-place operation."
@@ -159,15 +159,15 @@ def _bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
 class Slot:
     """Stands for a tensor, or a number argument of a compiled step, in what a rule holds: an input or an output of it."""
 
-    __slots__ = ("output", "index", "scalar")
+    __slots__ = ("output", "index", "number")
 
-    def __init__(self, output: bool, index: int, scalar: Scalar | None = None) -> None:
-        self.output, self.index, self.scalar = output, index, scalar
+    def __init__(self, output: bool, index: int, number: Kept | None = None) -> None:
+        self.output, self.index, self.number = output, index, number
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What two slots that mean the same have in common."""
-        return self.output, self.index, self.scalar is None
+        return self.output, self.index, self.number is None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Slot) and self.key == other.key
@@ -178,8 +178,8 @@ class Slot:
     def filled(self, out: Sequence[Value], inputs: Sequence[Value]) -> Any:
         """The tensor or number for these values."""
         value = (out if self.output else inputs)[self.index]
-        if self.scalar is not None:
-            return self.scalar.at(value)
+        if self.number is not None:
+            return self.number.at(value)
         return _saved(value) if value.requires_grad else wrap(value)
 
 
@@ -243,7 +243,7 @@ class _Application:
     def _slot(self, x: Any, path: str) -> Any:
         """What stands for `x` in the rule: itself unless a tensor or a traced number."""
         if type(x) is Scalar:
-            return Slot(False, self._input(x.value), x)
+            return Slot(False, self._input(x.value), Kept(x))
         if not isinstance(x, Tensor):
             return x
         if not _contains(self.context._dirty, x) and _contains(self.tensors, x):

@@ -338,7 +338,7 @@ def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad
     value = OPS["iota"].on(on, shape=(count,), axis=0, dtype=work)
     if step != 1:
         value = OPS["mul"](value, number_value(step, work, (count,), on))
-    if start != 0:
+    if type(start) is Scalar or start != 0:
         value = OPS["add"](value, number_value(start, work, (count,), on))
     made = wrap(cast_value(value, kind))
     return made.requires_grad_() if requires_grad else made

@@ -12,7 +12,7 @@ from ..ir import dtypes
 from ..ir.constants import literal
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
-from ..ir.recorder import record, thread_recorder
+from ..ir.recorder import thread_recorder
 from ..ir.state import state
 from ..lazy.flush import bound_pending
 from ..ops import OPS
@@ -23,7 +23,7 @@ from ..tensor.tensor import Tensor
 from .defaults import Defaults
 
 Number = int | float | bool | complex | Scalar
-NUMBERS = (int, float, complex, Scalar, np.number, np.bool_)
+NUMBERS = (Scalar, int, float, complex, np.number, np.bool_)  # Scalar first: to ask it for more is to look
 TYPE_NAMES = {"float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
               "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
               "complex64": "ComplexFloat", "complex128": "ComplexDouble"}  # as torch's messages call them
@@ -65,10 +65,12 @@ def cast_value(value: Value, kind: dtype) -> Value:
 
 def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:
     """A Python number (or a number argument of a traced function) as a value."""
-    if isinstance(number, Scalar):  # a number is on no device until it meets a tensor
-        value = number.value
-        value = value if value.device == on else record(OPS["alias"], (value,), {}, on).output(0)
-        return expand_value(cast_value(value, kind), shape)
+    if type(number) is Scalar:
+        if number.fits():
+            return expand_value(cast_value(number.on(on), kind), shape)
+        number = number.look()
+    if type(number) is int and not -(1 << 63) <= number < 1 << 64:
+        raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
     if isinstance(number, (np.number, np.bool_)):
         number = number.item()
     return constant.on(on, value=literal(number, kind), shape=shape, dtype=kind)
@@ -89,8 +91,8 @@ def same_shape(value: Value, shape: Ints) -> Value:
 
 def number_dtype(number: Any) -> dtype:
     """The dtype that a Python number counts as in promotion."""
-    if isinstance(number, Scalar):
-        number = number.example
+    if type(number) is Scalar:
+        number = number.kind()()
     if isinstance(number, (bool, np.bool_)):
         return dtypes.boolean
     if isinstance(number, (int, np.integer)):
@@ -103,6 +105,7 @@ def number_dtype(number: Any) -> dtype:
 def result_dtype(*operands: Any) -> dtype:
     """torch's result type: tensors with dimensions outrank 0-d tensors, which outrank Python numbers."""
     with_dims = zero_d = numbers = None
+    varying: tuple[Scalar, ...] = ()
     for x in operands:
         if isinstance(x, Tensor):
             kind: dtype = x._type.dtype
@@ -110,7 +113,13 @@ def result_dtype(*operands: Any) -> dtype:
                 with_dims = kind if with_dims is None else dtypes.promote_types(with_dims, kind)
             else:
                 zero_d = kind if zero_d is None else dtypes.promote_types(zero_d, kind)
+        elif type(x) is Scalar and len(x.kinds) > 1:
+            varying = (*varying, x)
         else:
+            kind = number_dtype(x)
+            numbers = kind if numbers is None else dtypes.promote_types(numbers, kind)
+    if varying and not any(kind is not None and kind.is_inexact for kind in (with_dims, zero_d)):
+        for x in varying:  # to a floating tensor int and float are one
             kind = number_dtype(x)
             numbers = kind if numbers is None else dtypes.promote_types(numbers, kind)
     result = dtypes.combine_categories(with_dims, dtypes.combine_categories(zero_d, numbers))

@@ -7,13 +7,14 @@ from typing import Any
 
 from ..ops import OPS
 from ..tensor.context import context
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .dims import checked_dim, checked_dims, shape_argument
 from .joining import cat
 from .methods import method
 from .operands import wrap
 from .shape import ravel, reshape, transpose
-from .slicing import sliced
+from .slicing import block, sliced
 
 
 @method()
@@ -69,7 +70,9 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     for amount, d in zip(amounts, checked_dims(dims, input.ndim)):
         size = input._type.shape[d]
         cut = -amount % size if size else 0
-        if context.trace is None and not input.requires_grad:  # one program for all amounts: only the start is another
+        if type(cut) is Scalar:
+            input = wrap(block(cat([input, input], d), d, cut, size)._read())
+        elif context.trace is None and not input.requires_grad:  # one program for all amounts: only the start is another
             input = wrap(sliced(cat([input, input], d), d, cut, cut + size)._read())
         else:
             input = cat([sliced(input, d, cut, size), sliced(input, d, 0, cut)], d)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from ..tensor.steps import Slice
+from ..ops.structural import Ints
+from ..tensor.scalar import WHOLE, Operation, Scalar, on_host
+from ..tensor.steps import Slice, Window, block_of
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
@@ -27,17 +31,56 @@ def sliced(input: Tensor, dim: int, start: int, limit: int, step: int = 1) -> Te
                        Geometry(strides, geometry.offset + start * geometry.stride[dim]))
 
 
-@method()
-def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """`length` elements along `dim` from `start`."""
-    d = checked_dim(dim, input.ndim)
-    size = input._type.shape[d]
+def windowed(x: Tensor, start: Sequence[Any], sizes: Ints, offset: Any) -> Tensor:
+    """The view of a block that lies where numbers of the trace in progress say."""
+    first = block_of(sizes, *(0 for _ in sizes))  # has the same type, and may be kept in a table
+    view = x._view(first, Geometry(x._strides.stride, offset))
+    for a in start:
+        if type(a) is Scalar:
+            a.value  # noqa: B018  # an input of the program, whoever reads the view
+    view._steps = (*view._steps[:-1], Window(tuple(start), sizes))
+    return view
+
+
+def block(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """`length` elements along `dim` from a start within range, which may be a number of the trace in progress."""
+    shape, geometry = input._type.shape, input._strides
+    if type(start) is not Scalar or length in (0, shape[dim]):
+        first = 0 if type(start) is Scalar else start
+        return sliced(input, dim, first, first + length)
+    starts: list[Any] = [0] * len(shape)
+    sizes = [*shape]
+    starts[dim], sizes[dim] = start, length
+    return windowed(input, starts, tuple(sizes), start * geometry.stride[dim] + geometry.offset)
+
+
+def _narrowed(start: int, length: int, size: int) -> int:
+    """Where the part that `narrow` gives begins."""
     if start < -size or start > size:
         raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
     start = start + size if start < 0 else start
     if start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return sliced(input, d, start, start + length)
+    return start
+
+
+def _selected(index: int, d: int, *shape: int) -> int:
+    """The position that `select` shows."""
+    size = shape[d]
+    if not -size <= index < size:
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(shape)} at dimension {d}")
+    return index % size
+
+
+_NARROWED, _SELECTED = Operation(_narrowed, "start of narrow", WHOLE), Operation(_selected, "position of select", WHOLE)
+
+
+@method()
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`length` elements along `dim` from `start`."""
+    d = checked_dim(dim, input.ndim)
+    length, size = operator.index(length), input._type.shape[d]
+    return block(input, d, on_host(_NARROWED, start, length, size), length)
 
 
 @method()
@@ -46,10 +89,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     if input.ndim == 0:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d = checked_dim(dim, input.ndim)
-    size = input._type.shape[d]
-    if not -size <= index < size:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {d}")
-    return squeezed(sliced(input, d, index % size, index % size + 1), (d,))
+    return squeezed(block(input, d, on_host(_SELECTED, index, d, *input._type.shape), 1), (d,))
 
 
 @method()

@@ -23,13 +23,14 @@ from ..ops import OPS
 from ..ops.elementwise import compare, select
 from ..ops.structural import Ints
 from ..tensor.context import context
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import WHOLE, Operation, Scalar, on_host
 from ..tensor.steps import Reshape, Slice, Step
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .comparing import ne
 from .creation import as_fresh_tensor
 from .operands import cast_value, same_shape, wrap
+from .slicing import windowed
 
 BAD_KIND = "tensors used as indices must be long, int, byte or bool tensors"
 BAD_ITEM = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
@@ -62,7 +63,7 @@ def _item(item: Any) -> Any:
     if type(item) is int or item is None or item is Ellipsis or isinstance(item, slice):
         return item
     if type(item) is Scalar:
-        return _item(item.look())
+        return item if item.kind() is int else _item(item.look())
     if isinstance(item, Tensor):
         return _tensor_item(item)
     if isinstance(item, (bool, np.bool_)):
@@ -127,6 +128,30 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
     return [*items[:at], *[slice(None)] * (ndim - used), *rest]
 
 
+# --- Where an index points, known or computed at each call ---------------------------------------------------------------
+
+
+def _position(i: int, d: int, n: int) -> int:
+    """An integer counted from the front."""
+    if not -n <= i < n:
+        raise IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
+    return i % n
+
+
+def _first(start: Any, stop: Any, step: int, n: int) -> int:
+    """Where a slice of n elements begins."""
+    return slice(start, stop, step).indices(n)[0]
+
+
+def _length(start: Any, stop: Any, step: int, n: int) -> int:
+    """How many elements a slice of n has."""
+    return len(range(*slice(start, stop, step).indices(n)))
+
+
+_POSITION = Operation(_position, "position", WHOLE)
+_FIRST, _LENGTH = Operation(_first, "start of slice", WHOLE), Operation(_length, "length of slice", WHOLE)
+
+
 # --- The stage of views -----------------------------------------------------------------------------------------------
 
 
@@ -138,7 +163,8 @@ class _Basic:
         self.shape: Ints = x._type.shape
         geometry = x._strides
         self.stride, self.offset = geometry.stride, geometry.offset
-        self.starts, self.limits, self.steps = [0] * len(self.shape), list(self.shape), [1] * len(self.shape)
+        self.starts: list[Any] = [0] * len(self.shape)
+        self.spans, self.steps = list(self.shape), [1] * len(self.shape)
         self.out_shape: list[int] = []
         self.out_stride: list[int] = []
         self.found: list[Found] = []
@@ -163,11 +189,9 @@ class _Basic:
 
     def integer(self, i: int) -> None:
         """One position; the dimension goes away."""
-        d, n = self.at, self.shape[self.at]
-        if not -n <= i < n:
-            raise IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
-        self.starts[d], self.limits[d] = i % n, i % n + 1
-        self.offset += (i % n) * self.stride[d]
+        d = self.at
+        self.starts[d], self.spans[d] = on_host(_POSITION, i, d, self.shape[d]), 1
+        self.offset += self.starts[d] * self.stride[d]
         self.at += 1
 
     def slice(self, item: slice) -> None:
@@ -176,10 +200,13 @@ class _Basic:
         if item.step is not None and operator.index(item.step) <= 0:
             raise ValueError("slice step cannot be zero" if operator.index(item.step) == 0 else
                              "step must be greater than zero")
-        start, stop, step = item.indices(self.shape[d])
-        self.starts[d], self.limits[d], self.steps[d] = start, max(start, stop), step
+        step, n = 1 if item.step is None else operator.index(item.step), self.shape[d]
+        start, count = on_host(_FIRST, item.start, item.stop, step, n), on_host(_LENGTH, item.start, item.stop, step, n)
+        count = operator.index(count)
+        self.spans[d], self.steps[d] = (count - 1) * step + 1 if count else 0, step
+        self.starts[d] = start if 0 < self.spans[d] < n else 0
         self.offset += start * self.stride[d]
-        self.out_shape.append(-(-(max(start, stop) - start) // step))
+        self.out_shape.append(count)
         self.out_stride.append(self.stride[d] * step)
         self.at += 1
 
@@ -197,9 +224,14 @@ class _Basic:
     def view(self) -> Tensor:
         """The tensor itself if arrays are to come and nothing else was asked for, else a view."""
         x, full = self.x, self.x
-        if any(self.starts) or tuple(self.limits) != self.shape or any(s != 1 for s in self.steps):
-            spread = tuple(s * k for s, k in zip(self.stride, self.steps))
-            x = x._view(Slice(tuple(self.starts), tuple(self.limits), tuple(self.steps)), Geometry(spread, self.offset))
+        if tuple(self.spans) != self.shape or any(s != 1 for s in self.steps):
+            starts = self.starts
+            if any(type(a) is Scalar for a in starts):
+                x, starts = windowed(x, starts, tuple(self.spans), self.offset), [0] * len(starts)
+            if x is full or any(s != 1 for s in self.steps):
+                limits = tuple(a + n for a, n in zip(starts, self.spans))
+                spread = tuple(s * k for s, k in zip(self.stride, self.steps))
+                x = x._view(Slice(tuple(starts), limits, tuple(self.steps)), Geometry(spread, self.offset))
         if tuple(self.out_shape) != x._type.shape or (x is full and not self.found):
             x = x._view(Reshape(tuple(self.out_shape)), Geometry(tuple(self.out_stride), self.offset))
         return x

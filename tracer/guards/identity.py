@@ -34,6 +34,58 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), range, slice, type(E
 _EXACT = frozenset(PLAIN)
 
 
+class Replacement:
+    """Stands for a function or class of Python while a trace is in progress, and behaves like it.
+
+    `stands_for` is what was in its place: `original`, or nothing where a global now hides a builtin.
+    """
+
+    def __init__(self, original: Any, stands_for: Any) -> None:
+        self.original, self.stands_for = original, stands_for
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.original(*args, **kwargs)
+
+    def __instancecheck__(self, x: Any) -> bool:
+        return isinstance(x, self.original)
+
+    def __subclasscheck__(self, kind: Any) -> bool:
+        return issubclass(kind, self.original)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self.original,)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+    def __or__(self, other: Any) -> Any:
+        return self.original | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.original
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.original == (other.original if isinstance(other, Replacement) else other))
+
+    def __hash__(self) -> int:
+        return hash(self.original)
+
+    def __repr__(self) -> str:
+        return repr(self.original)
+
+    def __reduce__(self) -> Any:
+        return _itself, (self.original,)
+
+
+def _itself(x: Any) -> Any:
+    return x
+
+
+def real(x: Any) -> Any:
+    """What is really there, where a trace in progress has put a replacement."""
+    return x.stands_for if issubclass(type(x), Replacement) else x
+
+
 def interchangeable(a: Any, b: Any) -> bool:
     """Whether code cannot tell the two apart: one object, or values of one type that are equal and never change.
 

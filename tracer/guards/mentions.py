@@ -39,7 +39,7 @@ class Mentions:
     in front of which it reads attributes whose names are not in the code: `SELF`, or None for any object. `asked` are
     attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
     names of variables and attributes that it uses for nothing but `name.append(...)` and the like, `stored` are globals
-    that it sets.
+    that it sets, `called` those that it does nothing with but call them.
     """
 
     globals: frozenset[str]
@@ -49,6 +49,7 @@ class Mentions:
     asked: frozenset[tuple[str | None, str]]
     grown: frozenset[str]
     stored: frozenset[str]
+    called: frozenset[str]
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -89,7 +90,8 @@ def mentions(code: CodeType) -> Mentions:
     >>> sorted(found.globals), sorted(found.chains, key=str), sorted(found.grown)
     (['SCALE', 'seen'], [('seen', 'append', True), (None, 'sum', True)], ['seen'])
     """
-    found: dict[str, set[str]] = {"globals": set(), "attributes": set(), "modules": set(), "grown": set(), "read": set()}
+    found: dict[str, set[str]] = {"globals": set(), "attributes": set(), "modules": set(), "grown": set(), "read": set(),
+                                  "called": set(), "held": set()}
     chains: set[tuple[str | None, str, bool]] = set()
     instructions = list(instructions_of(code))
     local = _locals(code)
@@ -103,6 +105,8 @@ def mentions(code: CodeType) -> Mentions:
         for group, opcodes in _GROUPS.items():
             if kind in opcodes:
                 found[group].add(name)
+        if kind in _GLOBAL:
+            found["called" if kind == "LOAD_GLOBAL" and (instruction.arg or 0) & 1 else "held"].add(name)
         if kind in _VARIABLE or kind in ATTRIBUTE:
             grows = following is not None and following.opname in ATTRIBUTE and following.argval in GROW
             found["grown" if grows else "read"].add(name)
@@ -111,6 +115,7 @@ def mentions(code: CodeType) -> Mentions:
     named, asked, computed = _by_name(instructions)
     inner = [mentions(c) for c in code.co_consts if isinstance(c, CodeType)]
     grown = found["grown"].union(*(m.grown for m in inner)) - found["read"]
+    held = found["held"].union(*(m.globals - m.called for m in inner))
     return Mentions(frozenset(found["globals"]).union(*(m.globals for m in inner)),
                     frozenset(chains | {(None if o in local or o == SELF else o, n, False) for o, n in named}).union(
                         *({(None if o in local else o, n, c) for o, n, c in m.chains} for m in inner)),
@@ -120,7 +125,8 @@ def mentions(code: CodeType) -> Mentions:
                     frozenset((local.get(o, o), n) for o, n in asked).union(
                         *({(None if o == SELF else local.get(o, o), n) for o, n in m.asked} for m in inner)),
                     frozenset(n for n in grown if all(n in m.grown or n not in m.globals | m.attributes for m in inner)),
-                    frozenset(x.argval for x in instructions if x.opname == "STORE_GLOBAL").union(*(m.stored for m in inner)))
+                    frozenset(x.argval for x in instructions if x.opname == "STORE_GLOBAL").union(*(m.stored for m in inner)),
+                    frozenset(found["called"].union(*(m.called for m in inner)) - held))
 
 
 _Named = tuple[str | None, str]

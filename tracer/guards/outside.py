@@ -29,6 +29,7 @@ class Outside(Watch):
         self.impure = list(found.impure)
         self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
+        self.calls = [(table, called - held) for table, called, held in found.calls.values()]  # globals that code only calls
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ir.source import is_library, is_ours
 from ..tensor.tensor import Tensor
-from .identity import MISSING, PLAIN, Plain, interchangeable, same_members, token
+from .identity import MISSING, PLAIN, Plain, interchangeable, real, same_members, token
 from .statics import defined, is_a, keys, name_of, plain_dict, reader
 
 Change = tuple[str, Any, Any]  # path or name, what was there, what is there now
@@ -67,7 +67,7 @@ class Place:
 
     def __init__(self, read: Callable[[], Iterable[Any]], label: Callable[[int], str]) -> None:
         self.read, self.label = read, label
-        self.seen: tuple[Any, ...] = tuple(read())
+        self.seen: tuple[Any, ...] = tuple(map(real, read()))
         self.holder = 0  # the id of what holds the values, if it is one thing
 
     def test(self, name: str) -> str:
@@ -83,7 +83,7 @@ class Place:
 
     def changes(self) -> list[Change]:
         """What is there now that is not as it was."""
-        now = tuple(self.read())
+        now = tuple(map(real, self.read()))
         if len(now) == len(self.seen) and all(map(is_, now, self.seen)):
             return []
         found = self.differences(now)
@@ -337,7 +337,7 @@ class Watch:
             differences = place.changes()
             closed = [change for change in differences if change[0] not in self.open]
             if differences and not closed:
-                place.seen = tuple(place.read())
+                place.seen = tuple(map(real, place.read()))
             found += closed
             if place.seen is not before:  # equal values in new objects
                 self._names.update(place.bind(name))
@@ -351,5 +351,5 @@ class Watch:
         """Take for given what is now in the things with these ids, where what is under the same keys became another."""
         for name, place in self._places.items():
             if place.holder in things:
-                place.seen = tuple(place.read())
+                place.seen = tuple(map(real, place.read()))
                 self._names.update(place.bind(name))

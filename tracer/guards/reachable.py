@@ -74,6 +74,7 @@ class Reachable:
         self.impure: dict[str, None] = {}
         self.mentioned: dict[str, set[str | None]] = {}  # attributes that code reads, with the names in front of them
         self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
+        self.calls: dict[int, tuple[dict[str, Any], set[str], set[str]]] = {}  # globals that code calls, and that it holds
         self.computed: set[str | None] = {None}  # names in front that may stand for any object
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
         self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
@@ -173,6 +174,9 @@ class Reachable:
             self._attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
         found = mentions(f.__code__)
         self._note(found, f)
+        _, calls, held = self.calls.setdefault(id(f.__globals__), (f.__globals__, set(), set()))
+        calls |= found.called
+        held |= found.globals - found.called
         module = f.__globals__.get("__name__")
         names = self._globals.setdefault(id(f.__globals__), Table(f.__globals__, lambda n: f"{n} (global of {module})"))
         variables = {n: v for n in found.globals if not _only_grown(n, v := f.__globals__.get(n), found)}
@@ -193,9 +197,9 @@ class Reachable:
 
     def _note(self, found: Mentions, f: types.FunctionType) -> None:
         """Remember what the code of a function mentions."""
-        for owner, name, called in found.chains:
+        for owner, name, is_called in found.chains:
             if name not in found.grown:
-                (self.called if called else self.mentioned).setdefault(name, set()).add(owner)
+                (self.called if is_called else self.mentioned).setdefault(name, set()).add(owner)
         self.grown |= found.attributes & found.grown
         kind = self._methods.get(id(f))  # the class of its first parameter
         for owner, name in found.asked:

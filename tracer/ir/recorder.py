@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import device_mismatch
 from .graph import Graph, Node, Value
 from .source import Position, user_position
+from .stand_in import known_parameters
 from .state import state
 from .types import Type
 
@@ -43,6 +44,9 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
     grad mode is on and an input requires them. The node runs where its inputs are, or on the `device` that is given.
     """
     current, anywhere = state, device is not None
+    recorder = current.recorder or thread_recorder()
+    if params and not recorder.lazy:  # only where a trace may be in progress
+        params = known_parameters(params)
     key: tuple[Any, ...]
     if len(inputs) == 2:  # the common cases by themselves: a general key takes three times as long
         key = (op, inputs[0].type, inputs[1].type)
@@ -70,7 +74,7 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
     else:
         node = Node(op, inputs, params, inferred, of.where, of.scope, of, device or "cpu",
                     flows and current.grad and op.differentiable)
-    (current.recorder or thread_recorder()).nodes.append(node)
+    recorder.nodes.append(node)
     return node
 
 

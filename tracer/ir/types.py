@@ -6,6 +6,7 @@ import math
 from typing import ClassVar
 
 from . import dtypes
+from .stand_in import known
 
 
 class Type:
@@ -29,6 +30,7 @@ class Type:
         """The type with this shape (a tuple of Python ints) and dtype."""
         found = cls._interned.get((shape, dtype))
         if found is None:
+            shape = known(shape)
             found = object.__new__(cls)
             found.shape, found.dtype, found.ndim, found.size = shape, dtype, len(shape), math.prod(shape)
             found = cls._interned.setdefault((shape, dtype), found)

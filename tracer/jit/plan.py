@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +16,13 @@ from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..ir.types import Type
 from ..tensor.packs import GradientPack, Pack
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Host, Scalar
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
 from .effects import Effect, Effects, Slot, guards_of
 from .guard import Guard
+from .host import Evaluation
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import NanCheck, Report
 from .results import Template
@@ -55,9 +56,9 @@ class Plan:
     """Where the inputs of a program come from, and where its outputs go.
 
     Inputs in order: `packs` (written; `gradient_packs` are among them), `read_packs`, the loose `state` (the first
-    `rewritten` of which are written), arguments, numbers, `hypers` (items of an optimizer's groups). `gradients` are the
-    states that are the `.grad` of a tensor, `slots` those that are bound anew: looked up at each call, since there is
-    another tensor then.
+    `rewritten` of which are written), arguments, numbers of the types `numbers` (those that the `evaluation` gives first).
+    `gradients` are the states that are the `.grad` of a tensor, `slots` those that are bound anew: looked up at each call,
+    since there is another tensor then.
 
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
@@ -73,8 +74,8 @@ class Plan:
     written: int
     gradients: Mapping[int, Tensor]
     slots: Mapping[int, Slot]
-    numbers: bool
-    hypers: tuple[tuple[dict[str, Any], str], ...]
+    numbers: tuple[Type, ...]
+    evaluation: Evaluation | None
     positions: tuple[int, ...]
     targets: tuple[int, ...]
     types: tuple[Type, ...]
@@ -108,13 +109,30 @@ class _Outputs(list[Value]):
         return len(self) - 1
 
 
+class _Numbers(list[Scalar]):
+    """The numbers that a call needs, as they are found: `inputs` of the program first."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(number for number, _ in host.inputs.pairs())
+        self.host, self.inputs = host, [value for _, value in host.inputs.pairs()]
+
+    def add(self, number: Scalar) -> int:
+        """Have a number computed at each call; gives its index."""
+        self.append(number)
+        return len(self) - 1
+
+    def evaluation(self) -> Evaluation | None:
+        """What computes them, and looks at what depends on numbers; None if there is nothing to do."""
+        return Evaluation(self.host, self) if self or self.host.lines else None
+
+
 def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects: Effects, donate: bool,
             check_nan: bool) -> tuple[Plan, list[Guard]]:
     """The plan of a trace whose function returned `result`, as traced: neither simplified nor packed.
 
     Also guards that it needs beside those of the trace.
     """
-    stand_ins, arguments, numbers = given.tensors, given.inputs, given.numbers
+    stand_ins, arguments, numbers = given.tensors, given.inputs, _Numbers(trace.host)
     rewritten = [s for s in trace.written if s in trace.captured]
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
     gradients, guards = _gradients_among(storages, trace)
@@ -122,8 +140,7 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     at = {id(s): i for i, s in enumerate(storages)}
     read = {at[where]: slot for i, found in slots.items() for key, slot in found.items()
             if (where := id(effects.found[i][0].before[key]._storage)) in at}
-    inputs = [*(trace.captured[s] for s in storages), *arguments, *(n.value for n in numbers),
-              *(v for _, _, v in trace.hypers.values())]
+    inputs = [*(trace.captured[s] for s in storages), *arguments, *numbers.inputs]
     outputs = _Outputs(trace.current(s) for s in rewritten)
     found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
                     tuple(_written_gradients(trace, stand_ins, outputs)),
@@ -131,7 +148,7 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
                           if s._storage.value is not v),
                     tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
                           if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
-    template = Template(trace, call.tensors, given, _readers(trace, numbers), outputs.add)
+    template = Template(trace, call.tensors, given, numbers.add, outputs.add)
     contents = [(i, held_by(x)) for i, x in given.changed()]
     template.shared_inside([result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
     returned = template.of(result)
@@ -148,9 +165,8 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     donated = {} if not donate or tape else {
         i: positions[i] for i in range(len(rewritten))
         if outputs[i].type is inputs[i].type and positions.count(positions[i]) == 1}
-    hypers = tuple((group, key) for group, key, _ in trace.hypers.values())
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
-                len(rewritten), gradients, read, bool(numbers or hypers), hypers,
+                len(rewritten), gradients, read, tuple(v.type for v in numbers.inputs), numbers.evaluation(),
                 tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
                 writes, returned, reports, tape)
     return plan, guards
@@ -228,18 +244,9 @@ def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:
     for root in roots(trace.modules):
         by_storage.update(root._labels(by_storage))
     labels = {value: by_storage[s] for s, value in trace.captured.items() if s in by_storage}
-    labels.update({value: key for _, key, value in trace.hypers.values()})
+    labels.update({value: number.text().replace('"', "'") for number, value in trace.host.inputs.pairs()
+                   if number.source is None or number.source.position is None})
     return labels
-
-
-def _readers(trace: Trace, numbers: Sequence[Scalar]) -> dict[Value, Callable[[Signature], Any]]:
-    """How the numbers that are inputs of the program are read at a call."""
-    readers: dict[Value, Callable[[Signature], Any]] = {}
-    for i, number in enumerate(numbers):
-        readers[number.value] = lambda call, i=i: call.numbers[i]  # type: ignore[misc]
-    for group, key, value in trace.hypers.values():
-        readers[value] = lambda call, group=group, key=key: group[key]  # type: ignore[misc]
-    return readers
 
 
 # --- From the plan of a trace to that of a program --------------------------------------------------------------------

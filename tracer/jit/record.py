@@ -13,6 +13,7 @@ from ..guards.places import Text, shown
 from ..ir.errors import TraceError, noting
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
+from .calls import taken_over
 from .effects import Effects
 from .plan import Plan, planned
 from .signature import Signature
@@ -71,24 +72,27 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         given = StandIns(trace, outside.looks_at_types)
         with tracing(trace):
             args, kwargs = given.all(call)
-            with noting():
+            with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace)
             effects.check(trace)
             plan, guards = planned(trace, result, call, given, effects, options.donate, options.check_nan)
-            # Only now: a number that was computed with and is returned has been looked at.
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
         if (clash := validity.memory.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "
                              "function, or pass view.clone().")
         _refuse_shared_twice(trace, validity, call.tensors)
+        if plan.evaluation is not None:
+            call.values = plan.evaluation.seen
         return Recorded(plan, validity, trace.made)
     except BaseException:
         _take_back(trace.made)
         if effects is None:
             Effects(outside, trace)  # which undoes what was done
         raise
+    finally:
+        trace.host.closed = True
 
 
 # --- Describing arguments ---------------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from ..ir.graph import Value
 from ..tensor.nested import all_leaves, children, container_of, is_open
 from ..tensor.scalar import Scalar
-from ..tensor.steps import Step
+from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
@@ -26,13 +27,13 @@ class Output:
 
     __slots__ = ("index", "geometry")
 
-    def __init__(self, index: int, geometry: Geometry | None) -> None:
+    def __init__(self, index: int, geometry: Geometry | Late | None) -> None:
         self.index, self.geometry = index, geometry
 
-    def made(self, outputs: list[Value]) -> Tensor:
+    def made(self, outputs: list[Value], values: list[Any]) -> Tensor:
         """The tensor, anew."""
         tensor = Tensor._of(outputs[self.index])
-        tensor._geometry = self.geometry
+        tensor._geometry = present(self.geometry, values)
         return tensor
 
 
@@ -46,12 +47,28 @@ class Argument:
 
 
 class Number:
-    """A number that the function was given, or found in a group of an optimizer, and returns as it is."""
+    """A number that is computed on the host at each call; `index` counts among all that are."""
 
-    __slots__ = ("read",)
+    __slots__ = ("index",)
 
-    def __init__(self, read: Callable[[Signature], Any]) -> None:
-        self.read = read
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class Late:
+    """What is made at each call of numbers: `make` of those at `indices`, where they are none but given as they are."""
+
+    __slots__ = ("make", "numbers")
+
+    def __init__(self, make: Callable[..., Any], numbers: Sequence[int | Number]) -> None:
+        self.make, self.numbers = make, tuple(numbers)
+
+
+def present(x: Any, values: list[Any]) -> Any:
+    """What it is in a call that has these numbers."""
+    if type(x) is not Late:
+        return x
+    return x.make(*(values[n.index] if type(n) is Number else n for n in x.numbers))
 
 
 class Container:
@@ -73,23 +90,26 @@ class Built:
 
 
 class Alias:
-    """A view of an argument (by its index), of another output, or of a tensor from outside."""
+    """A view of an argument (by its index), of another output, or of a tensor from outside.
+
+    Steps and geometry may be `Late`: they lie where numbers of the call say.
+    """
 
     __slots__ = ("of", "steps", "geometry", "detached")
 
-    def __init__(self, of: int | Tensor | Output, steps: tuple[Step, ...], geometry: Geometry | None,
+    def __init__(self, of: int | Tensor | Output, steps: tuple[Step | Late, ...], geometry: Geometry | Late | None,
                  detached: bool) -> None:
         self.of, self.steps, self.geometry, self.detached = of, steps, geometry, detached
 
-    def made(self, tensor: Tensor) -> Tensor:
-        """The view, anew, of what it is a view of."""
+    def made(self, tensor: Tensor, values: list[Any]) -> Tensor:
+        """The view, anew, of what it is a view of, in a call that has these numbers."""
         if self.detached:
             tensor = tensor.detach()
         first = tensor._strides.offset * tensor.itemsize if type(self.of) is int else 0  # the trace knew strides alone
         for step in self.steps:
-            tensor = tensor._view(step)
+            tensor = tensor._view(present(step, values))
         if self.steps:
-            places = self.geometry
+            places: Geometry | None = present(self.geometry, values)
             if first:
                 places = places or Geometry(contiguous_stride(tensor._type.shape))
                 places = Geometry(places.stride, places.offset + first // tensor.itemsize)
@@ -100,13 +120,12 @@ class Alias:
 class Template:
     """The result of a traced function with its tensors replaced by what they are made of.
 
-    `output(value)` makes a value an output of the program and gives its number; `numbers` says how those that are inputs of
-    the program are read again.
+    `output(value)` makes a value an output of the program and gives its number, `wanted(scalar)` has a number computed.
     """
 
     def __init__(self, trace: Trace, arguments: list[Any], given: StandIns,
-                 numbers: dict[Value, Callable[[Signature], Any]], output: Callable[[Value], int]) -> None:
-        self._trace, self._output, self._numbers = trace, output, numbers
+                 wanted: Callable[[Scalar], int], output: Callable[[Value], int]) -> None:
+        self._trace, self._output, self._wanted = trace, output, wanted
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
@@ -142,8 +161,7 @@ class Template:
 
     def _leaf(self, x: Any) -> Any:
         if type(x) is Scalar:
-            read = self._numbers.get(x.value)
-            return x.look() if read is None else Number(read)
+            return self._late(x)
         if not isinstance(x, Tensor):
             return x
         made = self._made.get(id(x))
@@ -151,23 +169,40 @@ class Template:
             made = self._made[id(x)] = self._template(x)
         return made
 
+    def _late(self, x: Any) -> Any:
+        """The same without numbers of the trace."""
+        kind = type(x)
+        if kind is Scalar:
+            return Number(self._wanted(x))
+        if kind is Window:
+            return Late(partial(block_of, x.sizes), [self._late(a) for a in x.start])
+        if kind is Geometry and type(x.offset) is Scalar:
+            return Late(partial(Geometry, x.stride), [self._late(x.offset)])
+        return x
+
+    def _alias(self, of: Any, steps: tuple[Step, ...], geometry: Geometry | None, detached: bool) -> Alias:
+        return Alias(of, tuple(map(self._late, steps)), self._late(geometry), detached)
+
+    def _output_of(self, x: Tensor) -> Output:
+        return Output(self._output(x._read()), self._late(x._geometry))
+
     def _template(self, x: Tensor) -> Any:
         """What to return for a tensor: what aliases an argument or a tensor from outside still does so."""
         index = self._storages.get(x._storage)
         if index is None and x._storage.trace is None:
-            return x if x._base is None else Alias(x._base, x._steps, x._geometry, x._detached)
+            return x if x._base is None else self._alias(x._base, x._steps, x._geometry, x._detached)
         if index is None:
             root = self._shared.get(x._storage)
             if root is None or not _shows(x, root):
-                return Output(self._output(x._read()), x._geometry)
+                return self._output_of(x)
             if x is root:
-                return Output(self._output(x._read()), x._geometry)
+                return self._output_of(x)
             steps, parted = _steps_to(x)
-            return Alias(self._leaf(root), steps, x._geometry, parted or _whole(x) is not root)
+            return self._alias(self._leaf(root), steps, x._geometry, parted or _whole(x) is not root)
         if id(x) in self._stand_ins:
             return Argument(self._stand_ins[id(x)])
         steps, parted = _steps_to(x)
-        return Alias(index, steps, x._geometry, parted or id(_whole(x)) not in self._stand_ins)
+        return self._alias(index, steps, x._geometry, parted or id(_whole(x)) not in self._stand_ins)
 
 
 def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
@@ -175,7 +210,7 @@ def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
     if template is None:
         return None
     if type(template) is Output:
-        return template.made(outputs)
+        return template.made(outputs, call.values)
     return rebuilt_all([template], outputs, call)[0]
 
 
@@ -190,13 +225,13 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
         if kind is Container:
             return call.containers[x.index]
         if kind is Number:
-            return x.read(call)
+            return call.values[x.index]
         if kind is not Output and kind is not Alias and kind is not Built:
             return x
         thing = made.get(id(x))
         if thing is None:
             thing = made[id(x)] = (
-                x.made(outputs) if kind is Output else x.made(source(x.of)) if kind is Alias
+                x.made(outputs, call.values) if kind is Output else x.made(source(x.of), call.values) if kind is Alias
                 else container_of(x.like, {k: build(v) for k, v in x.held.items()}))
         return thing
 

@@ -20,8 +20,8 @@ LARGEST = 1000  # items of a container in an object of a user's class up to whic
 
 
 def is_input(x: Any) -> bool:
-    """Whether a number in the arguments is an input of the program: a float, or an int that fits into 64 bits."""
-    return type(x) is float or (type(x) is int and -(1 << 63) <= x < 1 << 63)
+    """Whether a number in the arguments may be another one at each call: a float or an int, and no subclass of these."""
+    return type(x) is float or type(x) is int
 
 
 class Signature:
@@ -31,12 +31,13 @@ class Signature:
     `grown` are the arguments, with their numbers among these, into which it only puts things.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "key", "args", "kwargs", "static", "unread", "grown", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "static", "unread", "grown", "_met", "_inside")
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any] = frozenset(),
                  parameters: Parameters = NOTHING_KNOWN) -> None:
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
+        self.values: list[Any] = []  # what the trace that holds computes of the numbers
         self.containers: list[Any] = []
         self.args, self.kwargs, self.static = args, kwargs, static | parameters.unread if parameters.unread else static
         self.unread = parameters.unread
@@ -170,11 +171,6 @@ class Signature:
     def paths(self) -> list[str]:
         """What to call the tensors and arrays."""
         return [path for path, x in self._named() if isinstance(x, (Tensor, np.ndarray))]
-
-    @property
-    def number_paths(self) -> list[str]:
-        """What to call the numbers."""
-        return [path for path, x in self._named() if is_input(x)]
 
     def _named(self) -> Iterator[tuple[str, Any]]:
         for path, x in self.leaves():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..ir.graph import Value
 from ..ir.types import Type
 from ..tensor.context import outside_trace
 from ..tensor.nested import children, container_of, empty_like, refill, step_to
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Source
 from ..tensor.tensor import Tensor
 from .signature import Signature, is_input, opened
 from .trace import Trace
@@ -22,14 +23,14 @@ from .trace import Trace
 class StandIns:
     """Copies of the arguments with stand-ins for their tensors, arrays and numbers.
 
-    `tensors`, their `inputs`, `numbers` and `containers` are in the order in which a `Signature` meets what they stand for.
+    `tensors`, their `inputs`, numbers and `containers` are in the order in which a `Signature` meets what they stand for.
     """
 
     def __init__(self, trace: Trace, looks_at_types: bool) -> None:
         self._trace, self._looks_at_types = trace, looks_at_types
         self.tensors: list[Tensor] = []
         self.inputs: list[Value] = []
-        self.numbers: list[Scalar] = []
+        self._numbers = count()
         self.containers: list[Any] = []
         self._filled: list[dict[Any, Any]] = []  # what each of these was given
         self._copies: dict[int, Any] = {}
@@ -72,8 +73,8 @@ class StandIns:
         if isinstance(x, (Tensor, np.ndarray)):
             return self._tensor(x if isinstance(x, Tensor) else _tensor_of(x), path)
         if is_input(x):
-            self.numbers.append(self._trace.argument_number(path, x))
-            return self.numbers[-1].look() if self._looks_at_types else self.numbers[-1]
+            number = self._trace.host.source(Source(path, next(self._numbers)), x)
+            return number.look() if self._looks_at_types else number
         if hasattr(type(x), "__next__"):
             raise TraceError(f"{path} of {self._trace.name} is {type(x).__name__}, an iterator: it would be read once, while the "
                              "function is traced. Pass a list, or what it gives next.")

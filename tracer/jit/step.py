@@ -18,7 +18,6 @@ from ..lazy.flush import device_buffer, host_array, materialize
 from ..tensor.nested import grow, refill
 from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
 from ..tensor.packs import PackedSlice
-from ..tensor.scalar import from_number
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from .interrupts import Uninterrupted
@@ -46,7 +45,7 @@ class Step:
         writes = plan.writes
         self.plain = (plan.template is None and len(plan.positions) == plan.written
                       and not (writes.gradients or writes.leaves or writes.containers or writes.outside))
-        self._numbers_seen: dict[int, tuple[Any, Any]] = {}
+        self._numbers_seen: list[tuple[Any, Any]] = [(None, None)] * len(plan.numbers)
 
     def run(self, call: Signature) -> Any:
         """Gather buffers, execute, rebind."""
@@ -144,16 +143,12 @@ class Step:
 
     def _number_buffers(self, call: Signature) -> list[Any]:
         buffers = []
-        for i, number in enumerate(self._numbers(call)):
-            seen = self._numbers_seen.get(i)
-            if seen is None or not interchangeable(seen[0], number):
-                array = np.asarray(number, from_number(number).numpy)
+        for i, (kind, number, seen) in enumerate(zip(self.plan.numbers, call.values, self._numbers_seen)):
+            if not interchangeable(seen[0], number):
+                array = np.asarray(number, kind.dtype.numpy)
                 seen = self._numbers_seen[i] = number, backend().upload(array, self.plan.device)
             buffers.append(seen[1])
         return buffers
-
-    def _numbers(self, call: Signature) -> list[Any]:
-        return [*call.numbers, *(group[key] for group, key in self.plan.hypers)]
 
     # --- Running ------------------------------------------------------------------------------------------------------
 
@@ -182,8 +177,7 @@ class Step:
         plan, tape = self.plan, self.plan.tape
         if tape is not None and state.grad:
             tape.mark_leaves()
-            numbers = [Value(Type.of((), from_number(n)), plan.device, b)
-                       for n, b in zip(self._numbers(call), self._number_buffers(call))] if plan.numbers else []
+            numbers = [Value(kind, plan.device, b) for kind, b in zip(plan.numbers, self._number_buffers(call))]
             made = tape.attach(results, [*inputs, *numbers])
             return [made[at] if tape.requires[at] else Value(plan.types[at], plan.device, results[at])
                     for at in plan.positions]

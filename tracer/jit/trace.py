@@ -16,9 +16,8 @@ from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, placeholder, thread_recorder
 from ..ir.source import describe, user_position
 from ..ir.state import state
-from ..ir.types import Type
 from ..tensor.context import context
-from ..tensor.scalar import Scalar, from_number
+from ..tensor.scalar import Host, Scalar, Source
 from ..tensor.storage import Storage, own
 from ..tensor.strides import passed_on
 from ..tensor.tensor import Tensor
@@ -39,8 +38,8 @@ class Trace:
         self.grads_given: dict[Tensor, Tensor | None] = {}  # the `.grad` that an argument came with
         self.originals: dict[Tensor, Tensor] = {}  # arguments, and what stands in for them
         self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
-        self.hypers: dict[tuple[int, str], tuple[dict[str, Any], str, Value]] = {}
-        self.scalars: dict[tuple[int, str], Scalar] = {}
+        self.host = Host()  # what is computed with numbers
+        self.scalars: dict[tuple[int, str], Scalar] = {}  # hyperparameters
         self.guards: list[Guard] = []
         self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
@@ -52,7 +51,6 @@ class Trace:
         self.called: dict[Any, None] = {}
         self.reports: list[Any] = []  # what is to be told at each call
         self.made: list[Callable[[], Any]] = []  # what takes back the state that was made outside for this trace
-        self.looked: dict[str, Any] = {}  # number arguments whose value was needed
         self._now: dict[Storage, Value] = {}
 
     # --- Storages -----------------------------------------------------------------------------------------------------
@@ -142,14 +140,12 @@ class Trace:
     # --- Numbers and guards -------------------------------------------------------------------------------------------
 
     def hyper(self, group: dict[str, Any], key: str) -> Scalar:
-        """An optimizer's hyperparameter as a scalar input that is read at every call."""
+        """An optimizer's hyperparameter as a number that is read at every call."""
         slot = (id(group), key)
         found = self.scalars.get(slot)
         if found is None:
-            number = group[key]
-            value = placeholder(Type.of((), from_number(number)))
-            self.hypers[slot] = (group, key, value)
-            found = self.scalars[slot] = Scalar(value, number, lambda: self.guard_item(group, key, number))
+            source = Source(key, read=lambda: group[key])
+            found = self.scalars[slot] = self.host.source(source, group[key])
         return found
 
     def guard_item(self, group: dict[str, Any], key: str, value: Any) -> None:
@@ -162,15 +158,6 @@ class Trace:
         if all(guard.name != name for guard in self.guards):
             self.guards.append(Guard(name, read, value, self.position()))
         return value
-
-    def argument_number(self, path: str, number: Any) -> Scalar:
-        """A number argument as a scalar input; looking at it makes its value part of the signature."""
-        value = placeholder(Type.of((), from_number(number)))
-
-        def looked() -> None:
-            self.looked.setdefault(path, number)
-
-        return Scalar(value, number, looked)
 
     def follow(self, function: Any) -> None:
         """A function of the user's that no code mentions, such as a hook, is called in this trace."""

@@ -148,9 +148,9 @@ class Validity:
         for slot in self.slots:
             outside.leave_out(slot.owner, slot.key)
         self.guards, self.marks = guards, _Marks(outside, call.tensors)
-        self.looked = [(call.number_paths.index(path), path, number) for path, number in trace.looked.items()]
+        self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
-        self.particular = bool(self.looked or guards or self.memory.offsets or self.memory.aliased or self.gradients.present
+        self.particular = bool(guards or self.memory.offsets or self.memory.aliased or self.gradients.present
                                or self.marks.seen or self.slots)
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
@@ -159,13 +159,18 @@ class Validity:
         """Whether the trace holds for this call, decided for the usual one in a few looks."""
         if (not self.particular and self.seen[0] == structure_epoch[0] and self.seen[1] == grad_epoch[0]
                 and self.outside.holds() and self.memory.usual(call.tensors)):
-            return True
-        return not self.changes(call)
+            return self.evaluation is None or self.evaluation.holds(call)
+        return not self._changes_beside_numbers(call) and (self.evaluation is None or self.evaluation.holds(call))
 
     def changes(self, call: Signature) -> list[Change]:
         """What has changed since the trace, as (name, old, new); empty if it holds for this call."""
-        changes: list[Change] = [(path, number, call.numbers[i]) for i, path, number in self.looked
-                                 if not interchangeable(call.numbers[i], number)]
+        changes = self._changes_beside_numbers(call)
+        if not changes and self.evaluation is not None and not self.evaluation.holds(call):
+            changes = [self.evaluation.difference(call.numbers)]
+        return changes
+
+    def _changes_beside_numbers(self, call: Signature) -> list[Change]:
+        changes: list[Change] = []
         if not self.outside.holds():
             changes.extend(self.outside.changes())
         if self.seen[0] != structure_epoch[0]:

@@ -97,7 +97,9 @@ class History:
         for name, new in {name: new for name, _, new in changes}.items():
             self._changed[name] += 1
             if self._changed[name] >= MANY:
-                advice = ("Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the "
+                advice = ("Code that needs a number (a shape, a range, an index of a list) is compiled for each of its values."
+                          if " (at " in name else
+                          "Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the "
                           "batch, or leave the last, smaller one out." if name in now else
                           "Pass it as an argument: numbers and tensors in arguments are inputs of the program.")
                 self._warn_once(name, f"{self.name} was traced anew {self._changed[name]} times because {name} had changed "

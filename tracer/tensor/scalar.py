@@ -1,56 +1,160 @@
-"""A number argument of a traced function: a runtime scalar until the code looks at its value.
+"""Numbers of a traced function: arguments, hyperparameters and what is computed with them, on the host.
 
-It is no subclass of int or float, since `math.sqrt` and the like would then read past it; looking (`if`, `range`,
-`int()`, a shape, an attribute) makes the value seen a guard of the trace.
+A `Scalar` stands for a number that may be another one at the next call. Arithmetic on it records an expression, which
+Python evaluates at each call on exact ints and floats; only where a `Scalar` meets a tensor does its value become an input
+of the program. What the code decides by such a number (`if`, `range`, a shape) is a guard. Expressions and guards keep the
+order of the trace: an expression behind a guard is evaluated only if that holds, as in the code itself.
+
+A `Scalar` is no subclass of int or float, since `math.sqrt` and the like would then read past it.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
-from typing import Any
+import sys
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from itertools import product
+from numbers import Number
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 
 from ..ir import dtypes
 from ..ir.constants import literal
+from ..ir.errors import TraceError
 from ..ir.graph import Value
+from ..ir.recorder import placeholder, record
+from ..ir.source import Position, user_position
+from ..ir.stand_in import StandIn
+from ..ir.types import Type
 from ..ops import OPS
 
+Kinds = tuple[type, ...]
+# Modules that ask whether something is a tensor or a container, and take all numbers alike; where it matters: `kind()`.
+_ALIKE = frozenset({"operators", "operands", "layout", "methods", "autocast", "arithmetic", "nested", "results", "dataclasses"})
+EXACT = (int, float, bool)  # numbers of exactly these types are computed with; of subclasses only the value is known
+SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 
-class Scalar:
-    """`value` is a 0-d float64, int64 or bool value; `example` the number it has in the call being traced.
 
-    `looked(number)` is told when the number itself is needed.
+class Operation(NamedTuple):
+    """What is done with numbers: a function, how it is written, and the types that it may give for those of its operands.
+
+    Without `kinds` the types do not tell: that of the result becomes a guard.
     """
 
-    __slots__ = ("value", "example", "_looked")
+    function: Callable[..., Any]
+    text: str
+    kinds: Callable[..., Kinds] | None = None
 
-    def __init__(self, value: Value, example: Any, looked: Callable[[], None]) -> None:
-        self.value, self.example, self._looked = value, example, looked
+    def written(self, operands: list[str]) -> str:
+        """The expression with these operands."""
+        return self.text.format(*operands) if "{" in self.text else f"{self.text}({', '.join(operands)})"
+
+    @property
+    def infix(self) -> bool:
+        """Whether it is written as an operator."""
+        return "{" in self.text
+
+    @property
+    def binding(self) -> int:
+        """How tightly it binds: an operand that binds no tighter is put in parentheses."""
+        return next((i for i, signs in enumerate(_BINDING) if self.text[3:-3] in signs), 8) if self.infix else 9
+
+
+class Source(NamedTuple):
+    """Where a number comes from at each call: the number at this position among the arguments, or what `read()` gives."""
+
+    name: str
+    position: int | None = None
+    read: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must be as it was: a number's `value`, its `truth`, its `type`, that it `fits` into 64 bits, the `error` of it."""
+
+    about: str
+    scalar: Scalar
+    seen: Any
+    where: Position
+
+
+class Scalar(StandIn):
+    """`example` is the number in the call being traced; `kinds` the types that it may have at other calls.
+
+    `source` says where it comes from, or `operation` and `operands` what it is computed of.
+    """
+
+    __slots__ = ("host", "source", "operation", "operands", "kinds", "example", "settled", "__weakref__")
+
+    def __init__(self, host: Host, example: Any, kinds: Kinds, source: Source | None = None,
+                 operation: Operation | None = None, operands: tuple[Any, ...] = ()) -> None:
+        self.host, self.source, self.operation, self.operands = host, source, operation, operands
+        self.example, self.kinds = example, kinds
+        self.settled: set[str] = set()  # what the trace depends on by now
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        return type(self.example)
+        if len(self.kinds) > 1 and sys._getframe(1).f_globals["__name__"].rpartition(".")[2] in _ALIKE:
+            return Scalar
+        return self.kind()
 
-    def at(self, value: Value) -> Scalar:
-        """The same number, held by another value."""
-        return Scalar(value, self.example, self._looked)
+    def kind(self) -> type:
+        """The type of the number; where it may be one of several it is guarded."""
+        if len(self.kinds) > 1:
+            self.host.guard("type", self, type(self.example))
+            self.kinds = (type(self.example),)
+        return self.kinds[0]
 
     def look(self) -> Any:
         """The number; from now on the trace holds for this number only."""
-        self._looked()
+        self.host.guard("value", self, self.example)
         return self.example
+
+    @property
+    def value(self) -> Value:
+        """The number as a 0-d float64, int64 or bool value: an input of the program."""
+        return self.host.input(self)
+
+    def fits(self) -> bool:
+        """Whether the number fits into the 64 bits of an input of the program; the trace depends on it."""
+        if self.kinds != (int,):
+            return True
+        found: bool = SMALLEST <= self.example <= LARGEST
+        self.host.guard("fits", self, found)
+        return found
+
+    def on(self, device: str) -> Value:
+        """`value` on a device: a number is on none until it meets a tensor."""
+        value = self.value
+        return value if value.device == device else record(OPS["alias"], (value,), {}, device).output(0)
+
+    def text(self, above: int = -1) -> str:
+        """The expression as the code has it, as an operand of what binds this tightly."""
+        if self.source is not None:
+            return self.source.name
+        if self.operation is None:
+            return repr(self.example)
+        binding = self.operation.binding
+        parts = [x.text(-1 if binding == 9 else binding) if type(x) is Scalar else repr(x) for x in self.operands]
+        text = self.operation.written(parts)
+        return f"({text})" if binding <= above else text
+
+    # --- Looked at ----------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         return repr(self.look())
 
     def __bool__(self) -> bool:
-        return bool(self.look())
+        self.host.guard("truth", self, bool(self.example))
+        return bool(self.example)
 
     def __int__(self) -> int:
-        return int(self.look())
+        whole = self.host.apply(CALLS[int], self)
+        return int(whole.look() if type(whole) is Scalar else whole)
 
     def __index__(self) -> int:
         return operator.index(self.look())
@@ -67,87 +171,198 @@ class Scalar:
     def __format__(self, spec: str) -> str:
         return format(self.look(), spec)
 
-    def __invert__(self) -> int:
-        return ~self.look()
-
-    def __pos__(self) -> Scalar:
-        return self
-
-    def __trunc__(self) -> int:
-        return math.trunc(self.look())
-
-    def __floor__(self) -> int:
-        return math.floor(self.look())
-
-    def __ceil__(self) -> int:
-        return math.ceil(self.look())
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.asarray(self.look(), dtype)
 
-    def __round__(self, digits: int | None = None) -> Any:
-        return round(self.look(), digits)
-
     def __getattr__(self, name: str) -> Any:
+        if not hasattr(self.kind(), name):
+            raise AttributeError(f"'{self.kind().__name__}' object has no attribute '{name}'")
         return getattr(self.look(), name)
 
-    def __neg__(self) -> Any:
-        return Scalar(OPS["neg"](self.value), -self.example, self._looked)
+    def __copy__(self) -> Scalar:
+        return self
 
-    def __abs__(self) -> Any:
-        return Scalar(OPS["abs"](self.value), abs(self.example), self._looked)
+    def __deepcopy__(self, memo: Any) -> Scalar:
+        return self
 
+    def __reduce__(self) -> Any:
+        return self.kind(), (self.look(),)
 
-def _both(x: Any, y: Any) -> Callable[[], None]:
-    def looked() -> None:
-        for number in (x, y):
-            if type(number) is Scalar:
-                number._looked()
+    if TYPE_CHECKING:  # attached below
+        def __add__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
 
-    return looked
+    # --- Computed with ------------------------------------------------------------------------------------------------
 
+    def __round__(self, digits: Any = None) -> Any:
+        if digits is None:
+            return self.host.apply(_ROUND, self)
+        return self.host.apply(_ROUND_TO, self, digits) if type(digits) in (int, Scalar) else round(self.look(), digits)
 
-def _lifted(name: str, op: str, compute: Callable[[Any, Any], Any]) -> None:
-    """Arithmetic stays symbolic when both numbers are floats or ints; anything else looks."""
+    def __trunc__(self) -> Any:
+        return self.host.apply(CALLS[math.trunc], self)
 
-    def forward(self: Scalar, other: Any) -> Any:
-        return _arithmetic(op, compute, self, other)
+    def __floor__(self) -> Any:
+        return self.host.apply(CALLS[math.floor], self)
 
-    def reflected(self: Scalar, other: Any) -> Any:
-        return _arithmetic(op, compute, other, self)
+    def __ceil__(self) -> Any:
+        return self.host.apply(CALLS[math.ceil], self)
 
-    setattr(Scalar, f"__{name}__", forward)
-    setattr(Scalar, f"__r{name}__", reflected)
+    def __divmod__(self, other: Any) -> Any:
+        return _both(divmod, self, other)
 
+    def __rdivmod__(self, other: Any) -> Any:
+        return _both(divmod, other, self)
 
-def _arithmetic(op: str, compute: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
-    plain = [n.example if type(n) is Scalar else n for n in (x, y)]
-    if not all(type(n) in (int, float) for n in plain):
-        if not all(isinstance(n, (int, float, complex)) for n in plain):
-            return NotImplemented
-        return compute(*(n.look() if type(n) is Scalar else n for n in (x, y)))
-    result = compute(*plain)
-    kind = from_number(result)
-    values = [as_value(n, kind) for n in (x, y)]
-    return Scalar(OPS[op](*values), result, _both(x, y))
+    def __pow__(self, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            return self.host.apply(_POWER_OF, self, other, modulus)
+        return _computed(_POWER, self, other)
 
-
-def _compared(name: str, compute: Callable[[Any, Any], bool]) -> None:
-    def method(self: Scalar, other: Any) -> bool:
-        return compute(self.look(), other.look() if type(other) is Scalar else other)
-
-    setattr(Scalar, f"__{name}__", method)
+    def __rpow__(self, other: Any) -> Any:
+        return _computed(_POWER, other, self)
 
 
-def _looking(name: str, compute: Callable[[Any, Any], Any]) -> None:
-    def forward(self: Scalar, other: Any) -> Any:
-        return compute(self.look(), other.look() if type(other) is Scalar else other)
+class Host:
+    """What a trace computes with numbers, in order: `lines` are scalars to be computed, and guards.
 
-    def reflected(self: Scalar, other: Any) -> Any:
-        return compute(other.look() if type(other) is Scalar else other, self.look())
+    `inputs` are the numbers that became inputs of the program, with these. After the trace it is `closed`: what is left of
+    it in the user's hands is as good as the numbers that it saw.
+    """
 
-    setattr(Scalar, f"__{name}__", forward)
-    setattr(Scalar, f"__r{name}__", reflected)
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
+        self.inputs = ByIdentity()
+        self.closed = False
+        self._made: dict[Hashable, Scalar] = {}
+
+    def source(self, source: Source, number: Any, kind: type | None = None) -> Scalar:
+        """A number that is read at each call."""
+        return Scalar(self, number, (kind or type(number),), source)
+
+    def apply(self, operation: Operation, *operands: Any) -> Any:
+        """The result of an operation on numbers: an expression unless it is the same at all calls."""
+        plain = [x.example if type(x) is Scalar else x for x in operands]
+        if self.closed or all("value" in x.settled for x in operands if type(x) is Scalar):
+            return operation.function(*plain)
+        operands = tuple(x if type(x) is not Scalar or x.host is self else x.look() for x in operands)
+        key = (operation.text, *map(_key, operands))
+        made = self._made.get(key)
+        return self._computed(key, operation, operands, plain) if made is None else made
+
+    def _computed(self, key: Hashable, operation: Operation, operands: tuple[Any, ...], plain: list[Any]) -> Any:
+        try:
+            example = operation.function(*plain)
+        except Exception as error:
+            failed = Scalar(self, None, (), None, operation, operands)
+            self.lines.append(Guard("error", failed, type(error), user_position(3)))
+            raise
+        made = Scalar(self, example, _kinds(operation, operands) or (type(example),), None, operation, operands)
+        self.lines.append(made)
+        if operation.kinds is None:
+            self.lines.append(Guard("type", made, type(example), user_position(3)))
+        if type(example) is complex:
+            return made.look()
+        self._made[key] = made
+        return made
+
+    def guard(self, about: str, scalar: Scalar, seen: Any) -> None:
+        """The trace depends on this."""
+        if not self.closed and about not in scalar.settled and "value" not in scalar.settled:
+            scalar.settled.add(about)
+            self.lines.append(Guard(about, scalar, seen, user_position(3)))
+
+    def input(self, scalar: Scalar) -> Value:
+        """The number as an input of the program."""
+        value = self.inputs.get(scalar)
+        if value is None:
+            if self.closed:
+                return constant(scalar.example, from_number(scalar.example))
+            if not scalar.fits():
+                raise OverflowError("int too big to convert")
+            dtype = _DTYPES[scalar.kinds[0]] if len(scalar.kinds) == 1 else dtypes.float64
+            value = self.inputs.put(scalar, placeholder(Type.of((), dtype)))
+        return value
+
+    def holds(self, scalar: Scalar, value: Value) -> bool:
+        """Whether the trace, still in progress, has the number in this very value."""
+        return not self.closed and self.inputs.get(scalar) is value
+
+
+class Kept:
+    """A scalar as something may hold it that outlives the trace, such as the gradient of a function that was given it."""
+
+    __slots__ = ("text", "_scalar", "_example", "_kinds")
+
+    def __init__(self, scalar: Scalar) -> None:
+        self.text, self._scalar, self._example, self._kinds = scalar.text(), ref(scalar), scalar.example, scalar.kinds
+
+    def at(self, value: Value) -> Scalar:
+        """The number where a program holds it in this value."""
+        scalar = self._scalar()
+        if scalar is not None and scalar.host.holds(scalar, value):
+            return scalar
+        return Scalar(Inside(self, value), self._example, self._kinds)
+
+    def look(self) -> None:
+        """Make the trace depend on the number; there is none any more if it is over."""
+        scalar = self._scalar()
+        if scalar is None or scalar.host.closed:
+            raise TraceError(f"the backward of a function looks at {self.text}, a number that the function was given in a "
+                             "compiled step, after that step: the number may be another one then. Look at it in the forward.")
+        scalar.look()
+
+
+class Inside(Host):
+    """Computes with a number that some program holds in a value, where its host's expressions do not reach."""
+
+    def __init__(self, of: Kept, value: Value) -> None:
+        super().__init__()
+        self.of, self.held = of, value
+
+    def apply(self, operation: Operation, *operands: Any) -> Any:
+        """Arithmetic is recorded in the program; anything else looks."""
+        op = _IN_THE_PROGRAM.get(operation)
+        if op is None:
+            return operation.function(*(x.look() if type(x) is Scalar else x for x in operands))
+        example = operation.function(*(x.example if type(x) is Scalar else x for x in operands))
+        kind = from_number(example)
+        value = OPS[op](*(x.value if type(x) is Scalar and x.value.type.dtype is kind else
+                          OPS["convert"](x.value, dtype=kind) if type(x) is Scalar else constant(x, kind) for x in operands))
+        return Scalar(Inside(self.of, value), example, (type(example),))
+
+    def guard(self, about: str, scalar: Scalar, seen: Any) -> None:
+        """Only while the trace is in progress in which the number was seen."""
+        self.of.look()
+
+    def input(self, scalar: Scalar) -> Value:
+        """The value itself."""
+        return self.held
+
+    def holds(self, scalar: Scalar, value: Value) -> bool:
+        """Of the very value there is this scalar already."""
+        return value is self.held
+
+
+class ByIdentity:
+    """Values of scalars, which must not be hashed: that looks at them."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[int, tuple[Scalar, Value]] = {}
+
+    def put(self, scalar: Scalar, value: Value) -> Value:
+        """Give a scalar its value."""
+        self._pairs[id(scalar)] = scalar, value
+        return value
+
+    def get(self, scalar: Scalar) -> Value | None:
+        """Its value, if it has one."""
+        found = self._pairs.get(id(scalar))
+        return None if found is None else found[1]
+
+    def pairs(self) -> list[tuple[Scalar, Value]]:
+        """All scalars with their values, in order."""
+        return list(self._pairs.values())
 
 
 def from_number(number: Any) -> Any:
@@ -155,21 +370,145 @@ def from_number(number: Any) -> Any:
     return dtypes.boolean if isinstance(number, bool) else dtypes.int64 if isinstance(number, int) else dtypes.float64
 
 
-def as_value(number: Any, kind: Any) -> Value:
-    """A scalar or a Python number as a 0-d value."""
-    if type(number) is Scalar:
-        value = number.value
-        return value if value.type.dtype is kind else OPS["convert"](value, dtype=kind)
-    return OPS["constant"].on("cpu", value=literal(number, kind), shape=(), dtype=kind)
+def constant(number: Any, kind: Any) -> Value:
+    """A Python number as a 0-d value."""
+    made: Value = OPS["constant"].on("cpu", value=literal(number, kind), shape=(), dtype=kind)
+    return made
 
 
-for _name, _op, _compute in [("add", "add", operator.add), ("sub", "sub", operator.sub), ("mul", "mul", operator.mul),
-                             ("truediv", "div", operator.truediv)]:
-    _lifted(_name, _op, _compute)
-for _name, _compute in [("eq", operator.eq), ("ne", operator.ne), ("lt", operator.lt), ("le", operator.le),
-                        ("gt", operator.gt), ("ge", operator.ge)]:
-    _compared(_name, _compute)
-for _name, _compute in [("floordiv", operator.floordiv), ("mod", operator.mod), ("pow", operator.pow), ("divmod", divmod),
-                        ("and", operator.and_), ("or", operator.or_), ("xor", operator.xor), ("lshift", operator.lshift),
-                        ("rshift", operator.rshift)]:
-    _looking(_name, _compute)
+_BINDING = (("==", "!=", "<", "<=", ">", ">="), ("|",), ("^",), ("&",), ("<<", ">>"), ("+", "-"), ("*", "/", "//", "%"), ("**",))
+_DTYPES = {int: dtypes.int64, float: dtypes.float64, bool: dtypes.boolean}
+
+
+def _key(x: Any) -> Hashable:
+    """Equal for operands that mean the same: -0.0, nan and 1 stay apart."""
+    return ("scalar", id(x)) if type(x) is Scalar else (type(x), repr(x) if type(x) is float else x)
+
+
+def _kinds(operation: Operation, operands: tuple[Any, ...]) -> Kinds | None:
+    """The types that the result may have."""
+    if operation.kinds is None:
+        return None
+    given = [x.kinds if type(x) is Scalar else (type(x),) for x in operands]
+    return tuple(dict.fromkeys(kind for kinds in product(*given) for kind in operation.kinds(*kinds)))
+
+
+def _computed(operation: Operation, x: Any, y: Any) -> Any:
+    """An operator between two numbers, of which one at least is a `Scalar`."""
+    for number in (x, y):
+        if type(number) is not Scalar and type(number) not in EXACT:
+            if not isinstance(number, Number):
+                return NotImplemented
+            return operation.function(*(n.look() if type(n) is Scalar else n for n in (x, y)))
+    return (x if type(x) is Scalar else y).host.apply(operation, x, y)
+
+
+def _both(function: Any, x: Any, y: Any) -> Any:
+    pair = _computed(CALLS[function], x, y)
+    return pair if pair is NotImplemented else items(pair)
+
+
+def items(x: Any) -> Any:
+    """The numbers in an expression that gives a tuple of them."""
+    if type(x) is not Scalar or type(x.example) is not tuple:
+        return x
+    return tuple(x.host.apply(_ITEM, x, i) for i in range(len(x.example)))
+
+
+# --- Operators --------------------------------------------------------------------------------------------------------
+
+
+def _numeric(*kinds: type) -> Kinds:
+    return (float,) if float in kinds else (int,)
+
+
+def _bitwise(*kinds: type) -> Kinds:
+    return (bool,) if set(kinds) == {bool} else (int,)
+
+
+def _one_of(*kinds: type) -> Kinds:
+    return kinds
+
+
+def _always(kind: type) -> Callable[..., Kinds]:
+    return lambda *kinds: (kind,)
+
+
+WHOLE = _always(int)
+
+
+def _operator(name: str, operation: Operation) -> None:
+    def forward(self: Scalar, other: Any) -> Any:
+        return _computed(operation, self, other)
+
+    def reflected(self: Scalar, other: Any) -> Any:
+        return _computed(operation, other, self)
+
+    setattr(Scalar, f"__{name}__", forward)
+    if name not in _COMPARISONS:
+        setattr(Scalar, f"__r{name}__", reflected)
+
+
+def _unary(name: str, operation: Operation) -> None:
+    setattr(Scalar, f"__{name}__", lambda self: self.host.apply(operation, self))
+
+
+_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%"}
+_BITS = {"and": "&", "or": "|", "xor": "^"}
+_SHIFTS = {"lshift": "<<", "rshift": ">>"}
+_IN_THE_PROGRAM: dict[Operation, str] = {}
+
+for _table, _rule in ((_COMPARISONS, _always(bool)), (_ARITHMETIC, _numeric), (_BITS, _bitwise), (_SHIFTS, _always(int)),
+                      ({"truediv": "/"}, _always(float))):
+    for _name, _sign in _table.items():
+        _made = Operation(getattr(operator, f"__{_name}__"), f"{{}} {_sign} {{}}", _rule)
+        _operator(_name, _made)
+        if _name in ("add", "sub", "mul", "truediv"):
+            _IN_THE_PROGRAM[_made] = "div" if _name == "truediv" else _name
+for _name, _sign, _rule in (("neg", "-{}", _numeric), ("pos", "+{}", _numeric), ("invert", "~{}", _always(int))):
+    _made = Operation(getattr(operator, _name), _sign, _rule)
+    _unary(_name, _made)
+    if _name == "neg":
+        _IN_THE_PROGRAM[_made] = "neg"
+_POWER, _POWER_OF = Operation(operator.pow, "{} ** {}"), Operation(pow, "pow", _always(int))
+_ITEM = Operation(operator.getitem, "{}[{}]")
+
+# --- Functions --------------------------------------------------------------------------------------------------------
+
+_WHOLE = {"floor", "ceil", "trunc", "factorial", "gcd", "lcm", "comb", "perm", "isqrt"}
+_TESTS = {"isnan", "isinf", "isfinite", "isclose"}
+_OTHER = {"frexp", "modf", "prod", "sumprod"}  # give pairs, or what they were given
+_ROUND, _ROUND_TO = Operation(round, "round", _always(int)), Operation(round, "round", lambda x, digits: _numeric(x))
+_TUPLE = Operation(lambda *xs: xs, "list", _always(tuple))
+
+
+def _of_math(name: str, function: Any) -> Operation:
+    kind = int if name in _WHOLE else bool if name in _TESTS else float
+    return Operation(function, f"math.{name}", None if name in _OTHER else _always(kind))
+
+
+# The functions that compute on the host when they are called with a `Scalar`.
+CALLS: dict[Any, Operation] = {f: _of_math(n, f) for n, f in vars(math).items() if callable(f) and n[0] != "_"} | {
+    int: Operation(int, "int", _always(int)), float: Operation(float, "float", _always(float)),
+    divmod: Operation(divmod, "divmod", _always(tuple)), abs: Operation(abs, "abs", _numeric),
+    min: Operation(min, "min", _one_of), max: Operation(max, "max", _one_of)}
+_unary("abs", CALLS[abs])
+_IN_THE_PROGRAM[CALLS[abs]] = "abs"
+
+
+def on_host(operation: Operation, *args: Any) -> Any:
+    """An operation on numbers or lists of them: evaluated at each call if one of them is a `Scalar`."""
+    numbers = [_listed(x) for x in args]
+    for x in numbers:
+        if type(x) is Scalar:
+            return items(x.host.apply(operation, *numbers))
+    return operation.function(*args)
+
+
+def _listed(x: Any) -> Any:
+    """A list of numbers as an operand."""
+    if type(x) not in (list, tuple):
+        return x
+    host = next((i.host for i in x if type(i) is Scalar), None)
+    return tuple(x) if host is None else host.apply(_TUPLE, *x)

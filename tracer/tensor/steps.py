@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import is_
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
+from ..ir.stand_in import known
 from ..ops import OPS
 from ..ops.elementwise import complex_, imag, real, select
 from ..ops.indexing import index_nd, index_put_nd
 from ..ops.structural import Ints, broadcast, constant, inverse_permutation, pad, reshape, slice_, transpose
 from .bits import reinterpreted
+from .scalar import Scalar
 from .strides import overlaps
 
 
@@ -36,6 +39,13 @@ class Step:
     def repeats(self) -> bool:
         """Whether the view shows an element of the base more than once."""
         return False
+
+    def known(self) -> Step:
+        """The step without stand-ins for numbers: it is remembered, and part of what a compiled function returns."""
+        names: Sequence[str] = type(self).__slots__
+        given = [getattr(self, name) for name in names]
+        plain = [known(x) for x in given]
+        return self if all(map(is_, given, plain)) else type(self)(*plain)
 
     def read(self, base: Value) -> Value:
         """The view's value."""
@@ -119,6 +129,39 @@ class Slice(Step):
         inside = full_like(new, 1, dtypes.boolean)
         mask = pad(inside, constant.on(new.device, value="False", shape=(), dtype=dtypes.boolean), **edges)
         return select(mask, placed, base)
+
+
+def block_of(sizes: Ints, *start: int) -> Slice:
+    """The view of a block of these sizes."""
+    return Slice(start, tuple(a + n for a, n in zip(start, sizes)), (1,) * len(sizes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window(Step):
+    """A block whose `start` holds numbers of the trace in progress, which are known to lie within range."""
+
+    start: tuple[int | Scalar, ...]
+    sizes: Ints
+
+    def known(self) -> Step:
+        return self
+
+    def _starts(self, device: str) -> list[Value]:
+        return [a.on(device) if type(a) is Scalar else
+                constant.on(device, value=str(a), shape=(), dtype=dtypes.int64) for a in self.start]
+
+    def read(self, base: Value) -> Value:
+        return OPS["dynamic_slice"](base, *self._starts(base.device), sizes=self.sizes)
+
+    def write(self, base: Value, new: Value) -> Value:
+        return OPS["dynamic_update_slice"](base, new, *self._starts(base.device))
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Window) and self.sizes == other.sizes
+                and all(a is b or (type(a) is type(b) is int and a == b) for a, b in zip(self.start, other.start)))
+
+    def __hash__(self) -> int:
+        return hash(self.sizes)
 
 
 @dataclass(frozen=True, slots=True)

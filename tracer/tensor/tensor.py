@@ -130,6 +130,8 @@ class Tensor:
 
     def _view(self, step: Step, geometry: Geometry | None = None) -> Tensor:
         """A tensor that shares this one's storage through one more step."""
+        if context.trace is not None:
+            step = step.known()
         made = object.__new__(Tensor)
         made._storage = self._storage
         root = self if self._base is None or self._requires_grad or self._parted else self._base
