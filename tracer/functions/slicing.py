@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..ops.structural import Ints
-from ..tensor.scalar import WHOLE, Operation, Scalar, on_host
+from ..tensor.operations import WHOLE, Operation
+from ..tensor.scalar import Scalar, on_host
 from ..tensor.steps import Slice, Window, block_of
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor

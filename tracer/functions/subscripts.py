@@ -23,7 +23,8 @@ from ..ops import OPS
 from ..ops.elementwise import compare, select
 from ..ops.structural import Ints
 from ..tensor.context import context
-from ..tensor.scalar import WHOLE, Operation, Scalar, on_host
+from ..tensor.operations import WHOLE, Operation
+from ..tensor.scalar import Scalar, on_host
 from ..tensor.steps import Reshape, Slice, Step
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..guards.identity import MISSING, Replacement
-from ..tensor.scalar import CALLS, EXACT, Scalar, on_host
+from ..tensor.operations import CALLS, EXACT
+from ..tensor.scalar import Scalar, on_host
 
 _TAKEN = {name: getattr(builtins, name) for name in ("int", "float", "min", "max")}
 _OF_MATH = {name: f for name, f in vars(math).items() if callable(f) and not name.startswith("_")}

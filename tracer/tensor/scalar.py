@@ -31,37 +31,25 @@ from ..ir.source import Position, user_position
 from ..ir.stand_in import StandIn
 from ..ir.types import Type
 from ..ops import OPS
+from .operations import (
+    BINARY,
+    CALLS,
+    COMPARISONS,
+    EXACT,
+    ITEM,
+    LIST,
+    POWER,
+    POWER_OF,
+    ROUND,
+    ROUND_TO,
+    UNARY,
+    Kinds,
+    Operation,
+)
 
-Kinds = tuple[type, ...]
 # Modules that ask whether something is a tensor or a container, and take all numbers alike; where it matters: `kind()`.
 _ALIKE = frozenset({"operators", "operands", "layout", "methods", "autocast", "arithmetic", "nested", "results", "dataclasses"})
-EXACT = (int, float, bool)  # numbers of exactly these types are computed with; of subclasses only the value is known
 SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
-
-
-class Operation(NamedTuple):
-    """What is done with numbers: a function, how it is written, and the types that it may give for those of its operands.
-
-    Without `kinds` the types do not tell: that of the result becomes a guard.
-    """
-
-    function: Callable[..., Any]
-    text: str
-    kinds: Callable[..., Kinds] | None = None
-
-    def written(self, operands: list[str]) -> str:
-        """The expression with these operands."""
-        return self.text.format(*operands) if "{" in self.text else f"{self.text}({', '.join(operands)})"
-
-    @property
-    def infix(self) -> bool:
-        """Whether it is written as an operator."""
-        return "{" in self.text
-
-    @property
-    def binding(self) -> int:
-        """How tightly it binds: an operand that binds no tighter is put in parentheses."""
-        return next((i for i, signs in enumerate(_BINDING) if self.text[3:-3] in signs), 8) if self.infix else 9
 
 
 class Source(NamedTuple):
@@ -196,8 +184,8 @@ class Scalar(StandIn):
 
     def __round__(self, digits: Any = None) -> Any:
         if digits is None:
-            return self.host.apply(_ROUND, self)
-        return self.host.apply(_ROUND_TO, self, digits) if type(digits) in (int, Scalar) else round(self.look(), digits)
+            return self.host.apply(ROUND, self)
+        return self.host.apply(ROUND_TO, self, digits) if type(digits) in (int, Scalar) else round(self.look(), digits)
 
     def __trunc__(self) -> Any:
         return self.host.apply(CALLS[math.trunc], self)
@@ -216,11 +204,11 @@ class Scalar(StandIn):
 
     def __pow__(self, other: Any, modulus: Any = None) -> Any:
         if modulus is not None:
-            return self.host.apply(_POWER_OF, self, other, modulus)
-        return _computed(_POWER, self, other)
+            return self.host.apply(POWER_OF, self, other, modulus)
+        return _computed(POWER, self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return _computed(_POWER, other, self)
+        return _computed(POWER, other, self)
 
 
 class Host:
@@ -376,7 +364,6 @@ def constant(number: Any, kind: Any) -> Value:
     return made
 
 
-_BINDING = (("==", "!=", "<", "<=", ">", ">="), ("|",), ("^",), ("&",), ("<<", ">>"), ("+", "-"), ("*", "/", "//", "%"), ("**",))
 _DTYPES = {int: dtypes.int64, float: dtypes.float64, bool: dtypes.boolean}
 
 
@@ -412,29 +399,10 @@ def items(x: Any) -> Any:
     """The numbers in an expression that gives a tuple of them."""
     if type(x) is not Scalar or type(x.example) is not tuple:
         return x
-    return tuple(x.host.apply(_ITEM, x, i) for i in range(len(x.example)))
+    return tuple(x.host.apply(ITEM, x, i) for i in range(len(x.example)))
 
 
-# --- Operators --------------------------------------------------------------------------------------------------------
-
-
-def _numeric(*kinds: type) -> Kinds:
-    return (float,) if float in kinds else (int,)
-
-
-def _bitwise(*kinds: type) -> Kinds:
-    return (bool,) if set(kinds) == {bool} else (int,)
-
-
-def _one_of(*kinds: type) -> Kinds:
-    return kinds
-
-
-def _always(kind: type) -> Callable[..., Kinds]:
-    return lambda *kinds: (kind,)
-
-
-WHOLE = _always(int)
+# --- Operators and functions --------------------------------------------------------------------------------------------
 
 
 def _operator(name: str, operation: Operation) -> None:
@@ -445,7 +413,7 @@ def _operator(name: str, operation: Operation) -> None:
         return _computed(operation, other, self)
 
     setattr(Scalar, f"__{name}__", forward)
-    if name not in _COMPARISONS:
+    if name not in COMPARISONS:
         setattr(Scalar, f"__r{name}__", reflected)
 
 
@@ -453,48 +421,12 @@ def _unary(name: str, operation: Operation) -> None:
     setattr(Scalar, f"__{name}__", lambda self: self.host.apply(operation, self))
 
 
-_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%"}
-_BITS = {"and": "&", "or": "|", "xor": "^"}
-_SHIFTS = {"lshift": "<<", "rshift": ">>"}
-_IN_THE_PROGRAM: dict[Operation, str] = {}
-
-for _table, _rule in ((_COMPARISONS, _always(bool)), (_ARITHMETIC, _numeric), (_BITS, _bitwise), (_SHIFTS, _always(int)),
-                      ({"truediv": "/"}, _always(float))):
-    for _name, _sign in _table.items():
-        _made = Operation(getattr(operator, f"__{_name}__"), f"{{}} {_sign} {{}}", _rule)
-        _operator(_name, _made)
-        if _name in ("add", "sub", "mul", "truediv"):
-            _IN_THE_PROGRAM[_made] = "div" if _name == "truediv" else _name
-for _name, _sign, _rule in (("neg", "-{}", _numeric), ("pos", "+{}", _numeric), ("invert", "~{}", _always(int))):
-    _made = Operation(getattr(operator, _name), _sign, _rule)
+for _name, _made in (COMPARISONS | BINARY).items():
+    _operator(_name, _made)
+for _name, _made in UNARY.items():
     _unary(_name, _made)
-    if _name == "neg":
-        _IN_THE_PROGRAM[_made] = "neg"
-_POWER, _POWER_OF = Operation(operator.pow, "{} ** {}"), Operation(pow, "pow", _always(int))
-_ITEM = Operation(operator.getitem, "{}[{}]")
-
-# --- Functions --------------------------------------------------------------------------------------------------------
-
-_WHOLE = {"floor", "ceil", "trunc", "factorial", "gcd", "lcm", "comb", "perm", "isqrt"}
-_TESTS = {"isnan", "isinf", "isfinite", "isclose"}
-_OTHER = {"frexp", "modf", "prod", "sumprod"}  # give pairs, or what they were given
-_ROUND, _ROUND_TO = Operation(round, "round", _always(int)), Operation(round, "round", lambda x, digits: _numeric(x))
-_TUPLE = Operation(lambda *xs: xs, "list", _always(tuple))
-
-
-def _of_math(name: str, function: Any) -> Operation:
-    kind = int if name in _WHOLE else bool if name in _TESTS else float
-    return Operation(function, f"math.{name}", None if name in _OTHER else _always(kind))
-
-
-# The functions that compute on the host when they are called with a `Scalar`.
-CALLS: dict[Any, Operation] = {f: _of_math(n, f) for n, f in vars(math).items() if callable(f) and n[0] != "_"} | {
-    int: Operation(int, "int", _always(int)), float: Operation(float, "float", _always(float)),
-    divmod: Operation(divmod, "divmod", _always(tuple)), abs: Operation(abs, "abs", _numeric),
-    min: Operation(min, "min", _one_of), max: Operation(max, "max", _one_of)}
-_unary("abs", CALLS[abs])
-_IN_THE_PROGRAM[CALLS[abs]] = "abs"
+_IN_THE_PROGRAM = {BINARY["add"]: "add", BINARY["sub"]: "sub", BINARY["mul"]: "mul", BINARY["truediv"]: "div",
+                   UNARY["neg"]: "neg", UNARY["abs"]: "abs"}
 
 
 def on_host(operation: Operation, *args: Any) -> Any:
@@ -511,4 +443,4 @@ def _listed(x: Any) -> Any:
     if type(x) not in (list, tuple):
         return x
     host = next((i.host for i in x if type(i) is Scalar), None)
-    return tuple(x) if host is None else host.apply(_TUPLE, *x)
+    return tuple(x) if host is None else host.apply(LIST, *x)
