@@ -31,7 +31,8 @@ class Signature:
     `grown` are the arguments, with their numbers among these, into which it only puts things.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "static", "unread", "grown", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "static", "unread", "grown", "_met",
+                 "_inside")
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any] = frozenset(),
                  parameters: Parameters = NOTHING_KNOWN) -> None:
