@@ -457,7 +457,7 @@ def test_max_compiles() -> None:
 def test_why_after_five_deliberate_retraces() -> None:
     """Each reason has the name of what changed, its old and new value, the user's line and the seconds it cost."""
     model, gain = torch.nn.Dropout(0.5), 2.0
-    f = torch.jit(lambda x, k, flag: model(x) * gain * (2 if k == 2 else k))
+    f = torch.jit(lambda x, k, flag: model(x) * gain * (2 if k == 2 else k) if flag else model(x) * gain)
     x = torch.ones(2)
     calls = ["f(x, 2.0, True)", "f(torch.ones(3), 2.0, True)", "f(x, 3.0, True)", "f(x, 3.0, False)"]
     f(x, 2.0, True)

@@ -102,7 +102,7 @@ class Signature:
             parts.append(("array", x.shape, x.dtype))
             self.tensors.append(x)
         elif kind is tuple or (isinstance(x, tuple) and hasattr(x, "_fields")):
-            parts.append((kind, len(x)))
+            parts += (kind, len(x))
             if hasattr(x, "_facts"):  # what it knows beside its fields
                 parts.append(tuple(x._facts().items()))
             for v in x if kind is tuple else children(x)[1].values():  # type: ignore[index]
