@@ -297,7 +297,8 @@ def test_the_jitted_function_gives_what_the_function_gives(case: Callable[[], Ca
         seen.add(tuple(round(v, 4) for v in expected))
         change(k)
     assert len(seen) >= 2
-    assert len(seen) <= step.stats.compiles <= 4 or (case in INPUTS and step.stats.compiles == 1)
+    # A number that was found changed is an input from the second trace on.
+    assert 2 <= step.stats.compiles <= 4 or (case in INPUTS and step.stats.compiles == 1)
 
 
 class Trainer:

@@ -45,6 +45,10 @@ class Outside(Watch):
             if cache.cache_info().misses != misses:
                 cache.cache_clear()
 
+    def reached(self) -> list[Any]:
+        """Modules and optimizers that the function may lead to, before the trace."""
+        return self._reached
+
     def leave_out(self, owner: Owner, key: Any) -> None:
         """What an owner has under a key is looked at by somebody else from now on."""
         self.open.add(owner.label(key))
@@ -102,7 +106,7 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     owners: dict[int, Owner] = {id(own): OwnedTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
     for owner in owners_of(places):
-        owners.setdefault(id(owner.thing), owner)
+        owners.setdefault(owner.identity, owner)
     for names, stored in found.stored.values():
         known = owners.get(id(names))
         keys = known.keys or () if isinstance(known, OwnedTable) else ()

@@ -19,6 +19,7 @@ class Owner:
 
     def __init__(self, thing: Any, label: Callable[[Any], str]) -> None:
         self.thing, self.label = thing, label
+        self.identity = id(getattr(thing, "owner", thing) if isinstance(self, Fields) else thing)  # at each look the same
         self.before = self.held()
 
     def held(self) -> dict[Any, Any]:

@@ -53,17 +53,24 @@ class Slot:
 class Effect:
     """What becomes of an owner at each call: templates by key, MISSING for what is gone.
 
-    `slots` are those that hold state; of what else is changed the value before the trace is guarded.
+    `slots` are those that hold state, `numbers` those of numbers that are read at each call; of what else is changed the
+    value before the trace is guarded.
     """
 
     owner: Owner
     edits: Mapping[Any, Any]
     slots: Mapping[Any, Slot]
+    numbers: frozenset[Any]
+
+    @property
+    def settled(self) -> bool:
+        """Whether it leaves nothing that the trace depends on."""
+        return self.edits.keys() <= self.slots.keys() | self.numbers
 
     def apply(self, values: Mapping[Any, Any]) -> None:
         """Do it."""
         self.owner.edit(values)
-        if isinstance(self.owner, ModuleTable) and len(self.slots) < len(self.edits):
+        if isinstance(self.owner, ModuleTable) and not self.settled:
             structure_epoch[0] += 1
 
 
@@ -73,7 +80,7 @@ class Effects:
     def __init__(self, outside: Outside, trace: Trace) -> None:
         owners = {**outside.owners, **{k: o for k, o in trace.noted.items() if k not in outside.owners}}
         self._owners = list(owners.values())
-        self.found = [(owner, edits) for owner in self._owners if (edits := owner.edits())]
+        self.found = [(owner, edits) for owner in self._owners if (edits := _beside(owner.edits(), owner, trace))]
         outside.forget_results()
         self._classes = [(place.label(i), now) for place in outside.places()
                          if isinstance(place, Names) and isinstance(place.table, types.MappingProxyType)
@@ -115,10 +122,16 @@ class Effects:
         known = {id(x._storage) for x in arguments if isinstance(x, Tensor)}
         known |= {id(t._storage) for t in trace.handles if id(t) not in places}
         if places:
-            edited = {(id(owner.thing), key) for owner, edits in self.found for key in edits}
+            edited = {(owner.identity, key) for owner, edits in self.found for key in edits}
             known |= {id(x._storage) for owner in self._owners if not owner.grown for key, x in owner.before.items()
-                      if id(x) in places and (id(owner.thing), key) not in edited}
+                      if id(x) in places and (owner.identity, key) not in edited}
         return known
+
+
+def _beside(edits: dict[Any, Any], owner: Owner, trace: Trace) -> dict[Any, Any]:
+    """The edits without scalars that only stand in for a number."""
+    here = {key: scalar for (thing, key), (_, scalar) in trace.counted.items() if thing == owner.identity}
+    return {key: now for key, now in edits.items() if key not in here or now is not here[key]}
 
 
 def _may_replace(now: Any, old: Tensor, trace: Trace) -> bool:
@@ -135,14 +148,15 @@ def is_plain(x: Tensor) -> bool:
             and not x._storage.lost)
 
 
-def guards_of(owner: Owner, edits: Mapping[Any, Any], slots: Mapping[Any, Slot], where: str) -> list[Guard]:
+def guards_of(effect: Effect, where: str) -> list[Guard]:
     """Guards for what was there before: the next call finds what this one leaves."""
+    owner = effect.owner
     if isinstance(owner, (Grown, GrownTable)):
         return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
     if isinstance(owner, MembersOf):
         return []
     return [Guard(owner.label(key), lambda key=key: owner.get(key), owner.before.get(key, MISSING), where)  # type: ignore[misc]
-            for key in edits if key not in slots]
+            for key in effect.edits if key not in effect.slots and key not in effect.numbers]
 
 
 def holds_traced(x: Any, trace: Trace) -> bool:

@@ -26,7 +26,12 @@ class Evaluation:
         text = _Text(host, wanted)
         self._guards, self._lines = text.guards, text.line_of
         self.seen = [x.example for x in wanted]
+        self._sources = frozenset(id(x) for x in text.sources)
         self.evaluate: Evaluate = text.compiled()
+
+    def uses(self, scalar: Scalar) -> bool:
+        """Whether a number that is read at each call matters to the trace."""
+        return id(scalar) in self._sources
 
     def holds(self, call: Signature) -> bool:
         """Whether the trace holds for the numbers of this call; if so the call is given the values."""
@@ -88,6 +93,7 @@ class _Text:
         self.names: dict[int, str] = {}
         self.bound: dict[str, Any] = {"copysign": math.copysign}
         self.guards: list[Guard] = []
+        self.sources: list[Scalar] = []
         self.line_of: dict[int, Scalar] = {}
         for line in host.lines:
             if type(line) is Scalar:  # isinstance would ask for its type
@@ -114,6 +120,7 @@ class _Text:
             source = x.source
             if source is None:
                 return self._constant(x.example)
+            self.sources.append(x)
             if source.position is not None:
                 self.lines.append(f"    {found} = numbers[{source.position}]")
             else:

@@ -16,7 +16,9 @@ from typing import Any
 from ..backend import Program
 from ..functions.autocast import modes as autocast_modes
 from ..functions.defaults import Defaults
+from ..guards.outside import Outside
 from ..guards.parameters import parameters
+from ..guards.places import Change
 from ..ir.errors import TraceError
 from ..ir.graph import Graph
 from ..ir.recorder import thread_recorder
@@ -25,6 +27,7 @@ from ..tensor.context import context
 from ..tensor.nested import is_open
 from ..tensor.storage import rebinding
 from ..walks.simplify import simplify
+from .counters import Places, changed
 from .plan import Plan, prepared
 from .record import Options, Recorded, described, outside_of, recorded
 from .signature import Signature
@@ -71,6 +74,7 @@ class Jitted:
         code = function.__code__ if isinstance(function, types.FunctionType) else None  # a bound method has its object
         self._is_method = code is not None and code.co_varnames[:1] == ("self",) and code.co_argcount > 0
         self._parameters = parameters(function)
+        self._places: Places = {}  # numbers outside that are read at each call
         self._compiled: OrderedDict[Any, list[Compiled]] = OrderedDict()  # those used last at the end
         self._bound = max_kept
         self._latest: Step | None = None
@@ -141,8 +145,7 @@ class Jitted:
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
         started = time.perf_counter()
-        outside = outside_of(self.function, call)
-        trace = recorded(self.function, self.__name__, call, outside, self._options)
+        outside, trace = self._record(call, changes)
         self.stats.seconds["trace"] += time.perf_counter() - started
         try:
             with _compile_lock:
@@ -161,6 +164,18 @@ class Jitted:
         self._history.warn(outside.impure, changes, now)
         return trace, step
 
+    def _record(self, call: Signature, changes: list[Change]) -> tuple[Outside, Recorded]:
+        """Trace the call; once more if it writes numbers outside that were not known to be written."""
+        outside = outside_of(self.function, call)
+        self._places |= changed(outside, changes)
+        trace = recorded(self.function, self.__name__, call, outside, self._options, self._places)
+        if not trace.counted.keys() <= self._places.keys():
+            trace.take_back()
+            self._places |= trace.counted
+            outside = outside_of(self.function, call)
+            trace = recorded(self.function, self.__name__, call, outside, self._options, self._places)
+        return outside, trace
+
     def _prepared(self, plan: Plan) -> Plan:
         started = time.perf_counter()
         made = prepared(plan)
@@ -171,7 +186,7 @@ class Jitted:
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         call = self._signature(args, kwargs)
-        trace = recorded(self.function, self.__name__, call, outside_of(self.function, call), self._options)
+        _, trace = self._record(call, [])
         trace.take_back()
         return trace.plan
 

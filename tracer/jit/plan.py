@@ -10,6 +10,7 @@ from typing import Any
 from ..functions.defaults import Defaults
 from ..guards.identity import MISSING
 from ..guards.outside import roots
+from ..guards.owners import Owner
 from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Value
 from ..ir.source import describe, user_position
@@ -154,10 +155,10 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     returned = template.of(result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
                      grown=frozenset(call.grown.values()),
-                     outside=tuple(Effect(owner, {k: template.left(v) for k, v in edits.items()}, slots.get(i, {}))
+                     outside=tuple(_effect(trace, owner, edits, slots.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
     here = describe(user_position())
-    guards += [g for i, (owner, edits) in enumerate(effects.found) for g in guards_of(owner, edits, slots.get(i, {}), here)]
+    guards += [guard for effect in writes.outside for guard in guards_of(effect, here)]
     labels = _labels(trace, inputs)
     names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
     reports = _reports(trace, names if check_nan else None, outputs, len(rewritten))
@@ -170,6 +171,11 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
                 tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
                 writes, returned, reports, tape)
     return plan, guards
+
+
+def _effect(trace: Trace, owner: Owner, edits: dict[Any, Any], slots: dict[Any, Slot], template: Template) -> Effect:
+    numbers = frozenset(key for key in edits if (owner.identity, key) in trace.counted)
+    return Effect(owner, {key: template.left(now) for key, now in edits.items()}, slots, numbers)
 
 
 def _gradients_among(storages: Sequence[Storage], trace: Trace) -> tuple[dict[int, Tensor], list[Guard]]:

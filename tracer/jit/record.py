@@ -14,6 +14,7 @@ from ..ir.errors import TraceError, noting
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
 from .calls import taken_over
+from .counters import Places, put_scalars, written
 from .effects import Effects
 from .plan import Plan, planned
 from .signature import Signature
@@ -33,11 +34,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A trace: what to compile, when it holds, and what takes back the state that was made outside for it."""
+    """A trace: what to compile, when it holds, what takes back the state that was made outside for it, and where it left
+    other numbers than it found."""
 
     plan: Plan
     validity: Validity
     made: list[Callable[[], Any]]
+    counted: Places
 
     def take_back(self) -> None:
         """Undo what was made outside, since the trace comes to nothing."""
@@ -64,14 +67,16 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
                          "once, and make the other tensor a view of the first: x[1:].")
 
 
-def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options) -> Recorded:
-    """Trace a call of the function. Nothing outside has changed if this raises."""
+def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
+             places: Places) -> Recorded:
+    """Trace a call of the function, with scalars for the numbers at these places. Nothing outside has changed if this raises."""
     trace = Trace(name)
     effects = None
     try:
         given = StandIns(trace, outside.looks_at_types)
         with tracing(trace):
             args, kwargs = given.all(call)
+            put_scalars(trace, outside, places)
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace)
@@ -85,7 +90,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
-        return Recorded(plan, validity, trace.made)
+        return Recorded(plan, validity, trace.made, written(effects))
     except BaseException:
         _take_back(trace.made)
         if effects is None:

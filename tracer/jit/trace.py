@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..guards.owners import ModuleTable
+from ..guards.owners import ModuleTable, Owner
 from ..ir.errors import READING_A_VALUE, TraceError
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, placeholder, thread_recorder
@@ -45,6 +45,7 @@ class Trace:
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
         self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
+        self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
         self.noted: dict[int, ModuleTable] = {}  # attributes of modules, as they were before the first was set
         self.modules: dict[Any, None] = {}

@@ -144,9 +144,14 @@ class Validity:
         self.gradients = _Gradients(trace, plan)
         self.memory = _Memory(trace, plan, call.tensors)
         self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
-        self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if e.slots and len(e.slots) == len(e.edits))
+        self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if (e.slots or e.numbers) and e.settled)
         for slot in self.slots:
             outside.leave_out(slot.owner, slot.key)
+        written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
+        for place, (owner, scalar) in trace.counted.items():
+            # One that the code came to know another way, from a cache, is compared as before.
+            if place in written or (plan.evaluation is not None and plan.evaluation.uses(scalar)):
+                outside.leave_out(owner, place[1])
         self.guards, self.marks = guards, _Marks(outside, call.tensors)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
