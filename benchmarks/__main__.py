@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from .calling import calling
+from .checking import checking
 from .foreign import foreign
 from .recording import keying, recording
 from .sharing import sharing
@@ -21,7 +22,7 @@ from .work import Settings
 
 BENCHMARKS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "import": importing, "record": recording, "key": keying, "call": calling, "foreign": foreign, "share": sharing,
-    "trace": tracing, "start": starting, "step": stepping}
+    "trace": tracing, "start": starting, "step": stepping, "check": checking}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -68,11 +68,13 @@ class Settings:
     parameters: tuple[int, ...] = (10, 100, 400)
     calls: int = 100
     steps: int = 20
+    rows: int = 20_000
+    lookups: int = 4096
     gpt: GptSize = field(default_factory=GptSize)
     mlp: MlpSize = field(default_factory=MlpSize)
 
 
-TINY = Settings(rounds=1, slow_rounds=1, warm_up=False, ops=4, batches=1, parameters=(5,), calls=2, steps=2,
+TINY = Settings(rounds=1, slow_rounds=1, warm_up=False, ops=4, batches=1, parameters=(5,), calls=2, steps=2, rows=20, lookups=8,
                 gpt=GptSize(vocabulary=11, window=6, layers=1, heads=2, width=8, batch=2),
                 mlp=MlpSize((12, 8, 8, 4), 6))
 

@@ -34,6 +34,7 @@ from .tracer.functions.arithmetic import (
     add, addcdiv, addcmul, div, divide, float_power, floor_divide, fmod, lerp, mul, multiply, pow, remainder, sub,
     subtract, true_divide,
 )
+from .tracer.functions.checks import _assert_async
 from .tracer.functions.choosing import (
     clamp, clamp_max, clamp_min, clip, fmax, fmin, heaviside, masked_fill, maximum, minimum, nan_to_num, where,
 )

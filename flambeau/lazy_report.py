@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .tracer.backend import backend
+from .tracer.lazy import failures
 from .tracer.lazy.flush import Flush, compiled, end_of_step
 
 
@@ -31,6 +32,7 @@ def report() -> Report:
 
 
 def synchronize() -> None:
-    """Run what is pending and wait until all tensors are computed."""
+    """Run what is pending and wait until all tensors are computed; raises for a check that failed."""
     end_of_step()
     backend().wait()
+    failures.settle()

@@ -150,6 +150,10 @@ class XlaBackend:
         for client in devices.connected():
             client.wait()
 
+    def ready(self, buffer: Any) -> bool:
+        """Whether the buffer is computed."""
+        return isinstance(buffer, np.ndarray) or pjrt.is_ready(buffer)
+
     def deleted(self, buffer: Any) -> bool:
         """Whether the buffer was donated."""
         return not isinstance(buffer, np.ndarray) and bool(buffer.is_deleted())

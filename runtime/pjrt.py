@@ -225,6 +225,11 @@ def download(buffer: Any) -> np.ndarray[Any, Any]:
     return buffer._single_device_array_to_np_array_did_copy()[0]
 
 
+def is_ready(buffer: Any) -> bool:
+    """Whether the buffer is computed; does not wait for it."""
+    return bool(buffer.is_ready())
+
+
 def compile_options(**debug: Any) -> Any:
     """XLA's options, with debug options by name."""
     options = xc.CompileOptions()

@@ -49,7 +49,7 @@ def rows_of(name: str) -> list[timing.Row]:
     ("import", 1, {"jax"}), ("record", 7, {"python loop"}), ("key", 2, {"python loop"}), ("call", 1, {"jax"}),
     ("foreign", 1, {"plain"}),
     ("share", 2, {"plain"}),
-    ("trace", 2, {"jax"}), ("start", 2, {"jax"}), ("step", 2, {"jax"})])
+    ("trace", 2, {"jax"}), ("start", 2, {"jax"}), ("step", 2, {"jax"}), ("check", 2, {"without checks"})])
 def test_every_benchmark_measures_itself_and_its_peers(name: str, count: int, peers: set[str],
                                                        few_processes: None) -> None:
     rows = rows_of(name)
@@ -60,8 +60,7 @@ def test_every_benchmark_measures_itself_and_its_peers(name: str, count: int, pe
 
 
 def test_all_names_are_measured_above() -> None:
-    assert set(command.BENCHMARKS) == {"import", "record", "key", "call", "foreign", "trace", "start", "step"}
-    assert set(command.BENCHMARKS) == {"import", "record", "key", "call", "share", "trace", "start", "step"}
+    assert set(command.BENCHMARKS) == {"import", "record", "key", "call", "foreign", "share", "trace", "start", "step", "check"}
 
 
 # --- The same numbers ---------------------------------------------------------------------------------------------------

@@ -66,6 +66,9 @@ class Backend(Protocol):
     def wait(self) -> None:
         """Return when everything that was started is computed."""
 
+    def ready(self, buffer: Any) -> bool:
+        """Whether the buffer is computed; does not wait for it."""
+
     def deleted(self, buffer: Any) -> bool:
         """Whether the buffer was donated or freed."""
 
@@ -121,6 +124,10 @@ class NumpyBackend:
 
     def wait(self) -> None:
         """numpy does not run ahead."""
+
+    def ready(self, buffer: Any) -> bool:
+        """numpy does not run ahead."""
+        return True
 
     def deleted(self, buffer: Any) -> bool:
         """Arrays are never donated."""

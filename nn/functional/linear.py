@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.linear import contract, einsum
 from ...tracer.functions.norms import norm
@@ -62,6 +63,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
         if not -rows <= padding_idx < rows:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= rows
+    check_range("embedding", input, 0, rows, IndexError, "index out of range in self")
     if max_norm is not None:
         _renormalize(weight, input, max_norm, norm_type)
     found = wrap(take(weight._read(), input._read(), 0))
@@ -89,7 +91,10 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes == -1:
         if tensor.numel() == 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        check_range("one_hot", tensor, 0, 2**63 - 1, RuntimeError, "Class values must be non-negative.")
         num_classes = int(tensor.max()) + 1
+    check_range("one_hot", tensor, 0, 2**63 - 1, RuntimeError, "Class values must be non-negative.")
+    check_range("one_hot", tensor, -2**63, num_classes, RuntimeError, "Class values must be smaller than num_classes.")
     return wrap(cast_value(classes_equal(tensor, num_classes, tensor.ndim)._read(), dtypes.int64))
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ...tracer.functions.activation import log_softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.checks import check_none, check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.comparing import logical_not
 from ...tracer.functions.operands import wrap
@@ -75,8 +76,8 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     """-log softmax(input) at the target class (or weighted by target probabilities).
 
     Arguments: input (N, C), (C) or (N, C, d1, ...); target: classes as integers (N, d1, ...), or probabilities in the
-    shape of input. The mean is over the classes' weights, without targets equal to `ignore_index`. Values are not
-    looked at, so class numbers out of range raise nothing.
+    shape of input. The mean is over the classes' weights, without targets equal to `ignore_index`. A class
+    that there is not is an IndexError, when it is known.
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
@@ -84,7 +85,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     x = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
     if target._type.shape == input._type.shape and target.dtype.is_floating_point:
         return _soft_cross_entropy(x, target, weight, reduction, label_smoothing, dim).to(input.dtype)
-    _check_classes("cross_entropy", input, target, dim)
+    _check_classes("cross_entropy", input, target, dim, ignore_index)
     shifted = sub(x, amax(x, dim, True).detach()) if x._type.shape[dim] else x
     total = log(sum(exp(shifted), dim))
     # log softmax at one class is its shifted input minus the log of the sum: only one number per row is formed
@@ -98,7 +99,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
                      input._type.shape[dim]).to(input.dtype)
 
 
-def _check_classes(name: str, input: Tensor, target: Tensor, dim: int) -> None:
+def _check_classes(name: str, input: Tensor, target: Tensor, dim: int, ignore_index: int) -> None:
     if target.dtype.is_inexact or target.dtype is dtypes.boolean:
         raise RuntimeError(f"{name} requires integer class targets of shape (N, d1, ...), or probabilities in the "
                            f"shape of the input, got {target.dtype} {list(target.shape)} for {list(input.shape)}")
@@ -109,6 +110,8 @@ def _check_classes(name: str, input: Tensor, target: Tensor, dim: int) -> None:
                              f"({target._type.shape[0]}).")
         raise RuntimeError(f"{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}"
                            f", got {list(target.shape)}")
+    classes = input._type.shape[dim]
+    check_range(name, target, 0, classes, IndexError, "Target {value} is out of bounds.", ignore_index)
 
 
 def _at_class(x: Tensor, target: Tensor, dim: int) -> Tensor:
@@ -167,7 +170,7 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
              ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-input at the target class: cross entropy of what are log probabilities already."""
     dim = 0 if input.ndim == 1 else 1
-    _check_classes("nll_loss", input, target, dim)
+    _check_classes("nll_loss", input, target, dim, ignore_index)
     return _weighted_nll(_at_class(input, target, dim), target, weight, ignore_index, reduction)
 
 
@@ -184,6 +187,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-(t * log(p) + (1 - t) * log(1 - p)), with logarithms not below -100."""
     _check_size(input, target, "bce")
+    check_none("binary_cross_entropy", ~((input >= 0) & (input <= 1)), RuntimeError,
+               "all elements of input should be between 0 and 1", input.detach(), "{value}")
     certain = mul(input, 1 - input).detach() < 1e-12
     x = where(certain, 0.5, input)
     loss = neg(add(mul(target, log(x)), mul(1 - target, log1p(neg(x)))))
@@ -294,6 +299,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     spread = var if isinstance(var, Tensor) else mul(add(mul(input.detach(), 0), 1), var)
     if spread._type.shape != input._type.shape and spread._type.shape == input._type.shape[:-1]:
         spread = spread.unsqueeze(-1)
+    check_none("gaussian_nll_loss", spread < 0, ValueError, "var has negative entry/entries", spread.detach(), "{value}")
     kept = where(spread < eps, eps, spread.detach())
     safe = add(sub(spread, spread.detach()), kept)  # the clamp has no part in the gradient
     loss = mul(add(log(safe), div(square(sub(input, target)), safe)), 0.5)

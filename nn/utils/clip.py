@@ -10,6 +10,7 @@ from typing import Any
 
 from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, mul
+from ...tracer.functions.checks import check_first
 from ...tracer.functions.choosing import clamp
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
@@ -29,16 +30,20 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 @no_grad()
 def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False,
                    foreach: bool | None = None) -> Tensor:
-    """The norm of all tensors taken as one vector. `error_if_nonfinite` reads the value."""
+    """The norm of all tensors taken as one vector.
+
+    `error_if_nonfinite` reads the value where there is one, and checks it in a compiled step.
+    """
     listed = _listed(tensors)
     if not listed:
         return make_tensor(0.0)
     norms = [norm(t, norm_type) for t in listed]
     total = norm(stack([n.to(norms[0].device) for n in norms]), norm_type)
-    if error_if_nonfinite and not bool(total.isfinite()):
-        raise RuntimeError(f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, "
-                           "so it cannot be clipped. To disable this error and scale the gradients by the non-finite "
-                           "norm anyway, set `error_if_nonfinite=False`")
+    if error_if_nonfinite:
+        check_first("clip_grad_norm_", ~total.isfinite(), RuntimeError,
+                    f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot "
+                    "be clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+                    "`error_if_nonfinite=False`")
     return total
 
 

@@ -88,6 +88,7 @@ def _region() -> Iterator[Recorder]:
     outer = thread_recorder()
     outer.nodes += region.nodes
     outer.storages += region.storages
+    outer.checks += region.checks
 
 
 def _left_behind(region: Recorder) -> dict[Storage, Value]:

@@ -13,6 +13,7 @@ from ..ops.custom import custom_gradient
 from ..ops.elementwise import convert, stop_gradient, with_value
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
+from .checks import check_divisor
 from .layout import apply, keeps_layout, laid_out, meets_wider
 from .methods import assign, in_place, into, method, pointwise, with_out
 from .operands import Number, cast_value, float_kind, number_dtype, number_value, operands, result_dtype, scalar_name, wrap
@@ -106,6 +107,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
                            f"'{rounding_mode}'")
+    _check_divisor("div", input, other)
     kind = result_dtype(input, other)
     wide = is_half(kind) and (rounding_mode == "floor" or meets_wider(kind, input, other))
     x, y = operands(input, other, kind=dtypes.float32 if wide else kind)
@@ -118,6 +120,13 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
 
 
 divide = true_divide = div
+
+
+def _check_divisor(op: str, input: Tensor | Number, divisor: Any) -> None:
+    """ZeroDivisionError for integers, as torch has it: a RuntimeError."""
+    kinds = [x._type.dtype if isinstance(x, Tensor) else number_dtype(x) for x in (input, divisor)]
+    if not (kinds[0].is_inexact or kinds[1].is_inexact or (isinstance(input, Tensor) and not input._type.size)):
+        check_divisor(op, wrap(divisor.value) if type(divisor) is Scalar else divisor)
 
 
 def _floor_quotient(x: Value, y: Value, quotient: Value) -> Value:
@@ -195,6 +204,7 @@ def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
     """The modulus with the divisor's sign, Python's `%`."""
     if not isinstance(input, Tensor):
         input = tensor_like(input, other)
+    _check_divisor("remainder", input, other)
     x, y = operands(input, other)
     rest = OPS["rem"](x, y)
     if x.type.dtype.is_signed:
@@ -209,6 +219,7 @@ def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
 @with_out
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """The remainder with the dividend's sign, C's fmod."""
+    _check_divisor("fmod", input, other)
     return apply(OPS["rem"], input, other)
 
 

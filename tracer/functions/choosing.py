@@ -140,6 +140,9 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> 
     shape = broadcast_shapes(*tensors)
     (test,) = operands(condition, shape=shape)
     on = condition._device
+    for number in (input, other):
+        if not kind.is_inexact:
+            fitting(number, kind)
     x, y = (operands(t, kind=kind, shape=shape)[0] if isinstance(t, Tensor)
             else number_value(t, kind, shape, on) for t in (input, other))
     return wrap(OPS["select"](test, x, y))

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..ir import dtypes
+from ..ir.checks import Check, note
+from ..ir.constants import full_like
 from ..ir.errors import TraceError
 from ..ir.graph import Graph, Value
-from ..ir.recorder import close
+from ..ir.recorder import close, recording
 from ..ir.source import describe, user_position
 from ..ir.types import Type
 from ..ops import OPS
@@ -148,15 +150,19 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, operands: Sequence[An
     _check_like("cond", ("true_fn", yes.result), ("false_fn", no.result), "output",
                 "Make both functions return the same, e.g. with .to(dtype) or expand")
     storages = list(dict.fromkeys(s for s, _, _ in (*no.writes, *yes.writes)))
-    ends = [[*_after(no, yes, storages), *no_outputs], [*_after(yes, no, storages), *yes_outputs]]
+    reports = [[*no.report[1:], *yes.report[:1]], [*no.report[:1], *yes.report[1:]]]
+    ends = [[*_after(no, yes, storages), *reports[0], *no_outputs], [*_after(yes, no, storages), *reports[1], *yes_outputs]]
     graphs, free = _joined([([], no, ends[0]), ([], yes, ends[1])], "branch")
     if not ends[0]:
         return yes.result
     results = OPS["case"](OPS["convert"](flag, dtype=dtypes.int32), *free, branches=graphs)
     results = [r if a.requires_grad or b.requires_grad or not r.requires_grad else stop_gradient(r)
                for r, a, b in zip(results, *ends, strict=True)]
-    _write(storages, results[:len(storages)])
-    return _filled(yes.result, iter(results[len(storages):]))
+    count = len(storages)
+    _write(storages, results[:count])
+    for sites, report in zip([b.sites for b in (no, yes) if b.sites], results[count:]):
+        note(Check(report, sites))
+    return _filled(yes.result, iter(results[count + len(reports[0]):]))
 
 
 def _flag(op: str, what: str, x: Any) -> Value:
@@ -230,13 +236,34 @@ def _unbounded(cond_fn: Function, step: Function, start: tuple[Any, ...]) -> tup
     types, device = [v.type for v in values], _device(values)
     test, flag = _body("cond_fn", lambda inputs: _going(cond_fn, _filled(start, iter(inputs))), types, device)
     _refuse_writes(test, "the cond_fn of a while_loop", "do it in body_fn, and carry what cond_fn looks at")
-    body, outputs = _body("body_fn", lambda inputs: step(*_filled(start, iter(inputs))), types, device)
+
+    def checked_step(*carried: Any) -> tuple[Any, ...]:
+        if test.sites:  # only the body can carry a report
+            cond_fn(*carried)
+        return step(*carried)
+
+    body, outputs = _body("body_fn", lambda inputs: checked_step(*_filled(start, iter(inputs))), types, device)
+    flag = _unless_failed(test, flag, body)
     (ending, stepping), free = _joined(
         [([*test.inputs, *body.before], test, flag), ([*body.inputs, *body.before], body, [*outputs, *body.after])], "loop")
-    carried = len(values) + len(body.writes)
+    carried = len(values) + len(body.before)
     results = OPS["while"](*values, *body.before, *free, cond=ending, body=stepping, carried=carried)
-    _write([s for s, _, _ in body.writes], results[len(values):])
-    return tuple(_filled(start, iter(results[:len(values)])))
+    body.left(results[len(values):])
+    finished = tuple(_filled(start, iter(results[:len(values)])))
+    if test.sites:  # the last time, after which no step follows
+        cond_fn(*finished)
+    return finished
+
+
+def _unless_failed(test: Body, flag: list[Value], body: Body) -> list[Value]:
+    """Whether the loop goes on: not after a check failed in it, as torch would not, so that it comes to an end."""
+    if not body.report:
+        return flag
+    with recording() as recorder:
+        code = same_shape(OPS["slice"](body.report[0], start=(0,), limit=(1,), stride=(1,)), ())
+        going = OPS["and"](flag[0], OPS["compare"](code, full_like(code, 0), direction="EQ"))
+    test.nodes.extend(recorder.nodes)
+    return [going]
 
 
 # --- scan -------------------------------------------------------------------------------------------------------------
@@ -274,13 +301,13 @@ def scan(combine_fn: Function, init: Any, xs: Any = None, *, dim: int = 0, rever
     final, ys = outputs[:len(state)], outputs[len(state):]
     ends = [*final, *body.after, *ys]
     (graph,), free = _joined([([*body.inputs[:len(state)], *body.before, *body.inputs[len(state):]], body, ends)], "body")
-    kept = len(state) + len(body.writes)
+    kept = len(state) + len(body.before)
     if not ends:
         return init, body.result[1]
     results = saving(*state, *body.before, *scanned, *free, body=graph, carried=kept, scanned=len(scanned), length=count,
                      reverse=reverse)
     results = _flowing(results, ends)
-    _write([s for s, _, _ in body.writes], results[len(state):kept])
+    body.left(results[len(state):kept])
     stacked = (movedim(wrap(y), 0, checked_dim(dim, y.type.ndim))._read() if dim else y for y in results[kept:])
     return _filled(init, iter(results[:len(state)])), _filled(body.result[1], stacked)
 
@@ -365,12 +392,14 @@ def _batched(combine_fn: Function, xs: Any, rows: Sequence[Value]) -> Combine:
 
     body, outputs = _body("combine_fn", once, [*types, *types], _device(rows))
     _refuse_writes(body, "the combine_fn of an associative_scan", "its order is not fixed. Use scan")
-    (graph,), free = _joined([(body.inputs, body, outputs)], "combine")
+    (graph,), free = _joined([(body.inputs, body, [*outputs, *body.report[1:]])], "combine")
 
     def combine(left: list[Tensor], right: list[Tensor]) -> list[Tensor]:
         size = left[0]._type.shape[0]
         batched = [True] * len(body.inputs) + [False] * len(free)
         pairs = batched_call(graph, size, batched, [*(x._read() for x in (*left, *right)), *free])
+        if body.report:
+            note(Check(pairs.pop()[0], body.sites))
         return [wrap(OPS["alias"](v)) if flag else wrap(v).expand(size, *v.type.shape) for v, flag in pairs]
 
     return combine

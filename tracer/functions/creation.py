@@ -24,7 +24,7 @@ from .layout import laid_out
 from .methods import method, with_out
 from .operands import cast_value, number_dtype, number_value, wrap
 from .operands import full as full_value
-from .precision import fitting
+from .precision import fitting, holds
 
 
 def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -96,6 +96,10 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
         array = np.array(data)
     except ValueError as error:
         raise ValueError(f"expected a sequence whose items all have one length, got {data!r:.80}: {error}") from None
+    if kind is None:
+        _check_long(array)
+    elif kind.is_floating_point and _is_long(array):
+        array = array.astype(np.float64)
     if array.dtype == object or array.dtype.kind in "SUV":
         raise TypeError(f"could not infer dtype of {type(data).__name__}: {data!r:.80}")
     if kind is None:
@@ -118,11 +122,22 @@ def _holds_numpy(data: Any) -> bool:
 
 def _checked_integers(data: Any, kind: dtype) -> np.ndarray[Any, Any]:
     array = np.array(data)
-    if array.size and array.dtype.kind in "iu":
-        info = dtypes.iinfo(kind)
-        if int(array.max()) > info.max or (int(array.min()) < info.min and kind.is_signed):
-            raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
+    if kind is not dtypes.uint64:
+        _check_long(array)
+    if array.size and array.dtype.kind in "iuf" and not holds(kind, array.min().item(), array.max().item()):
+        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
     return array.astype(kind.numpy)
+
+
+def _check_long(array: np.ndarray[Any, Any]) -> None:
+    """torch's ValueError for Python integers that are no int64."""
+    if _is_long(array) and not -2**63 <= min(array.flat) <= max(array.flat) < 2**63:
+        raise ValueError("Overflow when unpacking long long")
+
+
+def _is_long(array: np.ndarray[Any, Any]) -> bool:
+    """Whether these are Python integers of which one at least is too large for numpy's int64."""
+    return array.size > 0 and array.dtype in (object, np.uint64) and all(isinstance(x, int) for x in array.ravel().tolist())
 
 
 def as_tensor(data: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
@@ -161,6 +176,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 
 def scalar_tensor(number: Any, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
     """A 0-d tensor."""
+    fitting(number, dtype or Defaults.dtype)
     return wrap(number_value(number, dtype or Defaults.dtype, (), device_name(device)))
 
 

@@ -27,6 +27,7 @@ from ..tensor.tensor import Tensor
 from .masked_reads import MaskedRead, is_through, masked_read
 from .methods import method
 from .operands import NUMBERS, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
+from .precision import fitting
 from .subscripts import ZERO_D, Found, is_alone, is_mask, mask_refusal, mask_value, observed_mask, plan, wrapped
 
 
@@ -80,8 +81,10 @@ def _choose(view: Tensor, found: Sequence[Found], purpose: str) -> list[_Chosen]
             _check_mask(index, shape, axis)
             for j, positions in enumerate(np.nonzero(observed_mask(index, purpose))):
                 chosen.append(_Chosen(axis + j, wrapped(positions, shape[axis + j], axis + j, on), False))
-        else:
-            chosen.append(_Chosen(axis, wrapped(index, shape[axis], axis, on), is_alone(index)))
+        else:  # torch counts arrays by themselves in its errors
+            alone = is_alone(index)
+            told = axis if alone else sum(not c.alone for c in chosen)
+            chosen.append(_Chosen(axis, wrapped(index, shape[axis], told, on), alone))
     return chosen
 
 
@@ -156,6 +159,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if not isinstance(value, (Tensor, *NUMBERS)):
         kind = scalar_name(self.dtype)
         raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
+    fitting(value, self._type.dtype)
     view, found = plan(self, index)
     if found:
         _put(view, found, value, "set")

@@ -11,6 +11,7 @@ from ..ops.elementwise import with_value
 from ..ops.indexing import take_along
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, floor_divide, mul, rsub, sub
+from .checks import unchecked
 from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt
 from .conversions import clone
@@ -122,7 +123,8 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
         """The last place of the first of the longest runs: torch's choice of index."""
         counts = sum_(eq(values.unsqueeze(axis), values.unsqueeze(axis + 1)), axis)
         first: Tensor = argmax(counts, axis, True)
-        return sub(add(first, gather(counts, axis, first)), 1)
+        with unchecked():
+            return sub(add(first, gather(counts, axis, first)), 1)
 
     return _chosen(_Mode, input, axis, longest_run, keepdim)
 
@@ -173,13 +175,18 @@ def _ranks(values: Tensor, q: Tensor, skip_nan: bool) -> Tensor:
     return where(any_of(nans, -1, True), last, mul(q, last))
 
 
+def _at(values: Tensor, ranks: Tensor) -> Tensor:
+    with unchecked():
+        return gather(values, -1, ranks.to(dtypes.int64))
+
+
 def _between(values: Tensor, ranks: Tensor, interpolation: str) -> Tensor:
     rounding = {"lower": "floor", "higher": "ceil", "nearest": "round"}.get(interpolation)
     if rounding is not None:
-        return gather(values, -1, getattr(ranks, rounding)().to(dtypes.int64))
+        return _at(values, getattr(ranks, rounding)())
     below, above = ranks.floor(), ranks.ceil()
     weight = sub(ranks, below) if interpolation == "linear" else add(mul(ranks, 0.0), 0.5)
-    low, high = (gather(values, -1, r.to(dtypes.int64)) for r in (below, above))
+    low, high = _at(values, below), _at(values, above)
     # From the nearer end, so that an infinite one stays itself.
     from_low, from_high = add(low, mul(sub(high, low), weight)), sub(high, mul(sub(high, low), rsub(weight, 1.0)))
     return where(lt(weight, 0.5), from_low, from_high)

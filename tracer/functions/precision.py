@@ -64,16 +64,27 @@ def _narrow(x: Any, kind: dtype) -> Any:
     return x
 
 
-_C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float"}
+_C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "int8": "int8_t", "uint8": "uint8_t",
+            "int16": "int16_t", "uint16": "uint16_t", "int32": "int", "uint32": "uint32_t", "int64": "int64_t",
+            "uint64": "uint64_t"}
 
 
 def fitting(number: Any, kind: dtype) -> Any:
-    """The number, for a place in a tensor of that type; torch's RuntimeError if it would become infinite there."""
-    if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(float(number), kind):
+    """The number, for a place in a tensor of that type; torch's RuntimeError if it would become infinite, or another one, there."""
+    if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(number, kind):
         raise RuntimeError(f"value cannot be converted to type {_C_NAMES[kind.name]} without overflow")
     return number
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256, typed=True)
 def _fits(number: float, kind: dtype) -> bool:
+    if not kind.is_inexact:
+        return holds(kind, number, number)
     return not math.isfinite(number) or abs(number) <= dtypes.finfo(kind).max
+
+
+def holds(kind: dtype, low: float, high: float) -> bool:
+    """Whether an integer type holds all from `low` to `high`; whole numbers below zero wrap in one without a sign."""
+    info = dtypes.iinfo(kind)
+    least = info.min if kind.is_signed or isinstance(low, float) else -info.max
+    return math.isfinite(low) and math.isfinite(high) and least <= low and high <= info.max

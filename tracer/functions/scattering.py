@@ -20,7 +20,8 @@ from ..ops.places import Dims, Places
 from ..ops.reduction import NEUTRAL
 from ..ops.structural import Ints, constant, reshape
 from ..tensor.tensor import Tensor
-from .arithmetic import div
+from .arithmetic import div, remainder
+from .checks import check_range, unchecked
 from .dims import checked_dim
 from .methods import assign, in_place, method, with_out
 from .operands import Number, broadcast_shapes, cast_value, expand_value, number_value, wrap
@@ -28,9 +29,10 @@ from .precision import fitting
 from .shape import ravel
 from .static_size import checked_size, chosen, first_places
 from .strided import as_strided
-from .subscripts import check_range, is_mask, known, mask_value, observed_mask, one_dimension, wrapped
+from .subscripts import check_positions, is_mask, mask_value, observed_mask, one_dimension, wrapped
 
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
+OUT_OF_RANGE = "index out of range in self"
 
 
 # --- Checks -----------------------------------------------------------------------------------------------------------
@@ -39,13 +41,6 @@ INDEX_KINDS = (dtypes.int64, dtypes.int32)
 def _check_kind(name: str, index: Tensor) -> None:
     if index.dtype not in INDEX_KINDS:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
-
-
-def _check_known(index: Tensor, n: int, axis: int, error: type[Exception] = RuntimeError) -> None:
-    """Positions that are at hand on the host must be in range; others are clamped (reads) or dropped (writes)."""
-    at_hand = known(index)
-    if at_hand is not None:
-        check_range(at_hand, n, axis, 0, error)
 
 
 def _size(x: Tensor, axis: int) -> int:
@@ -88,7 +83,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
         return wrap(number_value(0, input.dtype, index._type.shape, input._device))
     _check_kind("gather", index)
     _check_along(input, index, axis, None)
-    _check_known(index, _size(input, axis), axis)
+    check_positions("gather", index, _size(input, axis), axis, 0, RuntimeError)
     x, i = one_dimension(input._read()), one_dimension(index._read())
     return wrap(reshape(take_along(x, i, axis), shape=index._type.shape))
 
@@ -129,7 +124,7 @@ def _scattered(input: Tensor, dim: int, index: Tensor, src: Any, combiner: str) 
     if index.numel() == 0:
         return wrap(alias(input._read()))
     updates = _scatter_source(input, index, axis, src)
-    _check_known(index, _size(input, axis), axis)
+    check_positions("scatter", index, _size(input, axis), axis, 0, RuntimeError)
     return _along(input, axis, index, updates, combiner)
 
 
@@ -160,7 +155,7 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
     if index.numel() == 0:
         return wrap(alias(input._read()))
     updates = _scatter_source(input, index, axis, src)
-    _check_known(index, _size(input, axis), axis)
+    check_positions("scatter_reduce", index, _size(input, axis), axis, 0, RuntimeError)
     start = input if include_self else _along(input, axis, index, _neutral(hlo, updates), "set")
     result = _along(start, axis, index, updates, combiner)
     if reduce != "mean":
@@ -204,17 +199,32 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices at the positions of `index`, a vector, along `dim`."""
     axis = checked_dim(dim, input.ndim)
     _vector("index_select", index)
-    at_hand = known(index)
-    if at_hand is not None and at_hand.size and not 0 <= at_hand.min() <= at_hand.max() < _size(input, axis):
-        raise IndexError("index out of range in self")
+    size = _size(input, axis)
+    if input.ndim == 2 and axis == 1:  # torch goes another way there
+        check_range("index_select", index, 0, size, RuntimeError,
+                    f"INDICES element is out of DATA bounds, id={{value}} axis_dim={size}")
+    else:
+        check_range("index_select", index, 0, size, IndexError, OUT_OF_RANGE)
     if input.ndim == 0:
         return wrap(alias(input._read()))
     return wrap(take_values(input._read(), one_dimension(index._read()), axis))
 
 
+def _check_updated(name: str, input: Tensor, index: Tensor, axis: int) -> None:
+    """torch's error for slices that are not there; the functions differ in it."""
+    size = _size(input, axis)
+    if name == "index_add_" and input.ndim == 1:
+        check_range(name, index, 0, size, IndexError, OUT_OF_RANGE)
+    elif name == "index_add_":
+        check_positions(name, index, size, axis, 0, RuntimeError)
+    elif name == "index_copy_":
+        check_range(name, index, 0, size, IndexError,
+                    f"index_copy_(): index {{value}} is out of bounds for dimension {axis} with size {size}")
+
+
 def _index_update(name: str, input: Tensor, dim: int, index: Tensor, source: Value, combiner: str) -> Tensor:
     axis = checked_dim(dim, input.ndim)
-    _check_known(index, _size(input, axis), axis)
+    _check_updated(name, input, index, axis)
     x, i = one_dimension(input._read()), one_dimension(index._read())
     source = one_dimension(source)
     shape = (*x.type.shape[:axis], i.type.shape[0], *x.type.shape[axis + 1:])
@@ -285,10 +295,12 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
     _check_source("index_reduce_", input, dim, index, source, RuntimeError,
                   "{name}(): Number of indices ({count}) should be equal to source.size(dim): ({size}), for dim: {dim}")
     axis = checked_dim(dim, input.ndim)
+    check_range("index_reduce_", index, 0, _size(input, axis), IndexError, OUT_OF_RANGE)
     shape = source._type.shape or (1,)
     spread = OPS["broadcast"](one_dimension(index._read()), shape=shape, dims=(axis,))
     along = wrap(reshape(spread, shape=source._type.shape))
-    return scatter_reduce(input, axis, along, source, reduce, include_self=include_self)
+    with unchecked():
+        return scatter_reduce(input, axis, along, source, reduce, include_self=include_self)
 
 
 # --- Positions in the flattened tensor --------------------------------------------------------------------------------
@@ -298,11 +310,12 @@ def _flat_positions(input: Tensor, index: Tensor) -> Value:
     if index.dtype not in INDEX_KINDS:
         raise RuntimeError("take(): Expected a long tensor for index, but got "
                            f"{index.dtype.name.capitalize()}")
-    count, at_hand = input.numel(), known(index)
-    for worst in () if at_hand is None or not at_hand.size else (int(at_hand.min()), int(at_hand.max())):
-        if not -count <= worst < count:
-            raise IndexError(f"out of range: tried to access index {worst} on a tensor of {count} elements.")
-    return wrapped(index, count, 0, input._device)
+    count = input.numel()
+    if count:
+        check_range("take", index, -count, count, IndexError,
+                    f"out of range: tried to access index {{value}} on a tensor of {count} elements.")
+    with unchecked():
+        return wrapped(index, count, 0, input._device)
 
 
 @method()
@@ -340,7 +353,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with the other dimensions broadcast; without `dim`, in the flattened input."""
     if dim is None:
-        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
     if input.ndim != indices.ndim:
         raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but "
                            f"got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
@@ -349,8 +362,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     common = broadcast_shapes(*rests)
     x, i = (wrap(expand_value(t._read(), tuple(t._type.shape[d] if d == axis else n for d, n in enumerate(common))))
             for t in (input, indices))
-    return gather(x, axis, wrap(wrapped(indices if known(indices) is not None and i._type is indices._type else i,
-                                        _size(input, axis), axis, input._device)))
+    with unchecked():  # torch takes positions modulo the size
+        return gather(x, axis, remainder(i, max(_size(input, axis), 1)))
 
 
 # --- Masks ------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 from ..ir import dtypes
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
+from .checks import check_none, known
 from .choosing import clamp, where
 from .comparing import logical_and
 from .complex_numbers import complex as complex_of
@@ -23,7 +24,6 @@ from .scattering import index_add
 from .shape import flatten, reshape, squeeze, t, unsqueeze
 from .slicing import narrow
 from .strided import diagonal
-from .subscripts import known
 from .unary import sqrt
 
 # --- Covariance -------------------------------------------------------------------------------------------------------
@@ -38,9 +38,7 @@ def _check_weights(name: str, weights: Tensor, observations: int, right: bool, k
     if weights.numel() != observations:
         raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but got "
                            f"{weights.numel()} != {observations}")
-    at_hand = known(weights)
-    if at_hand is not None and np.any(at_hand < 0):
-        raise RuntimeError(f"cov(): {name} cannot be negative")
+    check_none("cov", weights < 0, RuntimeError, f"cov(): {name} cannot be negative")
 
 
 def _weights(observations: int, fweights: Tensor | None, aweights: Tensor | None) -> Tensor | None:

@@ -28,6 +28,7 @@ from ..tensor.scalar import Scalar, on_host
 from ..tensor.steps import Reshape, Slice, Step
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
+from .checks import check_range
 from .comparing import ne
 from .creation import as_fresh_tensor
 from .operands import cast_value, same_shape, wrap
@@ -294,35 +295,29 @@ def _selected(x: Tensor, axis: int, index: Tensor) -> Tensor:
 # --- Positions --------------------------------------------------------------------------------------------------------
 
 
-def check_range(positions: Any, n: int, axis: int, lowest: int, error: type[Exception] = IndexError) -> None:
-    """Raise torch's error if positions that are known lie outside of lowest to n - 1."""
+def check_positions(op: str, index: Tensor, n: int, axis: int, lowest: int, error: type[Exception] = IndexError) -> None:
+    """torch's error for positions outside of lowest to n - 1."""
+    check_range(op, index, lowest, n, error, f"index {{value}} is out of bounds for dimension {axis} with size {n}")
+
+
+def _check_array(positions: Any, n: int, axis: int) -> None:
     if positions.size:
         for worst in (int(positions.min()), int(positions.max())):
-            if not lowest <= worst < n:
-                raise error(f"index {worst} is out of bounds for dimension {axis} with size {n}")
-
-
-def known(index: Tensor) -> Any:
-    """The contents of an index tensor if they are at hand on the host without running anything, else None."""
-    if context.trace is not None or index._base is not None:
-        return None
-    buffer = index._storage.value.buffer
-    return buffer if isinstance(buffer, np.ndarray) else None
+            if not -n <= worst < n:
+                raise IndexError(f"index {worst} is out of bounds for dimension {axis} with size {n}")
 
 
 def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
     """Positions along a dimension of size n, with negative ones counted from its end, as an int64 value."""
     if isinstance(index, Tensor):
-        at_hand = known(index)
-        if at_hand is not None:
-            check_range(at_hand, n, axis, -n)
+        check_positions("index", index, n, axis, -n)
         value = cast_value(index._read(), dtypes.int64)
         if value.device != on:
             value = cast_value(index.to(device=on)._read(), dtypes.int64)
         from_end: Value = select(compare(value, full_like(value, 0), direction="LT"),
                                  OPS["add"](value, full_like(value, n)), value)
         return from_end
-    check_range(index, n, axis, -n)
+    _check_array(index, n, axis)
     array = np.where(index < 0, index + n, index).astype(np.int64)
     return wrap(Value(Type.of(array.shape, dtypes.int64), on, array))._read()  # in a trace: an input
 

@@ -8,6 +8,7 @@ from ..ir import dtypes
 from ..ops import OPS
 from ..tensor.tensor import Tensor
 from .arithmetic import div, fmod
+from .checks import unchecked
 from .choosing import where
 from .control import while_loop
 from .layout import apply, laid_out
@@ -69,7 +70,8 @@ def _euclid(x: Tensor, y: Tensor) -> Tensor:
         done = x == 0
         return where(done, x, fmod(y, where(done, 1, x))), where(done, y, x)
 
-    found: Tensor = while_loop(lambda x, y: (x != 0).any(), step, (_magnitude(x), _magnitude(y)))[1]
+    with unchecked():
+        found: Tensor = while_loop(lambda x, y: (x != 0).any(), step, (_magnitude(x), _magnitude(y)))[1]
     return found
 
 
@@ -100,5 +102,6 @@ def lcm(input: Tensor, other: Tensor) -> Tensor:
     if kind.is_signed and kind.itemsize < 4:  # C computes in int, and takes the absolute value before it narrows
         x, y, divisor = (t.to(dtypes.int32) for t in (x, y, divisor))
     none = divisor == 0
-    multiple = div(x, where(none, 1, divisor), rounding_mode="trunc") * y
+    with unchecked():
+        multiple = div(x, where(none, 1, divisor), rounding_mode="trunc") * y
     return laid_out(where(none, 0, _magnitude(multiple)).to(kind), (input, other))

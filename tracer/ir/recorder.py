@@ -15,6 +15,7 @@ from .state import state
 from .types import Type
 
 if TYPE_CHECKING:
+    from .checks import Check
     from .op import Op
 
 _inferred: dict[tuple[Any, ...], tuple[Type, ...]] = {}
@@ -26,15 +27,17 @@ class Recorder:
 
     `lazy` says that what is recorded here may be run at any time; `cut` is where it was last run for its length.
     `storages` are those whose value became pending here; lazy mode looks through them for what is still alive.
+    `checks` are on values of these nodes: they are to run, whether or not anybody reads what they stand beside.
     """
 
-    __slots__ = ("cut", "lazy", "nodes", "storages")
+    __slots__ = ("checks", "cut", "lazy", "nodes", "storages")
 
     def __init__(self) -> None:
         self.lazy = False
         self.cut: Position | None = None
         self.nodes: list[Node] = []
         self.storages: list[weakref.ref[Any]] = []
+        self.checks: list[Check] = []
 
 
 def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: str | None = None) -> Node:

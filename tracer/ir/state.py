@@ -32,7 +32,8 @@ class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
     `recorder` takes the nodes; `grad` is the grad mode; `scope` the path of the module whose forward runs; `of` the
-    forward node a backward rule is for; `anomaly` what looks for NaN in gradients, if it is on.
+    forward node a backward rule is for; `anomaly` what looks for NaN in gradients, if it is on; `checks` says whether
+    conditions on values are made part of what is recorded.
     """
 
     recorder: Recorder | None = None
@@ -40,6 +41,7 @@ class _ThreadState(threading.local):
     scope: str = ""
     of: Node | None = None
     anomaly: AnomalyCheck | None = None
+    checks: bool = True
 
 
 class _Everywhere:

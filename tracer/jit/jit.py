@@ -15,6 +15,7 @@ from typing import Any
 
 from ..backend import Program
 from ..functions.autocast import modes as autocast_modes
+from ..functions.checks import checking
 from ..functions.defaults import Defaults
 from ..guards.outside import Outside
 from ..guards.parameters import parameters
@@ -60,7 +61,7 @@ class Jitted:
 
     def __init__(self, function: Callable[..., Any], static: Iterable[int | str] = (), donate: bool = True,
                  max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128,
-                 name: str | None = None) -> None:
+                 name: str | None = None, checks: bool = True) -> None:
         if any(check(function) for check in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
                                              inspect.isasyncgenfunction)):
             raise TypeError(f"jit requires a function that returns its results, got {function.__name__}, which is a generator "
@@ -69,7 +70,8 @@ class Jitted:
         self.__name__ = str(name or getattr(function, "__name__", type(function).__name__))
         self.function = function
         self.stats = Stats()
-        self._options = Options(frozenset([static] if isinstance(static, (int, str)) else static), donate, check_nan)
+        self._options = Options(frozenset([static] if isinstance(static, (int, str)) else static), donate, check_nan,
+                                checks)
         self._max = max_compiles
         code = function.__code__ if isinstance(function, types.FunctionType) else None  # a bound method has its object
         self._is_method = code is not None and code.co_varnames[:1] == ("self",) and code.co_argcount > 0
@@ -83,7 +85,8 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if inlined():
-            return self.function(*args, **kwargs)
+            with checking(self._options.checks):
+                return self.function(*args, **kwargs)
         call = self._signature(args, kwargs)
         key = call.key, state.grad, Defaults.dtype, Defaults.device, autocast_modes.on, state.anomaly is not None
         with self._lock:
@@ -240,7 +243,7 @@ class Jitted:
 def options_of(jitted: Jitted) -> tuple[Any, ...]:
     """What to make another one with, after the function."""
     options = jitted._options
-    return options.static, options.donate, jitted._max, options.check_nan, jitted._bound, jitted.__name__
+    return options.static, options.donate, jitted._max, options.check_nan, jitted._bound, jitted.__name__, options.checks
 
 
 def _reduced(jitted: Jitted) -> Any:
@@ -253,7 +256,8 @@ def _reduced(jitted: Jitted) -> Any:
 
 
 def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | str] = (), donate: bool = True,
-        max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128, name: str | None = None) -> Any:
+        max_compiles: int | None = None, check_nan: bool = False, max_kept: int = 128, name: str | None = None,
+        checks: bool = True) -> Any:
     """Compile a function, as a whole, on its first call; use as a decorator or a function.
 
     Tensors, numpy arrays, ints and floats in the arguments (also inside lists, tuples, dicts and dataclasses) are
@@ -263,7 +267,8 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     `max_compiles` raises instead of compiling once more; of more than `max_kept` programs those are dropped that were used
     longest ago. `check_nan` looks for NaN in everything that the program
     computes, backward included: NanError names the operation, module and line that gave the first one, and state is
-    left as it was. `name` is what messages call the function.
+    left as it was. `name` is what messages call the function. `checks=False` leaves out the checks of values, such as
+    indices out of range.
 
     `jit` of a module is a module: another handle on it, which goes wherever the module goes.
 
@@ -278,7 +283,7 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     """
     if function is None:
         return functools.partial(jit, static=static, donate=donate, max_compiles=max_compiles,
-                                 check_nan=check_nan, max_kept=max_kept, name=name)
-    jitted = Jitted(function, static, donate, max_compiles, check_nan, max_kept, name)
+                                 check_nan=check_nan, max_kept=max_kept, name=name, checks=checks)
+    jitted = Jitted(function, static, donate, max_compiles, check_nan, max_kept, name, checks)
     handle = getattr(type(function), "_jitted", None)
     return jitted if handle is None else handle(function, jitted)

@@ -21,6 +21,7 @@ from ..tensor.scalar import Host, Scalar
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
+from .checked import Checked, guarded, report_of
 from .effects import Effect, Effects, Slot, guards_of
 from .guard import Guard
 from .host import Evaluation
@@ -64,7 +65,7 @@ class Plan:
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
     `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
-    their outputs. `template` is the result.
+    their outputs; `checked` is the output that says which check failed. `template` is the result.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Plan:
     writes: Writes
     template: Any
     reports: tuple[tuple[Report, tuple[int, ...]], ...]
+    checked: Checked | None
     tape: Tape | None
     packs: tuple[Pack, ...] = ()
     gradient_packs: tuple[GradientPack, ...] = ()
@@ -134,6 +136,7 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     Also guards that it needs beside those of the trace.
     """
     stand_ins, arguments, numbers = given.tensors, given.inputs, _Numbers(trace.host)
+    check = report_of(trace)
     rewritten = [s for s in trace.written if s in trace.captured]
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
     gradients, guards = _gradients_among(storages, trace)
@@ -149,6 +152,8 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
                           if s._storage.value is not v),
                     tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
                           if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
+    checked = None if check is None else guarded(
+        check, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments], donate, trace.name)
     template = Template(trace, call.tensors, given, numbers.add, outputs.add)
     contents = [(i, held_by(x)) for i, x in given.changed()]
     template.shared_inside([result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
@@ -169,7 +174,7 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
                 len(rewritten), gradients, read, tuple(v.type for v in numbers.inputs), numbers.evaluation(),
                 tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
-                writes, returned, reports, tape)
+                writes, returned, reports, checked, tape)
     return plan, guards
 
 

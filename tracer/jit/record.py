@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..functions.checks import checking
 from ..guards.outside import Outside
 from ..guards.places import Text, shown
 from ..ir.errors import TraceError, noting
@@ -25,11 +26,12 @@ from .validity import Validity
 
 @dataclass(frozen=True)
 class Options:
-    """What `jit` was told: arguments that are compiled in, whether written state gives up its memory, whether to look for NaN."""
+    """What `jit` was told: arguments that are compiled in, whether written state gives up its memory, what to look for."""
 
     static: frozenset[int | str] = frozenset()
     donate: bool = True
     check_nan: bool = False
+    checks: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
     effects = None
     try:
         given = StandIns(trace, outside.looks_at_types)
-        with tracing(trace):
+        with tracing(trace), checking(options.checks):
             args, kwargs = given.all(call)
             put_scalars(trace, outside, places)
             with noting(), taken_over(outside.calls):

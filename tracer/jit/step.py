@@ -14,6 +14,7 @@ from ..ir.graph import Value
 from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..ir.types import Type
+from ..lazy import failures
 from ..lazy.flush import device_buffer, host_array, materialize
 from ..tensor.nested import grow, refill
 from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
@@ -39,16 +40,18 @@ class Step:
         for phase, seconds in self.program.seconds.items():
             stats.seconds[phase] = stats.seconds.get(phase, 0.0) + seconds
         stats.compiles += 1
+        stats.state_on_failure = "" if plan.checked is None else "kept" if plan.checked.keeps else "applied"
         self.calls = 0
         self.donates = len(plan.donated) > 0
         # Whether a call has nothing to do with the outputs but to rebind the state.
         writes = plan.writes
-        self.plain = (plan.template is None and len(plan.positions) == plan.written
+        self.plain = (plan.template is None and len(plan.positions) == plan.written + (plan.checked is not None)
                       and not (writes.gradients or writes.leaves or writes.containers or writes.outside))
         self._numbers_seen: list[tuple[Any, Any]] = [(None, None)] * len(plan.numbers)
 
     def run(self, call: Signature) -> Any:
-        """Gather buffers, execute, rebind."""
+        """Gather buffers, execute, rebind. Raises for an earlier run, if it is known by now that a check failed in it."""
+        failures.poll()
         plan = self.plan
         buffers: list[Any] = []
         for pack in plan.packs:
@@ -81,6 +84,10 @@ class Step:
                 self._rebind(results)
             for gradients in plan.gradient_packs:
                 gradients.bind()
+        if plan.checked is not None:
+            failures.started(results[plan.positions[plan.checked.output]], plan.checked.sites, results, plan.checked.note)
+        else:
+            failures.followed(results)
         if self.plain:
             return None
         outputs = self._as_values(results, [*values, *arguments], call)

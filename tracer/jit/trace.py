@@ -106,6 +106,14 @@ class Trace:
         else:
             self._now[storage] = value
 
+    def capture_written(self) -> None:
+        """Make what written storages hold before the program inputs of it, also where nothing read it."""
+        for storage in self.written:
+            before = storage.value
+            if storage not in self.captured and not storage.lost and before.type is self._now[storage].type:
+                self.captured[storage] = placeholder(before.type, before.device)
+                self.captured[storage].owned = True
+
     def current(self, storage: Storage) -> Value:
         """The value of a written storage at the end."""
         return self._now[storage]

@@ -22,12 +22,17 @@ class RetraceWarning(UserWarning):
 
 @dataclass
 class Stats:
-    """What a jitted function has cost: `compiles`, `calls`, and `seconds` per phase."""
+    """What a jitted function has cost: `compiles`, `calls`, and `seconds` per phase.
+
+    `state_on_failure` says what becomes of state in a run of the latest program in which a check of values fails: it is
+    "kept" as before the call, or the update is "applied" all the same. Empty for a program without checks.
+    """
 
     compiles: int = 0
     calls: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"trace": 0.0, "simplify": 0.0, "print": 0.0,
                                                                 "compile": 0.0})
+    state_on_failure: str = ""
 
     def __str__(self) -> str:
         phases = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in self.seconds.items())

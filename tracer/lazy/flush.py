@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from ..backend import Program, SharedArray, backend
+from ..ir.checks import Check
 from ..ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, thread_recorder
 from ..ir.source import describe, user_position
 from ..ops import OPS
+from ..ops.checks import joined
 from ..tensor.context import context
 from ..tensor.packs import PackedSlice
 from ..walks.kept import read_by_gradients, smallest_to_keep
 from ..walks.simplify import simplify
-from . import promotion
+from . import failures, promotion
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
@@ -129,22 +131,43 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
     recorder = thread_recorder()
     if not recorder.lazy:  # a body is being recorded: only what it asks for runs, which must not depend on its stand-ins
         recorder = Recorder()
+    ran: list[tuple[Check | None, list[Any]]] = []
     with _lock:
+        checks = _joined_checks(recorder)
         nodes = [node for node in recorder.nodes if not node.done]
         storages = [s for s in (ref() for ref in recorder.storages) if s is not None]
         recorder.nodes, recorder.storages = [], []
+        if checks:
+            demanded = [*demanded, *(check.report for check in checks.values())]
         nodes = _with_missing(nodes, demanded)
         try:
             for device in dict.fromkeys(node.device for node in nodes):
-                _run([n for n in nodes if n.device == device], device, demanded, [s.value for s in storages], reason)
+                buffers = _run([n for n in nodes if n.device == device], device, demanded, [s.value for s in storages], reason)
+                ran.append((checks.pop(device, None), buffers))
         except BaseException:
             # Nothing ran, so everything is still pending: the next flush tries again.
             recorder.nodes = [*[n for n in nodes if not n.done], *recorder.nodes]
             recorder.storages = [*map(weakref.ref, storages), *recorder.storages]
+            recorder.checks = [*(c for c, _ in ran if c is not None), *checks.values(), *recorder.checks]
             raise
         for storage in storages:
             if storage.value.buffer is None:
                 recorder.storages.append(weakref.ref(storage))
+    ran += [(check, []) for check in checks.values()]  # what they look at had run already
+    for check, buffers in ran:
+        if check is None:
+            failures.followed(buffers)
+        else:
+            failures.started(check.report.buffer, check.sites, buffers)
+
+
+def _joined_checks(recorder: Recorder) -> dict[str, Check]:
+    """The checks that are pending, taken from the recorder: one for each device."""
+    pending, recorder.checks = recorder.checks, []
+    if not pending:
+        return {}
+    devices = dict.fromkeys(check.report.device for check in pending)
+    return {device: joined([c for c in pending if c.report.device == device]) for device in devices}
 
 
 def _with_missing(nodes: list[Node], demanded: Sequence[Value]) -> list[Node]:
@@ -188,8 +211,8 @@ def _topological(nodes: Sequence[Node]) -> list[Node]:
     return order
 
 
-def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Sequence[Value], reason: str) -> None:
-    """Run the nodes of one device and give buffers to the values that are needed."""
+def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Sequence[Value], reason: str) -> list[Any]:
+    """Run the nodes of one device and give buffers to the values that are needed; these buffers."""
     inside = set(nodes)
     due = dict.fromkeys(v for v in [*demanded, *alive] if v.buffer is None and v.node in inside)
     unheld = [(n, i) for n in nodes if n.op.multiple and n.requires_grad for i in range(len(n.types)) if n.living(i) is None]
@@ -208,8 +231,10 @@ def _run(nodes: list[Node], device: str, demanded: Sequence[Value], alive: Seque
         made = node.living(index)
         if made is not None:  # only the gradient will read it: the node holds the buffer, since nobody holds the value
             node.saved = {**(node.saved or {}), index: made.buffer}
+    buffers = list(results.values())
     del snapshot, results, read, due  # they hold values that nobody else may need
     _settle(nodes)
+    return buffers
 
 
 def _settle(nodes: Sequence[Node]) -> None:
@@ -354,7 +379,9 @@ def contents(value: Value) -> Any:
     """What the buffer of a value holds, as a numpy array that must not be written to."""
     buffer = value.buffer
     if type(buffer) is PackedSlice:
+        failures.observed(buffer.pack.buffer)
         return buffer.array()
+    failures.observed(buffer)
     return buffer if isinstance(buffer, np.ndarray) else backend().download(buffer)
 
 
@@ -368,7 +395,7 @@ def materialize(values: Iterable[Value], reason: str = "") -> None:
 def end_of_step() -> None:
     """Start what was recorded; does not wait for it. Called by `optimizer.step()`."""
     recorder = thread_recorder()
-    if context.trace is None and recorder.lazy and recorder.nodes:
+    if context.trace is None and recorder.lazy and (recorder.nodes or recorder.checks):
         flush(reason="a step ended")
 
 

@@ -3,6 +3,7 @@
 from ..ir.op import OPS, Op
 from . import (
     call,
+    checks,
     contraction,
     control,
     convolution,
@@ -21,6 +22,6 @@ from . import (
 )
 
 __all__ = [
-    "OPS", "Op", "call", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",
+    "OPS", "Op", "call", "checks", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",
     "indexing", "linalg", "random", "reduction", "scan", "sorting", "structural", "window",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..ir.checks import Check, Site, note
 from ..ir.errors import requires
 from ..ir.graph import Graph, Value, needed_nodes
 from ..ir.op import Emitter, Op, Operand, register
@@ -15,6 +16,7 @@ from ..walks import forward as pushforward
 from ..walks import reverse as autodiff
 from ..walks.interpret import interpret
 from ..walks.replay import replay
+from .checks import joined
 
 
 def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:
@@ -35,19 +37,22 @@ def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Gr
         found = _backward_graph(graph, inputs)
         if not found[2]:  # what a user's backward takes from outside may be another value next time
             _backwards[key] = found
-    body, flags, free = found
+    body, flags, free, sites = found
     results = iter(call(*inputs, *out, *g, *free, graph=body))
+    if sites:
+        note(Check(next(results), sites))
     return [next(results) if flag else None for flag in flags]
 
 
-Backward = tuple[Graph, tuple[bool, ...], tuple[Value, ...]]
+Backward = tuple[Graph, tuple[bool, ...], tuple[Value, ...], tuple[Site, ...]]
 _backwards: dict[Any, Backward] = {}
 
 
 def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> Backward:
     """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are.
 
-    Last the values from outside that a user's backward took: they are further operands.
+    Then the values from outside that a user's backward took, which are further operands, and the sites of the checks in
+    it, on which the first output reports.
     """
     operands = [placeholder(v.type, v.device, v.requires_grad) for v in inputs]
     with recording() as recorder, grad_mode(True):
@@ -57,15 +62,16 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> Backward:
         pairs = [(o, c) for o, c in zip(outputs, cotangents) if o.requires_grad]
         gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], operands,
                                        create_graph=True)  # the graph may be differentiated in its turn
+        check = joined(recorder.checks) if recorder.checks else None
     saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
     for node in recorder.nodes[forward:]:
         node.inputs = tuple(saved.get(v, v) for v in node.inputs)
     kept = [gradients.get(v) for v in operands]
-    ends = [saved.get(v, v) for v in kept if v is not None]
+    ends = [*([check.report] if check else ()), *(saved.get(v, v) for v in kept if v is not None)]
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
     # Only what the ends need: what the forward saved is not computed again.
     body, free = close([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, ends), tuple(ends), "backward")
-    return body, tuple(v is not None for v in kept), free
+    return body, tuple(v is not None for v in kept), free, check.sites if check else ()
 
 
 def _jvp(tangents: Sequence[Value | None], *inputs: Value,

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..ir.checks import Check, note
 from ..ir.constants import full_like, with_leading
 from ..ir.errors import requires
 from ..ir.graph import Value
@@ -134,10 +135,13 @@ class Mapped:
             one = iter(examples[:len(given)])
             rest = examples[len(given):]
             results = run([None if v is None else next(one) for v in moving], rest[:len(out)], rest[len(out):])
-        kept = tuple(r for r in results if r is not None)
+        kept = (*(r for r in results if r is not None), *(check.report for check in recorder.checks))
         graph, free = close(examples, recorder.nodes, kept, self.name)
         pairs = iter(batching.batched_call(graph, self.size, [*flags, *[False] * len(free)], [*values, *free]))
-        return [None if r is None else next(pairs) for r in results]
+        made = [None if r is None else next(pairs) for r in results]
+        for check in recorder.checks:
+            note(Check(next(pairs)[0], check.sites))
+        return made
 
 
 def _example(value: Value, batched: bool) -> Value:

@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..ir.checks import Check, Site, note
 from ..ir.errors import TraceError
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, placeholder, recording, thread_recorder
 from ..ir.source import describe, user_position
 from ..ir.types import Type
+from ..ops.checks import REPORT, first_report, joined
+from ..ops.structural import constant
 from .context import context
 
 if TYPE_CHECKING:
@@ -67,23 +70,35 @@ class Region:
 
 @dataclass(frozen=True)
 class Body:
-    """A recorded body: what its function returned, and the writes it made."""
+    """A recorded body: what its function returned, the writes it made, and the sites of the checks in it.
+
+    `report` is empty, or the report on checks when the body starts and when it is done: it is carried as writes are.
+    """
 
     name: str
     inputs: list[Value]
     nodes: list[Node]
     result: Any
     writes: list[Write]
+    sites: tuple[Site, ...]
+    report: tuple[Value, ...]
 
     @property
     def before(self) -> list[Value]:
-        """What the written storages hold when the body starts."""
-        return [before for _, before, _ in self.writes]
+        """What the written storages hold when the body starts, and the report."""
+        return [*(before for _, before, _ in self.writes), *self.report[:1]]
 
     @property
     def after(self) -> list[Value]:
-        """What the written storages hold when the body is done."""
-        return [after for _, _, after in self.writes]
+        """What the written storages hold when the body is done, and the report."""
+        return [*(after for _, _, after in self.writes), *self.report[1:]]
+
+    def left(self, values: Sequence[Value]) -> None:
+        """The storages hold these values from now on, in place of `after`."""
+        for (storage, _, _), value in zip(self.writes, values):
+            storage.write(value)
+        if self.report:
+            note(Check(values[len(self.writes)], self.sites))
 
 
 def record_body(function: Callable[[list[Value]], Any], types: Sequence[Type], device: str, name: str) -> Body:
@@ -93,7 +108,18 @@ def record_body(function: Callable[[list[Value]], Any], types: Sequence[Type], d
     with region() as here, recording() as recorder:
         result = function(inputs)
         writes = here.finish(name)
-    return Body(name, inputs, list(recorder.nodes), result, writes)
+    sites, report = _reported(recorder, device)
+    return Body(name, inputs, list(recorder.nodes), result, writes, sites, report)
+
+
+def _reported(recorder: Recorder, device: str) -> tuple[tuple[Site, ...], tuple[Value, ...]]:
+    """The sites of the checks in a body, and the report on them, which is carried from one run of the body to the next."""
+    if not recorder.checks:
+        return (), ()
+    start = constant.on(device, value="0", shape=REPORT.shape, dtype=REPORT.dtype)
+    with recording(recorder):
+        own = joined(recorder.checks)
+        return own.sites, (start, first_report(start, own.report, offsets=(0, 0), lead=0))
 
 
 @contextmanager

@@ -146,8 +146,8 @@ class Tensor:
 
     def _read(self) -> Value:
         """The value that an operation on this tensor takes."""
-        if context.in_body and context.maps:
-            return self._read_at_home()
+        if context.in_body and context.maps and all(step.placed for step in self._steps):
+            return self._read_at_home()  # a view at a place that the body computed is read in the body, its base at home
         base = self._base
         if context.trace is not None and self._storage.trace is None:
             context.trace.handles.setdefault(self, (self._requires_grad, self._storage))

@@ -15,6 +15,7 @@ from ..functions.dims import checked_dim
 from ..functions.joining import cat
 from ..functions.operands import wrap
 from ..functions.random import fork_rng
+from ..ir.checks import Check, note
 from ..ir.constants import with_leading
 from ..ir.graph import Node, Value
 from ..ir.recorder import Recorder, close, placeholder
@@ -160,7 +161,8 @@ class _Call:
         """Record the function on stand-ins, replay that over all examples, place what came out."""
         example = _Example(self)
         graph, free = close([*example.inputs, *example.level.indices.values()], example.nodes,
-                            (*example.outputs, *example.written.values(), *example.changed.values()), "vmap")
+                            (*example.outputs, *example.written.values(), *example.changed.values(),
+                             *(check.report for check in example.checks)), "vmap")
         values = [_to_front(v, d) for v, (_, d) in zip(example.values, example.mapped)]
         numbers = [iota.on(device, shape=(self.size,), axis=0, dtype=v.type.dtype)
                    for device, v in example.level.indices.items()]
@@ -172,6 +174,8 @@ class _Call:
             tensor, d = example.mapped[position]
             value, batched = next(results)
             tensor._write(_from_front(with_leading(self.size, batched, value), d))
+        for check in example.checks:
+            note(Check(next(results)[0], check.sites))
         return fill(example.result, [next(placed) if isinstance(x, Tensor) else x for x in leaves(example.result)])
 
     def _placed(self, output: tuple[Value, bool], dim: int | None) -> Tensor:
@@ -211,7 +215,7 @@ class _Example:
 
     `mapped` are the mapped arguments with their dimensions, `stand_ins` and `inputs` what stands for them; `outputs` the
     values of the tensors in `result`, `out_dims` their dimensions; `written` what storages from outside hold at the end,
-    and `changed` what mapped arguments do, by position.
+    and `changed` what mapped arguments do, by position; `checks` what was checked.
     """
 
     def __init__(self, call: _Call) -> None:
@@ -232,6 +236,7 @@ class _Example:
         put_back(writes)
         self.level: Map = level
         self.nodes: list[Node] = [n for n in recorder.nodes if not n.done]
+        self.checks = recorder.checks
 
     def _checked_result(self) -> tuple[list[Any], list[Value]]:
         name, found = self.call.name, leaves(self.result)

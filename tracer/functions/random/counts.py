@@ -19,6 +19,7 @@ from ...ir.recorder import capture
 from ...ops import OPS
 from ...ops.control import closed
 from ...tensor.tensor import Tensor
+from ..checks import check_none
 from ..choosing import clamp, minimum, where
 from ..comparing import isfinite
 from ..methods import method
@@ -104,7 +105,7 @@ def _accepted(center: Tensor, a: Tensor, b: Tensor, hat: Tensor, log_odds: Calla
 
 @method()
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
-    """Poisson numbers whose rates `input` holds, in its dtype; NaN for rates below 0, which are not looked for.
+    """Poisson numbers whose rates `input` holds, in its dtype; rates below 0 are a RuntimeError when they are known.
 
     >>> import flambeau as torch
     >>> torch.poisson(torch.tensor([0.0, 0.0]))
@@ -112,6 +113,8 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """
     if not input.dtype.is_floating_point:
         raise NotImplementedError(f'"poisson_cpu" not implemented for \'{scalar_name(input.dtype)}\'')
+    check_none("poisson", ~(input >= 0), RuntimeError, "invalid Poisson rate, expected rate to be non-negative", input.detach(),
+               "{value}")
     source = generator_on(input._device, generator)
     rate = input.detach().double()
     many = rate >= MANY

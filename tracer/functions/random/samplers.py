@@ -14,6 +14,7 @@ from ...ops.structural import Ints
 from ...tensor.scalar import Scalar
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
+from ..checks import check_none
 from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
 from ..dims import shape_argument
@@ -173,6 +174,8 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
 def check_std(std: Any) -> None:
     if type(std) in (int, float) and not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    if isinstance(std, Tensor):
+        check_none("normal", ~(std >= 0), RuntimeError, "normal expects all elements of std >= 0.0", std.detach(), "{value}")
 
 
 def normal_numbers(shape: Ints, mean: Any, std: Any, kind: dtype, generator: Generator) -> Tensor:
@@ -201,6 +204,8 @@ def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
     kind = dtypes.float64 if isinstance(p, Tensor) and p.dtype is dtypes.float64 else dtypes.float32
     if isinstance(p, Tensor):
         working(p.dtype, "bernoulli_tensor_cpu_p_")
+        check_none("bernoulli", ~((p >= 0) & (p <= 1)), RuntimeError,
+                   "Expected p_in >= 0 && p_in <= 1 to be true, but got false.", p.detach(), "{value}")
         limit = expand_value(cast_value(p.detach()._read(), kind), shape)
     else:
         limit = number_value(p, kind, shape, on)
@@ -213,7 +218,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     """Indices drawn from the weights in each row of `input`, which need not sum to 1.
 
     Without replacement the largest of weight / e for exponential e are taken (the Gumbel top-k trick); with it the
-    cumulative weights are searched for uniform numbers. Negative, infinite and NaN weights are not looked for.
+    cumulative weights are searched for uniform numbers. Negative, infinite and NaN weights, and rows without a positive
+    one, are a RuntimeError when they are known.
 
     >>> import flambeau as torch
     >>> torch.multinomial(torch.tensor([0.0, 3.0, 0.0]), 2, replacement=True)
@@ -222,6 +228,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     _check_multinomial(input, num_samples, replacement)
     kind = dtypes.float64 if input.dtype is dtypes.float64 else dtypes.float32
     weights = input.detach().to(kind)
+    _check_weights(weights, replacement and num_samples > 1)
     source = generator_on(input._device, generator)
     if replacement and num_samples > 1:
         return _searched(weights, num_samples, source)
@@ -239,6 +246,19 @@ def _check_multinomial(input: Tensor, num_samples: int, replacement: bool) -> No
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > input._type.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+
+
+def _check_weights(weights: Tensor, searched: bool) -> None:
+    right, finite = weights >= 0, weights < math.inf
+    if searched:
+        text = "invalid multinomial distribution (encountering probability entry {what})"
+        check_none("multinomial", ~right, RuntimeError, text.format(what="< 0"), weights, "{value}")
+        check_none("multinomial", ~finite, RuntimeError, text.format(what="= infinity or NaN"), weights, "{value}")
+    else:
+        check_none("multinomial", ~(right & finite), RuntimeError,
+                   "probability tensor contains either `inf`, `nan` or element < 0", weights, "{value}")
+    check_none("multinomial", ~(weights > 0).any(-1), RuntimeError,
+               "invalid multinomial distribution (sum of probabilities <= 0)")
 
 
 def _searched(weights: Tensor, count: int, generator: Generator) -> Tensor:
