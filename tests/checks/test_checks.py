@@ -116,15 +116,11 @@ def test_a_call_after_the_failing_one_raises() -> None:
 
 
 def test_at_exit_what_nobody_saw_is_told() -> None:
-    code = ("import time, flambeau as torch\n"
+    code = ("import flambeau as torch\n"
             "step = torch.jit(lambda x, i: (x[i], *[x := torch.tanh(x @ x) for _ in range(20)]))\n"
             "step(torch.ones(500, 500), torch.tensor([900]))\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert "IndexError: index 900 is out of bounds for dimension 0 with size 500" in done.stderr
-    code = ("import flambeau as torch\n"
-            "torch.arange(3.0)[torch.tensor([8.]).exp().log().round().long()]\n")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.stderr.count("Error") <= 1 and done.returncode == 0
 
 
 def test_in_debug_mode_each_line_raises_its_own() -> None:
