@@ -16,6 +16,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ir.constants import full_like
+from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
@@ -265,7 +266,7 @@ def _spread_read(value: MaskedRead, view: Tensor, found: Found) -> Value:
     shape, given = view._type.shape, value.source.type.shape
     through = is_through(value, mask_value(found.index, view._device), found.axis)
     if not through or len(given) != len(shape) or not _fits(given, shape) or value.source.device != view._device:
-        raise value.refusal
+        raise TraceError(value.refusal)
     return expand_value(cast_value(value.source, view.dtype), shape)
 
 

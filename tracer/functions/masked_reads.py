@@ -21,25 +21,25 @@ class MaskedRead(Tensor):
     source: Value
     mask: Value
     axis: int
-    refusal: TraceError
+    refusal: str
 
     @property
     def _type(self) -> Any:
-        raise self.refusal
+        raise TraceError(self.refusal)
 
     @property
     def _storage(self) -> Any:  # type: ignore[override]
-        raise self.refusal
+        raise TraceError(self.refusal)
 
     def _read(self) -> Value:
-        raise self.refusal
+        raise TraceError(self.refusal)
 
     def __repr__(self) -> str:
         return "tensor(<elements that a traced mask chooses>)"
 
 
-def masked_read(source: Value, mask: Value, axis: int, refusal: TraceError) -> MaskedRead:
-    """The elements of `source` where the mask holds; `refusal` is raised when more is asked of them than to be written."""
+def masked_read(source: Value, mask: Value, axis: int, refusal: str) -> MaskedRead:
+    """The elements of `source` where the mask holds; `refusal` is said when more is asked of them than to be written."""
     made = object.__new__(MaskedRead)
     made.__dict__.update(source=source, mask=mask, axis=axis, refusal=refusal)
     return made

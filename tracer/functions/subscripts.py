@@ -325,19 +325,19 @@ def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
 # --- Masks ------------------------------------------------------------------------------------------------------------
 
 
-def mask_refusal(purpose: str) -> TraceError:
-    """The error for a traced mask whose values are needed."""
-    return TraceError(f"{purpose} requires the mask's values, since its size is the number of true elements, "
-                      "and a traced mask has none. Keep the size fixed instead: masked_select(x, mask, size=n), "
-                      "x[nonzero(mask, size=n, fill_value=0, as_tuple=True)], where(mask, x, other), x * mask, "
-                      "masked_fill, masked_scatter, or a sum over where(mask, x, 0); x[mask] = y[mask] works.")
+def mask_refusal(purpose: str) -> str:
+    """What to say of a traced mask whose values are needed."""
+    return (f"{purpose} requires the mask's values, since its size is the number of true elements, and a traced mask has none. "
+            "Keep the size fixed instead: masked_select(x, mask, size=n), x[nonzero(mask, size=n, fill_value=0, "
+            "as_tuple=True)], where(mask, x, other), x * mask, masked_fill, masked_scatter, or a sum over where(mask, x, 0); "
+            "x[mask] = y[mask] works.")
 
 
 def observed_mask(mask: Any, purpose: str) -> Any:
     """A mask's contents; while tracing there are none."""
     if isinstance(mask, Tensor):
         if context.trace is not None:
-            raise mask_refusal(purpose)
+            raise TraceError(mask_refusal(purpose))
         return host_array(mask._read())
     return mask
 
