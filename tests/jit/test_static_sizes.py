@@ -120,7 +120,7 @@ def test_unique_keeps_the_smallest() -> None:
     (lambda x: torch.argwhere(x), "nonzero(x, size=n, fill_value=-1)"),
     (lambda x: torch.unique(x), "unique(x, size=n, fill_value=0)"),
     (lambda x: torch.masked_select(x, x > 0), "masked_select(x, mask, size=n)"),
-    (lambda x: x[x > 0], "masked_select(x, mask, size=n)"),
+    (lambda x: x[x > 0] + 1, "masked_select(x, mask, size=n)"),
     (lambda x: torch.unique_consecutive(x), "compare neighbours"),
     (lambda x: torch.bincount(x.long()), "scatter_add"),
 ])
