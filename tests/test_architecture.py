@@ -344,6 +344,19 @@ def test_classes_are_short() -> None:
     assert all(count <= LONG_CLASSES[name] for name, count in long.items()), long
 
 
+def test_classes_of_jit_are_small() -> None:
+    """At most 150 lines and 25 attributes."""
+    large = {}
+    for name, node in classes():
+        if room_of(name) == "jit":
+            attributes = {s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)}
+            attributes |= {x.attr for x in ast.walk(node) if isinstance(x, ast.Attribute) and isinstance(x.ctx, ast.Store)
+                           and isinstance(x.value, ast.Name) and x.value.id == "self"}
+            if lines_of(node) > 150 or len(attributes) > 25:
+                large[node.name] = lines_of(node), len(attributes)
+    assert not large, large
+
+
 def test_the_map_is_the_table_of_rooms() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text[text.index("The rooms of `tracer/`"):text.index("Imports go one way")]

@@ -133,7 +133,8 @@ def _gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
     if context.trace is not None and _single_mask(found) and isinstance(found[0].index, Tensor):
         axis, mask = found[0]
         _check_mask(mask, shape, axis)
-        return masked_read(view._read(), mask_value(mask, view._device), axis, mask_refusal(f"indexing with a mask (at {describe(user_position())})"))
+        refusal = mask_refusal(f"indexing with a mask (at {describe(user_position())})")
+        return masked_read(view._read(), mask_value(mask, view._device), axis, refusal)
     places = _places(shape, _choose(view, found, "indexing with a mask"), _single_mask(found))
     result = windows_shape(places.indices.type.shape, places.sizes, places.dims)
     if any(shape[d] == 0 for d in places.dims.map):

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..backend import Program
 from ..functions.autocast import modes as autocast_modes
 from ..functions.checks import checking
 from ..functions.defaults import Defaults
@@ -31,10 +30,11 @@ from ..walks.simplify import simplify
 from .counters import Places, changed
 from .plan import Plan, prepared
 from .record import Options, Recorded, described, outside_of, recorded
+from .shown import Shown
 from .signature import Signature
 from .step import Step
 from .validity import Validity
-from .why import History, Stats, Why
+from .why import History, Stats
 
 _compile_lock = threading.RLock()
 
@@ -52,7 +52,18 @@ def inlined() -> bool:
     return context.trace is not None or context.inlined or not (state.recorder or thread_recorder()).lazy
 
 
-class Jitted:
+def _keep(compiled: OrderedDict[Any, list[Compiled]], key: Any, made: Compiled, bound: int) -> None:
+    """Put what was compiled last in front of its kind; of more than `bound` drop those that were used longest ago."""
+    compiled.setdefault(key, []).insert(0, made)
+    compiled.move_to_end(key)
+    while sum(map(len, compiled.values())) > bound:
+        oldest = next(iter(compiled))
+        compiled[oldest].pop()
+        if not compiled[oldest]:
+            del compiled[oldest]
+
+
+class Jitted(Shown):
     """A jitted function; call it as the function itself.
 
     `graph` is the program as data (print it), `stablehlo` the text that was compiled, `hlo` what XLA made of it, each of
@@ -156,13 +167,7 @@ class Jitted:
         except BaseException:
             trace.take_back()
             raise
-        self._compiled.setdefault(key, []).insert(0, Compiled(trace.validity, step))
-        self._compiled.move_to_end(key)
-        while sum(map(len, self._compiled.values())) > self._bound:
-            oldest = next(iter(self._compiled))
-            self._compiled[oldest].pop()
-            if not self._compiled[oldest]:
-                del self._compiled[oldest]
+        _keep(self._compiled, key, Compiled(trace.validity, step), self._bound)
         self._history.add(key, now, changes, time.perf_counter() - started)
         self._history.warn(outside.impure, changes, now)
         return trace, step
@@ -201,36 +206,6 @@ class Jitted:
         """What a call would compile: the graph with packed state, and the outputs that take over inputs' buffers."""
         plan = prepared(self._traced(args, kwargs))
         return plan.graph, dict(plan.donated)
-
-    def _step(self) -> Step:
-        if self._latest is None:
-            raise RuntimeError(f"{self.__name__} has not been called yet: call it once, or use "
-                               f"{self.__name__}.trace(*args)")
-        return self._latest
-
-    @property
-    def graph(self) -> Graph:
-        """The program of the latest call; print it."""
-        return self._step().plan.graph
-
-    @property
-    def program(self) -> Program:
-        """The executable of the latest call: its memory() and cost()."""
-        return self._step().program
-
-    @property
-    def stablehlo(self) -> str:
-        """The text that was compiled."""
-        return self.program.stablehlo()
-
-    @property
-    def hlo(self) -> str:
-        """What the compiler made of it."""
-        return self.program.hlo()
-
-    def why(self) -> Why:
-        """Every trace, with what had changed, where, and what it cost; prints as text."""
-        return Why(self._history.traces)
 
     def cache_clear(self) -> None:
         """Forget all traces; the next call makes a new one."""

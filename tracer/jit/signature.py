@@ -55,7 +55,7 @@ class Signature:
                 parts.append(name)
                 self._walk(x, parts)
         if len(self.tensors) > 1:
-            self._note_sharing(parts)
+            _note_sharing(self.tensors, parts)
         self.key = tuple(parts)
 
     def _walk_chosen(self, static: frozenset[Any], parameters: Parameters, parts: list[Any]) -> None:
@@ -84,8 +84,7 @@ class Signature:
         kind = type(x)
         if kind is Tensor or isinstance(x, Tensor):
             self.tensors.append(x)
-            value = x._storage.value
-            leaf = x._requires_grad
+            value, leaf = x._storage.value, x._requires_grad
             flows = not leaf and (value.requires_grad or x._graph is not None) and x.requires_grad
             parts += (x._type, value.device, leaf, flows)
             if x._geometry is not None and (stride := notable_stride(x._type.shape, x._geometry.stride)) is not None:
@@ -160,37 +159,48 @@ class Signature:
         parts += (type(x), described)
         return True
 
-    def _note_sharing(self, parts: list[Any]) -> None:
-        """Which tensors share storage with an earlier one."""
-        storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in self.tensors]
-        if len(set(storages)) < len(storages):
-            parts.append(tuple(storages.index(s) for s in storages))
-
     # --- Names, for those who ask -------------------------------------------------------------------------------------
 
     @property
     def paths(self) -> list[str]:
         """What to call the tensors and arrays."""
-        return [path for path, x in self._named() if isinstance(x, (Tensor, np.ndarray))]
+        return [path for path, x in _named(self) if isinstance(x, (Tensor, np.ndarray))]
 
-    def _named(self) -> Iterator[tuple[str, Any]]:
-        for path, x in self.leaves():
-            yield path, x
-            while isinstance(x, Tensor) and x._requires_grad and x._grad is not None:
-                path, x = f"{path}.grad", x._grad
-                yield path, x
+    @property
+    def number_paths(self) -> list[str]:
+        """What to call the numbers."""
+        return [path for path, x in _named(self) if is_input(x)]
 
     def leaves(self, whole: bool = False) -> Iterator[tuple[str, Any]]:
         """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
-        met: set[int] = set()
-        given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(self.args)]
-        for key, path, x in [*given, *((name, name, x) for name, x in self.kwargs.items())]:
-            if key in self.grown:
-                continue
-            if key not in self.static:
-                yield from _leaves(x, path, met)
-            elif whole and key not in self.unread:
-                yield path, x
+        return _leaves_of(self, whole)
+
+
+def _note_sharing(tensors: list[Any], parts: list[Any]) -> None:
+    """Which tensors share storage with an earlier one."""
+    storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in tensors]
+    if len(set(storages)) < len(storages):
+        parts.append(tuple(storages.index(s) for s in storages))
+
+
+def _leaves_of(call: Signature, whole: bool = False) -> Iterator[tuple[str, Any]]:
+    met: set[int] = set()
+    given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(call.args)]
+    for key, path, x in [*given, *((name, name, x) for name, x in call.kwargs.items())]:
+        if key in call.grown:
+            continue
+        if key not in call.static:
+            yield from _leaves(x, path, met)
+        elif whole and key not in call.unread:
+            yield path, x
+
+
+def _named(call: Signature) -> Iterator[tuple[str, Any]]:
+    for path, x in call.leaves():
+        yield path, x
+        while isinstance(x, Tensor) and x._requires_grad and x._grad is not None:
+            path, x = f"{path}.grad", x._grad
+            yield path, x
 
 
 def _leaves(x: Any, path: str, met: set[int]) -> Iterator[tuple[str, Any]]:

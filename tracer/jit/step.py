@@ -164,18 +164,8 @@ class Step:
             return self.program.run(buffers)
         except BaseException:
             if self.donates:
-                self._mark_lost()
+                _mark_lost(self.plan)
             raise
-
-    def _mark_lost(self) -> None:
-        """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
-        plan = self.plan
-        loose = [s for s in plan.storages()[:plan.rewritten] if backend().deleted(s.value.buffer)]
-        packed = [s for p in plan.packs if backend().deleted(p.buffer) for s in p.storages if not s.shared]
-        for storage in [*loose, *packed]:
-            storage.lost = (f"the call of {plan.name} at {describe(user_position())} failed while it ran, after the buffer was "
-                            "donated to it. Restore it from a checkpoint, or use jit(donate=False).")
-            storage.rebind(owned(storage.value.type, storage.value.device, None))
 
     # --- Outputs ------------------------------------------------------------------------------------------------------
 
@@ -190,6 +180,16 @@ class Step:
                     for at in plan.positions]
         first = plan.written
         return [_NONE] * first + [Value(plan.types[at], plan.device, results[at]) for at in plan.positions[first:]]
+
+
+def _mark_lost(plan: Plan) -> None:
+    """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
+    loose = [s for s in plan.storages()[:plan.rewritten] if backend().deleted(s.value.buffer)]
+    packed = [s for p in plan.packs if backend().deleted(p.buffer) for s in p.storages if not s.shared]
+    for storage in [*loose, *packed]:
+        storage.lost = (f"the call of {plan.name} at {describe(user_position())} failed while it ran, after the buffer was "
+                        "donated to it. Restore it from a checkpoint, or use jit(donate=False).")
+        storage.rebind(owned(storage.value.type, storage.value.device, None))
 
 
 def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:

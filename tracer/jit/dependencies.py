@@ -1,0 +1,70 @@
+"""What a trace depends on beside its arguments, as it is told: guards, numbers that are read at each call, modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..guards.owners import ModuleTable, Owner
+from ..ir.source import describe, user_position
+from ..tensor.scalar import Host, Scalar, Source
+from .guard import Guard
+
+
+class Dependencies:
+    """The part of a trace that is told what it depends on. Abstract."""
+
+    def __init__(self) -> None:
+        self.host = Host()  # what is computed with numbers
+        self.scalars: dict[tuple[int, str], Scalar] = {}  # hyperparameters
+        self.guards: list[Guard] = []
+        self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
+        self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
+        self.noted: dict[int, ModuleTable] = {}  # attributes of modules, as they were before the first was set
+        self.modules: dict[Any, None] = {}
+        self.called: dict[Any, None] = {}
+
+    # --- Attributes of modules ----------------------------------------------------------------------------------------
+
+    def note_made(self, table: dict[str, Any]) -> None:
+        """A module with these attributes is made in the trace: what becomes of them means nothing outside."""
+        self.inside[id(table)] = table
+
+    def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
+        """`table[name]`, an attribute of a module, is about to become another thing."""
+        if id(table) not in self.noted and id(table) not in self.inside:
+            self.noted[id(table)] = ModuleTable(table, lambda key: f"{owner}.{key}")
+
+    # --- Numbers and guards -------------------------------------------------------------------------------------------
+
+    def hyper(self, group: dict[str, Any], key: str) -> Scalar:
+        """An optimizer's hyperparameter as a number that is read at every call."""
+        slot = (id(group), key)
+        found = self.scalars.get(slot)
+        if found is None:
+            source = Source(key, read=lambda: group[key])
+            found = self.scalars[slot] = self.host.source(source, group[key])
+        return found
+
+    def guard_item(self, group: dict[str, Any], key: str, value: Any) -> None:
+        """The trace depends on `group[key]`."""
+        self.guards.append(Guard(f"param_groups[...][{key!r}]", lambda: group[key], value, self.position()))
+
+    def guard(self, name: str, read: Callable[[], Any]) -> Any:
+        """What `read()` gives; the trace depends on it."""
+        value = read()
+        if all(guard.name != name for guard in self.guards):
+            self.guards.append(Guard(name, read, value, self.position()))
+        return value
+
+    def follow(self, function: Any) -> None:
+        """A function of the user's that no code mentions, such as a hook, is called in this trace."""
+        self.called[function] = None
+
+    def saw(self, module: Any) -> None:
+        """A module's forward ran in this trace."""
+        self.modules[module] = None
+
+    def position(self) -> str:
+        """Where in the user's code the trace is now."""
+        return describe(user_position(2))

@@ -1,0 +1,94 @@
+"""What stands in for the arguments of a trace, and for the gradients of tensors, while it is in progress."""
+
+from __future__ import annotations
+
+from ..ir.graph import Value
+from ..ir.recorder import placeholder
+from ..tensor.storage import Storage
+from ..tensor.strides import passed_on
+from ..tensor.tensor import Tensor
+
+
+class ShadowedArguments:
+    """The part of a trace that knows its arguments and the `.grad` of tensors. Abstract."""
+
+    def __init__(self) -> None:
+        self.grads: dict[Tensor, Tensor | None] = {}  # what `.grad` is now
+        self.grads_before: dict[Tensor, Tensor | None] = {}
+        self.grads_given: dict[Tensor, Tensor | None] = {}  # the `.grad` that an argument came with
+        self.originals: dict[Tensor, Tensor] = {}  # arguments, and what stands in for them
+        self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
+        self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
+        self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
+        self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
+
+    # --- Gradients ----------------------------------------------------------------------------------------------------
+
+    def read_grad(self, tensor: Tensor) -> Tensor | None:
+        """The `.grad` of a tensor at this point."""
+        tensor = self.originals.get(tensor, tensor)
+        if tensor in self.grads:
+            return self.grads[tensor]
+        before = tensor._grad
+        if not self.made_inside(tensor):
+            self.grads_before[tensor] = before
+        self.grads[tensor] = before
+        return before
+
+    def write_grad(self, tensor: Tensor, gradient: Tensor | None) -> None:
+        """Rebind `.grad`."""
+        self.grads[self.originals.get(tensor, tensor)] = gradient
+
+    # --- Arguments ----------------------------------------------------------------------------------------------------
+
+    def offset(self, storage: Storage) -> int:
+        """Where what the storage stands in for lies in its memory, in bytes; the trace depends on it from now on."""
+        tensor = self.parts.get(storage)
+        if tensor is None:
+            return 0
+        self.placed[tensor] = None
+        return tensor._strides.offset * tensor.itemsize
+
+    def made_inside(self, tensor: Tensor) -> bool:
+        """Whether the trace made this tensor, which means nothing outside."""
+        trace: object = self
+        return tensor._storage.trace is trace
+
+    def is_part(self, storage: Storage) -> bool:
+        """Whether a storage stands in for a view, without the memory around it."""
+        return storage in self.parts
+
+    def is_stand_in(self, tensor: Tensor) -> bool:
+        """Whether the function got this tensor instead of an argument."""
+        return any(tensor is x for x in self.originals.values())
+
+    def stand_in(self, tensor: Tensor) -> tuple[Tensor, Value]:
+        """A tensor that the traced function gets instead of the caller's, and its input value."""
+        known = self.originals.get(tensor)
+        if known is not None:
+            return known, known._storage.value
+        value = placeholder(tensor._type, tensor._device)
+        made: Tensor = object.__new__(type(tensor))
+        made.__dict__.update({k: v for k, v in tensor.__dict__.items() if k not in _OF_A_HANDLE})
+        made._type = tensor._type
+        made._geometry = passed_on(tensor._type.shape, tensor._geometry)
+        if tensor._base is None and tensor._storage in self.arguments:
+            made._storage = self.arguments[tensor._storage]
+            value = made._storage.value
+        else:
+            made._storage = Storage(value)
+            if tensor._base is None:
+                self.arguments[tensor._storage] = made._storage
+        if tensor._base is not None or tensor._strides.offset:
+            self.parts[made._storage] = tensor
+        self.originals[tensor] = made
+        if tensor._requires_grad:
+            made._become_leaf()
+            self.grads[made] = self.grads_given[made] = None
+        elif not tensor._detached and (tensor._graph is not None or tensor._storage.value.requires_grad):
+            value.requires_grad = True
+        return made, value
+
+
+_OF_A_HANDLE = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_parted", "_detached", "_graph",
+                          "_graph_of", "_grad", "_retains_grad", "_origin", "_seen"})
