@@ -166,11 +166,6 @@ class Signature:
         """What to call the tensors and arrays."""
         return [path for path, x in _named(self) if isinstance(x, (Tensor, np.ndarray))]
 
-    @property
-    def number_paths(self) -> list[str]:
-        """What to call the numbers."""
-        return [path for path, x in _named(self) if is_input(x)]
-
     def leaves(self, whole: bool = False) -> Iterator[tuple[str, Any]]:
         """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
         return _leaves_of(self, whole)
