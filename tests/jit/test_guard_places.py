@@ -254,7 +254,7 @@ HELD: dict[str, Held] = {
     "numpy record": (lambda: np.array([(2.0, None)], [("a", "f8"), ("o", object)]), lambda c: float(c["a"][0]),
                      lambda c, v: c.__setitem__("a", v)),
     "shape of an array": (lambda: np.zeros((2, 3)), lambda c: c.shape[0],
-                          lambda c, v: setattr(c, "shape", (3, 2) if v > 2 else (2, 3))),
+                          lambda c, v: c.resize((3, 2) if v > 2 else (2, 3), refcheck=False)),
     "bytes": (lambda: bytearray(b"\2"), lambda c: c[0], lambda c, v: c.__setitem__(0, int(v))),
     "memory": (lambda: memoryview(bytearray(b"\2")), lambda c: c[0], lambda c, v: c.__setitem__(0, int(v))),
     "array": (lambda: array.array("d", [2.0]), lambda c: c[0], lambda c, v: c.__setitem__(0, v)),
