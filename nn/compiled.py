@@ -16,7 +16,7 @@ from typing import Any
 from ..tracer.jit.compile import compile
 from ..tracer.jit.jit import Jitted, inlined, options_of
 
-OF_JIT = frozenset({"stats", *(name for name in vars(Jitted) if not name.startswith("_"))})
+OF_JIT = frozenset({"stats", *(name for name in dir(Jitted) if not name.startswith("_"))})
 
 
 class Compilable:
