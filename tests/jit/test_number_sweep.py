@@ -138,7 +138,7 @@ def public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     for prefix, owner in (("torch", torch), ("functional", nn.functional), ("Tensor", torch.Tensor)):
         for name in sorted(getattr(owner, "__all__", None) or dir(owner)):
             function = getattr(owner, name, None)
-            if not name.startswith("_") and callable(function) and not isinstance(function, type):
+            if not name.startswith(("_", "set_")) and callable(function) and not isinstance(function, type):
                 yield f"{prefix}.{name}", function
 
 
