@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.constants import literal
+from ..ir.constants import full_like, literal
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.recorder import thread_recorder
 from ..ir.state import state
 from ..lazy.flush import bound_pending
 from ..ops import OPS
-from ..ops.elementwise import convert
+from ..ops.elementwise import compare, convert, select
 from ..ops.structural import Ints, broadcast, constant, reshape
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -61,6 +61,15 @@ def cast_value(value: Value, kind: dtype) -> Value:
     if kind.is_complex and value.type.dtype.is_floating_point and value.type.dtype.itemsize < 4:
         value = convert(value, dtype=dtypes.float32)
     return convert(value, dtype=kind)
+
+
+def from_front(index: Tensor, n: int, on: str) -> Value:
+    """Positions along a dimension of size n, with negative ones counted from its end, as an int64 value on a device."""
+    value = cast_value(index._read(), dtypes.int64)
+    if value.device != on:
+        value = cast_value(index.to(device=on)._read(), dtypes.int64)
+    made: Value = select(compare(value, full_like(value, 0), direction="LT"), OPS["add"](value, full_like(value, n)), value)
+    return made
 
 
 def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:

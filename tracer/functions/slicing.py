@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ..ir import dtypes
 from ..ops.structural import Ints
 from ..tensor.operations import WHOLE, Operation
 from ..tensor.scalar import Scalar, on_host
-from ..tensor.steps import Slice, Window, block_of
+from ..tensor.steps import Slice, block_of
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
+from .checks import check_range
 from .dims import checked_dim
 from .methods import method, with_out
+from .operands import from_front, wrap
 from .shape import squeezed
 
 # --- Slices as views --------------------------------------------------------------------------------------------------
@@ -33,26 +36,31 @@ def sliced(input: Tensor, dim: int, start: int, limit: int, step: int = 1) -> Te
 
 
 def windowed(x: Tensor, start: Sequence[Any], sizes: Ints, offset: Any) -> Tensor:
-    """The view of a block that lies where numbers of the trace in progress say."""
+    """The view of a block whose start holds numbers of the trace in progress or 0-d tensors: see `Window`."""
     first = block_of(sizes, *(0 for _ in sizes))  # has the same type, and may be kept in a table
     view = x._view(first, Geometry(x._strides.stride, offset))
     for a in start:
         if type(a) is Scalar:
             a.value  # noqa: B018  # an input of the program, whoever reads the view
-    view._steps = (*view._steps[:-1], Window(tuple(start), sizes))
+    view._steps = (*view._steps[:-1], block_of(sizes, *start))
     return view
 
 
 def block(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """`length` elements along `dim` from a start within range, which may be a number of the trace in progress."""
+    """`length` elements along `dim` from a start within range: also a number of the trace in progress, or a 0-d tensor.
+
+    Where a tensor says where it lies, its storage offset counts as that of place 0.
+    """
     shape, geometry = input._type.shape, input._strides
-    if type(start) is not Scalar or length in (0, shape[dim]):
-        first = 0 if type(start) is Scalar else start
+    known = type(start) is not Scalar and not isinstance(start, Tensor)
+    if known or length in (0, shape[dim]):
+        first = start if known else 0
         return sliced(input, dim, first, first + length)
     starts: list[Any] = [0] * len(shape)
     sizes = [*shape]
     starts[dim], sizes[dim] = start, length
-    return windowed(input, starts, tuple(sizes), start * geometry.stride[dim] + geometry.offset)
+    moved = start * geometry.stride[dim] if type(start) is Scalar else 0
+    return windowed(input, starts, tuple(sizes), moved + geometry.offset)
 
 
 def _narrowed(start: int, length: int, size: int) -> int:
@@ -76,21 +84,56 @@ def _selected(index: int, d: int, *shape: int) -> int:
 _NARROWED, _SELECTED = Operation(_narrowed, "start of narrow", WHOLE), Operation(_selected, "position of select", WHOLE)
 
 
+def _is_place(x: Tensor) -> bool:
+    """Whether the numbers of a tensor may count elements."""
+    return not (x.dtype.is_inexact or x.dtype is dtypes.boolean)
+
+
+def _narrowed_at(start: Tensor, length: int, size: int, on: str) -> Tensor:
+    """Where the part that `narrow` gives begins, if a tensor says so."""
+    if start.ndim or not _is_place(start):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
+    check_range("narrow", start, -size, size + 1, IndexError,
+                f"start out of range (expected to be in range of [{-size}, {size}], but got {{value}})")
+    place = wrap(from_front(start, size, on))
+    check_range("narrow", place, 0, size - length + 1, RuntimeError,
+                f"start ({{value}}) + length ({length}) exceeds dimension size ({size}).")
+    return place
+
+
+def _selected_at(index: Tensor, d: int, *shape: int, on: str) -> Tensor:
+    """The position that `select` shows, if a tensor says so."""
+    if index.numel() != 1 or not _is_place(index):
+        raise TypeError("select(): argument 'index' (position 2) must be int, not Tensor")
+    size, index = shape[d], index.reshape(())
+    message = f"select(): index {{value}} out of range for tensor of size {list(shape)} at dimension {d}"
+    if size == 0:
+        raise IndexError(message.format(value=0))
+    check_range("select", index, -size, size, IndexError, message)
+    return wrap(from_front(index, size, on))
+
+
 @method()
-def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """`length` elements along `dim` from `start`."""
+def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
+    """`length` elements along `dim` from `start`, which may be a 0-d tensor of integers."""
     d = checked_dim(dim, input.ndim)
     length, size = operator.index(length), input._type.shape[d]
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if isinstance(start, Tensor):
+        return block(input, d, _narrowed_at(start, length, size, input._device), length)
     return block(input, d, on_host(_NARROWED, start, length, size), length)
 
 
 @method()
-def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """The slice at `index` of dimension `dim`, which goes away."""
+def select(input: Tensor, dim: int, index: int | Tensor) -> Tensor:
+    """The slice at `index`, which may be a 0-d tensor of integers, of dimension `dim`, which goes away."""
     if input.ndim == 0:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    d = checked_dim(dim, input.ndim)
-    return squeezed(block(input, d, on_host(_SELECTED, index, d, *input._type.shape), 1), (d,))
+    d, shape = checked_dim(dim, input.ndim), input._type.shape
+    at = (_selected_at(index, d, *shape, on=input._device) if isinstance(index, Tensor) else
+          on_host(_SELECTED, index, d, *shape))
+    return squeezed(block(input, d, at, 1), (d,))
 
 
 @method()
@@ -183,8 +226,6 @@ def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A copy of `length` elements along `dim` from `start`; `narrow` gives a view of them."""
     if input.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    if length < 0:
-        raise RuntimeError("narrow(): length must be non-negative.")
     return narrow(input, dim, start, length).contiguous().clone()
 
 

@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import operator
 import warnings
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.constants import full_like
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..lazy.flush import host_array
-from ..ops import OPS
-from ..ops.elementwise import compare, select
 from ..ops.structural import Ints
 from ..tensor.context import context
 from ..tensor.operations import WHOLE, Operation
 from ..tensor.scalar import Scalar, on_host
-from ..tensor.steps import Reshape, Slice, Step
+from ..tensor.steps import Reshape, Slice
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .checks import check_range
 from .comparing import ne
 from .creation import as_fresh_tensor
-from .operands import cast_value, same_shape, wrap
-from .slicing import windowed
+from .operands import from_front, same_shape, wrap
+from .shape import squeezed
+from .slicing import block, windowed
 
 BAD_KIND = "tensors used as indices must be long, int, byte or bool tensors"
 BAD_ITEM = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
@@ -256,40 +253,12 @@ def is_alone(index: Any) -> bool:
     return isinstance(index, Tensor) and index.ndim == 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Selected(Step):
-    """The slice of size 1 at a computed position of one dimension; `index` is a 0-d tensor that nobody else holds."""
-
-    axis: int
-    index: Tensor
-
-    placed = False
-
-    def _starts(self, base: Value) -> list[Value]:
-        position = self.index._read()
-        return [position if d == self.axis else full_like(position, 0) for d in range(base.type.ndim)]
-
-    def read(self, base: Value) -> Value:
-        sizes = tuple(1 if d == self.axis else n for d, n in enumerate(base.type.shape))
-        return OPS["dynamic_slice"](base, *self._starts(base), sizes=sizes)
-
-    def write(self, base: Value, new: Value) -> Value:
-        return OPS["dynamic_update_slice"](base, new, *self._starts(base))
-
-
 def _selected(x: Tensor, axis: int, index: Tensor) -> Tensor:
-    """The view at a computed position; its storage offset counts as that of position 0."""
-    shape, geometry = x._type.shape, x._strides
-    if shape[axis] == 0:
+    """The view at a computed position of a dimension, which goes away."""
+    n = x._type.shape[axis]
+    if n == 0:
         raise IndexError(f"index 0 is out of bounds for dimension {axis} with size 0")
-    step = Selected(axis, wrap(wrapped(index, shape[axis], axis, x._device)))
-    # A view of fixed position has the same type; that way the type is found without keeping this step in a table.
-    first = Slice((0,) * len(shape), tuple(1 if d == axis else n for d, n in enumerate(shape)), (1,) * len(shape))
-    view = x._view(first, geometry)
-    view._steps = (*view._steps[:-1], step)
-    rest = tuple(d for d in range(len(shape)) if d != axis)
-    return view._view(Reshape(tuple(shape[d] for d in rest)),
-                      Geometry(tuple(geometry.stride[d] for d in rest), geometry.offset))
+    return squeezed(block(x, axis, wrap(wrapped(index, n, axis, x._device)), 1), (axis,))
 
 
 # --- Positions --------------------------------------------------------------------------------------------------------
@@ -311,12 +280,7 @@ def wrapped(index: Any, n: int, axis: int, on: str) -> Value:
     """Positions along a dimension of size n, with negative ones counted from its end, as an int64 value."""
     if isinstance(index, Tensor):
         check_positions("index", index, n, axis, -n)
-        value = cast_value(index._read(), dtypes.int64)
-        if value.device != on:
-            value = cast_value(index.to(device=on)._read(), dtypes.int64)
-        from_end: Value = select(compare(value, full_like(value, 0), direction="LT"),
-                                 OPS["add"](value, full_like(value, n)), value)
-        return from_end
+        return from_front(index, n, on)
     _check_array(index, n, axis)
     array = np.where(index < 0, index + n, index).astype(np.int64)
     return wrap(Value(Type.of(array.shape, dtypes.int64), on, array))._read()  # in a trace: an input

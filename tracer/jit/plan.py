@@ -148,8 +148,8 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     outputs = _Outputs(trace.current(s) for s in rewritten)
     found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
                     tuple(_written_gradients(trace, stand_ins, outputs)),
-                    tuple((i, outputs.add(s._storage.value)) for i, (s, v) in enumerate(zip(stand_ins, arguments))
-                          if s._storage.value is not v),
+                    tuple((i, outputs.add(_held(s))) for i, (s, v) in enumerate(zip(stand_ins, arguments))
+                          if _held(s) is not v),
                     tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
                           if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
     checked = None if check is None else guarded(
@@ -181,6 +181,11 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
 def _effect(trace: Trace, owner: Owner, edits: dict[Any, Any], slots: dict[Any, Slot], template: Template) -> Effect:
     numbers = frozenset(key for key in edits if (owner.identity, key) in trace.counted)
     return Effect(owner, {key: template.left(now) for key, now in edits.items()}, slots, numbers)
+
+
+def _held(stand_in: Tensor) -> Value:
+    """What a call leaves in an argument: its memory, with the history that it has itself where that was split off."""
+    return stand_in._read() if stand_in._parted else stand_in._storage.value
 
 
 def _gradients_among(storages: Sequence[Storage], trace: Trace) -> tuple[dict[int, Tensor], list[Guard]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from ..functions.slicing import windowed
 from ..ir.graph import Value
 from ..tensor.nested import all_leaves, children, container_of, is_open
 from ..tensor.scalar import Scalar
@@ -23,18 +24,21 @@ from .trace import Trace
 
 
 class Output:
-    """An output of the program, and how it lies in memory. (No dataclass: those are containers.)"""
+    """An output of the program, and how it lies in memory; of which class it is, and whether it is a leaf.
 
-    __slots__ = ("index", "geometry")
+    (No dataclass: those are containers.)
+    """
 
-    def __init__(self, index: int, geometry: Geometry | Late | None) -> None:
-        self.index, self.geometry = index, geometry
+    __slots__ = ("index", "geometry", "kind", "leaf")
+
+    def __init__(self, index: int, geometry: Geometry | Late | None, kind: type[Tensor] = Tensor, leaf: bool = False) -> None:
+        self.index, self.geometry, self.kind, self.leaf = index, geometry, kind, leaf
 
     def made(self, outputs: list[Value], values: list[Any]) -> Tensor:
         """The tensor, anew."""
         tensor = Tensor._of(outputs[self.index])
-        tensor._geometry = present(self.geometry, values)
-        return tensor
+        tensor._geometry = present(self.geometry, outputs, values)
+        return tensor if self.kind is Tensor and not self.leaf else _became(tensor, self.kind, self.leaf)
 
 
 class Argument:
@@ -56,19 +60,20 @@ class Number:
 
 
 class Late:
-    """What is made at each call of numbers: `make` of those at `indices`, where they are none but given as they are."""
+    """What is made at each call: `make` of these `parts`, where a `Number` and an `Output` are those of the call."""
 
-    __slots__ = ("make", "numbers")
+    __slots__ = ("make", "parts")
 
-    def __init__(self, make: Callable[..., Any], numbers: Sequence[int | Number]) -> None:
-        self.make, self.numbers = make, tuple(numbers)
+    def __init__(self, make: Callable[..., Any], parts: Sequence[Any]) -> None:
+        self.make, self.parts = make, tuple(parts)
 
 
-def present(x: Any, values: list[Any]) -> Any:
-    """What it is in a call that has these numbers."""
+def present(x: Any, outputs: list[Value], values: list[Any]) -> Any:
+    """What it is in a call that has these outputs and numbers."""
     if type(x) is not Late:
         return x
-    return x.make(*(values[n.index] if type(n) is Number else n for n in x.numbers))
+    return x.make(*(values[p.index] if type(p) is Number else p.made(outputs, values) if type(p) is Output else p
+                    for p in x.parts))
 
 
 class Container:
@@ -90,31 +95,47 @@ class Built:
 
 
 class Alias:
-    """A view of an argument (by its index), of another output, or of a tensor from outside.
+    """A tensor on the memory of an argument (by its index), of one from outside, or of what another template makes.
 
-    Steps and geometry may be `Late`: they lie where numbers of the call say.
+    It is detached, or a view by some steps. Steps and geometry may be `Late`: they lie where the call says. `history` is an
+    output: that of a detached tensor which was written since. `argument` is that whose memory it is.
     """
 
-    __slots__ = ("of", "steps", "geometry", "detached")
+    __slots__ = ("of", "argument", "steps", "geometry", "detached", "history", "kind", "leaf")
 
-    def __init__(self, of: int | Tensor | Output, steps: tuple[Step | Late, ...], geometry: Geometry | Late | None,
-                 detached: bool) -> None:
-        self.of, self.steps, self.geometry, self.detached = of, steps, geometry, detached
+    def __init__(self, x: Tensor, of: Any, argument: int | None, steps: tuple[Step | Late, ...],
+                 geometry: Geometry | Late | None, detached: bool, history: int | None) -> None:
+        self.of, self.argument, self.steps, self.geometry, self.detached = of, argument, steps, geometry, detached
+        self.history, self.kind, self.leaf = history, type(x), x._requires_grad
 
-    def made(self, tensor: Tensor, values: list[Any]) -> Tensor:
-        """The view, anew, of what it is a view of, in a call that has these numbers."""
+    def made(self, tensor: Tensor, outputs: list[Value], call: Signature) -> Tensor:
+        """The tensor, anew, on the memory of this one."""
         if self.detached:
             tensor = tensor.detach()
-        first = tensor._strides.offset * tensor.itemsize if type(self.of) is int else 0  # the trace knew strides alone
-        for step in self.steps:
-            tensor = tensor._view(present(step, values))
+        for given in self.steps:
+            step: Step = present(given, outputs, call.values)
+            tensor = windowed(tensor, step.start, step.sizes, 0) if isinstance(step, Window) else tensor._view(step)
         if self.steps:
-            places: Geometry | None = present(self.geometry, values)
-            if first:
-                places = places or Geometry(contiguous_stride(tensor._type.shape))
-                places = Geometry(places.stride, places.offset + first // tensor.itemsize)
-            tensor._geometry = places
-        return tensor
+            tensor._geometry = self._places(tensor, outputs, call)
+        if self.history is not None:
+            tensor._parted, tensor._graph, tensor._graph_of = True, outputs[self.history], tensor._contents()
+        return tensor if self.kind is Tensor and not self.leaf else _became(tensor, self.kind, self.leaf)
+
+    def _places(self, tensor: Tensor, outputs: list[Value], call: Signature) -> Geometry | None:
+        """Where it lies: the trace knew the strides of an argument alone."""
+        places: Geometry | None = present(self.geometry, outputs, call.values)
+        argument = None if self.argument is None else call.tensors[self.argument]
+        first = argument._strides.offset * argument.itemsize if isinstance(argument, Tensor) else 0
+        if not first:
+            return places
+        places = places or Geometry(contiguous_stride(tensor._type.shape))
+        return Geometry(places.stride, places.offset + first // tensor.itemsize)
+
+
+def _became(tensor: Tensor, kind: type[Tensor], leaf: bool) -> Tensor:
+    """A tensor that nobody has yet, of another class or as a leaf."""
+    tensor.__class__ = kind
+    return tensor.requires_grad_() if leaf else tensor
 
 
 class Template:
@@ -131,6 +152,7 @@ class Template:
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
+        self._kept: list[Tensor] = []
 
     def shared_inside(self, results: Any) -> None:
         """Look which of the tensors in all that leaves the step share memory."""
@@ -167,10 +189,11 @@ class Template:
         made = self._made.get(id(x))
         if made is None:
             made = self._made[id(x)] = self._template(x)
+            self._kept.append(x)  # or its id would be another's
         return made
 
     def _late(self, x: Any) -> Any:
-        """The same without numbers of the trace."""
+        """A number, a place or a step without numbers and tensors of the trace."""
         kind = type(x)
         if kind is Scalar:
             return Number(self._wanted(x))
@@ -178,31 +201,31 @@ class Template:
             return Late(partial(block_of, x.sizes), [self._late(a) for a in x.start])
         if kind is Geometry and type(x.offset) is Scalar:
             return Late(partial(Geometry, x.stride), [self._late(x.offset)])
+        if isinstance(x, Tensor) and x._storage.trace is self._trace:
+            return Output(self._output(x._read()), None)
         return x
-
-    def _alias(self, of: Any, steps: tuple[Step, ...], geometry: Geometry | None, detached: bool) -> Alias:
-        return Alias(of, tuple(map(self._late, steps)), self._late(geometry), detached)
-
-    def _output_of(self, x: Tensor) -> Output:
-        return Output(self._output(x._read()), self._late(x._geometry))
 
     def _template(self, x: Tensor) -> Any:
         """What to return for a tensor: what aliases an argument or a tensor from outside still does so."""
         index = self._storages.get(x._storage)
         if index is None and x._storage.trace is None:
-            return x if x._base is None else self._alias(x._base, x._steps, x._geometry, x._detached)
-        if index is None:
-            root = self._shared.get(x._storage)
-            if root is None or not _shows(x, root):
-                return self._output_of(x)
-            if x is root:
-                return self._output_of(x)
-            steps, parted = _steps_to(x)
-            return self._alias(self._leaf(root), steps, x._geometry, parted or _whole(x) is not root)
-        if id(x) in self._stand_ins:
-            return Argument(self._stand_ins[id(x)])
-        steps, parted = _steps_to(x)
-        return self._alias(index, steps, x._geometry, parted or id(_whole(x)) not in self._stand_ins)
+            return x if x._inside is not self._trace.mark else self._alias(x, None, x.detach)
+        if index is not None:
+            stand_in = self._stand_ins.get(id(x))
+            return self._alias(x, index, lambda: index) if stand_in is None else Argument(stand_in)
+        root = self._shared.get(x._storage)
+        if root is None or x is root:
+            value = (x.detach() if x._requires_grad else x)._read()
+            return Output(self._output(value), self._late(x._geometry), type(x), x._requires_grad)
+        return self._alias(x, None, lambda: self._leaf(root))
+
+    def _alias(self, x: Tensor, argument: int | None, memory: Callable[[], Any]) -> Alias:
+        """The template of a view, or of a detached tensor on what `memory()` gives."""
+        steps, geometry = tuple(map(self._late, x._steps)), self._late(x._geometry)
+        history = self._output(x._read()) if x._graph is not None else None
+        if x._base is None:
+            return Alias(x, memory(), argument, steps, geometry, True, history)
+        return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
 
 
 def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
@@ -231,7 +254,7 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
         thing = made.get(id(x))
         if thing is None:
             thing = made[id(x)] = (
-                x.made(outputs, call.values) if kind is Output else x.made(source(x.of), call.values) if kind is Alias
+                x.made(outputs, call.values) if kind is Output else x.made(source(x.of), outputs, call) if kind is Alias
                 else container_of(x.like, {k: build(v) for k, v in x.held.items()}))
         return thing
 
@@ -246,7 +269,7 @@ def _shared_inside(result: Any, trace: Trace) -> dict[Storage, Tensor]:
     found: dict[Storage, dict[int, Tensor]] = {}
 
     for x in all_leaves(result):
-        if isinstance(x, Tensor) and x._storage.trace is trace and not x._requires_grad:
+        if isinstance(x, Tensor) and x._storage.trace is trace:
             found.setdefault(x._storage, {})[id(x)] = x
     return {storage: _whole(next((x for x in tensors.values() if x.requires_grad), next(iter(tensors.values()))))
             for storage, tensors in found.items() if len(tensors) > 1}
@@ -257,19 +280,3 @@ def _whole(x: Tensor) -> Tensor:
     while x._base is not None:
         x = x._root
     return x
-
-
-def _steps_to(x: Tensor) -> tuple[tuple[Step, ...], bool]:
-    """The view steps from the root to a tensor, and whether a `detach` is among them."""
-    steps: tuple[Step, ...] = ()
-    parted = False
-    while x._base is not None:
-        steps, parted = (*x._steps, *steps), parted or x._parted or x._detached
-        x = x._root
-    return steps, parted
-
-
-def _shows(x: Tensor, root: Tensor) -> bool:
-    """Whether a tensor can be made again as a view of `root`: not a leaf, and of no other history."""
-    apart = _whole(x) is not root or _steps_to(x)[1]
-    return not x._requires_grad and not (apart and x.requires_grad)

@@ -91,4 +91,4 @@ class ShadowedArguments:
 
 
 _OF_A_HANDLE = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_parted", "_detached", "_graph",
-                          "_graph_of", "_grad", "_retains_grad", "_origin", "_seen"})
+                          "_graph_of", "_grad", "_retains_grad", "_origin", "_inside", "_seen"})

@@ -29,6 +29,7 @@ class Trace(ShadowedArguments, Dependencies):
         ShadowedArguments.__init__(self)
         Dependencies.__init__(self)
         self.name = name
+        self.mark = object()
         self.recorder = Recorder()
         self.outer = thread_recorder()
         self.captured: dict[Storage, Value] = {}  # storages from outside that were read, and their input values

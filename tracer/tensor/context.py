@@ -24,14 +24,15 @@ class Tracing(Protocol):
     """What tensors, storages and layers ask of a trace in progress; `Trace` of the room `jit` is one.
 
     `recorder` is where the trace records, `outer` the recorder around it; `arguments` maps storages of arguments to what
-    stands in for them; `handles` are the tensors from outside that were used, as they were; `made` takes back what was
-    made outside for this trace; `reports` are told at each call.
+    stands in for them; `handles` are the tensors from outside that were used, as they were; `mark` is on the handles of
+    memory that the trace makes; `made` takes back what was made outside for this trace; `reports` are told at each call.
     """
 
     recorder: Recorder
     outer: Recorder
     arguments: dict[Storage, Storage]
     handles: dict[Tensor, tuple[bool, Storage]]
+    mark: object
     made: list[Callable[[], Any]]
     reports: list[Any]
 

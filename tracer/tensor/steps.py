@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import is_
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from .bits import reinterpreted
 from .scalar import Scalar
 from .strides import overlaps
 
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
 
 class Step:
     """One view operation. `read` maps the base's value to the view's; `write` puts a new view value into the base's.
@@ -33,7 +37,10 @@ class Step:
 
     __slots__ = ()
 
-    placed = True  # whether strides and offset say where the view lies
+    @property
+    def placed(self) -> bool:
+        """Whether strides and offset say where the view lies."""
+        return True
 
     @property
     def repeats(self) -> bool:
@@ -131,24 +138,34 @@ class Slice(Step):
         return select(mask, placed, base)
 
 
-def block_of(sizes: Ints, *start: int) -> Slice:
+def block_of(sizes: Ints, *start: int | Scalar | Tensor) -> Slice | Window:
     """The view of a block of these sizes."""
-    return Slice(start, tuple(a + n for a, n in zip(start, sizes)), (1,) * len(sizes))
+    plain = tuple(a for a in start if type(a) is int)
+    if len(plain) < len(start):
+        return Window(start, sizes)
+    return Slice(plain, tuple(a + n for a, n in zip(plain, sizes)), (1,) * len(sizes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window(Step):
-    """A block whose `start` holds numbers of the trace in progress, which are known to lie within range."""
+    """A block that lies where the call says: its `start`, known to be within range, holds what is no plain number.
 
-    start: tuple[int | Scalar, ...]
+    That is a number of the trace in progress, or a 0-d tensor of int64 that nobody else holds.
+    """
+
+    start: tuple[int | Scalar | Tensor, ...]
     sizes: Ints
+
+    @property
+    def placed(self) -> bool:
+        return all(type(a) in (int, Scalar) for a in self.start)
 
     def known(self) -> Step:
         return self
 
     def _starts(self, device: str) -> list[Value]:
-        return [a.on(device) if type(a) is Scalar else
-                constant.on(device, value=str(a), shape=(), dtype=dtypes.int64) for a in self.start]
+        return [constant.on(device, value=str(a), shape=(), dtype=dtypes.int64) if type(a) is int else
+                a.on(device) if type(a) is Scalar else a._read() for a in self.start]  # type: ignore[union-attr]
 
     def read(self, base: Value) -> Value:
         return OPS["dynamic_slice"](base, *self._starts(base.device), sizes=self.sizes)

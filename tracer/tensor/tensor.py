@@ -68,6 +68,7 @@ class Tensor:
     _retains_grad = False
     _origin: Tensor | None = None  # what this one's views go through, after its shape was changed in place
     _hooks: GradientHooks | None = None  # of a leaf's gradient
+    _inside: object = None  # the mark of the trace that made this handle of memory, if one did
     _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -140,6 +141,8 @@ class Tensor:
         made._geometry = geometry
         made._type = _viewed_type(step, self._type)
         made._detached = self._detached or not state.grad
+        if context.trace is not None:
+            made._inside = context.trace.mark
         return made
 
     # --- The current value --------------------------------------------------------------------------------------------
@@ -275,6 +278,7 @@ class Tensor:
 
     def _set_contents(self, value: Value, touched: Callable[[], Value] | None) -> None:
         if self._base is None:
+            self._chosen(None)
             self._storage.write(value)
         else:
             self._set_through(self._root, value, touched)
@@ -301,7 +305,8 @@ class Tensor:
 
     def _refuse_in_trace(self) -> None:
         trace = context.trace
-        if trace is not None and (self._storage.trace is not trace or trace.is_stand_in(self)):
+        if trace is not None and ((self._inside is not trace.mark and self._storage.trace is not trace)
+                                  or trace.is_stand_in(self)):
             raise TraceError("the shape of a tensor from outside was changed in place while a function was traced, which the "
                              "compiled program could not repeat. Use the form that returns a view, or return the tensor.")
 
@@ -538,6 +543,8 @@ class Tensor:
             made._base, made._steps = self._root.detach(), self._steps
         elif not self._requires_grad and not self._from_outside():
             self._part()
+        if context.trace is not None:
+            made._inside = context.trace.mark
         return made
 
     def _from_outside(self) -> bool:
@@ -637,7 +644,7 @@ class Tensor:
 
 
 _OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_variable", "_parted", "_detached",
-                  "_graph", "_graph_of", "_grad", "_retains_grad", "_origin", "_hooks", "_seen"})
+                  "_graph", "_graph_of", "_grad", "_retains_grad", "_origin", "_hooks", "_inside", "_seen"})
 _OF_A_USER = frozenset({"_grad", "_retains_grad", "_origin", "_hooks", "_seen"})
 _constructors: dict[str, Any] = {}
 
