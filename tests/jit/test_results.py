@@ -529,7 +529,8 @@ def test_places_that_are_numbers_and_tensors(way: Any) -> None:
     table = torch.arange(60.0).view(3, 4, 5).clone()
     views = {"[n, t]": lambda x, n, t: x[n, t], "[t][n]": lambda x, n, t: x[t][n], "[t, n:]": lambda x, n, t: x[t, n:n + 2],
              "narrow(n), [t]": lambda x, n, t: x.narrow(1, n, 2)[:, t], "[t].select(n)": lambda x, n, t: x[..., t].select(1, n),
-             "narrow(t), [n]": lambda x, n, t: x.narrow(2, t, 2)[n, n - 1:n], "select(t)[:, n]": lambda x, n, t: x.select(1, t)[:, n]}
+             "narrow(t), [n]": lambda x, n, t: x.narrow(2, t, 2)[n, n - 1:n],
+             "select(t)[:, n]": lambda x, n, t: x.select(1, t)[:, n]}
     for name, view in views.items():
         show, other = way(view), way(lambda n, t, view=view: view(table, n, t))
         for n, i in ((1, 0), (2, 1), (1, 1), (2, 0)):
