@@ -131,9 +131,9 @@ class Tensor:
 
     def _view(self, step: Step, geometry: Geometry | None = None) -> Tensor:
         """A tensor that shares this one's storage through one more step."""
-        if context.trace is not None:
-            step = step.known()
         made = object.__new__(Tensor)
+        if context.trace is not None:
+            step, made._inside = step.known(), context.trace.mark
         made._storage = self._storage
         root = self if self._base is None or self._requires_grad or self._parted else self._base
         made._base = root
@@ -141,8 +141,6 @@ class Tensor:
         made._geometry = geometry
         made._type = _viewed_type(step, self._type)
         made._detached = self._detached or not state.grad
-        if context.trace is not None:
-            made._inside = context.trace.mark
         return made
 
     # --- The current value --------------------------------------------------------------------------------------------
