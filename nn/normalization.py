@@ -30,7 +30,7 @@ class LayerNorm(Module):
     differ.
 
     >>> import flambeau as torch
-    >>> torch.nn.LayerNorm(2)(torch.tensor([[1.0, 3.0], [10.0, 30.0]])).round()
+    >>> torch.nn.LayerNorm(2)(torch.tensor([[1.0, 3.0], [10.0, 30.0]])).detach().round()
     tensor([[-1.,  1.],
             [-1.,  1.]])
 

@@ -190,9 +190,9 @@ def check(condition: Any, message: str, error: type[Exception] = RuntimeError) -
     ... def step(x):
     ...     torch.debug.check(x > 0, "x must be positive")
     ...     return x.log()
-    >>> step(torch.tensor([1.0, -1.0])).tolist()
+    >>> step(torch.tensor([1.0, -1.0])).tolist()  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    RuntimeError: x must be positive [check at <doctest flambeau.tracer.functions.checks.check[1]>:3]
+    RuntimeError: x must be positive [check at <doctest flambeau.tracer.functions.checks.check[1]>:3; in step...
     """
     text = message.replace("{", "{{").replace("}", "}}")
     if isinstance(condition, Tensor):
