@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau import nn
 from flambeau.tracer.functions.checks import check_none
 from flambeau.tracer.lazy import failures
 from flambeau.tracer.lazy.flush import compiled
@@ -543,3 +544,46 @@ def test_the_commonest_mistakes(jit: bool) -> None:
     for call, error in wrong:
         with pytest.raises(error):
             (torch.jit(call) if jit else call)().tolist()
+
+
+# --- What the choice of the state that is kept must not cost -----------------------------------------------------------
+
+
+def test_a_checked_step_donates_what_it_donates_without_checks() -> None:
+    def training(checks: bool) -> Any:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Embedding(11, 8), nn.Linear(8, 8))
+        optimizer = torch.optim.Adam(model.parameters())
+
+        def step(i: Any) -> Any:
+            loss = model(i).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+
+        return torch.jit(step, checks=checks)
+
+    texts = []
+    for checks in (True, False):
+        step = training(checks)
+        step(torch.tensor([1, 2]))
+        assert step.stats.state_on_failure == ("kept" if checks else "")
+        texts.append(step.stablehlo)
+    checked, plain = (text.count("tf.aliasing_output") for text in texts)
+    assert checked == plain > 0
+
+
+def test_an_argument_that_a_checked_step_writes_keeps_its_history() -> None:
+    def write(x: Any, i: Any, y: Any) -> None:
+        x.mul_(2)
+        x[0] = y[i]
+
+    def gradient(function: Any) -> Any:
+        leaf, y = torch.ones(3, requires_grad=True), torch.tensor([1.0, 2.0], requires_grad=True)
+        x = leaf * 1
+        function(x, torch.tensor(1), y)
+        x.sum().backward()
+        return leaf.grad.tolist(), y.grad.tolist()
+
+    assert gradient(torch.jit(write)) == gradient(write) == ([0, 2, 2], [0, 1])

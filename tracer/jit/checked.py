@@ -9,6 +9,7 @@ from ..ir.checks import Site
 from ..ir.constants import full_like
 from ..ir.graph import Graph, Node, Value, graphs_in
 from ..ir.recorder import grad_mode
+from ..ir.state import state
 from ..ops.checks import joined
 from ..ops.elementwise import compare, select
 from ..ops.structural import broadcast, reshape, slice_
@@ -76,7 +77,7 @@ def _selected(failed: Value, before: Value, after: Value) -> Value:
     if before is after or before.type is not after.type or before.device != failed.device:
         return after
     shape = before.type.shape
-    with grad_mode(False):  # a choice between states is no history: else nothing could be donated
+    with grad_mode(state.grad and after.requires_grad):  # history is that of the step alone: else nothing could be donated
         chosen: Value = select(broadcast(failed, shape=shape, dims=()) if shape else failed, before, after)
     return chosen
 
