@@ -16,11 +16,16 @@ class Owner:
     """Something that holds values under keys; `before` is what it held."""
 
     grown = False  # whether code only puts things in, so that what it holds means nothing to a trace
+    placed = True  # whether a key is a place, where the next call finds what this one left
 
     def __init__(self, thing: Any, label: Callable[[Any], str]) -> None:
         self.thing, self.label = thing, label
-        self.identity = id(getattr(thing, "owner", thing) if isinstance(self, Fields) else thing)  # at each look the same
         self.before = self.held()
+
+    @property
+    def identity(self) -> int:
+        """The same whenever the function is looked at."""
+        return id(self.thing)
 
     def held(self) -> dict[Any, Any]:
         """What it holds now."""
@@ -112,15 +117,11 @@ class Items(Owner):
 class Grown(Items):
     """A list or a deque to which code only appends: each call appends again, to what `find` gives then, whatever is there."""
 
-    grown = True
+    grown, placed = True, False
 
     def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
         self.find = find
         super().__init__(thing, label)
-
-    def held(self) -> dict[Any, Any]:
-        """The items by position; of many not all are of interest."""
-        return dict(enumerate(self.thing))
 
     def edits(self) -> dict[Any, Any]:
         """What was put at the front (numbered from -1 down) and at the end."""
@@ -157,7 +158,7 @@ class Grown(Items):
 class GrownTable(Table):
     """A dictionary into which code only stores: each call stores again, into what `find` gives then."""
 
-    grown = True
+    grown, placed = True, False
 
     def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
         self.find = find
@@ -169,11 +170,16 @@ class GrownTable(Table):
 
 
 class Fields(Owner):
-    """Some attributes of an object that are in no dictionary: slots, or those of one thread."""
+    """Some attributes of an object that are in no dictionary of their own: slots, or those of one thread."""
 
     def __init__(self, thing: Any, label: Callable[[Any], str], keys: tuple[Any, ...]) -> None:
         self.keys = keys
         super().__init__(thing, label)
+
+    @property
+    def identity(self) -> int:
+        """That of the object: what reads its attributes is made anew."""
+        return id(getattr(self.thing, "owner", self.thing))
 
     def held(self) -> dict[Any, Any]:
         """The attributes that are there."""
@@ -188,6 +194,8 @@ class Fields(Owner):
 
 class MembersOf(Owner):
     """A set."""
+
+    placed = False
 
     def held(self) -> dict[Any, Any]:
         """Its members, as keys."""

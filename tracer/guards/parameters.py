@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -15,10 +15,24 @@ _ANY = frozenset({"locals", "vars", "dir", "eval", "exec"})  # read variables by
 
 @dataclass(frozen=True)
 class Parameters:
-    """By position and by name: parameters that code never reads, and containers into which it only puts things."""
+    """By position and by name: parameters that code never reads, and containers into which it only puts things.
+
+    `static` are those that are compiled in, as whoever compiles the function says.
+    """
 
     unread: frozenset[int | str] = frozenset()
     grown: frozenset[int | str] = frozenset()
+    static: frozenset[int | str] = frozenset()
+
+    @cached_property
+    def whole(self) -> frozenset[int | str]:
+        """Those whose arguments nobody takes apart."""
+        return self.static | self.unread
+
+    @cached_property
+    def usual(self) -> bool:
+        """Whether all are taken apart, as most functions' are."""
+        return not (self.whole or self.grown)
 
 
 NOTHING_KNOWN = Parameters()

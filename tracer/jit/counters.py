@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..guards.outside import Outside
-from ..guards.owners import Cell, Fields, Items, ModuleTable, Owner, Table
+from ..guards.owners import ModuleTable, Owner
 from ..guards.places import Change
 from ..tensor.scalar import Scalar, Source
 from .effects import Effects
@@ -35,9 +35,8 @@ def put_scalars(trace: Trace, outside: Outside, places: Places) -> None:
 
 def written(effects: Effects) -> Places:
     """Where a step left another number than it found."""
-    return {(owner.identity, key): owner for owner, edits in effects.found
-            if isinstance(owner, (Table, Items, Cell, Fields)) and not owner.grown
-            for key, now in edits.items() if _is_number(owner.before.get(key)) and (type(now) is Scalar or _is_number(now))}
+    return {(owner.identity, key): owner for owner, edits in effects.found if owner.placed for key, now in edits.items()
+            if _is_number(owner.before.get(key)) and (type(now) is Scalar or _is_number(now))}
 
 
 def changed(outside: Outside, changes: list[Change]) -> Places:

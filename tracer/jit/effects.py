@@ -13,13 +13,12 @@ from typing import Any
 
 from ..guards.identity import MISSING
 from ..guards.outside import Outside
-from ..guards.owners import Cell, Fields, Grown, GrownTable, Items, MembersOf, ModuleTable, Owner, Table
+from ..guards.owners import Grown, GrownTable, ModuleTable, Owner
 from ..guards.places import Change, Names, shown
 from ..ir.errors import TraceError
 from ..ir.source import describe
 from ..ir.types import Type
 from ..tensor.epochs import structure_epoch
-from ..tensor.nested import all_leaves
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from .guard import Guard
@@ -43,8 +42,8 @@ class Slot:
     def changes(self) -> list[Change]:
         """Empty if there is such a tensor, which nothing else is known of."""
         now = self.owner.get(self.key)
-        if (isinstance(now, Tensor) and is_plain(now) and now._type is self.type and now._device == self.device
-                and now._storage.trace is None and (self.twin is None or now is self.twin.owner.get(self.twin.key))):
+        if (isinstance(now, Tensor) and _is_there(now) and now._type is self.type and now._device == self.device
+                and (self.twin is None or now is self.twin.owner.get(self.twin.key))):
             return []
         return [(self.owner.label(self.key), f"a tensor {self.type}", shown(now))]
 
@@ -102,7 +101,7 @@ class Effects:
         """
         places: dict[int, list[tuple[int, Any, Any]]] = {}  # of each tensor that made way: where, and what is there now
         for i, (owner, edits) in enumerate(self.found):
-            for key, now in edits.items() if isinstance(owner, (Table, Items, Cell, Fields)) and not owner.grown else ():
+            for key, now in edits.items() if owner.placed else ():
                 if isinstance(old := owner.before.get(key), Tensor):
                     places.setdefault(id(old), []).append((i, key, now))
         known = self._known_elsewhere(trace, arguments, places)
@@ -136,7 +135,7 @@ def _beside(edits: dict[Any, Any], owner: Owner, trace: Trace) -> dict[Any, Any]
 
 def _may_replace(now: Any, old: Tensor, trace: Trace) -> bool:
     """Whether a place that held `old` may be given any such tensor: it gets one like it, or none."""
-    if not is_plain(old) or old._storage.trace is not None:
+    if not _is_there(old):
         return False
     return now is MISSING or (isinstance(now, Tensor) and trace.made_inside(now) and now._type is old._type
                               and now._device == old._device)
@@ -144,8 +143,12 @@ def _may_replace(now: Any, old: Tensor, trace: Trace) -> bool:
 
 def is_plain(x: Tensor) -> bool:
     """Whether a tensor is its memory and nothing more: no view, no leaf, without history."""
-    return (x._base is None and not x._requires_grad and x._graph is None and not x._storage.value.requires_grad
-            and not x._storage.lost)
+    return x._base is None and not x._requires_grad and x._graph is None and not x._storage.value.requires_grad
+
+
+def _is_there(x: Tensor) -> bool:
+    """Whether a tensor is plain and has contents outside of any trace."""
+    return is_plain(x) and x._storage.trace is None and not x._storage.lost
 
 
 def guards_of(effect: Effect, where: str) -> list[Guard]:
@@ -153,12 +156,7 @@ def guards_of(effect: Effect, where: str) -> list[Guard]:
     owner = effect.owner
     if isinstance(owner, (Grown, GrownTable)):
         return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
-    if isinstance(owner, MembersOf):
+    if not owner.placed:
         return []
     return [Guard(owner.label(key), lambda key=key: owner.get(key), owner.before.get(key, MISSING), where)  # type: ignore[misc]
             for key in effect.edits if key not in effect.slots and key not in effect.numbers]
-
-
-def holds_traced(x: Any, trace: Trace) -> bool:
-    """Whether a trace made something in here."""
-    return any(isinstance(leaf, Tensor) and trace.made_inside(leaf) for leaf in all_leaves(x))

@@ -8,9 +8,8 @@ import sys
 import threading
 import time
 import types
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..functions.autocast import modes as autocast_modes
@@ -52,15 +51,21 @@ def inlined() -> bool:
     return context.trace is not None or context.inlined or not (state.recorder or thread_recorder()).lazy
 
 
-def _keep(compiled: OrderedDict[Any, list[Compiled]], key: Any, made: Compiled, bound: int) -> None:
+def _keep(compiled: dict[Any, list[Compiled]], key: Any, made: Compiled, bound: int) -> None:
     """Put what was compiled last in front of its kind; of more than `bound` drop those that were used longest ago."""
     compiled.setdefault(key, []).insert(0, made)
-    compiled.move_to_end(key)
     while sum(map(len, compiled.values())) > bound:
-        oldest = next(iter(compiled))
-        compiled[oldest].pop()
-        if not compiled[oldest]:
-            del compiled[oldest]
+        oldest = min((c for kept in compiled.values() for c in kept), key=lambda c: c.step.used)
+        kind = next(kind for kind, kept in compiled.items() if oldest in kept)
+        compiled[kind].remove(oldest)
+        if not compiled[kind]:
+            del compiled[kind]
+
+
+def _takes_self(function: Any) -> bool:
+    """Whether it is written as a method; a bound one has its object already."""
+    return (isinstance(function, types.FunctionType) and function.__code__.co_argcount > 0
+            and function.__code__.co_varnames[0] == "self")
 
 
 class Jitted(Shown):
@@ -84,11 +89,11 @@ class Jitted(Shown):
         self._options = Options(frozenset([static] if isinstance(static, (int, str)) else static), donate, check_nan,
                                 checks)
         self._max = max_compiles
-        code = function.__code__ if isinstance(function, types.FunctionType) else None  # a bound method has its object
-        self._is_method = code is not None and code.co_varnames[:1] == ("self",) and code.co_argcount > 0
-        self._parameters = parameters(function)
+        self._is_method = _takes_self(function)
+        self._parameters = replace(parameters(function), static=self._options.static)
+        self._parameters_with_self = replace(self._parameters, static=self._options.static | {0})
         self._places: Places = {}  # numbers outside that are read at each call
-        self._compiled: OrderedDict[Any, list[Compiled]] = OrderedDict()  # those used last at the end
+        self._compiled: dict[Any, list[Compiled]] = {}
         self._bound = max_kept
         self._latest: Step | None = None
         self._lock = threading.RLock()
@@ -103,9 +108,9 @@ class Jitted(Shown):
         with self._lock:
             for compiled in self._compiled.get(key, ()):
                 if compiled.validity.holds(call):
-                    self._compiled.move_to_end(key)
                     self._latest = step = compiled.step
                     self.stats.calls += 1
+                    step.used = self.stats.calls
                     with rebinding:
                         result = step.run(call)
                     if compiled.validity.rebinds:
@@ -126,10 +131,9 @@ class Jitted(Shown):
         return self if instance is None else types.MethodType(self, instance)  # which has our attributes too
 
     def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
-        static = self._options.static
         if self._is_method and args and is_open(type(args[0])):
-            static = static | {0}  # the object itself: what it holds is state
-        return Signature(args, kwargs, static, self._parameters)
+            return Signature(args, kwargs, self._parameters_with_self)  # the object itself: what it holds is state
+        return Signature(args, kwargs, self._parameters)
 
     def __reduce__(self) -> Any:
         return _reduced(self)
@@ -167,6 +171,7 @@ class Jitted(Shown):
         except BaseException:
             trace.take_back()
             raise
+        step.used = self.stats.calls + 1
         _keep(self._compiled, key, Compiled(trace.validity, step), self._bound)
         self._history.add(key, now, changes, time.perf_counter() - started)
         self._history.warn(outside.impure, changes, now)
@@ -239,11 +244,10 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     inputs; everything else, and the arguments named in `static` by position or keyword, is compiled in and compared at
     each call. State that the function reads or writes (parameters, buffers, optimizer state, `.grad`, random state) is
     found by itself. `donate=False` keeps the old buffers of written state alive until the call succeeded;
-    `max_compiles` raises instead of compiling once more; of more than `max_kept` programs those are dropped that were used
-    longest ago. `check_nan` looks for NaN in everything that the program
-    computes, backward included: NanError names the operation, module and line that gave the first one, and state is
-    left as it was. `name` is what messages call the function. `checks=False` leaves out the checks of values, such as
-    indices out of range.
+    `max_compiles` raises instead of compiling once more; of more than `max_kept` programs those are dropped that were
+    used longest ago. `check_nan` looks for NaN in everything that the program computes, backward included: NanError names
+    the operation, module and line that gave the first one, and state is left as it was. `name` is what messages call the
+    function. `checks=False` leaves out the checks of values, such as indices out of range.
 
     `jit` of a module is a module: another handle on it, which goes wherever the module goes.
 

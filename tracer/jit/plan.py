@@ -22,7 +22,7 @@ from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
 from .checked import Checked, guarded, report_of
-from .effects import Effect, Effects, Slot, guards_of
+from .effects import Effect, Effects, Slot, guards_of, is_plain
 from .guard import Guard
 from .host import Evaluation
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
@@ -208,8 +208,7 @@ def _gradients_among(storages: Sequence[Storage], trace: Trace) -> tuple[dict[in
 
 def is_plain_gradient(tensor: Tensor, gradient: Any) -> bool:
     """Whether the gradient is as `backward()` makes it, so that another one may come in its place."""
-    return (gradient._base is None and gradient._type is tensor._type and not gradient._requires_grad
-            and gradient._graph is None and not gradient._storage.value.requires_grad)
+    return gradient._type is tensor._type and is_plain(gradient)
 
 
 def _written_gradients(trace: Trace, stand_ins: list[Tensor],

@@ -41,22 +41,31 @@ class Output:
         return tensor if self.kind is Tensor and not self.leaf else _became(tensor, self.kind, self.leaf)
 
 
-class Argument:
+class _Numbered:
+    """Something of the call; `index` counts among its kind."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class Argument(_Numbered):
     """An argument itself."""
 
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
+    __slots__ = ()
 
 
-class Number:
-    """A number that is computed on the host at each call; `index` counts among all that are."""
+class Container(_Numbered):
+    """One of the containers among the arguments, itself."""
 
-    __slots__ = ("index",)
+    __slots__ = ()
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+
+class Number(_Numbered):
+    """A number that is computed on the host at each call."""
+
+    __slots__ = ()
 
 
 class Late:
@@ -74,15 +83,6 @@ def present(x: Any, outputs: list[Value], values: list[Any]) -> Any:
         return x
     return x.make(*(values[p.index] if type(p) is Number else p.made(outputs, values) if type(p) is Output else p
                     for p in x.parts))
-
-
-class Container:
-    """One of the containers among the arguments, itself."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
 
 
 class Built:

@@ -31,40 +31,37 @@ class Signature:
     `grown` are the arguments, with their numbers among these, into which it only puts things.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "static", "unread", "grown", "_met",
-                 "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "parameters", "grown", "_met", "_inside")
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[Any] = frozenset(),
-                 parameters: Parameters = NOTHING_KNOWN) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
         self.values: list[Any] = []  # what the trace that holds computes of the numbers
         self.containers: list[Any] = []
-        self.args, self.kwargs, self.static = args, kwargs, static | parameters.unread if parameters.unread else static
-        self.unread = parameters.unread
+        self.args, self.kwargs, self.parameters = args, kwargs, parameters
         self.grown: dict[int | str, int] = {}
         self._met: dict[int, int] = {}
         self._inside = 0  # how many objects of users' classes are being looked into
         parts: list[Any] = []
-        if static or parameters.unread or parameters.grown:
-            self._walk_chosen(static, parameters, parts)
-        else:
+        if parameters.usual:
             for x in args:
                 self._walk(x, parts)
             for name, x in kwargs.items():
                 parts.append(name)
                 self._walk(x, parts)
+        else:
+            self._walk_chosen(parameters, parts)
         if len(self.tensors) > 1:
             _note_sharing(self.tensors, parts)
         self.key = tuple(parts)
 
-    def _walk_chosen(self, static: frozenset[Any], parameters: Parameters, parts: list[Any]) -> None:
+    def _walk_chosen(self, parameters: Parameters, parts: list[Any]) -> None:
         """Arguments of which some are compiled in, some never read, and some only put things in; the last come last."""
         given: list[tuple[int | str, Any]] = [*enumerate(self.args), *self.kwargs.items()]
         grown = []
         for key, x in given:
             parts.append(key)
-            if key in static:
+            if key in parameters.static:
                 parts.append(static_key(x))
             elif key in parameters.unread:
                 continue
@@ -184,9 +181,9 @@ def _leaves_of(call: Signature, whole: bool = False) -> Iterator[tuple[str, Any]
     for key, path, x in [*given, *((name, name, x) for name, x in call.kwargs.items())]:
         if key in call.grown:
             continue
-        if key not in call.static:
+        if key not in call.parameters.whole:
             yield from _leaves(x, path, met)
-        elif whole and key not in call.unread:
+        elif whole and key in call.parameters.static:
             yield path, x
 
 

@@ -41,7 +41,7 @@ class StandIns:
         given: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]
         for key, x in given:
             if key not in call.grown:
-                made[key] = x if key in call.static else self._of(x, f"args[{key}]" if isinstance(key, int) else key)
+                made[key] = x if key in call.parameters.whole else self._of(x, f"args[{key}]" if isinstance(key, int) else key)
         for key in call.grown:
             made[key] = empty_like(call.args[key] if isinstance(key, int) else call.kwargs[key])
             self.containers.append(made[key])

@@ -42,6 +42,7 @@ class Step:
         stats.compiles += 1
         stats.state_on_failure = "" if plan.checked is None else "kept" if plan.checked.keeps else "applied"
         self.calls = 0
+        self.used = 0  # the number of the function's call in which it ran last
         self.donates = len(plan.donated) > 0
         # Whether a call has nothing to do with the outputs but to rebind the state.
         writes = plan.writes

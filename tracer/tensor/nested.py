@@ -166,8 +166,8 @@ def all_leaves(x: Any) -> Iterator[Any]:
                 todo.extend(reversed(inside[1].values()))
 
 
-def paths(x: Any, path: str = "", facts: bool = False) -> Iterator[tuple[str, Any]]:
-    """The leaves of `x` with their paths, as `map_structure` names them; with `facts` what containers know beside them.
+def paths(x: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of `x` with their paths, as `map_structure` names them.
 
     >>> list(paths({"a": [1, 2]}, "x"))
     [("x['a'][0]", 1), ("x['a'][1]", 2)]
@@ -177,9 +177,7 @@ def paths(x: Any, path: str = "", facts: bool = False) -> Iterator[tuple[str, An
         yield path, x
         return
     for key, value in inside[1].items():
-        yield from paths(value, path + step_to(inside[0], key), facts)
-    if facts and hasattr(x, "_facts"):
-        yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
+        yield from paths(value, path + step_to(inside[0], key))
 
 
 def fill(x: Any, found: Iterable[Any]) -> Any:
