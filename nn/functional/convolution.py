@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
+from ...tracer.functions.methods import named
 from ...tracer.functions.operands import wrap
 from ...tracer.ir.graph import Value
 from ...tracer.ops import convolution as ops
@@ -79,6 +80,10 @@ def _finished(value: Value, bias: Tensor | None, single: bool) -> Tensor:
 
 
 def _conv(name: str, rank: int) -> Callable[..., Tensor]:
+    @named(name, f"""Cross-correlation over {rank} spatial dimensions.
+
+    Arguments: input (N, C, *) or (C, *), weight (O, C / groups, *kernel), bias (O); `padding` also "same" or "valid".
+    """)
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1,
                  padding: str | Sizes = 0, dilation: Sizes = 1, groups: int = 1) -> Tensor:
         x, single = _batched(name, input, weight, rank)
@@ -88,11 +93,6 @@ def _conv(name: str, rank: int) -> Callable[..., Tensor]:
         _check_reach(x, weight, pairs, dilations)
         return _finished(ops.conv(x, weight._read(), strides, pairs, dilations, groups), bias, single)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"""Cross-correlation over {rank} spatial dimensions.
-
-    Arguments: input (N, C, *) or (C, *), weight (O, C / groups, *kernel), bias (O); `padding` also "same" or "valid".
-    """
     return function
 
 
@@ -105,6 +105,10 @@ def _check_reach(x: Value, weight: Tensor, pairs: ops.Pairs, dilations: Ints) ->
 
 
 def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
+    @named(name, f"""The gradient of conv{rank}d with respect to its input, as a function.
+
+    Arguments: input (N, C, *) or (C, *), weight (C, O / groups, *kernel), bias (O).
+    """)
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0,
                  output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1) -> Tensor:
         x, single = _batched(name, input, weight, rank)
@@ -117,11 +121,6 @@ def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
         value = ops.conv_transpose(x, weight._read(), strides, paddings, extra, dilations, groups)
         return _finished(value, bias, single)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"""The gradient of conv{rank}d with respect to its input, as a function.
-
-    Arguments: input (N, C, *) or (C, *), weight (C, O / groups, *kernel), bias (O).
-    """
     return function
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ...tracer.functions.arithmetic import div, pow
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
+from ...tracer.functions.methods import named
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.reduce import mean
 from ...tracer.functions.shape import reshape
@@ -82,24 +83,19 @@ def _pooled(input: Tensor, window: _Window, kind: str) -> Tensor:
     return result.squeeze(0) if x is not input else result
 
 
-def _named(function: Callable[..., Any], name: str, doc: str) -> Callable[..., Any]:
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    return function
-
-
 # --- Max --------------------------------------------------------------------------------------------------------------
 
 
 def _max_pool(name: str, rank: int) -> Callable[..., Any]:
+    @named(name, f"The largest element of each window over {rank} dimensions; the stride is the "
+                 "kernel size by default. `return_indices` adds their flat places in the input.")
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
                  ceil_mode: bool = False, return_indices: bool = False) -> Any:
         window = _Window(input, rank, kernel_size, stride, padding, dilation, ceil_mode)
         result = _pooled(input, window, "max")
         return (result, _places(input, window)) if return_indices else result
 
-    return _named(function, name, f"The largest element of each window over {rank} dimensions; the stride is the "
-                                  "kernel size by default. `return_indices` adds their flat places in the input.")
+    return function
 
 
 def _places(input: Tensor, window: _Window) -> Tensor:
@@ -120,6 +116,8 @@ max_pool1d, max_pool2d, max_pool3d = (_max_pool(f"max_pool{rank}d", rank) for ra
 
 
 def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
+    @named(name, f"The mean of each window over {rank} dimensions; `count_include_pad` counts the "
+                 "zeros of the padding too.")
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
         window = _Window(input, rank, kernel_size, stride, padding, 1, ceil_mode)
@@ -133,8 +131,7 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
             return div(total, float(counts.flat[0]))
         return div(total, make_tensor(counts, dtype=input.dtype, device=input.device))
 
-    return _named(function, name, f"The mean of each window over {rank} dimensions; `count_include_pad` counts the "
-                                  "zeros of the padding too.")
+    return function
 
 
 avg_pool1d, avg_pool2d, avg_pool3d = (_avg_pool(f"avg_pool{rank}d", rank) for rank in (1, 2, 3))
@@ -156,6 +153,7 @@ def _bins(n: int, out: int) -> list[tuple[int, int]]:
 
 
 def _adaptive(name: str, rank: int, reduce: Callable[..., Any]) -> Callable[..., Any]:
+    @named(name, f"As many windows as `output_size` asks for, over {rank} dimensions.")
     def function(input: Tensor, output_size: Any) -> Tensor:
         if input.ndim not in (rank + 1, rank + 2):
             raise RuntimeError(f"{name}: Expected {rank + 1}D or {rank + 2}D tensor, but got {list(input.shape)}")
@@ -165,7 +163,7 @@ def _adaptive(name: str, rank: int, reduce: Callable[..., Any]) -> Callable[...,
             input = _adapted(input, dim, size, reduce)
         return input
 
-    return _named(function, name, f"As many windows as `output_size` asks for, over {rank} dimensions.")
+    return function
 
 
 def _adapted(x: Tensor, dim: int, size: int, reduce: Callable[..., Any]) -> Tensor:

@@ -11,7 +11,7 @@ from .arithmetic import mul
 from .choosing import where
 from .comparing import logical_or
 from .layout import apply
-from .methods import pointwise, with_out
+from .methods import named, pointwise, with_out
 from .operands import float_kind
 from .ruled import Derivative, check_tensor, floating_kind, ruled
 from .unary import abs as absolute
@@ -52,13 +52,12 @@ def hypot(input: Tensor, other: Tensor) -> Tensor:
 
 
 def _turning(name: str, factor: float, meaning: str) -> Any:
+    @named(name, meaning)
     def function(input: Tensor) -> Tensor:
         if input.dtype.is_complex:
             raise RuntimeError(f"{name} is not supported for complex tensors.")
         return mul(input, factor)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = meaning
     return pointwise(name)(with_out(function))
 
 

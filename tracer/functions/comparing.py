@@ -10,7 +10,7 @@ from ..ops import OPS
 from ..ops.elementwise import convert
 from ..tensor.tensor import Tensor
 from .layout import apply, keeps_layout
-from .methods import into, method, pointwise, with_out
+from .methods import into, method, named, pointwise, with_out
 from .operands import Number, number_value, operands, wrap
 from .ruled import check_bool, constant_like
 from .unary import abs
@@ -19,12 +19,11 @@ from .unary import abs
 
 
 def _comparison(name: str, direction: str, sign_: str, *aliases: str) -> Any:
+    @named(name, f"input {sign_} other, elementwise, as bools.")
     def function(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
         x, y = operands(input, other)
         return into(out, wrap(OPS["compare"](x, y, direction=direction)))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"input {sign_} other, elementwise, as bools."
     return pointwise(name, *aliases)(function)
 
 
@@ -54,12 +53,11 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 def _logical(name: str, op: str) -> Any:
+    @named(name, f"{op} of the operands taken as bools.")
     @with_out
     def function(input: Tensor, other: Tensor) -> Tensor:
         return apply(OPS[op], _as_bool(input), _as_bool(other))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{op} of the operands taken as bools."
     return pointwise(name)(function)
 
 
@@ -100,6 +98,7 @@ def isfinite(input: Tensor) -> Tensor:
 
 
 def _infinity(name: str, number: float, meaning: str) -> Any:
+    @named(name, meaning)
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if input.dtype.is_complex:
             raise RuntimeError(f"{name} does not support complex inputs.")
@@ -107,8 +106,6 @@ def _infinity(name: str, number: float, meaning: str) -> Any:
         found = input == number if input.dtype.is_floating_point else constant_like(input, False, dtypes.boolean)
         return into(out, found)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = meaning
     return method(name)(keeps_layout(function))
 
 

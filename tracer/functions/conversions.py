@@ -14,7 +14,7 @@ from ..ops.elementwise import alias
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device
 from .layout import laid_out
-from .methods import check_shape, method
+from .methods import check_shape, method, named
 from .operands import broadcast_shapes, cast_value, expand_value, number_value, wrap
 from .precision import fitting
 
@@ -62,12 +62,10 @@ def _moved(x: Tensor, on: str) -> Tensor:
 
 
 def _conversion(name: str, kind: dtypes.dtype) -> None:
+    @method(name)
+    @named(name, f"The tensor as {kind}.")
     def convert(self: Tensor) -> Tensor:
         return to(self, kind)
-
-    convert.__name__ = name
-    convert.__doc__ = f"The tensor as {kind}."
-    setattr(Tensor, name, convert)
 
 
 for _name, _kind in [("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),

@@ -19,7 +19,7 @@ from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
 from .joining import cat
-from .methods import method, with_out, with_typed_out
+from .methods import method, named, with_out, with_typed_out
 from .operands import cast_value, wrap
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
@@ -30,6 +30,7 @@ _CumMax, _CumMin = return_type("cummax"), return_type("cummin")
 
 
 def _cumulative(name: str, meaning: str) -> Any:
+    @named(name, f"The {meaning} of all elements up to each one along `dim`; integers become int64.")
     @with_typed_out
     def function(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
         axis = checked_dim(dim, input.ndim)
@@ -39,8 +40,6 @@ def _cumulative(name: str, meaning: str) -> Any:
         value = cast_value(input._read(), kind)
         return wrap(OPS[name](value, axis=axis, reverse=False) if input.ndim else alias(value))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The {meaning} of all elements up to each one along `dim`; integers become int64."
     return method(name)(function)
 
 
@@ -49,12 +48,10 @@ cumprod = _cumulative("cumprod", "product")
 
 
 def _in_place_cumulative(name: str, function: Callable[..., Tensor]) -> None:
+    @method(f"{name}_")
+    @named(f"{name}_", f"In-place form of `{name}`.")
     def update(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
         return self.copy_(function(self, dim, dtype=dtype))
-
-    update.__name__ = update.__qualname__ = f"{name}_"
-    update.__doc__ = f"In-place form of `{name}`."
-    method(f"{name}_")(update)
 
 
 _in_place_cumulative("cumsum", cumsum)
@@ -62,6 +59,8 @@ _in_place_cumulative("cumprod", cumprod)
 
 
 def _running_extreme(name: str, kind: Callable[..., Any]) -> Any:
+    @named(name, f"(values, indices) of the {name[3:]}imum of all elements up to each one along `dim`; of equal "
+                 "ones the last counts.")
     @with_out
     def function(input: Tensor, dim: int) -> Any:
         axis, value = checked_dim(dim, input.ndim), input._read()
@@ -70,9 +69,6 @@ def _running_extreme(name: str, kind: Callable[..., Any]) -> Any:
         out = OPS[name](value, axis=axis, reverse=False)
         return pair(kind, out, running_position(value, out, axis, False))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = (f"(values, indices) of the {name[3:]}imum of all elements up to each one along `dim`; of equal "
-                        "ones the last counts.")
     return method(name)(function)
 
 

@@ -11,20 +11,17 @@ from ..tensor.strides import contiguous_stride
 from ..tensor.tensor import Tensor
 from .dims import shape_argument
 from .joining import cat
-from .methods import method
+from .methods import method, named
 from .shape import reshape, squeeze, t, transpose, unsqueeze
 from .strided import as_strided
 
 
 def _reshaping(names: Sequence[str], view: Any) -> None:
+    @method(*names)
+    @named(names[0], f"In-place form of `{view.__name__}`: the memory stays, other views of it do not change.")
     def update(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         self._become(view(self, *args, **kwargs))
         return self
-
-    for name in names:
-        setattr(Tensor, name, update)
-    update.__name__ = update.__qualname__ = names[0]
-    update.__doc__ = f"In-place form of `{view.__name__}`: the memory stays, other views of it do not change."
 
 
 for _names, _view in [(["t_"], t), (["transpose_", "swapaxes_", "swapdims_"], transpose), (["squeeze_"], squeeze),

@@ -18,6 +18,17 @@ from .layout import F, keeps_layout
 from .operands import cast_value, scalar_name
 
 
+def named(name: str, doc: str) -> Callable[[F], F]:
+    """Give a function that stands for several its own name and docstring."""
+
+    def give(function: F) -> F:
+        function.__name__ = function.__qualname__ = name
+        function.__doc__ = doc
+        return function
+
+    return give
+
+
 def method(*names: str) -> Callable[[F], F]:
     """Attach the function to Tensor under its own name or the given ones."""
 
@@ -57,11 +68,10 @@ def in_place(*names: str) -> Callable[[F], F]:
 
 
 def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    @named(name, f"In-place form of `{function.__name__}`.")
     def update(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return assign(self, function(self, *args, **kwargs))
 
-    update.__name__ = update.__qualname__ = name
-    update.__doc__ = f"In-place form of `{function.__name__}`."
     return update
 
 

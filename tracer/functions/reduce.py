@@ -20,7 +20,7 @@ from .choosing import maximum, minimum, where
 from .comparing import eq, isnan, logical_and, logical_not, logical_or, ne
 from .defaults import Defaults
 from .dims import checked_dim, checked_dims, shape_argument
-from .methods import into, method, out_kind, with_out, with_typed_out
+from .methods import into, method, named, out_kind, with_out, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .precision import rounded_once
 from .shape import reshape
@@ -238,6 +238,7 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 
 def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
+    @named(name, f"The {name}imum of all elements; or (values, indices) along `dim`; or of two tensors.")
     @with_out
     def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         if isinstance(dim, Tensor):
@@ -253,12 +254,11 @@ def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
         shape = _kept(input._type.shape, (axis,), keepdim)
         return result(wrap(same_shape(values, shape)), wrap(same_shape(indices, shape)))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The {name}imum of all elements; or (values, indices) along `dim`; or of two tensors."
     return method(name)(function)
 
 
 def _arg(name: str) -> Any:
+    @named(name, f"The index of the {name[3:]}imum (the first of equal ones), of all elements or along `dim`.")
     @with_out
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         x = input.reshape(-1) if dim is None or input.ndim == 0 else input
@@ -269,8 +269,6 @@ def _arg(name: str) -> Any:
             return wrap(same_shape(result, (1,) * input.ndim if keepdim else ()))
         return wrap(same_shape(result, _kept(input._type.shape, (axis,), keepdim) if input.ndim else ()))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The index of the {name[3:]}imum (the first of equal ones), of all elements or along `dim`."
     return method(name)(function)
 
 
@@ -283,13 +281,12 @@ min = _extreme("min", lambda x: _whole_extreme("reduce_min", x), "argmin", minim
 
 
 def _truth(name: str, op: str) -> Any:
+    @named(name, f"Whether {name} element is true (non-zero), of the whole tensor or along `dim`.")
     @with_out
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         test = input if input.dtype is dtypes.boolean else ne(input, 0)
         return wrap(reduced(op, test._read(), _axes(input, dim), keepdim))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Whether {name} element is true (non-zero), of the whole tensor or along `dim`."
     return method(name)(function)
 
 

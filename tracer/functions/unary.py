@@ -11,7 +11,7 @@ from ..ops import OPS
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub, truncated
 from .layout import laid_out
-from .methods import in_place, into, method, pointwise, with_out
+from .methods import in_place, into, method, named, pointwise, with_out
 from .operands import cast_value, float_kind, number_value, wrap
 from .precision import rounded_once
 
@@ -80,6 +80,7 @@ def square(input: Tensor) -> Tensor:
 def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
     primitive: Op = OPS[op]
 
+    @named(name, f"{meaning}, of each element; integers become the default floating type.")
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         value = input._read()
         if not value.type.dtype.is_inexact:
@@ -89,8 +90,6 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
             result = laid_out(result, (input,))
         return result if out is None else into(out, result)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{meaning}, of each element; integers become the default floating type."
     return in_place(name, *aliases)(function)
 
 
@@ -157,6 +156,7 @@ def reciprocal(input: Tensor) -> Tensor:
 
 
 def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
+    @named(name, meaning)
     @with_out
     def function(input: Tensor) -> Tensor:
         value = input._read()
@@ -164,8 +164,6 @@ def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
             return wrap(OPS["alias"](value))
         return wrap(op(value) if op is not None else truncated(value))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = meaning
     return pointwise(name, *aliases)(function)
 
 

@@ -12,7 +12,7 @@ from .checks import unchecked
 from .choosing import where
 from .control import while_loop
 from .layout import apply, laid_out
-from .methods import pointwise, with_out
+from .methods import named, pointwise, with_out
 from .operands import Number, operands, result_dtype, wrap
 from .ruled import check_tensor, not_implemented
 from .unary import abs as absolute
@@ -21,6 +21,7 @@ from .unary import abs as absolute
 
 
 def _bitwise(name: str, op: str) -> Any:
+    @named(name, f"Bitwise {op} of integers or bools.")
     @with_out
     def function(input: Tensor, other: Tensor | Number) -> Tensor:
         kind = result_dtype(input, other)
@@ -28,8 +29,6 @@ def _bitwise(name: str, op: str) -> Any:
             raise RuntimeError(f'"{name}_cpu" not implemented for {kind}')
         return apply(OPS[op], input, other)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Bitwise {op} of integers or bools."
     return pointwise(name)(function)
 
 
