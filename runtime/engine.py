@@ -21,6 +21,8 @@ from . import cache, devices, dump, memory, pjrt
 
 Array = np.ndarray[Any, Any]
 
+KEPT = 1024  # programs that are found again in memory; one that somebody holds lives on, any other is loaded from disk
+
 
 class Counts:
     """How often this process compiled, found a program on disk, and launched one. Counted at the only places that do."""
@@ -98,7 +100,9 @@ class XlaBackend:
         text = module_text(graph, donated=donated, overrides=PLATFORM_OVERRIDES.get(platform))
         printed = time.perf_counter() - started
         with self._lock:
-            known = self._programs.get((device, text))
+            known = self._programs.pop((device, text), None)
+            if known is not None:
+                self._programs[device, text] = known  # the last one used is the last one dropped
         if known is not None:
             return known.again(printed)
         client = devices.client(platform)
@@ -109,6 +113,8 @@ class XlaBackend:
         program = XlaProgram(graph.name, executable, client.result_handlers(types, index), text, seconds)
         with self._lock:
             program = self._programs.setdefault((device, text), program)
+            while len(self._programs) > KEPT:
+                del self._programs[next(iter(self._programs))]
         folder = os.environ.get("FLAMBEAU_DUMP")
         if folder:
             dump.write(Path(folder), graph, program)

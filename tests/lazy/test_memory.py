@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 import flambeau as torch
 from flambeau import nn
 from flambeau.nn import functional as F
-from flambeau.runtime import devices
+from flambeau.runtime import devices, engine
 from flambeau.tracer.backend import backend
 from flambeau.tracer.lazy import flush as lazy
 from flambeau.tracer.walks.kept import MADE_AGAIN
@@ -197,3 +199,33 @@ def test_what_is_held_is_not_kept_twice_and_programs_are_reused_whatever_is_held
             assert len(lazy.compiled) == compiles
         del z, loss
     assert all(g == gradients[0] for g in gradients)
+
+
+def mappings() -> int:
+    return len(Path("/proc/self/maps").read_text().splitlines())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of what a process maps")
+def test_programs_of_ever_new_structures_are_dropped_and_those_in_use_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    lazy._entries.clear()
+    monkeypatch.setattr(lazy, "STRUCTURES", 16)
+    monkeypatch.setattr(engine, "KEPT", 8)
+
+    def run(size: int) -> None:
+        assert torch.ones(size, 3).sin().sum().item() == pytest.approx(3 * size * math.sin(1), rel=1e-5)
+        compiles = len(lazy.compiled)
+        torch.ones(2, 2).cos().sum().item()
+        assert len(lazy.compiled) == compiles or size == 1
+        assert len(lazy._entries) <= 16
+
+    for size in range(1, 20):
+        run(size)
+    gc.collect()
+    before = mappings()
+    for size in range(20, 80):
+        run(size)
+    gc.collect()
+    assert mappings() < before + 60  # each program is several
+    compiles = len(lazy.compiled)
+    run(19)
+    assert len(lazy.compiled) == compiles + 1

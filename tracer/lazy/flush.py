@@ -8,6 +8,7 @@ nobody asked for stay pending rather than cause a compile.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import weakref
@@ -33,6 +34,7 @@ from . import failures, promotion
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
+STRUCTURES = 2048  # whose programs are kept: a process that maps them all without end dies, on Linux at 65530 pieces of memory
 REMEMBERED = 64  # choices of what to keep for gradients, per executable
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
@@ -58,6 +60,7 @@ class Entry:
 
     literals: list[Any]
     promoted: tuple[int, ...] = ()
+    used: int = 0  # the number of the last run
     variants: list[Variant] = field(default_factory=list)
 
 
@@ -73,6 +76,7 @@ class Flush:
 
 
 _entries: dict[tuple[Any, ...], Entry] = {}
+_runs = itertools.count()
 compiled: list[Flush] = []
 
 
@@ -311,8 +315,12 @@ def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: set[int]) -> tuple[E
     """The entry of this structure, and an executable of it that gives all that is demanded."""
     entry = _entries.get(key)
     if entry is None:
+        if len(_entries) >= STRUCTURES:
+            _forget()
         entry = _entries[key] = Entry(snapshot.literals, promotion.starts(snapshot.holders))
+        entry.used = next(_runs)
         return entry, None
+    entry.used = next(_runs)
     changed = [i for i, (a, b) in enumerate(zip(entry.literals, snapshot.literals)) if a != b and i not in entry.promoted]
     if changed:
         # A number was seen with a second value: from now on it is an input of this program.
@@ -323,6 +331,12 @@ def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: set[int]) -> tuple[E
         if strict <= variant.outputs.keys():
             return entry, variant
     return entry, None
+
+
+def _forget() -> None:
+    """Drop the half of the entries that ran longest ago."""
+    for key in sorted(_entries, key=lambda key: _entries[key].used)[:len(_entries) // 2]:
+        del _entries[key]
 
 
 def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: Sequence[Value], reason: str) -> Variant:
