@@ -251,14 +251,19 @@ class Optimizer:
     _grows = True  # the state of parameters is made in the first step, and belongs to every trace of it
 
     def _snapshot(self, read: Callable[[type], frozenset[str] | None] | None = None) -> dict[str, Any]:
-        """Groups, parameters and state tensors that a trace of a step took for given, by path."""
+        """Groups, parameters and state tensors that a trace of a step took for given, by path.
+
+        `read(class)` are the attributes that it reads, or None for all: state may be none of them.
+        """
         found: dict[str, Any] = {"hooks": (*self._pre_hooks, *self._post_hooks)}
         for i, group in enumerate(self.param_groups):
             found[f"param_groups[{i}]"] = Identity(group)
             found |= {f"param_groups[{i}]['params'][{j}]": Identity(p) for j, p in enumerate(group["params"])}
-        found |= {f"state[{i}][{name!r}]": (Identity(param), Identity(x._storage))
-                  for i, (param, kept) in enumerate(self.state.items()) if isinstance(kept, dict)
-                  for name, x in kept.items() if isinstance(x, Tensor)}
+        names = None if read is None else read(type(self))
+        if names is None or "state" in names:
+            found |= {f"state[{i}][{name!r}]": (Identity(param), Identity(x._storage))
+                      for i, (param, kept) in enumerate(self.state.items()) if isinstance(kept, dict)
+                      for name, x in kept.items() if isinstance(x, Tensor)}
         return found
 
     def _labels(self, known: dict[Any, str]) -> dict[Any, str]:

@@ -231,4 +231,4 @@ def test_a_users_optimizer(kind: Any, first: bool) -> None:
     for k in range(50):
         assert step(X * (1 + k % 3)).item() == pytest.approx(eager(X * (1 + k % 3)).item(), rel=1e-4, abs=1e-6)
     assert [s.get("step") for s in optimizer.state.values()] == [s.get("step") for s in other.state.values()]
-    assert step.stats.compiles == 2, step.why()
+    assert step.stats.compiles == (1 if kind is Lion else 2), step.why()  # a buffer made of a gradient is no state before

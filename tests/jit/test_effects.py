@@ -285,3 +285,19 @@ def test_a_thousand_calls_leave_no_growth() -> None:
         step(X)
     gc.collect()
     assert sum(type(x) is torch.Tensor for x in gc.get_objects()) < count + 100
+
+
+def test_a_container_from_outside_that_is_bound_or_returned_is_that_container() -> None:
+    box = types.SimpleNamespace(items=[1, 2], table={"a": X}, deep={"x": [0]}, now=None, kept={})
+
+    def step(x: Any) -> Any:
+        box.now = box.items
+        box.kept["table"] = box.table
+        box.items.append(3)
+        return box.deep, {"again": box.deep["x"], "sum": x + 1}
+
+    jitted = torch.jit(step)
+    for _ in range(3):
+        deep, made = jitted(X)
+        assert box.now is box.items and box.kept["table"] is box.table and deep is box.deep and made["again"] is box.deep["x"]
+    assert box.now == [1, 2, 3, 3, 3]

@@ -47,7 +47,7 @@ def test_accumulation_over_calls_with_zero_grad_between(set_to_none: bool) -> No
         sums.append(w.grad.tolist())
         opt.zero_grad(set_to_none=set_to_none)
     assert sums == [[6.0] * 3] * 3
-    assert accumulate.stats.compiles == 2  # .grad absent, .grad present
+    assert accumulate.stats.compiles == 1  # to a .grad that is missing zeros are as good
 
 
 def test_accumulation_and_update_in_two_jitted_functions() -> None:

@@ -15,6 +15,8 @@ from .reachable import Reachable
 from .statics import attributes, is_a, table
 from .whose import foreign_function, looked_up, of_us
 
+Read = Callable[[type], "frozenset[str] | None"]  # which attributes of things of a class are read; None for all
+
 
 class Outside(Watch):
     """Values that the function reads, and the structure of modules and optimizers, as they were before the trace.
@@ -34,7 +36,7 @@ class Outside(Watch):
         self.epoch = structure_epoch[0]
         self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
-        self.structures: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
+        self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read]] = []
         self.owners = _owners(found, self._places.values())
         self.caches = [(cache, cache.cache_info().misses) for cache in found.caches]
         self._left_out: set[str] = set()  # what of structures is looked at by somebody else
@@ -52,7 +54,7 @@ class Outside(Watch):
     def leave_out(self, owner: Owner, key: Any) -> None:
         """What an owner has under a key is looked at by somebody else from now on."""
         self.open.add(owner.label(key))
-        for ref, _ in self.structures:
+        for ref, *_ in self.structures:
             thing = ref()
             for path, part in getattr(thing, "named_modules", tuple)():
                 if owner.thing is part.__dict__ or owner.thing is part._buffers:
@@ -68,8 +70,11 @@ class Outside(Watch):
         functions = [f for f in more if id(f) not in self._walked]
         self.add(place for function in functions for place in Reachable(function).places())
         self.add(_looked_up(kinds))
-        things = roots(dict.fromkeys((*self._reached, *ran)))
-        self.structures = [(weakref.ref(s), self._before.get(id(s)) or s._snapshot(self.reads.of_module)) for s in things]
+        # What an optimizer knows of its parameters means nothing to a trace in which it did not run.
+        idle = {id(s) for s in self._reached if getattr(s, "_grows", False)} - set(map(id, ran))
+        for thing in roots(dict.fromkeys((*self._reached, *ran))):
+            read = self.reads.by_users if id(thing) in idle else self.reads.of_module
+            self.structures.append((weakref.ref(thing), self._before.get(id(thing)) or thing._snapshot(read), read))
         self._reached, self._walked, self._before, self.tensors = [], frozenset(), {}, {}
 
     def holds(self) -> bool:
@@ -93,10 +98,10 @@ class Outside(Watch):
 
     def _structure_changes(self) -> list[Change]:
         changes: list[Change] = []
-        for ref, before in self.structures:
+        for ref, before, read in self.structures:
             thing = ref()
             # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
-            if thing is not None and (now := thing._snapshot(self.reads.of_module)) != before:
+            if thing is not None and (now := thing._snapshot(read)) != before:
                 changes.extend(c for c in _differences(type(thing).__name__, before, now) if c[0] not in self._left_out)
         return changes
 

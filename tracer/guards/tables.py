@@ -66,6 +66,10 @@ class Reads:
             return None
         return ours | self.names
 
+    def by_users(self, kind: type) -> frozenset[str] | None:
+        """Those of them that users' code reads."""
+        return None if self.of_module(kind) is None else self.names
+
     def of_tensor(self, x: Tensor) -> list[str]:
         """The attributes that a user gave to a tensor, or that code can do without, of those that code reads."""
         given = [n for n in x.__dict__ if n not in _OWN and (self.everything or n in self.names)]

@@ -79,11 +79,22 @@ class Effects:
     def __init__(self, outside: Outside, trace: Trace) -> None:
         owners = {**outside.owners, **{k: o for k, o in trace.noted.items() if k not in outside.owners}}
         self._owners = list(owners.values())
+        self._things = {id(owner.thing) for owner in self._owners}
         self.found = [(owner, edits) for owner in self._owners if (edits := _beside(owner.edits(), owner, trace))]
+        self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
+        self._identities = {owner.identity for owner in self._owners}
         outside.forget_results()
         self._classes = [(place.label(i), now) for place in outside.places()
                          if isinstance(place, Names) and isinstance(place.table, types.MappingProxyType)
                          for i, now in enumerate(place.read()) if isinstance(now, Tensor) and trace.made_inside(now)]
+
+    def is_known(self, x: Any) -> bool:
+        """Whether a container is one of those outside that the trace could write to."""
+        return id(x) in self._things
+
+    def is_place(self, thing: int, key: Any) -> bool:
+        """Whether there was something that holds values, by its id, and the trace did not bind this key of it anew."""
+        return thing in self._identities and (thing, key) not in self.edits
 
     def check(self, trace: Trace) -> None:
         """TraceError for what cannot be done at each call."""

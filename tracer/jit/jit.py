@@ -15,9 +15,7 @@ from typing import Any
 from ..functions.autocast import modes as autocast_modes
 from ..functions.checks import checking
 from ..functions.defaults import Defaults
-from ..guards.outside import Outside
 from ..guards.parameters import parameters
-from ..guards.places import Change
 from ..ir.errors import TraceError
 from ..ir.graph import Graph
 from ..ir.recorder import thread_recorder
@@ -26,12 +24,12 @@ from ..tensor.context import context
 from ..tensor.nested import is_open
 from ..tensor.storage import rebinding
 from ..walks.simplify import simplify
-from .counters import Places, changed
 from .plan import Plan, prepared
-from .record import Options, Recorded, described, outside_of, recorded
+from .record import Options, Recorded, described
 from .shown import Shown
 from .signature import Signature
 from .step import Step
+from .trials import Trials
 from .validity import Validity
 from .why import History, Stats
 
@@ -44,6 +42,19 @@ class Compiled:
 
     validity: Validity
     step: Step
+
+    def run(self, call: Signature) -> Any:
+        """Run the step, for which the trace holds."""
+        if not self.validity.gradients.may_lack:
+            return self.step.run(call)
+        calls, lacking = self.step.calls, self.validity.gradients.complete()
+        try:
+            return self.step.run(call)
+        except BaseException:
+            if self.step.calls == calls:
+                for tensor in lacking:
+                    tensor._bind_grad(None)
+            raise
 
 
 def inlined() -> bool:
@@ -88,11 +99,11 @@ class Jitted(Shown):
         self.stats = Stats()
         self._options = Options(frozenset([static] if isinstance(static, (int, str)) else static), donate, check_nan,
                                 checks)
+        self._trials = Trials(function, self.__name__, self._options)
         self._max = max_compiles
         self._is_method = _takes_self(function)
         self._parameters = replace(parameters(function), static=self._options.static)
         self._parameters_with_self = replace(self._parameters, static=self._options.static | {0})
-        self._places: Places = {}  # numbers outside that are read at each call
         self._compiled: dict[Any, list[Compiled]] = {}
         self._bound = max_kept
         self._latest: Step | None = None
@@ -112,7 +123,7 @@ class Jitted(Shown):
                     self.stats.calls += 1
                     step.used = self.stats.calls
                     with rebinding:
-                        result = step.run(call)
+                        result = compiled.run(call)
                     if compiled.validity.rebinds:
                         compiled.validity.settle()
                     return result
@@ -163,7 +174,7 @@ class Jitted(Shown):
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
         started = time.perf_counter()
-        outside, trace = self._record(call, changes)
+        outside, trace = self._trials.record(call, changes)
         self.stats.seconds["trace"] += time.perf_counter() - started
         try:
             with _compile_lock:
@@ -177,18 +188,6 @@ class Jitted(Shown):
         self._history.warn(outside.impure, changes, now)
         return trace, step
 
-    def _record(self, call: Signature, changes: list[Change]) -> tuple[Outside, Recorded]:
-        """Trace the call; once more if it writes numbers outside that were not known to be written."""
-        outside = outside_of(self.function, call)
-        self._places |= changed(outside, changes)
-        trace = recorded(self.function, self.__name__, call, outside, self._options, self._places)
-        if not trace.counted.keys() <= self._places.keys():
-            trace.take_back()
-            self._places |= trace.counted
-            outside = outside_of(self.function, call)
-            trace = recorded(self.function, self.__name__, call, outside, self._options, self._places)
-        return outside, trace
-
     def _prepared(self, plan: Plan) -> Plan:
         started = time.perf_counter()
         made = prepared(plan)
@@ -199,7 +198,7 @@ class Jitted(Shown):
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         call = self._signature(args, kwargs)
-        _, trace = self._record(call, [])
+        _, trace = self._trials.record(call, [])
         trace.take_back()
         return trace.plan
 

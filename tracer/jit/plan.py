@@ -11,6 +11,7 @@ from ..functions.defaults import Defaults
 from ..guards.identity import MISSING
 from ..guards.outside import roots
 from ..guards.owners import Owner
+from ..ir.checks import Site
 from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Value
 from ..ir.source import describe, user_position
@@ -21,7 +22,7 @@ from ..tensor.scalar import Host, Scalar
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
-from .checked import Checked, guarded, report_of
+from .checked import Checked, guarded
 from .effects import Effect, Effects, Slot, guards_of, is_plain
 from .guard import Guard
 from .host import Evaluation
@@ -103,6 +104,18 @@ class Plan:
         return storages  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class Traced:
+    """One run of a function with symbolic values: what it was given, did and returned, and the report on its checks."""
+
+    trace: Trace
+    call: Signature
+    given: StandIns
+    effects: Effects
+    result: Any
+    check: tuple[Value, tuple[Site, ...]] | None
+
+
 class _Outputs(list[Value]):
     """The outputs of a step, as they are found."""
 
@@ -129,14 +142,10 @@ class _Numbers(list[Scalar]):
         return Evaluation(self.host, self) if self or self.host.lines else None
 
 
-def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects: Effects, donate: bool,
-            check_nan: bool) -> tuple[Plan, list[Guard]]:
-    """The plan of a trace whose function returned `result`, as traced: neither simplified nor packed.
-
-    Also guards that it needs beside those of the trace.
-    """
+def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[Guard]]:
+    """The plan of a trace, as traced: neither simplified nor packed. Also guards that it needs beside those of the trace."""
+    trace, call, given, effects, check = traced.trace, traced.call, traced.given, traced.effects, traced.check
     stand_ins, arguments, numbers = given.tensors, given.inputs, _Numbers(trace.host)
-    check = report_of(trace)
     rewritten = [s for s in trace.written if s in trace.captured]
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
     gradients, guards = _gradients_among(storages, trace)
@@ -148,16 +157,16 @@ def planned(trace: Trace, result: Any, call: Signature, given: StandIns, effects
     outputs = _Outputs(trace.current(s) for s in rewritten)
     found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
                     tuple(_written_gradients(trace, stand_ins, outputs)),
-                    tuple((i, outputs.add(_held(s))) for i, (s, v) in enumerate(zip(stand_ins, arguments))
-                          if _held(s) is not v),
+                    tuple((i, outputs.add(held_in(s))) for i, (s, v) in enumerate(zip(stand_ins, arguments))
+                          if held_in(s) is not v),
                     tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
                           if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
     checked = None if check is None else guarded(
         check, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments], donate, trace.name)
-    template = Template(trace, call.tensors, given, numbers.add, outputs.add)
+    template = Template(trace, call.tensors, given, effects.is_known, numbers.add, outputs.add)
     contents = [(i, held_by(x)) for i, x in given.changed()]
-    template.shared_inside([result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
-    returned = template.of(result)
+    template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
+    returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
                      grown=frozenset(call.grown.values()),
                      outside=tuple(_effect(trace, owner, edits, slots.get(i, {}), template)
@@ -183,7 +192,7 @@ def _effect(trace: Trace, owner: Owner, edits: dict[Any, Any], slots: dict[Any, 
     return Effect(owner, {key: template.left(now) for key, now in edits.items()}, slots, numbers)
 
 
-def _held(stand_in: Tensor) -> Value:
+def held_in(stand_in: Tensor) -> Value:
     """What a call leaves in an argument: its memory, with the history that it has itself where that was split off."""
     return stand_in._read() if stand_in._parted else stand_in._storage.value
 

@@ -15,9 +15,10 @@ from ..ir.errors import TraceError, noting
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
 from .calls import taken_over
+from .checked import report_of
 from .counters import Places, put_scalars, written
 from .effects import Effects
-from .plan import Plan, planned
+from .plan import Plan, Traced, planned
 from .signature import Signature
 from .standins import StandIns
 from .trace import Trace, tracing
@@ -43,6 +44,7 @@ class Recorded:
     validity: Validity
     made: list[Callable[[], Any]]
     counted: Places
+    traced: Traced
 
     def take_back(self) -> None:
         """Undo what was made outside, since the trace comes to nothing."""
@@ -83,7 +85,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace)
             effects.check(trace)
-            plan, guards = planned(trace, result, call, given, effects, options.donate, options.check_nan)
+            traced = Traced(trace, call, given, effects, result, report_of(trace))
+            plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
         if (clash := validity.memory.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
@@ -92,7 +95,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
-        return Recorded(plan, validity, trace.made, written(effects))
+        return Recorded(plan, validity, trace.made, written(effects), traced)
     except BaseException:
         _take_back(trace.made)
         if effects is None:

@@ -141,12 +141,13 @@ def _became(tensor: Tensor, kind: type[Tensor], leaf: bool) -> Tensor:
 class Template:
     """The result of a traced function with its tensors replaced by what they are made of.
 
-    `output(value)` makes a value an output of the program and gives its number, `wanted(scalar)` has a number computed.
+    `is_known` says of what was there before the trace, `output(value)` makes a value an output of the program and gives its
+    number, `wanted(scalar)` has a number computed.
     """
 
-    def __init__(self, trace: Trace, arguments: list[Any], given: StandIns,
+    def __init__(self, trace: Trace, arguments: list[Any], given: StandIns, is_known: Callable[[Any], bool],
                  wanted: Callable[[Scalar], int], output: Callable[[Value], int]) -> None:
-        self._trace, self._output, self._wanted = trace, output, wanted
+        self._trace, self._is_known, self._output, self._wanted = trace, is_known, output, wanted
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
@@ -162,7 +163,7 @@ class Template:
         """The template of something that leaves the step."""
         if id(x) in self._containers:
             return self._containers[id(x)]
-        inside = children(x, objects=self._holds_traced(x))
+        inside = None if self._is_known(x) else children(x, objects=self._holds_traced(x))
         if inside is None:
             return self._leaf(x)
         made = self._made.get(id(x))
@@ -178,8 +179,7 @@ class Template:
 
     def _holds_traced(self, x: Any) -> bool:
         """Whether an object of a user's class was made inside, since what it holds was."""
-        return is_open(type(x)) and any((isinstance(v, Tensor) and v._storage.trace is self._trace) or id(v) in self._containers
-                                        for v in all_leaves(x))
+        return holds_traced(x, self._trace) or (is_open(type(x)) and any(id(v) in self._containers for v in all_leaves(x)))
 
     def _leaf(self, x: Any) -> Any:
         if type(x) is Scalar:
@@ -226,6 +226,11 @@ class Template:
         if x._base is None:
             return Alias(x, memory(), argument, steps, geometry, True, history)
         return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
+
+
+def holds_traced(x: Any, trace: Trace) -> bool:
+    """Whether an object of a user's class holds a tensor that a trace made."""
+    return is_open(type(x)) and any(isinstance(v, Tensor) and v._storage.trace is trace for v in all_leaves(x))
 
 
 def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:

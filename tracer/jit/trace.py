@@ -34,6 +34,7 @@ class Trace(ShadowedArguments, Dependencies):
         self.outer = thread_recorder()
         self.captured: dict[Storage, Value] = {}  # storages from outside that were read, and their input values
         self.written: dict[Storage, None] = {}
+        self.overwritten: dict[Storage, list[Value]] = {}  # what storages that were made here held before, in order
         self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
         self.reports: list[Any] = []  # what is to be told at each call
         self.made: list[Callable[[], Any]] = []  # what takes back the state that was made outside for this trace

@@ -10,8 +10,10 @@ from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
 from ..guards.places import Change, shown
 from ..guards.statics import attributes
+from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
 from ..tensor.tensor import Tensor
+from .created import zeros
 from .guard import Guard
 from .plan import Plan, is_plain_gradient
 from .signature import Signature
@@ -47,18 +49,28 @@ class _Gradients:
         self.without = [t for t, g in trace.grads_before.items() if g is None]
         self.present = [t for t, g in trace.grads_before.items() if g is not None]
         self.state = list(plan.gradients.values())
+        self.may_lack: list[Tensor] = []  # those to which zeros are as good as none
+
+    def complete(self) -> list[Tensor]:
+        """Give zeros to tensors that have no gradient; gives these tensors."""
+        lacking = [t for t in self.may_lack if t._grad is None]
+        with outside_trace():
+            for tensor in lacking:
+                tensor._bind_grad(tensor._gradient(zeros(tensor._storage.value)))
+        return lacking
 
     def storages(self) -> set[Any]:
         """Where the gradients are that are state."""
-        return {t._grad._storage for t in self.state}  # type: ignore[union-attr]
+        return {t._grad._storage for t in self.state if t._grad is not None}
 
     def changes(self) -> list[Change]:
         """What is not as it was with the gradients that were there."""
-        if any(t._grad is None for t in self.present):
+        missing = {id(t) for t in self.present if t._grad is None}
+        if missing and not missing <= set(map(id, self.may_lack)):
             return [(".grad of a parameter", "present", None)]
-        if not all(is_plain_gradient(t, t._grad) for t in self.state):
+        if not all(is_plain_gradient(t, t._grad) for t in self.state if t._grad is not None):
             return [(".grad of a parameter", "a tensor of its own", "a view, or of another type")]
-        if len(self.storages()) < len(self.state):
+        if len(self.storages()) < len(self.state) - len(missing):
             return [(".grad of parameters", "separate tensors", "one tensor")]
         return []
 

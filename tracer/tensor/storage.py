@@ -101,8 +101,10 @@ class Storage:
         if trace is not None and self.trace is not trace:
             trace.write(self, value)
             return
-        if self.trace is not None and trace is None:
-            raise self._unusable()
+        if self.trace is not None:
+            if trace is None:
+                raise self._unusable()
+            trace.overwritten.setdefault(self, []).append(self.value)
         self.lost = ""
         self.rebind(own(value))
         recorder = thread_recorder()

@@ -176,7 +176,7 @@ _FORWARDED: dict[str, Callable[[Node, tuple[Value, ...]], Value | None]] = {
     "reduce_sum": _of_no_axes, "reduce_max": _of_no_axes, "reduce_min": _of_no_axes, "reduce_prod": _of_no_axes}
 
 
-def _is_zero(value: Value) -> bool:
+def is_zero(value: Value) -> bool:
     """Whether the value is a constant that is 0.0 in its type: 1e-9 is in float16."""
     node = value.node
     if node is None or node.op.name != "constant":
@@ -190,7 +190,7 @@ def _zero_added(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tupl
     if node.op.name != "add" or not node.types[0].dtype.is_floating_point:
         return None
     for x, zero in (inputs, inputs[::-1]):
-        if _is_zero(zero):
+        if is_zero(zero):
             flag = (node.types[0].with_dtype(dtypes.boolean),)
             (test,) = builder.add(node, (x, zero), OPS["compare"], {"direction": "EQ"}, flag)
             return builder.add(node, (test, zero, x), OPS["select"], {})

@@ -1,0 +1,198 @@
+"""State that a step creates when it first runs, made before: then the first call runs the program of all others.
+
+After `if not state: state["m"], state["step"] = torch.zeros_like(p), 0` the second trace is another program than the first.
+So what the first trace left in places outside is put there, with what its tensors were made to hold; the function is
+traced again, and finds it. Only if the second trace computes from it what the first one did (`agreement.py`) is it the
+program of this call and of all others. Otherwise all is taken back, and the step's first call is a program of its own.
+
+A `.grad` that the first trace found missing and left behind is made likewise, as zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..guards.identity import MISSING
+from ..guards.owners import ModuleTable, Owner
+from ..ir.graph import Value, needed_nodes
+from ..ir.recorder import close
+from ..tensor.context import outside_trace
+from ..tensor.epochs import structure_epoch
+from ..tensor.nested import children, container_of
+from ..tensor.storage import Storage, own
+from ..tensor.tensor import Tensor
+from ..walks.interpret import interpret
+from ..walks.replay import replay
+from ..walks.simplify import EFFECTS
+from .plan import Traced
+from .results import holds_traced
+
+# What a value of a trace depends on: on nothing, on tensors outside, or on what the call is given too.
+_NOTHING, _OUTSIDE, _CALL = range(3)
+
+
+Starts = dict[Storage, Value | None]  # of memory that was created: which value of the trace it holds first, None for zeros
+
+
+class Created:
+    """What a trace created: edits of things outside, and gradients that were missing.
+
+    `stand_ins` are the tensors that are put there, by the ids of those of the trace, and `containers` those that are. What
+    these tensors hold is found out later: the trace shows what they held at its end, and before each write to them.
+    """
+
+    def __init__(self, first: Traced) -> None:
+        self._trace = trace = first.trace
+        self._is_known = first.effects.is_known
+        slots = first.effects.slots(trace, first.call.tensors)
+        self.edits = [(owner, rest) for i, (owner, edits) in enumerate(first.effects.found) if not owner.grown
+                      if (rest := {k: now for k, now in edits.items()
+                                   if k not in slots.get(i, {}) and (owner.identity, k) not in trace.counted})]
+        self.gradients = [t for t, before in trace.grads_before.items()
+                          if before is None and trace.grads[t] is not None and t._storage.trace is None]
+        self.stand_ins: dict[int, Tensor] = {}
+        self._held: dict[Storage, list[Value]] = {}  # what the trace had in the memory of each, in order
+        self.containers: dict[int, Any] = {}
+        self._copies: dict[int, Any] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any, and all of it can be made: no tensor is a view, a leaf or of a user's class."""
+        return bool(self.edits or self.gradients) and all(
+            type(x) is Tensor and x._base is None and not x._requires_grad for x in self._tensors())
+
+    def put(self) -> None:
+        """Make it."""
+        with outside_trace():
+            self._make(list({id(x): x for x in self._tensors()}.values()))
+            for tensor in self.gradients:
+                tensor._bind_grad(tensor._gradient(zeros(tensor._storage.value)))
+            for owner, edits in self.edits:
+                _edit(owner, {key: self._standing_for(now) for key, now in edits.items()})
+
+    def memory(self) -> set[Storage]:
+        """That of the tensors that were put there."""
+        return {*self._held, *(t._grad._storage for t in self.gradients if t._grad is not None)}
+
+    def take_back(self) -> None:
+        """Undo that."""
+        for owner, edits in self.edits:
+            _edit(owner, {key: owner.before.get(key, MISSING) for key in edits})
+        for tensor in self.gradients:
+            tensor._bind_grad(None)
+
+    # --- Containers ---------------------------------------------------------------------------------------------------
+
+    def _inside(self, x: Any) -> dict[Any, Any]:
+        """What something that the trace made holds."""
+        found = None if self._is_known(x) else children(x, objects=holds_traced(x, self._trace))
+        return {} if found is None else found[1]
+
+    def _tensors(self) -> Iterator[Tensor]:
+        todo = [now for _, edits in self.edits for now in edits.values()]
+        while todo:
+            x = todo.pop()
+            if isinstance(x, Tensor):
+                if x._storage.trace is self._trace:
+                    yield x
+            else:
+                todo.extend(self._inside(x).values())
+
+    def _standing_for(self, x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return self.stand_ins.get(id(x), x)
+        if self._is_known(x) or children(x, objects=holds_traced(x, self._trace)) is None:
+            return x
+        made = self._copies.get(id(x))
+        if made is None:
+            made = self._copies[id(x)] = container_of(x, {k: self._standing_for(v) for k, v in self._inside(x).items()})
+            self.containers[id(made)] = made
+        return made
+
+    # --- Tensors ------------------------------------------------------------------------------------------------------
+
+    def _make(self, tensors: list[Tensor]) -> None:
+        for x in tensors:
+            made = Tensor._of(zeros(x._storage.value))
+            made._geometry = x._geometry
+            self.stand_ins[id(x)] = made
+            self._held[made._storage] = [*self._trace.overwritten.get(x._storage, []), x._storage.value]
+
+    def guesses(self) -> Iterator[Starts]:
+        """What the tensors may have been made to hold before the step went on to write to them; the likeliest first."""
+        nothing = dict.fromkeys(t._grad._storage for t in self.gradients if t._grad is not None)
+        depends = self._dependence()
+        known: list[Starts] = []
+        for among in (_since_it_was_overwritten, list):
+            found = {storage: _start(among(held), depends) for storage, held in self._held.items()} | nothing
+            if found not in known:
+                known.append(found)
+                yield found
+
+    def begin(self, starts: Starts) -> None:
+        """Let the tensors hold what they were made to hold."""
+        values = list(dict.fromkeys(v for v in starts.values() if v is not None))
+        with outside_trace():
+            real = self._real(values)
+            for storage, value in starts.items():
+                if value is not None:
+                    storage.rebind(own(real[value]))
+
+    def _dependence(self) -> dict[Value, int]:
+        """What the values of the trace depend on; what is not there is given by the call."""
+        found = dict.fromkeys(self._trace.captured.values(), _OUTSIDE)
+        for node in self._trace.recorder.nodes:
+            depends = _CALL if node.op.name in EFFECTS else max((found.get(v, _CALL) for v in node.inputs), default=_NOTHING)
+            found.update(dict.fromkeys(node.outputs, depends))
+        return found
+
+    def _real(self, values: list[Value]) -> dict[Value, Value]:
+        """These values of the trace, outside of it: on the host where that gives the same bits."""
+        graph, free = close([], needed_nodes(self._trace.recorder.nodes, values), tuple(values), "state")
+        if not free and all(n.op.is_exact([v.type for v in n.inputs]) for n in graph.nodes):
+            return {v: Value(v.type, v.device, np.array(a)) for v, a in zip(values, interpret(graph, []))}
+        outside = {value: storage for storage, value in self._trace.captured.items()}
+        return dict(zip(values, replay(graph, [outside[v].value for v in free])))
+
+
+def _since_it_was_overwritten(held: list[Value]) -> list[Value]:
+    """Of what memory held one after the other, what was made last without what was there before."""
+    last = max(i for i, (before, now) in enumerate(zip([None, *held], held)) if before is None or not _uses(now, before))
+    return held[last:last + 1]
+
+
+def _uses(value: Value, other: Value) -> bool:
+    return any(v is other for v in _above(value))
+
+
+def _above(value: Value) -> Iterator[Value]:
+    """A value and all that it was computed from, the nearest first."""
+    todo, seen = [value], {value}
+    for v in todo:
+        yield v
+        if v.node is not None:
+            more = [x for x in dict.fromkeys(v.node.inputs) if x not in seen]
+            todo += more
+            seen.update(more)
+
+
+def _start(held: list[Value], depends: Mapping[Value, int]) -> Value | None:
+    """What memory that held these may have held before the call wrote to it; None for zeros."""
+    found = next((v for v in reversed(held) if depends.get(v, _CALL) == _NOTHING), None)
+    if found is None and depends.get(held[0], _CALL) == _OUTSIDE:
+        found = held[0]
+    return found or next((v for v in _above(held[-1]) if v.node is not None and v.node.op.name == "constant"
+                          and v.type is held[-1].type), None)
+
+
+def zeros(like: Value) -> Value:
+    """Zeros of its type, not yet on the device."""
+    return Value(like.type, like.device, np.zeros(like.type.shape, like.type.dtype.numpy))
+
+
+def _edit(owner: Owner, edits: Mapping[Any, Any]) -> None:
+    owner.edit(edits)
+    if isinstance(owner, ModuleTable):
+        structure_epoch[0] += 1

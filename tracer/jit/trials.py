@@ -1,0 +1,68 @@
+"""Tracing a call as often as it takes: what a trace finds out about numbers and state makes for a better one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..guards.outside import Outside
+from ..guards.places import Change
+from .agreement import agree
+from .counters import Places, changed
+from .created import Created
+from .record import Options, Recorded, outside_of, recorded
+from .signature import Signature
+
+
+class Trials:
+    """Traces calls of one function. `places` are the numbers outside that its programs read at each call."""
+
+    def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
+        self._function, self._name, self._options = function, name, options
+        self._places: Places = {}
+
+    def record(self, call: Signature, changes: list[Change]) -> tuple[Outside, Recorded]:
+        """The trace of a call, made since these things changed, and what was outside before.
+
+        If the function created state, it is that of a call that finds this state there, where both do the same.
+        """
+        if changes:
+            self._places |= changed(outside_of(self._function, call), changes)
+        outside, first = self._counted(call)
+        created = Created(first.traced)
+        return (self._on(created, call, first) if created else None) or (outside, first)
+
+    def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
+        """Trace; once more if numbers outside are written that were not known to be."""
+        outside, trace = self._once(call)
+        if not trace.counted.keys() <= self._places.keys():
+            trace.take_back()
+            self._places |= trace.counted
+            outside, trace = self._once(call)
+        return outside, trace
+
+    def _once(self, call: Signature) -> tuple[Outside, Recorded]:
+        outside = outside_of(self._function, call)
+        return outside, recorded(self._function, self._name, call, outside, self._options, self._places)
+
+    def _on(self, created: Created, call: Signature, first: Recorded) -> tuple[Outside, Recorded] | None:
+        """Trace on what the first trace created; None, and nothing is created, if that is another program."""
+        places, values = self._places, call.values
+        self._places = dict(places)
+        first.made.append(created.take_back)
+        try:
+            created.put()
+            outside, second = self._counted(call)
+            if agree(first.traced, second.traced, created) and second.validity.holds(call):
+                second.validity.gradients.may_lack = created.gradients
+                second.made[:0] = first.made
+                return outside, second
+            second.take_back()
+        except Exception:
+            pass  # as it was before the function was traced again: if that was no accident, the next call raises it
+        except BaseException:
+            first.take_back()
+            raise
+        first.made.pop()()
+        self._places, call.values = places, values
+        return None
