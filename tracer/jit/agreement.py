@@ -201,17 +201,12 @@ class _Comparison:
                 self._need(not known and interchangeable(x, y))
             else:
                 self._need(inside[0] is other[0])
-                self._contents(inside[1], self._left_in(y, other[1]))
+                self._contents(inside[1], _left_in(y, other[1], self._second.effects.edits))
 
     def _contents(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> None:
         self._need(tuple(x) == tuple(y))
         for a, b in zip(x.values(), y.values()):
             self._same(a, b)
-
-    def _left_in(self, x: Any, held: dict[Any, Any]) -> dict[Any, Any]:
-        """What a container that was created holds after the second trace."""
-        edits = {key: now for (thing, key), now in self._second.effects.edits.items() if thing in (id(x), id(vars_of(x)))}
-        return {key: now for key, now in {**held, **edits}.items() if now is not MISSING}
 
     def _tensors(self, x: Tensor, y: Tensor) -> None:
         i = self._stand_ins.get(id(x))
@@ -255,6 +250,12 @@ class _Comparison:
             others = _again(self._second, self._unread, found, given, [y for _, y in self._pairs], self._numbers.of)
         inputs = [*captured.values(), *given]
         return Graph(inputs, recorder.nodes, [*outputs[:len(others)], *others])
+
+
+def _left_in(x: Any, held: dict[Any, Any], edits: Mapping[tuple[int, Any], Any]) -> dict[Any, Any]:
+    """What a container, which held this, holds after a trace with these edits."""
+    changed = {key: now for (thing, key), now in edits.items() if thing in (id(x), id(vars_of(x)))}
+    return {key: now for key, now in {**held, **changed}.items() if now is not MISSING}
 
 
 def _again(traced: Traced, unread: Mapping[Storage, Value], captured: Mapping[Storage, Value], given: list[Value],
