@@ -17,7 +17,8 @@ from ..tracer.functions.random import Generator, generator_on, rand_like, randn,
 from ..tracer.functions.unary import erfinv
 from ..tracer.ir import dtypes
 from ..tracer.lazy.flush import host_array
-from ..tracer.ops import OPS
+from ..tracer.ops.sorting import sort
+from ..tracer.ops.structural import iota
 from ..tracer.tensor.tensor import Tensor
 
 
@@ -199,7 +200,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
 
 def _ranks(x: Tensor) -> Tensor:
     """The place of each element in the order of its column: the order of the order."""
-    value, numbers = x._read(), OPS["iota"].on(x._device, shape=x._type.shape, axis=0, dtype=dtypes.int32)
+    value, numbers = x._read(), iota.on(x._device, shape=x._type.shape, axis=0, dtype=dtypes.int32)
     for _ in range(2):
-        value = OPS["sort"](value, numbers, axis=0, descending=False, keys=1)[1]
+        value = sort(value, numbers, axis=0, descending=False, keys=1)[1]
     return wrap(value)

@@ -384,6 +384,47 @@ def test_an_op_record_is_complete(op: Op) -> None:
         assert list(inspect.signature(getattr(op, rule)).parameters)[:len(names)] == names, rule
 
 
+# Primitives that are named where an import would close a circle: the file has what the primitive's own is made of.
+BY_NAME = {
+    ("tracer/ops/structural.py", "reduce_sum"): "`reduction` stands on `structural`",
+    ("tracer/ops/places.py", "gather"): "`indexing` stands on `places`",
+    ("tracer/ops/places.py", "scatter"): "`indexing` stands on `places`",
+}
+
+
+def names_looked_up(tree: ast.AST) -> set[str]:
+    """The primitives that code takes from `OPS`, or by `registered`, by a name that it spells out."""
+    keys = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript) and _last_name(node.value) == "OPS"]
+    keys += [a for node in ast.walk(tree) if isinstance(node, ast.Call) and _last_name(node.func) == "registered"
+             for a in node.args]
+    return {name for key in keys for name in _spelled_out(key)}
+
+
+def _spelled_out(key: ast.AST) -> Iterator[str]:
+    """`"add"`, and both of `"mul" if real else "dot"`."""
+    if isinstance(key, ast.IfExp):
+        yield from _spelled_out(key.body)
+        yield from _spelled_out(key.orelse)
+    elif isinstance(key, ast.Constant):
+        yield key.value
+
+
+def _last_name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def test_primitives_are_imported_not_looked_up() -> None:
+    """`OPS` is for names that are data; `ir` and `walks`, which stand below the primitives, have no other way."""
+    found = {(str(path.relative_to(ROOT)), op) for name, path in modules().items() if room_of(name) not in ("ir", "walks")
+             for op in names_looked_up(ast.parse(path.read_text(encoding="utf-8")))}
+    assert found == BY_NAME.keys(), found ^ BY_NAME.keys()
+
+
+def test_a_primitive_that_is_looked_up_would_be_found() -> None:
+    code = 'OPS["add"], ir.OPS["mul" if real else "dot"].on(x), registered("neg"), OPS[name], OPS[names["sub"]]'
+    assert names_looked_up(ast.parse(code)) == {"add", "mul", "dot", "neg"}
+
+
 # --- Public names -----------------------------------------------------------------------------------------------------
 
 

@@ -12,16 +12,16 @@ from ...tracer.functions.operands import broadcast_shapes, cast_value, expand_va
 from ...tracer.functions.reduce import amax, sum
 from ...tracer.functions.unary import exp
 from ...tracer.ir import dtypes
-from ...tracer.ops import OPS
-from ...tracer.ops.structural import Ints
+from ...tracer.ops.elementwise import compare
+from ...tracer.ops.structural import Ints, iota
 from ...tracer.tensor.tensor import Tensor
 from .dropout import dropout
 
 
 def causal_mask(rows: int, columns: int, on: str) -> Tensor:
     """Bools (rows, columns): whether a query may look at a key, that is, at its own position or before."""
-    query, key = (OPS["iota"].on(on, shape=(rows, columns), axis=axis, dtype=dtypes.int32) for axis in (0, 1))
-    return wrap(OPS["compare"](query, key, direction="GE"))
+    query, key = (iota.on(on, shape=(rows, columns), axis=axis, dtype=dtypes.int32) for axis in (0, 1))
+    return wrap(compare(query, key, direction="GE"))
 
 
 def _batched(x: Tensor, lead: Ints) -> Tensor:

@@ -8,7 +8,7 @@ from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.methods import assign
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.random import chance_value, generator_on
-from ...tracer.ops import OPS
+from ...tracer.ops.elementwise import select
 from ...tracer.ops.structural import Ints
 from ...tracer.tensor.tensor import Tensor
 
@@ -37,7 +37,7 @@ def _dropped(x: Tensor, p: float, shape: Ints) -> Tensor:
     _require_inexact(x)
     scaled = mul(x, 1 / (1 - p))._read()
     nothing = number_value(0, x.dtype, x._type.shape, x._device)
-    return wrap(OPS["select"](_kept(x, p, shape)._read(), scaled, nothing))
+    return wrap(select(_kept(x, p, shape)._read(), scaled, nothing))
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -13,8 +13,9 @@ from ...tracer.functions.reduce import sum
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
 from ...tracer.ir import dtypes
-from ...tracer.ops import OPS
+from ...tracer.ops.elementwise import compare
 from ...tracer.ops.indexing import put_along, take
+from ...tracer.ops.structural import broadcast, iota
 from ...tracer.tensor.tensor import Tensor
 
 
@@ -103,9 +104,9 @@ def classes_equal(target: Tensor, classes: int, dim: int) -> Tensor:
     shape = (*target._type.shape[:dim], classes, *target._type.shape[dim:])
     # 32 bits: the classes always fit, and vectors of them are twice as wide
     narrow = cast_value(target._read(), dtypes.int32)
-    spread = OPS["broadcast"](narrow, shape=shape, dims=tuple(d for d in range(len(shape)) if d != dim))
-    numbers = OPS["iota"].on(narrow.device, shape=shape, axis=dim, dtype=dtypes.int32)
-    return wrap(OPS["compare"](numbers, spread, direction="EQ"))
+    spread = broadcast(narrow, shape=shape, dims=tuple(d for d in range(len(shape)) if d != dim))
+    numbers = iota.on(narrow.device, shape=shape, axis=dim, dtype=dtypes.int32)
+    return wrap(compare(numbers, spread, direction="EQ"))
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:

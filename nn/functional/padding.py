@@ -10,7 +10,7 @@ from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import fitting
 from ...tracer.functions.rearranging import flip
 from ...tracer.functions.slicing import narrow
-from ...tracer.ops import OPS
+from ...tracer.ops import structural as ops
 from ...tracer.tensor.tensor import Tensor
 
 
@@ -51,8 +51,8 @@ def _constant(input: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor
         raise RuntimeError(f"The input size {list(input.shape)}, plus negative padding {pairs} resulted in a negative "
                            f"output size {sizes}, which is invalid.")
     x, filler = input._read(), number_value(fitting(value, input.dtype), input.dtype, (), input._device)
-    return wrap(OPS["pad"](x, filler, low=tuple(low for low, _ in pairs), high=tuple(high for _, high in pairs),
-                           interior=(0,) * input.ndim))
+    return wrap(ops.pad(x, filler, low=tuple(low for low, _ in pairs), high=tuple(high for _, high in pairs),
+                        interior=(0,) * input.ndim))
 
 
 def _reflected(x: Tensor, dim: int, low: int, high: int) -> tuple[Tensor, Tensor]:

@@ -16,9 +16,9 @@ from ...tracer.functions.operands import wrap
 from ...tracer.functions.reduce import mean
 from ...tracer.functions.shape import reshape
 from ...tracer.ir import dtypes
-from ...tracer.ops import OPS
+from ...tracer.ops import structural as ops
 from ...tracer.ops.convolution import Pairs, dilated
-from ...tracer.ops.window import Slide
+from ...tracer.ops.window import Slide, reduce_window, select_and_gather
 from ...tracer.tensor.tensor import Tensor
 from .activation import relu
 from .convolution import Sizes, spread
@@ -79,7 +79,7 @@ class _Window:
 
 def _pooled(input: Tensor, window: _Window, kind: str) -> Tensor:
     x = input.unsqueeze(0) if input.ndim == window.rank + 1 else input
-    result = wrap(OPS["reduce_window"](x._read(), kind=kind, **window.slide()._asdict()))
+    result = wrap(reduce_window(x._read(), kind=kind, **window.slide()._asdict()))
     return result.squeeze(0) if x is not input else result
 
 
@@ -102,10 +102,10 @@ def _places(input: Tensor, window: _Window) -> Tensor:
     """Where in its plane each window's largest element is."""
     x = input.unsqueeze(0) if input.ndim == window.rank + 1 else input
     size = math.prod(window.sizes)
-    numbers = OPS["iota"].on(x._device, shape=(size,), axis=0, dtype=dtypes.int64)
-    numbers = OPS["reshape"](numbers, shape=window.sizes)
-    numbers = OPS["broadcast"](numbers, shape=x._type.shape, dims=tuple(range(2, x.ndim)))
-    found = wrap(OPS["select_and_gather"](x.detach()._read(), numbers, kind="GE", **window.slide()._asdict()))
+    numbers = ops.iota.on(x._device, shape=(size,), axis=0, dtype=dtypes.int64)
+    numbers = ops.reshape(numbers, shape=window.sizes)
+    numbers = ops.broadcast(numbers, shape=x._type.shape, dims=tuple(range(2, x.ndim)))
+    found = wrap(select_and_gather(x.detach()._read(), numbers, kind="GE", **window.slide()._asdict()))
     return found.squeeze(0) if x is not input else found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..ops import OPS
+from ..ops import elementwise as ops
 from ..tensor.tensor import Tensor
 from .arithmetic import mul
 from .choosing import where
@@ -21,7 +21,7 @@ from .unary import abs as absolute
 @with_out
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (other, input)."""
-    return apply(OPS["atan2"], input, other, kind=float_kind(input, other))
+    return apply(ops.atan2, input, other, kind=float_kind(input, other))
 
 
 arctan2 = atan2

@@ -8,9 +8,8 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.op import Op
-from ..ops import OPS
+from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
-from ..ops.elementwise import convert, stop_gradient, with_value
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .checks import check_divisor
@@ -35,7 +34,7 @@ def _with_alpha(op: Op, input: Any, other: Any, alpha: Number) -> Tensor:
     x, y = operands(input, other, kind=kind)
     factor = number_value(fitting(alpha, kind), kind, y.type.shape, y.device)
     x, y, factor = (cast_value(v, dtypes.float32) for v in (x, y, factor))
-    return laid_out(wrap(cast_value(op(x, OPS["mul"](y, factor)), kind)), (input, other))
+    return laid_out(wrap(cast_value(op(x, ops.mul(y, factor)), kind)), (input, other))
 
 
 @in_place()
@@ -55,7 +54,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 
     Source: https://pytorch.org/docs/stable/generated/torch.add.html
     """
-    return into(out, _with_alpha(OPS["add"], input, other, alpha))
+    return into(out, _with_alpha(ops.add, input, other, alpha))
 
 
 @in_place("sub", "subtract")
@@ -64,7 +63,7 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
     if _is_bool(input) and _is_bool(other):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                            "`logical_xor()` operator instead.")
-    return into(out, _with_alpha(OPS["sub"], input, other, alpha))
+    return into(out, _with_alpha(ops.sub, input, other, alpha))
 
 
 subtract = sub
@@ -87,7 +86,7 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
 
     Source: https://pytorch.org/docs/stable/generated/torch.mul.html
     """
-    return into(out, apply(OPS["mul"], input, other))
+    return into(out, apply(ops.mul, input, other))
 
 
 multiply = mul
@@ -103,7 +102,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     """
     if rounding_mode is None:
         kind = None if isinstance(input, Tensor) and input._type.dtype.is_inexact else float_kind(input, other)
-        return into(out, apply(OPS["div"], input, other, kind=kind))
+        return into(out, apply(ops.div, input, other, kind=kind))
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
                            f"'{rounding_mode}'")
@@ -114,7 +113,7 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     if kind.is_inexact:
         result = cast_value(_whole_quotient(x, y, rounding_mode), kind)
     else:
-        result = OPS["div"](x, y)
+        result = ops.div(x, y)
         result = _floor_quotient(x, y, result) if rounding_mode == "floor" else result
     return into(out, laid_out(wrap(result), (input, other)))
 
@@ -134,19 +133,19 @@ def _floor_quotient(x: Value, y: Value, quotient: Value) -> Value:
     if not x.type.dtype.is_signed:
         return quotient
     zero = number_value(0, x.type.dtype, x.type.shape, x.device)
-    rest = OPS["rem"](x, y)
-    inexact = OPS["compare"](rest, zero, direction="NE")
-    opposite = OPS["compare"](OPS["xor"](x, y), zero, direction="LT")
-    down = convert(OPS["and"](inexact, opposite), dtype=x.type.dtype)
-    return OPS["sub"](quotient, down)
+    rest = ops.rem(x, y)
+    inexact = ops.compare(rest, zero, direction="NE")
+    opposite = ops.compare(ops.xor(x, y), zero, direction="LT")
+    down = ops.convert(ops.and_(inexact, opposite), dtype=x.type.dtype)
+    return ops.sub(quotient, down)
 
 
 def _whole_quotient(x: Value, y: Value, rounding_mode: str) -> Value:
     """The quotient of floats as a whole number; its gradient is zero, also where y is."""
-    still_x, still_y = stop_gradient(x), stop_gradient(y)
-    quotient = OPS["div"](still_x, still_y)
+    still_x, still_y = ops.stop_gradient(x), ops.stop_gradient(y)
+    quotient = ops.div(still_x, still_y)
     whole = _exact_floor(still_x, still_y, quotient) if rounding_mode == "floor" else truncated(quotient)
-    return with_value(OPS["add"](OPS["floor"](x), OPS["floor"](y)), whole)
+    return ops.with_value(ops.add(ops.floor(x), ops.floor(y)), whole)
 
 
 def _exact_floor(x: Value, y: Value, quotient: Value) -> Value:
@@ -155,29 +154,29 @@ def _exact_floor(x: Value, y: Value, quotient: Value) -> Value:
     As Python and torch do it. Dividing by zero gives the quotient itself; a result of zero has the quotient's sign.
     """
     zero, half, one = (number_value(n, x.type.dtype, x.type.shape, x.device) for n in (0, 0.5, 1))
-    rest = OPS["rem"](x, y)
-    exact = OPS["div"](OPS["sub"](x, rest), y)  # whole, up to rounding
-    exact = OPS["select"](_has_wrong_sign(rest, y), OPS["sub"](exact, one), exact)
-    whole = OPS["floor"](exact)
-    missed = OPS["compare"](OPS["sub"](exact, whole), half, direction="GT")
-    whole = OPS["select"](missed, OPS["add"](whole, one), whole)
-    signed = OPS["mul"](quotient, zero)
-    whole = OPS["select"](OPS["compare"](exact, zero, direction="EQ"), signed, whole)
-    return OPS["select"](OPS["compare"](y, zero, direction="EQ"), quotient, whole)
+    rest = ops.rem(x, y)
+    exact = ops.div(ops.sub(x, rest), y)  # whole, up to rounding
+    exact = ops.select(_has_wrong_sign(rest, y), ops.sub(exact, one), exact)
+    whole = ops.floor(exact)
+    missed = ops.compare(ops.sub(exact, whole), half, direction="GT")
+    whole = ops.select(missed, ops.add(whole, one), whole)
+    signed = ops.mul(quotient, zero)
+    whole = ops.select(ops.compare(exact, zero, direction="EQ"), signed, whole)
+    return ops.select(ops.compare(y, zero, direction="EQ"), quotient, whole)
 
 
 def _has_wrong_sign(rest: Value, y: Value) -> Value:
     """Where a remainder is not zero and has not the divisor's sign."""
     zero = number_value(0, y.type.dtype, y.type.shape, y.device)
-    return OPS["and"](OPS["compare"](rest, zero, direction="NE"),
-                      OPS["xor"](OPS["compare"](rest, zero, direction="LT"), OPS["compare"](y, zero, direction="LT")))
+    return ops.and_(ops.compare(rest, zero, direction="NE"),
+                    ops.xor(ops.compare(rest, zero, direction="LT"), ops.compare(y, zero, direction="LT")))
 
 
 def truncated(x: Value) -> Value:
     """x without its fraction."""
     zero = number_value(0, x.type.dtype, x.type.shape, x.device)
-    negative = OPS["compare"](x, zero, direction="LT")
-    return OPS["select"](negative, OPS["ceil"](x), OPS["floor"](x))
+    negative = ops.compare(x, zero, direction="LT")
+    return ops.select(negative, ops.ceil(x), ops.floor(x))
 
 
 def _floor_divide_pull(g: Tensor, out: Tensor, x: Tensor) -> NoReturn:
@@ -195,7 +194,7 @@ def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
     if not result.requires_grad:
         return result
     value = result._read()
-    return wrap(custom_gradient(value, stop_gradient(value), outputs=1, rule=_FLOOR_DIVIDE)[0])
+    return wrap(custom_gradient(value, ops.stop_gradient(value), outputs=1, rule=_FLOOR_DIVIDE)[0])
 
 
 @pointwise()
@@ -206,12 +205,12 @@ def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
         input = tensor_like(input, other)
     _check_divisor("remainder", input, other)
     x, y = operands(input, other)
-    rest = OPS["rem"](x, y)
+    rest = ops.rem(x, y)
     if x.type.dtype.is_signed:
-        rest = OPS["select"](_has_wrong_sign(rest, y), OPS["add"](rest, y), rest)
+        rest = ops.select(_has_wrong_sign(rest, y), ops.add(rest, y), rest)
     if rest.requires_grad:  # the gradient is that of x - floor(x / y) * y
-        whole = stop_gradient(_whole_quotient(x, y, "floor"))
-        rest = with_value(OPS["sub"](x, OPS["mul"](y, whole)), rest)
+        whole = ops.stop_gradient(_whole_quotient(x, y, "floor"))
+        rest = ops.with_value(ops.sub(x, ops.mul(y, whole)), rest)
     return wrap(rest)
 
 
@@ -220,7 +219,7 @@ def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """The remainder with the dividend's sign, C's fmod."""
     _check_divisor("fmod", input, other)
-    return apply(OPS["rem"], input, other)
+    return apply(ops.rem, input, other)
 
 
 @pointwise()
@@ -237,7 +236,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
         result = _constant_power(input, exponent)  # type: ignore[arg-type]
         if result is not None:
             return result
-    return apply(OPS["pow"], input, exponent)
+    return apply(ops.power, input, exponent)
 
 
 def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
@@ -248,15 +247,15 @@ def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
         return None
     x = cast_value(input._read(), kind)
     if exponent == 2:
-        return wrap(OPS["mul"](x, x))
+        return wrap(ops.mul(x, x))
     if exponent == 3:
-        return wrap(OPS["mul"](OPS["mul"](x, x), x))
+        return wrap(ops.mul(ops.mul(x, x), x))
     if exponent == 0.5 and kind is not dtypes.float16:  # of which torch takes the power, of -0.0 and -inf too
-        return wrap(OPS["sqrt"](x))
+        return wrap(ops.sqrt(x))
     if exponent == 1:
-        return wrap(OPS["alias"](x))
+        return wrap(ops.alias(x))
     if exponent == -1:
-        return wrap(OPS["div"](number_value(1, kind, x.type.shape, x.device), x))
+        return wrap(ops.div(number_value(1, kind, x.type.shape, x.device), x))
     return None
 
 
@@ -299,8 +298,8 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     if isinstance(weight, (Tensor, Scalar)):
         part = tensor_like(weight, way)
         x, y = operands(add(input, mul(part, way)), sub(end, mul(way, rsub(part, 1))))
-        size, half = operands(wrap(OPS["abs"](part._read())), 0.5, shape=x.type.shape)
-        return wrap(OPS["select"](OPS["compare"](size, half, direction="LT"), x, y))
+        size, half = operands(wrap(ops.abs_(part._read())), 0.5, shape=x.type.shape)
+        return wrap(ops.select(ops.compare(size, half, direction="LT"), x, y))
     return add(input, mul(way, weight)) if abs(weight) < 0.5 else sub(end, mul(way, 1 - weight))
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
-from ..ops import OPS
+from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
-from ..ops.elementwise import stop_gradient
 from ..tensor.tensor import Tensor
 from .comparing import eq, ge, isnan, le, logical_or
 from .layout import apply, keeps_layout, laid_out
@@ -27,7 +26,7 @@ from .ruled import Derivative, check_tensor
 @with_out
 def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two elements; NaN if either is."""
-    return apply(OPS["max"], input, other)
+    return apply(ops.maximum, input, other)
 
 
 @method()
@@ -35,7 +34,7 @@ def maximum(input: Tensor, other: Tensor) -> Tensor:
 @with_out
 def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two elements; NaN if either is."""
-    return apply(OPS["min"], input, other)
+    return apply(ops.minimum, input, other)
 
 
 @method()
@@ -83,7 +82,7 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
     if max is None:
         return _clamped(input, min, kind, "GE")
     low, x, high = operands(min, input, max, kind=kind)
-    return wrap(OPS["clamp"](low, x, high))
+    return wrap(ops.clamp(low, x, high))
 
 
 clip = clamp
@@ -92,11 +91,11 @@ clip = clamp
 def _clamped(input: Tensor, bound: Any, kind: dtype, direction: str) -> Tensor:
     """x where it compares with the bound in that direction, else the bound; NaN if either is, and then without a gradient."""
     x, limit = operands(input, bound, kind=kind)
-    inside = OPS["compare"](x, limit, direction=direction)
+    inside = ops.compare(x, limit, direction=direction)
     if kind.is_floating_point:
-        ordered = OPS["compare"](limit, x, direction=direction)
-        limit = OPS["select"](ordered, limit, number_value(math.nan, kind, x.type.shape, x.device))
-    return wrap(OPS["select"](inside, x, limit))
+        ordered = ops.compare(limit, x, direction=direction)
+        limit = ops.select(ordered, limit, number_value(math.nan, kind, x.type.shape, x.device))
+    return wrap(ops.select(inside, x, limit))
 
 
 @pointwise()
@@ -145,7 +144,7 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> 
             fitting(number, kind)
     x, y = (operands(t, kind=kind, shape=shape)[0] if isinstance(t, Tensor)
             else number_value(t, kind, shape, on) for t in (input, other))
-    return wrap(OPS["select"](test, x, y))
+    return wrap(ops.select(test, x, y))
 
 
 @method("where")
@@ -163,7 +162,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     (test,), (x,) = operands(mask, shape=shape), operands(input, shape=shape)
     new = operands(number, kind=input.dtype, shape=shape)[0] if isinstance(number, Tensor) else number_value(
         number, input.dtype, shape, x.device)
-    return wrap(OPS["select"](test, new, x))
+    return wrap(ops.select(test, new, x))
 
 
 @method()
@@ -178,7 +177,7 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """NaN and infinities replaced, the latter by the type's extremes unless given."""
     if not input.dtype.is_inexact:
-        return wrap(OPS["alias"](input._read()))
+        return wrap(ops.alias(input._read()))
     info = dtypes.finfo(input.dtype)
     result = where(eq(input, math.inf), info.max if posinf is None else posinf, input)
     result = where(eq(input, -math.inf), info.min if neginf is None else neginf, result)
@@ -207,8 +206,8 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     if input.dtype is not values.dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
     x, y = operands(input, values)
-    fixed = wrap(stop_gradient(x))
-    result = where(fixed == 0, wrap(stop_gradient(y)), (fixed > 0).to(input.dtype))._read()
+    fixed = wrap(ops.stop_gradient(x))
+    result = where(fixed == 0, wrap(ops.stop_gradient(y)), (fixed > 0).to(input.dtype))._read()
     if input.dtype.is_floating_point:
         result = custom_gradient(x, y, result, outputs=1, rule=_HEAVISIDE)[0]
     return laid_out(wrap(result), (input, values))

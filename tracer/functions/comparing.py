@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ir import dtypes
 from ..ops import OPS
-from ..ops.elementwise import convert
+from ..ops.elementwise import compare, convert, imag, is_finite, not_, real
 from ..tensor.tensor import Tensor
 from .layout import apply, keeps_layout
 from .methods import into, method, named, pointwise, with_out
@@ -22,7 +22,7 @@ def _comparison(name: str, direction: str, sign_: str, *aliases: str) -> Any:
     @named(name, f"input {sign_} other, elementwise, as bools.")
     def function(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
         x, y = operands(input, other)
-        return into(out, wrap(OPS["compare"](x, y, direction=direction)))
+        return into(out, wrap(compare(x, y, direction=direction)))
 
     return pointwise(name, *aliases)(function)
 
@@ -49,7 +49,7 @@ def _as_bool(x: Tensor) -> Tensor:
 @with_out
 def logical_not(input: Tensor) -> Tensor:
     """Whether each element is zero."""
-    return wrap(OPS["not"](_as_bool(input)._read()))
+    return wrap(not_(_as_bool(input)._read()))
 
 
 def _logical(name: str, op: str) -> Any:
@@ -82,7 +82,7 @@ def isnan(input: Tensor) -> Tensor:
 def isinf(input: Tensor) -> Tensor:
     """Whether each element is infinite."""
     if input.dtype.is_complex:
-        return logical_or(isinf(wrap(OPS["real"](input._read()))), isinf(wrap(OPS["imag"](input._read()))))
+        return logical_or(isinf(wrap(real(input._read()))), isinf(wrap(imag(input._read()))))
     return eq(abs(input), math.inf) if input.dtype.is_floating_point else isnan(input)
 
 
@@ -91,9 +91,9 @@ def isinf(input: Tensor) -> Tensor:
 def isfinite(input: Tensor) -> Tensor:
     """Whether each element is neither infinite nor NaN."""
     if input.dtype.is_complex:
-        return logical_and(isfinite(wrap(OPS["real"](input._read()))), isfinite(wrap(OPS["imag"](input._read()))))
+        return logical_and(isfinite(wrap(real(input._read()))), isfinite(wrap(imag(input._read()))))
     if input.dtype.is_floating_point:
-        return wrap(OPS["is_finite"](input._read()))
+        return wrap(is_finite(input._read()))
     return logical_not(isnan(input))
 
 
@@ -124,4 +124,4 @@ def isreal(input: Tensor) -> Tensor:
     """
     if not input.dtype.is_complex:
         return constant_like(input, True, dtypes.boolean)
-    return wrap(OPS["imag"](input._read())) == 0
+    return wrap(imag(input._read())) == 0

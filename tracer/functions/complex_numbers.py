@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..ops import OPS
+from ..ops import elementwise as ops
 from ..tensor.steps import Conjugate, FromPairs, Pairs, Part
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
@@ -22,7 +22,7 @@ from .unary import cos, sin
 @with_out
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i imag, from two tensors of one floating type."""
-    return apply(OPS["complex"], real, imag)
+    return apply(ops.complex_, real, imag)
 
 
 @keeps_layout
@@ -42,7 +42,7 @@ def conj(input: Tensor) -> Tensor:
 @with_out
 def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugates, in memory of their own."""
-    return wrap(OPS["alias"](conj(input)._read()))
+    return wrap(ops.alias(conj(input)._read()))
 
 
 @method()
@@ -54,7 +54,7 @@ def is_conj(input: Tensor) -> bool:
 @method()
 def resolve_conj(input: Tensor) -> Tensor:
     """The tensor itself, or a copy if it shows the conjugates of what is in memory."""
-    return wrap(OPS["alias"](input._read())) if is_conj(input) else input
+    return wrap(ops.alias(input._read())) if is_conj(input) else input
 
 
 @method()
@@ -63,13 +63,13 @@ def angle(input: Tensor) -> Tensor:
     """The argument of complex numbers; 0 or pi for real ones."""
     if input.dtype.is_complex:
         value = input._read()
-        return wrap(OPS["atan2"](OPS["imag"](value), OPS["real"](value)))
+        return wrap(ops.atan2(ops.imag(value), ops.real(value)))
     kind = float_kind(input)
     zero, half_turn, nan = (wrap(number_value(n, kind, (), input._device)) for n in (0, math.pi, math.nan))
     result = where(isnan(input), nan, where(lt(input, 0), half_turn, zero))
     if not input.dtype.is_floating_point:
         return result
-    return wrap(OPS["with_value"](OPS["sign"](input._read()), result._read()))  # the sign's gradient is zero, as this one's
+    return wrap(ops.with_value(ops.sign(input._read()), result._read()))  # the sign's gradient is zero, as this one's
 
 
 # --- Parts as views ---------------------------------------------------------------------------------------------------

@@ -18,9 +18,10 @@ from ..ir.graph import Graph, Value
 from ..ir.recorder import close, recording
 from ..ir.source import describe, user_position
 from ..ir.types import Type
-from ..ops import OPS
-from ..ops.elementwise import stop_gradient
+from ..ops.control import case, while_
+from ..ops.elementwise import alias, and_, compare, convert, stop_gradient
 from ..ops.scan import saving
+from ..ops.structural import slice_
 from ..tensor.nested import leaves, map_structure, paths
 from ..tensor.region import Body, record_body, sealed
 from ..tensor.storage import Storage
@@ -155,7 +156,7 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, operands: Sequence[An
     graphs, free = _joined([([], no, ends[0]), ([], yes, ends[1])], "branch")
     if not ends[0]:
         return yes.result
-    results = OPS["case"](OPS["convert"](flag, dtype=dtypes.int32), *free, branches=graphs)
+    results = case(convert(flag, dtype=dtypes.int32), *free, branches=graphs)
     results = [r if a.requires_grad or b.requires_grad or not r.requires_grad else stop_gradient(r)
                for r, a, b in zip(results, *ends, strict=True)]
     count = len(storages)
@@ -247,7 +248,7 @@ def _unbounded(cond_fn: Function, step: Function, start: tuple[Any, ...]) -> tup
     (ending, stepping), free = _joined(
         [([*test.inputs, *body.before], test, flag), ([*body.inputs, *body.before], body, [*outputs, *body.after])], "loop")
     carried = len(values) + len(body.before)
-    results = OPS["while"](*values, *body.before, *free, cond=ending, body=stepping, carried=carried)
+    results = while_(*values, *body.before, *free, cond=ending, body=stepping, carried=carried)
     body.left(results[len(values):])
     finished = tuple(_filled(start, iter(results[:len(values)])))
     if test.sites:  # the last time, after which no step follows
@@ -260,8 +261,8 @@ def _unless_failed(test: Body, flag: list[Value], body: Body) -> list[Value]:
     if not body.report:
         return flag
     with recording() as recorder:
-        code = same_shape(OPS["slice"](body.report[0], start=(0,), limit=(1,), stride=(1,)), ())
-        going = OPS["and"](flag[0], OPS["compare"](code, full_like(code, 0), direction="EQ"))
+        code = same_shape(slice_(body.report[0], start=(0,), limit=(1,), stride=(1,)), ())
+        going = and_(flag[0], compare(code, full_like(code, 0), direction="EQ"))
     test.nodes.extend(recorder.nodes)
     return [going]
 
@@ -400,7 +401,7 @@ def _batched(combine_fn: Function, xs: Any, rows: Sequence[Value]) -> Combine:
         pairs = batched_call(graph, size, batched, [*(x._read() for x in (*left, *right)), *free])
         if body.report:
             note(Check(pairs.pop()[0], body.sites))
-        return [wrap(OPS["alias"](v)) if flag else wrap(v).expand(size, *v.type.shape) for v, flag in pairs]
+        return [wrap(alias(v)) if flag else wrap(v).expand(size, *v.type.shape) for v, flag in pairs]
 
     return combine
 

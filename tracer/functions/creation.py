@@ -13,7 +13,8 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..lazy.shared import SharedStorage
-from ..ops import OPS
+from ..ops.elementwise import add, alias, compare, mul
+from ..ops.structural import concatenate, iota, reshape
 from ..tensor.context import context
 from ..tensor.scalar import Scalar
 from ..tensor.strides import Geometry
@@ -51,10 +52,10 @@ def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, require
 def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
     """`data` as a tensor of its own."""
     if isinstance(data, Tensor):
-        copy = wrap(OPS["alias"](data.detach()._read()))
+        copy = wrap(alias(data.detach()._read()))
         return copy.to(dtype=kind or data.dtype, device=on)
     if type(data) is Scalar:
-        return wrap(OPS["alias"](number_value(data, kind or number_dtype(data), (), on)))
+        return wrap(alias(number_value(data, kind or number_dtype(data), (), on)))
     tensors = _tensors_inside(data)
     if tensors:
         return _stacked(data, kind, on)
@@ -74,8 +75,8 @@ def _stacked(data: Sequence[Any], kind: dtype | None, on: str) -> Tensor:
     shape = parts[0]._type.shape
     kinds = {p.dtype for p in parts}
     common = kind or (parts[0].dtype if len(kinds) == 1 else _widest(kinds))
-    values = [OPS["reshape"](cast_value(p._read(), common), shape=(1, *shape)) for p in parts]
-    return wrap(OPS["concatenate"](*values, axis=0))
+    values = [reshape(cast_value(p._read(), common), shape=(1, *shape)) for p in parts]
+    return wrap(concatenate(*values, axis=0))
 
 
 def _widest(kinds: set[dtype]) -> dtype:
@@ -351,11 +352,11 @@ def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad
     """start + step * [0, 1, ...]: integers in their own type, floats in double precision, rounded once."""
     exact = kind.category == dtypes.INTEGRAL and isinstance(start, int) and isinstance(step, int)
     work = dtypes.int64 if exact else dtypes.float64
-    value = OPS["iota"].on(on, shape=(count,), axis=0, dtype=work)
+    value = iota.on(on, shape=(count,), axis=0, dtype=work)
     if step != 1:
-        value = OPS["mul"](value, number_value(step, work, (count,), on))
+        value = mul(value, number_value(step, work, (count,), on))
     if type(start) is Scalar or start != 0:
-        value = OPS["add"](value, number_value(start, work, (count,), on))
+        value = add(value, number_value(start, work, (count,), on))
     made = wrap(cast_value(value, kind))
     return made.requires_grad_() if requires_grad else made
 
@@ -399,5 +400,5 @@ def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype:
 def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     shape, on = (n, n if m is None else m), device_name(device)
-    rows, columns = (OPS["iota"].on(on, shape=shape, axis=axis, dtype=dtypes.int64) for axis in (0, 1))
-    return wrap(cast_value(OPS["compare"](rows, columns, direction="EQ"), dtype or Defaults.dtype))
+    rows, columns = (iota.on(on, shape=shape, axis=axis, dtype=dtypes.int64) for axis in (0, 1))
+    return wrap(cast_value(compare(rows, columns, direction="EQ"), dtype or Defaults.dtype))

@@ -13,9 +13,8 @@ from typing import Any
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
-from ..ops import OPS
+from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
-from ..ops.elementwise import count_leading_zeros, stop_gradient, with_value
 from ..ops.structural import bitcast
 from ..tensor.tensor import Tensor
 from .arithmetic import mul, pow
@@ -55,7 +54,7 @@ _FORMATS = {dtypes.float16: _Format(dtypes.int16, 10), dtypes.bfloat16: _Format(
 
 
 def _bits(x: Tensor) -> Tensor:
-    return wrap(bitcast(stop_gradient(x._read()), dtype=_FORMATS[x.dtype].whole))
+    return wrap(bitcast(ops.stop_gradient(x._read()), dtype=_FORMATS[x.dtype].whole))
 
 
 def _of_bits(bits: Tensor, kind: dtype) -> Tensor:
@@ -127,8 +126,8 @@ def nextafter(input: Tensor, other: Tensor) -> Tensor:
     check_tensor("nextafter", "other", 2, other)
     kind = floating_kind("nextafter", input, other)
     x, y = operands(input, other, kind=kind)
-    fixed = stop_gradient(x), stop_gradient(y)
-    result = OPS["nextafter"](*fixed) if kind.itemsize >= 4 else _narrow_next(*map(wrap, fixed))._read()
+    fixed = ops.stop_gradient(x), ops.stop_gradient(y)
+    result = ops.nextafter(*fixed) if kind.itemsize >= 4 else _narrow_next(*map(wrap, fixed))._read()
     return laid_out(wrap(custom_gradient(x, y, result, outputs=1, rule=_NEXTAFTER)[0]), (input, other))
 
 
@@ -200,7 +199,7 @@ def frexp(input: Tensor, *, out: tuple[Tensor, Tensor] | None = None) -> Any:
     if not input.dtype.is_floating_point:
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
     bits, exponent = _mantissa_and_exponent(input)
-    mantissa = wrap(with_value(_scaled(input, -exponent)._read(), _of_bits(bits, input.dtype)._read()))
+    mantissa = wrap(ops.with_value(_scaled(input, -exponent)._read(), _of_bits(bits, input.dtype)._read()))
     results = [laid_out(r, (input,)) for r in (mantissa, exponent.to(dtypes.int32))]
     if out is not None:
         _check_frexp_out(out, input.dtype)
@@ -215,7 +214,7 @@ def _mantissa_and_exponent(x: Tensor) -> tuple[Tensor, Tensor]:
     bits = _bits(x)
     magnitude = bits & layout.unsigned
     field, fraction = magnitude >> layout.fraction, magnitude & (one - 1)
-    places = wrap(count_leading_zeros(fraction._read())) - (layout.width - layout.fraction - 1)
+    places = wrap(ops.count_leading_zeros(fraction._read())) - (layout.width - layout.fraction - 1)
     subnormal = field == 0
     fraction = where(subnormal, (fraction << where(subnormal, places, 0)) & (one - 1), fraction)
     exponent = where(subnormal, 1 - places, field) - (layout.bias - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ops import OPS
+from ..ops import structural as ops
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import with_out
@@ -45,7 +45,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size {first[at]} but got "
                                f"size {shape[at]} for tensor number {i} in the list.")
     values = [cast_value(x._read(), kind) for x in used]
-    return wrap(OPS["concatenate"](*values, axis=d))
+    return wrap(ops.concatenate(*values, axis=d))
 
 
 concat = concatenate = cat

@@ -8,20 +8,19 @@ from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
-from ..ops import OPS
-from ..ops.structural import Ints
+from ..ops import contraction as ops
+from ..ops.reduction import reduce_sum
+from ..ops.structural import Ints, transpose
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
 from .choosing import where
 from .methods import in_place, into, method, with_out
 from .operands import Number, broadcast_shapes, expand_value, same_shape, wrap
 
-_dot = OPS["dot"]
-
 
 def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
     """dot_general: batch axes first, then the free axes of x, then those of y."""
-    return _dot(x, y, contract=axes, batch=batch, dtype=None)
+    return ops.dot(x, y, contract=axes, batch=batch, dtype=None)
 
 
 def _checked(name: str, x: Tensor, y: Tensor) -> tuple[Value, Value]:
@@ -294,7 +293,7 @@ def _dropped(labels: Labels, value: Value, label: str) -> tuple[Labels, Value]:
 def _summed(labels: Labels, value: Value, needed: set[str]) -> tuple[Labels, Value]:
     axes = tuple(i for i, s in enumerate(labels) if s not in needed)
     if axes:
-        value = OPS["reduce_sum"](value, axes=axes)
+        value = reduce_sum(value, axes=axes)
     return [s for s in labels if s in needed], value
 
 
@@ -304,4 +303,4 @@ def _arranged(labels: Labels, value: Value, output: Labels) -> Value:
     if missing:
         raise RuntimeError(f"einsum(): output subscript {missing[0]!r} does not appear in the equation for any input operand")
     order = tuple(labels.index(s) for s in output)
-    return value if order == tuple(range(len(order))) else OPS["transpose"](value, permutation=order)
+    return value if order == tuple(range(len(order))) else transpose(value, permutation=order)

@@ -15,8 +15,7 @@ from ..ir.graph import Value
 from ..ir.recorder import thread_recorder
 from ..ir.state import state
 from ..lazy.flush import bound_pending
-from ..ops import OPS
-from ..ops.elementwise import compare, convert, select
+from ..ops.elementwise import add, compare, convert, real, select
 from ..ops.structural import Ints, broadcast, constant, reshape
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -56,7 +55,7 @@ def cast_value(value: Value, kind: dtype) -> Value:
     if value.type.dtype is kind:
         return value
     if value.type.dtype.is_complex and not kind.is_complex:
-        value = OPS["real"](value)
+        value = real(value)
         return cast_value(value, kind)
     if kind.is_complex and value.type.dtype.is_floating_point and value.type.dtype.itemsize < 4:
         value = convert(value, dtype=dtypes.float32)
@@ -68,7 +67,7 @@ def from_front(index: Tensor, n: int, on: str) -> Value:
     value = cast_value(index._read(), dtypes.int64)
     if value.device != on:
         value = cast_value(index.to(device=on)._read(), dtypes.int64)
-    made: Value = select(compare(value, full_like(value, 0), direction="LT"), OPS["add"](value, full_like(value, n)), value)
+    made: Value = select(compare(value, full_like(value, 0), direction="LT"), add(value, full_like(value, n)), value)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..ops import OPS
+from ..ops.structural import reverse
 from ..tensor.context import context
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -58,7 +58,7 @@ def flipud(input: Tensor) -> Tensor:
 @method()
 def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
     """Dimensions reversed (a copy)."""
-    return wrap(OPS["reverse"](input._read(), axes=checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)))
+    return wrap(reverse(input._read(), axes=checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)))
 
 
 @method()

@@ -11,9 +11,9 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops import OPS
-from ..ops.elementwise import stop_gradient
+from ..ops.elementwise import stop_gradient, with_value
 from ..ops.indexing import take_along
-from ..ops.structural import Ints
+from ..ops.structural import Ints, slice_
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .choosing import maximum, minimum, where
@@ -132,7 +132,7 @@ def _from_the_first(x: Tensor, axes: Ints) -> Tensor:
     if not x.numel() or not axes:
         return x
     limit = tuple(1 if i in axes else n for i, n in enumerate(shape))
-    first = OPS["slice"](x._read(), start=(0,) * len(shape), limit=limit, stride=(1,) * len(shape))
+    first = slice_(x._read(), start=(0,) * len(shape), limit=limit, stride=(1,) * len(shape))
     return sub(x, wrap(stop_gradient(first)))
 
 
@@ -225,7 +225,7 @@ def _whole_extreme(op: str, input: Tensor) -> Tensor:
     both_nan = logical_and(isnan(input), isnan(wrap(extreme)))
     chosen = logical_or(eq(input, wrap(extreme)), both_nan)
     shared = div(sum(where(chosen, input, 0)), sum(chosen))  # evenly: no more than its gradient is used
-    return wrap(OPS["with_value"](shared._read(), same_shape(extreme, ())))
+    return wrap(with_value(shared._read(), same_shape(extreme, ())))
 
 
 @method()

@@ -12,13 +12,13 @@ from typing import Any
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.graph import Value
-from ..ops import OPS
-from ..ops.elementwise import alias, select
+from ..ops.elementwise import alias, select, sub
 from ..ops.indexing import index_nd, index_put_nd, put_along, take_along
 from ..ops.indexing import take as take_values
 from ..ops.places import Dims, Places
 from ..ops.reduction import NEUTRAL
-from ..ops.structural import Ints, constant, reshape
+from ..ops.structural import Ints, broadcast, constant, reshape
+from ..ops.window import cumsum
 from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked
@@ -297,7 +297,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
     axis = checked_dim(dim, input.ndim)
     check_range("index_reduce_", index, 0, _size(input, axis), IndexError, OUT_OF_RANGE)
     shape = source._type.shape or (1,)
-    spread = OPS["broadcast"](one_dimension(index._read()), shape=shape, dims=(axis,))
+    spread = broadcast(one_dimension(index._read()), shape=shape, dims=(axis,))
     along = wrap(reshape(spread, shape=source._type.shape))
     with unchecked():
         return scatter_reduce(input, axis, along, source, reduce, include_self=include_self)
@@ -409,7 +409,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     if count == 0 or source.numel() == 0:
         return wrap(alias(x))
     flat = cast_value(reshape(test, shape=(count,)), dtypes.int64)
-    before = OPS["sub"](OPS["cumsum"](flat, axis=0, reverse=False), flat)
+    before = sub(cumsum(flat, axis=0, reverse=False), flat)
     found = index_nd(reshape(source._read(), shape=(source.numel(),)), [before])
     return wrap(select(test, reshape(found, shape=shape), x))
 

@@ -15,8 +15,8 @@ from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..lazy.flush import host_array
-from ..ops import OPS
-from ..ops.elementwise import compare, convert
+from ..ops.elementwise import compare, convert, not_
+from ..ops.reduction import reduce_or, reduce_sum
 from ..ops.structural import broadcast, reshape
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
@@ -173,7 +173,7 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: 
     before = compare(left, broadcast(wanted, shape=pairs, dims=tuple(range(len(shape)))),
                      direction="GT" if right or side == "right" else "GE")
     # "Not greater" rather than "less or equal": NaN goes to the end.
-    count = OPS["reduce_sum"](convert(OPS["not"](before), dtype=dtypes.int64), axes=(len(shape),))
+    count = reduce_sum(convert(not_(before), dtype=dtypes.int64), axes=(len(shape),))
     return wrap(cast_value(count, dtypes.int32 if out_int32 else dtypes.int64))
 
 
@@ -213,8 +213,8 @@ def isin(elements: Tensor | Number, test_elements: Tensor | Number, *, assume_un
     pairs = (*a.type.shape, b.type.size)
     flat = broadcast(reshape(b, shape=(b.type.size,)), shape=pairs, dims=(a.type.ndim,))
     equal = compare(broadcast(a, shape=pairs, dims=tuple(range(a.type.ndim))), flat, direction="EQ")
-    found = OPS["reduce_or"](equal, axes=(a.type.ndim,))
-    return wrap(OPS["not"](found) if invert else found)
+    found = reduce_or(equal, axes=(a.type.ndim,))
+    return wrap(not_(found) if invert else found)
 
 
 method()(isin)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..ops import OPS
+from ..ops import structural as ops
 from ..ops.structural import Ints
 from ..tensor.steps import Bits, Expand, Permute, Reshape
 from ..tensor.strides import Geometry, viewed_stride
@@ -126,7 +126,7 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     geometry = input._strides
     strides = viewed_stride(input._type.shape, geometry.stride, sizes)
     if strides is None:
-        return wrap(OPS["reshape"](input._read(), shape=sizes))
+        return wrap(ops.reshape(input._read(), shape=sizes))
     return input._view(Reshape(sizes), Geometry(strides, geometry.offset))
 
 
@@ -355,10 +355,10 @@ def repeat(self: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
     if len(counts) < self.ndim:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     shape = (*(1,) * (len(counts) - self.ndim), *self._type.shape)
-    value = OPS["reshape"](self._read(), shape=tuple(x for n in shape for x in (1, n)))
+    value = ops.reshape(self._read(), shape=tuple(x for n in shape for x in (1, n)))
     spread = tuple(x for c, n in zip(counts, shape) for x in (c, n))
-    value = OPS["broadcast"](value, shape=spread, dims=tuple(range(len(spread))))
-    return wrap(OPS["reshape"](value, shape=tuple(c * n for c, n in zip(counts, shape))))
+    value = ops.broadcast(value, shape=spread, dims=tuple(range(len(spread))))
+    return wrap(ops.reshape(value, shape=tuple(c * n for c, n in zip(counts, shape))))
 
 
 @method()
@@ -379,8 +379,8 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     shape = x._type.shape
     spread = (*shape[:d + 1], repeats, *shape[d + 1:])
     dims = (*range(d + 1), *range(d + 2, len(spread)))
-    value = OPS["broadcast"](x._read(), shape=spread, dims=tuple(dims))
-    return wrap(OPS["reshape"](value, shape=(*shape[:d], shape[d] * repeats, *shape[d + 1:])))
+    value = ops.broadcast(x._read(), shape=spread, dims=tuple(dims))
+    return wrap(ops.reshape(value, shape=(*shape[:d], shape[d] * repeats, *shape[d + 1:])))
 
 
 # --- More dimensions --------------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ from typing import Any
 
 from ..ir import dtypes
 from ..ir.graph import Value
-from ..ops import OPS
+from ..ops import sorting as ops
 from ..ops.elementwise import alias
-from ..ops.structural import transpose
+from ..ops.structural import iota, transpose
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import method, with_out
@@ -29,8 +29,8 @@ def _to_last(value: Value, axis: int) -> Value:
 
 
 def _sorted(value: Value, axis: int, descending: bool) -> tuple[Value, Value]:
-    places = OPS["iota"].on(value.device, shape=value.type.shape, axis=axis, dtype=dtypes.int64)
-    values, indices = OPS["sort"](value, places, axis=axis, descending=descending, keys=1)
+    places = iota.on(value.device, shape=value.type.shape, axis=axis, dtype=dtypes.int64)
+    values, indices = ops.sort(value, places, axis=axis, descending=descending, keys=1)
     return values, indices
 
 
@@ -90,6 +90,6 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if input.ndim == 0:
         return pair(_TopK, alias(value), zero_index(input))
     if largest:
-        values, indices = OPS["top_k"](_to_last(value, axis), k=k)
+        values, indices = ops.top_k(_to_last(value, axis), k=k)
         return pair(_TopK, _to_last(values, axis), _to_last(indices, axis))
     return _TopK(*(sliced(t, axis, 0, k) for t in sort(input, axis)))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..ops import OPS
+from ..ops import elementwise as ops
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, rsub, sub
 from .choosing import maximum, where
@@ -43,7 +43,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     value = log(div(x, rsub(x, 1)))
     slope = sub(log(x), log1p(neg(x)))  # the same, with a gradient also at 0 and 1; outside of [0, 1] that is NaN
     slope = slope if inside is None else mul(slope, inside)
-    return wrap(OPS["with_value"](slope._read(), value._read()))
+    return wrap(ops.with_value(slope._read(), value._read()))
 
 
 def _xlogy_pull(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Sequence[Tensor]:
@@ -75,7 +75,7 @@ def xlogy(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 def _log_sum(x: Tensor, y: Tensor, unit: float) -> Tensor:
     """log(e**(unit x) + e**(unit y)) / unit: the larger one, and what the smaller one adds."""
     if x.dtype.is_complex:
-        first = wrap(OPS["real"](x._read())) >= wrap(OPS["real"](y._read()))
+        first = wrap(ops.real(x._read())) >= wrap(ops.real(y._read()))
         larger, apart = where(first, x, y), where(first, y - x, x - y)
     else:
         larger, apart = maximum(x, y), neg(absolute(x - y))
@@ -263,7 +263,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
         return digamma(input)
     x = cast_value(input._read(), dtypes.float32 if kind.itemsize < 4 else kind)
     order = number_value(n, x.type.dtype, x.type.shape, x.device)
-    return wrap(cast_value(OPS["polygamma"](order, x), kind))
+    return wrap(cast_value(ops.polygamma(order, x), kind))
 
 
 @in_place("polygamma")

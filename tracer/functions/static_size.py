@@ -12,7 +12,9 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.graph import Value
 from ..ir.types import Type
-from ..ops import OPS
+from ..ops.elementwise import select
+from ..ops.sorting import sort
+from ..ops.structural import iota
 from ..tensor.tensor import Tensor
 from .arithmetic import floor_divide, remainder
 from .choosing import clamp, where
@@ -34,9 +36,9 @@ def checked_size(name: str, size: Any) -> int:
 def first_places(flags: Value, size: int) -> Tensor:
     """Where the first `size` true elements of a vector are, in order; its length where there are no more."""
     count, on = flags.type.size, flags.device
-    places = OPS["iota"].on(on, shape=(count,), axis=0, dtype=dtypes.int64)
+    places = iota.on(on, shape=(count,), axis=0, dtype=dtypes.int64)
     behind = number_value(count, dtypes.int64, (count,), on)
-    ordered = wrap(OPS["sort"](OPS["select"](flags, places, behind), axis=0, descending=False, keys=1)[0])
+    ordered = wrap(sort(select(flags, places, behind), axis=0, descending=False, keys=1)[0])
     if size <= count:
         return ordered[:size]
     return cat([ordered, wrap(number_value(count, dtypes.int64, (size - count,), on))])
@@ -76,15 +78,15 @@ def unique_static(input: Tensor, size: int, fill_value: Any, return_inverse: boo
     """`unique` in a fixed size: the smallest `size` distinct elements; the inverse of what is left out is beyond it."""
     size = checked_size("unique", size)
     count, on = input.numel(), input._device
-    numbers = OPS["iota"].on(on, shape=(count,), axis=0, dtype=dtypes.int64)
-    values, origin = OPS["sort"](same_shape(input.detach()._read(), (count,)), numbers, axis=0, descending=False, keys=1)
+    numbers = iota.on(on, shape=(count,), axis=0, dtype=dtypes.int64)
+    values, origin = sort(same_shape(input.detach()._read(), (count,)), numbers, axis=0, descending=False, keys=1)
     ordered = wrap(values)
     fresh = cat([wrap(number_value(True, dtypes.boolean, (min(count, 1),), on)), ne(ordered[1:], ordered[:-1])])
     starts = first_places(fresh._read(), size + 1)
     results = [chosen(ordered, starts[:-1], fill_value)]
     if return_inverse:
         group = fresh.to(dtypes.int64).cumsum(0) - 1
-        inverse = OPS["sort"](origin, group._read(), axis=0, descending=False, keys=1)[1]
+        inverse = sort(origin, group._read(), axis=0, descending=False, keys=1)[1]
         results.append(wrap(same_shape(inverse, input._type.shape)))
     if return_counts:
         results.append(starts[1:] - starts[:-1])

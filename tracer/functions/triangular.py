@@ -10,9 +10,8 @@ from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
-from ..ops import OPS
-from ..ops.elementwise import compare, select
-from ..ops.structural import Ints, broadcast
+from ..ops.elementwise import compare, select, sub
+from ..ops.structural import Ints, broadcast, iota, pad
 from ..tensor.tensor import Tensor
 from .creation import tensor
 from .dims import checked_dim
@@ -25,8 +24,8 @@ from .strided import diagonal
 
 def _columns_minus_rows(shape: Ints, on: str) -> Value:
     """For each element of a matrix, how far right of the main diagonal it lies."""
-    rows, columns = (OPS["iota"].on(on, shape=shape[-2:], axis=axis, dtype=dtypes.int64) for axis in (0, 1))
-    return OPS["sub"](columns, rows)
+    rows, columns = (iota.on(on, shape=shape[-2:], axis=axis, dtype=dtypes.int64) for axis in (0, 1))
+    return sub(columns, rows)
 
 
 def _triangle(name: str, input: Tensor, diagonal: int, direction: str) -> Tensor:
@@ -116,7 +115,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     zero = number_value(0, input.dtype, (), value.device)
     # Of every column the one element that is not zero: the vector, behind `offset` zeros.
     edges = {"low": (*[0] * rank, max(offset, 0)), "high": (*[0] * rank, max(-offset, 0))}
-    padded = OPS["pad"](value, zero, **edges, interior=(0,) * (rank + 1))
+    padded = pad(value, zero, **edges, interior=(0,) * (rank + 1))
     shape = (*lead, side, side)
     spread = broadcast(padded, shape=shape, dims=(*range(rank), rank + 1))
     place = _columns_minus_rows(shape, value.device)

@@ -8,6 +8,7 @@ from typing import Any
 from ..ir import dtypes
 from ..ir.op import Op
 from ..ops import OPS
+from ..ops import elementwise as ops
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub, truncated
 from .layout import laid_out
@@ -25,7 +26,7 @@ def neg(input: Tensor) -> Tensor:
     if input.dtype is dtypes.boolean:
         raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
                            "mask, use the `~` or `logical_not()` operator instead.")
-    return wrap(OPS["neg"](input._read()))
+    return wrap(ops.neg(input._read()))
 
 
 negative = neg
@@ -42,8 +43,8 @@ def positive(input: Tensor) -> Tensor:
 def abs(input: Tensor) -> Tensor:
     """The magnitude; real for complex input."""
     if not input.dtype.is_signed:
-        return wrap(OPS["alias"](input._read()))
-    return wrap(OPS["abs"](input._read()))
+        return wrap(ops.alias(input._read()))
+    return wrap(ops.abs_(input._read()))
 
 
 absolute = abs
@@ -54,10 +55,10 @@ absolute = abs
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1."""
     if input.dtype is dtypes.boolean:
-        return wrap(OPS["alias"](input._read()))
+        return wrap(ops.alias(input._read()))
     if not input.dtype.is_signed:
         return (input != 0).to(input.dtype)
-    return wrap(OPS["sign"](input._read()))
+    return wrap(ops.sign(input._read()))
 
 
 @pointwise()
@@ -149,7 +150,7 @@ def exp2(input: Tensor) -> Tensor:
 def reciprocal(input: Tensor) -> Tensor:
     """1 / x."""
     x = cast_value(input._read(), float_kind(input))
-    return wrap(OPS["div"](number_value(1, x.type.dtype, x.type.shape, x.device), x))
+    return wrap(ops.div(number_value(1, x.type.dtype, x.type.shape, x.device), x))
 
 
 # --- Whole numbers ----------------------------------------------------------------------------------------------------
@@ -161,14 +162,14 @@ def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
     def function(input: Tensor) -> Tensor:
         value = input._read()
         if not value.type.dtype.is_floating_point:
-            return wrap(OPS["alias"](value))
+            return wrap(ops.alias(value))
         return wrap(op(value) if op is not None else truncated(value))
 
     return pointwise(name, *aliases)(function)
 
 
-floor = _rounding("floor", OPS["floor"], "The largest whole number not above x.")
-ceil = _rounding("ceil", OPS["ceil"], "The smallest whole number not below x.")
+floor = _rounding("floor", ops.floor, "The largest whole number not above x.")
+ceil = _rounding("ceil", ops.ceil, "The smallest whole number not below x.")
 trunc = _rounding("trunc", None, "x without its fraction.", "fix")
 fix = trunc
 
@@ -180,11 +181,11 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, halves to even; `decimals` moves the point."""
     value = input._read()
     if not value.type.dtype.is_floating_point:
-        return wrap(OPS["alias"](value))
+        return wrap(ops.alias(value))
     if decimals:
         scale = 10.0**decimals
-        return div(wrap(OPS["round_nearest_even"](mul(input, scale)._read())), scale)
-    return wrap(OPS["round_nearest_even"](value))
+        return div(wrap(ops.round_nearest_even(mul(input, scale)._read())), scale)
+    return wrap(ops.round_nearest_even(value))
 
 
 @pointwise()

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..ir import dtypes
 from ..ops import OPS
+from ..ops.elementwise import not_
 from ..tensor.tensor import Tensor
 from .arithmetic import div, fmod
 from .checks import unchecked
@@ -45,7 +46,7 @@ def bitwise_not(input: Tensor) -> Tensor:
     """The complement of each bit, or of each bool."""
     if input.dtype.is_inexact:
         raise RuntimeError(f'"bitwise_not_cpu" not implemented for {input.dtype}')
-    return wrap(OPS["not"](input._read()))
+    return wrap(not_(input._read()))
 
 
 # --- Divisors and multiples -------------------------------------------------------------------------------------------

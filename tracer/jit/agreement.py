@@ -12,9 +12,10 @@ from ..guards.owners import Owner
 from ..ir import dtypes
 from ..ir.constants import from_literal, full_like, literal
 from ..ir.graph import Graph, Node, Value, needed_nodes
-from ..ir.op import OPS
 from ..ir.recorder import placeholder, recording
 from ..ir.types import Type
+from ..ops import structural as ops
+from ..ops.elementwise import convert
 from ..tensor.nested import children, vars_of
 from ..tensor.scalar import Scalar, constant
 from ..tensor.storage import Storage
@@ -294,7 +295,7 @@ def _in_its_type(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tup
     kind = node.types[0].dtype
     number = from_literal(source.params["value"], source.types[0].dtype)
     text = literal(node.op.reference(number, **node.params) if source is not node else number, kind)
-    return builder.add(node, (), OPS["constant"], {**source.params, "value": text, "dtype": kind})
+    return builder.add(node, (), ops.constant, {**source.params, "value": text, "dtype": kind})
 
 
 def _wide(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
@@ -310,9 +311,9 @@ def _wide(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Valu
 def _converted(builder: Builder, node: Node, x: Value, kind: Type) -> Value:
     source = x.node
     if source is None or source.op.name != "constant":
-        return builder.add(node, (x,), OPS["convert"], {"dtype": kind.dtype}, (kind,))[0]
+        return builder.add(node, (x,), convert, {"dtype": kind.dtype}, (kind,))[0]
     text = literal(from_literal(source.params["value"], x.type.dtype), kind.dtype)
-    return builder.add(node, (), OPS["constant"], {**source.params, "value": text, "dtype": kind.dtype}, (kind,))[0]
+    return builder.add(node, (), ops.constant, {**source.params, "value": text, "dtype": kind.dtype}, (kind,))[0]
 
 
 def _zero_left_out(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:

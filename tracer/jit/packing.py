@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from ..ir.dtypes import dtype, int64
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import placeholder, recording
-from ..ops import OPS
+from ..ops.indexing import dynamic_update_slice
+from ..ops.structural import constant, reshape, slice_
 from ..tensor.packs import Pack
 from ..tensor.storage import Storage
 
@@ -70,8 +71,8 @@ def packed_graph(graph: Graph, packs: Sequence[Pack], inputs: Sequence[Sequence[
 
 def _member(flat: Value, pack: Pack, index: int) -> Value:
     start, kind = pack.offsets[index], pack.types[index]
-    piece = OPS["slice"](flat, start=(start,), limit=(start + kind.size,), stride=(1,))
-    return OPS["reshape"](piece, shape=kind.shape)
+    piece = slice_(flat, start=(start,), limit=(start + kind.size,), stride=(1,))
+    return reshape(piece, shape=kind.shape)
 
 
 def _updated(flat: Value, pack: Pack, new: Sequence[Value | None]) -> Value:
@@ -82,6 +83,6 @@ def _updated(flat: Value, pack: Pack, new: Sequence[Value | None]) -> Value:
     """
     for value, start in zip(new, pack.offsets):
         if value is not None:
-            at = OPS["constant"].on(flat.device, value=str(start), shape=(), dtype=int64)
-            flat = OPS["dynamic_update_slice"](flat, OPS["reshape"](value, shape=(value.type.size,)), at)
+            at = constant.on(flat.device, value=str(start), shape=(), dtype=int64)
+            flat = dynamic_update_slice(flat, reshape(value, shape=(value.type.size,)), at)
     return flat

@@ -24,8 +24,8 @@ from ..ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, thread_recorder
 from ..ir.source import describe, user_position
-from ..ops import OPS
 from ..ops.checks import joined
+from ..ops.structural import constant
 from ..tensor.context import context
 from ..tensor.packs import PackedSlice
 from ..walks.kept import read_by_gradients, smallest_to_keep
@@ -39,7 +39,6 @@ REMEMBERED = 64  # choices of what to keep for gradients, per executable
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
 _lock = threading.RLock()  # keying and bookkeeping; XLA compiles outside it
-_constant = OPS["constant"]
 
 
 @dataclass
@@ -96,7 +95,7 @@ class Snapshot:
         add, numbers, position = key.append, self.numbers, 0
         for node in self.nodes:
             add(node.op)
-            if node.op is _constant:
+            if node.op is constant:
                 self._note(node, node.params["value"])
                 add(node.types[0])
             else:

@@ -12,7 +12,7 @@ from ..ir import dtypes
 from ..ir.constants import full_like, with_leading
 from ..ir.errors import requires
 from ..ir.graph import Graph, Value
-from ..ir.op import OPS, Emitter, Op, Operand, no_gradient, register
+from ..ir.op import Emitter, Op, Operand, no_gradient, register
 from ..ir.recorder import capture, grad_mode
 from ..ir.types import Type
 from ..walks import batch as batching
@@ -22,6 +22,7 @@ from ..walks import forward as pushforward
 from ..walks import reverse as autodiff
 from ..walks.interpret import interpret
 from .elementwise import and_, compare, convert, not_, select, stop_gradient
+from .indexing import dynamic_slice
 from .reduction import argmax, reduce_or
 from .structural import broadcast
 
@@ -284,7 +285,7 @@ def _stand_in(here: Value, first: Value, x: Value) -> Value:
     """Per example x, or without a gradient the first x whose flag holds."""
     still = stop_gradient(x)
     zero = full_like(first, 0)
-    row = OPS["dynamic_slice"](still, first, *[zero] * (x.type.ndim - 1), sizes=(1, *x.type.shape[1:]))
+    row = dynamic_slice(still, first, *[zero] * (x.type.ndim - 1), sizes=(1, *x.type.shape[1:]))
     return _choose(here, x, broadcast(row, shape=x.type.shape, dims=tuple(range(x.type.ndim))))
 
 

@@ -15,7 +15,7 @@ from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
 from .elementwise import LOGICAL, NUMBER, REAL, compare, conjugate, convert, div, mul, select
-from .structural import Ints, array_attribute, broadcast, reshape
+from .structural import Ints, array_attribute, broadcast, constant, pad, reshape, reverse, transpose
 
 # Neutral elements as literals; None stands for the type's own extreme.
 NEUTRAL: dict[str, Callable[[dtype], str]] = {
@@ -98,17 +98,16 @@ def _extreme_vjp(g: Value, out: Value, x: Value, *, axes: Ints) -> tuple[Value]:
 def _prod_vjp(g: Value, out: Value, x: Value, *, axes: Ints) -> tuple[Value]:
     """g times the product of all other elements, found by products from both sides, so that zeros are no special case."""
     order = (*(i for i in range(x.type.ndim) if i not in axes), *axes)
-    moved = OPS["transpose"](x, permutation=order)
+    moved = transpose(x, permutation=order)
     kept = reduced_shape(x.type.shape, axes)
     count = x.type.size // max(1, int(np.prod(kept)))
     if x.type.size == 0:
         return (full_like(x, 0),)
     flat = reshape(moved, shape=(*kept, count))
-    others = mul(_product_before(flat), OPS["reverse"](_product_before(
-        OPS["reverse"](flat, axes=(len(kept),))), axes=(len(kept),)))
+    others = mul(_product_before(flat), reverse(_product_before(reverse(flat, axes=(len(kept),))), axes=(len(kept),)))
     back = reshape(others, shape=moved.type.shape)
     inverse = tuple(sorted(range(len(order)), key=order.__getitem__))
-    return (mul(spread_back(g, x, axes), conjugate(OPS["transpose"](back, permutation=inverse))),)
+    return (mul(spread_back(g, x, axes), conjugate(transpose(back, permutation=inverse))),)
 
 
 def _product_before(x: Value) -> Value:
@@ -119,7 +118,7 @@ def _product_before(x: Value) -> Value:
     def shift(value: Value, by: int) -> Value:
         low = tuple(by if i == axis else 0 for i in range(x.type.ndim))
         high = tuple(-by if i == axis else 0 for i in range(x.type.ndim))
-        return OPS["pad"](value, one, low=low, high=high, interior=(0,) * x.type.ndim)
+        return pad(value, one, low=low, high=high, interior=(0,) * x.type.ndim)
 
     result, step = shift(x, 1), 1
     while step < n:
@@ -140,7 +139,7 @@ reduce_or = reduction("reduce_or", "or", lambda x, axes: np.bitwise_or.reduce(x,
 
 def _extreme(numpy_dtype: Any, hlo: str) -> Any:
     kind = dtypes.from_numpy(numpy_dtype)
-    return OPS["constant"].reference(value=NEUTRAL[hlo](kind), shape=(), dtype=kind)[()]
+    return constant.reference(value=NEUTRAL[hlo](kind), shape=(), dtype=kind)[()]
 
 
 # --- Positions of extremes --------------------------------------------------------------------------------------------

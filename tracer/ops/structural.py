@@ -15,7 +15,7 @@ from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
-from .elementwise import batch_elementwise
+from .elementwise import batch_elementwise, select, sub
 
 Ints = tuple[int, ...]
 
@@ -210,7 +210,7 @@ def _pad_vjp(g: Value, out: Value, x: Value, value: Value, *, low: Ints, high: I
     inner = pad(g, zero, low=tuple(-a for a in low), high=tuple(-b for b in high), interior=(0,) * len(low))
     gx = slice_(inner, start=(0,) * len(low), limit=inner.type.shape, stride=tuple(i + 1 for i in interior))
     axes = tuple(range(g.type.ndim))
-    gvalue = OPS["sub"](OPS["reduce_sum"](g, axes=axes), OPS["reduce_sum"](gx, axes=axes))
+    gvalue = sub(OPS["reduce_sum"](g, axes=axes), OPS["reduce_sum"](gx, axes=axes))
     return gx, gvalue
 
 
@@ -227,7 +227,7 @@ def _pad_batch(size: int, batched: Sequence[bool], x: Value, value: Value, *, lo
     first = slice_(value, start=(0,), limit=(1,), stride=(1,)) if size else value
     padded = pad(x, reshape(first, shape=()), **edges)
     spread = broadcast(value, shape=padded.type.shape, dims=(0,))
-    return OPS["select"](with_leading(size, False, mask), padded, spread)
+    return select(with_leading(size, False, mask), padded, spread)
 
 
 pad = register(Op("pad", _pad_infer, _pad_reference, _pad_lower, _pad_vjp, _pad_batch, exact=True, light=True))

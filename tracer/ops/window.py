@@ -17,7 +17,22 @@ from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register
 from ..ir.types import Type
 from .convolution import Pairs, dilated, padding_attribute, spread_and_pad, window_count, window_view, zeros
-from .elementwise import LOGICAL, NUMBER, REAL, add, and_, compare, conjugate, convert, in_type, mul, or_, select, times
+from .elementwise import (
+    LOGICAL,
+    NUMBER,
+    REAL,
+    add,
+    and_,
+    compare,
+    conjugate,
+    convert,
+    in_type,
+    mul,
+    not_,
+    or_,
+    select,
+    times,
+)
 from .reduction import NEUTRAL, accumulator, widened
 from .structural import Ints, array_attribute, constant, iota, pad, reshape, slice_
 
@@ -460,7 +475,7 @@ def _cumulative_extreme_vjp(g: Value, out: Value, x: Value, *, axis: int, revers
     """Each element that set the extreme gets the cotangents from its place up to the next that does."""
     onward = -1 if reverse else 1
     sets = sets_extreme(x, out)
-    goes_on = shift(OPS["not"](sets), -onward, axis, 0)
+    goes_on = shift(not_(sets), -onward, axis, 0)
     return (select(sets, recurrence(g, goes_on, -onward, axis), full_like(g, 0)),)
 
 

@@ -6,9 +6,9 @@ from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
-from ..ops import OPS
-from ..ops.elementwise import complex_, convert, imag, real
-from ..ops.structural import Ints, broadcast, reshape, slice_
+from ..ops.elementwise import compare, complex_, convert, imag, mul, real, shift_left, shift_right_logical
+from ..ops.reduction import reduce_sum
+from ..ops.structural import Ints, bitcast, broadcast, concatenate, iota, reshape, slice_
 
 _WORDS = {1: dtypes.uint8, 2: dtypes.uint16, 4: dtypes.uint32, 8: dtypes.uint64}
 
@@ -38,12 +38,12 @@ def _words(x: Value) -> Value:
     """A vector as unsigned integers of its elements' width; complex numbers as two."""
     if x.type.dtype.is_complex:
         pair = (x.type.size, 1)
-        x = OPS["concatenate"](reshape(real(x), shape=pair), reshape(imag(x), shape=pair), axis=1)
+        x = concatenate(reshape(real(x), shape=pair), reshape(imag(x), shape=pair), axis=1)
         x = reshape(x, shape=(x.type.size,))
     if x.type.dtype is dtypes.boolean:
         return convert(x, dtype=dtypes.uint8)
     word = _WORDS[x.type.dtype.itemsize]
-    return x if x.type.dtype is word else OPS["bitcast"](x, dtype=word)
+    return x if x.type.dtype is word else bitcast(x, dtype=word)
 
 
 def _resized(words: Value, to: dtype) -> Value:
@@ -55,22 +55,22 @@ def _resized(words: Value, to: dtype) -> Value:
     shape = (words.type.size, ratio) if wide > narrow else (words.type.size // ratio, ratio)
     if wide > narrow:
         spread = broadcast(words, shape=shape, dims=(0,))
-        return reshape(convert(OPS["shift_right_logical"](spread, _shifts(spread, narrow)), dtype=to),
+        return reshape(convert(shift_right_logical(spread, _shifts(spread, narrow)), dtype=to),
                        shape=(words.type.size * ratio,))
     wider = convert(reshape(words, shape=shape), dtype=to)
-    return OPS["reduce_sum"](OPS["shift_left"](wider, _shifts(wider, wide)), axes=(1,))
+    return reduce_sum(shift_left(wider, _shifts(wider, wide)), axes=(1,))
 
 
 def _shifts(like: Value, size: int) -> Value:
-    along = OPS["iota"].on(like.device, shape=like.type.shape, axis=1, dtype=like.type.dtype)
-    return OPS["mul"](along, full_like(like, 8 * size))
+    along = iota.on(like.device, shape=like.type.shape, axis=1, dtype=like.type.dtype)
+    return mul(along, full_like(like, 8 * size))
 
 
 def _numbers(words: Value, part: dtype, kind: dtype) -> Value:
     """A vector of words as numbers of `kind`, whose real part is `part`."""
     if kind is dtypes.boolean:
-        return OPS["compare"](words, full_like(words, 0), direction="NE")
-    numbers = words if words.type.dtype is part else OPS["bitcast"](words, dtype=part)
+        return compare(words, full_like(words, 0), direction="NE")
+    numbers = words if words.type.dtype is part else bitcast(words, dtype=part)
     if not kind.is_complex:
         return numbers
     count = numbers.type.size // 2

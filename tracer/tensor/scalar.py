@@ -31,6 +31,8 @@ from ..ir.source import Position, user_position
 from ..ir.stand_in import StandIn
 from ..ir.types import Type
 from ..ops import OPS
+from ..ops import structural as ops
+from ..ops.elementwise import alias, convert
 from .operations import (
     BINARY,
     CALLS,
@@ -118,7 +120,7 @@ class Scalar(StandIn):
     def on(self, device: str) -> Value:
         """`value` on a device: a number is on none until it meets a tensor."""
         value = self.value
-        return value if value.device == device else record(OPS["alias"], (value,), {}, device).output(0)
+        return value if value.device == device else record(alias, (value,), {}, device).output(0)
 
     def text(self, above: int = -1) -> str:
         """The expression as the code has it, as an operand of what binds this tightly."""
@@ -316,7 +318,7 @@ class Inside(Host):
         example = operation.function(*(x.example if type(x) is Scalar else x for x in operands))
         kind = from_number(example)
         value = OPS[op](*(x.value if type(x) is Scalar and x.value.type.dtype is kind else
-                          OPS["convert"](x.value, dtype=kind) if type(x) is Scalar else constant(x, kind) for x in operands))
+                          convert(x.value, dtype=kind) if type(x) is Scalar else constant(x, kind) for x in operands))
         return Scalar(Inside(self.of, value), example, (type(example),))
 
     def guard(self, about: str, scalar: Scalar, seen: Any) -> None:
@@ -360,7 +362,7 @@ def from_number(number: Any) -> Any:
 
 def constant(number: Any, kind: Any) -> Value:
     """A Python number as a 0-d value."""
-    made: Value = OPS["constant"].on("cpu", value=literal(number, kind), shape=(), dtype=kind)
+    made: Value = ops.constant.on("cpu", value=literal(number, kind), shape=(), dtype=kind)
     return made
 
 

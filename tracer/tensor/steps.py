@@ -17,10 +17,21 @@ from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.stand_in import known
-from ..ops import OPS
-from ..ops.elementwise import complex_, imag, real, select
-from ..ops.indexing import index_nd, index_put_nd
-from ..ops.structural import Ints, broadcast, constant, inverse_permutation, pad, reshape, slice_, transpose
+from ..ops.elementwise import add, and_, compare, complex_, imag, mul, neg, real, select
+from ..ops.indexing import dynamic_slice, dynamic_update_slice, index_nd, index_put_nd
+from ..ops.reduction import reduce_min, reduce_or, reduce_sum
+from ..ops.structural import (
+    Ints,
+    broadcast,
+    concatenate,
+    constant,
+    inverse_permutation,
+    iota,
+    pad,
+    reshape,
+    slice_,
+    transpose,
+)
 from .bits import reinterpreted
 from .scalar import Scalar
 from .strides import overlaps
@@ -168,10 +179,10 @@ class Window(Step):
                 a.on(device) if type(a) is Scalar else a._read() for a in self.start]  # type: ignore[union-attr]
 
     def read(self, base: Value) -> Value:
-        return OPS["dynamic_slice"](base, *self._starts(base.device), sizes=self.sizes)
+        return dynamic_slice(base, *self._starts(base.device), sizes=self.sizes)
 
     def write(self, base: Value, new: Value) -> Value:
-        return OPS["dynamic_update_slice"](base, new, *self._starts(base.device))
+        return dynamic_update_slice(base, new, *self._starts(base.device))
 
     def __eq__(self, other: object) -> bool:
         return (isinstance(other, Window) and self.sizes == other.sizes
@@ -193,7 +204,7 @@ class Expand(Step):
         return True
 
     def read(self, base: Value) -> Value:
-        return OPS["broadcast"](base, shape=self.shape, dims=self.dims)
+        return broadcast(base, shape=self.shape, dims=self.dims)
 
     def write(self, base: Value, new: Value) -> Value:
         return self.merge(base, new, full_like(new, 1, dtypes.boolean))[0]
@@ -203,9 +214,9 @@ class Expand(Step):
         axes = tuple(d for d in range(len(self.shape)) if d not in kept)
         boolean = new.type.dtype is dtypes.boolean
         first = self._first(touched, axes)
-        only = OPS["and"](first, new) if boolean else select(first, new, full_like(new, 0))
-        found = reshape(OPS["reduce_or" if boolean else "reduce_sum"](only, axes=axes), shape=base.type.shape)
-        marked = reshape(OPS["reduce_or"](touched, axes=axes), shape=base.type.shape)
+        only = and_(first, new) if boolean else select(first, new, full_like(new, 0))
+        found = reshape((reduce_or if boolean else reduce_sum)(only, axes=axes), shape=base.type.shape)
+        marked = reshape(reduce_or(touched, axes=axes), shape=base.type.shape)
         return select(marked, found, base), marked
 
     def _first(self, touched: Value, axes: Ints) -> Value:
@@ -214,12 +225,12 @@ class Expand(Step):
             return touched
         order, step = full_like(touched, 0, dtypes.int64), 1
         for axis in reversed(axes):
-            along = OPS["iota"].on(touched.device, shape=self.shape, axis=axis, dtype=dtypes.int64)
-            order = OPS["add"](order, OPS["mul"](along, full_like(along, step)))
+            along = iota.on(touched.device, shape=self.shape, axis=axis, dtype=dtypes.int64)
+            order = add(order, mul(along, full_like(along, step)))
             step *= self.shape[axis]
-        least = OPS["reduce_min"](select(touched, order, full_like(order, step)), axes=axes)
+        least = reduce_min(select(touched, order, full_like(order, step)), axes=axes)
         rest = tuple(d for d in range(len(self.shape)) if d not in axes)
-        return OPS["compare"](order, broadcast(least, shape=self.shape, dims=rest), direction="EQ")
+        return compare(order, broadcast(least, shape=self.shape, dims=rest), direction="EQ")
 
 
 class Recoded(Step):
@@ -230,7 +241,7 @@ class Recoded(Step):
     def merge(self, base: Value, new: Value, touched: Value) -> tuple[Value, Value]:
         shape, size = base.type.shape, base.type.size
         if touched.type.size > size:
-            touched = OPS["reduce_or"](reshape(touched, shape=(size, touched.type.size // size)), axes=(1,))
+            touched = reduce_or(reshape(touched, shape=(size, touched.type.size // size)), axes=(1,))
         elif touched.type.size < size:
             count = touched.type.size
             touched = broadcast(reshape(touched, shape=(count,)), shape=(count, size // count), dims=(0,))
@@ -255,7 +266,7 @@ class Conjugate(Recoded):
     """The complex conjugate."""
 
     def read(self, base: Value) -> Value:
-        return complex_(real(base), OPS["neg"](imag(base)))
+        return complex_(real(base), neg(imag(base)))
 
     def write(self, base: Value, new: Value) -> Value:
         return self.read(new)
@@ -267,7 +278,7 @@ class Pairs(Recoded):
 
     def read(self, base: Value) -> Value:
         shape = (*base.type.shape, 1)
-        return OPS["concatenate"](reshape(real(base), shape=shape), reshape(imag(base), shape=shape), axis=len(shape) - 1)
+        return concatenate(reshape(real(base), shape=shape), reshape(imag(base), shape=shape), axis=len(shape) - 1)
 
     def write(self, base: Value, new: Value) -> Value:
         return FromPairs().read(new)
@@ -315,8 +326,8 @@ class Elements(Step):
         total = constant.on(like.device, value=str(self.offset), shape=self.shape, dtype=kind)
         for axis, (n, s) in enumerate(zip(self.shape, self.stride)):
             if n > 1 and s:
-                along = OPS["iota"].on(like.device, shape=self.shape, axis=axis, dtype=kind)
-                total = OPS["add"](total, OPS["mul"](along, full_like(along, s)))
+                along = iota.on(like.device, shape=self.shape, axis=axis, dtype=kind)
+                total = add(total, mul(along, full_like(along, s)))
         return total
 
     def _flat_places(self, base: Value) -> Value:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..functions.operands import wrap
 from ..ir import dtypes
-from ..ops import OPS
+from ..ops.elementwise import compare
 from ..ops.structural import iota
 from ..tensor.nested import fill, leaves
 from ..tensor.tensor import Tensor
@@ -110,7 +110,7 @@ def basis(tensors: Sequence[Tensor]) -> list[Tensor]:
     for t in tensors:
         rows = iota.on(t._device, shape=(count, t.numel()), axis=0, dtype=dtypes.int64)
         columns = iota.on(t._device, shape=(count, t.numel()), axis=1, dtype=dtypes.int64)
-        ones = wrap(OPS["compare"](rows, (wrap(columns) + start)._read(), direction="EQ"))
+        ones = wrap(compare(rows, (wrap(columns) + start)._read(), direction="EQ"))
         made.append(ones.to(t.dtype).reshape(count, *t.shape))
         start += t.numel()
     return made

@@ -16,8 +16,10 @@ from typing import Any
 from ...ir import dtypes
 from ...ir.graph import Value
 from ...ir.recorder import capture
-from ...ops import OPS
-from ...ops.control import closed
+from ...ops.control import closed, while_
+from ...ops.elementwise import and_, compare, sub
+from ...ops.reduction import reduce_or
+from ...ops.structural import concatenate
 from ...tensor.tensor import Tensor
 from ..checks import check_none
 from ..choosing import clamp, minimum, where
@@ -46,24 +48,24 @@ def _repeat(step: Step, generator: Generator, *start: Tensor) -> list[Tensor]:
     def body(stream: Value, left: Value, *numbers: Value) -> list[Value]:
         source = Generator.at(wrap(stream))
         results = step(source, *map(wrap, numbers))
-        fewer = OPS["sub"](left, number_value(1, dtypes.int32, (), on))
+        fewer = sub(left, number_value(1, dtypes.int32, (), on))
         return [source._state._read(), fewer, *(t._read() for t in results)]
 
     def goes_on(stream: Value, left: Value, going: Value, *rest: Value) -> list[Value]:
-        any_left = OPS["compare"](left, number_value(0, dtypes.int32, (), on), direction="GT")
-        return [OPS["and"](any_left, OPS["reduce_or"](going, axes=tuple(range(going.type.ndim))))]
+        any_left = compare(left, number_value(0, dtypes.int32, (), on), direction="GT")
+        return [and_(any_left, reduce_or(going, axes=tuple(range(going.type.ndim))))]
 
     carried = [_own_stream(generator), number_value(ROUNDS, dtypes.int32, (), on), *(t._read() for t in start)]
     graph, captured = capture(body, [v.type for v in carried], on, "draw")
     operands = [*carried, *captured]
     condition = closed(goes_on, [v.type for v in operands], on, "undecided")
-    results = OPS["while"](*operands, cond=condition, body=graph, carried=len(carried))
+    results = while_(*operands, cond=condition, body=graph, carried=len(carried))
     return [wrap(v) for v in results[2:]]
 
 
 def _own_stream(generator: Generator) -> Value:
     seed = generator.draw((1,), dtypes.uint64)
-    return OPS["concatenate"](seed, number_value(0, dtypes.uint64, (1,), generator._device), axis=0)
+    return concatenate(seed, number_value(0, dtypes.uint64, (1,), generator._device), axis=0)
 
 
 def _arrivals(gap: Callable[[Generator], Tensor], time: Tensor, generator: Generator) -> Tensor:

@@ -14,9 +14,9 @@ from ...ir.dtypes import dtype
 from ...ir.graph import Value
 from ...ir.types import Type
 from ...lazy.flush import host_array
-from ...ops import OPS
-from ...ops.random import blocks_used
-from ...ops.structural import Ints
+from ...ops.elementwise import add, alias, mul
+from ...ops.random import blocks_used, random_bits
+from ...ops.structural import Ints, concatenate, iota
 from ...tensor.context import context, outside_trace
 from ...tensor.device import device
 from ...tensor.maps import maps_with_own_draws
@@ -78,7 +78,7 @@ class Generator:
 
     def _beginning(self) -> Value:
         words = (number_value(n, dtypes.uint64, (1,), self._device) for n in (self._start, 0))
-        return OPS["concatenate"](*words, axis=0)
+        return concatenate(*words, axis=0)
 
     def seed(self) -> int:
         """Start a stream that the operating system's randomness chooses; returns its seed."""
@@ -98,7 +98,7 @@ class Generator:
         if not isinstance(new_state, Tensor) or new_state._type is not STATE:
             raise TypeError(f"set_state expected a state from get_state (uint64 of 2 elements), got {new_state!r:.80}")
         with rebinding:
-            self._state._write(OPS["alias"](new_state.to(self._device)._read()))
+            self._state._write(alias(new_state.to(self._device)._read()))
         return self
 
     def clone_state(self) -> Generator:
@@ -115,15 +115,15 @@ class Generator:
                 start = self._past(start, count, level.index(self._device))
                 count *= level.size
             self._state._write(self._past(current, count))
-        return OPS["random_bits"](start, shape=shape, dtype=kind)
+        return random_bits(start, shape=shape, dtype=kind)
 
     def _past(self, current: Value, count: int, times: Value | None = None) -> Value:
         """A state whose offset is larger by `count`, or by `count * times`."""
         used = number_value(count, dtypes.uint64, (2,), self._device)
         if times is not None:
-            used = OPS["mul"](used, expand_value(times, (2,)))
-        which = OPS["iota"].on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # the offset alone moves
-        return OPS["add"](current, OPS["mul"](which, used))
+            used = mul(used, expand_value(times, (2,)))
+        which = iota.on(self._device, shape=(2,), axis=0, dtype=dtypes.uint64)  # the offset alone moves
+        return add(current, mul(which, used))
 
     def __repr__(self) -> str:
         return f"<Generator device={self._device!r}>"

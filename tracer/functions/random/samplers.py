@@ -9,8 +9,10 @@ from typing import Any
 from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
-from ...ops import OPS
-from ...ops.structural import Ints
+from ...ops.elementwise import compare
+from ...ops.sorting import sort, top_k
+from ...ops.structural import Ints, iota
+from ...ops.window import cumsum
 from ...tensor.scalar import Scalar
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
@@ -122,8 +124,8 @@ def randperm(n: int, *, generator: Generator | None = None, out: Tensor | None =
     """The integers below n in random order: sorted by 64 random bits each."""
     shape, on = _size((n,)), device_name(device)
     keys = generator_on(on, generator).draw(shape, dtypes.uint64)
-    numbers = OPS["iota"].on(on, shape=shape, axis=0, dtype=dtypes.int64)
-    order = OPS["sort"](keys, numbers, axis=0, descending=False, keys=1)[1]
+    numbers = iota.on(on, shape=shape, axis=0, dtype=dtypes.int64)
+    order = sort(keys, numbers, axis=0, descending=False, keys=1)[1]
     return _made(order, dtype or dtypes.int64, requires_grad, out)
 
 
@@ -209,7 +211,7 @@ def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
         limit = expand_value(cast_value(p.detach()._read(), kind), shape)
     else:
         limit = number_value(p, kind, shape, on)
-    return OPS["compare"](uniform_value(shape, kind, source), limit, direction="LT")
+    return compare(uniform_value(shape, kind, source), limit, direction="LT")
 
 
 @method()
@@ -233,7 +235,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     if replacement and num_samples > 1:
         return _searched(weights, num_samples, source)
     race = div(weights, neg(log(open_uniform(weights._type.shape, kind, source))))
-    return wrap(cast_value(OPS["top_k"](race._read(), k=num_samples)[1], dtypes.int64))
+    return wrap(cast_value(top_k(race._read(), k=num_samples)[1], dtypes.int64))
 
 
 def _check_multinomial(input: Tensor, num_samples: int, replacement: bool) -> None:
@@ -265,7 +267,7 @@ def _searched(weights: Tensor, count: int, generator: Generator) -> Tensor:
     """For each uniform number the first category whose cumulative weight exceeds it; never one of weight 0."""
     lead, last = weights._type.shape[:-1], weights.ndim - 1
     uniform = wrap(uniform_value((*lead, count), dtypes.float64, generator)).unsqueeze(-1)
-    sums = wrap(OPS["cumsum"](weights.double()._read(), axis=last, reverse=False)).unsqueeze(-2)
+    sums = wrap(cumsum(weights.double()._read(), axis=last, reverse=False)).unsqueeze(-2)
     total = sums.narrow(-1, weights._type.shape[-1] - 1, 1)
     passed = (sums <= uniform * total) & (sums < total)  # rounding must not reach the end, where the weight may be 0
     return passed.sum(-1)

@@ -7,8 +7,8 @@ import math
 from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
-from ...ops import OPS
-from ...ops.structural import Ints
+from ...ops.elementwise import abs_, add, compare, erfinv, mul, or_, rem, shift_right_arithmetic, shift_right_logical
+from ...ops.structural import Ints, bitcast
 from ...tensor.tensor import Tensor
 from ..operands import cast_value, number_value, scalar_name, wrap
 from .generator import Generator
@@ -19,9 +19,9 @@ def _signed(shape: Ints, kind: dtype, drop: int, generator: Generator) -> Value:
     wide = kind is dtypes.float64
     bits = generator.draw(shape, dtypes.uint64 if wide else dtypes.uint32)
     signed = dtypes.int64 if wide else dtypes.int32
-    value = OPS["bitcast"](bits, dtype=signed)
+    value = bitcast(bits, dtype=signed)
     down = number_value(drop, signed, shape, bits.device)
-    return OPS["shift_right_arithmetic"](value, down)
+    return shift_right_arithmetic(value, down)
 
 
 def symmetric_value(shape: Ints, kind: dtype, bound: float, generator: Generator) -> Value:
@@ -33,15 +33,15 @@ def symmetric_value(shape: Ints, kind: dtype, bound: float, generator: Generator
     drop, power = (11, 52) if kind is dtypes.float64 else (8, 23)
     integers = _signed(shape, kind, drop, generator)
     step = number_value(bound * 2.0**-power, kind, shape, integers.device)
-    return OPS["mul"](cast_value(integers, kind), step)
+    return mul(cast_value(integers, kind), step)
 
 
 def open_symmetric_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
     """Uniform odd multiples of 2**-24 (2**-53) in (-1, 1): neither 0 nor either end comes up."""
     drop, power = (10, 53) if kind is dtypes.float64 else (7, 24)
     integers = _signed(shape, kind, drop, generator)
-    odd = OPS["or"](integers, number_value(1, integers.type.dtype, shape, integers.device))
-    return OPS["mul"](cast_value(odd, kind), number_value(2.0**-power, kind, shape, odd.device))
+    odd = or_(integers, number_value(1, integers.type.dtype, shape, integers.device))
+    return mul(cast_value(odd, kind), number_value(2.0**-power, kind, shape, odd.device))
 
 
 def uniform_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
@@ -50,19 +50,19 @@ def uniform_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
     bits = generator.draw(shape, dtypes.uint64 if wide else dtypes.uint32)
     unsigned, signed = (dtypes.uint64, dtypes.int64) if wide else (dtypes.uint32, dtypes.int32)
     down = number_value((64 if wide else 32) - digits, unsigned, shape, bits.device)
-    high = cast_value(OPS["shift_right_logical"](bits, down), signed)
-    return OPS["mul"](cast_value(high, kind), number_value(2.0**-digits, kind, shape, bits.device))
+    high = cast_value(shift_right_logical(bits, down), signed)
+    return mul(cast_value(high, kind), number_value(2.0**-digits, kind, shape, bits.device))
 
 
 def open_uniform(shape: Ints, kind: dtype, generator: Generator) -> Tensor:
     """Uniform odd multiples of 2**-24 (2**-53) in (0, 1), for logarithms."""
-    return wrap(OPS["abs"](open_symmetric_value(shape, kind, generator)))
+    return wrap(abs_(open_symmetric_value(shape, kind, generator)))
 
 
 def normal_value(shape: Ints, kind: dtype, generator: Generator) -> Value:
     """Standard normal numbers: sqrt(2) * erfinv(u) for u uniform in (-1, 1)."""
-    x = OPS["erfinv"](open_symmetric_value(shape, kind, generator))
-    return OPS["mul"](x, number_value(math.sqrt(2), kind, shape, x.device))
+    x = erfinv(open_symmetric_value(shape, kind, generator))
+    return mul(x, number_value(math.sqrt(2), kind, shape, x.device))
 
 
 def chance_value(shape: Ints, probability: float, on: str, generator: Generator) -> Value:
@@ -71,7 +71,7 @@ def chance_value(shape: Ints, probability: float, on: str, generator: Generator)
     if limit >= 2**32:
         return number_value(True, dtypes.boolean, shape, on)
     bits = generator.draw(shape, dtypes.uint32)
-    return OPS["compare"](bits, number_value(limit, dtypes.uint32, shape, on), direction="LT")
+    return compare(bits, number_value(limit, dtypes.uint32, shape, on), direction="LT")
 
 
 def working(kind: dtype, what: str) -> dtype:
@@ -87,12 +87,12 @@ def integer_value(shape: Ints, low: int, high: int, generator: Generator) -> Val
     narrow = count <= 2**32
     bits = cast_value(generator.draw(shape, dtypes.uint32 if narrow else dtypes.uint64), dtypes.uint64)
     if narrow:
-        scaled = OPS["mul"](bits, number_value(count, dtypes.uint64, shape, on))
-        chosen = OPS["shift_right_logical"](scaled, number_value(32, dtypes.uint64, shape, on))
+        scaled = mul(bits, number_value(count, dtypes.uint64, shape, on))
+        chosen = shift_right_logical(scaled, number_value(32, dtypes.uint64, shape, on))
     else:
-        chosen = bits if count == 2**64 else OPS["rem"](bits, number_value(count, dtypes.uint64, shape, on))
-    value = OPS["bitcast"](chosen, dtype=dtypes.int64)
-    return value if low == 0 else OPS["add"](value, number_value(low, dtypes.int64, shape, on))
+        chosen = bits if count == 2**64 else rem(bits, number_value(count, dtypes.uint64, shape, on))
+    value = bitcast(chosen, dtype=dtypes.int64)
+    return value if low == 0 else add(value, number_value(low, dtypes.int64, shape, on))
 
 
 _C_NAMES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long",
