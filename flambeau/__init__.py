@@ -5,8 +5,9 @@ Importing loads neither jax nor jaxlib: the engine comes with the first executio
 
 # ruff: noqa: I001  (one block per theme, in the order of the documentation)
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from . import amp, former as _former, nn, optim, utils
+from . import absent as _absent, amp, former as _former, nn, optim, utils
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
@@ -16,8 +17,15 @@ from .nn.functional import (
     poisson_nll_loss, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
 )
 from .runtime.checkpoint import load, save
-from .tracer import autograd
-from . import debug, func
+from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, types, version
+from .legacy_tensors import TYPES as _TYPES
+from .settings import (
+    are_deterministic_algorithms_enabled, compiled_with_cxx11_abi, get_deterministic_debug_mode, get_float32_matmul_precision,
+    get_num_interop_threads, get_num_threads, is_deterministic_algorithms_warn_only_enabled, is_warn_always_enabled,
+    set_default_tensor_type, set_deterministic_debug_mode, set_float32_matmul_precision, set_flush_denormal,
+    set_num_interop_threads, set_num_threads, set_warn_always, use_deterministic_algorithms,
+)
+from .typenames import e, inf, is_storage, nan, newaxis, pi, typename
 from .tracer.autograd.anomaly import is_anomaly_enabled
 from .tracer.functions.autocast import autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled
 from .tracer.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -46,7 +54,7 @@ from .tracer.functions.complex_numbers import (
     angle, complex, conj, conj_physical, imag, is_conj, polar, real, resolve_conj, view_as_complex, view_as_real,
 )
 from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
-from .tracer.functions.conversions import clone, cpu, cuda, fill_, is_tensor, numel, zero_
+from .tracer.functions.conversions import clone, fill_, is_tensor, numel, zero_
 from .tracer.functions.creation import (
     arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
     ones_like, scalar_tensor, tensor, zeros, zeros_like,
@@ -106,14 +114,24 @@ from .tracer.functions.whole_numbers import (
 )
 from .tracer.functions.interop import from_dlpack
 from .tracer.jit.compile import compile
-from .tracer.jit.jit import jit
+if _TYPE_CHECKING:
+    from .tracer.jit.jit import jit
+else:
+    jit = _import_module(".jit", __name__)  # type: ignore[assignment]  # a module that is called
 from .tracer.functions.printing import set_printoptions
 from .tracer.tensor.device import Size, device
+from .tracer.tensor.layouts import (
+    channels_last, channels_last_3d, contiguous_format, jagged, layout, memory_format, preserve_format, sparse_bsc, sparse_bsr,
+    sparse_coo, sparse_csc, sparse_csr, strided,
+)
 from .tracer.tensor.tensor import Tensor
 
-__version__ = "0.1.0"
+__version__ = version.flambeau
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 cfloat, cdouble = complex64, complex128
+for _type in _TYPES.values():
+    if not _type.is_cuda:
+        globals()[_type.__name__] = _type
 _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 
@@ -123,4 +141,6 @@ def __getattr__(name: str) -> object:
         return _import_module(".runtime.aot", __name__)
     if name == "jax_call":
         return _import_module(".runtime.jax_call", __name__).jax_call
+    if name in _absent.MODULES:
+        return _absent.module(name)
     raise AttributeError(f"module 'flambeau' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: `python -m flambeau demo` and `python -m flambeau info`."""
+"""The command line: `flambeau run script.py`, `flambeau demo` and `flambeau info` (or `python -m flambeau ...`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .demo.text import UserError
+from .script import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--data", metavar="FILE", help="a UTF-8 text to train on (default: Python's own documentation)")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
     commands.add_parser("info", help="versions, devices, caches, flags: what to paste into a bug report")
+    script = commands.add_parser("run", help="run an unmodified PyTorch script: in it `import torch` means Flambeau",
+                                 usage="%(prog)s [-m MODULE | SCRIPT] [ARGUMENT ...]")
+    script.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
+    script.add_argument("program", nargs=argparse.REMAINDER, metavar="SCRIPT ...", help="the script and its arguments")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "info":
@@ -26,15 +31,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(info())
             return 0
-        from .demo.run import demo as run  # noqa: PLC0415  (loads the progress bar)
+        if chosen.command == "run":
+            if not chosen.program:
+                script.error("expected a script, or -m and a module")
+            return run(chosen.program, module=chosen.module)
+        from .demo.run import demo as train  # noqa: PLC0415  (loads the progress bar)
 
-        return run(chosen.steps, chosen.out, chosen.data, chosen.seed)
+        return train(chosen.steps, chosen.out, chosen.data, chosen.seed)
     except UserError as error:
         print(f"flambeau {chosen.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nflambeau {chosen.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def run_and_exit() -> None:
+    """What the console script calls."""
+    sys.exit(main())
 
 
 def _positive(text: str) -> int:

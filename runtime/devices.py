@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ..tracer.ir.errors import DeviceError
+from ..tracer.ir.errors import DeviceError, NoCudaError
 from . import memory, pjrt
 
 PLATFORMS = {"cpu": "cpu", "cuda": "cuda", "gpu": "cuda", "tpu": "tpu", "rocm": "rocm"}
@@ -30,8 +30,9 @@ def _connect(platform: str) -> pjrt.Client:
     try:
         return pjrt.plugin_client(platform)
     except (RuntimeError, ImportError) as error:
-        raise DeviceError(f"no {platform} device is available: {str(error).splitlines()[0]}. On a machine with one, install "
-                          f"the extra: pip install 'flambeau[{EXTRAS[platform]}]'") from error
+        kind = NoCudaError if platform == "cuda" else DeviceError
+        raise kind(f"no {platform} device is available: {str(error).splitlines()[0]}. On a machine with one, install "
+                   f"the extra: pip install 'flambeau[{EXTRAS[platform]}]'") from error
 
 
 def connected() -> list[pjrt.Client]:
@@ -54,6 +55,14 @@ def canonical(name: str) -> str:
     if index >= count:
         raise DeviceError(f"device {name!r} was asked for, but there are {count} {platform} device(s)")
     return "cpu" if (platform, index) == ("cpu", 0) else f"{platform}:{index}"
+
+
+def info(name: str) -> dict[str, Any]:
+    """What PJRT says of a device: what it is called, what it can compute, counters of its memory."""
+    platform, index = parse(canonical(name))
+    device = client(platform).devices[index]
+    traits = {trait: getattr(device, trait) for trait in ("compute_capability", "core_count") if hasattr(device, trait)}
+    return {"name": device.device_kind, **traits, **((device.memory_stats() if platform != "cpu" else None) or {})}
 
 
 def available() -> dict[str, Any]:

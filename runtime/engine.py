@@ -167,3 +167,7 @@ class XlaBackend:
     def check_device(self, device: str) -> str:
         """The canonical name of a device that is there."""
         return devices.canonical(device)
+
+    def device_info(self, device: str) -> Mapping[str, Any]:
+        """What PJRT says of a device."""
+        return devices.info(device)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .ir.errors import DeviceError
+from .ir.errors import DeviceError, NoCudaError
 from .ir.graph import Graph
 from .walks.interpret import interpret
 
@@ -75,6 +75,9 @@ class Backend(Protocol):
     def check_device(self, device: str) -> str:
         """The canonical name of a device (`cuda` is `cuda:0`); DeviceError if it is not there."""
 
+    def device_info(self, device: str) -> Mapping[str, Any]:
+        """What is known of a device: its `name`, `compute_capability`, and counters of memory in bytes."""
+
 
 class NumpyProgram:
     """A graph that the interpreter runs."""
@@ -136,8 +139,13 @@ class NumpyBackend:
     def check_device(self, device: str) -> str:
         """Only the CPU."""
         if device not in ("cpu", "cpu:0"):
-            raise DeviceError(f"the numpy engine has only the device 'cpu', not {device!r}")
+            kind = NoCudaError if device.startswith("cuda") else DeviceError
+            raise kind(f"the numpy engine has only the device 'cpu', not {device!r}")
         return "cpu"
+
+    def device_info(self, device: str) -> Mapping[str, Any]:
+        """Its name."""
+        return {"name": device}
 
 
 _factory: Callable[[], Backend] = NumpyBackend
@@ -156,3 +164,8 @@ def backend() -> Backend:
     if _installed is None:
         _installed = _factory()
     return _installed
+
+
+def running() -> bool:
+    """Whether the engine was made, with all that it decided then."""
+    return _installed is not None

@@ -11,11 +11,13 @@ from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..lazy.flush import host_array
 from ..ops.elementwise import alias
+from ..tensor.layouts import contiguous_format, preserve_format
+from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device
 from .layout import laid_out
 from .methods import check_shape, method, named
-from .operands import broadcast_shapes, cast_value, expand_value, number_value, wrap
+from .operands import TYPE_NAMES, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
 from .precision import fitting
 
 # --- Copies and conversions -------------------------------------------------------------------------------------------
@@ -23,14 +25,27 @@ from .precision import fitting
 
 @method()
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A copy with storage of its own, through which gradients flow."""
-    return laid_out(wrap(alias(input._read())), [input])
+    """A copy with storage of its own, through which gradients flow; `memory_format` says how it lies in memory."""
+    return _lying(wrap(alias(input._read())), input, memory_format)
 
 
 @method()
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself if its elements lie in order, else a copy."""
-    return self if self.is_contiguous() else wrap(alias(self._read()))
+    """The tensor itself if its elements lie in order (or in that of `memory_format`), else a copy."""
+    if memory_format is preserve_format:
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    if self.is_contiguous(memory_format):
+        return self
+    return _lying(wrap(alias(self._read())), self, memory_format or contiguous_format)
+
+
+def _lying(made: Tensor, source: Tensor, memory_format: Any) -> Tensor:
+    """A new tensor as it was asked to lie in memory: by default as the one that it was made of."""
+    if memory_format is None or memory_format is preserve_format:
+        return laid_out(made, [source])
+    if memory_format.order is not None:
+        made._geometry = Geometry(memory_format.stride(made._type.shape))
+    return made
 
 
 @method()
@@ -46,8 +61,9 @@ def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None,
             device = arg
     kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
     if kind is self.dtype and on == self._device:
-        return clone(self) if copy else self
-    result = self if kind is self.dtype else laid_out(wrap(cast_value(self._read(), kind)), [self])
+        there = memory_format is None or memory_format is preserve_format or self.is_contiguous(memory_format)
+        return self if there and not copy else clone(self, memory_format=memory_format)
+    result = self if kind is self.dtype else _lying(wrap(cast_value(self._read(), kind)), self, memory_format)
     return result if on == self._device else _moved(result, on)
 
 
@@ -82,21 +98,34 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @method("type")
-def _type_method(self: Tensor, kind: dtype | None = None) -> Any:
-    """The tensor in another dtype, or torch's name of its type."""
-    return to(self, kind) if kind is not None else f"torch.{self.dtype.name.capitalize()}Tensor"
+def _type_method(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The tensor as another dtype, also one by torch's former name ("torch.LongTensor"); without one the name of its own."""
+    if dtype is None:
+        return type_name(self.dtype, self._device)
+    if isinstance(dtype, str):
+        known = {type_name(kind, on): (kind, on) for kind in dtypes.ALL if kind.name in TYPE_NAMES for on in ("cpu", "cuda")}
+        if dtype not in known:
+            raise ValueError(f"invalid type: '{dtype}'")
+        kind, on = known[dtype]
+        return to(self, kind) if on == self._device.partition(":")[0] else to(self, dtype=kind, device=on)
+    return to(self, dtype=getattr(dtype, "dtype", dtype), device=getattr(dtype, "device", None))
+
+
+def type_name(kind: dtypes.dtype, device: str) -> str:
+    """torch's name of the tensors of a dtype: `torch.cuda.FloatTensor`."""
+    return f"torch.{'' if device == 'cpu' else device.partition(':')[0] + '.'}{scalar_name(kind)}Tensor"
 
 
 @method()
-def cpu(self: Tensor) -> Tensor:
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     """On the CPU."""
-    return to(self, device="cpu")
+    return to(self, device="cpu", memory_format=memory_format)
 
 
 @method()
-def cuda(self: Tensor) -> Tensor:
-    """On the first CUDA device."""
-    return to(self, device="cuda")
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """On a CUDA device, the first one unless it is named; AssertionError where there is none."""
+    return to(self, device=f"cuda:{device}" if isinstance(device, int) else device or "cuda", memory_format=memory_format)
 
 
 @method()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir.dtypes import dtype
+from ..tensor.layouts import strided
 from ..tensor.tensor import Tensor
 from .creation import zeros
 from .methods import method
@@ -97,6 +98,7 @@ def _answer(name: str, ask: Any, doc: str) -> None:
     setattr(Tensor, name, property(ask, doc=doc))
 
 
+_answer("layout", lambda self: strided, "How elements are kept: strided.")
 _answer("is_cpu", lambda self: self.device.type == "cpu", "Whether the tensor lives on the CPU.")
 _answer("is_meta", lambda self: False, "Always False: there are no tensors without values.")
 _answer("is_quantized", lambda self: False, "Always False: there are no quantized dtypes.")

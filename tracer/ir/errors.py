@@ -56,6 +56,13 @@ class DeviceError(RuntimeError):
     """Tensors on different devices, or a device that is not there."""
 
 
+class NoCudaError(DeviceError, AssertionError):
+    """There is no CUDA device: an AssertionError, as torch's of a build without CUDA."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Torch not compiled with CUDA enabled: {why}")
+
+
 class OutOfMemoryError(RuntimeError):
     """A program needs more memory than its device has free; nothing ran and nothing was changed."""
 

@@ -37,6 +37,11 @@ class Size(tuple[int, ...]):
     __rmul__ = __mul__
 
 
+# Those of torch, and what else XLA runs on.
+TYPES = ("cpu", "cuda", "tpu", "rocm", "gpu", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+         "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone")
+
+
 class device:
     """Where a tensor lives: `cpu`, `cuda:0`, `tpu:0`.
 
@@ -55,10 +60,22 @@ class device:
         def __exit__(self, *error: object) -> None: ...
         def __call__(self, function: Any) -> Any: ...
 
-    def __init__(self, name: str | device, index: int | None = None) -> None:
-        text = str(name)
-        self.type, _, number = text.partition(":")
-        self.index = int(number) if number else index
+    def __init__(self, type: str | device | int, index: int | None = None) -> None:
+        if isinstance(type, bool) or not isinstance(type, (str, device, int)):
+            raise TypeError(f"device() requires a device, or a type as text with an index, got {type!r}")
+        if isinstance(type, int):  # one of the accelerators
+            type, index = "cuda", int(type)
+        text = str(type)
+        self.type, colon, number = text.partition(":")
+        if self.type not in TYPES:
+            raise RuntimeError(f"Expected one of {', '.join(TYPES)} device type at start of device string: {self.type}")
+        if colon and not (number.isascii() and number.isdecimal()):
+            raise RuntimeError(f"Invalid device string: '{text}'")
+        if colon and index is not None:
+            raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {text}")
+        if index is not None and index < 0:
+            raise RuntimeError("Device index must not be negative")
+        self.index: int | None = int(number) if colon else index
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -71,3 +88,6 @@ class device:
 
     def __hash__(self) -> int:
         return hash(str(self))
+
+    def __reduce__(self) -> Any:
+        return device, (str(self),)

@@ -41,6 +41,14 @@ def is_contiguous(shape: Ints, stride: Ints) -> bool:
     return True
 
 
+def lies_in_order(shape: Ints, geometry: Geometry | None, order: Ints | None) -> bool:
+    """Whether elements lie without gaps and row-major, or with the dimensions in this order from the outermost on."""
+    if order is None:
+        return geometry is None or is_contiguous(shape, geometry.stride)
+    stride = contiguous_stride(shape) if geometry is None else geometry.stride
+    return len(order) == len(shape) and is_contiguous(tuple(shape[d] for d in order), tuple(stride[d] for d in order))
+
+
 @lru_cache(maxsize=4096)
 def notable_stride(shape: Ints, stride: Ints) -> Ints | None:
     """The strides, unless they are row-major."""

@@ -25,7 +25,7 @@ from .grad_fn import GradFn
 from .maps import home
 from .steps import Step, written_through
 from .storage import Storage, has_contents
-from .strides import Geometry, contiguous_stride, is_contiguous, of_gradient, overlaps
+from .strides import Geometry, contiguous_stride, lies_in_order, of_gradient, overlaps
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 WRITE_BESIDE_HISTORY = (
@@ -407,9 +407,9 @@ class Tensor:
         trace = self._storage.trace
         return self._strides.offset + (trace.offset(self._storage) // self.itemsize if trace is not None else 0)
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order."""
-        return self._geometry is None or is_contiguous(self._type.shape, self._geometry.stride)
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in order, row-major or as a memory format says, without gaps."""
+        return lies_in_order(self._type.shape, self._geometry, memory_format and memory_format.order)
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a real floating type."""

@@ -1,0 +1,38 @@
+"""`torch.autograd.graph`: https://pytorch.org/docs/stable/autograd.html#autograd-graph"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..absent import refusal
+from ..tracer.tensor.grad_fn import GradFn as Node
+
+
+@contextmanager
+def save_on_cpu(pin_memory: bool = False, device_type: str = "cuda") -> Iterator[None]:
+    """Accepted: what is kept for a backward is chosen by the program, and `utils.checkpoint` makes it less."""
+    yield
+
+
+@contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """A block without hooks on what is saved: there are none."""
+    yield
+
+
+saved_tensors_hooks = refusal("torch.autograd.graph.saved_tensors_hooks", "what a backward needs is kept by the program, and no "
+                              "tensor by tensor; utils.checkpoint keeps less of it")
+register_multi_grad_hook = refusal("torch.autograd.graph.register_multi_grad_hook", "register a hook on each tensor: "
+                                   "x.register_hook(...)")
+allow_mutation_on_saved_tensors = refusal("torch.autograd.graph.allow_mutation_on_saved_tensors", "what is kept for a backward "
+                                          "is a value of its own: writing to the tensor does not change it")
+
+
+def increment_version(tensor: Any) -> None:
+    """Accepted: values never change, so that nothing has to count writes."""
+
+
+__all__ = ["Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks", "increment_version",
+           "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
