@@ -156,7 +156,7 @@ def test_cuda_without_a_device_is_torchs_build_without_cuda() -> None:
 
 def test_devices_by_text_and_number() -> None:
     assert repr(torch.device(type="cuda", index=1)) == "device(type='cuda', index=1)" == repr(torch.device(1))
-    for wrong, error in [("foo", "Expected one of cpu"), ("cuda:x", "Invalid device string"), ("cuda:-1", "Invalid device string")]:
+    for wrong, error in [("foo", "Expected one of cpu"), ("cuda:x", "Invalid device string"), ("cuda:-1", "Invalid")]:
         with pytest.raises(RuntimeError, match=error):
             torch.device(wrong)
     with pytest.raises(RuntimeError, match="must not include an index"):
