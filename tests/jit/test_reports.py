@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -114,7 +117,7 @@ def test_names_the_node_its_module_and_line_and_leaves_state_as_it_was() -> None
         model.layer.weight.fill_(1e20)
     spoilt = everything(model, opt)
     with pytest.raises(NanError) as caught:
-        step(x.abs() * 1e20)
+        step(x.abs() * 1e20).item()
     text = str(caught.value)
     assert "gave the first NaN" in text and "nn/functional" not in text
     assert f"test_reports.py:{line_of('y = self.norm(')} in norm" in text
@@ -138,16 +141,17 @@ def test_nan_of_the_backward_names_the_forward_line() -> None:
     step, _, _ = trained(loss_of)
     with pytest.raises(NanError, match=rf"^the backward of \w+: mul at .*test_reports\.py:{line_of('# the ' + 'root')} gave the "
                                        "first NaN; before it, the first infinity came from the backward of sqrt"):
-        step(torch.ones(2, 3))
+        step(torch.ones(2, 3)).item()
 
 
 def test_input_that_is_nan_is_named() -> None:
     step, model, _ = trained(lambda model, x: model.layer(x).sum())
-    with pytest.raises(NanError, match=r"^the input args\[0\] holds the first NaN\."):
-        step(torch.tensor([[1.0, float("nan"), 2.0]]))
+    with pytest.raises(NanError, match=r"^the input args\[0\] holds the first NaN; in step\. State was left as it was before "
+                                       "that call$"):
+        step(torch.tensor([[1.0, float("nan"), 2.0]])).item()
     model.layer.weight.data[0, 0] = float("nan")
     with pytest.raises(NanError, match=r"the input f32\[3,3\]|the input (\w+\.)?weight|of type f32\[3,3\]"):
-        step(torch.ones(1, 3))
+        step(torch.ones(1, 3)).item()
 
 
 def test_infinities_alone_are_no_error() -> None:
@@ -172,7 +176,7 @@ def test_one_launch_with_donation_and_integers_and_complex_numbers() -> None:
     assert m.item() == 4 and z.real.item() == pytest.approx(2 * (2 * 2**0.5 + 3))
     x[1] = complex(float("nan"), 0)
     with pytest.raises(NanError, match=r"args\[0\]"):
-        step(x, n)
+        step(x, n)[1].item()
 
 
 def test_forward_whose_backward_runs_outside() -> None:
@@ -181,4 +185,106 @@ def test_forward_whose_backward_runs_outside() -> None:
     forward(torch.tensor([3.0, 4.0])).backward()
     assert w.grad.tolist() == [3, 4]
     with pytest.raises(NanError, match="args"):
-        forward(torch.tensor([3.0, float("nan")]))
+        forward(torch.tensor([3.0, float("nan")])).item()
+
+
+def test_calls_are_not_waited_for() -> None:
+    weight, total = torch.eye(300), torch.zeros(())
+
+    @torch.jit(check_nan=True)
+    def step(x: Any) -> Any:
+        for _ in range(30):
+            x = torch.tanh(x @ weight)
+        total.add_(x.sum())
+        return x.sum()
+
+    good, bad = torch.zeros(256, 300), torch.full((256, 300), float("nan"))
+    step(good).item()
+    started = time.perf_counter()
+    step(good).item()
+    one = time.perf_counter() - started
+    started = time.perf_counter()
+    sums = [step(good) for _ in range(20)]
+    assert time.perf_counter() - started < 10 * one
+    assert sums[-1].item() == 0
+    with pytest.raises(NanError, match=r"the input args\[0\] holds the first NaN"):
+        sums = [step(bad), *(step(good) for _ in range(3))]
+        sums[-1].item()  # of a later run
+    assert total.item() == 0  # kept by the failing step, and added to by those behind it
+    sums[1].item()  # once
+
+
+TOLD = {"a later call": "time.sleep(0.3); step(torch.ones(2))", "synchronize": "torch.synchronize()",
+        "the result": "y.tolist()", "the state": "total.tolist()", "a later result": "torch.jit(lambda x: x + 1)(y).tolist()",
+        "pending code": "(y + 1).tolist()", "the state in pending code": "(total * 2).sum().item()"}
+
+
+@pytest.mark.parametrize("when", TOLD)
+def test_is_told_at(when: str) -> None:
+    total, weight = torch.zeros(2), torch.eye(300)
+
+    @torch.jit(check_nan=True)
+    def step(x: Any) -> Any:
+        slow = weight * x.sum()
+        for _ in range(30):
+            slow = torch.tanh(slow @ weight)
+        total.add_(x.log())
+        return x * slow[0, 0]
+
+    step(torch.ones(2))
+    with pytest.raises(NanError, match=rf"log at .*test_reports\.py:{line_of('total.add_(x.' + 'log')} gave the first NaN; in step"):
+        y = step(-torch.ones(2))  # waits for nothing
+        exec(TOLD[when], {"torch": torch, "time": time, "step": step, "y": y, "total": total})
+    assert total.tolist() == [0, 0]
+
+
+def test_is_told_at_exit() -> None:
+    code = "import flambeau as torch\ntorch.jit(lambda x: x.log(), check_nan=True)(torch.tensor([-1.0]))\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert "NanError: log at <string>:2 gave the first NaN" in done.stderr
+
+
+KEPT = {
+    "a parameter": lambda x, i: (lambda s: s.add_(x.log().sum()), torch.zeros(3)),
+    "an update of a slice": lambda x, i: (lambda s: s[1:].copy_(x[1:].log()), torch.zeros(3)),
+    "a scatter": lambda x, i: (lambda s: s.index_add_(0, i, x.log()), torch.zeros(3)),
+    "only written": lambda x, i: (lambda s: s.copy_(x.log()), torch.zeros(3)),
+    "of another dtype": lambda x, i: (lambda s: s.add_(torch.nan_to_num(x.log()).long().sum() + 1), torch.zeros(3, dtype=torch.int64)),
+    "a view": lambda x, i: (lambda s: s.view(3, 1).t().mul_(x.log()), torch.ones(3)),
+}
+
+
+@pytest.mark.parametrize("donate", [True, False])
+@pytest.mark.parametrize("name", KEPT)
+def test_state_is_kept_by_every_step_that_was_enqueued(name: str, donate: bool) -> None:
+    start = KEPT[name](torch.ones(3), None)[1]
+    state, given = start.clone(), start.clone()
+
+    @torch.jit(check_nan=True, donate=donate)
+    def step(x: Any, i: Any, given: Any) -> Any:
+        KEPT[name](x, i)[0](state)
+        KEPT[name](x, i)[0](given)
+        return x.sum()
+
+    index = torch.arange(3)
+    step(torch.ones(3), index, given)
+    torch.synchronize()
+    before = state.tolist(), given.tolist()
+    with pytest.raises(NanError, match="log at .*State was left as it was before that call"):
+        for _ in range(4):
+            last = step(-torch.ones(3), index, given)
+        last.item()
+    assert (state.tolist(), given.tolist()) == before and step.stats.state_on_failure == "kept"
+    assert step.stats.compiles == 1
+
+
+def test_other_checks_come_first_where_both_fail() -> None:
+    step = torch.jit(lambda x, i: x[i].log(), check_nan=True)
+    with pytest.raises(IndexError, match="index 9 is out of bounds"):
+        step(-torch.ones(3), torch.tensor([9])).tolist()
+    with pytest.raises(NanError, match="log at"):
+        step(-torch.ones(3), torch.tensor([1])).tolist()
+    alone = torch.jit(lambda x, i: x[i].log(), check_nan=True, checks=False)
+    with pytest.raises(NanError, match="log at"):
+        alone(-torch.ones(3), torch.tensor([9])).tolist()
+    assert torch.jit(lambda i: i + 1, check_nan=True)(torch.tensor(1)).item() == 2  # nothing that could be NaN

@@ -180,7 +180,7 @@ class _Comparison:
         first, second = self._first, self._second
         self._need((first.check is None) == (second.check is None))
         if first.check is not None and second.check is not None:
-            self._pairs.append((first.check[0], second.check[0]))
+            self._pairs.append((first.check.report, second.check.report))
         for x, y in zip(first.trace.reports, second.trace.reports, strict=True):
             self._need(type(x) is type(y))
             self._pairs += zip(x.values, y.values, strict=True)

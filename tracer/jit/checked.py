@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..ir.checks import Site
+from ..ir.checks import Check, Site
 from ..ir.constants import full_like
 from ..ir.graph import Graph, Node, Value, graphs_in
 from ..ir.recorder import grad_mode
@@ -38,34 +38,31 @@ class Checked:
     note: str
 
 
-Report = tuple[Value, tuple[Site, ...]]
-
-
-def report_of(trace: Trace) -> Report | None:
-    """The report on all checks of a trace, recorded at its end, when it is known what it writes."""
+def report_of(trace: Trace, more: bool) -> Check | None:
+    """All checks of a trace as one, recorded at its end, when it is known what it writes; whether `more` will follow."""
     checks, trace.recorder.checks = trace.recorder.checks, []
-    if not checks:
-        return None
-    trace.capture_written()
-    check = joined(checks)
-    return check.report, check.sites
+    if checks or more:
+        trace.capture_written()
+    return joined(checks) if checks else None
 
 
-def guarded(report: Report, inputs: Sequence[Value], outputs: list[Value], rewritten: int,
-            arguments: Iterable[tuple[int, int]], donate: bool, name: str) -> Checked:
-    """Make the report an output, and let a failing run leave what it writes as it was, where that costs next to nothing.
+def guarded(checks: Sequence[Check], inputs: Sequence[Value], outputs: list[Value], rewritten: int,
+            arguments: Iterable[tuple[int, int]], always: bool, name: str) -> Checked:
+    """Make the report on all checks an output, and let a failing run leave what it writes as it was.
 
     The first `rewritten` of `inputs` and `outputs` are state; `arguments` are numbers of inputs and of the outputs that
-    are written to them. To keep state that is written in parts, in place, would cost a copy of all of it.
+    are written to them. To keep state that is written in parts, in place, costs a copy of all of it: unless it is to be
+    kept `always`, it is not.
     """
-    keeps = not donate or not any(map(_is_update, outputs[:rewritten], inputs))
+    check = joined(checks)
+    keeps = always or not any(map(_is_update, outputs[:rewritten], inputs))
     pairs = [*(zip(range(rewritten), range(rewritten)) if keeps else ()), *arguments]
-    failed = _failed(report[0])
+    failed = _failed(check.report)
     for before, after in pairs:
         outputs[after] = _selected(failed, inputs[before], outputs[after])
-    outputs.append(report[0])
+    outputs.append(check.report)
     state = f". {KEPT if keeps else APPLIED}" if pairs or not keeps else ""
-    return Checked(len(outputs) - 1, report[1], keeps, f"; in {name}{state}")
+    return Checked(len(outputs) - 1, check.sites, keeps, f"; in {name}{state}")
 
 
 def _failed(report: Value) -> Value:

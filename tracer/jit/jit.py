@@ -245,8 +245,9 @@ def jit(function: Callable[..., Any] | None = None, *, static: Iterable[int | st
     found by itself. `donate=False` keeps the old buffers of written state alive until the call succeeded;
     `max_compiles` raises instead of compiling once more; of more than `max_kept` programs those are dropped that were
     used longest ago. `check_nan` looks for NaN in everything that the program computes, backward included: NanError names
-    the operation, module and line that gave the first one, and state is left as it was. `name` is what messages call the
-    function. `checks=False` leaves out the checks of values, such as indices out of range.
+    the operation, module and line that gave the first one, and state is left as it was before that call. Nothing waits for
+    it: it is raised when it is known, at the latest when a tensor of that run or a later one is looked at. `name` is what
+    messages call the function. `checks=False` leaves out the checks of values, such as indices out of range.
 
     `jit` of a module is a module: another handle on it, which goes wherever the module goes.
 

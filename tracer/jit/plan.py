@@ -11,7 +11,7 @@ from ..functions.defaults import Defaults
 from ..guards.identity import MISSING
 from ..guards.outside import roots
 from ..guards.owners import Owner
-from ..ir.checks import Site
+from ..ir.checks import Check
 from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Value
 from ..ir.source import describe, user_position
@@ -26,8 +26,9 @@ from .checked import Checked, guarded
 from .effects import Effect, Effects, Slot, guards_of, is_plain
 from .guard import Guard
 from .host import Evaluation
+from .nans import nan_checks
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
-from .reports import NanCheck, Report
+from .reports import Line
 from .results import Template
 from .signature import Signature
 from .standins import StandIns, held_by
@@ -85,7 +86,7 @@ class Plan:
     donated: Mapping[int, int]
     writes: Writes
     template: Any
-    reports: tuple[tuple[Report, tuple[int, ...]], ...]
+    reports: tuple[tuple[Line, tuple[int, ...]], ...]
     checked: Checked | None
     tape: Tape | None
     packs: tuple[Pack, ...] = ()
@@ -113,7 +114,7 @@ class Traced:
     given: StandIns
     effects: Effects
     result: Any
-    check: tuple[Value, tuple[Site, ...]] | None
+    check: Check | None
 
 
 class _Outputs(list[Value]):
@@ -154,6 +155,8 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     read = {at[where]: slot for i, found in slots.items() for key, slot in found.items()
             if (where := id(effects.found[i][0].before[key]._storage)) in at}
     inputs = [*(trace.captured[s] for s in storages), *arguments, *numbers.inputs]
+    labels = _labels(trace, inputs)
+    names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
     outputs = _Outputs(trace.current(s) for s in rewritten)
     found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
                     tuple(_written_gradients(trace, stand_ins, outputs)),
@@ -161,8 +164,10 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                           if held_in(s) is not v),
                     tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
                           if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
-    checked = None if check is None else guarded(
-        check, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments], donate, trace.name)
+    checks = [] if check is None else [check]
+    checks += nan_checks(names, trace.recorder.nodes) if check_nan else []
+    checked = guarded(checks, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments],
+                      check_nan or not donate, trace.name) if checks else None
     template = Template(trace, call.tensors, given, effects.is_known, numbers.add, outputs.add)
     contents = [(i, held_by(x)) for i, x in given.changed()]
     template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
@@ -173,9 +178,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                                    for i, (owner, edits) in enumerate(effects.found)))
     here = describe(user_position())
     guards += [guard for effect in writes.outside for guard in guards_of(effect, here)]
-    labels = _labels(trace, inputs)
-    names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
-    reports = _reports(trace, names if check_nan else None, outputs, len(rewritten))
+    reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)
     graph, positions, tape = _closed(trace, inputs, outputs, labels)
     donated = {} if not donate or tape else {
         i: positions[i] for i in range(len(rewritten))
@@ -231,17 +234,6 @@ def _written_gradients(trace: Trace, stand_ins: list[Tensor],
         if number is None and tensor._storage.trace is trace:
             continue  # a leaf made inside: nobody outside sees it
         yield tensor if number is None else number, None if gradient is None else outputs.add(gradient._read())
-
-
-def _reports(trace: Trace, names: dict[Value, str] | None, outputs: _Outputs,
-             written: int) -> tuple[tuple[Report, tuple[int, ...]], ...]:
-    """Outputs for what is told after each run; with `names` of the inputs, whether there was a NaN."""
-    reports: list[Report] = list(trace.reports)
-    if names is not None:
-        check = NanCheck(names, list(trace.recorder.nodes))
-        outputs[:written] = check.kept(list(names), outputs[:written])
-        reports.append(check)
-    return tuple((report, tuple(outputs.add(v) for v in report.values)) for report in reports)
 
 
 def _closed(trace: Trace, inputs: Sequence[Value], outputs: Sequence[Value],

@@ -85,7 +85,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace)
             effects.check(trace)
-            traced = Traced(trace, call, given, effects, result, report_of(trace))
+            traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
         if (clash := validity.memory.clash(call.tensors)) is not None:
