@@ -478,6 +478,46 @@ def test_clip_grad_norm_raises_inside_a_step(engine: str) -> None:
     assert weight.tolist() == before
 
 
+NORMS = {"clip_grad_norm_": lambda w: torch.nn.utils.clip_grad_norm_([w], 1.0, error_if_nonfinite=True),
+         "get_total_norm": lambda w: torch.nn.utils.get_total_norm([w.grad], 2.0, error_if_nonfinite=True)}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_norm_is_checked_where_it_is_taken(engine: str, name: str) -> None:
+    text = (r"The total norm of order 2\.0 for gradients from `parameters` is non-finite, so it cannot be clipped\. To disable "
+            r"this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`")
+    weight = torch.nn.Parameter(torch.ones(2))
+
+    def norm(x: Any) -> Any:
+        weight.grad = None
+        (weight * x).sum().backward()
+        return NORMS[name](weight)
+
+    finite, infinite = torch.ones(2), torch.tensor([1.0, float("inf")])
+    assert norm(finite).item() == pytest.approx(2**0.5)
+    with pytest.raises(RuntimeError, match=rf"^{text}"):
+        norm(infinite)
+    step = torch.jit(norm)
+    assert step(finite).item() == pytest.approx(2**0.5)
+    with pytest.raises(RuntimeError, match=rf"^{text} \[clip_grad_norm_ at .*test_checks\.py:\d+"):
+        step(infinite).item()
+    length = lambda x: torch.nn.utils.get_total_norm([x], error_if_nonfinite=True)  # noqa: E731
+    chosen = torch.jit(lambda x: torch.cond(x.isinf().any(), lambda x: x.sum() * 0, length, (x,)))
+    assert chosen(finite).item() == pytest.approx(2**0.5)
+    chosen(infinite).item()  # the branch that is not taken
+    with pytest.raises(RuntimeError, match=text):
+        chosen(torch.tensor([float("nan"), 1.0])).item()
+
+
+def test_equal_checks_are_made_once(engine: str) -> None:
+    embedding = torch.nn.Embedding(3, 2)
+    step = torch.jit(lambda i: (embedding(i) + embedding(i)).sum() + embedding.weight[i].sum() + embedding.weight[i].mean())
+    step(torch.tensor([0, 2])).item()
+    assert sites(step) == ["embedding", "index"]
+    with pytest.raises(IndexError, match="index out of range in self"):
+        step(torch.tensor([0, 3])).item()
+
+
 def test_numbers_that_do_not_fit() -> None:
     """torch's rules: whole numbers below zero wrap in types without a sign, as long as their size fits."""
     for data, kind in ((300, torch.int8), ([1, -129], torch.int8), (300.0, torch.uint8), (127.9, torch.int8), (1e10, torch.int32),

@@ -14,6 +14,7 @@ from ..ops.elementwise import convert
 from ..ops.structural import Ints, constant
 from ..tensor.strides import Geometry, dense_stride, is_contiguous
 from ..tensor.tensor import Tensor
+from .masked_reads import any_read, over
 from .operands import common_shape, expand_value, operands, result_dtype, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,11 +77,15 @@ def keeps_layout(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
         for x in args:
             if isinstance(x, Tensor) and x._geometry is not None:
-                return result if kwargs.get("out") is not None else laid_out(result, args)
-        return result
+                break
+        else:
+            return function(*args, **kwargs)
+        if any_read(args):
+            return over(call, *args, **kwargs)
+        result = function(*args, **kwargs)
+        return result if kwargs.get("out") is not None else laid_out(result, args)
 
     return call  # type: ignore[return-value]
 

@@ -294,7 +294,7 @@ def mask_refusal(purpose: str) -> str:
     return (f"{purpose} requires the mask's values, since its size is the number of true elements, and a traced mask has none. "
             "Keep the size fixed instead: masked_select(x, mask, size=n), x[nonzero(mask, size=n, fill_value=0, "
             "as_tuple=True)], where(mask, x, other), x * mask, masked_fill, masked_scatter, or a sum over where(mask, x, 0); "
-            "x[mask] = y[mask] works.")
+            "x[mask] = y[mask] works, and x[mask] += y with a y for all elements alike; else write x = where(mask, x + y, x).")
 
 
 def observed_mask(mask: Any, purpose: str) -> Any:

@@ -12,6 +12,7 @@ from ..ops import elementwise as ops
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub, truncated
 from .layout import laid_out
+from .masked_reads import MaskedRead, over
 from .methods import in_place, into, method, named, pointwise, with_out
 from .operands import cast_value, float_kind, number_value, wrap
 from .precision import rounded_once
@@ -83,11 +84,14 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
 
     @named(name, f"{meaning}, of each element; integers become the default floating type.")
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+        geometry = input._geometry
+        if geometry is not None and type(input) is MaskedRead:
+            return over(function, input, out=out)  # type: ignore[no-any-return]
         value = input._read()
         if not value.type.dtype.is_inexact:
             value = cast_value(value, float_kind(input))
         result = wrap(primitive(value))
-        if input._geometry is not None:
+        if geometry is not None:
             result = laid_out(result, (input,))
         return result if out is None else into(out, result)
 

@@ -77,7 +77,8 @@ def _at(h: Emitter, x: Operand, first: Operand, places: Operand, found: Operand)
     """The elements of the last dimension in the places `first`, 0 where there is none."""
     zero, shape = h.constant("0", x.type.with_shape(first.type.shape)), first.type.shape
     if shape:
-        here = h.op("broadcast_in_dim", (first,), places.type, f"broadcast_dimensions = {array_attribute(tuple(range(len(shape))))}")
+        rows = f"broadcast_dimensions = {array_attribute(tuple(range(len(shape))))}"
+        here = h.op("broadcast_in_dim", (first,), places.type, rows)
         here = _compare(h, places, here, "EQ")
         return _reduced(h, "add", h.op("select", (here, x, h.constant("0", x.type)), x.type), "0", len(shape))
     one = h.op("dynamic_slice", (x, first), x.type.with_shape((1,)), "slice_sizes = array<i64: 1>")
