@@ -86,7 +86,7 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         geometry = input._geometry
         if geometry is not None and type(input) is MaskedRead:
-            return over(function, input, out=out)  # type: ignore[no-any-return]
+            return over(function, input, out=out)
         value = input._read()
         if not value.type.dtype.is_inexact:
             value = cast_value(value, float_kind(input))
