@@ -6,7 +6,7 @@ import enum
 import gc
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -193,7 +193,7 @@ class Filling:
 
 FILLINGS = [Filling((4, 4)), Filling((4, 4), True), Filling((4,)), Filling((4,), True), Filling((2, 4, 4)),
             Filling((2, 4, 8, 8)), Filling((2, 4, 4, 4, 4)), Filling((3, 3))]
-VALUES = [(1, 2), (0, 1), (2, 4), (3, 4), (0.5, 0.25), (-1, 0), (1, 1)]
+VALUES: list[tuple[Any, Any]] = [(1, 2), (0, 1), (2, 4), (3, 4), (0.5, 0.25), (-1, 0), (1, 1)]
 HANDMADE: dict[str, tuple[Callable[..., Any], tuple[Any, Any]]] = {
     "zeros": (lambda x, k: torch.zeros(k, 3), (3, 4)), "ones of a list": (lambda x, k: torch.ones([k, k]), (3, 4)),
     "rand": (lambda x, k: torch.rand(k), (3, 4)), "randn": (lambda x, k: torch.randn(2, k), (3, 4)),
@@ -235,10 +235,11 @@ def called(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return contents(function(*args, **kwargs))
 
 
-def prepared(name: str, function: Callable[..., Any], number: str) -> tuple[dict[str, Any], tuple[Any, Any]] | None:
+def prepared(name: str, function: Callable[..., Any], number: str,
+             pairs: Sequence[tuple[Any, Any]] = VALUES) -> tuple[dict[str, Any], tuple[Any, Any]] | None:
     """Arguments and two numbers with which the function works."""
     for filling in FILLINGS:
-        for pair in VALUES:
+        for pair in pairs:
             try:
                 arguments = filling.arguments(function, number)
                 for value in pair:
@@ -298,6 +299,77 @@ def test_every_function_that_takes_a_number(part: int) -> None:
     check_ordinary_code()
     print(f"{len(done)} functions agree, {done.count(False)} of them depend on values; not generated: {', '.join(without)}")
     assert len(done) > 4 * len(without)
+
+
+# What decides shapes, or which operations there are: these cost a program each.
+SHAPES = {
+    "bins", "chunks", "col", "destination", "dilation", "dim", "dim0", "dim1", "dim2", "dimension", "dims", "end_dim",
+    "groups", "indices_or_sections", "kernel_size", "length", "m", "num_classes", "num_groups", "num_samples", "offset",
+    "output_size", "padding", "repeats", "row", "size", "source", "split_size", "split_size_or_sections", "start_dim",
+    "steps", "stride", "step"}
+OPERATIONS = {"chunk_size", "diag.diagonal", "diff.n", "eye.n", "manual_seed.seed", "matrix_power.n", "mvlgamma.p", "randperm.n",
+              "rot90.k", "topk.k"}
+USUAL: list[tuple[Any, Any]] = [(5, 6), (0.3, 0.6), (-3, -2)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("part", range(4))
+def test_one_program_for_numbers_that_decide_no_shape(part: int) -> None:
+    done, several = 0, []
+    with on_numpy():
+        for name, function, number in members()[part::4]:
+            if number in SHAPES or {f"{name.partition('.')[2]}.{number}", number} & OPERATIONS:
+                continue
+            for pair in USUAL:
+                found = prepared(name, function, number, [pair])
+                if found is not None:
+                    done += 1
+                    several += [f"{name}({number}={pair})"] * (programs(function, found[0], number, pair) > 1)
+    print(f"{done} pairs of numbers")
+    assert not several and done > 90
+
+
+def programs(function: Callable[..., Any], arguments: dict[str, Any], number: str, pair: tuple[Any, Any]) -> int:
+    step = torch.jit(lambda given, k: function(**given, **{number: k}))
+    try:
+        for value in pair:
+            called(step, fresh(arguments), value)
+    except TraceError:  # its result depends on values
+        return 1
+    return int(step.stats.compiles)
+
+
+GRADIENTS: dict[str, Callable[[Any, Any], Any]] = {
+    "norm": lambda x, p: x.norm(p), "norm of rows": lambda x, p: x.norm(p, 1, True), "normalize": nn.functional.normalize,
+    "renorm": lambda x, p: x.renorm(p, 0, 0.5), "dist": lambda x, p: torch.dist(x, x.flip(0), p),
+    "cdist": lambda x, p: torch.cdist(x, x.flip(1), p),
+    "pairwise_distance": lambda x, p: nn.functional.pairwise_distance(x, x.flip(0), p),
+    "tril": lambda x, n: x.tril(n), "triu": lambda x, n: x.triu(n), "tril_": lambda x, n: (x * 1).tril_(n),
+    "kthvalue": lambda x, k: x.kthvalue(k).values, "clip_grad_norm": lambda x, p: torch.nn.utils.get_total_norm([x, x * 2], p)}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_where_the_number_is_an_input(name: str) -> None:
+    function = GRADIENTS[name]
+
+    def loss(x: Any, k: Any) -> Any:
+        y = function(x, k)
+        return (y * y).sum() if "clip" in name else y.sin().sum()
+
+    step, x = torch.jit(torch.func.grad_and_value(loss)), (torch.arange(16.0).reshape(4, 4) * 7 % 16 + 1) / 8 - 1
+    for k in (3, 4, 3) if name == "kthvalue" else (3, 4, -1, 3) if "tri" in name else (3, 4, 3, 2.5):
+        for a, b in zip(step(x, k), torch.func.grad_and_value(loss)(x, k), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
+    assert step.stats.compiles == 1 + (k == 2.5), step.why()
+
+
+@pytest.mark.parametrize("name", ["norm", "norm of rows", "dist", "cdist", "normalize"])
+def test_norms_of_a_kind_of_their_own(name: str) -> None:
+    """p = 1, 2, 0 and the infinities have formulas, and programs, of their own; all else shares one."""
+    step, x = torch.jit(GRADIENTS[name]), (torch.arange(16.0).reshape(4, 4) * 7 % 16 - 5) / 8
+    for p in (2.0, 3.0, 1.0, math.inf, 0.5, 0.0, 2.5, 4.0, 1.0, 2.0):
+        np.testing.assert_allclose(step(x, p).numpy(), GRADIENTS[name](x, p).numpy(), rtol=1e-5)
+    assert step.stats.compiles == 5, step.why()
 
 
 @pytest.mark.parametrize("name", HANDMADE)

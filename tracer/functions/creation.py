@@ -16,7 +16,8 @@ from ..lazy.shared import SharedStorage
 from ..ops.elementwise import add, alias, compare, mul
 from ..ops.structural import concatenate, iota, reshape
 from ..tensor.context import context
-from ..tensor.scalar import Scalar
+from ..tensor.operations import Operation
+from ..tensor.scalar import Scalar, on_host
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
@@ -388,12 +389,15 @@ def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None
     return up.where(first_half, down).to(kind)
 
 
+_LOGARITHM = Operation(lambda base: float(np.log(base)), "log", lambda kind: (float,))
+
+
 @with_out
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: dtype | None = None,
              device: Any = None) -> Tensor:
     """base to the power of evenly spaced numbers."""
     exponents = linspace(start, end, steps, dtype=dtypes.float64, device=device)
-    return (exponents * float(np.log(base))).exp().to(dtype or Defaults.dtype)
+    return (exponents * on_host(_LOGARITHM, base)).exp().to(dtype or Defaults.dtype)
 
 
 @with_out

@@ -6,6 +6,7 @@ import math
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
+from ..tensor.scalar import real
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .choosing import clamp, where
@@ -28,13 +29,13 @@ from .unary import reciprocal, square
 def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *,
          dtype: dtype | None = None) -> Tensor:
     """The p-norm of the elements, or along `dim`."""
-    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)
+    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else real(p), dim, keepdim)
 
 
 def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (sum |x|^p)^(1/p); its gradient is zero where the norm is, and at zeros where it has no limit."""
     size = absolute(x)
-    if math.isinf(p):
+    if p == math.inf or p == -math.inf:  # of a number of a traced function no more is asked than this
         return (amax if p > 0 else amin)(size, dim, keepdim)
     if p == 0:
         return sum(where(ne(x, 0), 1.0, mul(size, 0)), dim, keepdim)
@@ -69,7 +70,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     if maxnorm == math.inf:
         return input.clone()
     wide = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
-    norms = length(wide, float(p), [d for d in range(input.ndim) if d != axis], True)
+    norms = length(wide, real(p), [d for d in range(input.ndim) if d != axis], True)
     factors = where(norms > maxnorm, mul(reciprocal(add(norms, 1e-7)), maxnorm), 1)
     return mul(input, factors if wide is input else factors.to(input.dtype))
 
@@ -85,7 +86,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     >>> torch.dist(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0]))
     tensor(5.)
     """
-    gap, order = sub(input, other), float(p)
+    gap, order = sub(input, other), real(p)
     if not gap.dtype.is_inexact:
         raise RuntimeError("norm(): input dtype should be either floating point or complex. Got "
                            f"{scalar_name(gap.dtype)} instead.")
@@ -127,14 +128,14 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0])
     """
     if compute_mode not in _MODES:
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
-    p = float(p)
+    p = real(p)
     _check_points(x1, x2, p)
     many = max(x1._type.shape[-2], x2._type.shape[-2]) > 25
     if p == 2 and (compute_mode == _MODES[1] or (many and compute_mode == _MODES[0])):
         return _euclidean(x1, x2)
     broadcast_shapes(x1._type.shape[:-2], x2._type.shape[:-2])
     gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
-    empty = math.isinf(p) and gaps._type.shape[-1] == 0
+    empty = gaps._type.shape[-1] == 0 and p == math.inf
     return length(gaps, 1.0 if empty else p, -1)
 
 

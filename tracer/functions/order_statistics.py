@@ -24,7 +24,7 @@ from .reduce import sum as sum_
 from .return_types import return_type, zero_index
 from .scattering import gather
 from .shape import movedim, squeeze
-from .slicing import sliced
+from .slicing import block
 from .sorting import sort
 
 _KthValue, _Median, _NanMedian, _Mode = (return_type(n) for n in ("kthvalue", "median", "nanmedian", "mode"))
@@ -41,7 +41,7 @@ def _chosen(kind: Callable[..., Any], input: Tensor, axis: int, position: Callab
         return kind(values, indices)
     place = position(values)
     if isinstance(place, int):
-        picked = [sliced(t, axis, place, place + 1) for t in (values, indices)]
+        picked = [block(t, axis, place, 1) for t in (values, indices)]
     else:
         at = place._read()
         picked = [wrap(take_along(t._read(), at, axis)) for t in (values, indices)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
+from ..tensor.scalar import real
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .checks import check_none, known
@@ -174,7 +175,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{scalar_name(input.dtype)}'")
     x = flatten(input.detach())
     x = x.to(dtypes.float32) if input.dtype.itemsize < 4 else x
-    low, high = _edges(x, float(min), float(max))
+    low, high = _edges(x, real(min), real(max))
     inside = logical_and(x >= low, x <= high)
     places = div(mul(sub(x, low), bins), sub(high, low) if isinstance(high, Tensor) else high - low)
     places = where(inside, clamp(where(inside, places, 0).to(dtypes.int64), 0, bins - 1), bins)

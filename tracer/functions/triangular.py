@@ -34,7 +34,7 @@ def _triangle(name: str, input: Tensor, diagonal: int, direction: str) -> Tensor
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
     value = input._read()
     place = _columns_minus_rows(shape, value.device)
-    inside = compare(place, full_like(place, diagonal), direction=direction)
+    inside = compare(place, number_value(diagonal, dtypes.int64, shape[-2:], value.device), direction=direction)
     mask = broadcast(inside, shape=shape, dims=(len(shape) - 2, len(shape) - 1))
     return wrap(select(mask, value, full_like(value, 0)))
 

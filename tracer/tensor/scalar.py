@@ -440,6 +440,16 @@ def on_host(operation: Operation, *args: Any) -> Any:
     return operation.function(*args)
 
 
+def whole(x: Any) -> Any:
+    """`int(x)`, at each call where x is a number of the traced function."""
+    return on_host(CALLS[int], x)
+
+
+def real(x: Any) -> Any:
+    """`float(x)`, at each call where x is a number of the traced function."""
+    return on_host(CALLS[float], x)
+
+
 def _listed(x: Any) -> Any:
     """A list of numbers as an operand."""
     if type(x) not in (list, tuple):

@@ -8,6 +8,7 @@ from typing import Any
 from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
+from ...tensor.scalar import whole
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
 from ..methods import assign, method
@@ -113,7 +114,7 @@ def random_(self: Tensor, from_: int | None = None, to: int | None = None, *, ge
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     check_bounds(self.dtype, low, high - 1, "to - 1")
-    return _fill(self, integer_value(self._type.shape, int(low), int(high), generator_on(self._device, generator)))
+    return _fill(self, integer_value(self._type.shape, whole(low), whole(high), generator_on(self._device, generator)))
 
 
 def _beyond(kind: dtype) -> int:

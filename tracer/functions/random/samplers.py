@@ -13,7 +13,7 @@ from ...ops.elementwise import compare
 from ...ops.sorting import sort, top_k
 from ...ops.structural import Ints, iota
 from ...ops.window import cumsum
-from ...tensor.scalar import Scalar
+from ...tensor.scalar import Scalar, whole
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
 from ..checks import check_none
@@ -110,7 +110,7 @@ def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Gene
         low, high = 0, low
     if size is None:
         raise TypeError("randint() missing required argument: size")
-    low, high = int(low), int(high)
+    low, high = whole(low), whole(high)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     kind = dtype or (dtypes.int64 if out is None else out.dtype)
