@@ -214,7 +214,7 @@ def test_calls_are_not_waited_for() -> None:
     sums[1].item()  # once
 
 
-TOLD = {"a later call": "time.sleep(0.3); step(torch.ones(2))", "synchronize": "torch.synchronize()",
+TOLD = {"a later call": "[(time.sleep(0.05), step(torch.ones(2))) for _ in range(400)]", "synchronize": "torch.synchronize()",
         "the result": "y.tolist()", "the state": "total.tolist()", "a later result": "torch.jit(lambda x: x + 1)(y).tolist()",
         "pending code": "(y + 1).tolist()", "the state in pending code": "(total * 2).sum().item()"}
 
@@ -277,6 +277,40 @@ def test_state_is_kept_by_every_step_that_was_enqueued(name: str, donate: bool) 
         last.item()
     assert (state.tolist(), given.tolist()) == before and step.stats.state_on_failure == "kept"
     assert step.stats.compiles == 1
+
+
+def test_lines_of_a_failing_step_are_printed(capsys: Any) -> None:
+    @torch.jit(check_nan=True)
+    def step(x: Any, i: Any) -> Any:
+        torch.debug.print("x {}", x)
+        return x[i].log()
+
+    for bad, error in (((-torch.ones(1), torch.tensor([0])), NanError), ((torch.ones(1), torch.tensor([5])), IndexError)):
+        with pytest.raises(error):
+            step(*bad).tolist()
+    assert capsys.readouterr().out.splitlines() == ["x tensor([-1.])", "x tensor([1.])"]
+
+
+def test_state_that_the_step_creates() -> None:
+    """A user's momentum: made before the first call, kept by a failing one."""
+    w, state = torch.ones(2), {}
+
+    @torch.jit(check_nan=True)
+    def step(x: Any) -> None:
+        g = x.log()
+        if "m" not in state:
+            state["m"] = torch.zeros_like(w)
+        state["m"].mul_(0.9).add_(g)
+        w.sub_(state["m"])
+
+    step(torch.full((2,), 2.0))
+    before = w.tolist(), state["m"].tolist()
+    with pytest.raises(NanError, match="log at"):
+        step(-torch.ones(2))
+        torch.synchronize()
+    assert (w.tolist(), state["m"].tolist()) == before
+    step(torch.full((2,), 2.0))
+    assert w.tolist() == pytest.approx([1 - 2.9 * np.log(2)] * 2) and step.stats.compiles == 1
 
 
 def test_other_checks_come_first_where_both_fail() -> None:

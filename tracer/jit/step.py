@@ -85,15 +85,15 @@ class Step:
                 self._rebind(results)
             for gradients in plan.gradient_packs:
                 gradients.bind()
+        outputs = _NONE if self.plain else self._as_values(results, [*values, *arguments], call)
+        for line, positions in plan.reports:
+            line.tell([outputs[at] for at in positions])  # what the step printed comes before what was wrong with it
         if plan.checked is not None:
             failures.started(results[plan.positions[plan.checked.output]], plan.checked.sites, results, plan.checked.note)
         else:
             failures.followed(results)
         if self.plain:
             return None
-        outputs = self._as_values(results, [*values, *arguments], call)
-        for report, positions in plan.reports:
-            report.tell([outputs[at] for at in positions])
         _write_back(plan.writes, call, outputs)
         return _returned(plan, outputs, call)
 
