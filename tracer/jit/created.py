@@ -22,6 +22,7 @@ from ..ir.recorder import close
 from ..tensor.context import outside_trace
 from ..tensor.epochs import structure_epoch
 from ..tensor.nested import children, container_of
+from ..tensor.scalar import keyed
 from ..tensor.storage import Storage, own
 from ..tensor.tensor import Tensor
 from ..walks.interpret import interpret
@@ -107,7 +108,8 @@ class Created:
             return x
         made = self._copies.get(id(x))
         if made is None:
-            made = self._copies[id(x)] = container_of(x, {k: self._standing_for(v) for k, v in self._inside(x).items()})
+            made = self._copies[id(x)] = container_of(
+                x, {k: self._standing_for(v) for k, v in keyed(self._inside(x)).items()})
             self.containers[id(made)] = made
         return made
 

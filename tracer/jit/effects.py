@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from ..guards.identity import MISSING
@@ -19,6 +19,8 @@ from ..ir.errors import TraceError
 from ..ir.source import describe
 from ..ir.types import Type
 from ..tensor.epochs import structure_epoch
+from ..tensor.nested import vars_of
+from ..tensor.scalar import keyed
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from .guard import Guard
@@ -79,8 +81,7 @@ class Effects:
     def __init__(self, outside: Outside, trace: Trace) -> None:
         owners = {**outside.owners, **{k: o for k, o in trace.noted.items() if k not in outside.owners}}
         self._owners = list(owners.values())
-        self._things = {id(owner.thing) for owner in self._owners}
-        self.found = [(owner, edits) for owner in self._owners if (edits := _beside(owner.edits(), owner, trace))]
+        self.found = [(owner, edits) for owner in self._owners if (edits := _beside(keyed(owner.edits()), owner, trace))]
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
         outside.forget_results()
@@ -90,7 +91,7 @@ class Effects:
 
     def is_known(self, x: Any) -> bool:
         """Whether a container is one of those outside that the trace could write to."""
-        return id(x) in self._things
+        return id(x) in self._identities or (is_dataclass(type(x)) and id(vars_of(x)) in self._identities)
 
     def is_place(self, thing: int, key: Any) -> bool:
         """Whether there was something that holds values, by its id, and the trace did not bind this key of it anew."""

@@ -18,7 +18,7 @@ from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..ir.types import Type
 from ..tensor.packs import GradientPack, Pack
-from ..tensor.scalar import Host, Scalar
+from ..tensor.scalar import Host, Scalar, keyed
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
@@ -169,7 +169,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     checked = guarded(checks, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments],
                       check_nan or not donate, trace.name) if checks else None
     template = Template(trace, call.tensors, given, effects.is_known, numbers.add, outputs.add)
-    contents = [(i, held_by(x)) for i, x in given.changed()]
+    contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),

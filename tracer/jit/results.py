@@ -13,7 +13,7 @@ from typing import Any
 from ..functions.slicing import windowed
 from ..ir.graph import Value
 from ..tensor.nested import all_leaves, children, container_of, is_open
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Scalar, as_key, keyed
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
@@ -168,8 +168,9 @@ class Template:
             return self._leaf(x)
         made = self._made.get(id(x))
         if made is None:
-            made = self._made[id(x)] = Built(container_of(x, dict.fromkeys(inside[1])), {})
-            made.held.update({k: self.of(v) for k, v in inside[1].items()})
+            held = keyed(inside[1])
+            made = self._made[id(x)] = Built(container_of(x, dict.fromkeys(held)), {})
+            made.held.update({k: self.of(v) for k, v in held.items()})
         return made
 
     def left(self, x: Any) -> Any:
@@ -185,7 +186,7 @@ class Template:
         if type(x) is Scalar:
             return self._late(x)
         if not isinstance(x, Tensor):
-            return x
+            return type(x)(map(as_key, x)) if type(x) in (set, frozenset) and not self._is_known(x) else x
         made = self._made.get(id(x))
         if made is None:
             made = self._made[id(x)] = self._template(x)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from numbers import Number
@@ -353,6 +353,18 @@ class ByIdentity:
     def pairs(self) -> list[tuple[Scalar, Value]]:
         """All scalars with their values, in order."""
         return list(self._pairs.values())
+
+
+def as_key(key: Any) -> Any:
+    """A key with the numbers themselves where scalars are in it: the trace looked at these when they were hashed."""
+    if type(key) is Scalar:
+        return key.example
+    return tuple(map(as_key, key)) if type(key) is tuple else key
+
+
+def keyed(held: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What a container holds, under keys that outlive the trace."""
+    return {as_key(key): x for key, x in held.items()}
 
 
 def from_number(number: Any) -> Any:
