@@ -25,7 +25,7 @@ BY_NAME = _OF_OBJECT | _GETTERS
 _IMPORT = frozenset({"__import__", "import_module"})  # make a module of a string that names it
 _EVERY = frozenset({"vars", "dir", "asdict", "astuple", "fields", "getmembers"})  # read all attributes
 _READ = BY_NAME | _EVERY | {"__dict__", "__getattribute__"}
-GROW = frozenset({"append", "appendleft", "extend", "add", "insert", "update"})  # methods that only put something in
+GROW = frozenset({"append", "extend", "add", "update"})  # methods that only put something in, wherever that is by now
 
 SELF = "<self>"  # stands for the first parameter of a method among the names in front of attributes
 

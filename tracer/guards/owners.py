@@ -124,35 +124,29 @@ class Grown(Items):
         super().__init__(thing, label)
 
     def edits(self) -> dict[Any, Any]:
-        """What was put at the front (numbered from -1 down) and at the end."""
+        """What was put at the end."""
         now, before = list(self.thing), list(self.before.values())
         self.hold(self.before)
-        first = self._start(now, before)
-        return {-1 - i: x for i, x in enumerate(reversed(now[:first]))} | dict(enumerate(now[first + len(before):]))
+        return dict(enumerate(now[self._kept(now, before):]))
 
-    def _start(self, now: list[Any], before: list[Any]) -> int:
-        """Where in `now` what was there before starts; of a deque that is full it may have lost its first items."""
-        count = len(now) - len(before)
+    def _kept(self, now: list[Any], before: list[Any]) -> int:
+        """How many of the first items were there before; a deque that is full may have lost some at its front."""
+        lost = 0
         if getattr(self.thing, "maxlen", None) is not None:
-            while before and [id(x) for x in now[:len(before)]] != [id(x) for x in before]:
-                del before[0]
-            return 0
-        for first in dict.fromkeys((0, count)):
-            if first >= 0 and all(a is b for a, b in zip(now[first:], before)) and count >= 0:
-                return first
-        raise TraceError(f"{self.label(0)[:-3]} is a list that code only puts things in, but not at its end: each call could not "
-                         "do so again. Append to it.")
+            while not _starts_with(now, before[lost:]):
+                lost += 1
+        if not _starts_with(now, before[lost:]):
+            raise TraceError(f"{self.label(0)[:-3]} is a list that code only puts things in, but not at its end: each call could "
+                             "not do so again. Append to it.")
+        return len(before) - lost
 
     def edit(self, edits: Mapping[Any, Any]) -> None:
-        """Put things at the front and at the end."""
-        thing = self.find()
-        for key, value in edits.items():
-            if key >= 0:
-                thing.append(value)
-            elif isinstance(thing, deque):
-                thing.appendleft(value)
-            else:
-                thing.insert(0, value)
+        """Put things at the end."""
+        self.find().extend(edits.values())
+
+
+def _starts_with(now: list[Any], items: list[Any]) -> bool:
+    return len(now) >= len(items) and all(a is b for a, b in zip(now, items))
 
 
 class GrownTable(Table):

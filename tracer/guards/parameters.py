@@ -9,7 +9,6 @@ from typing import Any
 
 from .mentions import ATTRIBUTE, GROW, instructions_of
 
-_PUTS = GROW - {"insert", "appendleft"}  # these depend on what is there
 _ANY = frozenset({"locals", "vars", "dir", "eval", "exec"})  # read variables by computed names
 
 
@@ -17,11 +16,13 @@ _ANY = frozenset({"locals", "vars", "dir", "eval", "exec"})  # read variables by
 class Parameters:
     """By position and by name: parameters that code never reads, and containers into which it only puts things.
 
-    `static` are those that are compiled in, as whoever compiles the function says.
+    `stored` are those of the latter that it stores into under a key, which is a place of a list, and depends on what is
+    there. `static` are those that are compiled in, as whoever compiles the function says.
     """
 
     unread: frozenset[int | str] = frozenset()
     grown: frozenset[int | str] = frozenset()
+    stored: frozenset[int | str] = frozenset()
     static: frozenset[int | str] = frozenset()
 
     @cached_property
@@ -49,33 +50,43 @@ def parameters(function: Any) -> Parameters:
     plain = function.__func__ if bound else function
     if not isinstance(plain, FunctionType) or "__wrapped__" in plain.__dict__:
         return NOTHING_KNOWN
-    unread, grown = _of_code(plain.__code__)
+    unread, grown, stored = _of_code(plain.__code__)
     names = plain.__code__.co_varnames[:plain.__code__.co_argcount]
     first = 1 if bound else 0
 
     def both(chosen: frozenset[str]) -> frozenset[int | str]:
         return chosen | {i - first for i, name in enumerate(names) if name in chosen and i >= first}
 
-    return Parameters(both(unread), both(grown))
+    return Parameters(both(unread), both(grown), both(stored))
 
 
 @lru_cache(maxsize=1024)
-def _of_code(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+def _of_code(code: CodeType) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     names = frozenset(code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]) - frozenset(code.co_cellvars)
     if _ANY & frozenset(code.co_names):
-        return frozenset(), frozenset()
+        return frozenset(), frozenset(), frozenset()
     found = list(instructions_of(code))
     read: set[str] = set()
     grown: set[str] = set()
+    stored: set[str] = set()
     for i, x in enumerate(found):
         if x.argval in names and "FAST" in x.opname:
-            (grown if x.opname.startswith("LOAD_FAST") and _puts(found[i + 1:i + 3]) else read).add(x.argval)
-    return names - read - grown, frozenset(grown - read)
+            loaded, following = x.opname.startswith("LOAD_FAST"), found[i + 1:i + 3]
+            if loaded and _stores(following):
+                stored.add(x.argval)
+            elif loaded and _grows(following):
+                grown.add(x.argval)
+            else:
+                read.add(x.argval)
+    return names - read - grown - stored, frozenset((grown | stored) - read), frozenset(stored - read)
 
 
-def _puts(following: list[Any]) -> bool:
-    """Whether a variable is loaded for `name.append(` or for `name[key] =` with a plain key."""
-    if following and following[0].opname in ATTRIBUTE and following[0].argval in _PUTS:
-        return True
+def _grows(following: list[Any]) -> bool:
+    """Whether a variable is loaded for `name.append(`."""
+    return bool(following) and following[0].opname in ATTRIBUTE and following[0].argval in GROW
+
+
+def _stores(following: list[Any]) -> bool:
+    """Whether a variable is loaded for `name[key] =` with a plain key."""
     return (len(following) == 2 and following[0].opname.startswith(("LOAD_CONST", "LOAD_FAST"))
             and following[1].opname == "STORE_SUBSCR")

@@ -65,7 +65,8 @@ class Signature:
                 parts.append(static_key(x))
             elif key in parameters.unread:
                 continue
-            elif key in parameters.grown and isinstance(x, (list, deque, dict)) and type(x) in GROWING:
+            elif (key in parameters.grown and isinstance(x, (list, deque, dict)) and type(x) in GROWING
+                  and (key not in parameters.stored or isinstance(x, dict))):
                 grown.append((key, x))
             else:
                 self._walk(x, parts)
