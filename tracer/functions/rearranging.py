@@ -63,11 +63,12 @@ def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
 
 @method()
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
-    """Elements moved along dimensions, those pushed out coming back on the other side."""
+    """Elements moved along dimensions, one after the other, those pushed out coming back on the other side."""
     if dims is None:
         return reshape(roll(ravel(input), shifts, 0), input.shape)
     amounts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    for amount, d in zip(amounts, checked_dims(dims, input.ndim)):
+    for amount, given in zip(amounts, (dims,) if isinstance(dims, int) else dims):
+        d = checked_dim(given, input.ndim)
         size = input._type.shape[d]
         cut = -amount % size if size else 0
         if type(cut) is Scalar:
