@@ -8,7 +8,7 @@ from typing import Any
 
 from ..tensor.epochs import structure_epoch
 from .identity import MISSING
-from .owners import Owner, grown_owner, owners_of
+from .owners import ClassTable, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
 from .places import Change, Names, Place, Text, Watch, shown
 from .reachable import Reachable
@@ -110,6 +110,7 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     """What a trace may write to outside, by id."""
     owners: dict[int, Owner] = {id(own): OwnedTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
+    owners |= {id(kind): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
     for owner in owners_of(places):
         owners.setdefault(owner.identity, owner)
     for names, stored in found.stored.values():

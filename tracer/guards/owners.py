@@ -94,6 +94,39 @@ class ModuleTable(Table):
     """Attributes of a module, which are part of a structure."""
 
 
+class ClassTable(Owner):
+    """The attributes of a class, seen through the proxy that is its `__dict__`; what has a special name is Python's own."""
+
+    def __init__(self, kind: type, thing: Any, label: Callable[[Any], str]) -> None:
+        self.kind = kind
+        super().__init__(thing, label)
+
+    @property
+    def identity(self) -> int:
+        """That of the class: each look at its `__dict__` makes another proxy."""
+        return id(self.kind)
+
+    def held(self) -> dict[Any, Any]:
+        """The attributes that are there."""
+        return {k: v for k, v in self.thing.items() if not k.startswith("__")}
+
+    def get(self, key: Any) -> Any:
+        """The attribute, not asked for what it gives instead of itself."""
+        return self.thing.get(key, MISSING)
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """These."""
+        self.edit({**dict.fromkeys(self.held().keys() - values.keys(), MISSING), **values})
+
+    def edit(self, edits: Mapping[Any, Any]) -> None:
+        """Set those that are others, past what a class of the class makes of it."""
+        for key, value in edits.items():
+            if value is MISSING and key in self.thing:
+                type.__delattr__(self.kind, key)
+            elif self.get(key) is not value:
+                type.__setattr__(self.kind, key, value)
+
+
 class Items(Owner):
     """A list or a deque."""
 

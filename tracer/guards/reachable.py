@@ -91,6 +91,7 @@ class Reachable:
         self._globals: dict[int, Table] = {}
         self._attributes: list[Table] = []
         self._classes: dict[int, Table] = {}
+        self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self.makes = False  # whether code may make instances of any class it has an instance of
         self._ways: dict[int, _Way] = {}  # by class
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
@@ -306,6 +307,7 @@ class Reachable:
             found = self._classes[id(x)] = Table(own, lambda n: f"{name}.{n}", always=called_by_others(x), aliases=named,
                                                   may_come=inherited - own.keys(), kinds=(x,))
             self._attributes.append(found)
+            self.classes.append((x, found))
             self._methods |= {id(f): x for v in own.values() for f in functions_of(v)}
             self.computed |= {n for n, v in own.items() if is_a(v, (property, functools.cached_property))}
             if "__getattr__" in own or "__getattribute__" in own:
@@ -357,6 +359,7 @@ class Reachable:
     def _of_ours(self, x: type) -> None:
         name = name_of(x)
         self._classes[id(x)] = found = Table(table(x), lambda n: f"{name}.{n}", whole=False)
+        self.classes.append((x, found))
         self._attributes.append(found)
 
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:

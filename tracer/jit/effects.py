@@ -6,7 +6,6 @@ that is there at a call, and the new one is bound there after it.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
@@ -14,9 +13,7 @@ from typing import Any
 from ..guards.identity import MISSING
 from ..guards.outside import Outside
 from ..guards.owners import Grown, GrownTable, ModuleTable, Owner
-from ..guards.places import Change, Names, shown
-from ..ir.errors import TraceError
-from ..ir.source import describe
+from ..guards.places import Change, shown
 from ..ir.types import Type
 from ..tensor.epochs import structure_epoch
 from ..tensor.nested import vars_of
@@ -85,9 +82,6 @@ class Effects:
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
         outside.forget_results()
-        self._classes = [(place.label(i), now) for place in outside.places()
-                         if isinstance(place, Names) and isinstance(place.table, types.MappingProxyType)
-                         for i, now in enumerate(place.read()) if isinstance(now, Tensor) and trace.made_inside(now)]
 
     def is_known(self, x: Any) -> bool:
         """Whether a container is one of those outside that the trace could write to."""
@@ -96,15 +90,6 @@ class Effects:
     def is_place(self, thing: int, key: Any) -> bool:
         """Whether there was something that holds values, by its id, and the trace did not bind this key of it anew."""
         return thing in self._identities and (thing, key) not in self.edits
-
-    def check(self, trace: Trace) -> None:
-        """TraceError for what cannot be done at each call."""
-        for label, tensor in self._classes:
-            node = tensor._storage.value.node
-            made = f", made at {describe(node.where)}," if node is not None else ""
-            raise TraceError(f"{label} was bound to another tensor{made} while {trace.name} was traced: it is an attribute of a "
-                             "class, which each call would have to bind again. Write into the tensor that is there: "
-                             "x.copy_(...).")
 
     def slots(self, trace: Trace, arguments: list[Any]) -> dict[int, dict[Any, Slot]]:
         """By number of what was found: the keys where a tensor made way for one like it, and that nothing else knew of.

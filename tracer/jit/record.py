@@ -84,7 +84,6 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace)
-            effects.check(trace)
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
