@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
+import dataclasses
 import functools
 import gc
+import threading
 import types
 from typing import Any
 
@@ -106,6 +109,60 @@ def test_what_a_step_does_outside_happens_at_each_call(name: str, way: str) -> N
         change(other, X * k)
         assert shape_of(holder) == shape_of(other), k
     assert step.stats.compiles <= 2 if name != "queue" or way != "argument" else True
+
+
+class Slotted:
+    """A user's object with one slot."""
+
+    __slots__ = ("last",)
+
+
+@dataclasses.dataclass
+class Data:
+    """A user's data."""
+
+    size: int = 1
+
+
+class Table(dict[str, Any]):
+    """A user's dictionary."""
+
+
+def _of_a_file() -> types.ModuleType:
+    module = types.ModuleType("settings")
+    module.__file__ = "settings.py"
+    return module
+
+
+OWNERS: dict[str, Any] = {
+    "module": _of_a_file, "namespace": types.SimpleNamespace, "arguments": argparse.Namespace, "thread": threading.local,
+    "function": lambda: lambda x: x, "partial": lambda: functools.partial(_plain), "tensor": lambda: torch.ones(3),
+    "parameter": lambda: nn.Parameter(torch.ones(3)), "slots": Slotted, "data": Data, "dictionary": Table,
+    "user dictionary": collections.UserDict, "error": ValueError, "layer": lambda: nn.Linear(2, 2),
+    "class": lambda: type("Kind", (), {}), "object": Holder,
+    "optimizer": lambda: torch.optim.SGD([nn.Parameter(torch.ones(2))], lr=0.1)}
+
+
+@pytest.mark.parametrize("by_name", [False, True], ids=["statement", "setattr"])
+@pytest.mark.parametrize("name", OWNERS)
+def test_an_attribute_that_is_set_and_never_read(name: str, by_name: bool) -> None:
+    owner = OWNERS[name]()
+
+    def step(x: Any) -> Any:
+        owner.last = x * 2
+        return x
+
+    def step_by_name(x: Any) -> Any:
+        setattr(owner, "last", x * 2)  # noqa: B010
+        return x
+
+    compiled = torch.jit(step_by_name if by_name else step)
+    compiled.trace(X)
+    assert not hasattr(owner, "last")
+    for k in range(4):
+        compiled(X * k)
+        assert owner.last.tolist() == (X * k * 2).tolist()
+    assert compiled.stats.compiles <= 2
 
 
 def test_fifty_calls_append_to_a_list_with_one_compile() -> None:

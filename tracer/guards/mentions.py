@@ -39,7 +39,7 @@ class Mentions:
     in front of which it reads attributes whose names are not in the code: `SELF`, or None for any object. `asked` are
     attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
     names of variables and attributes that it uses for nothing but `name.append(...)` and the like, `stored` are globals
-    that it sets, `called` those that it does nothing with but call them.
+    that it sets, `called` those that it does nothing with but call them, `bound` are attributes that it sets or deletes.
     """
 
     globals: frozenset[str]
@@ -50,6 +50,7 @@ class Mentions:
     grown: frozenset[str]
     stored: frozenset[str]
     called: frozenset[str]
+    bound: frozenset[str]
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -126,7 +127,19 @@ def mentions(code: CodeType) -> Mentions:
                         *({(None if o == SELF else local.get(o, o), n) for o, n in m.asked} for m in inner)),
                     frozenset(n for n in grown if all(n in m.grown or n not in m.globals | m.attributes for m in inner)),
                     frozenset(x.argval for x in instructions if x.opname == "STORE_GLOBAL").union(*(m.stored for m in inner)),
-                    frozenset(found["called"].union(*(m.called for m in inner)) - held))
+                    frozenset(found["called"].union(*(m.called for m in inner)) - held),
+                    frozenset(_bound(instructions)).union(*(m.bound for m in inner)))
+
+
+def _bound(code: list[_Instruction]) -> Iterator[str]:
+    """Attributes that code sets or deletes, also those that `setattr` names; of computed names nothing is known."""
+    for i, x in enumerate(code):
+        if x.opname in ("STORE_ATTR", "DELETE_ATTR"):
+            yield x.argval
+        elif x.opname in _GLOBAL and x.argval in ("setattr", "delattr"):
+            name = _constant((_arguments(code, i) or [[], []])[1])
+            if name is not None:
+                yield name
 
 
 _Named = tuple[str | None, str]

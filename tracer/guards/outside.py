@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..tensor.epochs import structure_epoch
+from ..tensor.tensor import _OWN, Tensor
 from .identity import MISSING
-from .owners import ClassTable, Owner, grown_owner, owners_of
+from .owners import ClassTable, Fields, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
 from .places import Change, Names, Place, Text, Watch, shown
 from .reachable import Reachable
 from .statics import attributes, is_a, table
+from .tables import attributes_to_set
 from .whose import foreign_function, looked_up, of_us
 
 Read = Callable[[type], "frozenset[str] | None"]  # which attributes of things of a class are read; None for all
@@ -121,7 +123,22 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     for thing, path, find in found.only_grown.values():
         if id(thing) not in owners:
             owners[id(thing)] = grown_owner(thing, path, find)
+    for thing, path in (*found.seen.values(), *found.tensors.items()) if found.bound else ():
+        for owner in _bound_in(thing, path, found.bound, owners):
+            owners[owner.identity] = owner
     return owners
+
+
+def _bound_in(x: Any, path: str, names: set[str], owners: Mapping[int, Owner]) -> Iterator[Owner]:
+    """Attributes of an object that code may set without ever reading them, beside those that are known."""
+    names = names - _OWN if is_a(x, Tensor) else names
+    for holder in attributes_to_set(x):
+        known = owners.get(id(holder) if is_a(holder, dict) else id(x))
+        before = getattr(known, "keys", ())  # None for all
+        if before is not None and not (names <= set(before)):
+            kind = OwnedTable if is_a(holder, dict) else Fields
+            label = f"{path}.{{}}".format if known is None else known.label
+            yield kind(holder, label, tuple(dict.fromkeys((*before, *sorted(names)))))
 
 
 def _looked_up(kinds: Iterable[type]) -> list[Names]:

@@ -214,6 +214,8 @@ class Fields(Owner):
 
     def hold(self, values: Mapping[Any, Any]) -> None:
         """Set those that are others."""
+        for key in self.held().keys() - values.keys():
+            del self.thing[key]
         for key, value in values.items():
             if self.thing.get(key, MISSING) is not value:
                 self.thing[key] = value

@@ -40,7 +40,7 @@ from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
 from .places import Attribute, Kinds, Names, Place, value_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import CONTAINERS, Given, OfThread, Reads, Slots, Table
+from .tables import CONTAINERS, Given, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -99,7 +99,8 @@ class Reachable:
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.stored: dict[int, tuple[dict[str, Any], set[str]]] = {}  # tables of globals, and which of them code sets
         self.caches: list[Any] = []  # functions that remember their results
-        self.seen: dict[int, Any] = {}  # what was looked at, by id
+        self.bound: set[str] = set()  # attributes that code sets
+        self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
         self._todo: deque[tuple[Any, str]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
         for name, value in arguments:
@@ -140,7 +141,7 @@ class Reachable:
             while self._todo:
                 value, path = self._todo.popleft()
                 if id(value) not in self.seen:
-                    self.seen[id(value)] = value
+                    self.seen[id(value)] = value, path
                     self._visit(value, path)
             for names in self._attributes:  # code that was found meanwhile may mention more of them
                 names.look(self)
@@ -202,6 +203,7 @@ class Reachable:
             if name not in found.grown:
                 (self.called if is_called else self.mentioned).setdefault(name, set()).add(owner)
         self.grown |= found.attributes & found.grown
+        self.bound |= found.bound
         kind = self._methods.get(id(f))  # the class of its first parameter
         for owner, name in found.asked:
             if owner != SELF or kind is None:  # else it is no tensor
@@ -378,7 +380,7 @@ class Reachable:
         self._attributes.append(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
         manager = attributes(logging.root.manager)
         if id(manager) not in self.seen:
-            self.seen[id(manager)] = manager
+            self.seen[id(manager)] = manager, "logging"
             self._attributes.append(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
                                           strict=True))
 
@@ -392,8 +394,7 @@ class Reachable:
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
                                        watched=not structured or "_parameters" not in own, structured=structured,
                                        may_come=hidden, aliases=aliases, kinds=mro(type(x))))
-        slots = {n: v for names in classes for n, v in names.items() if isinstance(v, types.MemberDescriptorType)}
-        if slots:
+        if slots := slots_of(type(x)):
             self._attributes.append(Table(Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")

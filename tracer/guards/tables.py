@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import types
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from ..tensor.tensor import _OWN, Tensor
 from .identity import MISSING
 from .places import Entries, Keys, Names, Place
 from .statics import attributes, defined, field, is_a, mro
-from .whose import SIGNATURES, is_method, read_by_library, read_by_ours
+from .statics import table as names_of
+from .whose import SIGNATURES, is_method, read_by_library, read_by_ours, users_class
 
 CONTAINERS = (list, dict, set, deque)
 # What a module or an optimizer is made of: guarded as its structure.
@@ -140,6 +142,12 @@ class Table:
             yield Keys(self.table, self.label("*"))
 
 
+def slots_of(kind: type) -> dict[str, Any]:
+    """The slots that users' classes give to objects of a class."""
+    return {n: v for base in mro(kind) if users_class(base) for n, v in names_of(base).items()
+            if is_a(v, types.MemberDescriptorType)}
+
+
 class Slots:
     """The slots of an object, by name."""
 
@@ -159,6 +167,10 @@ class Slots:
     def __setitem__(self, name: str, value: Any) -> None:
         """Put something into a slot."""
         self.slots[name].__set__(self.owner, value)
+
+    def __delitem__(self, name: str) -> None:
+        """Empty a slot."""
+        self.slots[name].__delete__(self.owner)
 
     def get(self, name: str, default: Any = None) -> Any:
         """What a slot holds."""
@@ -185,6 +197,10 @@ class OfThread:
         """Set one."""
         attributes(self.owner)[name] = value
 
+    def __delitem__(self, name: str) -> None:
+        """Delete one."""
+        del attributes(self.owner)[name]
+
     def get(self, name: str, default: Any = None) -> Any:
         """What is under a name."""
         return attributes(self.owner).get(name, default)
@@ -194,7 +210,7 @@ class Given:
     """The attributes that a user gave to a tensor."""
 
     def __init__(self, owner: Tensor) -> None:
-        self.table = owner.__dict__
+        self.owner, self.table = owner, owner.__dict__
         self.get = self.table.get
 
     def keys(self) -> Collection[str]:
@@ -210,3 +226,22 @@ class Given:
     def __setitem__(self, name: str, value: Any) -> None:
         """Set one."""
         self.table[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        """Delete one."""
+        del self.table[name]
+
+
+def attributes_to_set(x: Any) -> Iterator[Any]:
+    """What holds the attributes of an object: its own dictionary, its slots; of classes and modules others know."""
+    if is_a(x, threading.local):
+        yield OfThread(x)
+    elif is_a(x, Tensor):
+        yield Given(x)
+    elif not is_a(x, type):
+        own = attributes(x)
+        if own is attributes(x) and "_parameters" not in own:  # else it has none
+            yield own
+        slots = slots_of(type(x))
+        if slots:
+            yield Slots(x, slots)
