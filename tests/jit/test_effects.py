@@ -114,7 +114,7 @@ def test_what_a_step_does_outside_happens_at_each_call(name: str, way: str) -> N
 class Slotted:
     """A user's object with one slot."""
 
-    __slots__ = ("last",)
+    __slots__ = ("extra", "last")
 
 
 @dataclasses.dataclass

@@ -40,6 +40,7 @@ class Mentions:
     attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
     names of variables and attributes that it uses for nothing but `name.append(...)` and the like, `stored` are globals
     that it sets, `called` those that it does nothing with but call them, `bound` are attributes that it sets or deletes.
+    `tried` are attributes that may be missing, since an error is caught, with the name in front.
     """
 
     globals: frozenset[str]
@@ -51,6 +52,7 @@ class Mentions:
     stored: frozenset[str]
     called: frozenset[str]
     bound: frozenset[str]
+    tried: frozenset[tuple[str | None, str]]
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -128,7 +130,15 @@ def mentions(code: CodeType) -> Mentions:
                     frozenset(n for n in grown if all(n in m.grown or n not in m.globals | m.attributes for m in inner)),
                     frozenset(x.argval for x in instructions if x.opname == "STORE_GLOBAL").union(*(m.stored for m in inner)),
                     frozenset(found["called"].union(*(m.called for m in inner)) - held),
-                    frozenset(_bound(instructions)).union(*(m.bound for m in inner)))
+                    frozenset(_bound(instructions)).union(*(m.bound for m in inner)),
+                    frozenset((None if o in local else o, n) for o, n, _ in chains if _catches(instructions)).union(
+                        *({(None if o in local else o, n) for o, n in m.tried} for m in inner)))
+
+
+def _catches(code: list[_Instruction]) -> bool:
+    """Whether an error that is raised in some of the code need not come out of it."""
+    names = [x.opname for x in code]
+    return names.count("PUSH_EXC_INFO") > names.count("WITH_EXCEPT_START") or any(x.argval == "suppress" for x in code)
 
 
 def _bound(code: list[_Instruction]) -> Iterator[str]:
@@ -156,6 +166,7 @@ def _by_name(code: list[_Instruction]) -> tuple[set[_Named], set[_Named], set[st
         name = x.argval
         if x.opname == "MATCH_CLASS":
             named |= {(None, attribute) for attribute in code[i - 1].argval}
+            asked |= {(None, attribute) for attribute in code[i - 1].argval}
             computed |= {None} if x.arg else set()
         elif (x.opname not in _VARIABLE and x.opname not in ATTRIBUTE) or name not in _READ:
             continue

@@ -80,6 +80,7 @@ class Reachable:
         self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
         self.grown: set[str] = set()  # attributes that are containers which code only puts things in
         self.asked: dict[str, set[str | None]] = {}  # attributes that code can do without, with the names in front of them
+        self.doubted: dict[str, set[str | int | None]] = {}  # the same and those of which it catches errors; ids are of classes
         self.everything = False  # whether code reads attributes of any object by names that are not in it
         self.whole_of: set[int] = set()  # the classes of which it does so
         self.whole_behind: set[str] = set()  # and the names in front of the objects
@@ -172,8 +173,7 @@ class Reachable:
             self._kept_by(f, path)
             return
         self._functions.append((f"the code of {path}", f))
-        if f.__dict__:
-            self._attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
+        self._attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
         found = mentions(f.__code__)
         self._note(found, f)
         _, calls, held = self.calls.setdefault(id(f.__globals__), (f.__globals__, set(), set()))
@@ -208,6 +208,9 @@ class Reachable:
         for owner, name in found.asked:
             if owner != SELF or kind is None:  # else it is no tensor
                 self.asked.setdefault(name, set()).add(None if owner == SELF else owner)
+            self.doubted.setdefault(name, set()).add(owner if owner != SELF else None if kind is None else id(kind))
+        for owner, name in found.tried:
+            self.doubted.setdefault(name, set()).add(owner)
         for owner in found.computed:
             if owner == SELF and kind is not None:
                 self.whole_of.add(id(kind))
@@ -266,7 +269,7 @@ class Reachable:
     def _members(self, x: Any, path: str) -> None:
         """What a wrapper of functions holds."""
         kind = next(kind for kind in HOLDS if is_a(x, kind))
-        if kind is functools.partial and attributes(x):
+        if kind is functools.partial:
             self._attributes.append(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
         for name in HOLDS[kind]:
             value = held(x, kind, name)
@@ -328,6 +331,9 @@ class Reachable:
             for name, tensor in self._tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
+            if "_parameters" not in own and not way.users:  # what a user put on an optimizer
+                self._attributes.append(Table(own, lambda n: f"{path}.{n}", whole=False, aliases=[self.aliases[id(x)]],
+                                               kinds=mro(kind), structured=True))
             if not way.known:
                 way.known = True
                 self._kind_of_ours(kind)
@@ -343,9 +349,9 @@ class Reachable:
                 self._instances.append((f"the class of {path}", x))
         elif is_a(x, logging.Logger):
             self._logger(x, own, path)
-        elif own and not structured and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
+        elif not structured and own is attributes(x) and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
             self._foreign(x, own, path)
-        elif not own and not structured:
+        if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
                 if is_a(value, (types.FunctionType, types.MethodType)):
                     self.later(value, path)

@@ -26,7 +26,8 @@ class Walk(Protocol):
     """What is known of the code that was found so far.
 
     `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
-    any object, `grown` attributes that are containers which code only puts things in. `makes` says that it may make
+    any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
+    without, with the names in front or the id of the class of whose instances it reads them. `makes` says that it may make
     instances of any class it has an instance of.
     """
 
@@ -34,6 +35,7 @@ class Walk(Protocol):
     called: dict[str, set[str | None]]
     computed: set[str | None]
     grown: set[str]
+    doubted: dict[str, set[str | int | None]]
     makes: bool
 
     def later(self, value: Any, path: str) -> None:
@@ -71,6 +73,10 @@ class Reads:
     def by_users(self, kind: type) -> frozenset[str] | None:
         """Those of them that users' code reads."""
         return None if self.of_module(kind) is None else self.names
+
+    def may_read(self, name: Any) -> bool:
+        """Whether code may read an attribute of this name, or this may be no name of one."""
+        return not isinstance(name, str) or self.everything or bool(self.whole_of) or name in self.names
 
     def of_tensor(self, x: Tensor) -> list[str]:
         """The attributes that a user gave to a tensor, or that code can do without, of those that code reads."""
@@ -117,8 +123,15 @@ class Table:
         for name in grown - meant:
             walk.puts_in(self.table.get(name), self.label(name), partial(self.table.get, name))
         whole = {n for n in there if not n.startswith("__") and n not in self.left_out} if self.whole else set()
-        for name in (meant | whole | self._always(walk, there)) - self.keys.keys():
+        for name in (meant | whole | self._always(walk, there) | self._missing(walk, there)) - self.keys.keys():
             self.add(name, walk, self.label(name))
+
+    def _missing(self, walk: Walk, there: Collection[str]) -> set[str]:
+        """Names that code looks for and can do without."""
+        ours = [{id(kind) for kind in self.kinds}, *(self.behind or self.aliases or ())]
+        kind = self.kinds[0] if self.kinds else object
+        return {n for n, owners in walk.doubted.items() if n not in there and defined(kind, n, MISSING) is MISSING
+                and (None in owners or any(not owners.isdisjoint(names) for names in ours))}
 
     def _always(self, walk: Walk, there: Collection[str]) -> set[str]:
         if self.library is not None:

@@ -77,7 +77,7 @@ class Effects:
 
     def __init__(self, outside: Outside, trace: Trace) -> None:
         owners = {**outside.owners, **{k: o for k, o in trace.noted.items() if k not in outside.owners}}
-        self._owners = list(owners.values())
+        self._owners, self._reads = list(owners.values()), outside.reads
         self.found = [(owner, edits) for owner in self._owners if (edits := _beside(keyed(owner.edits()), owner, trace))]
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
@@ -123,6 +123,17 @@ class Effects:
                       if id(x) in places and (owner.identity, key) not in edited}
         return known
 
+    def guards_of(self, effect: Effect, where: str) -> list[Guard]:
+        """Guards for what was there before, if code reads it: the next call finds what this one leaves."""
+        owner = effect.owner
+        if isinstance(owner, (Grown, GrownTable)):
+            return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
+        if not owner.placed:
+            return []
+        free = effect.slots.keys() | effect.numbers | {key for key in effect.edits if not self._reads.may_read(key)}
+        return [Guard(owner.label(key), lambda key=key: owner.get(key), owner.before.get(key, MISSING), where)  # type: ignore[misc]
+                for key in effect.edits if key not in free]
+
 
 def _beside(edits: dict[Any, Any], owner: Owner, trace: Trace) -> dict[Any, Any]:
     """The edits without scalars that only stand in for a number."""
@@ -146,14 +157,3 @@ def is_plain(x: Tensor) -> bool:
 def _is_there(x: Tensor) -> bool:
     """Whether a tensor is plain and has contents outside of any trace."""
     return is_plain(x) and x._storage.trace is None and not x._storage.lost
-
-
-def guards_of(effect: Effect, where: str) -> list[Guard]:
-    """Guards for what was there before: the next call finds what this one leaves."""
-    owner = effect.owner
-    if isinstance(owner, (Grown, GrownTable)):
-        return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
-    if not owner.placed:
-        return []
-    return [Guard(owner.label(key), lambda key=key: owner.get(key), owner.before.get(key, MISSING), where)  # type: ignore[misc]
-            for key in effect.edits if key not in effect.slots and key not in effect.numbers]

@@ -23,7 +23,7 @@ from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from ..walks.simplify import simplify
 from .checked import Checked, guarded
-from .effects import Effect, Effects, Slot, guards_of, is_plain
+from .effects import Effect, Effects, Slot, is_plain
 from .guard import Guard
 from .host import Evaluation
 from .nans import nan_checks
@@ -177,7 +177,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                      outside=tuple(_effect(trace, owner, edits, slots.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
     here = describe(user_position())
-    guards += [guard for effect in writes.outside for guard in guards_of(effect, here)]
+    guards += [guard for effect in writes.outside for guard in effects.guards_of(effect, here)]
     reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)
     graph, positions, tape = _closed(trace, inputs, outputs, labels)
     donated = {} if not donate or tape else {
