@@ -11,6 +11,7 @@ import flambeau as torch
 
 from .test_effects import OWNERS, X
 
+
 def _has(o: Any, x: Any) -> Any:
     return x * 2 if hasattr(o, "extra") else x
 

@@ -11,10 +11,11 @@ from ..tensor.tensor import _OWN, Tensor
 from .identity import MISSING
 from .owners import ClassTable, Fields, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
-from .places import Change, Names, Place, Text, Watch, shown
+from .places import Names, Place, Watch
 from .reachable import Reachable
 from .statics import attributes, is_a, table
 from .tables import attributes_to_set
+from .texts import Change, Portrait, portraits
 from .whose import foreign_function, looked_up, of_us
 
 Read = Callable[[type], "frozenset[str] | None"]  # which attributes of things of a class are read; None for all
@@ -38,7 +39,7 @@ class Outside(Watch):
         self.epoch = structure_epoch[0]
         self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
-        self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read]] = []
+        self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read, dict[str, Portrait]]] = []
         self.owners = _owners(found, self._places.values())
         self.caches = [(cache, cache.cache_info().misses) for cache in found.caches]
         self._left_out: set[str] = set()  # what of structures is looked at by somebody else
@@ -76,7 +77,8 @@ class Outside(Watch):
         idle = {id(s) for s in self._reached if getattr(s, "_grows", False)} - set(map(id, ran))
         for thing in roots(dict.fromkeys((*self._reached, *ran))):
             read = self.reads.by_users if id(thing) in idle else self.reads.of_module
-            self.structures.append((weakref.ref(thing), self._before.get(id(thing)) or thing._snapshot(read), read))
+            before = self._before.get(id(thing)) or thing._snapshot(read)
+            self.structures.append((weakref.ref(thing), before, read, portraits(before)))
         self._reached, self._walked, self._before, self.tensors = [], frozenset(), {}, {}
 
     def holds(self) -> bool:
@@ -100,11 +102,12 @@ class Outside(Watch):
 
     def _structure_changes(self) -> list[Change]:
         changes: list[Change] = []
-        for ref, before, read in self.structures:
+        for ref, before, read, known in self.structures:
             thing = ref()
             # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
             if thing is not None and (now := thing._snapshot(read)) != before:
-                changes.extend(c for c in _differences(type(thing).__name__, before, now) if c[0] not in self._left_out)
+                found = _differences(type(thing).__name__, before, known, now)
+                changes.extend(change for change in found if change[0] not in self._left_out)
         return changes
 
 
@@ -157,12 +160,7 @@ def roots(things: Iterable[Any]) -> list[Any]:
     return [thing for thing in things if id(thing) not in parts]
 
 
-def _differences(owner: str, before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
-    """What differs between two snapshots, by path."""
-    changes = []
-    for path in dict.fromkeys((*before, *now)):
-        old, new = before.get(path, MISSING), now.get(path, MISSING)
-        if old != new:
-            old, new = shown(old), shown(new)
-            changes.append((f"{owner}.{path}", old, Text(f"another one, {new!r}") if repr(old) == repr(new) else new))
-    return changes
+def _differences(owner: str, before: dict[str, Any], known: dict[str, Portrait], now: dict[str, Any]) -> list[Change]:
+    """What differs between two snapshots, by path; of objects in the first, portraits are `known`."""
+    return [(known.get(path) or Portrait(before.get(path, MISSING))).change(f"{owner}.{path}", Portrait(now.get(path, MISSING)))
+            for path in dict.fromkeys((*before, *now)) if before.get(path, MISSING) != now.get(path, MISSING)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import enum
-import reprlib
 import types
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,54 +10,9 @@ from itertools import repeat, zip_longest
 from operator import is_
 from typing import Any
 
-import numpy as np
-
-from ..ir.source import is_library, is_ours
-from ..tensor.tensor import Tensor
-from .identity import MISSING, PLAIN, Plain, interchangeable, real, same_members, token
-from .statics import defined, is_a, keys, name_of, plain_dict, reader
-
-Change = tuple[str, Any, Any]  # path or name, what was there, what is there now
-
-
-class Text(str):
-    """A text that stands for a value: it is shown without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-class _Repr(reprlib.Repr):
-    """Short texts of values, for which no code of a user runs: of most objects only the class is told."""
-
-    def repr1(self, x: Any, level: int) -> str:
-        """Plain values and containers of them as Python shows them."""
-        kind = type(x)
-        if is_a(x, Tensor):
-            return f"a tensor {x._type}"
-        if kind in _SHOWN or is_a(x, np.generic) or _tells_no_more(kind):
-            return super().repr1(x, level)
-        return f"<{name_of(kind)} object>"
-
-
-_SHOWN = frozenset({*PLAIN, list, tuple, dict, set, frozenset, deque, types.FunctionType, types.BuiltinFunctionType})
-_repr = _Repr().repr
-
-
-def _tells_no_more(kind: type) -> bool:
-    """Whether the text of an object is made without looking into others."""
-    how = defined(kind, "__repr__")
-    if not isinstance(how, types.FunctionType):
-        return how is object.__repr__
-    file = how.__code__.co_filename
-    return (is_library(file) and issubclass(kind, enum.Enum)) or (is_ours(file) and defined(kind, "_snapshot") is None)
-
-
-def shown(value: Any) -> Any:
-    """The value if it is plain, else a short text: what is kept of it to be looked at."""
-    if is_a(value, Plain):
-        return shown(value.value)
-    return value if type(value) in PLAIN or is_a(value, np.generic) else Text(_repr(value))
+from .identity import MISSING, interchangeable, real, same_members, token
+from .statics import is_a, keys, plain_dict, reader
+from .texts import Change, Text, change, short, shown
 
 
 class Place:
@@ -93,7 +46,7 @@ class Place:
 
     def differences(self, now: tuple[Any, ...]) -> list[Change]:
         """What differs between `now` and what was seen."""
-        return [(self.label(i), shown(old), shown(new))
+        return [change(self.label(i), old, new)
                 for i, (old, new) in enumerate(zip_longest(self.seen, now, fillvalue=MISSING))
                 if not interchangeable(old, new)]
 
@@ -145,11 +98,7 @@ class Members(Sequence):
         """One for all of them."""
         if len(now) == len(self.seen) and same_members(now, self.seen):
             return []
-        return [(self.label(0), _short(self.seen), _short(now))]
-
-
-def _short(members: tuple[Any, ...]) -> Text:
-    return Text("{" + _repr(list(members))[1:-1] + "}") if members else Text("set()")
+        return [(self.label(0), short(self.seen), short(now))]
 
 
 class Keys(Place):
@@ -222,7 +171,7 @@ class Entries(_Entered):
         old, new = (dict(zip(map(token, names), zip(names, values)))
                     for names, values in ((self.keys, self.seen), (there, now)))
         pairs = {key: (old.get(key, (None, MISSING)), new.get(key, (None, MISSING))) for key in (*old, *new)}
-        found = [(self.by_key(a[0] if key in old else b[0]), shown(a[1]), shown(b[1])) for key, (a, b) in pairs.items()
+        found = [change(self.by_key(a[0] if key in old else b[0]), a[1], b[1]) for key, (a, b) in pairs.items()
                  if not interchangeable(a[1], b[1])]
         if not found and tuple(map(token, order)) != tuple(map(token, self.order)):
             return [("the order of " + self.by_key(Text("...")), shown(list(self.order)), shown(list(order)))]

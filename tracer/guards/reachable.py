@@ -40,7 +40,7 @@ from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
 from .places import Attribute, Kinds, Names, Place, value_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import CONTAINERS, Given, OfThread, Reads, Slots, Table, slots_of
+from .tables import CONTAINERS, OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -332,8 +332,8 @@ class Reachable:
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
-                self._attributes.append(Table(own, lambda n: f"{path}.{n}", whole=False, aliases=[self.aliases[id(x)]],
-                                               kinds=mro(kind), structured=True))
+                self._attributes.append(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
+                                               aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if not way.known:
                 way.known = True
                 self._kind_of_ours(kind)

@@ -19,7 +19,8 @@ from .whose import SIGNATURES, is_method, read_by_library, read_by_ours, users_c
 
 CONTAINERS = (list, dict, set, deque)
 # What a module or an optimizer is made of: guarded as its structure.
-_STRUCTURE = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set", "state", "param_groups"})
+OF_STRUCTURE = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set",
+                          "state", "param_groups"})
 
 
 class Walk(Protocol):
@@ -100,7 +101,7 @@ class Table:
                  library: type | None = None, structured: bool = False) -> None:
         self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
         self.aliases, self.behind, self.kinds, self.strict, self.library = aliases, behind, kinds, strict, library
-        self.left_out = _STRUCTURE if structured else frozenset[str]()
+        self.left_out = OF_STRUCTURE if structured else frozenset[str]()
         self.keys: dict[str, None] = {}
         self.may_be_whole, self.whole = whole, False
         self.makes = False  # of a class: whether code may call it
@@ -220,15 +221,15 @@ class OfThread:
 
 
 class Given:
-    """The attributes that a user gave to a tensor."""
+    """The attributes that a user gave to a tensor, or to another thing that has these of its own."""
 
-    def __init__(self, owner: Tensor) -> None:
-        self.owner, self.table = owner, owner.__dict__
+    def __init__(self, owner: Any, own: frozenset[str] = _OWN) -> None:
+        self.owner, self.table, self.own = owner, attributes(owner), own
         self.get = self.table.get
 
     def keys(self) -> Collection[str]:
         """The names that are there."""
-        return self.table.keys() - _OWN
+        return self.table.keys() - self.own
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..guards.outside import Outside
 from ..guards.owners import ModuleTable, Owner
-from ..guards.places import Change
+from ..guards.texts import Change
 from ..tensor.scalar import Scalar, Source
 from .effects import Effects
 from .trace import Trace

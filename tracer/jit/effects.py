@@ -13,7 +13,7 @@ from typing import Any
 from ..guards.identity import MISSING
 from ..guards.outside import Outside
 from ..guards.owners import Grown, GrownTable, ModuleTable, Owner
-from ..guards.places import Change, shown
+from ..guards.texts import Change, shown
 from ..ir.types import Type
 from ..tensor.epochs import structure_epoch
 from ..tensor.nested import vars_of

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..guards.places import Change, Text
+from ..guards.texts import Change, Text
 from ..ir.source import describe
 from ..tensor.scalar import LARGEST, SMALLEST, Guard, Host, Scalar
 from .signature import Signature

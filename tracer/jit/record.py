@@ -10,7 +10,7 @@ import numpy as np
 
 from ..functions.checks import checking
 from ..guards.outside import Outside
-from ..guards.places import Text, shown
+from ..guards.texts import Described, Text
 from ..ir.errors import TraceError, noting
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
@@ -119,4 +119,4 @@ def _description(x: Any) -> Any:
         return Text(f"{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{strides}{grad}")
     if isinstance(x, np.ndarray):
         return Text(f"array {x.dtype}{list(x.shape)}")
-    return Text(type(x).__name__) if type(x) in (int, float) else shown(x)
+    return Text(type(x).__name__) if type(x) in (int, float) else Described(x)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..guards.outside import Outside
-from ..guards.places import Change
+from ..guards.texts import Change
 from .agreement import agree
 from .counters import Places, changed
 from .created import Created

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
-from ..guards.places import Change, shown
 from ..guards.statics import attributes
+from ..guards.texts import Change, change
 from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
 from ..tensor.tensor import Tensor
@@ -140,7 +140,7 @@ class _Marks:
     def changes(self, call: Signature) -> list[Change]:
         """Those that are others."""
         now = [attributes(call.tensors[i]).get(name, MISSING) for i, name, _ in self.seen]
-        return [(f"{call.paths[i]}.{name}", shown(value), shown(new)) for (i, name, value), new in zip(self.seen, now)
+        return [change(f"{call.paths[i]}.{name}", value, new) for (i, name, value), new in zip(self.seen, now)
                 if not interchangeable(value, new)]
 
 
@@ -204,7 +204,7 @@ class Validity:
             changes.extend(self.marks.changes(call))
         changes.extend(change for slot in self.slots for change in slot.changes())
         known = {name for name, _, _ in changes}
-        changes.extend((guard.name, shown(guard.value), shown(_safely(guard.read))) for guard in self.guards
+        changes.extend(change(guard.name, guard.value, _safely(guard.read)) for guard in self.guards
                        if guard.name not in known and not guard.holds())
         looked_up = set() if changes else self.gradients.storages() | {slot.storage() for slot in self.slots}
         return changes + self.memory.changes(call, looked_up)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..guards.identity import MISSING, comparable
-from ..guards.places import Change
+from ..guards.identity import MISSING, interchangeable
+from ..guards.texts import Change, Described
 from ..ir.source import describe, file_and_line, user_position
 
 MANY = 8  # traces for one and the same reason, after which a warning says so
@@ -83,8 +83,8 @@ class History:
         if self._before is None:
             return []
         other, before = self._before
-        changes = [(path, before.get(path, MISSING), now.get(path, MISSING)) for path in dict.fromkeys((*before, *now))
-                   if comparable(before.get(path, MISSING)) != comparable(now.get(path, MISSING))]
+        pairs = [(path, before.get(path, MISSING), now.get(path, MISSING)) for path in dict.fromkeys((*before, *now))]
+        changes = [_change(path, old, new) for path, old, new in pairs if _told_apart(old, new)]
         modes = [(mode, old, new) for mode, old, new in zip(_MODES, other[1:], key[1:]) if old != new]
         return [*changes, *modes] or [("the structure of the arguments", *first_difference(other[0], key[0]))]
 
@@ -115,6 +115,19 @@ class History:
             self._warned.add(about)
             file, line = file_and_line(user_position())
             warnings.warn_explicit(message, RetraceWarning, file, line)
+
+
+def _told_apart(old: Any, new: Any) -> bool:
+    """Whether two descriptions are of things that are not the same."""
+    if isinstance(old, Described) and isinstance(new, Described):
+        return bool(old.key != new.key)
+    return not interchangeable(old, new)
+
+
+def _change(path: str, old: Any, new: Any) -> Change:
+    if isinstance(old, Described) and isinstance(new, Described):
+        return old.change(path, new)
+    return path, *(x.text if isinstance(x, Described) else x for x in (old, new))
 
 
 def first_difference(before: Any, now: Any) -> tuple[Any, Any]:
