@@ -31,7 +31,7 @@ from .signature import Signature
 from .step import Step
 from .trials import Trials
 from .validity import Validity
-from .why import History, Stats
+from .why import Bound, History, Stats
 
 _compile_lock = threading.RLock()
 
@@ -185,7 +185,7 @@ class Jitted(Shown):
         step.used = self.stats.calls + 1
         _keep(self._compiled, key, Compiled(trace.validity, step), self._bound)
         self._history.add(key, now, changes, time.perf_counter() - started)
-        self._history.warn(outside.impure, changes, now)
+        self._history.warn(outside.impure, changes, now, Bound(trace.plan.writes))
         return trace, step
 
     def _prepared(self, plan: Plan) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +12,10 @@ from typing import Any
 from ..guards.identity import MISSING, interchangeable
 from ..guards.texts import Change, Described
 from ..ir.source import describe, file_and_line, user_position
+from .plan import Writes
+from .results import Alias, Output
 
+GROWING = 2  # the same, for a tensor of ever new shape that the step itself leaves behind
 MANY = 8  # traces for one and the same reason, after which a warning says so
 _MODES = ("grad mode", "default dtype", "default device", "autocast", "anomaly detection")
 
@@ -94,14 +98,25 @@ class History:
         reason = "first call" if not self.traces else "changed" if changes else "another signature"
         self.traces.append(Retrace(reason, tuple(changes), describe(user_position()), seconds))
 
-    def warn(self, impure: Iterable[str], changes: list[Change], now: dict[str, Any]) -> None:
-        """Say what the trace cannot follow, and what causes one trace after the other; each thing once."""
+    def warn(self, impure: Iterable[str], changes: list[Change], now: dict[str, Any], bound: Bound) -> None:
+        """Say what the trace cannot follow, and what causes one trace after the other; each thing once.
+
+        `bound` are the places where the step itself puts tensors.
+        """
         for what in impure:
             self._warn_once(what, f"{self.name} reads {what}: while it is traced, not at each call. Pass the value as an "
                                   "argument.")
-        for name, new in {name: new for name, _, new in changes}.items():
+        alone = all(bound.has(name) for name, _, _ in changes if name in now)  # else it may follow the shape of an argument
+        for name, (old, new) in {name: (old, new) for name, old, new in changes}.items():
             self._changed[name] += 1
-            if self._changed[name] >= MANY:
+            if self._changed[name] >= GROWING and alone and bound.has(name) and _shapes(old, new):
+                self._warn_once(name, f"{self.name} was traced anew {self._changed[name]} times because it leaves a tensor of "
+                                      f"another shape in {name} (now {new!r}), and each shape is a program of its own. Make "
+                                      "that tensor once, as large as it may become, and write into it, "
+                                      f"{_preallocated(name, old, new)}, with a mask of the positions that are filled: "
+                                      "torch.arange(size) <= pos.")
+                self._warned |= {other for other, _, _ in changes if bound.same(name, other)}
+            elif self._changed[name] >= MANY:
                 advice = ("Code that needs a number (a shape, a range, an index of a list) is compiled for each of its values."
                           if " (at " in name else
                           "Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the "
@@ -128,6 +143,42 @@ def _change(path: str, old: Any, new: Any) -> Change:
     if isinstance(old, Described) and isinstance(new, Described):
         return old.change(path, new)
     return path, *(x.text if isinstance(x, Described) else x for x in (old, new))
+
+
+class Bound:
+    """Places, by what they are called at the end, where a step puts tensors that are not state with a fixed type."""
+
+    def __init__(self, writes: Writes) -> None:
+        held = [(effect.owner.label(key), key) for effect in writes.outside for key, now in effect.edits.items()
+                if key not in effect.slots and isinstance(now, (Output, Alias))]
+        held += [("", key) for _, contents in writes.containers for key, now in contents.items()
+                 if isinstance(now, (Output, Alias))]
+        self.labels = {label for label, _ in held}
+        self.ends = tuple(end for _, key in held if key != "" for end in (f".{key}", f"[{key!r}]"))
+
+    def has(self, name: str) -> bool:
+        """Whether this is what a reason calls one of them."""
+        return name in self.labels or name.endswith(self.ends)
+
+    def same(self, name: str, other: str) -> bool:
+        """Whether two reasons may be about one of them: a part of a module is called by its class, and by its path."""
+        return any(name.endswith(end) and other.endswith(end) for end in self.ends)
+
+
+def _shapes(old: Any, new: Any) -> tuple[list[str], list[str]] | None:
+    """The sizes in the texts of two tensors, if these differ."""
+    found = [re.search(r"\w\[([\d,]*)\]", str(x)) for x in (old, new)]
+    shapes = [match[1].split(",") for match in found if match is not None]
+    return (shapes[0], shapes[1]) if len(shapes) == 2 and shapes[0] != shapes[1] else None
+
+
+def _preallocated(name: str, old: Any, new: Any) -> str:
+    """How to write at one position of what grows in one dimension."""
+    before, now = _shapes(old, new) or ([], [])
+    grown = [i for i, (a, b) in enumerate(zip(before, now)) if a != b]
+    if len(before) != len(now) or len(grown) != 1:
+        return "x[..., pos] = new"
+    return f"{name.partition(' (')[0]}[{':, ' * grown[0]}pos] = new"
 
 
 def first_difference(before: Any, now: Any) -> tuple[Any, Any]:
