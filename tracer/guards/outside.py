@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .identity import MISSING
-from .owners import ClassTable, Fields, Owner, grown_owner, owners_of
+from .owners import ClassTable, Fields, ModuleTable, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
 from .places import Names, Place, Watch
 from .reachable import Reachable
-from .statics import attributes, is_a, table
+from .remembered import Remembering
+from .statics import attributes, is_a, mro, name_of, table
 from .tables import attributes_to_set
 from .texts import Change, Portrait, portraits
-from .whose import foreign_function, looked_up, of_us
+from .whose import foreign_function, looked_up, of_us, users_class
 
 Read = Callable[[type], "frozenset[str] | None"]  # which attributes of things of a class are read; None for all
 
@@ -41,14 +43,14 @@ class Outside(Watch):
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read, dict[str, Portrait]]] = []
         self.owners = _owners(found, self._places.values())
-        self.caches = [(cache, cache.cache_info().misses) for cache in found.caches]
+        self.caches = [Remembering(cache) for cache in found.caches]
         self._left_out: set[str] = set()  # what of structures is looked at by somebody else
 
     def forget_results(self) -> None:
         """Let functions that remember their results forget what they gave to a trace."""
-        for cache, misses in self.caches:
-            if cache.cache_info().misses != misses:
-                cache.cache_clear()
+        for cache in self.caches:
+            if fresh := cache.fresh():
+                cache.forget(fresh)
 
     def reached(self) -> list[Any]:
         """Modules and optimizers that the function may lead to, before the trace."""
@@ -116,6 +118,10 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     owners: dict[int, Owner] = {id(own): OwnedTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
     owners |= {id(kind): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
+    for thing in found.structures.values():
+        if "_parameters" in attributes(thing) and _fills_itself(type(thing)):
+            own = attributes(thing)
+            owners[id(own)] = ModuleTable(own, f"{name_of(thing)}.{{}}".format)
     for owner in owners_of(places):
         owners.setdefault(owner.identity, owner)
     for names, stored in found.stored.values():
@@ -130,6 +136,11 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         for owner in _bound_in(thing, path, found.bound, owners):
             owners[owner.identity] = owner
     return owners
+
+
+def _fills_itself(kind: type) -> bool:
+    """Whether something is put into the attributes of an object past its class: by a cached property."""
+    return any(is_a(v, functools.cached_property) for base in mro(kind) if users_class(base) for v in table(base).values())
 
 
 def _bound_in(x: Any, path: str, names: set[str], owners: Mapping[int, Owner]) -> Iterator[Owner]:

@@ -19,6 +19,7 @@ from .checked import report_of
 from .counters import Places, put_scalars, written
 from .effects import Effects
 from .plan import Plan, Traced, planned
+from .remembered import Found
 from .signature import Signature
 from .standins import StandIns
 from .trace import Trace, tracing
@@ -37,14 +38,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A trace: what to compile, when it holds, what takes back the state that was made outside for it, and where it left
-    other numbers than it found."""
+    """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
+    other numbers than it found, and whether it must be made again, since a function remembers results from now on."""
 
     plan: Plan
     validity: Validity
     made: list[Callable[[], Any]]
     counted: Places
     traced: Traced
+    again: bool
 
     def take_back(self) -> None:
         """Undo what was made outside, since the trace comes to nothing."""
@@ -84,6 +86,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace)
+            remembered = Found(trace, outside, {id(x): x for x in given.containers})
+            effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
@@ -94,11 +98,12 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
-        return Recorded(plan, validity, trace.made, written(effects), traced)
+        return Recorded(plan, validity, trace.made, written(effects), traced, remembered.make_real(trace))
     except BaseException:
         _take_back(trace.made)
         if effects is None:
             Effects(outside, trace)  # which undoes what was done
+        outside.forget_results()
         raise
     finally:
         trace.host.closed = True

@@ -33,6 +33,7 @@ class Trace(ShadowedArguments, Dependencies):
         self.recorder = Recorder()
         self.outer = thread_recorder()
         self.captured: dict[Storage, Value] = {}  # storages from outside that were read, and their input values
+        self.constants: dict[Value, Value] = {}  # inputs of it that the function made of data, and their values
         self.written: dict[Storage, None] = {}
         self.overwritten: dict[Storage, list[Value]] = {}  # what storages that were made here held before, in order
         self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
@@ -70,7 +71,9 @@ class Trace(ShadowedArguments, Dependencies):
             outside = Storage(value)
         finally:
             context.trace = before
-        return self.read(outside)
+        made = self.read(outside)
+        self.constants[made] = outside.value
+        return made
 
     def write(self, storage: Storage, value: Value) -> None:
         """Rebind a storage from outside, for the rest of the trace and, once the program ran, for good."""

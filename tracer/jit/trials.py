@@ -33,9 +33,9 @@ class Trials:
         return (self._on(created, call, first) if created else None) or (outside, first)
 
     def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
-        """Trace; once more if numbers outside are written that were not known to be."""
+        """Trace; once more if numbers outside are written that were not known to be, or a function remembers results now."""
         outside, trace = self._once(call)
-        if not trace.counted.keys() <= self._places.keys():
+        if trace.again or not trace.counted.keys() <= self._places.keys():
             trace.take_back()
             self._places |= trace.counted
             outside, trace = self._once(call)
