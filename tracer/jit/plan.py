@@ -173,7 +173,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
-                     grown=frozenset(call.grown.values()),
+                     grown=frozenset((*call.grown.values(), *call.by_key.values())),
                      outside=tuple(_effect(trace, owner, edits, slots.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
     here = describe(user_position())

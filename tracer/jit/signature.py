@@ -28,22 +28,27 @@ class Signature:
     """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest.
 
     `containers` are those that code may change, in the order in which they are met; one that comes twice is met once.
-    `grown` are the arguments, with their numbers among these, into which it only puts things.
+    `grown` are the arguments, with their numbers among these, into which it only puts things, `by_key` those whose order
+    means nothing to it.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "parameters", "grown", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "parameters", "grown", "by_key",
+                 "_met", "_inside")
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
         self.values: list[Any] = []  # what the trace that holds computes of the numbers
         self.containers: list[Any] = []
+        if parameters.named and len(kwargs) > 1:
+            kwargs = {name: kwargs[name] for name in sorted(kwargs)}
         self.args, self.kwargs, self.parameters = args, kwargs, parameters
         self.grown: dict[int | str, int] = {}
+        self.by_key: dict[int | str, int] = {}
         self._met: dict[int, int] = {}
         self._inside = 0  # how many objects of users' classes are being looked into
         parts: list[Any] = []
-        if parameters.usual:
+        if parameters.usual and not (parameters.by_key and (dict in map(type, args) or dict in map(type, kwargs.values()))):
             for x in args:
                 self._walk(x, parts)
             for name, x in kwargs.items():
@@ -56,10 +61,12 @@ class Signature:
         self.key = tuple(parts)
 
     def _walk_chosen(self, parameters: Parameters, parts: list[Any]) -> None:
-        """Arguments of which some are compiled in, some never read, and some only put things in; the last come last."""
-        given: list[tuple[int | str, Any]] = [*enumerate(self.args), *self.kwargs.items()]
-        grown = []
-        for key, x in given:
+        """Arguments of which some are compiled in, some never read, some asked for keys, and some only put things in.
+
+        Of the last two it matters whether something else reads them; so they come last.
+        """
+        grown, by_key = [], []
+        for key, x in (*enumerate(self.args), *self.kwargs.items()):
             parts.append(key)
             if key in parameters.static:
                 parts.append(static_key(x))
@@ -68,8 +75,17 @@ class Signature:
             elif (key in parameters.grown and isinstance(x, (list, deque, dict)) and type(x) in GROWING
                   and (key not in parameters.stored or isinstance(x, dict))):
                 grown.append((key, x))
+            elif key in parameters.by_key and type(x) is dict:
+                by_key.append((key, x))
             else:
                 self._walk(x, parts)
+        for key, x in by_key:
+            names = names_in(x)
+            self.by_key[key] = -1
+            if self._first(x, parts, names):
+                self.by_key[key] = self._met[id(x)]
+                for name in names:
+                    self._walk(x[name], parts)
         for key, x in grown:
             if id(x) in self._met:  # something else reads it
                 self._walk(x, parts)
@@ -179,13 +195,19 @@ def _note_sharing(tensors: list[Any], parts: list[Any]) -> None:
 def _leaves_of(call: Signature, whole: bool = False) -> Iterator[tuple[str, Any]]:
     met: set[int] = set()
     given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(call.args)]
-    for key, path, x in [*given, *((name, name, x) for name, x in call.kwargs.items())]:
-        if key in call.grown:
+    given += ((name, name, x) for name, x in call.kwargs.items())
+    for key, path, x in given:
+        if key in call.grown or key in call.by_key:
             continue
         if key not in call.parameters.whole:
             yield from _leaves(x, path, met)
         elif whole and key in call.parameters.static:
             yield path, x
+    for key, path, x in given:
+        if key in call.by_key and id(x) not in met:
+            met.add(id(x))
+            for name in names_in(x):
+                yield from _leaves(x[name], path + step_to(dict, name), met)
 
 
 def _named(call: Signature) -> Iterator[tuple[str, Any]]:
@@ -238,6 +260,12 @@ def is_data(x: Any) -> bool:
                 seen.add(id(value))
                 todo.append(value)
     return True
+
+
+def names_in(x: dict[Any, Any]) -> tuple[Any, ...]:
+    """The keys of a dict in an order that does not depend on its own, if all are texts or numbers."""
+    kinds = set(map(type, x))
+    return tuple(sorted(x)) if len(kinds) == 1 and (str in kinds or int in kinds) else tuple(x)
 
 
 class _NotData(Exception):

@@ -16,7 +16,7 @@ from ..tensor.context import outside_trace
 from ..tensor.nested import children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
 from ..tensor.tensor import Tensor
-from .signature import Signature, is_input, opened
+from .signature import Signature, is_input, names_in, opened
 from .trace import Trace
 
 
@@ -40,8 +40,11 @@ class StandIns:
         made: dict[int | str, Any] = {}
         given: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]
         for key, x in given:
-            if key not in call.grown:
+            if key not in call.grown and key not in call.by_key:
                 made[key] = x if key in call.parameters.whole else self._of(x, f"args[{key}]" if isinstance(key, int) else key)
+        for key, x in given:
+            if key in call.by_key:
+                made[key] = self._by_key(x, f"args[{key}]" if isinstance(key, int) else key)
         for key in call.grown:
             made[key] = empty_like(call.args[key] if isinstance(key, int) else call.kwargs[key])
             self.containers.append(made[key])
@@ -66,6 +69,19 @@ class StandIns:
             self.containers.append(copy)
             self._filled.append({})
             refill(copy, {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()})
+            self._filled[place] = held_by(copy)
+        return copy
+
+    def _by_key(self, x: dict[Any, Any], path: str) -> Any:
+        """A dict whose order means nothing."""
+        copy = self._copies.get(id(x))
+        if copy is None:
+            copy = self._copies[id(x)] = {}
+            place = len(self.containers)
+            self.containers.append(copy)
+            self._filled.append({})
+            held = {k: self._of(x[k], path + step_to(dict, k)) for k in names_in(x)}
+            copy.update((k, held[k]) for k in x)
             self._filled[place] = held_by(copy)
         return copy
 

@@ -76,6 +76,7 @@ class History:
         self._before: tuple[Any, dict[str, Any]] | None = None  # key and arguments of the latest trace
         self._changed: Counter[str] = Counter()  # how often what caused a new trace
         self._warned: set[str] = set()
+        self._arguments: set[str] = set()  # all paths in arguments that there were
 
     def clear(self) -> None:
         """Forget all traces."""
@@ -95,6 +96,7 @@ class History:
     def add(self, key: Any, now: dict[str, Any], changes: list[Change], seconds: float) -> None:
         """A trace was made."""
         self._before = key, now
+        self._arguments |= now.keys()
         reason = "first call" if not self.traces else "changed" if changes else "another signature"
         self.traces.append(Retrace(reason, tuple(changes), describe(user_position()), seconds))
 
@@ -109,21 +111,24 @@ class History:
         alone = all(bound.has(name) for name, _, _ in changes if name in now)  # else it may follow the shape of an argument
         for name, (old, new) in {name: (old, new) for name, old, new in changes}.items():
             self._changed[name] += 1
+            again = f"{self.name} was traced anew {self._changed[name]} times because"
             if self._changed[name] >= GROWING and alone and bound.has(name) and _shapes(old, new):
-                self._warn_once(name, f"{self.name} was traced anew {self._changed[name]} times because it leaves a tensor of "
-                                      f"another shape in {name} (now {new!r}), and each shape is a program of its own. Make "
-                                      "that tensor once, as large as it may become, and write into it, "
+                self._warn_once(name, f"{again} it leaves a tensor of another shape in {name} (now {new!r}), and each shape is a "
+                                      "program of its own. Make that tensor once, as large as it may become, and write into it, "
                                       f"{_preallocated(name, old, new)}, with a mask of the positions that are filled: "
                                       "torch.arange(size) <= pos.")
                 self._warned |= {other for other, _, _ in changes if bound.same(name, other)}
             elif self._changed[name] >= MANY:
-                advice = ("Code that needs a number (a shape, a range, an index of a list) is compiled for each of its values."
-                          if " (at " in name else
-                          "Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the "
-                          "batch, or leave the last, smaller one out." if name in now else
-                          "Pass it as an argument: numbers and tensors in arguments are inputs of the program.")
-                self._warn_once(name, f"{self.name} was traced anew {self._changed[name]} times because {name} had changed "
-                                      f"(now {new!r}). {advice}")
+                self._warn_once(name, f"{again} {name} had changed (now {new!r}). {self._advice(name)}")
+
+    def _advice(self, name: str) -> str:
+        """What to do about something that changes again and again."""
+        if " (at " in name:
+            return "Code that needs a number (a shape, a range, an index of a list) is compiled for each of its values."
+        if name in self._arguments:
+            return ("Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the batch, or "
+                    "leave the last, smaller one out.")
+        return "Pass it as an argument: numbers and tensors in arguments are inputs of the program."
 
     def _warn_once(self, about: str, message: str) -> None:
         if about not in self._warned:
