@@ -328,7 +328,7 @@ class Reachable:
                 self.later(part, f"{path}.{name}")
             for f in x._called():
                 self.later(f, f"a hook of {path}")
-            for name, tensor in self._tensors_of(x):
+            for name, tensor in _tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
@@ -416,14 +416,6 @@ class Reachable:
             if not x.__dict__.keys() <= _OWN:
                 self._attributes.append(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
 
-    def _tensors_of(self, x: Any) -> Iterator[tuple[str, Tensor]]:
-        """The tensors of a module or an optimizer, with what to call them."""
-        own = attributes(x)
-        held = {**(own.get("_parameters") or {}), **(own.get("_buffers") or {})}
-        for i, group in enumerate(group for group in own.get("param_groups") or () if is_a(group, dict)):
-            held |= {f"param_groups[{i}]['params'][{j}]": tensor for j, tensor in enumerate(dict.get(group, "params") or ())}
-        yield from ((f"{name_of(type(x))}.{name}", tensor) for name, tensor in held.items() if is_a(tensor, Tensor))
-
     def _of_tensors(self) -> Iterator[Place]:
         """Attributes that code would read of tensors, if they were there; those that modules have are meant for these."""
         missing = self.asked.keys() - {n for n in self.asked if defined(Tensor, n, MISSING) is not MISSING}
@@ -433,11 +425,20 @@ class Reachable:
         missing -= {n for n in missing if any(defined(type(x), n, MISSING) is not MISSING for x in self.structures.values())}
         if missing:
             for x in self.structures.values():
-                self.tensors |= {tensor: name for name, tensor in self._tensors_of(x) if tensor not in self.tensors}
+                self.tensors |= {tensor: name for name, tensor in _tensors_of(x) if tensor not in self.tensors}
             for tensor, path in self.tensors.items():
                 names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
                 if names:
                     yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
+
+
+def _tensors_of(x: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a module or an optimizer, with what to call them."""
+    own = attributes(x)
+    held = {**(own.get("_parameters") or {}), **(own.get("_buffers") or {})}
+    for i, group in enumerate(group for group in own.get("param_groups") or () if is_a(group, dict)):
+        held |= {f"param_groups[{i}]['params'][{j}]": tensor for j, tensor in enumerate(dict.get(group, "params") or ())}
+    yield from ((f"{name_of(type(x))}.{name}", tensor) for name, tensor in held.items() if is_a(tensor, Tensor))
 
 
 class _Anything(set[str | None]):

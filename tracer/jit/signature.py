@@ -80,19 +80,9 @@ class Signature:
             else:
                 self._walk(x, parts)
         for key, x in by_key:
-            names = names_in(x)
-            self.by_key[key] = -1
-            if self._first(x, parts, names):
-                self.by_key[key] = self._met[id(x)]
-                for name in names:
-                    self._walk(x[name], parts)
+            _walk_by_key(self, key, x, parts)
         for key, x in grown:
-            if id(x) in self._met:  # something else reads it
-                self._walk(x, parts)
-            else:
-                self.grown[key] = self._met[id(x)] = len(self.containers)
-                self.containers.append(x)
-                parts.append(type(x))
+            _walk_grown(self, key, x, parts)
 
     def _walk(self, x: Any, parts: list[Any]) -> None:
         kind = type(x)
@@ -183,6 +173,26 @@ class Signature:
     def leaves(self, whole: bool = False) -> Iterator[tuple[str, Any]]:
         """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
         return _leaves_of(self, whole)
+
+
+def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list[Any]) -> None:
+    """An argument whose order means nothing, unless something else reads it: that has met it before."""
+    names = names_in(x)
+    call.by_key[key] = -1
+    if call._first(x, parts, names):
+        call.by_key[key] = call._met[id(x)]
+        for name in names:
+            call._walk(x[name], parts)
+
+
+def _walk_grown(call: Signature, key: int | str, x: Any, parts: list[Any]) -> None:
+    """An argument into which code only puts things, unless something else reads it."""
+    if id(x) in call._met:
+        call._walk(x, parts)
+    else:
+        call.grown[key] = call._met[id(x)] = len(call.containers)
+        call.containers.append(x)
+        parts.append(type(x))
 
 
 def _note_sharing(tensors: list[Any], parts: list[Any]) -> None:
