@@ -143,10 +143,10 @@ OWNERS: dict[str, Any] = {
     "optimizer": lambda: torch.optim.SGD([nn.Parameter(torch.ones(2))], lr=0.1)}
 
 
-@pytest.mark.parametrize("by_name", [False, True], ids=["statement", "setattr"])
+@pytest.mark.parametrize("way", ["statement", "setattr", "computed"])
 @pytest.mark.parametrize("name", OWNERS)
-def test_an_attribute_that_is_set_and_never_read(name: str, by_name: bool) -> None:
-    owner = OWNERS[name]()
+def test_an_attribute_that_is_set_and_never_read(name: str, way: str) -> None:
+    owner, attribute = OWNERS[name](), "last"
 
     def step(x: Any) -> Any:
         owner.last = x * 2
@@ -156,7 +156,11 @@ def test_an_attribute_that_is_set_and_never_read(name: str, by_name: bool) -> No
         setattr(owner, "last", x * 2)  # noqa: B010
         return x
 
-    compiled = torch.jit(step_by_name if by_name else step)
+    def step_with_a_computed_name(x: Any) -> Any:
+        setattr(owner, attribute, x * 2)
+        return x
+
+    compiled = torch.jit({"statement": step, "setattr": step_by_name, "computed": step_with_a_computed_name}[way])
     compiled.trace(X)
     assert not hasattr(owner, "last")
     for k in range(4):

@@ -27,6 +27,7 @@ _EVERY = frozenset({"vars", "dir", "asdict", "astuple", "fields", "getmembers"})
 _READ = BY_NAME | _EVERY | {"__dict__", "__getattribute__"}
 GROW = frozenset({"append", "extend", "add", "update"})  # methods that only put something in, wherever that is by now
 
+ANY_NAME = "<any>"  # stands for attributes whose names are not in the code
 SELF = "<self>"  # stands for the first parameter of a method among the names in front of attributes
 
 
@@ -142,14 +143,12 @@ def _catches(code: list[_Instruction]) -> bool:
 
 
 def _bound(code: list[_Instruction]) -> Iterator[str]:
-    """Attributes that code sets or deletes, also those that `setattr` names; of computed names nothing is known."""
+    """Attributes that code sets or deletes, also those that `setattr` names; `ANY_NAME` for computed ones."""
     for i, x in enumerate(code):
         if x.opname in ("STORE_ATTR", "DELETE_ATTR"):
             yield x.argval
         elif x.opname in _GLOBAL and x.argval in ("setattr", "delattr"):
-            name = _constant((_arguments(code, i) or [[], []])[1])
-            if name is not None:
-                yield name
+            yield _constant(([*(_arguments(code, i) or ()), [], []])[1]) or ANY_NAME
 
 
 _Named = tuple[str | None, str]

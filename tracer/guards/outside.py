@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .identity import MISSING
-from .owners import ClassTable, Fields, ModuleTable, Owner, grown_owner, owners_of
+from .mentions import ANY_NAME
+from .owners import ClassTable, Fields, ModuleTable, ObjectTable, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
 from .places import Names, Place, Watch
 from .reachable import Reachable
@@ -115,7 +117,7 @@ class Outside(Watch):
 
 def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     """What a trace may write to outside, by id."""
-    owners: dict[int, Owner] = {id(own): OwnedTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
+    owners: dict[int, Owner] = {id(own): ObjectTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
     owners |= {id(kind): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
     for thing in found.structures.values():
@@ -150,9 +152,9 @@ def _bound_in(x: Any, path: str, names: set[str], owners: Mapping[int, Owner]) -
         known = owners.get(id(holder) if is_a(holder, dict) else id(x))
         before = getattr(known, "keys", ())  # None for all
         if before is not None and not (names <= set(before)):
-            kind = OwnedTable if is_a(holder, dict) else Fields
+            kind = Fields if not is_a(holder, dict) else OwnedTable if is_a(x, types.ModuleType) else ObjectTable
             label = f"{path}.{{}}".format if known is None else known.label
-            yield kind(holder, label, tuple(dict.fromkeys((*before, *sorted(names)))))
+            yield kind(holder, label, None if ANY_NAME in names else tuple(dict.fromkeys((*before, *sorted(names)))))
 
 
 def _looked_up(kinds: Iterable[type]) -> list[Names]:

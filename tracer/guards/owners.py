@@ -17,6 +17,7 @@ class Owner:
 
     grown = False  # whether code only puts things in, so that what it holds means nothing to a trace
     placed = True  # whether a key is a place, where the next call finds what this one left
+    named = False  # whether a key is the name of an attribute, which code reads as one or not at all
 
     def __init__(self, thing: Any, label: Callable[[Any], str]) -> None:
         self.thing, self.label = thing, label
@@ -90,12 +91,20 @@ class Table(Owner):
                 self.kind.__delitem__(self.thing, key)
 
 
-class ModuleTable(Table):
+class ObjectTable(Table):
+    """Attributes of an object."""
+
+    named = True
+
+
+class ModuleTable(ObjectTable):
     """Attributes of a module, which are part of a structure."""
 
 
 class ClassTable(Owner):
     """The attributes of a class, seen through the proxy that is its `__dict__`; what has a special name is Python's own."""
+
+    named = True
 
     def __init__(self, kind: type, thing: Any, label: Callable[[Any], str]) -> None:
         self.kind = kind
@@ -197,9 +206,11 @@ class GrownTable(Table):
 
 
 class Fields(Owner):
-    """Some attributes of an object that are in no dictionary of their own: slots, or those of one thread."""
+    """Attributes of an object, some or all, that are in no dictionary of their own: slots, or those of one thread."""
 
-    def __init__(self, thing: Any, label: Callable[[Any], str], keys: tuple[Any, ...]) -> None:
+    named = True
+
+    def __init__(self, thing: Any, label: Callable[[Any], str], keys: tuple[Any, ...] | None) -> None:
         self.keys = keys
         super().__init__(thing, label)
 
@@ -210,7 +221,8 @@ class Fields(Owner):
 
     def held(self) -> dict[Any, Any]:
         """The attributes that are there."""
-        return {k: v for k in self.keys if (v := self.thing.get(k, MISSING)) is not MISSING}
+        keys = self.thing.keys() if self.keys is None else self.keys
+        return {k: v for k in keys if (v := self.thing.get(k, MISSING)) is not MISSING}
 
     def hold(self, values: Mapping[Any, Any]) -> None:
         """Set those that are others."""

@@ -76,8 +76,8 @@ class Reads:
         return None if self.of_module(kind) is None else self.names
 
     def may_read(self, name: Any) -> bool:
-        """Whether code may read an attribute of this name, or this may be no name of one."""
-        return not isinstance(name, str) or self.everything or bool(self.whole_of) or name in self.names
+        """Whether code may read an attribute of this name."""
+        return self.everything or bool(self.whole_of) or name in self.names
 
     def of_tensor(self, x: Tensor) -> list[str]:
         """The attributes that a user gave to a tensor, or that code can do without, of those that code reads."""

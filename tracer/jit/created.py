@@ -52,7 +52,7 @@ class Created:
         self.edits = [(owner, rest) for i, (owner, edits) in enumerate(first.effects.found) if not owner.grown
                       if (rest := {k: now for k, now in edits.items()
                                    if k not in slots.get(i, {}) and (owner.identity, k) not in trace.counted
-                                   and first.effects.may_read(k)})]
+                                   and first.effects.may_read(owner, k)})]
         self.gradients = [t for t, before in trace.grads_before.items()
                           if before is None and trace.grads[t] is not None and t._storage.trace is None]
         self.stand_ins: dict[int, Tensor] = {}

@@ -86,9 +86,9 @@ class Effects:
         """Whether a container is one of those outside that the trace could write to."""
         return id(x) in self._identities or (is_dataclass(type(x)) and id(vars_of(x)) in self._identities)
 
-    def may_read(self, key: Any) -> bool:
-        """Whether code may read what is under this key of something."""
-        return self._reads.may_read(key)
+    def may_read(self, owner: Owner, key: Any) -> bool:
+        """Whether code may read what something has under a key."""
+        return not owner.named or self._reads.may_read(key)
 
     def is_place(self, thing: int, key: Any) -> bool:
         """Whether there was something that holds values, by its id, and the trace did not bind this key of it anew."""
@@ -133,7 +133,7 @@ class Effects:
             return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
         if not owner.placed:
             return []
-        free = effect.slots.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(key)}
+        free = effect.slots.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
         return [Guard(owner.label(key), lambda key=key: owner.get(key), owner.before.get(key, MISSING), where)  # type: ignore[misc]
                 for key in effect.edits if key not in free]
 
