@@ -51,6 +51,7 @@ from .whose import (
     functions_of,
     looked_up,
     of_ours,
+    read_by_ours,
     users_class,
 )
 
@@ -113,8 +114,9 @@ class Reachable:
         """The attributes that code reads."""
         behind = {id(type(x)) for x in self.structures.values() if not self.whole_behind.isdisjoint(self.aliases[id(x)])}
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
+        by_us = frozenset[str]().union(*(read_by_ours(kind) or () for kind in set(map(type, self.structures.values()))))
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
-                     frozenset(self.whole_of | behind))
+                     frozenset(self.whole_of | behind), by_us)
 
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""

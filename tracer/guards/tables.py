@@ -56,13 +56,15 @@ class Walk(Protocol):
 class Reads:
     """The attributes that code reads: `names`, those of them it can do without, and where it computes some.
 
-    It does so of any object if `everything`, else of instances of the classes in `whole_of`.
+    It does so of any object if `everything`, else of instances of the classes in `whole_of`. `by_us` are those that methods
+    of ours read of the modules and optimizers that were found.
     """
 
     names: frozenset[str]
     asked: frozenset[str]
     everything: bool
     whole_of: frozenset[int]
+    by_us: frozenset[str]
 
     def of_module(self, kind: type) -> frozenset[str] | None:
         """The attributes of modules of a class that are read by users' code or by methods of ours; None for all."""
@@ -77,7 +79,7 @@ class Reads:
 
     def may_read(self, name: Any) -> bool:
         """Whether code may read an attribute of this name."""
-        return self.everything or bool(self.whole_of) or name in self.names
+        return self.everything or bool(self.whole_of) or name in self.names or name in self.by_us
 
     def of_tensor(self, x: Tensor) -> list[str]:
         """The attributes that a user gave to a tensor, or that code can do without, of those that code reads."""
