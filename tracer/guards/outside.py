@@ -120,8 +120,9 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     owners: dict[int, Owner] = {id(own): ObjectTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
     owners |= {id(kind): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
+    filled = {kind for kind in set(map(type, found.structures.values())) if _fills_itself(kind)}
     for thing in found.structures.values():
-        if "_parameters" in attributes(thing) and _fills_itself(type(thing)):
+        if type(thing) in filled and "_parameters" in attributes(thing):
             own = attributes(thing)
             owners[id(own)] = ModuleTable(own, f"{name_of(thing)}.{{}}".format)
     for owner in owners_of(places):

@@ -7,7 +7,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from ..tensor.tensor import _OWN, Tensor
@@ -158,6 +158,7 @@ class Table:
             yield Keys(self.table, self.label("*"))
 
 
+@lru_cache(maxsize=4096)
 def slots_of(kind: type) -> dict[str, Any]:
     """The slots that users' classes give to objects of a class."""
     return {n: v for base in mro(kind) if users_class(base) for n, v in names_of(base).items()
