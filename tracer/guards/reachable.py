@@ -402,7 +402,7 @@ class Reachable:
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
                                        watched=not structured or "_parameters" not in own, structured=structured,
                                        may_come=hidden, aliases=aliases, kinds=mro(type(x))))
-        if slots := slots_of(type(x)):
+        if slots := slots_of(mro(type(x))[0]):
             self._attributes.append(Table(Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")

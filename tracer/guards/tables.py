@@ -159,7 +159,7 @@ class Table:
 
 
 @lru_cache(maxsize=4096)
-def slots_of(kind: Any) -> dict[str, Any]:
+def slots_of(kind: type) -> dict[str, Any]:
     """The slots that users' classes give to objects of a class."""
     return {n: v for base in mro(kind) if users_class(base) for n, v in names_of(base).items()
             if is_a(v, types.MemberDescriptorType)}
@@ -259,6 +259,6 @@ def attributes_to_set(x: Any) -> Iterator[Any]:
         own = attributes(x)
         if own is attributes(x) and "_parameters" not in own:  # else it has none
             yield own
-        slots = slots_of(type(x))
+        slots = slots_of(mro(type(x))[0])
         if slots:
             yield Slots(x, slots)
