@@ -350,3 +350,41 @@ def test_a_container_from_outside_that_is_bound_or_returned_is_that_container() 
         deep, made = jitted(X)
         assert box.now is box.items and box.kept["table"] is box.table and deep is box.deep and made["again"] is box.deep["x"]
     assert box.now == [1, 2, 3, 3, 3]
+
+
+def test_a_traced_tensor_is_no_key() -> None:
+    table: dict[Any, Any] = {}
+    seen: set[Any] = set()
+
+    def made(x: Any) -> Any:
+        table[x + 1] = 2
+        return x
+
+    def member(x: Any) -> Any:
+        seen.add(x * 2)
+        return x
+
+    for step in (made, member, lambda x: {x * 2: 1}, lambda x: ({x + 1}, x), lambda x: {x: 1}):
+        with pytest.raises(RuntimeError, match="traced tensor is a key"):
+            torch.jit(step)(X)
+    assert not table and not seen
+
+
+def test_a_container_that_is_given_and_reached_is_not_changed_twice() -> None:
+    box = types.SimpleNamespace(items=[X.clone()])
+
+    def step(items: Any, x: Any) -> Any:
+        box.items[0] = box.items[0] + x
+        items[0] = items[0] * 2
+        return items[0]
+
+    jitted, mine = torch.jit(step), [X.clone()]
+    jitted(mine, X)
+    assert mine[0].tolist() == (X * 2).tolist() and box.items[0].tolist() == (X * 2).tolist()
+    with pytest.raises(RuntimeError, match="also reaches another way"):
+        jitted(box.items, X)
+    with pytest.raises(RuntimeError, match="also reaches another way"):
+        torch.jit(step)(box.items, X)
+    assert box.items[0].tolist() == (X * 2).tolist()
+    jitted(mine, X)
+    assert mine[0].tolist() == (X * 4).tolist() and jitted.stats.compiles == 1

@@ -308,3 +308,25 @@ def test_func_grad_inside_jit_and_jit_inside_func_grad() -> None:
     rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert torch.jit(torch.vmap(torch.func.grad(lambda x: (x ** 2).sum())))(rows).tolist() == [[2.0, 4.0], [6.0, 8.0]]
     assert torch.vmap(square)(rows).tolist() == [5.0, 25.0]
+
+
+@pytest.mark.parametrize("what", ["written", "on the memory of another", "written twice", "an argument"])
+def test_a_backward_outside_reaches_a_leaf_whose_value_the_step_computes(what: str) -> None:
+    p = weight(1.0, 2.0)
+    if what == "on the memory of another":
+        p = torch.nn.Parameter(p.detach())
+
+    def step(x: Any, p: Any) -> Any:
+        found = (p * p * x).sum() if what == "written twice" else 0.0
+        with torch.no_grad():
+            if what != "on the memory of another":
+                p.mul_(0.5)
+        return (p * p * x).sum() + found
+
+    jitted = torch.jit(step) if what == "an argument" else torch.jit(lambda x: step(x, p))
+    for _ in range(3):
+        before, p.grad = p.detach().clone(), None
+        (jitted(torch.ones(2), p) if what == "an argument" else jitted(torch.ones(2))).backward()
+        more = 2 * before if what == "written twice" else 0
+        assert p.grad is not None and p.grad.tolist() == (2 * p.detach() + more).tolist()
+    assert jitted.stats.compiles == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import types
 from typing import Any
@@ -656,3 +657,50 @@ def test_an_error_half_way_binds_nothing() -> None:
     with pytest.raises(ValueError, match="half way"):
         torch.jit(module)(torch.ones(3), "error")
     assert module.mean is mean and module.state_dict()["mean"].tolist() == [0, 0, 0]
+
+
+def _shifted(o: Any, x: Any) -> Any:
+    o.last, o.h = o.h, o.h * 2 + x
+    return x + o.last
+
+
+def _returned(o: Any, x: Any) -> Any:
+    old, o.h = o.h, o.h + x
+    return old, old.detach(), old[0], [old]
+
+
+def _rotated(o: Any, x: Any) -> Any:
+    o.a, o.b, o.h = o.h * x, o.a, o.b
+    return o.a + o.b
+
+
+def _queue(o: Any, x: Any) -> Any:
+    o.queue.append(o.queue[-1] + x)
+    return sum(o.queue)
+
+
+def _kept_in_a_table(o: Any, x: Any) -> Any:
+    o.table["before"] = o.h
+    o.h = o.h + x
+    return o.table["before"] * 1
+
+
+@pytest.mark.parametrize("way", [_shifted, _returned, _rotated, _queue, _kept_in_a_table])
+def test_a_tensor_that_moves_from_place_to_place_is_that_tensor(way: Any) -> None:
+    def world() -> Any:
+        return types.SimpleNamespace(h=torch.zeros(2), last=torch.ones(2), a=torch.ones(2), b=torch.full((2,), 3.0), table={},
+                                     queue=collections.deque([torch.zeros(2), torch.ones(2)], maxlen=2))
+
+    def seen(o: Any, result: Any, before: Any) -> Any:
+        tensors = [*vars(o).values(), *o.queue, *o.table.values(), *(result if type(result) is tuple else [result])]
+        flat = [t for t in tensors if isinstance(t, torch.Tensor)]
+        return [t.tolist() for t in flat], [[t is u for u in (*flat, *before)] for t in flat]
+
+    one, other = world(), world()
+    step = torch.jit(lambda x: way(one, x))
+    for k in range(5):
+        x, had, other_had = torch.full((2,), k + 1.0), [one.h, one.a, one.b], [other.h, other.a, other.b]
+        assert seen(one, step(x), had) == seen(other, way(other, x), other_had)
+        if k == 3:
+            one.last, other.last = one.h, other.h
+    assert step.stats.compiles <= 3, step.why()

@@ -339,25 +339,8 @@ def _object(place: Place, x: Any, n: int) -> None:
     place.h = Record(x * n, n)
 
 
-def _gradient(change: Callable[[Any], Any], shared: bool = False) -> bool:
-    p = flambeau.ones(2).requires_grad_()
-    if shared:
-        p = flambeau.nn.Parameter(p.detach())
-
-    @flambeau.jit
-    def step(x: Any) -> Any:
-        with flambeau.no_grad():
-            change(p)
-        return (p * p * x).sum()
-
-    step(flambeau.ones(2)).backward()
-    return p.grad is not None and bool(p.grad.tolist() == (p * 2).tolist())
-
-
 KNOWN: dict[str, Callable[[], bool]] = {
     "state that is bound in one branch and left in the other": lambda: _compiles(_in_one_branch, 3),
-    "a backward outside through a leaf that the step wrote": lambda: _gradient(lambda p: p.mul_(0.5)),
-    "a backward outside through a leaf on the memory of another": lambda: _gradient(lambda p: None, shared=True),
 }
 
 

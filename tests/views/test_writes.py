@@ -266,3 +266,20 @@ def test_operators_in_place() -> None:
     assert found[1][1:] == found[0][1:]
     for got, expected in zip(found[1][0], found[0][0], strict=True):
         np.testing.assert_allclose(np.array(got), np.array(expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize("view", [
+    lambda t, y: y.expand(3, 4).detach()[1],
+    lambda t, y: y.view(2, 2).unsqueeze(0).expand(3, 2, 2).detach()[0].t()[1:],
+    lambda t, y: y.as_strided((2, 2), (1, 1)).detach()[1],
+], ids=["row", "transposed", "windows"])
+@pytest.mark.parametrize("jitted", [False, True], ids=["lazily", "jit"])
+def test_a_view_without_repetitions_of_a_detached_view_with_some_is_written(view: Any, jitted: bool) -> None:
+    def write(y: Any) -> None:
+        view(torch, y).add_(torch.tensor(10.0))
+
+    y = torch.arange(4.0)
+    before = y.tolist()
+    (torch.jit(write) if jitted else write)(y)
+    places = view(torch, torch.arange(4.0)).flatten().long().tolist()
+    assert y.tolist() == [v + 10 * (i in places) for i, v in enumerate(before)]

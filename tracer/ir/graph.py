@@ -223,13 +223,14 @@ class GraphError(Exception):
         super().__init__("\n".join([problem, *lines]))
 
 
-def needed_nodes(nodes: Sequence[Node], outputs: Iterable[Value]) -> list[Node]:
-    """The nodes that `outputs` depend on, in order."""
-    needed, kept = set(outputs), []
+def needed_nodes(nodes: Sequence[Node], outputs: Iterable[Value], given: Iterable[Value] = ()) -> list[Node]:
+    """The nodes that `outputs` depend on, in order; what is `given` depends on nothing."""
+    given = set(given)
+    needed, kept = set(outputs) - given, []
     for node in reversed(nodes):
         if any(v in needed for v in node.outputs):
             kept.append(node)
-            needed.update(node.inputs)
+            needed.update(v for v in node.inputs if v not in given)
     return kept[::-1]
 
 

@@ -6,7 +6,7 @@ that is there at a call, and the new one is bound there after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
@@ -105,16 +105,31 @@ class Effects:
                 if isinstance(old := owner.before.get(key), Tensor):
                     places.setdefault(id(old), []).append((i, key, now))
         known = self._known_elsewhere(trace, arguments, places)
+        chosen = {tensor: where for tensor, where in places.items()
+                  if id(self._before(where)._storage) not in known and all(now is where[0][2] for _, _, now in where)}
+        while True:  # one that got a tensor which was in another of them is one only as long as that is
+            kept = {tensor: where for tensor, where in chosen.items()
+                    if _may_replace(where[0][2], self._before(where), trace, chosen)}
+            if len(kept) == len(chosen):
+                break
+            chosen = kept
         found: dict[int, dict[Any, Slot]] = {}
-        for where in places.values():
-            first, key, now = where[0]
-            old = self.found[first][0].before[key]
-            if id(old._storage) in known or any(other is not now for _, _, other in where) or not _may_replace(now, old, trace):
-                continue
+        for where in chosen.values():
+            (first, key, _), old = where[0], self._before(where)
             slot = Slot(self.found[first][0], key, old._type, old._device)
             for i, name, _ in where:
                 found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
         return found
+
+    def _before(self, where: list[tuple[int, Any, Any]]) -> Tensor:
+        """The tensor that was in these places."""
+        i, key, _ = where[0]
+        tensor: Tensor = self.found[i][0].before[key]
+        return tensor
+
+    def held(self, slots: Mapping[int, Mapping[Any, Slot]]) -> list[tuple[Tensor, Slot]]:
+        """The tensors that were in slots, with these: at a call they hold what stands for them."""
+        return [(self.found[i][0].before[key], slot) for i, found in slots.items() for key, slot in found.items()]
 
     def _known_elsewhere(self, trace: Trace, arguments: list[Any], places: dict[int, Any]) -> set[int]:
         """Storages of tensors that an argument has, another tensor shares, or a place holds that keeps what it has."""
@@ -144,12 +159,12 @@ def _beside(edits: dict[Any, Any], owner: Owner, trace: Trace) -> dict[Any, Any]
     return {key: now for key, now in edits.items() if key not in here or now is not here[key]}
 
 
-def _may_replace(now: Any, old: Tensor, trace: Trace) -> bool:
-    """Whether a place that held `old` may be given any such tensor: it gets one like it, or none."""
+def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int]) -> bool:
+    """Whether a place that held `old` may be given any such tensor: it gets one like it that was made or moved, or none."""
     if not _is_there(old):
         return False
-    return now is MISSING or (isinstance(now, Tensor) and trace.made_inside(now) and now._type is old._type
-                              and now._device == old._device)
+    return now is MISSING or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)
+                              and now._type is old._type and now._device == old._device)
 
 
 def is_plain(x: Tensor) -> bool:

@@ -29,10 +29,10 @@ from .host import Evaluation
 from .nans import nan_checks
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import Line
-from .results import Template
+from .results import Template, check_keys
 from .signature import Signature
 from .standins import StandIns, held_by
-from .tape import Tape, has_history, kept_for_backward
+from .tape import Tape, has_history, inner_leaves, kept_for_backward
 from .trace import Trace, check_closed
 
 
@@ -168,8 +168,10 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     checks += nan_checks(names, trace.recorder.nodes) if check_nan else []
     checked = guarded(checks, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments],
                       check_nan or not donate, trace.name) if checks else None
-    template = Template(trace, call.tensors, given, effects.is_known, numbers.add, outputs.add)
+    template = Template(trace, call.tensors, given, effects.is_known, effects.held(slots), numbers.add, outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
+    for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
+        check_keys(held, trace)
     template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
@@ -179,7 +181,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     here = describe(user_position())
     guards += [guard for effect in writes.outside for guard in effects.guards_of(effect, here)]
     reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)
-    graph, positions, tape = _closed(trace, inputs, outputs, labels)
+    graph, positions, tape = _closed(trace, inputs, outputs, labels, stand_ins)
     donated = {} if not donate or tape else {
         i: positions[i] for i in range(len(rewritten))
         if outputs[i].type is inputs[i].type and positions.count(positions[i]) == 1}
@@ -236,15 +238,16 @@ def _written_gradients(trace: Trace, stand_ins: list[Tensor],
         yield tensor if number is None else number, None if gradient is None else outputs.add(gradient._read())
 
 
-def _closed(trace: Trace, inputs: Sequence[Value], outputs: Sequence[Value],
-            labels: dict[Value, str]) -> tuple[Graph, list[int], Tape | None]:
+def _closed(trace: Trace, inputs: Sequence[Value], outputs: Sequence[Value], labels: dict[Value, str],
+            stand_ins: Sequence[Tensor]) -> tuple[Graph, list[int], Tape | None]:
     """The graph, with equal outputs given once and with what a backward from outside will read; where each output is."""
     differentiable = [o for o in outputs if state.grad and has_history(o)]
+    inner = inner_leaves(trace.recorder.nodes, differentiable)
     positions: dict[Value, int] = {}
-    for value in [*outputs, *kept_for_backward(trace.recorder.nodes, outputs, differentiable)]:
+    for value in [*outputs, *inner, *kept_for_backward(trace.recorder.nodes, outputs, differentiable)]:
         positions.setdefault(value, len(positions))
     graph = check_closed(Graph(inputs, trace.recorder.nodes, positions, trace.name, labels))
-    return graph, [positions[v] for v in outputs], Tape(graph) if differentiable else None
+    return graph, [positions[v] for v in outputs], Tape(graph, inner, stand_ins) if differentiable else None
 
 
 def _device(graph: Graph, count: int) -> str:

@@ -95,6 +95,9 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "
                              "function, or pass view.clone().")
+        if validity.containers.shared(call) is not None:
+            raise TraceError(f"{name} changes a container that it is given and also reaches another way, as a global or an "
+                             "attribute: it would be changed once here, once there. Use one of the two.")
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen

@@ -6,11 +6,12 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ..functions.slicing import windowed
+from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..tensor.nested import all_leaves, children, container_of, is_open
 from ..tensor.scalar import Scalar, as_key, keyed
@@ -18,6 +19,7 @@ from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
+from .effects import Slot
 from .signature import Signature
 from .standins import StandIns
 from .trace import Trace
@@ -66,6 +68,20 @@ class Number(_Numbered):
     """A number that is computed on the host at each call."""
 
     __slots__ = ()
+
+
+class Held:
+    """The tensor that a place holds before the call binds another one there."""
+
+    __slots__ = ("slot",)
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+
+    def tensor(self) -> Tensor:
+        """It."""
+        tensor: Tensor = self.slot.owner.get(self.slot.key)
+        return tensor
 
 
 class Late:
@@ -141,13 +157,15 @@ def _became(tensor: Tensor, kind: type[Tensor], leaf: bool) -> Tensor:
 class Template:
     """The result of a traced function with its tensors replaced by what they are made of.
 
-    `is_known` says of what was there before the trace, `output(value)` makes a value an output of the program and gives its
-    number, `wanted(scalar)` has a number computed.
+    `is_known` says what was there before the trace, `held` which tensors a call finds in a slot. `output(value)` makes a
+    value an output of the program and gives its number, `wanted(scalar)` has a number computed.
     """
 
     def __init__(self, trace: Trace, arguments: list[Any], given: StandIns, is_known: Callable[[Any], bool],
-                 wanted: Callable[[Scalar], int], output: Callable[[Value], int]) -> None:
+                 held: Sequence[tuple[Tensor, Slot]], wanted: Callable[[Scalar], int], output: Callable[[Value], int]) -> None:
         self._trace, self._is_known, self._output, self._wanted = trace, is_known, output, wanted
+        self._held = {id(tensor): Held(slot) for tensor, slot in held}
+        self._held_memory = {tensor._storage: self._held[id(tensor)] for tensor, _ in held}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
@@ -169,6 +187,7 @@ class Template:
         made = self._made.get(id(x))
         if made is None:
             held = keyed(inside[1])
+            check_keys(held, self._trace)
             made = self._made[id(x)] = Built(container_of(x, dict.fromkeys(held)), {})
             made.held.update({k: self.of(v) for k, v in held.items()})
         return made
@@ -186,7 +205,10 @@ class Template:
         if type(x) is Scalar:
             return self._late(x)
         if not isinstance(x, Tensor):
-            return type(x)(map(as_key, x)) if type(x) in (set, frozenset) and not self._is_known(x) else x
+            if type(x) not in (set, frozenset) or self._is_known(x):
+                return x
+            check_keys(dict.fromkeys(x), self._trace)
+            return type(x)(map(as_key, x))
         made = self._made.get(id(x))
         if made is None:
             made = self._made[id(x)] = self._template(x)
@@ -210,7 +232,9 @@ class Template:
         """What to return for a tensor: what aliases an argument or a tensor from outside still does so."""
         index = self._storages.get(x._storage)
         if index is None and x._storage.trace is None:
-            return x if x._inside is not self._trace.mark else self._alias(x, None, x.detach)
+            if x._inside is self._trace.mark:
+                return self._alias(x, None, lambda: self._held_memory.get(x._storage) or x.detach())
+            return self._held.get(id(x), x)
         if index is not None:
             stand_in = self._stand_ins.get(id(x))
             return self._alias(x, index, lambda: index) if stand_in is None else Argument(stand_in)
@@ -234,6 +258,14 @@ def holds_traced(x: Any, trace: Trace) -> bool:
     return is_open(type(x)) and any(isinstance(v, Tensor) and v._storage.trace is trace for v in all_leaves(x))
 
 
+def check_keys(held: Mapping[Any, Any], trace: Trace) -> None:
+    """TraceError for a tensor of the trace as a key: each call would need another one."""
+    for key in held:
+        if isinstance(key, Tensor) and (key._storage.trace is trace or trace.is_stand_in(key)):
+            raise TraceError("a traced tensor is a key of a dictionary, or a member of a set, that outlives the step: keys are "
+                             "compared while a function is traced. Use a number or a name as the key.")
+
+
 def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
     """The function's result; a tensor that came twice in it comes twice."""
     if template is None:
@@ -255,6 +287,8 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
             return call.containers[x.index]
         if kind is Number:
             return call.values[x.index]
+        if kind is Held:
+            return x.tensor()
         if kind is not Output and kind is not Alias and kind is not Built:
             return x
         thing = made.get(id(x))

@@ -176,7 +176,7 @@ class Step:
         if tape is not None and state.grad:
             tape.mark_leaves()
             numbers = [Value(kind, plan.device, b) for kind, b in zip(plan.numbers, self._number_buffers(call))]
-            made = tape.attach(results, [*inputs, *numbers])
+            made = tape.attach(results, [*inputs, *numbers], call.tensors)
             return [made[at] if tape.requires[at] else Value(plan.types[at], plan.device, results[at])
                     for at in plan.positions]
         first = plan.written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..ir.graph import Graph, Node, Value
+from ..ir.graph import Graph, Node, Value, needed_nodes
 from ..ir.recorder import record, recording
 from ..ops.call import call as call_op
 from ..tensor.tensor import Tensor
@@ -15,13 +15,19 @@ from ..walks.kept import read_by_gradients, smallest_to_keep
 class Tape:
     """Puts one `call` node, which has run already, where the step was called.
 
-    `requires` says of each output whether gradients flow through it, `leaves` which tensor each input is a leaf of.
+    `requires` says of each output whether gradients flow through it, `leaves` which tensor each input is a leaf of. A leaf
+    whose value the program computes (it was written before it was used, or shares its memory with another one) is `inner`:
+    an output of the program, by its number, and an input of the node.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = Graph(graph.inputs, graph.nodes, graph.outputs, graph.name)
-        self.requires = [v.requires_grad for v in graph.outputs]
+    def __init__(self, graph: Graph, inner: Sequence[Value], stand_ins: Sequence[Tensor]) -> None:
+        nodes = needed_nodes(graph.nodes, graph.outputs, inner)
+        self.graph = Graph([*graph.inputs, *inner], nodes, graph.outputs, graph.name)
+        self.requires = [v.requires_grad and v not in inner for v in graph.outputs]
         self.leaves = [v.leaf() if v.leaf is not None else None for v in graph.inputs]
+        arguments = {id(x): i for i, x in enumerate(stand_ins)}
+        self.inner: list[tuple[int, Any]] = [  # the leaf, or the number of the argument that is one
+            (graph.outputs.index(v), arguments.get(id(leaf), leaf)) for v in inner if v.leaf and (leaf := v.leaf()) is not None]
 
     def mark_leaves(self) -> None:
         """Let the values that leaves hold now say so."""
@@ -29,15 +35,37 @@ class Tape:
             if isinstance(leaf, Tensor) and leaf._storage.trace is None:
                 leaf._read()
 
-    def attach(self, results: list[Any], inputs: list[Value]) -> list[Value]:
-        """Values of the results, from which `backward()` flows into `inputs`."""
+    def attach(self, results: list[Any], inputs: list[Value], arguments: Sequence[Any]) -> list[Value]:
+        """Values of the results, from which `backward()` flows into `inputs` and into inner leaves."""
+        own: list[Value] = []
+        for i, leaf in enumerate(self.leaves):
+            value = inputs[i]
+            if isinstance(leaf, Tensor) and leaf._storage.trace is None and (value.leaf is None or value.leaf() is not leaf):
+                inputs[i] = value.twin()  # the memory is another leaf's too
+                leaf._mark_leaf(inputs[i])
+        for at, leaf in self.inner:
+            output = self.graph.outputs[at]
+            own.append(Value(output.type, output.device, results[at]))
+            (arguments[leaf] if isinstance(leaf, int) else leaf)._mark_leaf(own[-1])
         with recording():  # it is not pending: it ran
-            node: Node = record(call_op, tuple(inputs), {"graph": self.graph})
+            node: Node = record(call_op, (*inputs, *own), {"graph": self.graph})
         outputs = list(node.outputs)
         for value, buffer in zip(outputs, results, strict=True):
             value.buffer = buffer
         node.done, node.saved = True, dict(enumerate(results))
         return outputs
+
+
+def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value]) -> list[Value]:
+    """Values that the program computes, that a tensor outside (or an argument) is a leaf of, and that gradients flow into."""
+    made = set(nodes)
+    todo, found = list(differentiable), dict.fromkeys(differentiable)
+    for value in todo:
+        if value.leaf is None and value.node in made:
+            more = [v for v in value.node.inputs if v.requires_grad and v not in found]
+            todo += more
+            found.update(dict.fromkeys(more))
+    return [v for v in found if v.leaf is not None and v.node in made]
 
 
 def kept_for_backward(nodes: Sequence[Node], outputs: Sequence[Value], differentiable: Sequence[Value]) -> list[Value]:

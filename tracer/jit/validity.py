@@ -130,6 +130,23 @@ class _Memory:
         return None
 
 
+class _Containers:
+    """Which containers among the arguments a trace changed, and which outside: none may be both."""
+
+    def __init__(self, plan: Plan, outside: Outside) -> None:
+        self._changed = {i for i, _ in plan.writes.containers}
+        self._outside, self._edited = set(outside.owners), {effect.owner.identity for effect in plan.writes.outside}
+
+    def matter(self, call: Signature) -> bool:
+        """Whether a call with such arguments may be wrong."""
+        return bool(call.containers and (self._changed or self._edited))
+
+    def shared(self, call: Signature) -> int | None:
+        """A container of the arguments that the function also reaches another way, where one of the two is changed."""
+        return next((i for i, x in enumerate(call.containers)
+                     if id(x) in self._edited or (i in self._changed and id(x) in self._outside)), None)
+
+
 class _Marks:
     """Attributes that users gave to tensors in the arguments, of which code reads some."""
 
@@ -154,6 +171,7 @@ class Validity:
         self.gradients = _Gradients(trace, plan)
         self.memory = _Memory(trace, plan, call.tensors)
         self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
+        self.separate = len({id(slot.storage()) for slot in self.slots})
         self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if (e.slots or e.numbers) and e.settled)
         for slot in self.slots:
             outside.leave_out(slot.owner, slot.key)
@@ -162,11 +180,11 @@ class Validity:
             # One that the code came to know another way, from a cache, is compared as before.
             if place in written or (plan.evaluation is not None and plan.evaluation.uses(scalar)):
                 outside.leave_out(owner, place[1])
-        self.guards, self.marks = guards, _Marks(outside, call.tensors)
+        self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
         self.particular = bool(guards or self.memory.offsets or self.memory.aliased or self.gradients.present
-                               or self.marks.seen or self.slots)
+                               or self.marks.seen or self.slots or self.containers.matter(call))
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
 
@@ -202,7 +220,11 @@ class Validity:
             changes.extend(self.gradients.changes())
         if self.marks.seen:
             changes.extend(self.marks.changes(call))
+        if self.containers.shared(call) is not None:
+            changes.append(("a container among the arguments", "one of its own", "one that the function also reaches"))
         changes.extend(change for slot in self.slots for change in slot.changes())
+        if not changes and len({id(slot.storage()) for slot in self.slots}) < self.separate:
+            changes.append((self.slots[0].owner.label(self.slots[0].key), "a tensor of its own", "one that is elsewhere too"))
         known = {name for name, _, _ in changes}
         changes.extend(change(guard.name, guard.value, _safely(guard.read)) for guard in self.guards
                        if guard.name not in known and not guard.holds())

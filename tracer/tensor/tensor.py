@@ -328,8 +328,9 @@ class Tensor:
             self._set_through(base, value, touched)
 
     def _set_through(self, base: Tensor, value: Value, touched: Callable[[], Value] | None) -> None:
-        chosen = self._chosen(touched)
-        base._set(written_through(self._steps, base._read(), value, chosen))
+        chosen, before = self._chosen(touched), base._read()
+        base._set(written_through(self._steps, before, value, chosen), lambda: written_through(
+            self._steps, full_like(before, 0, dtypes.boolean), chosen or full_like(value, 1, dtypes.boolean), chosen))
 
     def _chosen(self, touched: Callable[[], Value] | None) -> Value | None:
         """Which elements a write means, if the tensor shows some of its memory several times; else None."""
