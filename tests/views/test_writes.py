@@ -276,10 +276,10 @@ def test_operators_in_place() -> None:
 @pytest.mark.parametrize("jitted", [False, True], ids=["lazily", "jit"])
 def test_a_view_without_repetitions_of_a_detached_view_with_some_is_written(view: Any, jitted: bool) -> None:
     def write(y: Any) -> None:
-        view(torch, y).add_(torch.tensor(10.0))
+        view(flambeau, y).add_(flambeau.tensor(10.0))
 
-    y = torch.arange(4.0)
+    y = flambeau.arange(4.0)
     before = y.tolist()
-    (torch.jit(write) if jitted else write)(y)
-    places = view(torch, torch.arange(4.0)).flatten().long().tolist()
+    (flambeau.jit(write) if jitted else write)(y)
+    places = view(flambeau, flambeau.arange(4.0)).flatten().long().tolist()
     assert y.tolist() == [v + 10 * (i in places) for i, v in enumerate(before)]
