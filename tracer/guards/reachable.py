@@ -114,9 +114,10 @@ class Reachable:
         """The attributes that code reads."""
         behind = {id(type(x)) for x in self.structures.values() if not self.whole_behind.isdisjoint(self.aliases[id(x)])}
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
-        by_us = frozenset[str]().union(*(read_by_ours(kind) or () for kind in set(map(type, self.structures.values()))))
+        by_us = [read_by_ours(kind) for kind in set(map(type, self.structures.values()))]
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
-                     frozenset(self.whole_of | behind), by_us)
+                     frozenset(self.whole_of | behind),
+                     None if None in by_us else frozenset[str]().union(*(names for names in by_us if names)))
 
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""

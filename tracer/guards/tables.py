@@ -64,7 +64,7 @@ class Reads:
     asked: frozenset[str]
     everything: bool
     whole_of: frozenset[int]
-    by_us: frozenset[str]
+    by_us: frozenset[str] | None
 
     def of_module(self, kind: type) -> frozenset[str] | None:
         """The attributes of modules of a class that are read by users' code or by methods of ours; None for all."""
@@ -79,7 +79,7 @@ class Reads:
 
     def may_read(self, name: Any) -> bool:
         """Whether code may read an attribute of this name."""
-        return self.everything or bool(self.whole_of) or name in self.names or name in self.by_us
+        return self.everything or bool(self.whole_of) or self.by_us is None or name in self.names or name in self.by_us
 
     def of_tensor(self, x: Tensor) -> list[str]:
         """The attributes that a user gave to a tensor, or that code can do without, of those that code reads."""

@@ -13,7 +13,7 @@ from typing import Any
 from ..guards.outside import Outside
 from ..guards.owners import Owner
 from ..guards.remembered import Remembering, Results, tensors_of
-from ..ir.graph import Graph, Node, Value
+from ..ir.graph import Graph, Value, needed_nodes
 from ..tensor.nested import all_leaves
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -74,8 +74,9 @@ class Found:
         """Make what is made of constants; whether there was any. Not inside the trace."""
         tensors = list({id(t): t for t in self.constants}.values())
         if tensors:
-            graph = Graph([*trace.constants], trace.recorder.nodes, [t._storage.value for t in tensors], "constants")
-            for tensor, value in zip(tensors, replay(_needed(graph), [*trace.constants.values()])):
+            values = [t._storage.value for t in tensors]
+            graph = Graph([*trace.constants], needed_nodes(trace.recorder.nodes, values), values, "constants")
+            for tensor, value in zip(tensors, replay(graph, [*trace.constants.values()])):
                 made = Tensor._of(value)
                 made._geometry = tensor._geometry
                 _become(tensor, made)
@@ -112,12 +113,3 @@ def _is_constant(x: Tensor, trace: Trace) -> bool:
         elif value not in trace.constants:
             return False
     return True
-
-
-def _needed(graph: Graph) -> Graph:
-    wanted, nodes = {v.node for v in graph.outputs}, list[Node]()
-    for node in reversed(graph.nodes):
-        if node in wanted:
-            nodes.append(node)
-            wanted |= {v.node for v in node.inputs}
-    return Graph(graph.inputs, nodes[::-1], graph.outputs, graph.name)
