@@ -114,10 +114,8 @@ class Reachable:
         """The attributes that code reads."""
         behind = {id(type(x)) for x in self.structures.values() if not self.whole_behind.isdisjoint(self.aliases[id(x)])}
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
-        by_us = [read_by_ours(kind) for kind in set(map(type, self.structures.values()))]
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
-                     frozenset(self.whole_of | behind),
-                     None if None in by_us else frozenset[str]().union(*(names for names in by_us if names)))
+                     frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
 
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""
@@ -442,6 +440,12 @@ def _tensors_of(x: Any) -> Iterator[tuple[str, Tensor]]:
     for i, group in enumerate(group for group in own.get("param_groups") or () if is_a(group, dict)):
         held |= {f"param_groups[{i}]['params'][{j}]": tensor for j, tensor in enumerate(dict.get(group, "params") or ())}
     yield from ((f"{name_of(type(x))}.{name}", tensor) for name, tensor in held.items() if is_a(tensor, Tensor))
+
+
+def _read_by_ours(kinds: set[type]) -> frozenset[str] | None:
+    """The attributes of modules and optimizers of these classes that methods of ours read; None if they compute some names."""
+    found = [read_by_ours(kind) for kind in kinds]
+    return None if None in found else frozenset[str]().union(*(names for names in found if names))
 
 
 class _Anything(set[str | None]):
