@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import types
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -434,3 +436,56 @@ def test_code_that_asks_for_the_gradient_gets_the_right_answer() -> None:
     w.grad = None
     seen.append(step(torch.ones(3)).tolist())
     assert seen == [[1, 1, 1], [20, 20, 20], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("place", ["attribute", "entry", "item", "closure", "class"])
+def test_no_guard_holds_the_last_reference_to_a_cached_tensor(place: str) -> None:
+    one, cell = holder(), None
+
+    class Kept:
+        mask: Any = None
+
+    def step(x: Any) -> Any:
+        nonlocal cell
+        if place == "attribute":
+            one.mask = torch.ones(2, 3) if one.mask is None else one.mask
+            return x * one.mask
+        if place == "entry":
+            if "mask" not in one.table:
+                one.table["mask"] = torch.ones(2, 3)
+            return x * one.table["mask"]
+        if place == "item":
+            if not one.items:
+                one.items.append(torch.ones(2, 3))
+            return x * one.items[0]
+        if place == "closure":
+            cell = torch.ones(2, 3) if cell is None else cell
+            return x * cell
+        Kept.mask = torch.ones(2, 3) if Kept.mask is None else Kept.mask
+        return x * Kept.mask
+
+    jitted = torch.jit(step)
+    for _ in range(3):
+        assert jitted(X).tolist() == X.tolist()
+    made = {"attribute": lambda: one.mask, "entry": lambda: one.table["mask"], "item": lambda: one.items[0],
+            "closure": lambda: cell, "class": lambda: Kept.mask}[place]()
+    tensor, memory = weakref.ref(made), weakref.ref(made._storage)
+    one.mask = Kept.mask = cell = made = None
+    one.table.clear()
+    one.items.clear()
+    gc.collect()
+    assert tensor() is None and memory() is None
+    for _ in range(2):
+        assert jitted(X).tolist() == X.tolist()
+
+
+def test_a_thousand_calls_leave_no_growth() -> None:
+    one = holder()
+    step = torch.jit(lambda x: moments(one, x) + an_object(one, x) + bound_anew(one, x))
+    counts = []
+    for k in range(1000):
+        step(X)
+        if k in (200, 999):
+            gc.collect()
+            counts.append(sum(isinstance(x, torch.Tensor) for x in gc.get_objects()))
+    assert counts[1] <= counts[0] and step.stats.compiles == 1

@@ -472,7 +472,7 @@ def test_why_after_five_deliberate_retraces() -> None:
     why = f.why()
     assert [w.reason for w in why] == ["first call", *["changed"] * 5]
     assert [w.changes for w in why] == [
-        (), (("args[0]", "f32[2]", "f32[3]"),), (("args[1] == 2 (at tests/jit/test_state.py:460)", True, False),),
+        (), (("args[0]", "f32[2]", "f32[3]"),), (("args[1] == 2 (at tests/jit/test_state.py:461)", True, False),),
         (("args[2]", True, False),),
         (("Dropout.training", True, False),), (("gain (closure of <lambda>)", 2.0, 4.0),)]
     with open(__file__) as file:

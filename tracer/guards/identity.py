@@ -86,6 +86,29 @@ def real(x: Any) -> Any:
     return x.stands_for if issubclass(type(x), Replacement) else x
 
 
+class Weakly(weakref.ref[Any]):
+    """A tensor that was seen somewhere. It is not kept alive: once it is gone, nothing is the same as it."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        super().__init__(tensor)  # type: ignore[call-arg]
+        self.type = tensor._type
+
+
+def kept(x: Any) -> Any:
+    """What to keep of a value that is compared later."""
+    return Weakly(x) if is_a(x, Tensor) and not x._escaped() else x
+
+
+def same(now: Any, seen: Any) -> bool:
+    """Whether a value is the very one of which this was kept."""
+    if type(seen) is not Weakly:
+        return now is seen
+    tensor = seen()
+    return tensor is now and tensor is not None
+
+
 def interchangeable(a: Any, b: Any) -> bool:
     """Whether code cannot tell the two apart: one object, or values of one type that are equal and never change.
 
@@ -95,6 +118,9 @@ def interchangeable(a: Any, b: Any) -> bool:
     if a is b:
         return True
     kind = type(a)
+    if kind is Weakly or type(b) is Weakly:
+        x, y = (v() if type(v) is Weakly else v for v in (a, b))
+        return x is y and x is not None
     if kind is not type(b):
         return False
     if kind in (float, complex) or issubclass(kind, np.generic):

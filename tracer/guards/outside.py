@@ -10,7 +10,7 @@ from typing import Any
 
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
-from .identity import MISSING
+from .identity import MISSING, Weakly
 from .mentions import ANY_NAME
 from .owners import ClassTable, Fields, ModuleTable, ObjectTable, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
@@ -85,12 +85,24 @@ class Outside(Watch):
             self.structures.append((weakref.ref(thing), before, read, portraits(before)))
         self._reached, self._walked, self._before, self.tensors = [], frozenset(), {}, {}
 
+    def let_go(self) -> None:
+        """After the last trace of a call: what things held before is not kept."""
+        for owner in self.owners.values():
+            owner.before = {}
+        self.owners = {}
+
+    def watched(self) -> Iterator[Tensor]:
+        """Tensors that must be where they were seen."""
+        for place in self.places():
+            yield from (tensor for i, x in enumerate(place.seen) if type(x) is Weakly and (tensor := x()) is not None
+                        and place.label(i) not in self.open)
+
     def holds(self) -> bool:
         """Whether everything is as it was; cheap, if no structure changed."""
         try:
             if self._same() and self.epoch == structure_epoch[0]:
                 return True
-        except (LookupError, ValueError, AttributeError):  # an entry that is gone, a cell that is empty
+        except (LookupError, ValueError, AttributeError, TypeError):  # an entry that is gone, a cell that is empty, no tensor
             pass
         return not self.changes()
 

@@ -10,7 +10,7 @@ from itertools import repeat, zip_longest
 from operator import is_
 from typing import Any
 
-from .identity import MISSING, interchangeable, real, same_members, token
+from .identity import MISSING, Weakly, interchangeable, kept, real, same, same_members, token
 from .statics import is_a, keys, plain_dict, reader
 from .texts import Change, Text, change, short, shown
 
@@ -20,23 +20,24 @@ class Place:
 
     def __init__(self, read: Callable[[], Iterable[Any]], label: Callable[[int], str]) -> None:
         self.read, self.label = read, label
-        self.seen: tuple[Any, ...] = tuple(map(real, read()))
+        self.seen = self.now()
         self.holder = 0  # the id of what holds the values, if it is one thing
+
+    def now(self) -> tuple[Any, ...]:
+        """What to keep of what is there."""
+        return tuple([kept(real(x)) for x in self.read()])
 
     def test(self, name: str) -> str:
         """An expression that is true if the very same objects are there. `bind` gives what `name` and its like mean."""
-        return f"len({name}_now := tuple({name}())) == {len(self.seen)} and all(map(is_, {name}_now, {name}_seen))"
+        return f"len({name}_now := tuple({name}())) == {len(self.seen)} and {_all(f'{name}_now', name, self.seen)}"
 
     def bind(self, name: str) -> dict[str, Any]:
         """What the names in the expression stand for."""
         return {name: self.read, f"{name}_seen": self.seen}
 
-    def put(self, i: int, value: Any) -> None:
-        """Put a value back that was at i."""
-
     def changes(self) -> list[Change]:
         """What is there now that is not as it was."""
-        now = tuple(map(real, self.read()))
+        now = self.now()
         if len(now) == len(self.seen) and all(map(is_, now, self.seen)):
             return []
         found = self.differences(now)
@@ -75,7 +76,7 @@ class Sequence(Place):
         if not self.seen:
             return f"not {name}"
         alone = kind is list and len(self.seen) <= _ALONE
-        each = [f"{name}[{i}] is {name}_{i}" for i in range(len(self.seen))] if alone else [f"all(map(is_, {name}, {name}_seen))"]
+        each = [_one(f"{name}[{i}]", name, i, x) for i, x in enumerate(self.seen)] if alone else [_all(name, name, self.seen)]
         return " and ".join([f"len({name}) == {len(self.seen)}", *each])
 
     def bind(self, name: str) -> dict[str, Any]:
@@ -83,12 +84,6 @@ class Sequence(Place):
         exact = type(self.items) in (list, deque, set)
         return {name: self.items if exact else self.read} | _bound(name, self.seen, type(self.items) is list)
 
-    def put(self, i: int, value: Any) -> None:
-        """Into the list."""
-        if is_a(self.items, list):
-            list.__setitem__(self.items, i, value)
-        elif is_a(self.items, deque):
-            deque.__setitem__(self.items, i, value)
 
 
 class Members(Sequence):
@@ -131,12 +126,6 @@ class _Entered(Place):
         self.table, self.by_key = table, label
         self.holder = id(getattr(self, "dict", table))
 
-    def put(self, i: int, value: Any) -> None:
-        """Under its key, past the methods of a class of its own; a class's own table cannot be written."""
-        if is_a(self.table, dict):
-            dict.__setitem__(self.table, self.keys[i], value)
-        elif not is_a(self.table, types.MappingProxyType):
-            self.table[self.keys[i]] = value
 
 
 class Entries(_Entered):
@@ -153,9 +142,9 @@ class Entries(_Entered):
         named = all(type(key) is str for key in self.order)
         order = f"tuple({name}_keys) == {name}_order" if named else f"all(map(is_, {name}_keys, {name}_order))"
         if named and type(self.dict) is dict and len(self.seen) <= _ALONE:
-            each = [f"{name}_dict[{key!r}] is {name}_{i}" for i, key in enumerate(self.keys)]
+            each = [_one(f"{name}_dict[{key!r}]", name, i, x) for i, (key, x) in enumerate(zip(self.keys, self.seen))]
         else:
-            each = [f"all(map(is_, {name}, {name}_seen))"]
+            each = [_all(name, name, self.seen)]
         return " and ".join([f"len({name}) == {len(self.seen)}", *([order, *each] if self.seen else [])])
 
     def bind(self, name: str) -> dict[str, Any]:
@@ -165,7 +154,7 @@ class Entries(_Entered):
 
     def changes(self) -> list[Change]:
         """Keys that have another value, or that came or went; else another order."""
-        now, there, order = tuple(dict.values(self.dict)), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
+        now, there, order = tuple(map(kept, dict.values(self.dict))), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
         if len(now) == len(self.seen) and all(map(is_, order, self.order)) and all(map(is_, now, self.seen)):
             return []
         old, new = (dict(zip(map(token, names), zip(names, values)))
@@ -190,13 +179,24 @@ class Names(_Entered):
     def test(self, name: str) -> str:
         """Each entry is the same; raises KeyError for one that is gone."""
         if type(self.table) not in (dict, types.MappingProxyType):
-            return " and ".join(f"{name}({key!r}, MISSING) is {name}_{i}" for i, key in enumerate(self.keys))
-        return " and ".join(f"{key!r} not in {name}_table" if value is MISSING else f"{name}_table[{key!r}] is {name}_{i}"
+            return " and ".join(_one(f"{name}({key!r}, MISSING)", name, i, value)
+                                for i, (key, value) in enumerate(zip(self.keys, self.seen)))
+        return " and ".join(f"{key!r} not in {name}_table" if value is MISSING else _one(f"{name}_table[{key!r}]", name, i, value)
                             for i, (key, value) in enumerate(zip(self.keys, self.seen)))
 
     def bind(self, name: str) -> dict[str, Any]:
         """The table, its `get`, and the objects that were there."""
         return {name: self.get, f"{name}_table": self.table} | _bound(name, self.seen, True)
+
+
+def _one(now: str, name: str, i: int, value: Any) -> str:
+    """The test that what is there now is what was seen at i."""
+    return f"{now} is {name}_{i}() is not None" if type(value) is Weakly else f"{now} is {name}_{i}"
+
+
+def _all(now: str, name: str, seen: tuple[Any, ...]) -> str:
+    """The test that all that is there now is what was seen."""
+    return f"all(map({'same' if any(type(x) is Weakly for x in seen) else 'is_'}, {now}, {name}_seen))"
 
 
 _ALONE = 256  # up to so many values of one place are compared one by one, which takes half as long as a loop in C
@@ -217,12 +217,8 @@ class Attribute(Place):
 
     def test(self, name: str) -> str:
         """Each object has the same; raises ValueError at a cell that is empty by now."""
-        return " and ".join("True" if value is MISSING else f"{name}_o{i}.{self.name} is {name}_{i}"
+        return " and ".join("True" if value is MISSING else _one(f"{name}_o{i}.{self.name}", name, i, value)
                             for i, value in enumerate(self.seen))
-
-    def put(self, i: int, value: Any) -> None:
-        """Into the object."""
-        setattr(self.objects[i], self.name, value)
 
     def bind(self, name: str) -> dict[str, Any]:
         """The objects and what they had."""
@@ -263,7 +259,7 @@ class Watch:
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._places: dict[str, Place] = {}
-        self._names: dict[str, Any] = {"is_": is_, "MISSING": MISSING}
+        self._names: dict[str, Any] = {"is_": is_, "same": same, "MISSING": MISSING}
         self._same: Callable[[], bool] = bool
         self.open: set[str] = set()  # labels of values that are looked at by somebody else
         self.add(places)
@@ -286,7 +282,7 @@ class Watch:
             differences = place.changes()
             closed = [change for change in differences if change[0] not in self.open]
             if differences and not closed:
-                place.seen = tuple(map(real, place.read()))
+                place.seen = place.now()
             found += closed
             if place.seen is not before:  # equal values in new objects
                 self._names.update(place.bind(name))
@@ -300,5 +296,5 @@ class Watch:
         """Take for given what is now in the things with these ids, where what is under the same keys became another."""
         for name, place in self._places.items():
             if place.holder in things:
-                place.seen = tuple(map(real, place.read()))
+                place.seen = place.now()
                 self._names.update(place.bind(name))

@@ -35,7 +35,7 @@ from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
 from .contents import CONTENTS, dictionary, each
-from .identity import MISSING, PLAIN
+from .identity import MISSING, PLAIN, real
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
 from .places import Attribute, Kinds, Names, Place, value_of
@@ -164,7 +164,7 @@ class Reachable:
     def watch(self, place: Place) -> tuple[Any, ...]:
         """Look at a place again at each call; gives what is there now."""
         self._contents.append(place)
-        return place.seen
+        return tuple(map(real, place.read()))
 
     # --- Code ---------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -224,11 +225,24 @@ class OfThread:
 
 
 class Given:
-    """The attributes that a user gave to a tensor, or to another thing that has these of its own."""
+    """The attributes that a user gave to a tensor, or to another thing that has these of its own. It keeps neither alive."""
 
     def __init__(self, owner: Any, own: frozenset[str] = _OWN) -> None:
-        self.owner, self.table, self.own = owner, attributes(owner), own
-        self.get = self.table.get
+        self._owner, self.own = weakref.ref(owner), own
+
+    @property
+    def owner(self) -> Any:
+        """The thing, or None."""
+        return self._owner()
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """All its attributes; none if it is gone."""
+        return attributes(self._owner())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The attribute."""
+        return self.table.get(name, default)
 
     def keys(self) -> Collection[str]:
         """The names that are there."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..ir.source import is_library, is_ours
 from ..tensor.tensor import _OWN, Tensor
-from .identity import MISSING, PLAIN, Equal, Identity, Plain, interchangeable, static_key
+from .identity import MISSING, PLAIN, Equal, Identity, Plain, Weakly, interchangeable, static_key
 from .statics import attributes, defined, field, held, is_a, mro, name_of, plain_dict, reader, table
 from .whose import HOLDS
 
@@ -39,6 +39,8 @@ class _Repr(reprlib.Repr):
         kind = type(x)
         if is_a(x, Tensor):
             return f"a tensor {x._type}"
+        if kind is Weakly:
+            return f"a tensor {x.type}"
         if is_a(x, type):
             return f"<class {name_of(x)}>"
         if kind in _SHOWN or is_a(x, np.generic) or _tells_no_more(kind):
@@ -125,6 +127,8 @@ def _itself(x: Any) -> Any:
         x = x[0]
     if is_a(x, Plain):
         return x.value
+    if type(x) is Weakly:
+        return x if x() is None else x()
     return x._thing() if is_a(x, Identity) else x.thing if is_a(x, Equal) else x
 
 

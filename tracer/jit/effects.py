@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
-from ..guards.identity import MISSING
+from ..guards.identity import MISSING, kept
 from ..guards.outside import Outside
 from ..guards.owners import Grown, GrownTable, ModuleTable, Owner
 from ..guards.texts import Change, shown
@@ -149,7 +149,7 @@ class Effects:
         if not owner.placed:
             return []
         free = effect.slots.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
-        return [Guard(owner.label(key), lambda key=key: owner.get(key), owner.before.get(key, MISSING), where)  # type: ignore[misc]
+        return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where)  # type: ignore[misc]
                 for key in effect.edits if key not in free]
 
 

@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 import types
+import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..functions.autocast import modes as autocast_modes
@@ -36,12 +38,16 @@ from .why import Bound, History, Stats
 _compile_lock = threading.RLock()
 
 
-@dataclass(frozen=True)
 class Compiled:
-    """A trace that was compiled: when it holds, and what runs then."""
+    """A trace that was compiled: when it holds, and what runs then.
 
-    validity: Validity
-    step: Step
+    Once a tensor is gone that must be somewhere, it never holds again, and lets go of all state.
+    """
+
+    def __init__(self, validity: Validity, step: Step) -> None:
+        self.validity, self.step = validity, step
+        gone = partial(_release, weakref.ref(self))
+        self._watched = [weakref.ref(tensor, gone) for tensor in validity.outside.watched()]
 
     def run(self, call: Signature) -> Any:
         """Run the step, for which the trace holds."""
@@ -55,6 +61,13 @@ class Compiled:
                 for tensor in lacking:
                     tensor._bind_grad(None)
             raise
+
+
+def _release(compiled: weakref.ref[Compiled], tensor: Any) -> None:
+    found = compiled()
+    if found is not None:
+        found.step.plan = replace(found.step.plan, state=(), packs=(), read_packs=(), gradient_packs=())
+        found.validity.release()
 
 
 def inlined() -> bool:

@@ -30,7 +30,9 @@ class Trials:
             self._places |= changed(outside_of(self._function, call), changes)
         outside, first = self._counted(call)
         created = Created(first.traced)
-        return (self._on(created, call, first) if created else None) or (outside, first)
+        outside, trace = (self._on(created, call, first) if created else None) or (outside, first)
+        outside.let_go()
+        return outside, trace
 
     def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
         """Trace; once more if numbers outside are written that were not known to be, or a function remembers results now."""

@@ -41,6 +41,10 @@ class _Handles:
                 changes.append(("hooks of a tensor", hooks, _hooks(tensor)))
         return changes
 
+    def forget(self) -> None:
+        """All of them."""
+        self._seen = []
+
 
 class _Gradients:
     """Tensors whose `.grad` a trace read, by whether there was one, and the state that some of these gradients are."""
@@ -86,6 +90,10 @@ class _Memory:
         tensors = [(i, x) for i, x in enumerate(arguments) if isinstance(x, Tensor)]
         self.aliased = [(i, x._storage) for i, x in tensors if x._storage in trace.aliased]
         self.offsets = [(i, x._strides.offset) for i, x in tensors if x in trace.placed]
+
+    def forget(self) -> None:
+        """All memory."""
+        self.known, self.changed, self.aliased = set(), set(), []
 
     def usual(self, tensors: Sequence[Any]) -> bool:
         """Whether no argument is a view or state of the function; then there is nothing more to ask."""
@@ -230,6 +238,11 @@ class Validity:
                        if guard.name not in known and not guard.holds())
         looked_up = set() if changes else self.gradients.storages() | {slot.storage() for slot in self.slots}
         return changes + self.memory.changes(call, looked_up)
+
+    def release(self) -> None:
+        """Hold no memory any more: the trace holds for no call."""
+        self.handles.forget()
+        self.memory.forget()
 
     def settle(self) -> None:
         """After a run: what the step itself bound anew is what the next call may find."""
