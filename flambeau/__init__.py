@@ -17,7 +17,7 @@ from .nn.functional import (
     poisson_nll_loss, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
 )
 from .runtime.checkpoint import load, save
-from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, types, version
+from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, testing, types, version
 from .legacy_tensors import TYPES as _TYPES
 from .settings import (
     are_deterministic_algorithms_enabled, compiled_with_cxx11_abi, get_deterministic_debug_mode, get_float32_matmul_precision,

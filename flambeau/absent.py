@@ -35,6 +35,8 @@ MODULES = {
     "mps": "the devices are cpu, cuda and tpu",
     "utils.cpp_extension": "C++ and CUDA sources are torch's own: write the operation in Python, or call a JAX function by "
                            "flambeau.jax_call",
+    "utils.flop_counter": "step.program.cost() is XLA's estimate of a compiled step",
+    "utils._python_dispatch": "operations are not dispatched one by one to Python code: use torch.func, or jit(f).trace(...)",
     "utils.bottleneck": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
     "profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
