@@ -226,9 +226,17 @@ def growing(o: Any, x: Any) -> Any:
     return o.hidden.sum(0)
 
 
+def on_the_memory_of_another(o: Any, x: Any) -> Any:
+    if o.slow is None:
+        o.slow, o.hidden = o.w.detach(), o.w.view(1, 3)
+    loss = (o.w.detach().requires_grad_() * x * o.slow).sum()
+    o.w.add_(0.5)
+    return loss.detach() + o.slow + o.hidden
+
+
 SAME = [moments, in_a_table, of_defaults, bound_anew, a_list, nested, an_object, shared, a_mask, a_rotary_table, a_copy,
         from_numbers, empty_then_filled, half, counted_tensor, a_flag_alone, returned]
-OTHER = [of_the_data, means, the_first_gradient, warming_up, drawn, counting_odd, growing]
+OTHER = [of_the_data, on_the_memory_of_another, means, the_first_gradient, warming_up, drawn, counting_odd, growing]
 
 
 def holder() -> Any:
@@ -489,3 +497,25 @@ def test_a_thousand_calls_leave_no_growth() -> None:
             gc.collect()
             counts.append(sum(isinstance(x, torch.Tensor) for x in gc.get_objects()))
     assert counts[1] <= counts[0] and step.stats.compiles == 1
+
+
+def test_a_detached_leaf_that_is_kept_stays_on_its_memory_and_has_no_gradient() -> None:
+    def training(wrap: Any) -> Any:
+        p, state = torch.tensor([1.0, 2.0], requires_grad=True), {}
+
+        def step(x: Any) -> Any:
+            if "first" not in state:
+                state["first"] = p.detach()
+            (p * p + state["first"] * p).sum().backward()
+            with torch.no_grad():
+                p.sub_(p.grad, alpha=0.1)
+            p.grad = None
+            return x
+
+        run = wrap(step)
+        for _ in range(4):
+            run(torch.ones(1))
+        assert state["first"]._storage is p._storage
+        return p.tolist()
+
+    assert training(torch.jit) == pytest.approx(training(lambda f: f), rel=1e-5)

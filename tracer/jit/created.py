@@ -61,9 +61,10 @@ class Created:
         self._copies: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is any, and all of it can be made: no tensor is a view, a leaf or of a user's class."""
+        """Whether there is any, and all of it can be made: no tensor is a view, a leaf, of a user's class or on memory outside."""
         return bool(self.edits or self.gradients) and all(
-            type(x) is Tensor and x._base is None and not x._requires_grad for x in self._tensors())
+            type(x) is Tensor and x._base is None and not x._requires_grad and x._storage.trace is self._trace
+            for x in self._tensors())
 
     def put(self) -> None:
         """Make it."""
@@ -93,11 +94,14 @@ class Created:
         return {} if found is None else found[1]
 
     def _tensors(self) -> Iterator[Tensor]:
-        todo = [now for _, edits in self.edits for now in edits.values()]
+        todo, seen = [now for _, edits in self.edits for now in edits.values()], set[int]()
         while todo:
             x = todo.pop()
+            if id(x) in seen:
+                continue
+            seen.add(id(x))
             if isinstance(x, Tensor):
-                if x._storage.trace is self._trace:
+                if x._storage.trace is self._trace or x._inside is self._trace.mark:
                     yield x
             else:
                 todo.extend(self._inside(x).values())
