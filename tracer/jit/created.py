@@ -61,7 +61,7 @@ class Created:
         self._copies: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is any, and all of it can be made: no tensor is a view, a leaf, of a user's class or on memory outside."""
+        """Whether there is any, and all of it can be made: no tensor is a view, a leaf, of a user's class or on other memory."""
         return bool(self.edits or self.gradients) and all(
             type(x) is Tensor and x._base is None and not x._requires_grad and x._storage.trace is self._trace
             for x in self._tensors())
