@@ -12,6 +12,7 @@ from ..tracer.ir.types import Type
 from ..tracer.ops.convolution import Window, convolution
 from ..tracer.ops.elementwise import mul
 from ..tracer.ops.structural import array_attribute
+from . import lapack
 
 
 def grouped_batch_convolution(h: Emitter, x: Operand, w: Operand, **params: Any) -> Operand:
@@ -74,4 +75,5 @@ def rounded_product(h: Emitter, x: Operand, y: Operand) -> Operand:
 
 
 OVERRIDES: dict[str, Callable[..., Any]] = {
-    "convolution": grouped_batch_convolution, "optimization_barrier": opaque_barrier, "mul": rounded_product}
+    "convolution": grouped_batch_convolution, "optimization_barrier": opaque_barrier, "mul": rounded_product,
+    **lapack.OVERRIDES}

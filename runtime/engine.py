@@ -17,7 +17,7 @@ from ..lowering.module import module_text
 from ..lowering.tpu import require_supported
 from ..tracer.backend import NumpyBackend, install
 from ..tracer.ir.graph import Graph
-from . import cache, devices, dump, memory, pjrt
+from . import cache, devices, dump, lapack, memory, pjrt
 
 Array = np.ndarray[Any, Any]
 
@@ -122,6 +122,7 @@ class XlaBackend:
 
     @staticmethod
     def _load_or_compile(client: pjrt.Client, index: int, text: str, graph: Graph) -> pjrt.Executable:
+        lapack.make_known(text)
         name = cache.key(text, client.platform, client.version, pjrt.build(), str(client.devices[index]),
                          str(client.overrides))
         stored = cache.load(name)

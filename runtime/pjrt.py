@@ -211,6 +211,16 @@ def load_plugin(platform: str, library: str) -> None:
         xc.initialize_pjrt_plugin(platform)
 
 
+def register_lapack() -> None:
+    """Make LAPACK's functions targets of custom calls on the CPU. jaxlib finds them in scipy, of which this loads a part."""
+    from jaxlib import lapack  # noqa: PLC0415
+
+    lapack.prepare_lapack_call("potrf_ffi", np.float32)  # loads the functions, whichever is asked for
+    for platform, targets in lapack.registrations().items():
+        for name, function, version in targets:
+            xc.register_custom_call_target(name, function, platform=platform, api_version=version)
+
+
 def build() -> str:
     """The exact release of jaxlib."""
     return version("jaxlib")

@@ -13,15 +13,18 @@ from . import (
     fourier,
     indexing,
     linalg,
+    lu,
+    qr,
     random,
     reduction,
     scan,
     sorting,
+    spectral,
     structural,
     window,
 )
 
 __all__ = [
     "OPS", "Op", "call", "checks", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",
-    "indexing", "linalg", "random", "reduction", "scan", "sorting", "structural", "window",
+    "indexing", "linalg", "lu", "qr", "random", "reduction", "scan", "sorting", "spectral", "structural", "window",
 ]

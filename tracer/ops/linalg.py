@@ -1,21 +1,28 @@
-"""Decompositions and solves that XLA has instructions for, over leading batch dimensions."""
+"""Cholesky's factor and triangular systems, which XLA has instructions for, and what the rules of all factorisations share.
+
+Leading dimensions are batches. `lower` rules are StableHLO that every platform takes; on the CPU `lowering/lapack.py` says
+the same with LAPACK. `info` is LAPACK's: 0, or what went wrong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.constants import full_like, with_leading
+from ..ir.constants import full_like, literal, with_leading
 from ..ir.errors import requires
 from ..ir.graph import Value
-from ..ir.op import Emitter, Op, Operand, register
+from ..ir.op import OPS, Emitter, Op, Operand, register
+from ..ir.recorder import grad_mode
 from ..ir.types import Type
 from .contraction import dot
-from .elementwise import COMPLEX, add, compare, conjugate, neg, scaled, select
-from .structural import iota, transpose
+from .control import closed
+from .elementwise import COMPLEX, add, compare, conjugate, convert, neg, scaled, select
+from .reduction import argmax, reduce_or, reduce_sum
+from .structural import Ints, broadcast, iota, slice_, transpose
 
 ACCEPTS = COMPLEX | {dtypes.float32, dtypes.float64}
 TRANSPOSES = ("NO_TRANSPOSE", "TRANSPOSE", "ADJOINT")
@@ -50,49 +57,124 @@ def triangle(x: Value, lower: bool, strict: bool = False) -> Value:
     return select(compare(row, column, direction=direction), x, full_like(x, 0))
 
 
-def _is_square(x: Type) -> bool:
+def is_square(x: Type) -> bool:
+    """Whether these are square matrices."""
     return x.ndim >= 2 and x.shape[-1] == x.shape[-2]
+
+
+def check_matrices(name: str, x: Type, square: bool = False) -> None:
+    """OpError unless `x` is a stack of matrices of a type that has factorisations."""
+    requires(is_square(x) if square else x.ndim >= 2, name, "square matrices" if square else "matrices", x)
+    requires(x.dtype in ACCEPTS, name, "a float32, float64 or complex operand", x)
+
+
+def info_type(x: Type) -> Type:
+    """One int32 per matrix."""
+    return Type.of(x.shape[:-2], dtypes.int32)
+
+
+def rows(v: Value, shape: Ints) -> Value:
+    """v[..., m] as matrices [..., m, n] of equal columns."""
+    return broadcast(v, shape=shape, dims=tuple(range(len(shape) - 1)))
+
+
+def columns(v: Value, shape: Ints) -> Value:
+    """v[..., n] as matrices [..., m, n] of equal rows."""
+    return broadcast(v, shape=shape, dims=(*range(len(shape) - 2), len(shape) - 1))
+
+
+def positions(x: Value, axis: int) -> Value:
+    """The index along an axis, counted from the end, of each element, int32."""
+    return iota.on(x.device, shape=x.type.shape, axis=x.type.ndim + axis, dtype=dtypes.int32)
+
+
+def diagonal(x: Value) -> Value:
+    """The diagonals of square matrices."""
+    on = compare(positions(x, -2), positions(x, -1), direction="EQ")
+    return reduce_sum(select(on, x, full_like(x, 0)), axes=(x.type.ndim - 1,))
+
+
+def diagonal_matrix(v: Value) -> Value:
+    """Square matrices with these diagonals."""
+    spread = columns(v, (*v.type.shape, v.type.shape[-1]))
+    on = compare(positions(spread, -2), positions(spread, -1), direction="EQ")
+    return select(on, spread, full_like(spread, 0))
+
+
+def with_diagonal(x: Value, number: complex) -> Value:
+    """x with one number on the diagonal."""
+    on = compare(positions(x, -2), positions(x, -1), direction="EQ")
+    return select(on, full_like(x, number), x)
+
+
+def part(x: Value, row: tuple[int, int], column: tuple[int, int]) -> Value:
+    """The block of these rows and columns, each from the first to before the second."""
+    shape = x.type.shape
+    start = (*(0,) * (x.type.ndim - 2), row[0], column[0])
+    return slice_(x, start=start, limit=(*shape[:-2], row[1], column[1]), stride=(1,) * x.type.ndim)
+
+
+def identity(h: Emitter, type: Type) -> Operand:
+    """Ones on the diagonal."""
+    index, flag = type.with_dtype(dtypes.int32), type.with_dtype(dtypes.boolean)
+    row, column = (h.op("iota", (), index, f"iota_dimension = {type.ndim - k} : i64") for k in (2, 1))
+    on = h.op("compare", (row, column), flag, "comparison_direction = #stablehlo<comparison_direction EQ>")
+    return h.op("select", (on, number(h, 1.0, type), number(h, 0.0, type)), type)
+
+
+def number(h: Emitter, value: float, type: Type) -> Operand:
+    """A constant of a real number."""
+    return h.constant(literal(value, type.dtype), type)
+
+
+def composed(h: Emitter, function: Callable[..., Sequence[Value]], *operands: Operand) -> tuple[Operand, ...]:
+    """What a function of values records, emitted here: a lowering written in primitives."""
+    with grad_mode(False):
+        graph = closed(function, [x.type for x in operands], "cpu", "composed")
+    return h.inline(graph, operands)
 
 
 # --- Cholesky ---------------------------------------------------------------------------------------------------------
 
 
-def _cholesky_infer(x: Type) -> Type:
-    requires(_is_square(x), "cholesky", "square matrices", x)
-    requires(x.dtype in ACCEPTS, "cholesky", "a float32, float64 or complex operand", x)
-    return x
+def _cholesky_infer(x: Type) -> tuple[Type, Type]:
+    check_matrices("cholesky", x, square=True)
+    return x, info_type(x)
 
 
-def _cholesky_reference(x: Any) -> Any:
+def _cholesky_reference(x: Any) -> tuple[Any, Any]:
     symmetric = (x + np.conj(np.swapaxes(x, -1, -2))) / 2
-    result = np.empty_like(symmetric)
+    result, info = np.empty_like(symmetric), np.zeros(x.shape[:-2], np.int32)
     for index in np.ndindex(x.shape[:-2]):
+        info[index] = _first_bad_minor(symmetric[index])
+        result[index] = np.nan if info[index] else np.linalg.cholesky(symmetric[index])
+    return np.tril(result), info
+
+
+def _first_bad_minor(x: Any) -> int:
+    """The size of the least leading minor that is not positive definite, or 0."""
+    for size in range(len(x) + 1):
+        n = size or len(x)  # all of it first: mostly there is nothing to find
         try:
-            result[index] = np.linalg.cholesky(symmetric[index])
+            factor = np.linalg.cholesky(x[:n, :n])
         except np.linalg.LinAlgError:
-            result[index] = np.nan
-    return np.tril(result)
+            bad = True
+        else:
+            bad = not np.isfinite(factor).all()
+        if not size and not bad:
+            return 0
+        if size and bad:
+            return size
+    return 0
 
 
-def _cholesky_lower(h: Emitter, x: Operand) -> Operand:
-    out = h.out
-    if out.size == 0:
-        return x
-    half = h.op("multiply", (h.op("add", (x, _emit_adjoint(h, x)), out), h.constant(_half(out), out)), out)
-    factor = h.op("cholesky", (half,), out, "lower = true")
-    # XLA leaves what it likes above the diagonal.
-    index = out.with_dtype(dtypes.int32)
-    row, column = (h.op("iota", (), index, f"iota_dimension = {out.ndim - k} : i64") for k in (2, 1))
-    below = h.op("compare", (row, column), out.with_dtype(dtypes.boolean),
-                 "comparison_direction = #stablehlo<comparison_direction GE>")
-    return h.op("select", (below, factor, h.constant("0.0,0.0" if out.dtype.is_complex else "0.0", out)), out)
+def hermitian(h: Emitter, x: Operand) -> Operand:
+    """(x + x^H) / 2."""
+    return h.op("multiply", (h.op("add", (x, emit_adjoint(h, x)), x.type), number(h, 0.5, x.type)), x.type)
 
 
-def _half(type: Type) -> str:
-    return "0.5,0.0" if type.dtype.is_complex else "0.5"
-
-
-def _emit_adjoint(h: Emitter, x: Operand) -> Operand:
+def emit_adjoint(h: Emitter, x: Operand) -> Operand:
+    """The conjugate transpose of square matrices."""
     n = x.type.ndim
     order = ", ".join(map(str, (*range(n - 2), n - 1, n - 2)))
     flipped = h.op("transpose", (x,), x.type, f"permutation = array<i64: {order}>")
@@ -103,9 +185,41 @@ def _emit_adjoint(h: Emitter, x: Operand) -> Operand:
     return h.op("complex", (real, h.op("negate", (imaginary,), part)), x.type)
 
 
-def _cholesky_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
+def lower_triangle(h: Emitter, x: Operand) -> Operand:
+    """Zeros above the diagonal, where factorisations leave what they like."""
+    index = x.type.with_dtype(dtypes.int32)
+    row, column = (h.op("iota", (), index, f"iota_dimension = {x.type.ndim - k} : i64") for k in (2, 1))
+    below = h.op("compare", (row, column), x.type.with_dtype(dtypes.boolean),
+                 "comparison_direction = #stablehlo<comparison_direction GE>")
+    return h.op("select", (below, x, number(h, 0.0, x.type)), x.type)
+
+
+def _cholesky_lower(h: Emitter, x: Operand) -> tuple[Operand, Operand]:
+    out, info = h.outs
+    if out.size == 0:
+        return x, h.constant("0", info)
+    factor = lower_triangle(h, h.op("cholesky", (hermitian(h, x),), out, "lower = true"))
+    return factor, composed(h, _first_nan, factor)[0]
+
+
+def _first_nan(factor: Value) -> tuple[Value]:
+    """Counted from 1, the first row of each factor whose diagonal is no number; 0 if there is none.
+
+    XLA says NaN for all of a factor that fails, so this is 1 then, where LAPACK knows which minor it was.
+    """
+    diagonals = diagonal(factor)
+    pivots = OPS["real"](diagonals) if diagonals.type.dtype.is_complex else diagonals
+    bad = compare(pivots, pivots, direction="NE")
+    first = argmax(select(bad, full_like(pivots, 1), full_like(pivots, 0)), axis=bad.type.ndim - 1)
+    count = add(convert(first, dtype=dtypes.int32), full_like(first, 1, dtypes.int32))
+    some = reduce_or(bad, axes=(bad.type.ndim - 1,))
+    return (select(some, count, full_like(count, 0)),)
+
+
+def _cholesky_vjp(g: Sequence[Value], outs: Sequence[Value], x: Value) -> tuple[Value]:
     """gx = L^-H (P + P^H)/2 L^-1 with P = L^H g, lower triangle, half the diagonal (Murray 2016, arXiv:1602.07527)."""
-    product = matmul(adjoint(out), g)
+    out = outs[0]
+    product = matmul(adjoint(out), g[0])
     # Half the diagonal twice is what P + P^H counts twice.
     phi = scaled(add(triangle(product, lower=True), triangle(product, lower=True, strict=True)), 0.5)
     symmetric = scaled(add(phi, adjoint(phi)), 0.5)
@@ -113,21 +227,23 @@ def _cholesky_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
     return (triangular_solve(out, left, left_side=False, lower=True, unit_diagonal=False, transpose_a="NO_TRANSPOSE"),)
 
 
-def _cholesky_batch(size: int, batched: Sequence[bool], x: Value) -> Value:
-    return cholesky(x)
+def batched_anew(name: str) -> Callable[..., Any]:
+    """Batch rule of an op of one operand whose leading dimensions are batches already."""
+    return lambda size, batched, x, **params: OPS[name](x, **params)
 
 
-# cholesky(x[..., n, n]) -> lower triangular L with L L^H = (x + x^H) / 2; NaN for L if there is none.
-# Both triangles are read, so that the gradient (symmetric, as torch's) is the derivative. torch reads the lower one.
+# cholesky(x[..., n, n]) -> lower triangular L with L L^H = (x + x^H) / 2, NaN if there is none, and info: the order of the
+# first leading minor that is not positive definite. Both triangles are read, so that the gradient (symmetric, as torch's)
+# is the derivative. torch reads one.
 cholesky = register(Op("cholesky", _cholesky_infer, _cholesky_reference, _cholesky_lower, _cholesky_vjp,
-                       _cholesky_batch))
+                       batched_anew("cholesky")))
 
 
 # --- Triangular solve -------------------------------------------------------------------------------------------------
 
 
 def _solve_infer(a: Type, b: Type, *, left_side: bool, lower: bool, unit_diagonal: bool, transpose_a: str) -> Type:
-    requires(_is_square(a), "triangular_solve", "square matrices", a)
+    requires(is_square(a), "triangular_solve", "square matrices", a)
     requires(a.dtype in ACCEPTS and a.dtype is b.dtype, "triangular_solve",
              "float32, float64 or complex operands of one dtype", (a, b))
     requires(a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2] and b.shape[-2 if left_side else -1] == a.shape[-1],
