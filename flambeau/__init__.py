@@ -61,12 +61,16 @@ from .tracer.functions.creation import (
 )
 from .tracer.functions.cumulative import cummax, cummin, cumprod, cumsum, diff, logcumsumexp
 from .tracer.functions.defaults import get_default_device, get_default_dtype, set_default_device, set_default_dtype
+from .tracer.functions.factorizations import cholesky, geqrf, lu, lu_unpack, orgqr, ormqr, qr
 from .tracer.functions.float_parts import copysign, frexp, ldexp, nextafter, signbit
 from .tracer.functions.incomplete_gamma import igamma, igammac
 from .tracer.functions.indexing import index_put, index_put_
 from .tracer.functions.joining import cat, concat, concatenate, hstack, stack, vstack
+from .tracer.functions.least_squares import pinverse
 from .tracer.functions.linear import addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot
-from .tracer.functions.norms import cdist, dist, norm, renorm
+from .tracer.functions.matrix_functions import matrix_exp, vander
+from .tracer.functions.matrix_norms import norm
+from .tracer.functions.norms import cdist, dist, renorm
 from .tracer.functions.operands import broadcast_shapes, result_type
 from .tracer.functions.order_statistics import kthvalue, median, mode, nanmedian, nanquantile, quantile
 from .tracer.functions.predicates import (
@@ -100,9 +104,13 @@ from .tracer.functions.slicing import (
 )
 from .tracer.functions.sorting import argsort, msort, sort, topk
 from .tracer.functions.special import i0, logaddexp, logaddexp2, logit, mvlgamma, polygamma, sinc, xlogy
+from .tracer.functions.spectra import pca_lowrank, svd, svd_lowrank
 from .tracer.functions.static_size import nonzero_static
 from .tracer.functions.statistics import corrcoef, cov, histc
 from .tracer.functions.strided import as_strided, diagonal
+from .tracer.functions.systems import (
+    cholesky_inverse, cholesky_solve, det, inverse, logdet, lu_solve, slogdet, triangular_solve,
+)
 from .tracer.functions.triangular import diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices
 from .tracer.functions.unary import (
     abs, absolute, acos, acosh, arccos, arccosh, arcsin, arcsinh, arctan, arctanh, asin, asinh, atan, atanh, ceil, cos,
@@ -136,7 +144,9 @@ _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 
 def __getattr__(name: str) -> object:
-    """`aot` and `jax_call` come on first use: they load jaxlib and jax."""
+    """`aot` and `jax_call` come on first use: they load jaxlib and jax. So does what is large and seldom all used."""
+    if name == "linalg":
+        return _import_module(".linalg", __name__)
     if name == "aot":
         return _import_module(".runtime.aot", __name__)
     if name == "jax_call":

@@ -215,7 +215,7 @@ def register_lapack() -> None:
     """Make LAPACK's functions targets of custom calls on the CPU. jaxlib finds them in scipy, of which this loads a part."""
     from jaxlib import lapack  # noqa: PLC0415
 
-    lapack.prepare_lapack_call("potrf_ffi", np.float32)  # loads the functions, whichever is asked for
+    lapack._lapack.initialize()  # type: ignore[attr-defined]
     for platform, targets in lapack.registrations().items():
         for name, function, version in targets:
             xc.register_custom_call_target(name, function, platform=platform, api_version=version)

@@ -7,7 +7,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.linear import contract, einsum
-from ...tracer.functions.norms import norm
+from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.unary import abs as absolute

@@ -14,7 +14,7 @@ from ...tracer.functions.checks import check_first
 from ...tracer.functions.choosing import clamp
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
-from ...tracer.functions.norms import norm
+from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.unary import reciprocal as _reciprocal
 from ...tracer.tensor.tensor import Tensor
 

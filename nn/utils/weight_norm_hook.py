@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from ...tracer.functions.arithmetic import div, mul
-from ...tracer.functions.norms import norm
+from ...tracer.functions.matrix_norms import norm
 from ...tracer.tensor.tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter

@@ -15,12 +15,17 @@ from . import (
     conversions,
     creation,
     cumulative,
+    factorizations,
     float_parts,
     incomplete_gamma,
+    indefinite,
     indexing,
     joining,
+    least_squares,
     legacy,
     linear,
+    matrix_functions,
+    matrix_norms,
     metadata,
     norms,
     operators,
@@ -37,8 +42,10 @@ from . import (
     slicing,
     sorting,
     special,
+    spectra,
     statistics,
     strided,
+    systems,
     triangular,
     unary,
     whole_numbers,
@@ -46,13 +53,13 @@ from . import (
 from .autocast import castable
 
 __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
-           "creation", "cumulative", "float_parts", "incomplete_gamma", "indexing", "joining", "legacy", "linear", "metadata",
-           "norms", "operators", "order_statistics", "predicates", "products", "random", "reading", "rearranging",
-           "reduce", "scattering", "searching", "shape", "slicing", "sorting", "special", "statistics", "strided",
-           "triangular", "unary", "whole_numbers"]
+           "creation", "cumulative", "factorizations", "float_parts", "incomplete_gamma", "indefinite", "indexing",
+           "joining", "least_squares", "legacy", "linear", "matrix_functions", "matrix_norms", "metadata", "norms",
+           "operators", "order_statistics", "predicates", "products", "random", "reading", "rearranging", "reduce",
+           "scattering", "searching", "shape", "slicing", "sorting", "special", "spectra", "statistics", "strided",
+           "systems", "triangular", "unary", "whole_numbers"]
 
-castable(vars(activation), vars(angles), vars(arithmetic), vars(choosing), vars(comparing), vars(complex_numbers),
-         vars(cumulative), vars(float_parts), vars(incomplete_gamma), vars(indexing), vars(joining), vars(linear),
-         vars(norms), vars(operators), vars(order_statistics), vars(products), vars(reduce), vars(scattering),
-         vars(shape), vars(slicing), vars(sorting), vars(special), vars(statistics), vars(strided), vars(triangular),
-         vars(unary), vars(whole_numbers))
+castable(*(vars(module) for module in (
+    activation, angles, arithmetic, choosing, comparing, complex_numbers, cumulative, float_parts, incomplete_gamma, indexing,
+    joining, least_squares, linear, matrix_functions, matrix_norms, norms, operators, order_statistics, products, reduce,
+    scattering, shape, slicing, sorting, special, statistics, strided, systems, triangular, unary, whole_numbers)))

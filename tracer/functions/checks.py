@@ -16,15 +16,16 @@ import numpy as np
 from ..backend import SharedArray
 from ..ir import dtypes
 from ..ir.checks import Check, Site, here, note
+from ..ir.constants import full_like
 from ..ir.graph import Value
 from ..ir.state import everywhere, state
 from ..lazy.flush import flush, host_array
 from ..ops.checks import first_wrong, outside, wrong_integers
-from ..ops.elementwise import convert, not_
+from ..ops.elementwise import compare, convert, not_
 from ..ops.structural import bitcast
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
-from .operands import expand_value
+from .operands import expand_value, wrap
 
 _VIEWS = frozenset({"alias", "broadcast", "reshape", "reverse", "slice", "stop_gradient", "transpose"})
 _STEPS, _SMALL = 16, 1 << 12  # how many operations, on how many elements, are done on the host to know a value now
@@ -53,6 +54,11 @@ def unchecked() -> AbstractContextManager[None]:
 def _is_now() -> bool:
     """Whether the values of tensors are those of this moment: not while a program or a body is recorded."""
     return context.trace is None and context.region is None
+
+
+def can_read() -> bool:
+    """Whether values can be looked at here: outside programs, bodies and `vmap`."""
+    return _is_now() and not context.maps
 
 
 def known(x: Tensor) -> Any:
@@ -156,11 +162,29 @@ def _check_flags(op: str, flags: Value, error: type[Exception], message: str, va
 
 def check_first(op: str, failed: Tensor, error: type[Exception], message: str) -> None:
     """`check_none` before what follows is done: where values can be read this one is, whatever it takes."""
-    if _is_now() and not context.maps:
+    if can_read():
         if np.any(host_array(failed._read())):
             raise here(error, message, op).failure_here(0)
     else:
         check_none(op, failed, error, message)
+
+
+def check_info(op: str, info: Tensor, error: type[Exception], message: str) -> None:
+    """`error` unless LAPACK's `info`, one number for each matrix, is 0; where values can be read this one is, as in torch.
+
+    `{value}` in `message` is the number, `{batch}` says which of several matrices it is of, as far as that is known.
+    """
+    if not info._type.size or not state.checks:
+        return
+    if not can_read():
+        check_none(op, wrap(compare(info._read(), full_like(info._read(), 0), direction="NE")), error,
+                   message.replace("{batch}", ""), info)
+        return
+    numbers = host_array(info._read())
+    if np.any(numbers):
+        at = int(np.flatnonzero(numbers)[0])
+        batch = f"(Batch element {at}): " if numbers.ndim else ""
+        raise here(error, message.replace("{batch}", batch), op).failure_here(int(numbers.flat[at]))
 
 
 def _numbers(value: Value, flags: Value) -> Value:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from ..ir import dtypes
-from ..ir.dtypes import dtype
 from ..tensor.scalar import real
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
@@ -15,21 +14,12 @@ from .dims import checked_dim
 from .linear import matmul
 from .methods import in_place, method, with_out
 from .operands import broadcast_shapes, scalar_name
-from .precision import rounded_once
 from .reduce import Dims, amax, amin, power, sum
 from .shape import movedim, unsqueeze
 from .unary import abs as absolute
 from .unary import reciprocal, square
 
 # --- Norms ------------------------------------------------------------------------------------------------------------
-
-
-@method()
-@rounded_once
-def norm(input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *,
-         dtype: dtype | None = None) -> Tensor:
-    """The p-norm of the elements, or along `dim`."""
-    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else real(p), dim, keepdim)
 
 
 def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tensor:

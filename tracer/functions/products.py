@@ -22,6 +22,7 @@ from .methods import in_place, method, with_out
 from .operands import Number, broadcast_shapes, number_value, result_dtype, scalar_name, wrap
 from .shape import expand, reshape, unsqueeze
 from .slicing import unbind
+from .systems import inv
 
 
 def _refuse_bools(kernel: str, x: Tensor) -> None:
@@ -208,16 +209,12 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 
 # --- Of many matrices -------------------------------------------------------------------------------------------------
 
-NO_INVERSE = ("matrix_power(): requires n >= 0, got {n}: a negative power is one of the inverse, and the inverse of a general "
-              "matrix (an LU decomposition) is not available")
-
-
 @method()
 @with_out
 def matrix_power(input: Tensor, n: int) -> Tensor:
     """The n-th power of square matrices [..., m, m] by repeated squaring, about log2(n) products; n = 0 gives the identity.
 
-    NotImplementedError for a negative n, which needs the inverse.
+    A negative n gives powers of the inverse; LinAlgError if there is none.
 
     >>> import flambeau as torch
     >>> torch.matrix_power(torch.tensor([[1, 1], [1, 0]]), 10)
@@ -233,7 +230,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         raise RuntimeError("linalg.matrix_power: A must be batches of square matrices, but they are "
                            f"{shape[-2]} by {shape[-1]} matrices")
     if n < 0:
-        raise NotImplementedError(NO_INVERSE.format(n=n))
+        input, n = inv(input), -n
     if n == 0:
         return where(eye(shape[-1], dtype=boolean, device=input.device), 1, nothing_of(input)).to(input.dtype)
     if n > 1:

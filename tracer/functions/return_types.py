@@ -1,4 +1,4 @@
-"""Pairs of values and indices with torch's field names: https://pytorch.org/docs/stable/torch.html"""
+"""Tuples of results with torch's field names, mostly values and indices: https://pytorch.org/docs/stable/torch.html"""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ..tensor.tensor import Tensor
 from .operands import number_value, wrap
 
 
-def return_type(name: str) -> Callable[..., Any]:
-    """A pair with torch's field names that prints as torch's does."""
-    base = namedtuple(name, ["values", "indices"])  # type: ignore[misc]
-    text = f"torch.return_types.{name}(\nvalues={{}},\nindices={{}})"
-    return type(name, (base,), {"__slots__": (), "__repr__": lambda self: text.format(self.values, self.indices)})
+def return_type(name: str, fields: str = "values indices") -> Callable[..., Any]:
+    """A tuple with torch's field names that prints as torch's does."""
+    base = namedtuple(name, fields)  # type: ignore[misc]
+    lines = ",\n".join(f"{field}={{}}" for field in fields.split())
+    text = f"torch.return_types.{name}(\n{lines})"
+    return type(name, (base,), {"__slots__": (), "__repr__": lambda self: text.format(*self)})
 
 
 def pair(kind: Callable[..., Any], values: Value, indices: Value) -> Any:

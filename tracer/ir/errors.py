@@ -67,6 +67,10 @@ class OutOfMemoryError(RuntimeError):
     """A program needs more memory than its device has free; nothing ran and nothing was changed."""
 
 
+class LinAlgError(RuntimeError):
+    """A matrix for which a function of `torch.linalg` has no result: singular, not positive definite, not finite."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written, or a file that is no checkpoint or a damaged one."""
 

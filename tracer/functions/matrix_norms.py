@@ -1,0 +1,219 @@
+"""Norms of vectors and of matrices, and condition numbers: https://pytorch.org/docs/stable/linalg.html#matrix-properties"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..ir.dtypes import dtype
+from ..tensor.tensor import Tensor
+from .arithmetic import div, mul
+from .choosing import where
+from .comparing import eq
+from .dims import checked_dim, checked_dims
+from .matrices import require_inexact, require_matrices, require_square
+from .methods import method, with_out
+from .norms import length
+from .operands import scalar_name
+from .precision import rounded_once
+from .reduce import Dims, amax, amin, sum
+from .shape import movedim, reshape
+from .slicing import select
+from .spectra import svdvals
+from .systems import inv_ex
+from .unary import abs as absolute
+
+Order = float | str | None
+
+# --- Of vectors -------------------------------------------------------------------------------------------------------
+
+
+def _converted(name: str, x: Tensor, kind: dtype | None) -> Tensor:
+    """x in the dtype that is asked for, under torch's conditions."""
+    if kind is None:
+        return x
+    if not kind.is_inexact:
+        raise RuntimeError(f"{name}: dtype should be floating point or complex, but got {scalar_name(kind)}")
+    if kind.is_complex != x.dtype.is_complex:
+        one = "complex" if x.dtype.is_complex else "real"
+        raise RuntimeError(f"{name}: dtype should be {one} for {one} inputs, but got {scalar_name(kind)}")
+    if kind.itemsize < x.dtype.itemsize:
+        raise RuntimeError(f"{name}: the dtype of the input ({scalar_name(x.dtype)}) should be convertible without narrowing to "
+                           f"the specified dtype ({scalar_name(kind)})")
+    return x.to(kind)
+
+
+@with_out
+@rounded_once
+def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """(sum |x|^ord)^(1 / ord) of all elements, or along `dim`; the largest or least |x| for inf or -inf, the count of others
+    than zero for 0.
+
+    Args: `x` (*), of floats or complex numbers; `dim`, one dimension or several; `dtype`, into which x is converted first.
+
+    >>> import flambeau as torch
+    >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
+    tensor(5.)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html
+    """
+    name = "linalg.vector_norm"
+    if isinstance(ord, str):
+        raise TypeError("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not str")
+    require_inexact(name, x, low_precision=True)
+    dims = [dim] if isinstance(dim, int) else dim
+    axes = checked_dims(None if dims is not None and not len(dims) else dims, x.ndim) if x.ndim else ()
+    order = float(ord)
+    if order < 0 or order == math.inf:
+        _require_elements(x, order, axes if dims else None)
+    return length(_converted(name, x, dtype), order, axes if x.ndim else None, keepdim)
+
+
+def _require_elements(x: Tensor, order: float, axes: Sequence[int] | None) -> None:
+    """torch's RuntimeErrors for the extreme of nothing."""
+    if x.numel():
+        return
+    if axes is None:
+        raise RuntimeError(f"linalg.vector_norm cannot compute the {order:g} norm on an empty tensor because the operation does "
+                           "not have an identity")
+    for d in axes:
+        if x._type.shape[d] == 0:
+            raise RuntimeError(f"linalg.vector_norm cannot compute the {order:g} norm on the dimension {d}because this dimension "
+                               "is empty and the operation does not have an identity")
+
+
+# --- Of matrices ------------------------------------------------------------------------------------------------------
+
+_COLUMNS_OR_ROWS = (1.0, -1.0, math.inf, -math.inf)
+
+
+def _two_dims(x: Tensor, dim: Any) -> tuple[int, int]:
+    given = [dim] if isinstance(dim, int) else list(dim)
+    if len(given) != 2:
+        raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, given))}")
+    rows, columns = (checked_dim(d, x.ndim) for d in given)
+    if rows == columns:
+        raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({given[0]}, {given[1]})")
+    return rows, columns
+
+
+@with_out
+def matrix_norm(A: Tensor, ord: Order = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *,
+                dtype: dtype | None = None) -> Tensor:
+    """A norm of matrices, or what goes by the name.
+
+    "fro" is the root of the sum of squares, "nuc" the sum of the singular values, 2 and -2 the largest and the least of these;
+    1 and -1 the largest and least sum of a column's absolute values, inf and -inf of a row's.
+
+    Args: `A` (*, m, n); `dim`, the two dimensions of the matrices; `dtype`, into which A is converted first.
+    Raises RuntimeError for another order.
+
+    >>> import flambeau as torch
+    >>> torch.linalg.matrix_norm(torch.tensor([[1.0, -2.0], [3.0, 4.0]]), float("inf"))
+    tensor(7.)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.linalg.matrix_norm.html
+    """
+    name = "linalg.matrix_norm"
+    require_matrices(name, A)
+    require_inexact(name, A, low_precision=True)
+    rows, columns = _two_dims(A, dim)
+    if isinstance(ord, str):
+        if ord not in ("fro", "nuc"):
+            raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    elif (order := abs(float(ord))) not in (1, 2, math.inf):  # type: ignore[arg-type]
+        raise RuntimeError(f"linalg.matrix_norm: Order {order:g} not supported.")
+    if ord == "fro":
+        return vector_norm(A, 2, (rows, columns), keepdim, dtype=dtype)
+    A = _converted(name, A, dtype)
+    if ord != "nuc" and float(ord) in _COLUMNS_OR_ROWS:  # type: ignore[arg-type]
+        return _largest_sum(A, float(ord), rows, columns, keepdim)  # type: ignore[arg-type]
+    require_inexact(name, A)
+    values = svdvals(movedim(A, (rows, columns), (-2, -1)))
+    found = sum(values, -1) if ord == "nuc" else (amax if float(ord) > 0 else amin)(values, -1)  # type: ignore[arg-type]
+    return reshape(found, [1 if i in (rows, columns) else n for i, n in enumerate(A._type.shape)]) if keepdim else found
+
+
+@rounded_once
+def _largest_sum(A: Tensor, order: float, rows: int, columns: int, keepdim: bool) -> Tensor:
+    summed, rest = (rows, columns) if abs(order) == 1 else (columns, rows)
+    sums = sum(absolute(A), summed, True)
+    found = (amax if order > 0 else amin)(sums, rest, True)
+    return found if keepdim else reshape(found, [n for i, n in enumerate(A._type.shape) if i not in (rows, columns)])
+
+
+@with_out
+def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """`vector_norm` or `matrix_norm`, as `dim` says: of one dimension or of two; by default of all elements, flattened.
+
+    Without `dim` but with `ord`, of a vector or of a matrix, whichever the tensor is.
+
+    >>> import flambeau as torch
+    >>> torch.linalg.norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), 2)
+    tensor(4.)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.linalg.norm.html
+    """
+    dims = [dim] if isinstance(dim, int) else dim
+    if dims is not None and len(dims) not in (1, 2):
+        raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}")
+    if dims is None and ord is not None and A.ndim not in (1, 2):
+        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. "
+                           f"Got {A.ndim}D.")
+    matrices = (len(dims) if dims is not None else A.ndim) == 2
+    if ord is not None and (matrices or isinstance(ord, str)):
+        return matrix_norm(A, ord, tuple(dims) if dims is not None else tuple(range(A.ndim)), keepdim, dtype=dtype)
+    return vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)  # type: ignore[arg-type]
+
+
+@method()
+@with_out
+@rounded_once
+def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+    """The p-norm of all elements, or along `dim`: the older name of `torch.linalg.vector_norm`, and for "nuc" of `matrix_norm`.
+
+    >>> import flambeau as torch
+    >>> torch.norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), dim=1)
+    tensor([3., 4.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.norm.html
+    """
+    if isinstance(p, str) and (p != "fro" or (dim is not None and not isinstance(dim, int) and len(dim) > 2)):
+        return matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
+    require_inexact("linalg.vector_norm", input, low_precision=True)
+    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)  # type: ignore[arg-type]
+
+
+# --- Condition --------------------------------------------------------------------------------------------------------
+
+
+@with_out
+def cond(A: Tensor, p: Order = None) -> Tensor:
+    """The condition number |A| |A^-1| in the matrix norm `p`, by default 2, of which it is the ratio of singular values.
+
+    Args: `A` (*, m, n); `p` as the order of `matrix_norm`, for which, but 2 and -2, A is square. inf for a singular A.
+
+    >>> import flambeau as torch
+    >>> torch.linalg.cond(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor(2.)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.linalg.cond.html
+    """
+    if A.ndim < 2:
+        raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
+    if isinstance(p, str) and p not in ("fro", "nuc"):
+        raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
+    if p is None or p in (2, -2):
+        return _ratio(svdvals(A), p == -2)
+    require_square(f"linalg.cond(ord={p if isinstance(p, str) else f'{p:g}'})", A)
+    inverse, info = inv_ex(A)
+    product = mul(matrix_norm(A, p), matrix_norm(inverse, p))
+    return where(eq(info, 0), product, math.inf)
+
+
+def _ratio(s: Tensor, least_first: bool) -> Tensor:
+    if s._type.shape[-1] == 0:
+        return sum(s, -1)
+    first, last = select(s, -1, 0), select(s, -1, s._type.shape[-1] - 1)
+    return div(last, first) if least_first else div(first, last)
