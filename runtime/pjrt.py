@@ -217,8 +217,8 @@ def register_lapack() -> None:
 
     lapack._lapack.initialize()  # type: ignore[attr-defined]
     for platform, targets in lapack.registrations().items():
-        for name, function, version in targets:
-            xc.register_custom_call_target(name, function, platform=platform, api_version=version)
+        for name, function, api in targets:
+            xc.register_custom_call_target(name, function, platform=platform, api_version=api)
 
 
 def build() -> str:

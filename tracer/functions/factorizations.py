@@ -37,6 +37,7 @@ from .triangular import diag_embed, tril, triu
 _CholeskyEx = return_type("linalg_cholesky_ex", "L info")
 _LuFactor, _LuFactorEx = return_type("linalg_lu_factor", "LU pivots"), return_type("linalg_lu_factor_ex", "LU pivots info")
 _Lu, _LuUnpack = return_type("linalg_lu", "P L U"), return_type("lu_unpack", "P L U")
+_LuWithInfo = return_type("_lu_with_info", "LU pivots info")
 _Qr, _LinalgQr = return_type("qr", "Q R"), return_type("linalg_qr", "Q R")
 _Geqrf = return_type("geqrf", "a tau")
 
@@ -190,10 +191,10 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
 
 
 @method()
-def lu(self: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
+def lu(self: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """`torch.linalg.lu_factor_ex` under its older name: (LU, pivots), and info if asked."""
     found = _lu("linalg.lu_factor", self, pivot)
-    return found if get_infos else found[:2]
+    return _LuWithInfo(*found) if get_infos else found[:2]
 
 
 # --- QR ---------------------------------------------------------------------------------------------------------------

@@ -170,14 +170,18 @@ def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = Fa
 # --- Systems ----------------------------------------------------------------------------------------------------------
 
 
-def _in_order(LD: Tensor, exchanges: Tensor) -> Tensor:
-    """L with every row exchange done in all of its columns, where LAPACK leaves those before."""
+def _in_order(LD: Tensor, exchanges: Tensor, first: Tensor) -> Tensor:
+    """L with every row exchange done in the columns before its block too, where LAPACK leaves them out.
+
+    The exchange of a pair is one of its second row: the column before is of the same block.
+    """
     p = _Places(LD._type.shape[-1], LD.device)
     n = LD._type.shape[-1]
 
     def step(k: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         other = sub(_at(eq(p.column, k), unsqueeze(exchanges, -2), -1), 1)
-        return k + 1, where(lt(p.column, k), p.exchanged(x, k, other), x)
+        paired = _at(eq(p.column, k - 1), unsqueeze(first, -2).to(dtypes.int32), -1)
+        return k + 1, where(lt(p.column, k - paired), p.exchanged(x, k, other), x)
 
     return while_loop(lambda k, x: lt(k, n), step, (zeros((), dtype=dtypes.int32, device=LD.device), LD))[1]
 
@@ -198,7 +202,7 @@ def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False)
     below = cat([linalg_diagonal(LD, offset=-1), zeros_like(pivots[..., :1]).to(LD.dtype)], -1)
     inner = where(first, below, 0)  # D's elements below its diagonal, each at the first row of its pair
     mask = where(unsqueeze(first, -2), eq(_Places(n, LD.device).row, _Places(n, LD.device).column + 1), False)
-    L = expand(_in_order(where(mask, 0, tril(LD, -1)), exchanges), (*lead, n, n))
+    L = expand(_in_order(where(mask, 0, tril(LD, -1)), exchanges, first), (*lead, n, n))
     order = expand(wrap(permutation(exchanges._read(), n)), (*lead, n))
     y = _triangle_solved(L, wrap(permuted(b._read(), order._read())), "NO_TRANSPOSE")
     z = _blocks_solved(linalg_diagonal(LD), inner, first, y, hermitian and LD.dtype.is_complex)

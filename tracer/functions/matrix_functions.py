@@ -199,7 +199,7 @@ def linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
     count = N if N is not None else x._type.shape[-1] if x.ndim else 1
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")
-    return _powers(x, count)
+    return _powers(x if x.ndim else unsqueeze(x, 0), count)
 
 
 def _powers(x: Tensor, count: int) -> Tensor:

@@ -164,7 +164,7 @@ def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = 
     matrices = (len(dims) if dims is not None else A.ndim) == 2
     if ord is not None and (matrices or isinstance(ord, str)):
         return matrix_norm(A, ord, tuple(dims) if dims is not None else tuple(range(A.ndim)), keepdim, dtype=dtype)
-    return vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)  # type: ignore[arg-type]
+    return vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)
 
 
 @method()
@@ -180,9 +180,10 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
     Source: https://pytorch.org/docs/stable/generated/torch.norm.html
     """
     if isinstance(p, str) and (p != "fro" or (dim is not None and not isinstance(dim, int) and len(dim) > 2)):
-        return matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
+        return matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim,  # type: ignore[arg-type]
+                           dtype=dtype)
     require_inexact("linalg.vector_norm", input, low_precision=True)
-    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)  # type: ignore[arg-type]
+    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)
 
 
 # --- Condition --------------------------------------------------------------------------------------------------------

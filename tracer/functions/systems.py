@@ -130,7 +130,8 @@ def _solve(A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
     factored = Factored(A)
     found = factored.expanded(lead).solve(right if left else adjoint(right), adjoint=not left)
     if vector:
-        return squeeze(found if left else adjoint(found), -1), factored.info
+        found = squeeze(found if left else adjoint(found), -1)
+        return by_columns(found) if found.ndim > 1 else found, factored.info
     return by_columns(found) if left else by_rows(adjoint(found)), factored.info
 
 
@@ -364,7 +365,7 @@ def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool =
     lead = broadcast_shapes(A._type.shape[:-2], b._type.shape[:-2])
     found = _triangular(A, b, True, upper, unitriangular, "TRANSPOSE" if transpose else "NO_TRANSPOSE")
     copied = expand(A, (*lead, *A._type.shape[-2:])).clone()
-    return _TriangularSolve(by_columns(found), copied)
+    return _TriangularSolve(by_columns(found), by_columns(copied))
 
 
 @method()

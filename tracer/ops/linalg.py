@@ -260,9 +260,21 @@ def _solve_reference(a: Any, b: Any, *, left_side: bool, lower: bool, unit_diago
         matrix = np.swapaxes(matrix, -1, -2)
     if transpose_a == "ADJOINT":
         matrix = np.conj(matrix)
+    below = lower == (transpose_a == "NO_TRANSPOSE")
     if left_side:
-        return np.linalg.solve(matrix, b)
-    return np.swapaxes(np.linalg.solve(np.swapaxes(matrix, -1, -2), np.swapaxes(b, -1, -2)), -1, -2)
+        return _substituted(matrix, b, below)
+    return np.swapaxes(_substituted(np.swapaxes(matrix, -1, -2), np.swapaxes(b, -1, -2), not below), -1, -2)
+
+
+def _substituted(matrix: Any, b: Any, lower: bool) -> Any:
+    """A row after the other; infinite for a zero on the diagonal."""
+    x, n = np.array(b), matrix.shape[-1]
+    with np.errstate(all="ignore"):
+        for i in range(n) if lower else reversed(range(n)):
+            known = slice(0, i) if lower else slice(i + 1, n)
+            row = matrix[..., i:i + 1, known] @ x[..., known, :]
+            x[..., i:i + 1, :] = (x[..., i:i + 1, :] - row) / matrix[..., i:i + 1, i:i + 1]
+    return x
 
 
 def _solve_lower(h: Emitter, a: Operand, b: Operand, *, left_side: bool, lower: bool, unit_diagonal: bool,

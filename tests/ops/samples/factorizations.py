@@ -30,7 +30,8 @@ def _no_failure(t: Any, values: Any) -> Any:
 
 SAMPLES = [
     *(Sample("lu", [regular(x) if x.shape[-1] == x.shape[-2] else x], {}, lambda t, x: t.linalg.lu_factor_ex(x), [0],
-             tolerance=1e-4) for x in (reals(3, 3), complexes(3, 3), reals(2, 4, 3), reals(3, 5), complexes(4, 2), reals(2, 3, 3))),
+             tolerance=1e-4)
+      for x in (reals(3, 3), complexes(3, 3), reals(2, 4, 3), reals(3, 5), complexes(4, 2), reals(2, 3, 3))),
     Sample("lu", [np.array([[1, 2], [2, 4]], np.float32)], {}, lambda t, x: t.linalg.lu_factor_ex(x), note=" singular"),
     Sample("lu", [np.array([[0, 0], [0, 4]], np.float32)], {}, lambda t, x: t.linalg.lu_factor_ex(x), note=" zeros"),
     Sample("lu", [reals(0, 3)], {}, gradient=[0], note=" empty"),
@@ -38,7 +39,8 @@ SAMPLES = [
       for x in (reals(3, 3), complexes(4, 3), reals(2, 3, 5), reals(0, 3), reals(3, 0))),
     *(Sample("qr", [x], {"full": full}, lambda t, x, mode="complete" if full else "reduced": t.linalg.qr(x, mode),
              [] if full and x.shape[-2] > x.shape[-1] else [0], tolerance=1e-4, note=f" {full}")
-      for full in (False, True) for x in (reals(3, 3), complexes(3, 3), reals(2, 5, 3), complexes(2, 4), reals(0, 3), reals(3, 0))),
+      for full in (False, True)
+      for x in (reals(3, 3), complexes(3, 3), reals(2, 5, 3), complexes(2, 4), reals(0, 3), reals(3, 0))),
     *(_svd(x, full, not np.iscomplexobj(x) and not (full and x.shape[-2] != x.shape[-1]))
       for full in (False, True) for x in (reals(3, 3), reals(4, 3), reals(2, 2, 4), complexes(3, 3), reals(0, 2))),
     *(Sample("svd", [gapped(x)], {"full": False, "vectors": False}, lambda t, x: _no_failure(t, t.linalg.svdvals(x)), [0],
