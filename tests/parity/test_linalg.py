@@ -138,3 +138,119 @@ def loose(ours: Any, theirs: Any) -> None:
                 for t, lib in ((a, flambeau), (b, torch)))
         scale = max(1.0, float(np.abs(y[np.isfinite(y)]).max(initial=0)))
         np.testing.assert_allclose(x, y, digits, digits * scale)
+
+
+GRADIENTS = """
+torch.linalg.cholesky(h) ; torch.linalg.cholesky(g, upper=True) ; torch.cholesky(h) ; torch.linalg.inv(a) ; torch.linalg.inv(z)
+torch.inverse(q) ; torch.linalg.solve(q, b) ; torch.linalg.solve(a, b) ; torch.linalg.solve(q, c) ; torch.linalg.solve(a, u)
+torch.linalg.solve(z, x.mH, left=False) ; torch.linalg.solve(z, x) ; torch.linalg.solve_ex(q, v)[0] ; torch.linalg.solve(a, t)
+torch.linalg.solve_triangular(q, b, upper=True) ; torch.linalg.solve_triangular(z, x, upper=False, unitriangular=True)
+torch.triangular_solve(b, q)[0] ; torch.cholesky_solve(b, q) ; torch.cholesky_inverse(h) ; torch.linalg.det(a) ; torch.linalg.det(z)
+torch.linalg.det(o) ; torch.linalg.slogdet(a)[1] ; torch.linalg.slogdet(z) ; torch.logdet(h) ; torch.logdet(z)
+torch.linalg.lu_factor(q)[0] ; torch.linalg.lu_factor(w)[0] ; torch.linalg.lu_factor(r)[0] ; torch.linalg.lu(m)[1:] ; torch.linalg.lu(a)[1:]
+torch.lu_unpack(*torch.linalg.lu_factor(q)) ; torch.linalg.lu_solve(*torch.linalg.lu_factor(q), b, adjoint=True)
+torch.linalg.qr(m) ; torch.linalg.qr(w) ; torch.linalg.qr(r) ; torch.linalg.qr(w, "complete") ; torch.linalg.qr(z)
+torch.linalg.householder_product(m, v) ; torch.ormqr(m, v, m) ; torch.linalg.householder_product(r, x[:, 0])
+torch.linalg.svdvals(m) ; torch.linalg.svdvals(w) ; torch.linalg.svdvals(z) ; (lambda s: s[0] @ s[2])(torch.linalg.svd(m, False))
+(lambda s: s[0][..., :1] @ s[2][..., :1, :])(torch.linalg.svd(w)) ; (lambda s: s[0] @ s[2])(torch.linalg.svd(r, False))
+torch.linalg.eigvalsh(h) ; torch.linalg.eigvalsh(g, "U") ; (lambda s: s[1][..., :1] @ s[1][..., :1].mT)(torch.linalg.eigh(h))
+torch.linalg.eigvals(q).abs().sum() ; torch.linalg.eigvals(z).abs().sum() ; torch.linalg.eig(q)[1].abs() ; torch.linalg.eig(z)[1].abs()
+torch.linalg.pinv(m) ; torch.linalg.pinv(w) ; torch.linalg.pinv(r) ; torch.linalg.pinv(q) ; torch.linalg.lstsq(w, c)[0]
+torch.linalg.lstsq(m, torch.ones(4, 2, dtype=m.dtype))[0] ; torch.matrix_exp(q) ; torch.matrix_exp(a * 3) ; torch.matrix_exp(z)
+torch.linalg.matrix_power(q, -2) ; torch.linalg.multi_dot([v, q, b]) ; torch.linalg.cross(q, q.flip(0)) ; torch.linalg.vecdot(z, z.mT)
+torch.linalg.vander(v) ; torch.linalg.tensorinv(s, ind=1) ; torch.linalg.tensorsolve(p, u) ; torch.linalg.diagonal(a)
+torch.linalg.norm(q, 2) ; torch.linalg.norm(q, "nuc") ; torch.linalg.norm(a, inf, (1, 2)) ; torch.linalg.norm(v, 3) ; torch.linalg.norm(z)
+torch.linalg.vector_norm(a, -1, (0, 2)) ; torch.linalg.vector_norm(z, 2.5) ; torch.linalg.matrix_norm(a, -2)
+torch.linalg.cond(q) ; torch.linalg.vector_norm(q * 0) ; torch.linalg.matrix_norm(q, 1) ; torch.norm(a, "nuc", (0, 1))
+"""
+
+
+@lazily
+@pytest.mark.filterwarnings("ignore:(?s).*deprecated")
+@pytest.mark.parametrize("text", rows(GRADIENTS))
+def test_gradient(text: str) -> None:
+    for ours, theirs in zip(gradients(flambeau, text, EXACT), gradients(torch, text, EXACT), strict=True):
+        loose(ours, theirs)
+
+
+SECOND = """
+torch.linalg.cholesky(h) ; torch.linalg.inv(q) ; torch.linalg.inv(z) ; torch.linalg.solve(q, b) ; torch.linalg.solve(z, x)
+torch.linalg.det(q) ; torch.linalg.slogdet(z)[1] ; torch.linalg.lu_factor(q)[0] ; torch.linalg.qr(m) ; torch.linalg.qr(w)
+torch.linalg.householder_product(m, v) ; torch.linalg.svdvals(m) ; (lambda s: s[0] @ s[2])(torch.linalg.svd(m, False))
+torch.linalg.eigvalsh(h) ; torch.linalg.eig(q)[1].abs() ; torch.linalg.pinv(m) ; torch.matrix_exp(q) ; torch.linalg.lstsq(w, c)[0]
+torch.linalg.solve_triangular(q, b, upper=True) ; torch.linalg.norm(q, "nuc") ; torch.linalg.cond(q) ; torch.linalg.vector_norm(a, 3)
+"""
+
+
+def second_order(library: Any, text: str) -> list[Any]:
+    """The gradients of a weighted sum of the gradients of a weighted sum of the results."""
+    leaves = {k: library.tensor(v).requires_grad_() for k, v in EXACT.items() if k in names_in(text)}
+
+    def weighted(tensors: Any) -> Any:
+        total = 0
+        for r in tensors:
+            weights = library.tensor(np.cos(np.arange(r.numel())).reshape(tuple(r.shape)))
+            part = (r * weights).sum()
+            total = total + (part.real + part.imag if r.is_complex() else part)
+        return total
+
+    results = [r for r in flat(eval(text, {"torch": library, "inf": float("inf"), **leaves})) if r.requires_grad]
+    first = library.autograd.grad(weighted(results), list(leaves.values()), create_graph=True)
+    return list(library.autograd.grad(weighted(first), list(leaves.values())))
+
+
+@lazily
+@pytest.mark.parametrize("text", rows(SECOND))
+def test_second_order(text: str) -> None:
+    for ours, theirs in zip(second_order(flambeau, text), second_order(torch, text), strict=True):
+        loose(ours, theirs)
+
+
+ERRORS = """
+torch.linalg.cholesky(-h) ; torch.linalg.cholesky(torch.stack([h, -h])) ; torch.cholesky(-h) ; torch.linalg.cholesky(m) ; torch.linalg.cholesky(v)
+torch.linalg.cholesky(i) ; torch.linalg.cholesky(h.half()) ; torch.cholesky(m) ; torch.cholesky(i) ; torch.linalg.cholesky_ex(-h, check_errors=True)
+torch.linalg.inv(q * 0) ; torch.linalg.inv(torch.stack([q, q * 0])) ; torch.inverse(q * 0) ; torch.linalg.inv_ex(q * 0, check_errors=True)
+torch.linalg.inv(m) ; torch.linalg.inv(i) ; torch.linalg.inv(q.half()) ; torch.inverse(v) ; torch.linalg.solve(q * 0, b)
+torch.linalg.solve(torch.stack([q, q * 0]), b) ; torch.linalg.solve_ex(q * 0, b, check_errors=True) ; torch.linalg.solve(q, m)
+torch.linalg.solve(q, b.double()) ; torch.linalg.solve(m, b) ; torch.linalg.solve(i, i) ; torch.linalg.solve(a, w[:1].expand(3, 3, 5))
+torch.linalg.solve(q, v[:2]) ; torch.linalg.solve(q, v, left=False) ; torch.linalg.solve(q, v[0]) ; torch.linalg.lu_factor(q * 0)
+torch.linalg.lu_factor_ex(q * 0, check_errors=True) ; torch.linalg.lu_factor(v) ; torch.linalg.lu_factor(i) ; torch.linalg.lu(q, pivot=False)
+torch.linalg.lu_factor(q, pivot=False) ; torch.lu_unpack(q, v) ; torch.linalg.lu_solve(q, v, b) ; torch.linalg.lu_solve(q, j, m)
+torch.linalg.lu_solve(q, j, b.double()) ; torch.linalg.lu_solve(m, j, b) ; torch.linalg.eig(q / 0) ; torch.linalg.eigvals(m)
+torch.linalg.eigh(m) ; torch.linalg.eigh(q, UPLO="X") ; torch.linalg.eigh(i) ; torch.linalg.eigh(q, UPLO="LU") ; torch.linalg.svd(q * nan)
+torch.linalg.svd(v) ; torch.linalg.svd(i) ; torch.linalg.svd(q, driver="gesvd") ; torch.linalg.svdvals(q * nan) ; torch.svd(i)
+torch.linalg.qr(q, mode="x") ; torch.linalg.qr(v) ; torch.linalg.qr(i) ; torch.geqrf(v) ; torch.geqrf(i) ; torch.orgqr(b.T, v[:2])
+torch.orgqr(b, v) ; torch.orgqr(b, v[:2].double()) ; torch.orgqr(v, v) ; torch.orgqr(a, v[None].expand(3, 3)) ; torch.ormqr(b, v[:2], m)
+torch.ormqr(v, v, m) ; torch.ormqr(b, v, b) ; torch.ormqr(b, v[:2], b.double()) ; torch.ormqr(b, v[:2], m.T, left=False)
+torch.linalg.lstsq(q, m) ; torch.linalg.lstsq(q, q, driver="x") ; torch.linalg.lstsq(q, q.double()) ; torch.linalg.lstsq(v, q)
+torch.linalg.lstsq(q, v[0]) ; torch.linalg.lstsq(i, i) ; torch.linalg.det(m) ; torch.linalg.det(i) ; torch.logdet(m)
+torch.linalg.slogdet(q.half()) ; torch.det(v) ; torch.logdet(i) ; torch.slogdet(m) ; torch.linalg.solve_triangular(q, m, upper=True)
+torch.linalg.solve_triangular(q, v, upper=True) ; torch.linalg.solve_triangular(i, i, upper=True) ; torch.triangular_solve(m, q)
+torch.cholesky_solve(m, q) ; torch.cholesky_solve(b, q.double()) ; torch.cholesky_inverse(m) ; torch.cholesky_inverse(v)
+torch.cholesky_solve(v, q) ; torch.cholesky_inverse(i) ; torch.cholesky_solve(i, i) ; torch.linalg.ldl_factor(m) ; torch.linalg.ldl_factor(i)
+torch.linalg.ldl_solve(q, v, b) ; torch.linalg.ldl_solve(q, j, m) ; torch.linalg.ldl_solve(q, j[:2], b) ; torch.linalg.matrix_exp(m)
+torch.linalg.matrix_exp(i) ; torch.matrix_exp(v) ; torch.linalg.matrix_power(q * 0, -1) ; torch.linalg.matrix_power(i, -1)
+torch.linalg.matrix_rank(v) ; torch.linalg.matrix_rank(q, tol=v + 0j) ; torch.linalg.matrix_rank(m, hermitian=True) ; torch.linalg.cond(v)
+torch.linalg.cond(m, 1) ; torch.linalg.cond(q, "x") ; torch.linalg.multi_dot([q]) ; torch.linalg.multi_dot([q, m])
+torch.linalg.multi_dot([q, a]) ; torch.linalg.multi_dot([q, q.double()]) ; torch.linalg.multi_dot([a, q, q]) ; torch.linalg.multi_dot([q, a, q])
+torch.linalg.multi_dot([v, b.T, b]) ; torch.linalg.tensorinv(q, ind=0) ; torch.linalg.tensorinv(m, ind=1) ; torch.linalg.tensorinv(q * 0, ind=1)
+torch.linalg.tensorsolve(q, v[:2]) ; torch.linalg.tensorsolve(q * 0, v) ; torch.linalg.vander(v[0]) ; torch.linalg.vander(v, N=0)
+torch.vander(q) ; torch.vander(v, N=-1) ; torch.linalg.cross(v, v[:2]) ; torch.linalg.vecdot(v, v.double()) ; torch.linalg.vecdot(i, i)
+torch.linalg.diagonal(q, dim1=0, dim2=0) ; torch.linalg.vector_norm(i) ; torch.linalg.vector_norm(v[:0], inf) ; torch.linalg.vector_norm(f, -1, dim=0)
+torch.linalg.vector_norm(q, "fro") ; torch.linalg.norm(q, "x") ; torch.linalg.norm(a, 2) ; torch.linalg.norm(q, "nuc", dim=0)
+torch.linalg.norm(q, 3, dim=(0, 1)) ; torch.linalg.matrix_norm(q, 3) ; torch.linalg.matrix_norm(v) ; torch.linalg.matrix_norm(q, "x")
+torch.linalg.matrix_norm(q, dim=(0,)) ; torch.linalg.matrix_norm(q, dim=(0, 0)) ; torch.linalg.matrix_norm(q, dtype=torch.int64)
+torch.linalg.matrix_norm(q.double(), dtype=torch.float32) ; torch.linalg.norm(i) ; torch.linalg.norm(a, dim=(0, 1, 2))
+torch.linalg.vector_norm(q, dtype=torch.complex64) ; torch.linalg.vector_norm(z, dtype=torch.float32) ; torch.linalg.matrix_norm(q.half(), 2)
+torch.linalg.norm(q, "fro", dim=0) ; torch.linalg.matrix_norm(i) ; torch.linalg.pinv(v) ; torch.linalg.pinv(i) ; torch.linalg.pinv(m, hermitian=True)
+torch.linalg.pinv(q * nan) ; torch.pinverse(v) ; torch.linalg.pinv(q, rtol=v + 0j) ; torch.norm(a, "nuc") ; torch.norm(q, "x") ; torch.norm(i)
+"""
+OTHERS = {**SINGLES, "i": np.arange(9).reshape(3, 3), "j": np.array([1, 2, 3], np.int32)}
+
+
+@lazily
+@pytest.mark.parametrize("text", rows(ERRORS))
+def test_error(text: str) -> None:
+    ours, theirs = (error_of(library, text, OTHERS) for library in (flambeau, torch))
+    assert type(ours).__name__ == type(theirs).__name__.lstrip("_")
+    assert str(ours).splitlines()[0] == str(theirs).splitlines()[0]

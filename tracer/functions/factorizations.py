@@ -175,7 +175,7 @@ def linalg_lu(A: Tensor, *, pivot: bool = True) -> Any:
     """
     if A.ndim < 2:
         raise RuntimeError("linalg.lu: The input tensor must have at least 2 dimensions.")
-    packed, pivots, _ = _lu("linalg.lu", A, pivot)
+    packed, pivots, _ = _lu("linalg.lu_factor", A, pivot)
     return _Lu(*_unpacked(packed, pivots))
 
 

@@ -58,16 +58,15 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
 
     Source: https://pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html
     """
-    name = "linalg.vector_norm"
     if isinstance(ord, str):
         raise TypeError("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not str")
-    require_inexact(name, x, low_precision=True)
+    require_inexact("linalg.vector_norm", x, low_precision=True)
     dims = [dim] if isinstance(dim, int) else dim
     axes = checked_dims(None if dims is not None and not len(dims) else dims, x.ndim) if x.ndim else ()
     order = float(ord)
     if order < 0 or order == math.inf:
         _require_elements(x, order, axes if dims else None)
-    return length(_converted(name, x, dtype), order, axes if x.ndim else None, keepdim)
+    return length(_converted("linalg.vector_norm", x, dtype), order, axes if x.ndim else None, keepdim)
 
 
 def _require_elements(x: Tensor, order: float, axes: Sequence[int] | None) -> None:
@@ -124,9 +123,9 @@ def matrix_norm(A: Tensor, ord: Order = "fro", dim: Sequence[int] = (-2, -1), ke
             raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     elif (order := abs(float(ord))) not in (1, 2, math.inf):  # type: ignore[arg-type]
         raise RuntimeError(f"linalg.matrix_norm: Order {order:g} not supported.")
-    if ord == "fro":
-        return vector_norm(A, 2, (rows, columns), keepdim, dtype=dtype)
     A = _converted(name, A, dtype)
+    if ord == "fro":
+        return vector_norm(A, 2, (rows, columns), keepdim)
     if ord != "nuc" and float(ord) in _COLUMNS_OR_ROWS:  # type: ignore[arg-type]
         return _largest_sum(A, float(ord), rows, columns, keepdim)  # type: ignore[arg-type]
     require_inexact(name, A)

@@ -12,7 +12,7 @@ from ..ops import spectral as ops
 from ..tensor.tensor import Tensor
 from .arithmetic import sub
 from .checks import check_first, check_info
-from .comparing import isfinite, logical_not
+from .comparing import isfinite, isnan, logical_not
 from .creation import zeros
 from .factorizations import linalg_qr
 from .linear import matmul
@@ -28,8 +28,7 @@ from .matrices import (
 from .methods import method, with_out
 from .operands import wrap
 from .random import randn
-from .reduce import all as all_
-from .reduce import mean
+from .reduce import any_, mean
 from .return_types import return_type
 
 _Svd, _LinalgSvd = return_type("svd", "U S V"), return_type("linalg_svd", "U S Vh")
@@ -50,15 +49,10 @@ def _svd(x: Tensor, full: bool, vectors: bool, driver: str | None = None) -> tup
     if driver is not None:
         raise RuntimeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
     *found, info = (wrap(v) for v in ops.svd(x._read(), full=full, vectors=vectors))
-    _check_finite("linalg.svd", x, found[vectors], info, "singular values")
+    check_info("linalg.svd", any_(isnan(x.detach()).flatten(-2), -1).to(info.dtype), LinAlgError,
+               NOT_FINITE.format(name="linalg.svd"))
+    check_info("linalg.svd", info, LinAlgError, ILL.format(name="linalg.svd", what="singular values"))
     return tuple(by_columns(v) if v.ndim == x.ndim else v for v in found)
-
-
-def _check_finite(name: str, x: Tensor, values: Tensor, info: Tensor, what: str) -> None:
-    """LinAlgError for matrices that are not finite, whose values LAPACK makes NaN, or that it did not finish with."""
-    bad = logical_not(all_(isfinite(values.detach()), -1))
-    check_info(name, bad.to(info.dtype), LinAlgError, NOT_FINITE.format(name=name))
-    check_info(name, info, LinAlgError, ILL.format(name=name, what=what))
 
 
 @with_out
@@ -185,7 +179,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
 @with_out
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of Hermitian matrices (*, n, n), of which one triangle is read, ascending and real, as (*, n)."""
-    return _eigh("linalg.eigvalsh", A, UPLO, False)[0]
+    return _eigh("linalg.eigh", A, UPLO, False)[0]
 
 
 # --- Eigenvalues of general matrices ----------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def _solve(A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
     vector = _is_vector(A, B) if left or B.ndim == 1 else False
     right = unsqueeze(B, -1) if vector else B
     require_fit("linalg.solve", A, right, left)
-    lead = broadcast_shapes(A._type.shape[:-2], right._type.shape[:-2])
+    lead = broadcast_shapes(right._type.shape[:-2], A._type.shape[:-2])
     right = expand(right, (*lead, *right._type.shape[-2:]))
     factored = Factored(A)
     found = factored.expanded(lead).solve(right if left else adjoint(right), adjoint=not left)
@@ -373,8 +373,33 @@ def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool =
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """The X with A X = B, where A = L L^H, or L^H L if `upper`."""
     _check_pair("cholesky_solve", B, L)
+    lead = broadcast_shapes(L._type.shape[:-2], B._type.shape[:-2])
+    return by_columns(_by_cholesky(*(expand(x, (*lead, *x._type.shape[-2:])) for x in (B, L)), upper))
+
+
+def _by_cholesky(b: Tensor, factor: Tensor, upper: bool) -> Tensor:
+    """The solution, with torch's gradient of the factor, which is not projected on its triangle."""
     first, second = ("ADJOINT", "NO_TRANSPOSE") if upper else ("NO_TRANSPOSE", "ADJOINT")
-    return by_columns(_triangular(L, _triangular(L, B, True, upper, False, first), True, upper, False, second))
+    fixed_b, fixed = (wrap(stop_gradient(x._read())) for x in (b, factor))
+    result = _triangular(fixed, _triangular(fixed, fixed_b, True, upper, False, first), True, upper, False, second)
+    return _with_rule(_OF_UPPER if upper else _OF_LOWER, result, b, factor)
+
+
+def _pull_by_lower(g: Tensor, x: Tensor, b: Tensor, factor: Tensor) -> Sequence[Tensor]:
+    """L L^H x = b: gb = (L L^H)^-1 g, gL = -(gb x^H + x gb^H) L."""
+    gb = _by_cholesky(g, factor, False)
+    half = matmul(gb, adjoint(x))
+    return gb, neg(matmul(add(half, adjoint(half)), factor))
+
+
+def _pull_by_upper(g: Tensor, x: Tensor, b: Tensor, factor: Tensor) -> Sequence[Tensor]:
+    """U^H U x = b: gb = (U^H U)^-1 g, gU = -U (gb x^H + x gb^H)."""
+    gb = _by_cholesky(g, factor, True)
+    half = matmul(gb, adjoint(x))
+    return gb, neg(matmul(factor, add(half, adjoint(half))))
+
+
+_OF_LOWER, _OF_UPPER = Derivative("CholeskySolve", _pull_by_lower), Derivative("CholeskySolveUpper", _pull_by_upper)
 
 
 @method()
@@ -409,7 +434,7 @@ def _check_lu(LU: Tensor, pivots: Tensor, B: Tensor, left: bool) -> None:
     require_same_dtype("linalg.lu_solve", LU, B, "LU")
     if pivots.dtype is not dtypes.int32:
         raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
-    require_square("linalg.lu_solve", LU, "LU")
+    require_square("torch.linalg.lu_solve", LU)
     require_fit("linalg.lu_solve", LU, B, left)
     if pivots._type.shape != LU._type.shape[:-1]:
         raise RuntimeError("linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix")
@@ -451,8 +476,7 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
     if dims is not None:
         moved = [d % A.ndim for d in dims]
         A = A.permute([d for d in range(A.ndim) if d not in moved] + moved)
-    rest = A._type.shape[B.ndim:]
-    rows = _count(A._type.shape[:B.ndim])
+    rest, rows = A._type.shape[B.ndim:], B.numel()
     if _count(rest) != rows:
         raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
                            f"prod(self.shape[:other.ndim]), but got {_count(rest)} != {rows}")
