@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ..tracer.ir.errors import DeviceError
-from ..tracer.ir.graph import Graph
+from ..tracer.ir.graph import Graph, Node
 from ..tracer.ir.op import Emitter, Operand
 from ..tracer.ir.source import describe
 from ..tracer.ops.foreign import lower_for
@@ -14,12 +14,39 @@ from ..tracer.ops.window import select_and_scatter
 
 
 def require_supported(graph: Graph) -> None:
-    """DeviceError for complex128: the compiler does not refuse it but ends the process, for a division, say."""
+    """DeviceError for complex128: the compiler does not refuse it but ends the process, for a division, say.
+
+    So for what XLA has no text for, and for factorisations of float64, which its expansions on TPUs do not take.
+    """
     for node in graph.nodes:
+        _require_factorisation(node)
+        for inner in _graphs_of(node):
+            require_supported(inner)
         for value in (*node.inputs, *node.outputs):
             if value.type.dtype.name == "complex128":
                 at = f" at {describe(node.where)}" if node.where else ""
                 raise DeviceError(f"TPUs have no complex128, got {value.type} in {node.op.name}{at}: use complex64")
+
+
+FACTORISATIONS = frozenset({"cholesky", "eig", "eigh", "geqrf", "lu", "qr", "svd"})
+
+
+def _require_factorisation(node: Node) -> None:
+    if node.op.name not in FACTORISATIONS:
+        return
+    at = f" at {describe(node.where)}" if node.where else ""
+    kind = node.inputs[0].type
+    if node.op.name == "eig":
+        raise DeviceError(f"TPUs have no eig, the eigenvalues of general matrices, got {kind}{at}: it needs LAPACK. Move the "
+                          "matrices with .cpu(), or take eigh if they are Hermitian")
+    if kind.dtype.name == "float64":
+        raise DeviceError(f"TPUs have no {node.op.name} of float64, got {kind}{at}: use float32")
+
+
+def _graphs_of(node: Node) -> list[Graph]:
+    """The graphs of its regions."""
+    parts = [p for value in node.params.values() for p in (value if isinstance(value, tuple) else (value,))]
+    return [p for p in parts if isinstance(p, Graph)]
 
 
 def select_and_scatter_with_unit_axes(h: Emitter, x: Operand, source: Operand, *, kind: str, window: tuple[int, ...],
