@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir.dtypes import dtype
+from ..tensor.scalar import real
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul
 from .choosing import where
@@ -63,7 +64,7 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
     require_inexact("linalg.vector_norm", x, low_precision=True)
     dims = [dim] if isinstance(dim, int) else dim
     axes = checked_dims(None if dims is not None and not len(dims) else dims, x.ndim) if x.ndim else ()
-    order = float(ord)
+    order = real(ord)
     if order < 0 or order == math.inf:
         _require_elements(x, order, axes if dims else None)
     return length(_converted("linalg.vector_norm", x, dtype), order, axes if x.ndim else None, keepdim)
@@ -182,7 +183,7 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
         return matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim,  # type: ignore[arg-type]
                            dtype=dtype)
     require_inexact("linalg.vector_norm", input, low_precision=True)
-    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)
+    return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else real(p), dim, keepdim)
 
 
 # --- Condition --------------------------------------------------------------------------------------------------------

@@ -374,7 +374,8 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """The X with A X = B, where A = L L^H, or L^H L if `upper`."""
     _check_pair("cholesky_solve", B, L)
     lead = broadcast_shapes(L._type.shape[:-2], B._type.shape[:-2])
-    return by_columns(_by_cholesky(*(expand(x, (*lead, *x._type.shape[-2:])) for x in (B, L)), upper))
+    b, factor = (expand(x, (*lead, *x._type.shape[-2:])) for x in (B, L))
+    return by_columns(_by_cholesky(b, factor, upper))
 
 
 def _by_cholesky(b: Tensor, factor: Tensor, upper: bool) -> Tensor:
