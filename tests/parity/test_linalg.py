@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 import flambeau  # noqa: E402
 
-from .expressions import error_of, evaluated, flat, gradients, names_in, rows, same  # noqa: E402
+from .expressions import error_of, evaluated, flat, gradients, names_in, rows  # noqa: E402
 
 rng = np.random.default_rng(11)
 
@@ -325,3 +325,107 @@ def test_error(text: str) -> None:
     ours, theirs = (error_of(library, text, OTHERS) for library in (flambeau, torch))
     assert type(ours).__name__ == type(theirs).__name__.lstrip("_")
     assert str(ours).splitlines()[0] == str(theirs).splitlines()[0]
+
+
+OUT = """
+torch.linalg.cholesky(h, out=out) ; torch.linalg.inv(q, out=out) ; torch.linalg.solve(q, b, out=out) ; torch.linalg.det(a, out=out)
+torch.linalg.svdvals(m, out=out) ; torch.linalg.eigvalsh(h, out=out) ; torch.linalg.pinv(m, out=out) ; torch.linalg.norm(q, out=out)
+torch.linalg.matrix_norm(a, out=out) ; torch.linalg.cond(q, out=out) ; torch.linalg.multi_dot([q, b], out=out) ; torch.norm(q, out=out)
+torch.linalg.householder_product(m, v, out=out) ; torch.cholesky_solve(b, q, out=out) ; torch.inverse(q, out=out)
+torch.linalg.solve_triangular(q, b, upper=True, out=out) ; torch.linalg.vecdot(q, v, out=out) ; torch.linalg.matrix_power(q, 2, out=out)
+"""
+OUTS = """
+torch.linalg.cholesky_ex(h, out=out[:2]) ; torch.linalg.inv_ex(q, out=out[:2]) ; torch.linalg.qr(m, out=out[::2])
+torch.linalg.slogdet(q, out=out[::2]) ; torch.linalg.lu_factor(q, out=out[:2]) ; torch.linalg.solve_ex(q, b, out=out[:2])
+"""
+
+
+@lazily
+@pytest.mark.parametrize("text", rows(OUT))
+def test_out(text: str) -> None:
+    results = []
+    for library in (flambeau, torch):
+        out = library.zeros(0)
+        assert evaluated(library, text, SINGLES, out=out) is out
+        results.append(out)
+    loose(*results)
+
+
+@lazily
+@pytest.mark.parametrize("text", rows(OUTS))
+def test_out_of_several(text: str) -> None:
+    given = []
+    for library in (flambeau, torch):
+        given.append([library.zeros(0), library.zeros(0, dtype=library.int32), library.zeros(0)])
+        evaluated(library, text, SINGLES, out=given[-1])
+    for ours, theirs in zip(*given):
+        loose(ours, theirs)
+
+
+STRIDES = """
+torch.linalg.cholesky(g) ; torch.linalg.cholesky(g, upper=True) ; torch.linalg.inv(a) ; torch.linalg.solve(a, c) ; torch.linalg.solve(a, u)
+torch.linalg.solve(a, c.mT, left=False) ; torch.linalg.lu(w) ; torch.linalg.lu_factor(w) ; torch.linalg.lu_solve(*torch.linalg.lu_factor(a), c)
+torch.linalg.qr(w) ; torch.linalg.qr(m, "complete") ; torch.geqrf(w) ; torch.orgqr(m, v) ; torch.ormqr(m, v, m) ; torch.linalg.svd(w)
+torch.linalg.svd(w, False) ; torch.linalg.eigh(g) ; torch.linalg.eig(a) ; torch.linalg.solve_triangular(a, c, upper=True)
+torch.triangular_solve(c, a) ; torch.cholesky_solve(c, a) ; torch.cholesky_inverse(a) ; torch.linalg.ldl_factor(g) ; torch.linalg.pinv(w)
+torch.matrix_exp(a) ; torch.linalg.matrix_power(a, -2) ; torch.linalg.tensorinv(s, ind=1) ; torch.linalg.vander(u)
+"""
+
+
+@lazily
+@pytest.mark.filterwarnings("ignore:(?s).*deprecated")
+@pytest.mark.parametrize("text", rows(STRIDES))
+def test_strides(text: str) -> None:
+    ours, theirs = (flat(tuple(r) if isinstance(r := evaluated(library, text, SINGLES), tuple) else r) for library in (flambeau, torch))
+    assert [x.stride() for x in ours] == [x.stride() for x in theirs]
+
+
+@lazily
+@pytest.mark.parametrize("text", ["torch.linalg.slogdet(h)", "torch.linalg.lu_factor_ex(h)", "torch.linalg.lu(torch.eye(2))"])
+def test_named_results_print_as_torchs(text: str) -> None:
+    ours, theirs = (evaluated(library, text, SINGLES) for library in (flambeau, torch))
+    assert repr(ours).replace("\n", "").replace(" ", "") == repr(theirs).replace("\n", "").replace(" ", "")
+    assert [name for name in ours._fields if not hasattr(theirs, name)] == []
+
+
+@lazily
+def test_matrices_of_low_rank() -> None:
+    flambeau.manual_seed(0)
+    x = flambeau.tensor(SINGLES["m"]) @ flambeau.tensor(SINGLES["w"][0])
+    u, s, v = flambeau.svd_lowrank(x, q=4)
+    np.testing.assert_allclose((u * s @ v.mT).numpy(), x.numpy(), atol=1e-4)
+    wide = flambeau.svd_lowrank(x.mT, q=3, niter=1)
+    np.testing.assert_allclose((wide[0] * wide[1] @ wide[2].mT).numpy(), x.mT.numpy(), atol=1e-4)
+    u, s, v = flambeau.pca_lowrank(x, q=3)
+    centred = x - x.mean(-2, True)
+    np.testing.assert_allclose((u * s @ v.mT).numpy(), centred.numpy(), atol=1e-4)
+    for library in (flambeau, torch):
+        with pytest.raises(ValueError, match=r"q\(=9\) must be non-negative integer and not greater than min\(m, n\)=4"):
+            library.pca_lowrank(library.ones(4, 5), q=9)
+
+
+@lazily
+@pytest.mark.parametrize("text", ["cholesky(x @ x.mT + 2 * torch.eye(3))", "inv(x)", "solve(x, x[:, 0])", "det(x)", "qr(x).R.abs()",
+                                  "svdvals(x)", "eigvals(x).abs().sum()", "pinv(x)", "matrix_exp(x)", "slogdet(x)[1]",
+                                  "lu_factor(x)[0]", "cond(x)", "matrix_norm(x, 'nuc')"])
+def test_transforms_agree_with_loops(text: str) -> None:
+    def call(x: Any) -> Any:
+        return eval(f"torch.linalg.{text}", {"torch": flambeau, "x": x})
+
+    batch = flambeau.tensor(EXACT["a"])
+    each = flambeau.stack([call(x) for x in batch])
+    np.testing.assert_allclose(flambeau.vmap(call)(batch).numpy(), each.numpy(), rtol=1e-9, atol=1e-11)
+    gradients = flambeau.vmap(flambeau.func.grad(lambda x: call(x).sum()))(batch)
+    whole = batch.clone().requires_grad_()
+    flambeau.stack([call(x) for x in whole]).sum().backward()
+    np.testing.assert_allclose(gradients.numpy(), whole.grad.numpy(), rtol=1e-8, atol=1e-10)
+    direction = flambeau.ones_like(batch[0])
+    _, pushed = flambeau.func.jvp(call, (batch[0],), (direction,))
+    step = 1e-6
+    numeric = (call(batch[0] + step * direction) - call(batch[0] - step * direction)) / (2 * step)
+    np.testing.assert_allclose(pushed.numpy(), numeric.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_names_are_torchs() -> None:
+    theirs = {name for name in dir(torch.linalg) if not name.startswith("_")} - {"Tensor", "common_notes", "torch", "sys"}
+    assert theirs <= set(dir(flambeau.linalg))

@@ -191,6 +191,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
 
 
 @method()
+@with_out
 def lu(self: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """`torch.linalg.lu_factor_ex` under its older name: (LU, pivots), and info if asked."""
     found = _lu("linalg.lu_factor", self, pivot)

@@ -24,7 +24,8 @@ from .reduce import all as all_
 from .reduce import amax, sum
 from .return_types import return_type
 from .ruled import Derivative
-from .shape import expand, squeeze, unsqueeze
+from .shape import expand, reshape, squeeze, unsqueeze
+from .slicing import narrow
 from .spectra import eigh, eigvalsh, linalg_svd, svdvals
 from .unary import abs as absolute
 from .unary import reciprocal, sgn, square
@@ -173,7 +174,9 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     solution = matmul(inverse, b)
     nothing = empty(0, dtype=s.dtype, device=s.device)
     residuals = _residuals(a, solution, b, rank, driver)
-    return _Lstsq(squeeze(solution, -1) if vector else by_columns(solution), nothing if residuals is None else residuals,
+    if residuals is None:  # through which a gradient flows in torch
+        residuals = absolute(narrow(reshape(solution, (-1,)), 0, 0, 0))
+    return _Lstsq(squeeze(solution, -1) if vector else by_columns(solution), residuals,
                   empty(0, dtype=dtypes.int64, device=s.device) if driver == "gels" else rank,
                   s if driver in ("gelsd", "gelss") else nothing)
 

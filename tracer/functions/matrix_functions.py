@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..ir import dtypes
 from ..ir.graph import Value
@@ -66,14 +67,29 @@ def _exponential(A: Tensor) -> Tensor:
     return wrap(found[0])
 
 
+def _moved(a: Tensor, t: Tensor) -> Tensor:
+    """How the exponential moves when A does by t: the upper right block of that of [[A, t], [0, A]] (Mathias 1996)."""
+    n = a._type.shape[-1]
+    whole = cat([cat([a, t], -1), cat([zeros_like(a), a], -1)], -2)
+    return narrow(narrow(_exponential(whole), -2, 0, n), -1, n, n)
+
+
 def _pull_exponential(g: Tensor, out: Tensor, a: Tensor) -> Sequence[Tensor]:
-    """The upper right block of the exponential of [[A^H, g], [0, A^H]] (Mathias 1996)."""
-    n, h = a._type.shape[-1], adjoint(a)
-    whole = cat([cat([h, g], -1), cat([zeros_like(h), h], -1)], -2)
-    return (narrow(narrow(_exponential(whole), -2, 0, n), -1, n, n),)
+    return (_moved(adjoint(a), g),)
 
 
-_OF_EXPONENTIAL = Derivative("LinalgMatrixExp", _pull_exponential)
+@dataclass(frozen=True)
+class _OfExponential(Derivative):
+    """The same formula both ways; transposed, the way back would go through its own gradient."""
+
+    def push_forward(self, tangents: Sequence[Value | None], out: Sequence[Value],
+                     inputs: Sequence[Value]) -> Sequence[Value | None]:
+        """How the result moves."""
+        tangent = tangents[0]
+        return [None if tangent is None else _moved(wrap(inputs[0]), wrap(tangent))._read()]
+
+
+_OF_EXPONENTIAL = _OfExponential("LinalgMatrixExp", _pull_exponential)
 
 
 def _squared_series(A: Tensor) -> Tensor:

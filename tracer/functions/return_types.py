@@ -15,7 +15,7 @@ from .operands import number_value, wrap
 def return_type(name: str, fields: str = "values indices") -> Callable[..., Any]:
     """A tuple with torch's field names that prints as torch's does."""
     base = namedtuple(name, fields)  # type: ignore[misc]
-    lines = ",\n".join(f"{field}={{}}" for field in fields.split())
+    lines = ",\n".join(f"{field}={{!r}}" for field in fields.split())
     text = f"torch.return_types.{name}(\n{lines})"
     return type(name, (base,), {"__slots__": (), "__repr__": lambda self: text.format(*self)})
 

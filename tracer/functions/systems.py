@@ -131,7 +131,7 @@ def _solve(A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
     found = factored.expanded(lead).solve(right if left else adjoint(right), adjoint=not left)
     if vector:
         found = squeeze(found if left else adjoint(found), -1)
-        return by_columns(found) if found.ndim > 1 else found, factored.info
+        return by_columns(by_rows(found)) if found.ndim > 1 else found, factored.info
     return by_columns(found) if left else by_rows(adjoint(found)), factored.info
 
 
