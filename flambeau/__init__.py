@@ -104,7 +104,7 @@ from .tracer.functions.slicing import (
 )
 from .tracer.functions.sorting import argsort, msort, sort, topk
 from .tracer.functions.special import i0, logaddexp, logaddexp2, logit, mvlgamma, polygamma, sinc, xlogy
-from .tracer.functions.spectra import pca_lowrank, svd, svd_lowrank
+from .tracer.functions.spectra import lobpcg, pca_lowrank, svd, svd_lowrank
 from .tracer.functions.static_size import nonzero_static
 from .tracer.functions.statistics import corrcoef, cov, histc
 from .tracer.functions.strided import as_strided, diagonal

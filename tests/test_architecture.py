@@ -33,6 +33,7 @@ LATE = {
     ("flambeau/__init__.py", "a lambda", "flambeau.runtime.engine"): "`import flambeau` must load no jaxlib",
     ("flambeau/__init__.py", "__getattr__", "flambeau.runtime.aot"): "`import flambeau` must load no jaxlib",
     ("flambeau/__init__.py", "__getattr__", "flambeau.runtime.jax_call"): "`import flambeau` must load no jax",
+    ("flambeau/__init__.py", "__getattr__", "flambeau.linalg"): "a namespace is loaded when it is first used",
     ("flambeau/__main__.py", "main", "flambeau.info"): "a wrong argument is told without loading the engine",
     ("flambeau/__main__.py", "main", "flambeau.demo.run"): "a wrong argument is told without loading the engine",
 }

@@ -14,7 +14,7 @@ from .arithmetic import sub
 from .checks import check_first, check_info
 from .comparing import isfinite, isnan, logical_not
 from .creation import zeros
-from .factorizations import linalg_qr
+from .factorizations import linalg_cholesky, linalg_qr
 from .linear import matmul
 from .matrices import (
     adjoint,
@@ -28,8 +28,11 @@ from .matrices import (
 from .methods import method, with_out
 from .operands import wrap
 from .random import randn
+from .rearranging import flip
 from .reduce import any_, mean
 from .return_types import return_type
+from .slicing import narrow
+from .systems import solve_triangular
 
 _Svd, _LinalgSvd = return_type("svd", "U S V"), return_type("linalg_svd", "U S Vh")
 _Eig, _Eigh = return_type("linalg_eig", "eigenvalues eigenvectors"), return_type("linalg_eigh", "eigenvalues eigenvectors")
@@ -180,6 +183,39 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of Hermitian matrices (*, n, n), of which one triangle is read, ascending and real, as (*, n)."""
     return _eigh("linalg.eigh", A, UPLO, False)[0]
+
+
+def lobpcg(A: Tensor, k: int | None = None, B: Tensor | None = None, X: Tensor | None = None, n: int | None = None,
+           iK: Tensor | None = None, niter: int | None = None, tol: float | None = None, largest: bool | None = None,
+           method: str | None = None, tracker: Any = None, ortho_iparams: Any = None, ortho_fparams: Any = None,
+           ortho_bparams: Any = None) -> tuple[Tensor, Tensor]:
+    """The k largest, or smallest, eigenvalues w of A x = w B x and their vectors, for symmetric A and positive definite B.
+
+    Computed by a whole decomposition: what torch's iteration is told (`X` but for its width, `iK`, `niter`, `tol`, `method`,
+    ...) changes nothing. Returns (w [*, k], vectors [*, n, k]). ValueError unless 3 k <= n.
+
+    >>> import flambeau as torch
+    >>> torch.lobpcg(torch.diag(torch.tensor([1.0, 4.0, 2.0])), k=1)[0]
+    tensor([4.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.lobpcg.html
+    """
+    require_square("lobpcg", A)
+    count = (n or (1 if X is None else X._type.shape[-1])) if k is None else k
+    rows = A._type.shape[-1]
+    if rows < 3 * count:
+        raise ValueError(f"LPBPCG algorithm is not applicable when the number of A rows (={rows}) is smaller than 3 x the number "
+                         f"of requested eigenpairs (={count})")
+    first = largest is None or largest
+    if B is None:
+        w, v = _eigh("linalg.eigh", A, "L", True)
+    else:
+        L = linalg_cholesky(B)
+        half = solve_triangular(L, A, upper=False)
+        w, v = _eigh("linalg.eigh", solve_triangular(L, adjoint(half), upper=False), "L", True)
+        v = solve_triangular(adjoint(L), v, upper=True)
+    w, v = (flip(narrow(x, -1, rows - count, count), -1) if first else narrow(x, -1, 0, count) for x in (w, v))
+    return w, v
 
 
 # --- Eigenvalues of general matrices ----------------------------------------------------------------------------------

@@ -254,8 +254,8 @@ def linalg_det(A: Tensor) -> Tensor:
     """The determinants of square matrices (*, n, n), as (*): the product of U's diagonal, with the sign of the permutation.
 
     >>> import flambeau as torch
-    >>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor(-2.)
+    >>> torch.linalg.det(torch.tensor([[2.0, 1.0], [0.0, 4.0]]))
+    tensor(8.)
 
     Source: https://pytorch.org/docs/stable/generated/torch.linalg.det.html
     """

@@ -20,7 +20,7 @@ from ..ir.recorder import grad_mode
 from ..ir.types import Type
 from .contraction import dot
 from .control import closed
-from .elementwise import COMPLEX, add, compare, conjugate, convert, neg, scaled, select
+from .elementwise import COMPLEX, add, compare, conjugate, convert, neg, real, scaled, select
 from .reduction import argmax, reduce_or, reduce_sum
 from .structural import Ints, broadcast, iota, slice_, transpose
 
@@ -181,8 +181,8 @@ def emit_adjoint(h: Emitter, x: Operand) -> Operand:
     if not x.type.dtype.is_complex:
         return flipped
     part = x.type.with_dtype(x.type.dtype.to_real)
-    real, imaginary = h.op("real", (flipped,), part), h.op("imag", (flipped,), part)
-    return h.op("complex", (real, h.op("negate", (imaginary,), part)), x.type)
+    front, back = h.op("real", (flipped,), part), h.op("imag", (flipped,), part)
+    return h.op("complex", (front, h.op("negate", (back,), part)), x.type)
 
 
 def lower_triangle(h: Emitter, x: Operand) -> Operand:
@@ -208,7 +208,7 @@ def _first_nan(factor: Value) -> tuple[Value]:
     XLA says NaN for all of a factor that fails, so this is 1 then, where LAPACK knows which minor it was.
     """
     diagonals = diagonal(factor)
-    pivots = OPS["real"](diagonals) if diagonals.type.dtype.is_complex else diagonals
+    pivots = real(diagonals) if diagonals.type.dtype.is_complex else diagonals
     bad = compare(pivots, pivots, direction="NE")
     first = argmax(select(bad, full_like(pivots, 1), full_like(pivots, 0)), axis=bad.type.ndim - 1)
     count = add(convert(first, dtype=dtypes.int32), full_like(first, 1, dtypes.int32))
@@ -216,15 +216,18 @@ def _first_nan(factor: Value) -> tuple[Value]:
     return (select(some, count, full_like(count, 0)),)
 
 
-def _cholesky_vjp(g: Sequence[Value], outs: Sequence[Value], x: Value) -> tuple[Value]:
-    """gx = L^-H (P + P^H)/2 L^-1 with P = L^H g, lower triangle, half the diagonal (Murray 2016, arXiv:1602.07527)."""
-    out = outs[0]
-    product = matmul(adjoint(out), g[0])
-    # Half the diagonal twice is what P + P^H counts twice.
-    phi = scaled(add(triangle(product, lower=True), triangle(product, lower=True, strict=True)), 0.5)
-    symmetric = scaled(add(phi, adjoint(phi)), 0.5)
-    left = triangular_solve(out, symmetric, left_side=True, lower=True, unit_diagonal=False, transpose_a="ADJOINT")
-    return (triangular_solve(out, left, left_side=False, lower=True, unit_diagonal=False, transpose_a="NO_TRANSPOSE"),)
+def _cholesky_vjp(g: Sequence[Value], out: Sequence[Value], x: Value) -> tuple[Value]:
+    """gx = L^-H (P + strictly lower P^H) / 2 L^-1 with P = L^H g, lower triangle (Murray 2016, arXiv:1602.07527).
+
+    Where g has imaginary parts on its diagonal, that of L being real, gx has a part that is not Hermitian, as torch's has.
+    """
+    factor = out[0]
+    product = matmul(adjoint(factor), g[0])
+    strict = triangle(product, lower=True, strict=True)
+    symmetric = scaled(add(triangle(product, lower=True), adjoint(strict)), 0.5)
+    left = triangular_solve(factor, symmetric, left_side=True, lower=True, unit_diagonal=False, transpose_a="ADJOINT")
+    found = triangular_solve(factor, left, left_side=False, lower=True, unit_diagonal=False, transpose_a="NO_TRANSPOSE")
+    return (found,)
 
 
 def batched_anew(name: str) -> Callable[..., Any]:

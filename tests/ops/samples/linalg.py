@@ -37,7 +37,8 @@ def _solve(a: np.ndarray, b: np.ndarray, left_side: bool, lower: bool, unit_diag
 EMPTY = {"left_side": True, "lower": True, "unit_diagonal": False, "transpose_a": "NO_TRANSPOSE"}
 
 SAMPLES = [
-    *(Sample("cholesky", [definite(x)], {}, lambda t, x: t.linalg.cholesky_ex(x), [0], tolerance=1e-4)
+    *(Sample("cholesky", [definite(x)], {}, lambda t, x: t.linalg.cholesky_ex(x), [] if np.iscomplexobj(x) else [0],
+             tolerance=1e-4)  # of complex matrices torch's gradient, which is not Hermitian, is the oracle
       for x in (reals(3, 3), complexes(3, 3), reals(2, 2, 3, 3), reals(1, 1))),
     Sample("cholesky", [np.stack([definite(reals(3, 3)), -definite(reals(3, 3)), np.diag(reals(3))])], {},
            xla=False,
