@@ -12,7 +12,6 @@ from flambeau.lowering.module import module_text
 from flambeau.lowering.tpu import require_supported
 from flambeau.tracer.ir.errors import DeviceError
 from flambeau.tracer.ir.graph import Graph
-from flambeau.tracer.ops import OPS
 
 from ..ops.harness import forward_graph, interpret, run_xla, type_of
 from ..ops.sample import Sample, complexes, reals

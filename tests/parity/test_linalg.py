@@ -329,11 +329,15 @@ def test_error(text: str) -> None:
 
 
 OUT = """
-torch.linalg.cholesky(h, out=out) ; torch.linalg.inv(q, out=out) ; torch.linalg.solve(q, b, out=out) ; torch.linalg.det(a, out=out)
-torch.linalg.svdvals(m, out=out) ; torch.linalg.eigvalsh(h, out=out) ; torch.linalg.pinv(m, out=out) ; torch.linalg.norm(q, out=out)
-torch.linalg.matrix_norm(a, out=out) ; torch.linalg.cond(q, out=out) ; torch.linalg.multi_dot([q, b], out=out) ; torch.norm(q, out=out)
+torch.linalg.cholesky(h, out=out) ; torch.linalg.inv(q, out=out) ; torch.linalg.solve(q, b, out=out)
+torch.linalg.det(a, out=out)
+torch.linalg.svdvals(m, out=out) ; torch.linalg.eigvalsh(h, out=out) ; torch.linalg.pinv(m, out=out)
+torch.linalg.norm(q, out=out)
+torch.linalg.matrix_norm(a, out=out) ; torch.linalg.cond(q, out=out) ; torch.linalg.multi_dot([q, b], out=out)
+torch.norm(q, out=out)
 torch.linalg.householder_product(m, v, out=out) ; torch.cholesky_solve(b, q, out=out) ; torch.inverse(q, out=out)
-torch.linalg.solve_triangular(q, b, upper=True, out=out) ; torch.linalg.vecdot(q, v, out=out) ; torch.linalg.matrix_power(q, 2, out=out)
+torch.linalg.solve_triangular(q, b, upper=True, out=out) ; torch.linalg.vecdot(q, v, out=out)
+torch.linalg.matrix_power(q, 2, out=out)
 """
 OUTS = """
 torch.linalg.cholesky_ex(h, out=out[:2]) ; torch.linalg.inv_ex(q, out=out[:2]) ; torch.linalg.qr(m, out=out[::2])
@@ -364,12 +368,16 @@ def test_out_of_several(text: str) -> None:
 
 
 STRIDES = """
-torch.linalg.cholesky(g) ; torch.linalg.cholesky(g, upper=True) ; torch.linalg.inv(a) ; torch.linalg.solve(a, c) ; torch.linalg.solve(a, u)
-torch.linalg.solve(a, c.mT, left=False) ; torch.linalg.lu(w) ; torch.linalg.lu_factor(w) ; torch.linalg.lu_solve(*torch.linalg.lu_factor(a), c)
-torch.linalg.qr(w) ; torch.linalg.qr(m, "complete") ; torch.geqrf(w) ; torch.orgqr(m, v) ; torch.ormqr(m, v, m) ; torch.linalg.svd(w)
+torch.linalg.cholesky(g) ; torch.linalg.cholesky(g, upper=True) ; torch.linalg.inv(a) ; torch.linalg.solve(a, c)
+torch.linalg.solve(a, u)
+torch.linalg.solve(a, c.mT, left=False) ; torch.linalg.lu(w) ; torch.linalg.lu_factor(w)
+torch.linalg.lu_solve(*torch.linalg.lu_factor(a), c)
+torch.linalg.qr(w) ; torch.linalg.qr(m, "complete") ; torch.geqrf(w) ; torch.orgqr(m, v) ; torch.ormqr(m, v, m)
+torch.linalg.svd(w)
 torch.linalg.svd(w, False) ; torch.linalg.eigh(g) ; torch.linalg.eig(a) ; torch.linalg.solve_triangular(a, c, upper=True)
 torch.triangular_solve(c, a) ; torch.cholesky_solve(c, a) ; torch.cholesky_inverse(a)
-torch.linalg.ldl_factor(g) ; torch.linalg.pinv(w) ; torch.matrix_exp(a) ; torch.linalg.matrix_power(a, -2) ; torch.linalg.tensorinv(s, ind=1) ; torch.linalg.vander(u)
+torch.linalg.ldl_factor(g) ; torch.linalg.pinv(w) ; torch.matrix_exp(a) ; torch.linalg.matrix_power(a, -2)
+torch.linalg.tensorinv(s, ind=1) ; torch.linalg.vander(u)
 """
 
 

@@ -1,7 +1,8 @@
 """torch's functions, by theme. Importing this package attaches the methods of `Tensor`.
 
 What they share: `operands` (promotion, broadcasting), `layout`, `methods` (also in place and with `out=`), `dims`, `defaults`,
-`return_types`, and `ruled` for a function with a gradient rule of its own.
+`return_types`, and `ruled` for a function with a gradient rule of its own. `indefinite`, which has no methods, comes with the
+namespace `linalg`.
 """
 
 from . import (
@@ -18,7 +19,6 @@ from . import (
     factorizations,
     float_parts,
     incomplete_gamma,
-    indefinite,
     indexing,
     joining,
     least_squares,
@@ -53,7 +53,7 @@ from . import (
 from .autocast import castable
 
 __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
-           "creation", "cumulative", "factorizations", "float_parts", "incomplete_gamma", "indefinite", "indexing",
+           "creation", "cumulative", "factorizations", "float_parts", "incomplete_gamma", "indexing",
            "joining", "least_squares", "legacy", "linear", "matrix_functions", "matrix_norms", "metadata", "norms",
            "operators", "order_statistics", "predicates", "products", "random", "reading", "rearranging", "reduce",
            "scattering", "searching", "shape", "slicing", "sorting", "special", "spectra", "statistics", "strided",
