@@ -56,7 +56,8 @@ def cholesky(h: Emitter, x: Operand) -> tuple[Operand, Operand]:
     flag = info.with_dtype(dtypes.boolean)
     right = h.op("compare", (failed, number(h, 0, info)), flag, "comparison_direction = #stablehlo<comparison_direction EQ>")
     dims = ", ".join(map(str, range(info.ndim)))
-    everywhere = h.op("broadcast_in_dim", (right,), out.with_dtype(dtypes.boolean), f"broadcast_dimensions = array<i64{': ' * bool(dims)}{dims}>")
+    everywhere = h.op("broadcast_in_dim", (right,), out.with_dtype(dtypes.boolean),
+                      f"broadcast_dimensions = array<i64{': ' * bool(dims)}{dims}>")
     known = h.op("select", (everywhere, factor, number(h, float("nan"), out)), out)
     return lower_triangle(h, known), failed
 
