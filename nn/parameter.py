@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -82,6 +82,94 @@ class Buffer(Tensor):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuild, (Buffer, *_packed(self), self.persistent)
+
+
+UNKNOWN = ("Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when "
+           "trying to load an uninitialized parameter into an initialized one. Call `forward` to initialize the parameters "
+           "before accessing their attributes.")
+
+
+class UninitializedTensorMixin:
+    """What a tensor of a lazy module is before its shape is known: it can be moved and converted, and be materialised."""
+
+    cls_to_become: ClassVar[type[Tensor]] = Tensor
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become an ordinary parameter or buffer of a shape, with undefined contents."""
+        own: Any = self
+        options = {"device": own.device if device is None else device, "dtype": own.dtype if dtype is None else dtype}
+        own.data = empty(shape, **options)
+        own.__class__ = self.cls_to_become
+
+    @property
+    def shape(self) -> Any:
+        """RuntimeError: it is not known yet."""
+        raise RuntimeError(UNKNOWN)
+
+    def share_memory_(self) -> Any:
+        """RuntimeError: there is no memory yet."""
+        raise RuntimeError("Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the "
+                           "parameters before calling `module.share_memory()`.")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        own: Any = self
+        return _blank, (type(self), own._requires_grad, own._device, own.dtype.name)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter whose shape is not known before the first input, as lazy modules have it.
+
+    Args: `requires_grad`, whether gradients will reach it; `device` and `dtype`. `materialize(shape)` makes it a `Parameter`.
+    Raises RuntimeError where its shape is asked for.
+
+    >>> import flambeau as torch
+    >>> weight = torch.nn.UninitializedParameter()
+    >>> weight.materialize((2, 3))
+    >>> type(weight).__name__, weight.shape
+    ('Parameter', torch.Size([2, 3]))
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.parameter.UninitializedParameter.html
+    """
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
+        return super().__new__(cls, empty(0, device=device, dtype=dtype), requires_grad)
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        pass
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+    """A buffer whose shape is not known before the first input, as lazy modules have it.
+
+    Args: `requires_grad`, `device` and `dtype`; `persistent`, whether it is in the state dict. `materialize(shape)` makes it
+    a tensor. Raises RuntimeError where its shape is asked for.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.parameter.UninitializedBuffer.html
+    """
+
+    persistent: bool
+
+    def __new__(cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True) -> Any:
+        made = _sharing(cls, empty(0, device=device, dtype=dtype))
+        made.persistent = persistent
+        return made.requires_grad_() if requires_grad else made
+
+    def __init__(self, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True) -> None:
+        pass
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether a parameter or buffer waits for its shape."""
+    return isinstance(param, UninitializedTensorMixin)
+
+
+def _blank(kind: type[Any], requires_grad: bool, on: str, dtype: str) -> Any:
+    return kind(requires_grad, on, getattr(dtypes, dtype))
 
 
 def _packed(tensor: Tensor) -> tuple[Any, str]:

@@ -262,19 +262,29 @@ class AdaptiveAvgPool3d(_Adaptive):
     function = staticmethod(F.adaptive_avg_pool3d)
 
 
-class AdaptiveMaxPool1d(_Adaptive):
+class _AdaptiveMax(_Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+    def forward(self, input: Tensor) -> Any:
+        """As many windows as output_size."""
+        return type(self).function(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
     """Largest elements of `output_size` windows that cover (N, C, L)."""
 
     function = staticmethod(F.adaptive_max_pool1d)
 
 
-class AdaptiveMaxPool2d(_Adaptive):
+class AdaptiveMaxPool2d(_AdaptiveMax):
     """Keeps the largest elements of as many windows as are wanted, whatever the size of the image.
 
     Window i of m, in a dimension of size n, goes from floor(i * n / m) to ceil((i + 1) * n / m)
 
     Args: `output_size`, how many windows, an int or (height, width), None where the size stays; 1 is the maximum of all
-    pixels.
+    pixels; `return_indices`, whether the places of the maxima are returned as well.
     Takes (N, C, H, W) or (C, H, W). Returns (N, C, *output_size). Where sizes are multiples it equals `MaxPool2d`; else
     windows overlap or differ in size by one.
 
@@ -289,7 +299,7 @@ class AdaptiveMaxPool2d(_Adaptive):
     function = staticmethod(F.adaptive_max_pool2d)
 
 
-class AdaptiveMaxPool3d(_Adaptive):
+class AdaptiveMaxPool3d(_AdaptiveMax):
     """Largest elements of `output_size` windows that cover (N, C, D, H, W)."""
 
     function = staticmethod(F.adaptive_max_pool3d)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..tracer.autograd.modes import no_grad
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
-from .parameter import Parameter
+from .parameter import UNKNOWN, Parameter, is_lazy
 
 if TYPE_CHECKING:
     from .module import Module
@@ -68,7 +68,7 @@ def collect(module: Module, destination: Any, prefix: str, keep_vars: bool) -> A
 def save_own(module: Module, destination: Any, prefix: str, keep_vars: bool) -> None:
     """Add the tensors of this module alone to `destination`."""
     for name, tensor in own_tensors(module).items():
-        destination[prefix + name] = tensor if keep_vars else tensor.detach()
+        destination[prefix + name] = tensor if keep_vars or is_lazy(tensor) else tensor.detach()
     if _defines(module, "get_extra_state"):
         destination[prefix + EXTRA] = module.get_extra_state()
 
@@ -161,6 +161,8 @@ def _load_one(module: Module, name: str, tensor: Tensor, key: str, given: Any, a
     if not isinstance(given, Tensor):
         return [f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but '
                 f"received {type(given)}"]
+    if is_lazy(given) and not is_lazy(tensor):
+        raise RuntimeError(UNKNOWN)
     if tensor.ndim == 0 and given._type.shape == (1,):
         given = given.reshape(())
     if given._type.shape != tensor._type.shape:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
+from typing import Any
 
 from ...tracer.functions.activation import log_softmax as _log_softmax
 from ...tracer.functions.activation import relu as _relu
 from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
-from ...tracer.functions.methods import assign
+from ...tracer.functions.methods import assign, named
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.unary import abs as absolute
@@ -228,3 +231,22 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
         return soft
     one = (soft == soft.amax(dim, keepdim=True)).to(soft.dtype)
     return add(sub(one, soft.detach()), soft)
+
+
+# --- In place ---------------------------------------------------------------------------------------------------------
+
+
+def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    known = inspect.signature(function)
+    wanted = known.replace(parameters=[p for name, p in known.parameters.items() if name != "inplace"])
+
+    @named(f"{function.__name__}_", f"In-place form of `{function.__name__}`.")
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        return function(*args, **kwargs, inplace=True)
+
+    call.__signature__ = wanted  # type: ignore[attr-defined]
+    return call
+
+
+celu_, elu_, hardtanh_, leaky_relu_, rrelu_, selu_, threshold_ = map(
+    _in_place, (celu, elu, hardtanh, leaky_relu, rrelu, selu, threshold))

@@ -127,3 +127,9 @@ def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
 conv1d, conv2d, conv3d = (_conv(f"conv{rank}d", rank) for rank in (1, 2, 3))
 conv_transpose1d, conv_transpose2d, conv_transpose3d = (_conv_transpose(f"conv_transpose{rank}d", rank)
                                                         for rank in (1, 2, 3))
+
+
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """Cross-correlation along the first dimension: input (T, N, C), weight (K, C, O), bias (O) to (T', N, O)."""
+    result = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return result.permute(2, 0, 1)

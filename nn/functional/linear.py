@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
+from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.linear import contract, einsum
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
+from ...tracer.functions.scattering import index_add
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
 from ...tracer.ir import dtypes
@@ -49,16 +53,14 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
               norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
     """The rows of `weight` (V, D) at the integers of `input` (*): (*, D).
 
-    The row `padding_idx` gets no gradient. With `max_norm` rows that are looked up are scaled down in place first.
+    The row `padding_idx` gets no gradient. With `max_norm` rows that are looked up are scaled down in place first. With
+    `scale_grad_by_freq` gradients are divided by how often a row was read; `sparse` is accepted, gradients are dense.
     """
     if input.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
                            f"Int; but got {input.dtype} instead (while checking arguments for embedding)")
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
-    if sparse or scale_grad_by_freq:
-        raise NotImplementedError("embedding requires sparse=False and scale_grad_by_freq=False: gradients are dense "
-                                  "sums here")
     rows = weight._type.shape[0]
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
@@ -66,14 +68,16 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
         padding_idx %= rows
     check_range("embedding", input, 0, rows, IndexError, "index out of range in self")
     if max_norm is not None:
-        _renormalize(weight, input, max_norm, norm_type)
+        renormalize(weight, input, max_norm, norm_type)
     found = wrap(take(weight._read(), input._read(), 0))
+    if scale_grad_by_freq:
+        found = by_frequency(found, input, rows)
     if padding_idx is None or not found.requires_grad:
         return found
     return where((input == padding_idx).unsqueeze(-1), found.detach(), found)
 
 
-def _renormalize(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:
+def renormalize(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:
     """Scale the rows that are looked up, and longer than max_norm, down to it."""
     with no_grad():
         places = indices.reshape(-1)._read()
@@ -83,6 +87,15 @@ def _renormalize(weight: Tensor, indices: Tensor, max_norm: float, norm_type: fl
         lengths = norm(weight, norm_type, 1)
         scale = where((used > 0) & (lengths > max_norm), mul(reciprocal(add(lengths, 1e-7)), max_norm), 1.0)
         weight.copy_(mul(weight, scale.unsqueeze(1)))
+
+
+def by_frequency(found: Tensor, indices: Tensor, rows: int) -> Tensor:
+    """Rows that were looked up, with gradients divided by how often each was."""
+    places = indices.reshape(-1)
+    ones = places.new_ones(places.shape, dtype=found.dtype)
+    often = index_add(ones.new_zeros(rows), 0, places, ones)
+    share = reciprocal(wrap(take(often._read(), indices._read(), 0))).unsqueeze(-1)
+    return add(found.detach(), mul(sub(found, found.detach()), share))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -126,3 +139,21 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """|x1 - x2 + eps|_p over the last dimension."""
     return norm(absolute(add(sub(x1, x2), eps)), p, -1, keepdim)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """Distances of all pairs of rows, (N, M) to (N * (N - 1) / 2,): |x[i] - x[j]|_p for i < j.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.pdist(torch.tensor([[0.0], [1.0], [3.0]]))
+    tensor([1., 3., 2.])
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if not input.dtype.is_floating_point:
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    first, second = np.triu_indices(input._type.shape[0], 1)
+    rows = (wrap(take(input._read(), make_tensor(at, device=input.device)._read(), 0)) for at in (first, second))
+    return norm(sub(*rows), p, -1)

@@ -48,7 +48,7 @@ def older_reduction(size_average: bool | None, reduce: bool | None, reduction: s
     return meant
 
 
-def _with_older_words(function: F) -> F:
+def with_older_words(function: F) -> F:
     """Let `size_average` and `reduce` say the reduction; a call without them costs one look at its arguments."""
     known = inspect.signature(function)
     first = list(known.parameters).index("size_average")
@@ -69,7 +69,7 @@ def _with_older_words(function: F) -> F:
 # --- Classes ----------------------------------------------------------------------------------------------------------
 
 
-@_with_older_words
+@with_older_words
 def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
                   ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Tensor:
@@ -164,7 +164,7 @@ def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Tensor | None, reduct
     return reduced(loss, reduction)
 
 
-@_with_older_words
+@with_older_words
 @rounded_once
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
              ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
@@ -181,7 +181,7 @@ def _check_size(input: Tensor, target: Tensor, name: str) -> None:
                          f"Target size ({target.shape}) must be the same as input size ({input.shape})")
 
 
-@_with_older_words
+@with_older_words
 @rounded_once
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
@@ -204,7 +204,7 @@ def _certain_loss(input: Tensor, target: Tensor) -> Tensor:
     return add(value, mul(sub(input, p), div(sub(p, target.detach()), 1e-12)))
 
 
-@_with_older_words
+@with_older_words
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
                                      size_average: bool | None = None, reduce: bool | None = None,
                                      reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
@@ -217,14 +217,14 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     return reduced(loss if weight is None else mul(loss, weight), reduction)
 
 
-@_with_older_words
+@with_older_words
 def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
            reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target * (log(target) - input), for log probabilities as input; `batchmean` divides the sum by the batch."""
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
-        nothing = target == 0
+        nothing = target == 0  # the logarithm of a negative target is NaN, and so is its loss
         loss = sub(where(nothing, 0.0, mul(target, log(where(nothing, 1.0, target)))), mul(target, input))
     if reduction == "batchmean":
         return div(sum(loss), input._type.shape[0]) if input.ndim else sum(loss)
@@ -234,7 +234,7 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
 # --- Distances --------------------------------------------------------------------------------------------------------
 
 
-@_with_older_words
+@with_older_words
 @rounded_once
 def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
@@ -247,14 +247,14 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
     return reduced(mul(loss, weight), reduction)
 
 
-@_with_older_words
+@with_older_words
 def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
             reduction: str = "mean") -> Tensor:
     """|x - t|."""
     return reduced(absolute(sub(input, target)), reduction)
 
 
-@_with_older_words
+@with_older_words
 @rounded_once
 def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                    reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -280,7 +280,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return reduced(loss, reduction)
 
 
-@_with_older_words
+@with_older_words
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
                      size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
@@ -306,14 +306,14 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     return reduced(add(loss, 0.9189385332046727) if full else loss, reduction)
 
 
-@_with_older_words
+@with_older_words
 def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
     """log(1 + exp(-t * x)) for targets of 1 and -1."""
     return reduced(softplus(neg(mul(target, input)), threshold=float("inf")), reduction)
 
 
-@_with_older_words
+@with_older_words
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1."""
@@ -321,7 +321,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, siz
     return reduced(add(where(target != 1, apart, 0.0), where(target != -1, input, 0.0)), reduction)
 
 
-@_with_older_words
+@with_older_words
 def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
                         size_average: bool | None = None, reduce: bool | None = None,
                         reduction: str = "mean") -> Tensor:
@@ -329,7 +329,7 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
     return reduced(clamp(add(neg(mul(target, sub(input1, input2))), margin), min=0), reduction)
 
 
-@_with_older_words
+@with_older_words
 @rounded_once
 def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
                           size_average: bool | None = None, reduce: bool | None = None,
@@ -341,7 +341,7 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
     return reduced(loss, reduction)
 
 
-@_with_older_words
+@with_older_words
 def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
                         eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
                         reduce: bool | None = None, reduction: str = "mean") -> Tensor:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ...tracer.functions.arithmetic import div, pow
+from ...tracer.functions.arithmetic import div, mul, pow
 from ...tracer.functions.creation import tensor as make_tensor
-from ...tracer.functions.joining import stack
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import wrap
-from ...tracer.functions.reduce import mean
-from ...tracer.functions.shape import reshape
+from ...tracer.functions.unary import abs as absolute
+from ...tracer.functions.unary import sign
 from ...tracer.ir import dtypes
 from ...tracer.ops import structural as ops
 from ...tracer.ops.convolution import Pairs, dilated
@@ -109,7 +108,18 @@ def _places(input: Tensor, window: _Window) -> Tensor:
     return found.squeeze(0) if x is not input else found
 
 
+def _with_indices(name: str, pool: Callable[..., Any]) -> Callable[..., Any]:
+    @named(name, f"`{pool.__name__}` with `return_indices`.")
+    def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
+                 ceil_mode: bool = False, return_indices: bool = False) -> tuple[Tensor, Tensor]:
+        return pool(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[no-any-return]
+
+    return function
+
+
 max_pool1d, max_pool2d, max_pool3d = (_max_pool(f"max_pool{rank}d", rank) for rank in (1, 2, 3))
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = (
+    _with_indices(f"{pool.__name__}_with_indices", pool) for pool in (max_pool1d, max_pool2d, max_pool3d))
 
 
 # --- Average ----------------------------------------------------------------------------------------------------------
@@ -137,53 +147,18 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
 avg_pool1d, avg_pool2d, avg_pool3d = (_avg_pool(f"avg_pool{rank}d", rank) for rank in (1, 2, 3))
 
 
-def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Any = None,
-              ceil_mode: bool = False) -> Tensor:
-    """The p-norm of each window."""
-    window = _Window(input, 2, kernel_size, stride, 0, 1, ceil_mode)
-    return pow(relu(_pooled(pow(input, norm_type), window, "add")), 1 / norm_type)
+def _lp_pool(name: str, rank: int) -> Callable[..., Any]:
+    @named(name, f"""The p-norm of each window over {rank} dimensions: (sum of x ** p) ** (1 / p).
 
-
-# --- Adaptive ---------------------------------------------------------------------------------------------------------
-
-
-def _bins(n: int, out: int) -> list[tuple[int, int]]:
-    """Start and end of `out` pieces that cover n elements, some overlapping if they do not divide it."""
-    return [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
-
-
-def _adaptive(name: str, rank: int, reduce: Callable[..., Any]) -> Callable[..., Any]:
-    @named(name, f"As many windows as `output_size` asks for, over {rank} dimensions.")
-    def function(input: Tensor, output_size: Any) -> Tensor:
-        if input.ndim not in (rank + 1, rank + 2):
-            raise RuntimeError(f"{name}: Expected {rank + 1}D or {rank + 2}D tensor, but got {list(input.shape)}")
-        wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * rank
-        wanted = tuple(n if w is None else int(w) for n, w in zip(input._type.shape[-rank:], wanted))
-        for dim, size in enumerate(wanted, input.ndim - rank):
-            input = _adapted(input, dim, size, reduce)
-        return input
+    A window that `ceil_mode` lets hang over counts as if all of it were like the part inside, as in torch.
+    """)
+    def function(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+        mean_power = AVERAGES[rank](pow(input, float(norm_type)), kernel_size, stride, 0, ceil_mode)
+        total = mul(mul(sign(mean_power), relu(absolute(mean_power))), math.prod(spread(kernel_size, rank, "kernel_size")))
+        return pow(total, 1 / norm_type)
 
     return function
 
 
-def _adapted(x: Tensor, dim: int, size: int, reduce: Callable[..., Any]) -> Tensor:
-    """One dimension pooled to `size`; all windows at once if they are of one size."""
-    shape = x._type.shape
-    n = shape[dim]
-    if n == size:
-        return x
-    if size and n % size == 0:
-        split = reshape(x, (*shape[:dim], size, n // size, *shape[dim + 1:]))
-        return reduce(split, dim + 1)
-    parts = [reduce(x.narrow(dim, start, end - start), dim) for start, end in _bins(n, size)]
-    return stack(parts, dim)
-
-
-def _largest(x: Tensor, dim: int) -> Tensor:
-    return x.max(dim).values
-
-
-adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (
-    _adaptive(f"adaptive_avg_pool{rank}d", rank, mean) for rank in (1, 2, 3))
-adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (
-    _adaptive(f"adaptive_max_pool{rank}d", rank, _largest) for rank in (1, 2, 3))
+AVERAGES = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
+lp_pool1d, lp_pool2d, lp_pool3d = (_lp_pool(f"lp_pool{rank}d", rank) for rank in (1, 2, 3))

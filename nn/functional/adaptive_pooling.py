@@ -1,0 +1,121 @@
+"""Pooling to a given size: https://pytorch.org/docs/stable/nn.functional.html#pooling-functions"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...tracer.functions.arithmetic import add, mul
+from ...tracer.functions.joining import stack
+from ...tracer.functions.methods import named
+from ...tracer.functions.precision import rounded_once
+from ...tracer.functions.reduce import mean
+from ...tracer.functions.scattering import gather
+from ...tracer.functions.shape import reshape
+from ...tracer.ops.structural import Ints
+from ...tracer.tensor.tensor import Tensor
+
+
+def _bins(n: int, out: int) -> list[tuple[int, int]]:
+    """Start and end of `out` pieces that cover n elements, some overlapping if they do not divide it."""
+    return [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
+
+
+def _wanted(name: str, input: Tensor, output_size: Any, rank: int) -> Ints:
+    """The size of each dimension of the result, None being that of the input."""
+    if input.ndim not in (rank + 1, rank + 2):
+        raise RuntimeError(f"{name}: Expected {rank + 1}D or {rank + 2}D tensor, but got {list(input.shape)}")
+    wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * rank
+    if len(wanted) == 1:
+        wanted *= rank
+    if len(wanted) != rank:
+        raise RuntimeError(f"{name}: output_size must be {rank}")
+    wanted = tuple(n if w is None else int(w) for n, w in zip(input._type.shape[-rank:], wanted))
+    if any(w < 0 for w in wanted):
+        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received "
+                           f"{{{', '.join(map(str, wanted))}}}")
+    for dim in range(1 if input.ndim == rank + 2 else 0, input.ndim):
+        if not input._type.shape[dim]:
+            raise RuntimeError(f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has "
+                               f"sizes {list(input.shape)} with dimension {dim} being empty")
+    return wanted
+
+
+def _windows(x: Tensor, dim: int, size: int) -> tuple[list[Tensor], list[int]]:
+    """The windows along a dimension, in groups of one size, each with the windows at `dim` and their elements after it; and
+    where each window starts."""
+    shape = x._type.shape
+    n = shape[dim]
+    if size and n % size == 0:
+        return [reshape(x, (*shape[:dim], size, n // size, *shape[dim + 1:]))], [i * (n // size) for i in range(size)]
+    bins = _bins(n, size)
+    return [x.narrow(dim, start, end - start).unsqueeze(dim) for start, end in bins], [start for start, _ in bins]
+
+
+# --- Means ------------------------------------------------------------------------------------------------------------
+
+
+def _avg(name: str, rank: int) -> Callable[..., Any]:
+    @named(name, f"""The means of as many windows as are wanted, over {rank} dimensions.
+
+    Args: `output_size`, an int or one for each dimension, None where the size stays.
+    Takes (N, C, *) or (C, *). Raises RuntimeError for negative sizes.
+    """)
+    @rounded_once
+    def function(input: Tensor, output_size: Any) -> Tensor:
+        for dim, size in enumerate(_wanted(name, input, output_size, rank), input.ndim - rank):
+            if input._type.shape[dim] != size:
+                windows, _ = _windows(input, dim, size)
+                input = _joined([mean(w, dim + 1) for w in windows], input, dim)
+        return input
+
+    return function
+
+
+def _joined(parts: list[Tensor], x: Tensor, dim: int) -> Tensor:
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return x.narrow(dim, 0, 0)
+    return stack([part.squeeze(dim) for part in parts], dim)
+
+
+# --- Maxima -----------------------------------------------------------------------------------------------------------
+
+
+def _max(name: str, rank: int, always: bool = False) -> Callable[..., Any]:
+    @named(name, f"""The largest elements of as many windows as are wanted, over {rank} dimensions.
+
+    Args: `output_size`, an int or one for each dimension, None where the size stays; `return_indices` adds their flat
+    places in the input. Takes (N, C, *) or (C, *). Raises RuntimeError for negative sizes.
+    """)
+    def function(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+        wanted = _wanted(name, input, output_size, rank)
+        values, places = input, None
+        step = 1
+        for dim in range(input.ndim - 1, input.ndim - rank - 1, -1):  # the first of equal ones, in the order of memory
+            values, found = _largest(values, dim, wanted[dim - input.ndim])
+            moved = found if step == 1 else mul(found, step)
+            places = moved if places is None else add(gather(places, dim, found), moved)
+            step *= input._type.shape[dim]
+        return (values, places) if return_indices or always else values
+
+    return function
+
+
+def _largest(x: Tensor, dim: int, size: int) -> tuple[Tensor, Tensor]:
+    """The maxima of the windows, and where they are along the dimension."""
+    windows, starts = _windows(x, dim, size)
+    found = [w.max(dim + 1) for w in windows]
+    values = _joined([f.values for f in found], x, dim)
+    places = _joined([f.indices for f in found], x.long() if not found else x, dim)
+    shape = [-1 if d == dim else 1 for d in range(x.ndim)]
+    return values, add(places, places.new_tensor(starts).reshape(shape))
+
+
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (
+    _avg(f"adaptive_avg_pool{rank}d", rank) for rank in (1, 2, 3))
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (
+    _max(f"adaptive_max_pool{rank}d", rank) for rank in (1, 2, 3))
+adaptive_max_pool1d_with_indices, adaptive_max_pool2d_with_indices, adaptive_max_pool3d_with_indices = (
+    _max(f"adaptive_max_pool{rank}d_with_indices", rank, always=True) for rank in (1, 2, 3))
