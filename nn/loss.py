@@ -281,9 +281,9 @@ class PoissonNLLLoss(_Loss):
         super().__init__(reduction, size_average, reduce)
         self.log_input, self.full, self.eps = log_input, full, eps
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
-        return F.poisson_nll_loss(input, target, log_input=self.log_input, full=self.full, eps=self.eps,
+        return F.poisson_nll_loss(log_input, target, log_input=self.log_input, full=self.full, eps=self.eps,
                                   reduction=self.reduction)
 
 

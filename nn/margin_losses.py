@@ -162,8 +162,8 @@ class LinearCrossEntropyOptions:
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyOptions.html
     """
 
-    batch_chunk_size: int | None = None
     allow_retain_graph: bool = False
+    batch_chunk_size: int | None = None
     chunking_method: str | None = "auto"
     acc_policy: str = "auto"
     acc_dtype: Any = None
@@ -221,3 +221,8 @@ class LinearCrossEntropyLoss(_Loss):
             input, self.linear.weight.reshape(*outputs, -1), target, linear_bias=None if bias is None else bias.reshape(outputs),
             weight=self.weight, reduction=self.reduction, ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing, options=self.options)
+
+    def extra_repr(self) -> str:
+        return (f"in_features={self.linear.in_features}, num_classes={self.num_classes}, out_features={self.out_features}, "
+                f"bias={self.linear.bias is not None}, reduction={self.reduction}, ignore_index={self.ignore_index}, "
+                f"label_smoothing={self.label_smoothing}, options={self.options!r}")

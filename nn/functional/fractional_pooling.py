@@ -44,7 +44,9 @@ def _fractional(name: str, rank: int, always: bool = False) -> Callable[..., Any
         samples = _random_samples
         if samples is None:
             samples = rand(*x._type.shape[:2], rank, dtype=x.dtype, device=x.device)
-        values, places = _pooled(x, kernel, sizes, samples)
+        elif samples.dtype is not x.dtype:
+            raise RuntimeError("Expect _random_samples to have the same dtype as input")
+        values, places = _pooled(x, kernel, sizes, samples.narrow(0, 0, x._type.shape[0]))
         if x is not input:
             values, places = values.squeeze(0), places.squeeze(0)
         return (values, places) if return_indices or always else values

@@ -109,8 +109,9 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
         centre = mean(x, axes, True)
         centred = sub(x, centre)
         spread = mean(square(centred), axes, True)
-        _update(running_mean, centre, momentum)
-        _update(running_var, spread, momentum, count / max(count - 1, 1))
+        if count:  # of an empty batch torch learns nothing
+            _update(running_mean, centre, momentum)
+            _update(running_var, spread, momentum, count / max(count - 1, 1))
     else:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
