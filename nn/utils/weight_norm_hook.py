@@ -25,12 +25,17 @@ class WeightNorm:
         return mul(direction, div(length, norm_except(direction, self.dim)))
 
     def __call__(self, module: Module, inputs: Any) -> None:
-        """Write into the tensor that is there, which a compiled step can do again; to another dtype or place bind a new one."""
-        weight, before = self.compute_weight(module), getattr(module, self.name)
-        if before._type is weight._type and before.device == weight.device:
-            before.detach_().copy_(weight)
-        else:
-            setattr(module, self.name, weight)
+        """Before forward."""
+        bind(module, self.name, self.compute_weight(module))
+
+
+def bind(module: Module, name: str, weight: Tensor) -> None:
+    """Write into the tensor that is there, which a compiled step can do again; to another dtype or place bind a new one."""
+    before = getattr(module, name)
+    if before._type is weight._type and before.device == weight.device:
+        before.detach_().copy_(weight)
+    else:
+        setattr(module, name, weight)
 
 
 def norm_except(x: Tensor, dim: int | None) -> Tensor:
