@@ -1,6 +1,7 @@
 """Layers under torch's names: https://pytorch.org/docs/stable/nn.html"""
 
 from . import functional, init, parallel, utils
+from . import attention, functional, init, utils
 from .activation import (
     CELU,
     ELU,
@@ -28,7 +29,7 @@ from .activation import (
     Threshold,
 )
 from .adaptive_softmax import AdaptiveLogSoftmaxWithLoss
-from .attention import MultiheadAttention
+from .multihead import MultiheadAttention
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
@@ -324,6 +325,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "functional",
     "init",
     "utils",
