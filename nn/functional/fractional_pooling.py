@@ -82,7 +82,7 @@ def _pooled(x: Tensor, kernel: tuple[int, ...], sizes: tuple[int, ...], samples:
         dim, n = axis + 2, x._type.shape[axis + 2]
         start = _starts(samples.select(-1, axis if rank == 3 else 1 - axis), n, sizes[axis], kernel[axis])
         inside = add(start.unsqueeze(-1), arange(kernel[axis], device=x.device))  # (N, C, windows, elements)
-        flat = _spread(reshape(inside, (*start._type.shape[:2], -1)), values, dim)
+        flat = _spread(reshape(inside, (*start._type.shape[:2], sizes[axis] * kernel[axis])), values, dim)
         windows = gather(values, dim, flat).unflatten(dim, (sizes[axis], kernel[axis]))
         found = windows.max(dim + 1)
         chosen = gather(flat.unflatten(dim, (sizes[axis], kernel[axis])), dim + 1, found.indices.unsqueeze(dim + 1))

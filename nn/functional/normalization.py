@@ -160,4 +160,5 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     squares, shape = square(input), input._type.shape
     edges = [wrap(number_value(0, input.dtype, (shape[0], n, *shape[2:]), input._device)) for n in (before, after)]
     total = sum(cat([edges[0], squares, edges[1]], 1).unfold(1, size, 1), -1)
-    return div(input, add(mul(total, alpha / size), k).pow(beta))
+    mean_square = div(total, size) if total.dtype.is_inexact else div(total, size, rounding_mode="trunc")
+    return div(input, add(mul(mean_square, alpha), k).pow(beta))

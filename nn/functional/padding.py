@@ -81,10 +81,16 @@ _EDGES = {"reflect": _reflected, "replicate": _replicated, "circular": _wrapped}
 
 
 def _along(x: Tensor, dim: int, low: int, high: int, mode: str) -> Tensor:
-    """One dimension padded; negative counts cut first."""
+    """One dimension padded. What negative counts cut is gone before it would wrap around, but it is reflected."""
     size = x._type.shape[dim]
-    start, end = max(-low, 0), size - max(-high, 0)
-    if (start, end) != (0, size):
-        x = narrow(x, dim, start, end - start)
+    if mode == "circular":
+        x = _cut(x, dim, low, high)
     before, after = _EDGES[mode](x, dim, max(low, 0), max(high, 0))
-    return cat([part for part in (before, x, after) if part._type.shape[dim]], dim)
+    padded = cat([part for part in (before, x, after) if part._type.shape[dim]], dim) if size else x
+    return padded if mode == "circular" else _cut(padded, dim, low, high)
+
+
+def _cut(x: Tensor, dim: int, low: int, high: int) -> Tensor:
+    """Without as many elements as negative counts say."""
+    start, end = max(-low, 0), x._type.shape[dim] - max(-high, 0)
+    return x if (start, end) == (0, x._type.shape[dim]) else narrow(x, dim, start, max(end - start, 0))

@@ -125,6 +125,13 @@ max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = (
 # --- Average ----------------------------------------------------------------------------------------------------------
 
 
+def _shared(total: Tensor, count: Any) -> Tensor:
+    """total / count; whole numbers stay whole."""
+    if total.dtype.is_inexact:
+        return div(total, count)
+    return div(total, count, rounding_mode="trunc")
+
+
 def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
     @named(name, f"The mean of each window over {rank} dimensions; `count_include_pad` counts the "
                  "zeros of the padding too.")
@@ -135,11 +142,11 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
         if divisor_override is not None:
             if divisor_override == 0:
                 raise RuntimeError("divisor must be not zero")
-            return div(total, divisor_override)
+            return _shared(total, divisor_override)
         counts = window.counts(count_include_pad)
         if (counts == counts.flat[0]).all():
-            return div(total, float(counts.flat[0]))
-        return div(total, make_tensor(counts, dtype=input.dtype, device=input.device))
+            return _shared(total, int(counts.flat[0]))
+        return _shared(total, make_tensor(counts, dtype=input.dtype, device=input.device))
 
     return function
 

@@ -173,33 +173,31 @@ class _Sampler:
 
 
 def _nearest(sampler: _Sampler, places: list[Tensor]) -> Tensor:
-    return sampler.read([round(sampler.inside(place, n)) for place, n in zip(places, sampler.sizes)])
+    found = sampler.read([round(sampler.inside(place, n)) for place, n in zip(places, sampler.sizes)])
+    nothing = [where(place == place, mul(sub(place, place.detach()), 0.0), 0.0) for place in places]
+    return add(found, _total(nothing).unsqueeze(-1))  # the gradient of places is zero, not none
 
 
 def _bilinear(sampler: _Sampler, places: list[Tensor]) -> Tensor:
     places = [sampler.inside(place, n) for place, n in zip(places, sampler.sizes)]
     lows = [floor(place) for place in places]
     shares = [(sub(add(low, 1), place), sub(place, low)) for place, low in zip(places, lows)]
-    total = None
+    parts = []
     for corner in itertools.product((0, 1), repeat=len(places)):
         weight = _product([share[at] for share, at in zip(shares, corner)])
-        part = mul(sampler.read([add(low, at) for low, at in zip(lows, corner)]), weight.unsqueeze(-1))
-        total = part if total is None else add(total, part)
-    assert total is not None
-    return total
+        parts.append(mul(sampler.read([add(low, at) for low, at in zip(lows, corner)]), weight.unsqueeze(-1)))
+    return _total(parts)
 
 
 def _bicubic(sampler: _Sampler, places: list[Tensor]) -> Tensor:
     """Sixteen pixels around each place, whose own places are moved inside, by Keys' kernel with -3/4."""
     lows = [floor(place) for place in places]
     shares = [_cubic_weights(sub(place, low)) for place, low in zip(places, lows)]
-    total = None
+    parts = []
     for i, j in itertools.product(range(4), repeat=2):
         at = [round(sampler.inside(add(low, k - 1), n)) for low, k, n in zip(lows, (i, j), sampler.sizes)]
-        part = mul(sampler.read(at), mul(shares[0][i], shares[1][j]).unsqueeze(-1))
-        total = part if total is None else add(total, part)
-    assert total is not None
-    return total
+        parts.append(mul(sampler.read(at), mul(shares[0][i], shares[1][j]).unsqueeze(-1)))
+    return _total(parts)
 
 
 def _cubic_weights(t: Tensor) -> list[Tensor]:
@@ -212,6 +210,13 @@ def _cubic_weights(t: Tensor) -> list[Tensor]:
         return mul(sub(mul(add(mul(sub(x, 5), x), 8), x), 4), a)
 
     return [far(add(t, 1)), near(t), near(1 - t), far(2 - t)]
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    result = parts[0]
+    for part in parts[1:]:
+        result = add(result, part)
+    return result
 
 
 def _product(parts: list[Tensor]) -> Tensor:
