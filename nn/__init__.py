@@ -29,7 +29,6 @@ from .activation import (
     Threshold,
 )
 from .adaptive_softmax import AdaptiveLogSoftmaxWithLoss
-from .multihead import MultiheadAttention
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
@@ -81,6 +80,7 @@ from .margin_losses import (
     TripletMarginWithDistanceLoss,
 )
 from .module import Module
+from .multihead import MultiheadAttention
 from .normalization import (
     BatchNorm1d,
     BatchNorm2d,

@@ -75,7 +75,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         self._check_classes(t)
         logs = F.log_softmax(self.head(x), 1)
         output = _at(logs, clamp(t, max=self.shortlist_size - 1))
-        for i, (low, high) in enumerate(zip(self.cutoffs, self.cutoffs[1:])):  # every cluster of every row: no shape depends on data
+        # every cluster of every row: no shape depends on data
+        for i, (low, high) in enumerate(zip(self.cutoffs, self.cutoffs[1:])):
             inside = _at(F.log_softmax(self.tail[i](x), 1), clamp(t - low, 0, high - low - 1))
             output = where((t >= low) & (t < high), add(logs.select(1, self.shortlist_size + i), inside), output)
         loss = (-output).mean()
@@ -98,8 +99,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         there, text = known(t), f"Target values should be in [0, {self.n_classes - 1}], but values in range "
         if there is not None and there.size and not (there.min() >= 0 and there.max() < self.n_classes):
             raise RuntimeError(f"{text}[{there.min()}, {there.max()}] were found. ")
-        check_none("AdaptiveLogSoftmaxWithLoss", (t < 0) | (t >= self.n_classes), RuntimeError, f"{text}with {{value}} were found",
-                   t)
+        check_none("AdaptiveLogSoftmaxWithLoss", (t < 0) | (t >= self.n_classes), RuntimeError,
+                   f"{text}with {{value}} were found", t)
 
     def log_prob(self, input: Tensor) -> Tensor:
         """The log probabilities (N, n_classes) of all classes."""

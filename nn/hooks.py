@@ -18,9 +18,9 @@ class Hook:
     """A function with the flags it was registered with."""
 
     def __init__(self, call: Callable[..., Any], with_kwargs: bool = False, always_call: bool = False,
-                 with_module: bool = True, replaces: bool = False) -> None:
+                 with_module: bool = True, replaces: bool = False, full: bool = True) -> None:
         self.call, self.with_kwargs, self.always_call = call, with_kwargs, always_call
-        self.with_module, self.replaces = with_module, replaces
+        self.with_module, self.replaces, self.full = with_module, replaces, full
 
 
 class Hooks:
@@ -43,6 +43,13 @@ class Hooks:
             for hook in hooks:
                 context.trace.follow(hook.call)
         return hooks
+
+
+def check_backward_kind(hooks: Hooks | None, full: bool) -> None:
+    """torch's RuntimeError for backward hooks of both kinds on one module."""
+    if hooks is not None and any(hook.full != full for hook in hooks.tables["backward"].values()):
+        raise RuntimeError("Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only "
+                           "one of them.")
 
 
 def add_hook(module: Module, kind: str, call: Callable[..., Any], prepend: bool, **flags: bool) -> Handle:

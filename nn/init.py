@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from ..tracer.functions.arithmetic import add, mul
 from ..tracer.functions.choosing import clamp
 from ..tracer.functions.creation import eye
 from ..tracer.functions.creation import tensor as make_tensor
+from ..tracer.functions.methods import named
 from ..tracer.functions.operands import wrap
 from ..tracer.functions.random import Generator, generator_on, rand_like, randn, uniform_value
 from ..tracer.functions.unary import erfinv
@@ -204,3 +207,24 @@ def _ranks(x: Tensor) -> Tensor:
     for _ in range(2):
         value = sort(value, numbers, axis=0, descending=False, keys=1)[1]
     return wrap(value)
+
+
+# --- Older names ------------------------------------------------------------------------------------------------------
+
+
+def _older(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    new = function.__name__
+    old = new.rstrip("_")
+
+    @named(old, f"`{new}` under its old name, with torch's warning.")
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning, stacklevel=2)
+        return function(*args, **kwargs)
+
+    return call
+
+
+uniform, normal, constant, dirac, orthogonal, sparse = map(
+    _older, (uniform_, normal_, constant_, dirac_, orthogonal_, sparse_))
+xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal = map(
+    _older, (xavier_uniform_, xavier_normal_, kaiming_uniform_, kaiming_normal_))

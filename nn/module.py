@@ -9,14 +9,14 @@ from typing import Any, Self, TypeVar
 from ..tracer.autograd.hooks import Handle
 from ..tracer.functions.operands import scalar_name
 from ..tracer.guards.identity import Identity, comparable
-from ..tracer.ir import dtypes
 from ..tracer.ir.state import state
 from ..tracer.jit.jit import inlined
 from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .compiled import OF_JIT, Compilable, handles
-from .hooks import Hooks, add_hook, call_with_hooks
+from .hooks import Hooks, add_hook, call_with_hooks, check_backward_kind
+from .moving import Movable
 from .parameter import Buffer, Parameter
 from .state_dict import Loading, collect, load, load_own, save_own
 
@@ -32,7 +32,7 @@ def _changed() -> None:
 _TABLES = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set"})
 
 
-class Module(Compilable):
+class Module(Compilable, Movable):
     """The base of all models: a tree of modules with parameters and buffers at its nodes.
 
     A subclass calls `super().__init__()`, assigns its parts to attributes, and defines `forward`; calling the module
@@ -66,6 +66,8 @@ class Module(Compilable):
     _link: tuple[weakref.ref[Module], str] | None
     _path: tuple[int, str]
     dump_patches = False
+    call_super_init = False
+    T_destination = TypeVar("T_destination", bound=dict[str, Any])
     _version = 1
     forward: Callable[..., Any]
 
@@ -391,6 +393,20 @@ class Module(Compilable):
                 raise AttributeError(f"`{name}` is not an nn.Module")
         return module
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module at a path; with `strict` there must be one already."""
+        if target == "":
+            raise ValueError("Cannot set the submodule without a target name!")
+        path, _, name = target.rpartition(".")
+        if not isinstance(module, Module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{parent._get_name()} has no attribute `{name}`")
+        if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+            raise AttributeError(f"`{name}` is not an nn.Module")
+        setattr(parent, name, module)
+
     def _get_member(self, target: str, table: str, what: str) -> Any:
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
@@ -443,62 +459,6 @@ class Module(Compilable):
                 parameter.grad = None
             elif (gradient := parameter.grad) is not None:
                 gradient.detach().zero_()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Replace the contents of parameters, gradients and buffers by `fn` of them."""
-        if recurse:
-            for child in self.children():
-                child._apply(fn)
-        for parameter in self._parameters.values():
-            if parameter is not None:
-                _replace(parameter, fn)
-                if parameter.grad is not None:
-                    _replace(parameter.grad, fn)
-        for buffer in self._buffers.values():
-            if buffer is not None:
-                _replace(buffer, fn)
-        _changed()
-        return self
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move to a device, or convert floating point parameters and buffers to a dtype, in place."""
-        kind, on = _destination(args, kwargs)
-        if kind is not None and not kind.is_inexact:
-            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
-                            f"dtype={kind}")
-        return self._apply(lambda t: t.to(device=on, dtype=kind if t.dtype.is_inexact else None))
-
-    def _to_floating(self, kind: dtypes.dtype) -> Self:
-        return self._apply(lambda t: t.to(kind) if t.dtype.is_floating_point else t)
-
-    def float(self) -> Self:
-        """Floating point parameters and buffers to float32."""
-        return self._to_floating(dtypes.float32)
-
-    def double(self) -> Self:
-        """Floating point parameters and buffers to float64."""
-        return self._to_floating(dtypes.float64)
-
-    def half(self) -> Self:
-        """Floating point parameters and buffers to float16."""
-        return self._to_floating(dtypes.float16)
-
-    def bfloat16(self) -> Self:
-        """Floating point parameters and buffers to bfloat16."""
-        return self._to_floating(dtypes.bfloat16)
-
-    def type(self, dst_type: dtypes.dtype) -> Self:
-        """All parameters and buffers to a dtype."""
-        return self._apply(lambda t: t.to(dst_type))
-
-    def cpu(self) -> Self:
-        """To the CPU."""
-        return self._apply(lambda t: t.to(device="cpu"))
-
-    def cuda(self, device: Any = None) -> Self:
-        """To a CUDA device."""
-        name = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else str(device)
-        return self._apply(lambda t: t.to(device=name))
 
     # --- State dict ---------------------------------------------------------------------------------------------------
 
@@ -555,7 +515,13 @@ class Module(Compilable):
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
         """Call `hook(module, grad_input, grad_output)` after it; what it returns, if not None, replaces `grad_input`."""
+        check_backward_kind(self._hooks, True)
         return self._add_hook("backward", hook, prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """`register_full_backward_hook` in torch's older form, which cannot be mixed with it."""
+        check_backward_kind(self._hooks, False)
+        return self._add_hook("backward", hook, full=False)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(module, prefix, keep_vars)` before the state dict is collected."""
@@ -606,26 +572,6 @@ def indented(text: str) -> str:
 def block(lines: list[str]) -> str:
     """Lines indented between two line ends; nothing for none."""
     return "\n  " + "\n  ".join(lines) + "\n" if lines else ""
-
-
-def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
-    before = tensor.detach()
-    after = fn(before)
-    if after is not before:
-        tensor.data = after
-
-
-def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dtypes.dtype | None, Any]:
-    """dtype and device of the arguments of `to`."""
-    kind, on = kwargs.get("dtype"), kwargs.get("device")
-    for arg in args:
-        if isinstance(arg, Tensor):
-            kind, on = arg.dtype, arg.device
-        elif isinstance(arg, dtypes.dtype):
-            kind = arg
-        elif arg is not None and not isinstance(arg, bool):
-            on = arg
-    return kind, on
 
 
 def typename(value: Any) -> str:

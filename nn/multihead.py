@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from ..tracer.functions.choosing import where
-from ..tracer.functions.creation import empty, zeros
-from ..tracer.functions.joining import cat
-from ..tracer.functions.reduce import mean
-from ..tracer.ir import dtypes
+from ..tracer.functions.creation import empty
 from ..tracer.tensor.tensor import Tensor
-from . import functional as F
 from . import init
-from .functional.attention import attend, scores, weighted
+from .functional.multihead import Heads, attended, check, projected, shown
 from .linear import NonDynamicallyQuantizableLinear
 from .module import Module
 from .parameter import Parameter
@@ -96,69 +90,20 @@ class MultiheadAttention(Module):
 
         `is_causal` is torch's hint: it needs `attn_mask` to be given too.
         """
-        if is_causal and attn_mask is None:
-            raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+        check(query, is_causal, attn_mask)
         single = query.ndim == 2
-        if query.ndim not in (2, 3):
-            raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query "
-                                 "tensor")
         together = query is key and key is value
-        q, k, v = self._projected([self._to_batch_first(x, single) for x in (query, key, value)], together)
+        joint = self.in_proj_weight if self._qkv_same_embed_dim else None
+        inputs = [self._to_batch_first(x, single) for x in (query, key, value)]
+        separate = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        q, k, v = projected(inputs, together, joint, separate, self.in_proj_bias)
         if single and key_padding_mask is not None:
             key_padding_mask = key_padding_mask.unsqueeze(0)
-        result, weights = self._attend(q, k, v, key_padding_mask, attn_mask)
+        heads = Heads(self.num_heads, self.bias_k, self.bias_v, self.add_zero_attn, self.dropout, self.training)
+        result, weights = attended(q, k, v, key_padding_mask, attn_mask, heads)
+        result = self.out_proj(result)
         result = result.squeeze(0) if single else result if self.batch_first else result.transpose(0, 1)
-        if not need_weights:
-            return result, None
-        weights = mean(weights, 1) if average_attn_weights else weights
-        return result, weights.squeeze(0) if single else weights
+        return result, shown(weights, need_weights, average_attn_weights, single)
 
     def _to_batch_first(self, x: Tensor, single: bool) -> Tensor:
         return x.unsqueeze(0) if single else x if self.batch_first else x.transpose(0, 1)
-
-    def _projected(self, inputs: list[Tensor], together: bool) -> list[Tensor]:
-        """Queries, keys and values, all (N, L, E); self-attention is one product."""
-        bias = self.in_proj_bias
-        if self._qkv_same_embed_dim and together:
-            return list(F.linear(inputs[0], self.in_proj_weight, bias).chunk(3, -1))
-        weights = self.in_proj_weight.chunk(3) if self._qkv_same_embed_dim else (
-            self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        biases = (None,) * 3 if bias is None else bias.chunk(3)
-        return [F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases)]
-
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None,
-                mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        batch, length, before = q.shape[0], q.shape[1], k.shape[1]
-        if self.bias_k is not None:
-            k, v = (cat([x, b.expand(batch, 1, self.embed_dim)], 1) for x, b in ((k, self.bias_k), (v, self.bias_v)))
-        if self.add_zero_attn:
-            k, v = (cat([x, zeros(batch, 1, self.embed_dim, dtype=x.dtype, device=x.device)], 1) for x in (k, v))
-        joined = self._joined_mask(padding, mask, batch, k.shape[1] - before, q.dtype)
-        q, k, v = (x.unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2) for x in (q, k, v))
-        weights = attend(scores(q * (1 / math.sqrt(self.head_dim)), k), joined, False)
-        weights = F.dropout(weights, self.dropout, self.training)
-        result = weighted(weights, v).transpose(1, 2).reshape(batch, length, self.embed_dim)
-        return self.out_proj(result), weights
-
-    def _joined_mask(self, padding: Tensor | None, mask: Tensor | None, batch: int, extra: int,
-                     kind: Any) -> Tensor | None:
-        """Both masks as numbers to add, (N or 1, heads or 1, L or 1, S); added positions are not masked."""
-        parts = []
-        if mask is not None:
-            shape = mask.shape if mask.ndim == 3 else (1, *mask.shape)
-            heads = self.num_heads if mask.ndim == 3 else 1
-            parts.append(_as_numbers(mask, kind).reshape(shape[0] // heads, heads, *shape[1:]))
-        if padding is not None:
-            parts.append(_as_numbers(padding, kind).reshape(batch, 1, 1, -1))
-        if not parts:
-            return None
-        joined = parts[0] if len(parts) == 1 else parts[0] + parts[1]
-        return F.pad(joined, (0, extra)) if extra else joined
-
-
-def _as_numbers(mask: Tensor, kind: Any) -> Tensor:
-    if mask.dtype is dtypes.boolean:
-        return where(mask, -math.inf, 0.0).to(kind)
-    if not mask.dtype.is_floating_point:
-        raise AssertionError("only bool and floating types of masks are supported")
-    return mask

@@ -11,11 +11,11 @@ from ..tracer.functions.triangular import triu
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
-from .multihead import MultiheadAttention
 from .containers import ModuleList
 from .dropout import Dropout
 from .linear import Linear
 from .module import Module
+from .multihead import MultiheadAttention
 from .normalization import LayerNorm
 
 Function = str | Callable[[Tensor], Tensor]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...tracer.autograd.modes import no_grad
@@ -45,6 +45,7 @@ class ParametrizationList(ModuleList):
             raise ValueError("ParametrizationList requires one or more modules.")
         super().__init__(modules)
         self.unsafe = unsafe
+        before = original.detach()
         start = self._inverted(original)
         self.is_tensor = isinstance(start, Tensor)
         self.ntensors = 1 if self.is_tensor else len(start)
@@ -63,16 +64,14 @@ class ParametrizationList(ModuleList):
                 made = Parameter(part.detach()) if isinstance(original, Parameter) else part.detach()
                 self._register(f"original{i}", made.requires_grad_(original.requires_grad))
         if not unsafe:
-            self._check(original if not self.is_tensor else None)
+            self._check(before)
 
     def _inverted(self, new: Any) -> Any:
         with no_grad():
             for module in reversed(list(self)):
                 if hasattr(module, "right_inverse"):
-                    try:
+                    with suppress(NotImplementedError):
                         new = module.right_inverse(new)
-                    except NotImplementedError:
-                        pass
         if not isinstance(new, (Tensor, Sequence)):
             raise ValueError("'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "
                              f"{type(new).__name__}")
@@ -84,13 +83,13 @@ class ParametrizationList(ModuleList):
         else:
             self.register_buffer(name, tensor)
 
-    def _check(self, before: Tensor | None) -> None:
+    def _check(self, before: Tensor) -> None:
         """That the functions keep shape and dtype."""
         result = self()
         if not isinstance(result, Tensor):
             raise ValueError(f"A parametrization must return a tensor. Got {type(result).__name__}.")
         _check_kept("Registering a parametrization may not change the {what} of the tensor, unless `unsafe` flag is enabled.",
-                    "unparametrized", self.original if before is None else before, "parametrized", result, False)
+                    "unparametrized", before, "parametrized", result, False)
 
     def _originals(self) -> list[Tensor]:
         return [self.original] if self.is_tensor else [getattr(self, f"original{i}") for i in range(self.ntensors)]

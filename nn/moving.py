@@ -1,0 +1,117 @@
+"""What changes all parameters and buffers of a tree of modules at once: their device, their dtype, their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, Self
+
+from ..tracer.functions.creation import empty_like
+from ..tracer.ir import dtypes
+from ..tracer.tensor.epochs import structure_epoch
+from ..tracer.tensor.tensor import Tensor
+
+
+class Movable:
+    """The part of `Module` that moves and converts."""
+
+    __slots__ = ()
+
+    children: Callable[[], Any]
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Replace the contents of parameters, gradients and buffers by `fn` of them."""
+        if recurse:
+            for child in self.children():
+                child._apply(fn)
+        for parameter in self._parameters.values():
+            if parameter is not None:
+                _replace(parameter, fn)
+                if parameter.grad is not None:
+                    _replace(parameter.grad, fn)
+        for buffer in self._buffers.values():
+            if buffer is not None:
+                _replace(buffer, fn)
+        structure_epoch[0] += 1
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move to a device, or convert floating point parameters and buffers to a dtype, in place."""
+        kind, on = _destination(args, kwargs)
+        if kind is not None and not kind.is_inexact:
+            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                            f"dtype={kind}")
+        return self._apply(lambda t: t.to(device=on, dtype=kind if t.dtype.is_inexact else None))
+
+    def _to_floating(self, kind: dtypes.dtype) -> Self:
+        return self._apply(lambda t: t.to(kind) if t.dtype.is_floating_point else t)
+
+    def float(self) -> Self:
+        """Floating point parameters and buffers to float32."""
+        return self._to_floating(dtypes.float32)
+
+    def double(self) -> Self:
+        """Floating point parameters and buffers to float64."""
+        return self._to_floating(dtypes.float64)
+
+    def half(self) -> Self:
+        """Floating point parameters and buffers to float16."""
+        return self._to_floating(dtypes.float16)
+
+    def bfloat16(self) -> Self:
+        """Floating point parameters and buffers to bfloat16."""
+        return self._to_floating(dtypes.bfloat16)
+
+    def type(self, dst_type: dtypes.dtype) -> Self:
+        """All parameters and buffers to a dtype."""
+        return self._apply(lambda t: t.to(dst_type))
+
+    def cpu(self) -> Self:
+        """To the CPU."""
+        return self._apply(lambda t: t.to(device="cpu"))
+
+    def cuda(self, device: Any = None) -> Self:
+        """To a CUDA device."""
+        name = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else str(device)
+        return self._apply(lambda t: t.to(device=name))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """To a device without the contents, which are undefined afterwards."""
+        return self._apply(lambda t: empty_like(t, device=device), recurse=recurse)
+
+    def share_memory(self) -> Self:
+        """The module itself: processes read what `state_dict` gives, buffers of the device are not shared."""
+        return self
+
+    def xpu(self, device: Any = None) -> NoReturn:
+        """torch's AssertionError: there are no such devices."""
+        raise AssertionError("Torch not compiled with XPU enabled")
+
+    def ipu(self, device: Any = None) -> NoReturn:
+        """torch's RuntimeError: there are no such devices."""
+        raise RuntimeError("PyTorch is not linked with support for ipu devices")
+
+    def mtia(self, device: Any = None) -> NoReturn:
+        """torch's AssertionError: there are no such devices."""
+        raise AssertionError("Torch not compiled with MTIA enabled.")
+
+
+def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
+    before = tensor.detach()
+    after = fn(before)
+    if after is not before:
+        tensor.data = after
+
+
+def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dtypes.dtype | None, Any]:
+    """dtype and device of the arguments of `to`."""
+    kind, on = kwargs.get("dtype"), kwargs.get("device")
+    for arg in args:
+        if isinstance(arg, Tensor):
+            kind, on = arg.dtype, arg.device
+        elif isinstance(arg, dtypes.dtype):
+            kind = arg
+        elif arg is not None and not isinstance(arg, bool):
+            on = arg
+    return kind, on
