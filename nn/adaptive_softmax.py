@@ -17,7 +17,7 @@ from .containers import ModuleList, Sequential
 from .linear import Linear
 from .module import Module
 
-Result = namedtuple("_ASMoutput", ["output", "loss"])  # torch prints it under that name
+_ASMoutput = namedtuple("_ASMoutput", ["output", "loss"])  # torch prints it under that name
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
@@ -69,7 +69,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             first.reset_parameters()
             second.reset_parameters()
 
-    def forward(self, input_: Tensor, target_: Tensor) -> Result:
+    def forward(self, input_: Tensor, target_: Tensor) -> _ASMoutput:
         """The log likelihood of each target, and minus their mean."""
         x, t = self._batched(input_, target_)
         self._check_classes(t)
@@ -80,7 +80,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             inside = _at(F.log_softmax(self.tail[i](x), 1), clamp(t - low, 0, high - low - 1))
             output = where((t >= low) & (t < high), add(logs.select(1, self.shortlist_size + i), inside), output)
         loss = (-output).mean()
-        return Result(output if target_.ndim else output.squeeze(0), loss)
+        return _ASMoutput(output if target_.ndim else output.squeeze(0), loss)
 
     def _batched(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         if t.ndim == 1:

@@ -411,7 +411,7 @@ class ParameterDict(Module):
         made.update(self)
         return made
 
-    def __ior__(self, other: Any) -> Self:
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
         self.update(other)
         return self
 

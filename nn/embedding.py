@@ -142,8 +142,9 @@ class EmbeddingBag(Module):
         """A layer on a table (V, D) that exists; it is not trained if `freeze`."""
         if embeddings.ndim != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
-        made = cls(*embeddings._type.shape, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings,
-                   include_last_offset, padding_idx)
+        rows, columns = embeddings._type.shape
+        made = cls(rows, columns, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings, include_last_offset,
+                   padding_idx)
         made.weight.requires_grad = not freeze
         return made
 

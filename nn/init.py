@@ -212,7 +212,7 @@ def _ranks(x: Tensor) -> Tensor:
 # --- Older names ------------------------------------------------------------------------------------------------------
 
 
-def _older(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _older(function: Any) -> Callable[..., Tensor]:
     new = function.__name__
     old = new.rstrip("_")
 

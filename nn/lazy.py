@@ -99,7 +99,7 @@ class LazyLinear(LazyModuleMixin, Linear):
         """By the size of the last dimension."""
         if self.has_uninitialized_params():
             self.in_features = input._type.shape[-1]
-            self.weight.materialize((self.out_features, self.in_features))  # type: ignore[attr-defined]
+            self.weight.materialize((self.out_features, self.in_features))
             if self.bias is not None:
                 self.bias.materialize((self.out_features,))
             self.reset_parameters()

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
-from .activation import Activation
+from .activation_base import Activation
 from .module import Module
 
 

@@ -49,7 +49,7 @@ class SyncBatchNorm(_BatchNorm):
             result.training = module.training
         for name, child in module.named_children():
             result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
-        return result  # type: ignore[no-any-return]
+        return result
 
 
 class CrossMapLRN2d(Module):

@@ -19,7 +19,7 @@ from .multihead import MultiheadAttention
 from .normalization import LayerNorm
 
 Function = str | Callable[[Tensor], Tensor]
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Any] = {"relu": F.relu, "gelu": F.gelu}
 
 
 def _activation(given: Function) -> Callable[[Tensor], Tensor]:
@@ -27,7 +27,7 @@ def _activation(given: Function) -> Callable[[Tensor], Tensor]:
         return given
     if given not in ACTIVATIONS:
         raise RuntimeError(f"activation should be relu/gelu, not {given}")
-    return ACTIVATIONS[given]
+    return ACTIVATIONS[given]  # type: ignore[no-any-return]
 
 
 def _clones(layer: Module, count: int) -> ModuleList:
@@ -56,14 +56,14 @@ class _Layer(Module):
         self.activation = _activation(activation)
 
     def _network(self, x: Tensor) -> Tensor:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))  # type: ignore[no-any-return]
+        return self.linear2(self.dropout(self.activation(self.linear1(x))))
 
     def _added(self, x: Tensor, number: int, part: Callable[[Tensor], Tensor]) -> Tensor:
         """x plus a part of it, normalised before or after."""
         norm, dropout = getattr(self, f"norm{number}"), getattr(self, f"dropout{number}")
         if self.norm_first:
-            return x + dropout(part(norm(x)))  # type: ignore[no-any-return]
-        return norm(x + dropout(part(x)))  # type: ignore[no-any-return]
+            return x + dropout(part(norm(x)))
+        return norm(x + dropout(part(x)))
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         super().__setstate__(saved)
@@ -105,7 +105,7 @@ class TransformerEncoderLayer(_Layer):
                 is_causal: bool = False) -> Tensor:
         """The shape stays. `is_causal` is a hint that the mask is causal: it needs the mask all the same."""
         def attention(x: Tensor) -> Tensor:
-            return self.self_attn(x, x, x, attn_mask=src_mask, key_padding_mask=src_key_padding_mask,  # type: ignore[no-any-return]
+            return self.self_attn(x, x, x, attn_mask=src_mask, key_padding_mask=src_key_padding_mask,
                                   need_weights=False, is_causal=is_causal)[0]
 
         return self._added(self._added(src, 1, attention), 2, self._network)
@@ -141,11 +141,11 @@ class TransformerDecoderLayer(_Layer):
                 tgt_is_causal: bool = False, memory_is_causal: bool = False) -> Tensor:
         """The target's shape stays. The last two are hints that a mask is causal."""
         def to_itself(x: Tensor) -> Tensor:
-            return self.self_attn(x, x, x, attn_mask=tgt_mask, key_padding_mask=tgt_key_padding_mask,  # type: ignore[no-any-return]
+            return self.self_attn(x, x, x, attn_mask=tgt_mask, key_padding_mask=tgt_key_padding_mask,
                                   is_causal=tgt_is_causal, need_weights=False)[0]
 
         def to_memory(x: Tensor) -> Tensor:
-            return self.multihead_attn(x, memory, memory, attn_mask=memory_mask,  # type: ignore[no-any-return]
+            return self.multihead_attn(x, memory, memory, attn_mask=memory_mask,
                                        key_padding_mask=memory_key_padding_mask, is_causal=memory_is_causal,
                                        need_weights=False)[0]
 
@@ -269,7 +269,7 @@ class Transformer(Module):
         if src._type.shape[-1] != self.d_model or tgt._type.shape[-1] != self.d_model:
             raise RuntimeError("the feature number of src and tgt must be equal to d_model")
         memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
-        return self.decoder(tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask,  # type: ignore[no-any-return]
+        return self.decoder(tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask,
                             tgt_key_padding_mask=tgt_key_padding_mask, memory_key_padding_mask=memory_key_padding_mask,
                             tgt_is_causal=tgt_is_causal, memory_is_causal=memory_is_causal)
 

@@ -54,7 +54,7 @@ def causal_upper_left(*size: int) -> CausalBias:
     Source: https://pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_upper_left.html
     """
     _check(size, "causal_upper_left")
-    return CausalBias(CausalVariant.UPPER_LEFT, *size)  # type: ignore[no-any-return]
+    return CausalBias(CausalVariant.UPPER_LEFT, *size)
 
 
 def causal_lower_right(*size: int) -> CausalBias:
@@ -68,7 +68,7 @@ def causal_lower_right(*size: int) -> CausalBias:
     Source: https://pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_lower_right.html
     """
     _check(size, "causal_lower_right")
-    return CausalBias(CausalVariant.LOWER_RIGHT, *size)  # type: ignore[no-any-return]
+    return CausalBias(CausalVariant.LOWER_RIGHT, *size)
 
 
 def _check(size: tuple[int, ...], name: str) -> None:

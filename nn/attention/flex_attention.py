@@ -97,8 +97,8 @@ def create_mask(mod_fn: Any, B: int | None, H: int | None, Q_LEN: int, KV_LEN: i
     shape = (B or 1, H or 1, Q_LEN, KV_LEN)
     places = _positions(*shape, device)
     if _takes(mod_fn) == 5:
-        return mod_fn(ones(shape, device=device) * 0, *places).expand(*shape).contiguous()  # type: ignore[no-any-return]
-    return mod_fn(*places).expand(*shape).contiguous()  # type: ignore[no-any-return]
+        return mod_fn(ones(shape, device=device) * 0, *places).expand(*shape).contiguous()
+    return mod_fn(*places).expand(*shape).contiguous()
 
 
 def _takes(function: Any) -> int:
@@ -172,9 +172,8 @@ class BlockMask:
 
     def to(self, device: Any) -> BlockMask:
         """The mask on a device."""
-        moved = [x if x is None else x.to(device) for x in (
-            self.kv_num_blocks, self.kv_indices, self.full_kv_num_blocks, self.full_kv_indices)]
-        return BlockMask(self.seq_lengths, *moved, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=self.mask_mod)  # type: ignore[arg-type]
+        blocks = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return BlockMask(self.seq_lengths, **blocks, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=self.mask_mod)
 
     def __repr__(self) -> str:
         return f"BlockMask(shape={self.shape}, sparsity={self.sparsity():.2f}%)"
@@ -224,10 +223,12 @@ def create_block_mask(mask_mod: Mask, B: int | None, H: int | None, Q_LEN: int, 
     counts = sum(reshape(whole, (*mask.shape[:2], rows, size[0], columns, size[1])), (3, 5))
     full = counts == size[0] * size[1] if separate_full_blocks else counts < 0
     partial = logical_and(counts > 0, ~full)
-    extra = _ordered(full) if separate_full_blocks else (None, None)
-    return BlockMask((Q_LEN, KV_LEN), *_ordered(partial), *extra, *_ordered(partial.transpose(-1, -2)),
-                     *(_ordered(full.transpose(-1, -2)) if separate_full_blocks else (None, None)), BLOCK_SIZE=size,
-                     mask_mod=mask_mod)
+    blocks = {}
+    for prefix, which in (("", partial), ("full_", full if separate_full_blocks else None)):
+        if which is not None:
+            blocks[f"{prefix}kv_num_blocks"], blocks[f"{prefix}kv_indices"] = _ordered(which)
+            blocks[f"{prefix}q_num_blocks"], blocks[f"{prefix}q_indices"] = _ordered(which.transpose(-1, -2))
+    return BlockMask((Q_LEN, KV_LEN), **blocks, BLOCK_SIZE=size, mask_mod=mask_mod)
 
 
 # --- Attention --------------------------------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 # --- In place ---------------------------------------------------------------------------------------------------------
 
 
-def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _in_place(function: Any) -> Callable[..., Tensor]:
     known = inspect.signature(function)
     wanted = known.replace(parameters=[p for name, p in known.parameters.items() if name != "inplace"])
 

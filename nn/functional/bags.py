@@ -132,7 +132,7 @@ def _rows(found: Tensor, counts: Tensor | None, mode: str) -> Tensor:
     kept = None if counts is None else counts.unsqueeze(-1)
     if mode == "max":
         if kept is None:
-            return found.max(1).values  # type: ignore[no-any-return]
+            return found.max(1).values
         top = where(kept, found, -math.inf).max(1).values
         return where(kept.any(1), top, 0.0)
     total = sum(found if kept is None else where(kept, found, 0.0), 1)

@@ -136,7 +136,7 @@ def _nearest_along(x: Tensor, dim: int, out: int, factor: float | None, exact: b
         spread = x.unsqueeze(dim + 1).expand(*shape[:dim + 1], out // n, *shape[dim + 1:])
         return reshape(spread, (*shape[:dim], out, *shape[dim + 1:]))
     if n % out == 0 and (places == np.arange(out) * (n // out)).all():
-        return x[(slice(None),) * dim + (slice(None, None, n // out),)]  # type: ignore[no-any-return]
+        return x[(slice(None),) * dim + (slice(None, None, n // out),)]
     return _selected(x, dim, places)
 
 
@@ -226,6 +226,11 @@ def _listed(value: Any) -> tuple[Any, ...] | None:
     return tuple(value) if isinstance(value, (list, tuple)) else None
 
 
+def _for_each(value: Any, rank: int) -> tuple[Any, ...]:
+    """One value for each dimension."""
+    return _listed(value) or (value,) * rank
+
+
 def _asked(input: Tensor, size: Sizes, scale_factor: Scales, recompute: bool | None) -> tuple[Ints, Sequence[float | None]]:
     """The sizes of the output, and the factors that places are computed with, None for that of the sizes."""
     rank = max(input.ndim - 2, 0)
@@ -245,8 +250,8 @@ def _asked(input: Tensor, size: Sizes, scale_factor: Scales, recompute: bool | N
     if size is not None:
         if recompute:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
-        return tuple(int(n) for n in (_listed(size) or (size,) * rank)), (None,) * rank
-    factors = tuple(float(f) for f in (_listed(scale_factor) or (scale_factor,) * rank))
+        return tuple(int(n) for n in _for_each(size, rank)), (None,) * rank
+    factors = tuple(float(f) for f in _for_each(scale_factor, rank))
     sizes = tuple(math.floor(float(n) * f) for n, f in zip(spatial, factors))
     return sizes, (None,) * rank if recompute else factors
 

@@ -21,7 +21,7 @@ from .padding import pad
 class Heads(NamedTuple):
     """How attention is parted and what is added to it; `bias_k` and `bias_v` are one learnt key and value more."""
 
-    count: int
+    number: int
     bias_k: Tensor | None
     bias_v: Tensor | None
     add_zero_attn: bool
@@ -47,9 +47,9 @@ def attended(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, mask: Tens
         k, v = (cat([x, b.expand(batch, 1, width)], 1) for x, b in ((k, heads.bias_k), (v, heads.bias_v)))  # type: ignore[union-attr]
     if heads.add_zero_attn:
         k, v = (cat([x, zeros(batch, 1, width, dtype=x.dtype, device=x.device)], 1) for x in (k, v))
-    joined = _joined_mask(padding, mask, batch, k.shape[1] - before, heads.count, q.dtype)
-    size = width // heads.count
-    q, k, v = (x.unflatten(2, (heads.count, size)).transpose(1, 2) for x in (q, k, v))
+    joined = _joined_mask(padding, mask, batch, k.shape[1] - before, heads.number, q.dtype)
+    size = width // heads.number
+    q, k, v = (x.unflatten(2, (heads.number, size)).transpose(1, 2) for x in (q, k, v))
     weights = attend(scores(q * (1 / math.sqrt(size)), k), joined, False)
     weights = dropout(weights, heads.dropout_p, heads.training)
     return weighted(weights, v).transpose(1, 2).reshape(batch, length, width), weights

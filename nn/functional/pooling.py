@@ -112,7 +112,7 @@ def _with_indices(name: str, pool: Callable[..., Any]) -> Callable[..., Any]:
     @named(name, f"`{pool.__name__}` with `return_indices`.")
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
                  ceil_mode: bool = False, return_indices: bool = False) -> tuple[Tensor, Tensor]:
-        return pool(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[no-any-return]
+        return pool(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
     return function
 

@@ -100,7 +100,7 @@ class ParametrizationList(ModuleList):
         x = first(*self._originals())
         for module in rest:
             x = module(x)
-        return x  # type: ignore[no-any-return]
+        return x
 
     def right_inverse(self, value: Tensor) -> None:
         """Give the originals the values that make the tensor `value`."""
@@ -206,7 +206,8 @@ def _refuse_pickle(self: Any) -> Any:
 def _copied(self: Any, memo: dict[int, Any]) -> Any:
     made = memo[id(self)] = type(self).__new__(type(self))
     made.__setstate__({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
-    made.__class__ = type(type(self).__name__, type(self).__bases__, dict(vars(type(self))))  # which may lose properties alone
+    kind: Any = type(self)
+    made.__class__ = type(str(kind.__name__), kind.__bases__, dict(vars(kind)))  # which may lose properties alone
     return made
 
 
@@ -220,7 +221,7 @@ def _change_class(module: Module) -> None:
 def _property(name: str) -> property:
     def read(self: Any) -> Tensor:
         if _kept is None:
-            return self.parametrizations[name]()  # type: ignore[no-any-return]
+            return self.parametrizations[name]()
         key = (id(self), name)
         if key not in _kept:
             _kept[key] = self.parametrizations[name]()

@@ -108,11 +108,18 @@ def named(m: Any) -> str:
     return type(m).__name__
 
 
+def emptied(m: Any) -> Any:
+    """Moved without contents, which are undefined, and given others."""
+    return m.to_empty(device="cpu") is m, repr(m.load_state_dict({n: torch.ones_like(t) for n, t in m.state_dict().items()}))
+
+
 USES: dict[str, Callable[[Any], Any]] = {
+    "T_destination": lambda m: m.T_destination.__name__,
     "add_module": lambda m: m.add_module("more", still()),
     "apply": lambda m: visited(m),
     "bfloat16": lambda m: m.bfloat16() is m and m.w.dtype,
     "buffers": lambda m: [b.shape for b in m.buffers()],
+    "call_super_init": lambda m: m.call_super_init,
     "children": lambda m: [named(c) for c in m.children()],
     "compile": lambda m: m.compile(),
     "cpu": lambda m: m.cpu() is m,
@@ -128,13 +135,16 @@ USES: dict[str, Callable[[Any], Any]] = {
     "get_parameter": lambda m: m.get_parameter("inner.bias").tolist(),
     "get_submodule": lambda m: (repr(m.get_submodule("inner")), m.get_submodule("") is m),
     "half": lambda m: m.half() is m and m.float(),
+    "ipu": lambda m: m.ipu(),
     "load_state_dict": lambda m: repr(m.load_state_dict({"w": ones(3) * 7, "no": ones(1)}, strict=False)),
     "modules": lambda m: [named(c) for c in m.modules()],
+    "mtia": lambda m: m.mtia(),
     "named_buffers": lambda m: [n for n, _ in m.named_buffers()],
     "named_children": lambda m: [n for n, _ in m.named_children()],
     "named_modules": lambda m: [(n, c is m) for n, c in m.named_modules()],
     "named_parameters": lambda m: [n for n, _ in m.named_parameters("root")],
     "parameters": lambda m: [p.shape for p in m.parameters()],
+    "register_backward_hook": hooked("register_backward_hook"),
     "register_buffer": lambda m: m.register_buffer("late", ones(2)),
     "register_forward_hook": hooked("register_forward_hook", with_kwargs=True),
     "register_forward_pre_hook": hooked("register_forward_pre_hook"),
@@ -148,10 +158,14 @@ USES: dict[str, Callable[[Any], Any]] = {
     "register_state_dict_pre_hook": hooked("register_state_dict_pre_hook"),
     "requires_grad_": lambda m: m.requires_grad_(False) is m and m.w.requires_grad_() is m.w,
     "set_extra_state": lambda m: m.set_extra_state(1),
+    "set_submodule": lambda m: m.set_submodule("inner", still()),
+    "share_memory": lambda m: m.share_memory() is m,
     "state_dict": lambda m: (list(m.state_dict(prefix="a.")), [v.requires_grad for v in m.state_dict(keep_vars=True).values()]),
     "to": lambda m: (m.to("cpu", torch.float64) is m, m.w.dtype) and m.to(torch.float32),
+    "to_empty": emptied,
     "train": lambda m: [m.train(False).training, m.train().training, m.train(False) is m],
     "type": lambda m: m.type(torch.float32) is m,
+    "xpu": lambda m: m.xpu(),
     "zero_grad": lambda m: [m(ones(2, 3)).sum().backward(), m.zero_grad(), m.w.grad],
     # special methods, and what a class of the user's adds
     "__dir__": lambda m: [n for n in dir(m) if n in ("inner", "w", "seen", "scale", "forward", "twice", "gain")],
@@ -169,7 +183,7 @@ USES: dict[str, Callable[[Any], Any]] = {
     "a wrong name": lambda m: m.nothing_like_that,
     "a wrong parameter": lambda m: setattr(m, "w", 3),
 }
-RAISE = {"cuda", "get_extra_state", "set_extra_state", "a wrong name", "a wrong parameter"}
+RAISE = {"cuda", "get_extra_state", "ipu", "mtia", "set_extra_state", "xpu", "a wrong name", "a wrong parameter"}
 
 
 def outcome(use: Callable[[Any], Any], model: Any) -> Any:

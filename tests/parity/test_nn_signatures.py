@@ -18,8 +18,7 @@ torch = pytest.importorskip("torch")
 APART = {
     "RNN", "LSTM", "GRU", "RNNBase",  # torch shows *args and **kwargs
     "RNNCellBase",  # no class for users: torch wants a number of chunks where ours asks the subclass
-    "Hardtanh",  # torch still shows min_value and max_value, which it has replaced by min_val and max_val
-    "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"}  # return_indices is not available
+    "NLLLoss2d"}  # torch's warning hides its arguments, which are those of NLLLoss
 LAYERS = [name for name in flambeau.nn.__all__ if isinstance(getattr(flambeau.nn, name), type) and hasattr(torch.nn, name)
           and name not in APART]
 DEVICE = {"device", "dtype"}
@@ -27,7 +26,7 @@ DEVICE = {"device", "dtype"}
 
 def arguments(kind: Any) -> list[tuple[str, Any]]:
     """Names and defaults; those that only say where, and torch's *args of layers that take none, are left out."""
-    return [(p.name, p.default) for p in inspect.signature(kind).parameters.values()
+    return [(p.name, getattr(p.default, "__name__", p.default)) for p in inspect.signature(kind).parameters.values()
             if p.name not in DEVICE and not p.name.startswith("_") and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
@@ -54,6 +53,9 @@ LOSSES: dict[str, tuple[str, list[Any]]] = {
     "HingeEmbeddingLoss": ("hinge_embedding_loss", [X, SIGNS]), "KLDivLoss": ("kl_div", [X, T]),
     "MarginRankingLoss": ("margin_ranking_loss", [X[0], T[0], SIGNS]),
     "CosineEmbeddingLoss": ("cosine_embedding_loss", [X, T, SIGNS]),
+    "MultiLabelSoftMarginLoss": ("multilabel_soft_margin_loss", [X, T]),
+    "MultiLabelMarginLoss": ("multilabel_margin_loss", [X, np.array([[1, -1], [0, 1]])]),
+    "MultiMarginLoss": ("multi_margin_loss", [X, CLASSES]),
     "TripletMarginLoss": ("triplet_margin_loss", [X, T, X + 0.1])}
 WORDS = [dict(zip(("size_average", "reduce"), words, strict=True)) for words in itertools.product((None, True, False), repeat=2)]
 
