@@ -60,7 +60,8 @@ class Hardtanh(Activation):
 
     y = min(max(x, min_val), max_val)
 
-    Args: `min_val` and `max_val`, the bounds; `inplace`, whether the input is overwritten.
+    Args: `min_val` and `max_val`, the bounds; `inplace`, whether the input is overwritten; `min_value` and `max_value`,
+    their old names.
     Takes and returns any shape (*). The gradient is 1 between the bounds, else 0.
 
     >>> import flambeau as torch

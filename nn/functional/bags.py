@@ -112,7 +112,7 @@ def _check_ends(offsets: Tensor, length: int) -> None:
         return
     if there[0] != 0:
         raise RuntimeError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
-                           f"However, got {there[0]}")
+                           f"However, got {there[0]}\n[ torch.LongTensor{{}} ]")
     if there[-1] > length:
         raise RuntimeError(f"offsets[-1] can not be greater than input's length {length} but got offsets[-1] of {there[-1]}")
 

@@ -26,6 +26,8 @@ from ...tracer.tensor.tensor import Tensor
 MODES, PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 CHANGED = ("Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.")
+UNIT_SIZE = ("Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. This is not an "
+             "intended use case of affine_grid. See the documentation of affine_grid for details.")
 
 
 # --- Grids ------------------------------------------------------------------------------------------------------------
@@ -57,6 +59,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
                          f"{theta.shape}.")
     if align_corners is None:
         warnings.warn(CHANGED, stacklevel=2)
+    elif align_corners and min(size[2:]) == 1:
+        warnings.warn(UNIT_SIZE, stacklevel=2)
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
     sizes = tuple(int(n) for n in size[2:])
