@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from . import absent as _absent, amp, former as _former, nn, optim, utils
 from .lazy_report import report, synchronize
 from .nn.functional import (
-    adaptive_avg_pool1d, adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm, bilinear,
-    binary_cross_entropy_with_logits, celu, conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d,
-    cosine_embedding_loss, cosine_similarity, dropout, embedding, group_norm, hinge_embedding_loss,
-    instance_norm, kl_div, layer_norm, margin_ranking_loss, max_pool1d, max_pool2d, max_pool3d, pairwise_distance,
-    poisson_nll_loss, relu, relu_, rms_norm, rrelu, selu, threshold, triplet_margin_loss,
+    adaptive_avg_pool1d, adaptive_max_pool1d_with_indices as adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm,
+    bilinear, binary_cross_entropy_with_logits, celu, celu_, channel_shuffle, conv1d, conv2d, conv3d, conv_tbc,
+    conv_transpose1d, conv_transpose2d, conv_transpose3d, cosine_embedding_loss, cosine_similarity, dropout, embedding,
+    group_norm, hinge_embedding_loss, instance_norm, kl_div, layer_norm, margin_ranking_loss, max_pool1d,
+    max_pool1d_with_indices, max_pool2d, max_pool3d, native_channel_shuffle, pairwise_distance, pdist, pixel_shuffle,
+    pixel_unshuffle, poisson_nll_loss, relu, relu_, rms_norm, rrelu, rrelu_, selu, selu_, threshold, threshold_,
+    triplet_margin_loss,
 )
 from .runtime.checkpoint import load, save
 from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, testing, types, version

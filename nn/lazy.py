@@ -97,8 +97,8 @@ class LazyLinear(LazyModuleMixin, Linear):
 
     def initialize_parameters(self, input: Tensor) -> None:
         """By the size of the last dimension."""
+        self.in_features = self.in_features or input._type.shape[-1]
         if self.has_uninitialized_params():
-            self.in_features = input._type.shape[-1]
             self.weight.materialize((self.out_features, self.in_features))
             if self.bias is not None:
                 self.bias.materialize((self.out_features,))
@@ -121,15 +121,15 @@ class _LazyConv(LazyModuleMixin):
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """By the number of channels."""
         own: Any = self
-        if not self.has_uninitialized_params():
-            return
         rank = own.rank
         if input.ndim not in (rank + 1, rank + 2):
             raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {type(self).__name__}, but "
                                f"got input of size: {input.shape}")
-        own.in_channels = input._type.shape[-rank - 1]
+        own.in_channels = own.in_channels or input._type.shape[-rank - 1]
         if own.in_channels % own.groups:
             raise ValueError("in_channels must be divisible by groups")
+        if not self.has_uninitialized_params():
+            return
         first, second = (own.in_channels, own.out_channels) if own.transposed else (own.out_channels, own.in_channels)
         own.weight.materialize((first, second // own.groups, *own.kernel_size))
         if own.bias is not None:
@@ -219,8 +219,8 @@ class _LazyNorm(LazyModuleMixin):
     def initialize_parameters(self, input: Tensor) -> None:
         """By the number of channels."""
         own: Any = self
+        own.num_features = own.num_features or input._type.shape[1]
         if self.has_uninitialized_params():
-            own.num_features = input._type.shape[1]
             for waiting in (*self._parameters.values(), *self._buffers.values()):
                 if is_lazy(waiting):
                     waiting.materialize((own.num_features,))  # type: ignore[union-attr]

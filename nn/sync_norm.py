@@ -55,7 +55,7 @@ class SyncBatchNorm(_BatchNorm):
 class CrossMapLRN2d(Module):
     """Normalises each pixel by the squares of its neighbouring channels, as Torch of old did: see `LocalResponseNorm`.
 
-    y[c] = x[c] / (k + alpha / size * sum of squares of the channels at most (size - 1) // 2 away) ** beta
+    y[c] = x[c] / (k + alpha / size * sum of squares of the channels c - r to c + r - 1) ** beta, r = (size - 1) // 2 + 1
 
     Args: `size`, how many channels; `alpha`, `beta` and `k`. Takes and returns (N, C, H, W).
 
@@ -70,9 +70,9 @@ class CrossMapLRN2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The shape stays."""
-        reach = (self.size - 1) // 2
-        squares = F.pad(square(input), (0, 0, 0, 0, reach, reach))
-        window = sum(squares.unfold(1, 2 * reach + 1, 1), -1)
+        reach = (self.size - 1) // 2 + 1
+        squares = F.pad(square(input), (0, 0, 0, 0, reach, reach - 1))  # as torch does, if not as it says
+        window = sum(squares.unfold(1, 2 * reach, 1), -1)
         return div(input, add(mul(window, self.alpha / self.size), self.k).pow(self.beta))
 
     def extra_repr(self) -> str:

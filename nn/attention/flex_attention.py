@@ -159,7 +159,7 @@ class BlockMask:
     def sparsity(self) -> float:
         """The percentage of scores in blocks that are left out."""
         dense = self.to_dense()
-        return 100.0 * (1 - float(dense.float().mean()))
+        return 100 * (1 - int(dense.sum()) / dense.numel())
 
     def allowed(self, places: list[Tensor]) -> Tensor:
         """Which scores count, at some positions, for the function and the blocks."""

@@ -81,7 +81,8 @@ def _as_numbers(mask: Tensor, kind: Any) -> Tensor:
 def check(query: Tensor, is_causal: bool, mask: Tensor | None) -> None:
     """torch's errors for a hint without a mask, and for a query of another number of dimensions."""
     if is_causal and mask is None:
-        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+        raise RuntimeError("Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+                           "`generate_square_subsequent_mask` to create this mask.")
     if query.ndim not in (2, 3):
         raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
 

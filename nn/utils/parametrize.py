@@ -51,7 +51,7 @@ class ParametrizationList(ModuleList):
         self.ntensors = 1 if self.is_tensor else len(start)
         if self.is_tensor:
             _check_kept("Registering a parametrization may not change the {what} of the tensor, unless `unsafe` flag is "
-                        "enabled.", "unparametrized", original, "parametrized", start, unsafe, shape=False)
+                        "enabled.", "unparametrized ", original, "parametrized ", start, unsafe, shape=False)
             with no_grad():
                 if start is not original:
                     original.data = start.detach()
@@ -89,7 +89,7 @@ class ParametrizationList(ModuleList):
         if not isinstance(result, Tensor):
             raise ValueError(f"A parametrization must return a tensor. Got {type(result).__name__}.")
         _check_kept("Registering a parametrization may not change the {what} of the tensor, unless `unsafe` flag is enabled.",
-                    "unparametrized", before, "parametrized", result, False)
+                    "unparametrized ", before, "parametrized ", result, False)
 
     def _originals(self) -> list[Tensor]:
         return [self.original] if self.is_tensor else [getattr(self, f"original{i}") for i in range(self.ntensors)]
@@ -126,7 +126,7 @@ def _check_kept(text: str, name: str, before: Tensor, after_name: str, after: Te
     for what in ("dtype", "shape") if shape else ("dtype",):
         old, new = getattr(before, what), getattr(after, what)
         if old != new and not unsafe:
-            raise ValueError(f"{text.format(what=what)}\n{name} {what}: {old}\n{after_name} {what}: {new}")
+            raise ValueError(f"{text.format(what=what)}\n{name}{what}: {old}\n{after_name}{what}: {new}")
 
 
 # --- A module ---------------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def _append(module: Module, name: str, parametrization: Module, unsafe: bool) ->
             if not isinstance(after, Tensor):
                 raise ValueError(f"A parametrization must return a tensor. Got {type(after).__name__}.")
             _check_kept("Registering a parametrization may not change the {what} of the tensor, unless the `unsafe` flag is "
-                        "enabled.", f"module.{name}", before, f"parametrization(module.{name})", after, False)
+                        "enabled.", f"module.{name}.", before, f"parametrization(module.{name}).", after, False)
             if hasattr(parametrization, "right_inverse"):
                 _check_inverse(parametrization, name, after)
     listed.append(parametrization)
