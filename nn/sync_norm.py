@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..tracer.functions.arithmetic import add, div, mul
+from ..tracer.functions.choosing import where
+from ..tracer.functions.creation import arange
 from ..tracer.functions.reduce import sum
 from ..tracer.functions.unary import square
 from ..tracer.tensor.tensor import Tensor
@@ -55,7 +57,7 @@ class SyncBatchNorm(_BatchNorm):
 class CrossMapLRN2d(Module):
     """Normalises each pixel by the squares of its neighbouring channels, as Torch of old did: see `LocalResponseNorm`.
 
-    y[c] = x[c] / (k + alpha / size * sum of squares of the channels c - r to c + r - 1) ** beta, r = (size - 1) // 2 + 1
+    y[c] = x[c] / (k + alpha / size * sum of squares of channel 0 and those at most (size - 1) // 2 away) ** beta
 
     Args: `size`, how many channels; `alpha`, `beta` and `k`. Takes and returns (N, C, H, W).
 
@@ -70,9 +72,11 @@ class CrossMapLRN2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The shape stays."""
-        reach = (self.size - 1) // 2 + 1
-        squares = F.pad(square(input), (0, 0, 0, 0, reach, reach - 1))  # as torch does, if not as it says
-        window = sum(squares.unfold(1, 2 * reach, 1), -1)
+        reach, squares = (self.size - 1) // 2, square(input)
+        window = sum(F.pad(squares, (0, 0, 0, 0, reach, reach)).unfold(1, 2 * reach + 1, 1), -1)
+        # torch never takes the first channel out of its running sum
+        later = arange(input._type.shape[1], device=input.device).reshape(-1, 1, 1) > reach
+        window = add(window, where(later, squares.narrow(1, 0, 1), 0.0))
         return div(input, add(mul(window, self.alpha / self.size), self.k).pow(self.beta))
 
     def extra_repr(self) -> str:

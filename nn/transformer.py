@@ -19,7 +19,7 @@ from .multihead import MultiheadAttention
 from .normalization import LayerNorm
 
 Function = str | Callable[[Tensor], Tensor]
-ACTIVATIONS: dict[str, Any] = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
 def _activation(given: Function) -> Callable[[Tensor], Tensor]:
@@ -27,7 +27,7 @@ def _activation(given: Function) -> Callable[[Tensor], Tensor]:
         return given
     if given not in ACTIVATIONS:
         raise RuntimeError(f"activation should be relu/gelu, not {given}")
-    return ACTIVATIONS[given]  # type: ignore[no-any-return]
+    return ACTIVATIONS[given]
 
 
 def _clones(layer: Module, count: int) -> ModuleList:

@@ -206,8 +206,9 @@ def _refuse_pickle(self: Any) -> Any:
 def _copied(self: Any, memo: dict[int, Any]) -> Any:
     made = memo[id(self)] = type(self).__new__(type(self))
     made.__setstate__({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
-    kind: Any = type(self)
-    made.__class__ = type(str(kind.__name__), kind.__bases__, dict(vars(kind)))  # which may lose properties alone
+    own = type(self)
+    make: Any = type
+    made.__class__ = make(own.__name__, own.__bases__, dict(vars(own)))  # which may lose properties alone
     return made
 
 

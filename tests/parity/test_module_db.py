@@ -1,6 +1,6 @@
 """Each layer on the inputs of torch's own record of modules: keys, repr, forward, gradients and buffers, training and not.
 
-The numpy engine runs the sweep; one sample of each layer is compiled too, by a jitted call.
+The numpy engine runs the sweep; some layers are compiled too, by a jitted call.
 """
 
 from __future__ import annotations
@@ -180,3 +180,19 @@ def test_the_constructor_and_forward_take_torchs_arguments(info: Any) -> None:
         theirs = list(inspect.signature(getattr(info.module_cls, method)).parameters)
         if theirs != ["self", "args", "kwargs"]:
             assert list(inspect.signature(getattr(mine, method)).parameters) == theirs, method
+
+
+COMPILED = ["CTCLoss", "Transformer", "TransformerDecoderLayer", "FractionalMaxPool2d", "MultiLabelMarginLoss", "LPPool2d"]
+
+
+@pytest.mark.parametrize("info", [m for m in MODULES if name_of(m) in COMPILED], ids=name_of)
+def test_a_compiled_layer(info: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mine, yours, given, expected = make(info, samples(info, False, 1)[0], False)
+        step = flambeau.jit(lambda: mine(*given[0], **given[1]))
+        result, again, theirs = step(), step(), yours(*expected[0], **expected[1])
+    assert step.stats.compiles == 1
+    for part in (result, again):
+        for i, (a, b) in enumerate(zip(leaves(part), leaves(theirs), strict=True)):
+            same(a, b, f"output {i}")

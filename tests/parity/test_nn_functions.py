@@ -42,7 +42,8 @@ for mode, x in (("linear", LINE), ("bilinear", IMAGE), ("bicubic", IMAGE), ("tri
          lambda m, x, mode=mode: m.nn.functional.interpolate(x, scale_factor=1.6, mode=mode, align_corners=True), x)
     case(f"interpolate {mode} with a recomputed factor",
          lambda m, x, mode=mode: m.nn.functional.interpolate(x, scale_factor=1.3, mode=mode, recompute_scale_factor=True), x)
-    case(f"interpolate {mode} by a factor", lambda m, x, mode=mode: m.nn.functional.interpolate(x, scale_factor=0.7, mode=mode), x)
+    case(f"interpolate {mode} by a factor",
+         lambda m, x, mode=mode: m.nn.functional.interpolate(x, scale_factor=0.7, mode=mode), x)
 for mode in ("bilinear", "bicubic", "lanczos"):
     for size in ((3, 2), (9, 4)):
         case(f"interpolate {mode} antialiased to {size}", lambda m, x, mode=mode, size=size: m.nn.functional.interpolate(
@@ -82,7 +83,8 @@ for mode in ("sum", "mean", "max"):
         m.tensor([[1, 2], [2, 2], [4, 0]]), w, mode=mode, padding_idx=2), floats(5, 3))
 case("embedding_bag by frequency", lambda m, w: m.nn.functional.embedding_bag(
     m.tensor([1, 2, 4, 4]), w, m.tensor([0, 2, 4]), mode="sum", scale_grad_by_freq=True, include_last_offset=True), floats(5, 3))
-case("embedding by frequency", lambda m, w: m.nn.functional.embedding(m.tensor([1, 2, 2]), w, scale_grad_by_freq=True), floats(5, 3))
+case("embedding by frequency", lambda m, w: m.nn.functional.embedding(m.tensor([1, 2, 2]), w, scale_grad_by_freq=True),
+     floats(5, 3))
 for reduction in ("mean", "sum", "none"):
     case(f"ctc_loss {reduction}", lambda m, x, r=reduction: m.nn.functional.ctc_loss(
         x.log_softmax(-1), m.tensor([[1, 2, 2], [3, 1, 0]]), (6, 5), (3, 2), reduction=r), floats(6, 2, 4))

@@ -205,7 +205,8 @@ USES: dict[str, Callable[[Any], Any]] = {
     "across channels": lambda m: [m.nn.CrossMapLRN2d(size, alpha=0.5)(m.tensor(HEADS[0])) for size in (2, 3, 5)],
     "lazy state": lambda m: repr(m.nn.LazyConv2d(3, 2).state_dict()),
     "a lazy norm": lambda m: repr(m.nn.Sequential(m.nn.LazyBatchNorm1d(), m.nn.LazyInstanceNorm2d(affine=True))),
-    "every probability": lambda m: [tuple(m.nn.AdaptiveLogSoftmaxWithLoss(8, 20, [4, 9], div_value=2).log_prob(m.ones(2, 8)).shape)],
+    "every probability": lambda m: tuple(
+        m.nn.AdaptiveLogSoftmaxWithLoss(8, 20, [4, 9], div_value=2).log_prob(m.ones(2, 8)).shape),
     "distances": lambda m: [m.nn.CosineSimilarity()(m.tensor(X), m.tensor(WEIGHT[:2])),
                             m.nn.PairwiseDistance(p=3, keepdim=True)(m.tensor(X), m.tensor(WEIGHT[:2]))],
 }
