@@ -1,7 +1,7 @@
 """Layers under torch's names: https://pytorch.org/docs/stable/nn.html"""
 
 from . import functional, init, parallel, utils
-from . import attention, functional, init, utils
+from . import attention, functional, grad, init, utils
 from .activation import (
     CELU,
     ELU,
@@ -29,7 +29,7 @@ from .activation import (
     Threshold,
 )
 from .adaptive_softmax import AdaptiveLogSoftmaxWithLoss
-from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .containers import Container, ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
@@ -193,6 +193,7 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Container",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -327,6 +328,7 @@ __all__ = [
     "ZeroPad3d",
     "attention",
     "functional",
+    "grad",
     "init",
     "utils",
 ]

@@ -12,9 +12,8 @@ from ...tracer.functions.operands import number_value, scalar_name, wrap
 from ...tracer.functions.shape import reshape
 from ...tracer.functions.slicing import sliced
 from ...tracer.ir.graph import Value
-from ...tracer.ops import OPS
 from ...tracer.ops.convolution import dilated
-from ...tracer.ops.structural import Ints
+from ...tracer.ops.structural import Ints, pad
 from ...tracer.tensor.tensor import Tensor
 
 Sizes = int | Sequence[int]
@@ -95,7 +94,7 @@ def _padded(x: Tensor, padding: Ints) -> Tensor:
     if padding == (0, 0):
         return x
     edges = (0, 0, *padding)
-    return wrap(OPS["pad"](x._read(), number_value(0, x.dtype, (), x._device), low=edges, high=edges, interior=(0,) * 4))
+    return wrap(pad(x._read(), number_value(0, x.dtype, (), x._device), low=edges, high=edges, interior=(0,) * 4))
 
 
 def _windows(x: Tensor, dim: int, columns: _Columns, counts: Ints) -> Tensor:
@@ -160,4 +159,4 @@ def _spread(row: Value, zero: Value, dim: int, low: int, step: int, room: int) -
     ndim = row.type.ndim
     lows, highs, inside = [0] * ndim, [0] * ndim, [0] * ndim
     lows[dim], highs[dim], inside[dim] = low, room - low, step - 1
-    return wrap(OPS["pad"](row, zero, low=tuple(lows), high=tuple(highs), interior=tuple(inside)))
+    return wrap(pad(row, zero, low=tuple(lows), high=tuple(highs), interior=tuple(inside)))

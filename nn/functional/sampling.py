@@ -19,8 +19,8 @@ from ...tracer.functions.shape import movedim, reshape
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import floor, round
 from ...tracer.ir import dtypes
-from ...tracer.ops import OPS
 from ...tracer.ops.indexing import take
+from ...tracer.ops.structural import iota
 from ...tracer.tensor.tensor import Tensor
 
 MODES, PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
@@ -167,7 +167,7 @@ class _Sampler:
     def read(self, places: Sequence[Tensor]) -> Tensor:
         """The pixels (N, *, C) at whole places, given as floats; zeros outside."""
         batch = places[0]._type.shape
-        known, flat = None, wrap(OPS["iota"].on(places[0]._device, shape=batch, axis=0, dtype=dtypes.int64))
+        known, flat = None, wrap(iota.on(places[0]._device, shape=batch, axis=0, dtype=dtypes.int64))
         for place, n in zip(places, self.sizes):
             there = logical_and(place >= 0, place <= n - 1)
             known = there if known is None else logical_and(known, there)

@@ -204,11 +204,10 @@ def _refuse_pickle(self: Any) -> Any:
 
 
 def _copied(self: Any, memo: dict[int, Any]) -> Any:
-    made = memo[id(self)] = type(self).__new__(type(self))
+    own: Any = type(self)
+    made = memo[id(self)] = own.__new__(own)
     made.__setstate__({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
-    own = type(self)
-    make: Any = type
-    made.__class__ = make(own.__name__, own.__bases__, dict(vars(own)))  # which may lose properties alone
+    made.__class__ = type(str(own.__name__), own.__bases__, dict(vars(own)))  # which may lose properties alone
     return made
 
 

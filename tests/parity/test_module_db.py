@@ -21,7 +21,7 @@ from .torch_records import record  # noqa: E402
 
 RECORD = record("common_modules")
 MODULES, FunctionInput = RECORD.module_db, RECORD.FunctionInput
-SAMPLES = 6  # of the hundreds that some layers have, spread over them
+SAMPLES = 4  # of the hundreds that some layers have, spread over them
 
 
 def samples(info: Any, training: bool, count: int = SAMPLES) -> list[Any]:

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 APART = {
     "RNN", "LSTM", "GRU", "RNNBase",  # torch shows *args and **kwargs
     "RNNCellBase",  # no class for users: torch wants a number of chunks where ours asks the subclass
-    "NLLLoss2d"}  # torch's warning hides its arguments, which are those of NLLLoss
+    "Container", "NLLLoss2d"}  # torch's warning hides its arguments, which are those of NLLLoss
 LAYERS = [name for name in flambeau.nn.__all__ if isinstance(getattr(flambeau.nn, name), type) and hasattr(torch.nn, name)
           and name not in APART]
 DEVICE = {"device", "dtype"}

@@ -197,6 +197,9 @@ USES: dict[str, Callable[[Any], Any]] = {
     "causal masks": lambda m: [m.nn.functional.scaled_dot_product_attention(
         *map(m.tensor, HEADS), attn_mask=kind(12, 12)) for kind in (
             m.nn.attention.bias.causal_upper_left, m.nn.attention.bias.causal_lower_right)],
+    "gradients of convolutions": lambda m: [
+        m.nn.grad.conv2d_input((2, 4, 12, 8), m.tensor(HEADS[0][:, :2, :3, :3]), m.tensor(HEADS[1][:, :2, :6, :4]), 2, 1, 1, 2),
+        m.nn.grad.conv2d_weight(m.tensor(HEADS[0]), (2, 2, 3, 3), m.tensor(HEADS[1][:, :2, :6, :4]), 2, 1, 1, 2)],
     "kernels": lambda m: [m.nn.attention.SDPBackend.MATH.name, m.nn.attention.SDPBackend.FLASH_ATTENTION.value],
     "a dictionary of parameters": updated,
     "a submodule replaced": replaced,
