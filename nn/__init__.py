@@ -1,7 +1,6 @@
 """Layers under torch's names: https://pytorch.org/docs/stable/nn.html"""
 
-from . import functional, init, parallel, utils
-from . import attention, functional, grad, init, utils
+from . import attention, functional, grad, init, parallel, utils
 from .activation import (
     CELU,
     ELU,
@@ -204,6 +203,7 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "CrossMapLRN2d",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -330,5 +330,6 @@ __all__ = [
     "functional",
     "grad",
     "init",
+    "parallel",
     "utils",
 ]
