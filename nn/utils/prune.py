@@ -10,7 +10,7 @@ from typing import Any
 
 from ...tracer.functions.arithmetic import mul
 from ...tracer.functions.joining import cat
-from ...tracer.functions.norms import norm
+from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.random import rand_like
 from ...tracer.functions.scattering import scatter
 from ...tracer.functions.sorting import topk
