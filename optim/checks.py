@@ -9,12 +9,12 @@ from ..tracer.tensor.tensor import Tensor
 _NAMES = {"eps": "epsilon"}
 
 
-def check_learning_rate(lr: Any) -> None:
+def check_learning_rate(lr: Any, complaint: str = "Invalid learning rate") -> None:
     """ValueError for a negative rate, NaN, or a tensor of several elements."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
     if not lr >= 0.0:
-        raise ValueError(f"Invalid learning rate: {lr}")
+        raise ValueError(f"{complaint}: {lr}")
 
 
 def check_non_negative(options: dict[str, float]) -> None:

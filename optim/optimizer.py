@@ -15,7 +15,7 @@ from itertools import chain, count
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from ..tracer.autograd.modes import enable_grad, no_grad
+from ..tracer.autograd.modes import enable_grad, no_grad, set_grad_enabled
 from ..tracer.functions.complex_numbers import view_as_complex, view_as_real
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
@@ -40,9 +40,13 @@ _numbers = count()
 class RemovableHandle:
     """What registering a hook returns; `remove()` takes the hook away."""
 
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
         self._hooks, self._key = hooks, next(_numbers)
+        before = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
         hooks[self._key] = hook
+        hooks.update(before)
         structure_epoch[0] += 1
 
     def remove(self) -> None:
@@ -57,15 +61,17 @@ class Scalars:
     def __init__(self, numbers: dict[str, Any]) -> None:
         self._numbers = numbers
         self._cast: dict[tuple[dtype, str], dict[str, Any]] = {}
-        self._spread: dict[tuple[Any, str], SimpleNamespace] = {}
+        self._spread: dict[tuple[Any, str, dtype], SimpleNamespace] = {}
 
-    def like(self, x: Tensor) -> SimpleNamespace:
-        """Every number as a tensor of the type and on the device of `x`."""
-        key = (x._type, x._device)
+    def like(self, x: Tensor, stored: dtype) -> SimpleNamespace:
+        """Every number as a tensor of the type and on the device of `x`; as they are as `numbers`, and as `dtype` what `x`
+        is stored as."""
+        key = (x._type, x._device, stored)
         found = self._spread.get(key)
         if found is None:
             shape = x._type.shape
             found = self._spread[key] = SimpleNamespace(
+                numbers=self._numbers, dtype=stored,
                 **{name: wrap(expand_value(value, shape)) for name, value in self._of(x.dtype, x._device).items()})
         return found
 
@@ -92,18 +98,18 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(self, *args, **kwargs)
         if context.trace is not None:
             context.trace.saw(self)
-            for hook in (*self._pre_hooks.values(), *self._post_hooks.values()):
+            for hook in self._called():
                 context.trace.follow(hook)
-        for hook in list(self._pre_hooks.values()):
+        for hook in [*_every_pre_hook.values(), *self._pre_hooks.values()]:
             changed = hook(self, args, kwargs)
             if changed is not None:
-                args, kwargs = _checked_arguments(changed)
+                args, kwargs = _checked_arguments(changed, step)
         self._in_step = self._opt_called = True
         try:
             result = step(self, *args, **kwargs)
         finally:
             self._in_step = False
-        for hook in list(self._post_hooks.values()):
+        for hook in [*self._post_hooks.values(), *_every_post_hook.values()]:
             hook(self, args, kwargs)
         end_of_step()
         return result
@@ -111,11 +117,31 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _checked_arguments(changed: Any) -> tuple[Any, Any]:
+def _checked_arguments(changed: Any, step: Callable[..., Any]) -> tuple[Any, Any]:
     if not (isinstance(changed, tuple) and len(changed) == 2):
-        raise RuntimeError(f"a step pre-hook requires None or a tuple (new_args, new_kwargs) to be returned, "
-                           f"got {changed!r}")
+        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
     return changed
+
+
+_every_pre_hook: dict[int, Any] = {}  # hooks of the steps of all optimizers
+_every_post_hook: dict[int, Any] = {}
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer; it may return new (args, kwargs).
+
+    >>> import flambeau as torch
+    >>> optimizer, seen = torch.optim.SGD([torch.ones(1, requires_grad=True)]), []
+    >>> handle = torch.optim.optimizer.register_optimizer_step_pre_hook(lambda *_: seen.append("before"))
+    >>> optimizer.step(), handle.remove(), optimizer.step(), seen
+    (None, None, None, ['before'])
+    """
+    return RemovableHandle(_every_pre_hook, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., None]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
+    return RemovableHandle(_every_post_hook, hook)
 
 
 class Optimizer:
@@ -133,10 +159,6 @@ class Optimizer:
     counter: ClassVar[str | None] = "step"
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        if defaults.get("differentiable"):
-            raise NotImplementedError(
-                f"{type(self).__name__} with differentiable=True is not supported: steps are taken in place, under "
-                "no_grad. Write the update with torch.func.grad to differentiate through it")
         if isinstance(params, Tensor):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                             "torch.Tensor")
@@ -160,6 +182,10 @@ class Optimizer:
     def _reset_hooks(self) -> None:
         self._pre_hooks: dict[int, Any] = {}
         self._post_hooks: dict[int, Any] = {}
+        self._saving_hooks: dict[int, Any] = {}
+        self._saved_hooks: dict[int, Any] = {}
+        self._loading_hooks: dict[int, Any] = {}
+        self._loaded_hooks: dict[int, Any] = {}
         self._in_step = self._opt_called = False
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -218,7 +244,7 @@ class Optimizer:
         group = Group(param_group)
         _split_names(group)
         for param in group["params"]:
-            _check_parameter(param)
+            _check_parameter(param, bool(self.defaults.get("differentiable")))
         for name, default in self.defaults.items():
             group.setdefault(name, default)
         self._check_distinct(group)
@@ -255,7 +281,8 @@ class Optimizer:
 
         `read(class)` are the attributes that it reads, or None for all: state may be none of them.
         """
-        found: dict[str, Any] = {"hooks": (*self._pre_hooks, *self._post_hooks)}
+        found: dict[str, Any] = {
+            "hooks": (*_every_pre_hook, *self._pre_hooks, *self._post_hooks, *_every_post_hook)}
         for i, group in enumerate(self.param_groups):
             found[f"param_groups[{i}]"] = Identity(group)
             found |= {f"param_groups[{i}]['params'][{j}]": Identity(p) for j, p in enumerate(group["params"])}
@@ -274,7 +301,8 @@ class Optimizer:
 
     def _called(self) -> Iterator[Callable[..., Any]]:
         """Functions of users that run with a step: its hooks."""
-        return iter((*self._pre_hooks.values(), *self._post_hooks.values()))
+        return chain(_every_pre_hook.values(), self._pre_hooks.values(), self._post_hooks.values(),
+                     _every_post_hook.values())
 
     def _parts(self) -> Iterator[Any]:
         """An optimizer has no parts."""
@@ -289,7 +317,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
+        with set_grad_enabled(bool(self.defaults.get("differentiable"))):
             sharing = self._sharing()
             for group in self.param_groups:
                 self._update_group(group, sharing)
@@ -299,7 +327,7 @@ class Optimizer:
         found = ((param, param.grad) for param in group["params"])
         live = [(param, grad) for param, grad in found if grad is not None]
         name = self.counter_of(group)
-        with outside_trace() as trace:
+        with no_grad(), outside_trace() as trace:
             fresh = [param for param, _ in live if not self.state.get(param)]
             if trace is not None:
                 trace.made.append(lambda: [self.state.pop(param, None) for param in fresh])
@@ -367,9 +395,9 @@ class Optimizer:
         new = dict(old)
         working = _working(param)
         gradient = _working(grad)
-        if static(group, "maximize"):
+        if "maximize" in group and static(group, "maximize"):
             gradient = -gradient
-        result = self.apply_single(working, gradient, new, group, shared.like(working))
+        result = self.apply_single(working, gradient, new, group, shared.like(working, param._type.dtype))
         _store(param, result)
         for name, x in new.items():
             if x is not old[name]:
@@ -388,10 +416,38 @@ class Optimizer:
         """Call `hook(optimizer, args, kwargs)` after each step."""
         return RemovableHandle(self._post_hooks, hook)
 
+    def register_state_dict_pre_hook(self, hook: Callable[[Optimizer], None], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` before `state_dict()`; `prepend` for before the hooks that are there."""
+        return RemovableHandle(self._saving_hooks, hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[[Optimizer, State], State | None],
+                                      prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` on what `state_dict()` gives; it may return another one."""
+        return RemovableHandle(self._saved_hooks, hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[[Optimizer, State], State | None],
+                                          prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` on what is to be loaded; it may return another one."""
+        return RemovableHandle(self._loading_hooks, hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[[Optimizer], None],
+                                           prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` after `load_state_dict()`."""
+        return RemovableHandle(self._loaded_hooks, hook, prepend)
+
     # --- Saving -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """{'state': {index: state}, 'param_groups': [...]} with parameters by their index, as torch's."""
+        for before in list(self._saving_hooks.values()):
+            before(self)
+        saved = self._saved()
+        for after in list(self._saved_hooks.values()):
+            changed = after(self, saved)
+            saved = saved if changed is None else changed
+        return saved
+
+    def _saved(self) -> dict[str, Any]:
         numbers: dict[int, int] = {}
         groups, start = [], 0
         for group in self.param_groups:
@@ -410,6 +466,15 @@ class Optimizer:
 
         Raises ValueError if the groups differ in number or in size.
         """
+        state_dict = state_dict.copy()
+        for before in list(self._loading_hooks.values()):
+            changed = before(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        self._load(state_dict)
+        for after in list(self._loaded_hooks.values()):
+            after(self)
+
+    def _load(self, state_dict: dict[str, Any]) -> None:
         saved = [Group({**{k: deepcopy(v) for k, v in g.items() if k != "params"}, "params": list(g["params"])})
                  for g in state_dict["param_groups"]]
         if len(saved) != len(self.param_groups):
@@ -445,10 +510,10 @@ def _split_names(group: Group) -> None:
         group["params"] = [p[1] for p in group["params"]]
 
 
-def _check_parameter(param: Any) -> None:
+def _check_parameter(param: Any, is_differentiable: bool) -> None:
     if not isinstance(param, Tensor):
         raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}")
-    if not (param.is_leaf or param._retains_grad):
+    if not (is_differentiable or param.is_leaf or param._retains_grad):
         raise ValueError("can't optimize a non-leaf Tensor")
 
 
@@ -480,7 +545,7 @@ def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor]) -> S
 
 def _loaded(param: Tensor, x: Any) -> Any:
     if isinstance(x, Tensor):
-        kind = param.dtype if param.dtype.is_inexact else x.dtype
+        kind = param.dtype if param.dtype.is_floating_point else x.dtype
         return x.detach().to(device=param._device, dtype=kind, copy=True)
     if isinstance(x, dict):
         return {key: _loaded(param, item) for key, item in x.items()}
