@@ -56,8 +56,8 @@ class Adafactor(Optimizer):
         if param.dim() < 2:
             return {"variance": zeros_like(param)}
         *outer, rows, columns = param.shape
-        like = {"dtype": param.dtype, "device": param.device}
-        return {"row_var": zeros((*outer, rows, 1), **like), "col_var": zeros((*outer, 1, columns), **like)}
+        return {name: zeros((*outer, *shape), dtype=param.dtype, device=param.device)
+                for name, shape in (("row_var", (rows, 1)), ("col_var", (1, columns)))}
 
     def scalars(self, group: Group, step: Tensor | None) -> dict[str, Any]:
         """The weight of a new square, and the rate relative to the size of a parameter."""
@@ -97,13 +97,13 @@ def _root_mean_square(x: Tensor) -> Tensor:
 
 
 def _check_options(beta2_decay: float, eps: tuple[float | None, float], d: float, weight_decay: float) -> None:
-    if not 0.0 >= beta2_decay:
+    if not beta2_decay <= 0.0:
         raise ValueError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
-    if eps[0] is not None and not 0.0 <= eps[0]:
+    if eps[0] is not None and not eps[0] >= 0.0:
         raise ValueError(f"epsilon1 should be >= 0 but is: {eps[0]}")
-    if not 0.0 <= eps[1]:
+    if not eps[1] >= 0.0:
         raise ValueError(f"epsilon2 should be >= 0 but is: {eps[1]}")
-    if not 1.0 <= d:
+    if not d >= 1.0:
         raise ValueError(f"Clipping threshold d should be >= 1 but is: {d}")
-    if not 0.0 <= weight_decay:
+    if not weight_decay >= 0.0:
         raise ValueError(f"weight_decay should be >= 0 but is: {weight_decay}")

@@ -46,10 +46,16 @@ class Adam(Optimizer):
                  eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,
                  maximize: bool = False, capturable: bool = False, differentiable: bool = False,
                  fused: bool | None = None, decoupled_weight_decay: bool = False) -> None:
+        by_value = bool(foreach) and not capturable
+        if isinstance(lr, Tensor) and by_value:
+            raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
         check_learning_rate(lr)
         check_non_negative({"eps": eps})
         check_betas(betas)
         check_non_negative({"weight_decay": weight_decay})
+        _check_kinds(betas, by_value)
+        if fused and differentiable:
+            raise RuntimeError("`fused` does not support `differentiable`")
         check_execution(foreach, fused)
         betas = (float(betas[0]), float(betas[1]))  # tensors are read here, once
         super().__init__(params, {
@@ -96,6 +102,17 @@ class Adam(Optimizer):
         if static(group, "amsgrad"):
             state["max_exp_avg_sq"] = v = maximum(state["max_exp_avg_sq"], v)
         return param - m * c.size / (sqrt(v) + c.eps)
+
+
+def _check_kinds(betas: tuple[Any, Any], by_value: bool) -> None:
+    """Both are floats, or tensors of one element where those may be."""
+    if not any(all(isinstance(beta, kind) for beta in betas) for kind in (float, Tensor)):
+        raise ValueError("betas must be either both floats or both Tensors")
+    for i, beta in enumerate(betas):
+        if isinstance(beta, Tensor) and by_value:
+            raise ValueError(f"betas[{i}] as a Tensor is not supported for capturable=False and foreach=True")
+        if isinstance(beta, Tensor) and beta.numel() != 1:
+            raise ValueError(f"Tensor betas[{i}] must be 1-element")
 
 
 class AdamW(Adam):

@@ -69,7 +69,7 @@ def _zoom(evaluate: Callable[[float], Point], bracket: list[Point], start: Point
     stalled = False
     low = _lower(bracket)
     while evaluations <= most and not abs(bracket[1].t - bracket[0].t) * longest < tolerance:
-        t, stalled = _away_from_the_ends(_cubic_minimum(*bracket), bracket, stalled)
+        t, stalled = _away_from_the_ends(_cubic_minimum(bracket[0], bracket[1]), bracket, stalled)
         new = evaluate(t)
         evaluations += 1
         if _is_too_high(new, start) or new.f >= bracket[low].f:

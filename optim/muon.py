@@ -48,7 +48,7 @@ class Muon(Optimizer):
                  eps: float = 1e-7, ns_steps: int = 5, adjust_lr_fn: str | None = None) -> None:
         check_learning_rate(lr, "Learning rate should be >= 0 but is")
         for name, number in (("momentum", momentum), ("weight decay", weight_decay)):
-            if not 0.0 <= number:
+            if not number >= 0.0:
                 raise ValueError(f"{name} should be >= 0 but is: {number}")
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
             raise ValueError(f"Adjust learning rate function {adjust_lr_fn} is not supported")

@@ -36,7 +36,7 @@ class NAdam(Optimizer):
     >>> (w * w).sum().backward()
     >>> optimizer.step()
     >>> w
-    tensor([0.8603], requires_grad=True)
+    tensor([0.8944], requires_grad=True)
     """
 
     def __init__(self, params: Iterable[Any], lr: float | Tensor = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
@@ -78,7 +78,7 @@ class NAdam(Optimizer):
             else:
                 grad = grad + param * c.decay
         mu, following = c.numbers["mu"], c.numbers["following"]
-        state["mu_product"] = product = (state["mu_product"] * mu).to(float32)
+        state["mu_product"] = product = state["mu_product"] * mu.to(float32)
         state["exp_avg"] = m = state["exp_avg"] + (grad - state["exp_avg"]) * c.mean
         state["exp_avg_sq"] = v = state["exp_avg_sq"] * c.keep + grad * grad * c.new
         ahead = grad * ((1 - mu) / (1 - product)) + m * (following / (1 - product * following))

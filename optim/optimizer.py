@@ -6,142 +6,51 @@ numbers that all parameters share, `apply_single` the new parameter.
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from itertools import chain, count
-from types import SimpleNamespace
+from itertools import chain
 from typing import Any, ClassVar
 
 from ..tracer.autograd.modes import enable_grad, no_grad, set_grad_enabled
 from ..tracer.functions.complex_numbers import view_as_complex, view_as_real
 from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
-from ..tracer.functions.operands import cast_value, expand_value, number_value, wrap
 from ..tracer.guards.identity import Identity
-from ..tracer.ir.dtypes import dtype, float32
+from ..tracer.ir.dtypes import float32
 from ..tracer.jit.hyperparameters import static
-from ..tracer.lazy.flush import end_of_step
-from ..tracer.tensor.context import context, outside_trace
+from ..tracer.tensor.context import outside_trace
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .group import Group, Groups
+from .hooks import (
+    RemovableHandle,
+    every_post_hook,
+    every_pre_hook,
+    hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from .shared import Scalars
 from .state import ParameterState, States
 
+__all__ = ["Optimizer", "ParamsT", "RemovableHandle", "State", "register_optimizer_step_post_hook",
+           "register_optimizer_step_pre_hook", "required"]
+
 State = dict[str, Any]
+ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 PRIVATE_STEP = "_step"  # a counter that torch's state does not have; never saved
 
 
-_numbers = count()
+class _Required:
+    """The default of an option that every group must give."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
 
 
-class RemovableHandle:
-    """What registering a hook returns; `remove()` takes the hook away."""
-
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
-        self._hooks, self._key = hooks, next(_numbers)
-        before = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[self._key] = hook
-        hooks.update(before)
-        structure_epoch[0] += 1
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.pop(self._key, None)
-        structure_epoch[0] += 1
-
-
-class Scalars:
-    """The numbers of one step, cast once per dtype and spread once per shape, however many parameters use them."""
-
-    def __init__(self, numbers: dict[str, Any]) -> None:
-        self._numbers = numbers
-        self._cast: dict[tuple[dtype, str], dict[str, Any]] = {}
-        self._spread: dict[tuple[Any, str, dtype], SimpleNamespace] = {}
-
-    def like(self, x: Tensor, stored: dtype) -> SimpleNamespace:
-        """Every number as a tensor of the type and on the device of `x`; as they are as `numbers`, and as `dtype` what `x`
-        is stored as."""
-        key = (x._type, x._device, stored)
-        found = self._spread.get(key)
-        if found is None:
-            shape = x._type.shape
-            found = self._spread[key] = SimpleNamespace(
-                numbers=self._numbers, dtype=stored,
-                **{name: wrap(expand_value(value, shape)) for name, value in self._of(x.dtype, x._device).items()})
-        return found
-
-    def _of(self, kind: dtype, on: str) -> dict[str, Any]:
-        found = self._cast.get((kind, on))
-        if found is None:
-            found = self._cast[kind, on] = {name: _scalar(x, kind, on) for name, x in self._numbers.items()}
-        return found
-
-
-def _scalar(number: Any, kind: dtype, on: str) -> Any:
-    """A number, a number proxy or a tensor of one element as a 0-d value."""
-    if isinstance(number, Tensor):
-        return cast_value(number.to(device=on).reshape(())._read(), kind)
-    return number_value(number, kind, (), on)
-
-
-def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step` with the hooks before and after it, ending the program that was recorded."""
-
-    @functools.wraps(step)
-    def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if self._in_step:  # called by a subclass's step
-            return step(self, *args, **kwargs)
-        if context.trace is not None:
-            context.trace.saw(self)
-            for hook in self._called():
-                context.trace.follow(hook)
-        for hook in [*_every_pre_hook.values(), *self._pre_hooks.values()]:
-            changed = hook(self, args, kwargs)
-            if changed is not None:
-                args, kwargs = _checked_arguments(changed, step)
-        self._in_step = self._opt_called = True
-        try:
-            result = step(self, *args, **kwargs)
-        finally:
-            self._in_step = False
-        for hook in [*self._post_hooks.values(), *_every_post_hook.values()]:
-            hook(self, args, kwargs)
-        end_of_step()
-        return result
-
-    return run
-
-
-def _checked_arguments(changed: Any, step: Callable[..., Any]) -> tuple[Any, Any]:
-    if not (isinstance(changed, tuple) and len(changed) == 2):
-        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
-    return changed
-
-
-_every_pre_hook: dict[int, Any] = {}  # hooks of the steps of all optimizers
-_every_post_hook: dict[int, Any] = {}
-
-
-def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer; it may return new (args, kwargs).
-
-    >>> import flambeau as torch
-    >>> optimizer, seen = torch.optim.SGD([torch.ones(1, requires_grad=True)]), []
-    >>> handle = torch.optim.optimizer.register_optimizer_step_pre_hook(lambda *_: seen.append("before"))
-    >>> optimizer.step(), handle.remove(), optimizer.step(), seen
-    (None, None, None, ['before'])
-    """
-    return RemovableHandle(_every_pre_hook, hook)
-
-
-def register_optimizer_step_post_hook(hook: Callable[..., None]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
-    return RemovableHandle(_every_post_hook, hook)
+required = _Required()
 
 
 class Optimizer:
@@ -161,7 +70,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
-                            "torch.Tensor")
+                            f"{params.type()}")
         self.defaults = defaults
         self.state = States()
         self.param_groups: list[Group] = Groups()
@@ -177,7 +86,7 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            type.__setattr__(cls, "step", _hooked(cls.__dict__["step"]))
+            type.__setattr__(cls, "step", hooked(cls.__dict__["step"]))
 
     def _reset_hooks(self) -> None:
         self._pre_hooks: dict[int, Any] = {}
@@ -246,6 +155,8 @@ class Optimizer:
         for param in group["params"]:
             _check_parameter(param, bool(self.defaults.get("differentiable")))
         for name, default in self.defaults.items():
+            if default is required and name not in group:
+                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
             group.setdefault(name, default)
         self._check_distinct(group)
         self.param_groups.append(group)
@@ -282,7 +193,7 @@ class Optimizer:
         `read(class)` are the attributes that it reads, or None for all: state may be none of them.
         """
         found: dict[str, Any] = {
-            "hooks": (*_every_pre_hook, *self._pre_hooks, *self._post_hooks, *_every_post_hook)}
+            "hooks": (*every_pre_hook, *self._pre_hooks, *self._post_hooks, *every_post_hook)}
         for i, group in enumerate(self.param_groups):
             found[f"param_groups[{i}]"] = Identity(group)
             found |= {f"param_groups[{i}]['params'][{j}]": Identity(p) for j, p in enumerate(group["params"])}
@@ -301,8 +212,8 @@ class Optimizer:
 
     def _called(self) -> Iterator[Callable[..., Any]]:
         """Functions of users that run with a step: its hooks."""
-        return chain(_every_pre_hook.values(), self._pre_hooks.values(), self._post_hooks.values(),
-                     _every_post_hook.values())
+        return chain(every_pre_hook.values(), self._pre_hooks.values(), self._post_hooks.values(),
+                     every_post_hook.values())
 
     def _parts(self) -> Iterator[Any]:
         """An optimizer has no parts."""
@@ -310,7 +221,7 @@ class Optimizer:
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
-    @_hooked
+    @hooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient. `closure` recomputes the loss, which is returned."""
         loss = None

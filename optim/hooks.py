@@ -1,0 +1,88 @@
+"""Functions of users that run around steps."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from ..tracer.lazy.flush import end_of_step
+from ..tracer.tensor.context import context
+from ..tracer.tensor.epochs import structure_epoch
+
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
+_numbers = count()
+every_pre_hook: dict[int, Any] = {}  # hooks of the steps of all optimizers
+every_post_hook: dict[int, Any] = {}
+
+
+class RemovableHandle:
+    """What registering a hook returns; `remove()` takes the hook away."""
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
+        self._hooks, self._key = hooks, next(_numbers)
+        before = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
+        hooks[self._key] = hook
+        hooks.update(before)
+        structure_epoch[0] += 1
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+        structure_epoch[0] += 1
+
+
+def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step` with the hooks before and after it, ending the program that was recorded."""
+
+    @functools.wraps(step)
+    def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if self._in_step:  # called by a subclass's step
+            return step(self, *args, **kwargs)
+        if context.trace is not None:
+            context.trace.saw(self)
+            for hook in self._called():
+                context.trace.follow(hook)
+        for hook in [*every_pre_hook.values(), *self._pre_hooks.values()]:
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                args, kwargs = _checked_arguments(changed, step)
+        self._in_step = self._opt_called = True
+        try:
+            result = step(self, *args, **kwargs)
+        finally:
+            self._in_step = False
+        for hook in [*self._post_hooks.values(), *every_post_hook.values()]:
+            hook(self, args, kwargs)
+        end_of_step()
+        return result
+
+    return run
+
+
+def _checked_arguments(changed: Any, step: Callable[..., Any]) -> tuple[Any, Any]:
+    if not (isinstance(changed, tuple) and len(changed) == 2):
+        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
+    return changed
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` before each step of any optimizer; it may return new (args, kwargs).
+
+    >>> import flambeau as torch
+    >>> optimizer, seen = torch.optim.SGD([torch.ones(1, requires_grad=True)]), []
+    >>> handle = torch.optim.optimizer.register_optimizer_step_pre_hook(lambda *_: seen.append("before"))
+    >>> optimizer.step(), handle.remove(), optimizer.step(), seen
+    (None, None, None, ['before'])
+    """
+    return RemovableHandle(every_pre_hook, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., None]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
+    return RemovableHandle(every_post_hook, hook)
