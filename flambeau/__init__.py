@@ -66,6 +66,7 @@ from .tracer.functions.defaults import get_default_device, get_default_dtype, se
 from .tracer.functions.factorizations import cholesky, geqrf, lu, lu_unpack, orgqr, ormqr, qr
 from .tracer.functions.float_parts import copysign, frexp, ldexp, nextafter, signbit
 from .tracer.functions.incomplete_gamma import igamma, igammac
+from .tracer.functions.foreach import FOREACH as _FOREACH
 from .tracer.functions.indexing import index_put, index_put_
 from .tracer.functions.joining import cat, concat, concatenate, hstack, stack, vstack
 from .tracer.functions.least_squares import pinverse
@@ -142,6 +143,7 @@ cfloat, cdouble = complex64, complex128
 for _type in _TYPES.values():
     if not _type.is_cuda:
         globals()[_type.__name__] = _type
+globals().update(_FOREACH)  # a table, whose names have an underscore as torch's
 _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.lazy.flush import end_of_step
@@ -13,6 +13,8 @@ from ..tracer.tensor.epochs import structure_epoch
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
+
+State = dict[str, Any]
 
 _numbers = count()
 every_pre_hook: dict[int, Any] = {}  # hooks of the steps of all optimizers
@@ -69,6 +71,55 @@ def _checked_arguments(changed: Any, step: Callable[..., Any]) -> tuple[Any, Any
     if not (isinstance(changed, tuple) and len(changed) == 2):
         raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
     return changed
+
+
+class Hooked:
+    """The hooks of an optimizer."""
+
+    def _reset_hooks(self) -> None:
+        self._pre_hooks: dict[int, Any] = {}
+        self._post_hooks: dict[int, Any] = {}
+        self._saving_hooks: dict[int, Any] = {}
+        self._saved_hooks: dict[int, Any] = {}
+        self._loading_hooks: dict[int, Any] = {}
+        self._loaded_hooks: dict[int, Any] = {}
+        self._in_step = self._opt_called = False
+
+    def _called(self) -> Iterator[Callable[..., Any]]:
+        """Functions of users that run with a step: its hooks."""
+        return chain(every_pre_hook.values(), self._pre_hooks.values(), self._post_hooks.values(),
+                     every_post_hook.values())
+
+    def _hook_keys(self) -> tuple[int, ...]:
+        """Which hooks there are."""
+        return (*every_pre_hook, *self._pre_hooks, *self._post_hooks, *every_post_hook)
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
+        return RemovableHandle(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return RemovableHandle(self._post_hooks, hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[[Any], None], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` before `state_dict()`; `prepend` for before the hooks that are there."""
+        return RemovableHandle(self._saving_hooks, hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[[Any, State], State | None],
+                                      prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` on what `state_dict()` gives; it may return another one."""
+        return RemovableHandle(self._saved_hooks, hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[[Any, State], State | None],
+                                          prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` on what is to be loaded; it may return another one."""
+        return RemovableHandle(self._loading_hooks, hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[[Any], None],
+                                           prepend: bool = False) -> RemovableHandle:
+        """Call `hook(optimizer)` after `load_state_dict()`."""
+        return RemovableHandle(self._loaded_hooks, hook, prepend)
 
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:

@@ -25,9 +25,8 @@ from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .group import Group, Groups
 from .hooks import (
+    Hooked,
     RemovableHandle,
-    every_post_hook,
-    every_pre_hook,
     hooked,
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -53,7 +52,7 @@ class _Required:
 required = _Required()
 
 
-class Optimizer:
+class Optimizer(Hooked):
     """Base class of all optimizers.
 
     Args: `params`, an iterable of tensors, of (name, tensor) pairs, or of dicts with a 'params' entry and options of
@@ -66,6 +65,7 @@ class Optimizer:
     """
 
     counter: ClassVar[str | None] = "step"
+    _is_scheduled = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -87,15 +87,6 @@ class Optimizer:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
             type.__setattr__(cls, "step", hooked(cls.__dict__["step"]))
-
-    def _reset_hooks(self) -> None:
-        self._pre_hooks: dict[int, Any] = {}
-        self._post_hooks: dict[int, Any] = {}
-        self._saving_hooks: dict[int, Any] = {}
-        self._saved_hooks: dict[int, Any] = {}
-        self._loading_hooks: dict[int, Any] = {}
-        self._loaded_hooks: dict[int, Any] = {}
-        self._in_step = self._opt_called = False
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("param_groups", "state"):
@@ -192,8 +183,7 @@ class Optimizer:
 
         `read(class)` are the attributes that it reads, or None for all: state may be none of them.
         """
-        found: dict[str, Any] = {
-            "hooks": (*every_pre_hook, *self._pre_hooks, *self._post_hooks, *every_post_hook)}
+        found: dict[str, Any] = {"hooks": self._hook_keys()}
         for i, group in enumerate(self.param_groups):
             found[f"param_groups[{i}]"] = Identity(group)
             found |= {f"param_groups[{i}]['params'][{j}]": Identity(p) for j, p in enumerate(group["params"])}
@@ -209,11 +199,6 @@ class Optimizer:
         return {x._storage: f"{type(self).__name__}.{name}[{known.get(param._storage, i)}]"
                 for i, (param, kept) in enumerate(self.state.items()) if isinstance(kept, dict)
                 for name, x in kept.items() if isinstance(x, Tensor)}
-
-    def _called(self) -> Iterator[Callable[..., Any]]:
-        """Functions of users that run with a step: its hooks."""
-        return chain(every_pre_hook.values(), self._pre_hooks.values(), self._post_hooks.values(),
-                     every_post_hook.values())
 
     def _parts(self) -> Iterator[Any]:
         """An optimizer has no parts."""
@@ -316,35 +301,6 @@ class Optimizer:
                     _store(kept[name], x)
                 else:
                     kept[name] = x
-
-    # --- Hooks --------------------------------------------------------------------------------------------------------
-
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
-        return RemovableHandle(self._pre_hooks, hook)
-
-    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` after each step."""
-        return RemovableHandle(self._post_hooks, hook)
-
-    def register_state_dict_pre_hook(self, hook: Callable[[Optimizer], None], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer)` before `state_dict()`; `prepend` for before the hooks that are there."""
-        return RemovableHandle(self._saving_hooks, hook, prepend)
-
-    def register_state_dict_post_hook(self, hook: Callable[[Optimizer, State], State | None],
-                                      prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` on what `state_dict()` gives; it may return another one."""
-        return RemovableHandle(self._saved_hooks, hook, prepend)
-
-    def register_load_state_dict_pre_hook(self, hook: Callable[[Optimizer, State], State | None],
-                                          prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` on what is to be loaded; it may return another one."""
-        return RemovableHandle(self._loading_hooks, hook, prepend)
-
-    def register_load_state_dict_post_hook(self, hook: Callable[[Optimizer], None],
-                                           prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer)` after `load_state_dict()`."""
-        return RemovableHandle(self._loaded_hooks, hook, prepend)
 
     # --- Saving -------------------------------------------------------------------------------------------------------
 

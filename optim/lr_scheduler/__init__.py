@@ -8,6 +8,7 @@ closed form instead.
 from __future__ import annotations
 
 from .base import LRScheduler
+from .cyclic import CyclicLR
 from .onecycle import OneCycleLR
 from .plateau import ReduceLROnPlateau
 from .scaled import (
@@ -24,6 +25,8 @@ from .scaled import (
 )
 from .several import ChainedScheduler, SequentialLR
 
-__all__ = ["ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR",
+__all__ = ["ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR",
            "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR",
            "ReduceLROnPlateau", "SequentialLR", "StepLR"]
+
+_LRScheduler = LRScheduler  # the name that it had, which code still uses

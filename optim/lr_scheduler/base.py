@@ -13,11 +13,20 @@ from ..group import Group
 from ..optimizer import Optimizer
 
 Rate = Any  # a float, or a tensor of one element
-EPOCH_IS_DEPRECATED = ("The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
-                       "possible. Please use `scheduler.step()` to step the scheduler.")
-STEPPED_TOO_EARLY = ("Detected call of `lr_scheduler.step()` before `optimizer.step()`. You should call them in the "
-                     "opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure to do this will result "
-                     "in skipping the first value of the learning rate schedule.")
+EPOCH_IS_DEPRECATED = ("The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. "
+                       "Please use `scheduler.step()` to step the scheduler. During the deprecation, if epoch is different "
+                       "from None, the closed form is used instead of the new chainable form, where available. Please open "
+                       "an issue if you are unable to replicate your use case: "
+                       "https://github.com/pytorch/pytorch/issues/new/choose.")
+STEPPED_TOO_EARLY = ("Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, you should "
+                     "call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure to do this "
+                     "will result in PyTorch skipping the first value of the learning rate schedule. See more details at "
+                     "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate")
+RATE_ASKED_OUTSIDE = "To get the last learning rate computed by the scheduler, please use `get_last_lr()`."
+NOT_RESUMABLE = ("param 'initial_lr' is not specified in param_groups[{}] when resuming scheduler with last_epoch >= 0.\n"
+                 "This typically happens when:\n"
+                 "1. You're trying to resume training from a checkpoint but haven't properly loaded the optimizer state\n"
+                 "2. You're using last_epoch >= 0 for a fresh training run (not recommended)")
 
 
 def copied(rate: Rate) -> Rate:
@@ -62,6 +71,7 @@ class LRScheduler:
     """
 
     _is_initial = False
+    _get_lr_called_within_step = False
     _guarded = True  # a compiled step that reads a schedule depends on all that it knows: another rate, another program
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -71,10 +81,11 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", copied(group["lr"]))
             elif "initial_lr" not in group:
-                raise KeyError(f"param 'initial_lr' is not specified in param_groups[{number}] when resuming scheduler "
-                               "with last_epoch >= 0: load the optimizer's state first")
+                raise KeyError(NOT_RESUMABLE.format(number))
         self.base_lrs = [copied(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
+        if not optimizer._is_scheduled:  # torch counts steps from the first schedule on
+            optimizer._is_scheduled, optimizer._opt_called = True, False
         self._initial_step()
 
     def _initial_step(self) -> None:
@@ -106,7 +117,20 @@ class LRScheduler:
     def _update_lr(self, epoch: int | None = None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         closed = None if epoch is None else self._get_closed_form_lr()
-        self._set_rates(self.get_lr() if closed is None else closed)
+        self._set_rates(self._asked_rates() if closed is None else closed)
+
+    def _asked_rates(self) -> list[Rate]:
+        """`get_lr()`, which may tell that a step asks it."""
+        self._get_lr_called_within_step = True
+        try:
+            return self.get_lr()
+        finally:
+            self._get_lr_called_within_step = False
+
+    def _warn_outside_step(self) -> None:
+        """torch's warning for who calls `get_lr` to see a rate."""
+        if not self._get_lr_called_within_step:
+            warnings.warn(RATE_ASKED_OUTSIDE, UserWarning, stacklevel=3)
 
     def _get_closed_form_lr(self) -> list[Rate] | None:
         """The rates at `last_epoch` from the first ones alone; None where there is no such formula."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..group import Group
 from ..optimizer import Optimizer
 from .base import LRScheduler, Rate, check_optimizer, per_group
+from .momentum import momentum_bounds, set_momentum, uses_beta1
 
 
 def _cosine(start: float, end: float, done: float) -> float:
@@ -46,27 +46,13 @@ class OneCycleLR(LRScheduler):
                 group["max_lr"] = peak
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         if cycle_momentum:
-            self._prepare_momentum(optimizer, base_momentum, max_momentum, last_epoch)
+            self.use_beta1 = uses_beta1(optimizer)
+            momentum_bounds(optimizer, base_momentum, max_momentum, last_epoch == -1)
         super().__init__(optimizer, last_epoch)
-
-    def _prepare_momentum(self, optimizer: Optimizer, low: Any, high: Any, last_epoch: int) -> None:
-        if not {"momentum", "betas"} & set(optimizer.defaults):
-            raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-        self.use_beta1 = "betas" in optimizer.defaults
-        lows, highs = per_group("base_momentum", low, optimizer), per_group("max_momentum", high, optimizer)
-        if last_epoch == -1:
-            for group, lowest, highest in zip(optimizer.param_groups, lows, highs, strict=True):
-                self._set_momentum(group, highest)
-                group["max_momentum"], group["base_momentum"] = highest, lowest
-
-    def _set_momentum(self, group: Group, momentum: float) -> None:
-        if self.use_beta1:
-            group["betas"] = (momentum, *group["betas"][1:])
-        else:
-            group["momentum"] = momentum
 
     def get_lr(self) -> list[Rate]:
         """The rates between the two ends of the phase that `last_epoch` is in. Sets the momenta too."""
+        self._warn_outside_step()
         if self.last_epoch > self.total_steps:
             raise ValueError(f"Tried to step {self.last_epoch} times. The specified number of total steps is "
                              f"{self.total_steps}")
@@ -84,7 +70,7 @@ class OneCycleLR(LRScheduler):
             rates.append(anneal(group[phase["start_lr"]], group[phase["end_lr"]], done))
             if self.cycle_momentum:
                 ends = group[phase["start_momentum"]], group[phase["end_momentum"]]
-                self._set_momentum(group, anneal(*ends, done))
+                set_momentum(group, self.use_beta1, anneal(*ends, done))
         return rates
 
 

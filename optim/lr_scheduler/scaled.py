@@ -40,6 +40,7 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """base_lr * lr_lambda(epoch)."""
+        self._warn_outside_step()
         return [base * function(self.last_epoch) for function, base in zip(self.lr_lambdas, self.base_lrs, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,6 +61,7 @@ class MultiplicativeLR(LambdaLR):
 
     def get_lr(self) -> list[Rate]:
         """lr * lr_lambda(epoch)."""
+        self._warn_outside_step()
         if self._is_initial:
             return self._rates()
         return [rate * function(self.last_epoch) for function, rate in zip(self.lr_lambdas, self._rates(), strict=True)]
@@ -74,6 +76,7 @@ class StepLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """Times gamma at every multiple of step_size."""
+        self._warn_outside_step()
         return self._rates(self.gamma if self.last_epoch and self.last_epoch % self.step_size == 0 else 1.0)
 
     def _get_closed_form_lr(self) -> list[Rate]:
@@ -91,6 +94,7 @@ class MultiStepLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """Times gamma at every milestone."""
+        self._warn_outside_step()
         return self._rates(self.gamma ** self.milestones.get(self.last_epoch, 0))
 
     def _get_closed_form_lr(self) -> list[Rate]:
@@ -110,6 +114,7 @@ class ConstantLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """Times factor at epoch 0, divided by it at total_iters."""
+        self._warn_outside_step()
         if self.last_epoch == 0:
             return self._rates(self.factor)
         return self._rates(1.0 / self.factor) if self.last_epoch == self.total_iters else self._rates()
@@ -132,6 +137,7 @@ class LinearLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """The present rate times the ratio of two successive factors."""
+        self._warn_outside_step()
         if self.last_epoch == 0:
             return self._rates(self.start_factor)
         if self._is_initial or self.last_epoch > self.total_iters:
@@ -153,6 +159,7 @@ class ExponentialLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """Times gamma at every epoch."""
+        self._warn_outside_step()
         return self._rates(1.0 if self._is_initial else self.gamma)
 
     def _get_closed_form_lr(self) -> list[Rate]:
@@ -168,6 +175,7 @@ class PolynomialLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """The present rate times the ratio of two successive factors."""
+        self._warn_outside_step()
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._rates()
         now, before = (1.0 - epoch / self.total_iters for epoch in (self.last_epoch, self.last_epoch - 1))
@@ -190,6 +198,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """The present distance from eta_min times the ratio of two successive factors."""
+        self._warn_outside_step()
         if self._is_initial:
             return self._rates()
         if self._step_count == 1 and self.last_epoch > 0:
@@ -229,6 +238,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """The cosine from base_lr down to eta_min, at T_cur of T_i."""
+        self._warn_outside_step()
         height = 1 + math.cos(math.pi * self.T_cur / self.T_i)
         return [self.eta_min + (base - self.eta_min) * height / 2 for base in self.base_lrs]
 
@@ -241,7 +251,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             self._advance()
         else:
             self._go_to(epoch)
-        self._set_rates(self.get_lr())
+        self._set_rates(self._asked_rates())
 
     def _advance(self) -> None:
         self.last_epoch += 1

@@ -1,25 +1,14 @@
 """torch's record of optimizers: every configuration of every class, lazily and inside one jitted step, against torch."""
 
-import importlib.machinery
-import sys
-import types
-import unittest
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-if "expecttest" not in sys.modules:  # the record's module imports it for tests of its own
-    _stub = types.ModuleType("expecttest")
-    _stub.__spec__ = importlib.machinery.ModuleSpec("expecttest", None)
-    _stub.TestCase = unittest.TestCase
-    sys.modules["expecttest"] = _stub
-
-from torch.testing._internal.common_optimizers import OptimizerErrorEnum, optim_db  # noqa: E402
-
 import flambeau as fb  # noqa: E402
 from flambeau.tracer.ir.errors import TraceError  # noqa: E402
+
+from .optimizer_record import OptimizerErrorEnum, optim_db  # noqa: E402
 
 STEPS = 4
 TOLERANCE = {"rtol": 5e-6, "atol": 5e-6}
