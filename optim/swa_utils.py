@@ -60,7 +60,7 @@ def get_swa_multi_avg_fn() -> Callable[..., None]:
     @no_grad
     def swa_update(averages: list[Tensor], params: list[Tensor], num_averaged: Any) -> None:
         for average, param in zip(averages, params, strict=True):
-            average.add_((param - average) / (num_averaged + 1))
+            average.copy_(average + (param - average) / (num_averaged + 1))  # whole numbers are cut off
 
     return swa_update  # type: ignore[no-any-return]
 

@@ -35,7 +35,7 @@ class Adan(Optimizer):
                 state["exp_avg_sq"].mul_(beta3).addcmul_(update, update, value=1 - beta3)
                 c1, c2, c3 = (1.0 - beta ** state["step"] for beta in (beta1, beta2, beta3))
                 denom = (state["exp_avg_sq"].sqrt() / math.sqrt(c3)).add_(group["eps"])
-                update = ((state["exp_avg"] / c1 + beta2 * state["exp_avg_diff"] / c2)).div_(denom)
+                update = (state["exp_avg"] / c1 + beta2 * state["exp_avg_diff"] / c2).div_(denom)
                 if group["no_prox"]:
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(update, alpha=-group["lr"])
