@@ -43,7 +43,7 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
     """
     _check_decay(decay)
 
-    @no_grad
+    @no_grad()
     def ema_update(averages: list[Tensor], params: list[Tensor], num_averaged: Any) -> None:
         if averages[0].dtype.is_inexact:
             _lerp(averages, params, 1 - decay)
@@ -51,39 +51,39 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
             for average, param in zip(averages, params, strict=True):
                 average.copy_(average * decay + param * (1 - decay))
 
-    return ema_update  # type: ignore[no-any-return]
+    return ema_update
 
 
 def get_swa_multi_avg_fn() -> Callable[..., None]:
     """A function that moves lists of averages in place: a = a + (p - a) / (n + 1)."""
 
-    @no_grad
+    @no_grad()
     def swa_update(averages: list[Tensor], params: list[Tensor], num_averaged: Any) -> None:
         for average, param in zip(averages, params, strict=True):
             average.copy_(average + (param - average) / (num_averaged + 1))  # whole numbers are cut off
 
-    return swa_update  # type: ignore[no-any-return]
+    return swa_update
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Tensor]:
     """A function of an average and a parameter: decay * a + (1 - decay) * p. ValueError for a decay outside [0, 1]."""
     _check_decay(decay)
 
-    @no_grad
+    @no_grad()
     def ema_update(average: Tensor, param: Tensor, num_averaged: Any) -> Tensor:
         return decay * average + (1 - decay) * param
 
-    return ema_update  # type: ignore[no-any-return]
+    return ema_update
 
 
 def get_swa_avg_fn() -> Callable[..., Tensor]:
     """A function of an average and a parameter: a + (p - a) / (n + 1)."""
 
-    @no_grad
+    @no_grad()
     def swa_update(average: Tensor, param: Tensor, num_averaged: Any) -> Tensor:
         return average + (param - average) / (num_averaged + 1)
 
-    return swa_update  # type: ignore[no-any-return]
+    return swa_update
 
 
 class AveragedModel(Module):
@@ -126,7 +126,7 @@ class AveragedModel(Module):
         """The averaged model's."""
         return self.module(*args, **kwargs)
 
-    @no_grad
+    @no_grad()
     def update_parameters(self, model: Module) -> None:
         """Take the model's present parameters into the averages."""
         tensors = (_tensors(each, self.use_buffers) for each in (self.module, model))
@@ -162,7 +162,7 @@ def _tensors(model: Module, with_buffers: bool) -> Iterable[Tensor]:
     return chain(model.parameters(), model.buffers()) if with_buffers else model.parameters()
 
 
-@no_grad
+@no_grad()
 def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
     """Compute the running statistics of a model's batch norms anew, as means over the batches of `loader`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import textwrap
 import types
 import weakref
 from collections import defaultdict
@@ -519,3 +520,31 @@ def test_a_detached_leaf_that_is_kept_stays_on_its_memory_and_has_no_gradient() 
         return p.tolist()
 
     assert training(torch.jit) == pytest.approx(training(lambda f: f), rel=1e-5)
+
+
+def test_a_class_whose_module_is_in_no_table_is_followed() -> None:
+    """As a loader makes it that does not register what it loads."""
+    names: dict[str, Any] = {"torch": torch, "__name__": "in_no_table"}
+    source = textwrap.dedent("""
+        class Momentum(torch.optim.Optimizer):
+            @torch.no_grad()
+            def step(self):
+                for p in self.param_groups[0]["params"]:
+                    state = self.state[p]
+                    if not state:
+                        state["m"] = torch.zeros_like(p)
+                    p.sub_(state["m"].mul_(0.5).add_(p.grad))
+    """)
+    exec(compile(source, __file__, "exec"), names)
+    w = torch.ones(2, requires_grad=True)
+    optimizer = names["Momentum"]([w], {})
+
+    @torch.jit
+    def step(x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step(torch.tensor(1.0))
+    assert optimizer.state[w]["m"].tolist() == [1.75, 1.75] and step.stats.compiles == 1

@@ -107,7 +107,7 @@ def _powsum(self: Tensors, ord: float = 2, dtype: Any = None) -> Result:
 def _pow(self: Any, exponent: Any) -> Result:
     """Powers of the tensors, or of one number with each tensor as the exponent."""
     if isinstance(self, (list, tuple)):
-        return _powers(self, exponent)  # type: ignore[no-any-return]
+        return _powers(self, exponent)
     _check(exponent)
     return tuple(self**x for x in exponent)
 

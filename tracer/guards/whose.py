@@ -68,8 +68,18 @@ def file_of(kind: type) -> str:
 
 
 def users_class(kind: type) -> bool:
-    """Whether a class is followed."""
-    return _home(home_of(kind))[1]
+    """Whether a class is followed; one whose module is in no table, as after `exec`, by where its functions are written."""
+    home = home_of(kind)
+    return _home(home)[1] or (home not in sys.modules and any(
+        followed(f.__code__.co_filename, f.__globals__) for f in map(_innermost, table(kind).values())
+        if is_a(f, types.FunctionType)))
+
+
+def _innermost(x: Any) -> Any:
+    """What decorators stand around."""
+    while is_a(x, types.FunctionType) and "__wrapped__" in attributes(x):
+        x = attributes(x)["__wrapped__"]
+    return x
 
 
 def of_ours(kind: type, name: str) -> bool:
