@@ -57,16 +57,17 @@ class SequentialLR(Several):
         self.last_epoch, self.optimizer = last_epoch + 1, optimizer
         for group in optimizer.param_groups:
             set_rate(group, group["initial_lr"])
-        self._undo(self)
+        self.recursive_undo()
         first = schedulers[bisect_right(milestones, 0)]
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
-    def _undo(self, scheduler: LRScheduler) -> None:
-        """Take back the step that every schedule took when it was made."""
+    def recursive_undo(self, sched: LRScheduler | None = None) -> None:
+        """Take back the step that every schedule took when it was made: of `sched`, or of all of these."""
+        scheduler = self if sched is None else sched
         if isinstance(scheduler, Several):
             for inner in scheduler._schedulers:
-                self._undo(inner)
+                self.recursive_undo(inner)
         else:
             scheduler.last_epoch -= 1
 
