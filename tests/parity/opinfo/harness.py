@@ -1,0 +1,81 @@
+"""One cell of the sweep: an entry, a dtype and a check, run in a limited time, and its outcome in a line."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .checks import CHECKS, Cell, NotApplicable, samples_of
+from .records import entries
+from .translate import AbsentError
+
+PASSED, FAILED, ABSENT, SKIPPED, LATE = "passed", "failed", "absent", "not applicable", "late"
+NO_DTYPE = "-"  # the dtype of error inputs, which have their own
+
+
+class LateError(Exception):
+    """A cell that took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: of how many samples, which failed first, and why."""
+
+    entry: str
+    dtype: str
+    check: str
+    outcome: str
+    samples: int = 0
+    first: int = -1
+    reason: str = ""
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        return self.entry, self.dtype, self.check
+
+    def line(self) -> dict[str, Any]:
+        """For a file of lines of JSON."""
+        return asdict(self)
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    def late(*_: Any) -> None:
+        raise LateError(f"longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0) -> Outcome:
+    """Run a check on the first samples of an entry in a dtype (all where `samples` is 0)."""
+    cell = Cell(name, entries()[name], "float32" if dtype == NO_DTYPE else dtype)
+    ran, first = 0, -1
+    try:
+        with _limited(timeout), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cell.ours()
+            for i, sample in samples_of(cell, check, samples):
+                first = i
+                try:
+                    CHECKS[check](cell, sample)
+                    ran += 1
+                except NotApplicable:
+                    continue
+    except AbsentError as error:
+        return Outcome(name, dtype, check, ABSENT, ran, first, str(error))
+    except LateError as error:
+        return Outcome(name, dtype, check, LATE, ran, first, str(error))
+    except Exception as error:
+        reason = str(error) if type(error).__name__ == "Mismatch" else f"{type(error).__name__}: {error}"
+        return Outcome(name, dtype, check, FAILED, ran, first, " ".join(reason.split())[:300])
+    return Outcome(name, dtype, check, PASSED if ran else SKIPPED, ran)
