@@ -85,7 +85,9 @@ def test_draws_are_torchs_in_distribution_and_a_seed_repeats_them(name: str) -> 
         first = ours.numpy().ravel()
         assert np.array_equal(first, again.numpy().ravel()) and not np.array_equal(first, more.numpy().ravel())
     assert str(ours.dtype) == str(theirs.dtype) and tuple(ours.shape) == tuple(theirs.shape)
-    assert stats.ks_2samp(first, theirs.numpy().ravel()).pvalue > 1e-4
+    few = np.unique(first).size < 1000  # values of a discrete distribution may differ in their last bit
+    theirs = theirs.numpy().ravel()
+    assert stats.ks_2samp(*(x.round(3) if few else x for x in (first, theirs))).pvalue > 1e-4
 
 
 def test_names_of_the_tables_are_of_the_record() -> None:

@@ -246,7 +246,7 @@ def _compare_gradients(ours: list[Any], theirs: list[Any], within: Tolerance, wh
         if their is None or mine is None:
             left = mine if their is None else their
             if left is not None and bool((left != 0).any()):
-                raise Mismatch(f"{what}[{i}]: torch has {'none' if their is None else 'one'}, ours {'none' if mine is None else 'one'}")
+                raise Mismatch(f"{what}[{i}]: {'torch' if their is None else 'ours'} has none, and the other is not zero")
         else:
             half = their.dtype in (torch.bfloat16, torch.float16)
             compare(mine, their, half_within(within, their) if half else within, where=f"{what}[{i}]")
