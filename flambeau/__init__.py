@@ -18,6 +18,7 @@ from .nn.functional import (
     pixel_unshuffle, poisson_nll_loss, relu, relu_, rms_norm, rrelu, rrelu_, selu, selu_, threshold, threshold_,
     triplet_margin_loss,
 )
+from .nn.functional.native import constant_pad_nd, native_batch_norm, native_group_norm, native_layer_norm
 from .runtime.checkpoint import load, save
 from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, testing, types, version
 from .legacy_tensors import TYPES as _TYPES
@@ -41,7 +42,7 @@ from .tracer.functions import random
 from .tracer.functions.activation import hardshrink, log_softmax, prelu, softmax
 from .tracer.functions.angles import arctan2, atan2, deg2rad, hypot, rad2deg
 from .tracer.functions.arithmetic import (
-    add, addcdiv, addcmul, div, divide, float_power, floor_divide, fmod, lerp, mul, multiply, pow, remainder, sub,
+    add, addcdiv, addcmul, div, divide, float_power, floor_divide, fmod, lerp, mul, multiply, pow, remainder, rsub, sub,
     subtract, true_divide,
 )
 from .tracer.functions.checks import _assert_async
@@ -55,21 +56,30 @@ from .tracer.functions.comparing import (
 from .tracer.functions.complex_numbers import (
     angle, complex, conj, conj_physical, imag, is_conj, polar, real, resolve_conj, view_as_complex, view_as_real,
 )
+from .tracer.functions.combining import block_diag, cartesian_prod, combinations
 from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
-from .tracer.functions.conversions import clone, fill_, is_tensor, numel, zero_
+from .tracer.functions.conversions import clone, detach, detach_, fill, fill_, is_tensor, numel, zero_
+from .tracer.functions.copies import (
+    alias_copy, as_strided_copy, detach_copy, diagonal_copy, expand_copy, permute_copy, select_copy, slice_copy, split_copy,
+    split_with_sizes_copy, squeeze_copy, t_copy, transpose_copy, unbind_copy, unfold_copy, unsqueeze_copy,
+    view_as_complex_copy, view_as_real_copy, view_copy,
+)
 from .tracer.functions.creation import (
-    arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, logspace, ones,
-    ones_like, scalar_tensor, tensor, zeros, zeros_like,
+    as_tensor, asarray, empty, empty_like, empty_permuted, empty_strided, from_numpy, full, full_like, ones, ones_like,
+    scalar_tensor, tensor, zeros, zeros_like,
 )
 from .tracer.functions.cumulative import cummax, cummin, cumprod, cumsum, diff, logcumsumexp
 from .tracer.functions.defaults import get_default_device, get_default_dtype, set_default_device, set_default_dtype
 from .tracer.functions.factorizations import cholesky, geqrf, lu, lu_unpack, orgqr, ormqr, qr
 from .tracer.functions.float_parts import copysign, frexp, ldexp, nextafter, signbit
+from .tracer.functions.histograms import histogram, histogramdd
 from .tracer.functions.incomplete_gamma import igamma, igammac
 from .tracer.functions.foreach import FOREACH as _FOREACH
 from .tracer.functions.indexing import index_put, index_put_
-from .tracer.functions.joining import cat, concat, concatenate, hstack, stack, vstack
 from .tracer.functions.least_squares import pinverse
+from .tracer.functions.in_place_names import BY_NAME as _in_place
+from .tracer.functions.integrals import cumulative_trapezoid, gradient, trapezoid, trapz
+from .tracer.functions.joining import cat, column_stack, concat, concatenate, dstack, hstack, row_stack, stack, vstack
 from .tracer.functions.linear import addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot
 from .tracer.functions.matrix_functions import matrix_exp, vander
 from .tracer.functions.matrix_norms import norm
@@ -84,6 +94,7 @@ from .tracer.functions.random import (
     Generator, bernoulli, binomial, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal,
     poisson, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
 )
+from .tracer.functions.ranges import arange, eye, linspace, logspace, range
 from .tracer.functions.rearranging import flip, fliplr, flipud, roll, rot90
 from .tracer.functions.reduce import (
     all, allclose, amax, amin, aminmax, any_ as any, argmax, argmin, count_nonzero, equal, isclose, logsumexp, max,
@@ -98,7 +109,7 @@ from .tracer.functions.searching import (
     argwhere, bincount, bucketize, isin, nonzero, searchsorted, unique, unique_consecutive,
 )
 from .tracer.functions.shape import (
-    adjoint, atleast_1d, atleast_2d, broadcast_tensors, broadcast_to, flatten, meshgrid, moveaxis, movedim, permute,
+    adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_tensors, broadcast_to, flatten, meshgrid, moveaxis, movedim, permute,
     ravel, repeat_interleave, reshape, squeeze, swapaxes, swapdims, t, tile, transpose, unflatten, unsqueeze,
 )
 from .tracer.functions.slicing import (
@@ -114,6 +125,7 @@ from .tracer.functions.strided import as_strided, diagonal
 from .tracer.functions.systems import (
     cholesky_inverse, cholesky_solve, det, inverse, logdet, lu_solve, slogdet, triangular_solve,
 )
+from .tracer.functions.symbolic import sym_float, sym_int, sym_ite, sym_max, sym_min, sym_not, sym_sqrt, sym_sum
 from .tracer.functions.triangular import diag, diag_embed, diagflat, trace, tril, tril_indices, triu, triu_indices
 from .tracer.functions.unary import (
     abs, absolute, acos, acosh, arccos, arccosh, arcsin, arcsinh, arctan, arctanh, asin, asinh, atan, atanh, ceil, cos,
@@ -144,6 +156,7 @@ for _type in _TYPES.values():
     if not _type.is_cuda:
         globals()[_type.__name__] = _type
 globals().update(_FOREACH)  # a table, whose names have an underscore as torch's
+globals().update(_in_place)
 _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 

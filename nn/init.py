@@ -12,11 +12,11 @@ import numpy as np
 from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.arithmetic import add, mul
 from ..tracer.functions.choosing import clamp
-from ..tracer.functions.creation import eye
 from ..tracer.functions.creation import tensor as make_tensor
 from ..tracer.functions.methods import named
 from ..tracer.functions.operands import wrap
 from ..tracer.functions.random import Generator, generator_on, rand_like, randn, uniform_value
+from ..tracer.functions.ranges import eye
 from ..tracer.functions.unary import erfinv
 from ..tracer.ir import dtypes
 from ..tracer.lazy.flush import host_array

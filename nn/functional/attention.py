@@ -8,7 +8,7 @@ from ...tracer.functions.activation import softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.linear import contract
-from ...tracer.functions.operands import broadcast_shapes, cast_value, expand_value, wrap
+from ...tracer.functions.operands import cast_value, common_shape, expand_value, wrap
 from ...tracer.functions.reduce import amax, sum
 from ...tracer.functions.unary import exp
 from ...tracer.ir import dtypes
@@ -77,7 +77,7 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if enable_gqa:
         key, value = (_shared_heads(x, query._type.shape[-3]) for x in (key, value))
-    lead = broadcast_shapes(*(x._type.shape[:-2] for x in (query, key, value)))
+    lead = common_shape(*(x._type.shape[:-2] for x in (query, key, value)))
     scale = 1 / math.sqrt(query._type.shape[-1]) if scale is None else scale
     product = scores(_batched(mul(query, scale), lead), _batched(key, lead))
     weights = dropout(attend(product, attn_mask, is_causal), dropout_p)

@@ -11,7 +11,7 @@ from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.linear import contract, einsum
 from ...tracer.functions.matrix_norms import norm
-from ...tracer.functions.operands import broadcast_shapes, cast_value, number_value, scalar_name, wrap
+from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.scattering import index_add
 from ...tracer.functions.unary import abs as absolute
@@ -130,7 +130,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, o
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) * max(|x2|, eps)) along `dim`."""
-    shape = broadcast_shapes(x1._type.shape, x2._type.shape)
+    shape = common_shape(x1._type.shape, x2._type.shape)
     x1, x2 = x1.broadcast_to(shape), x2.broadcast_to(shape)
     lengths = [clamp(norm(x, 2, dim, True), min=eps) for x in (x1, x2)]
     return sum(mul(div(x1, lengths[0]), div(x2, lengths[1])), dim)

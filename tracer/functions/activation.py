@@ -66,6 +66,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 @method()
+@with_out
 @rounded_once
 def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
     """Scores as probabilities: positive, and of sum 1 along a dimension.
@@ -91,6 +92,7 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
 
 
 @method()
+@with_out
 @rounded_once
 def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`, without overflow."""

@@ -188,9 +188,9 @@ _FLOOR_DIVIDE = Derivative("FloorDivide", _floor_divide_pull)
 
 @pointwise()
 @with_out
-def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
+def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """The quotient rounded down. It has no derivative, unlike `div(rounding_mode="floor")`, whose derivative is zero."""
-    result = div(input, other, rounding_mode="floor")
+    result = div(tensor_like(input, other), other, rounding_mode="floor")
     if not result.requires_grad:
         return result
     value = result._read()
@@ -199,7 +199,7 @@ def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
 
 @pointwise()
 @with_out
-def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
+def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """The modulus with the divisor's sign, Python's `%`."""
     if not isinstance(input, Tensor):
         input = tensor_like(input, other)

@@ -17,6 +17,7 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
+from .spelling import REFUSED, respelled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,12 +94,16 @@ def castable(*namespaces: dict[str, Any]) -> None:
 
 def _casting(function: FunctionType, rules: dict[str, str]) -> FunctionType:
     """`function`, preceded by its casts. Where autocast was never on that costs one look at an attribute."""
-    current, ever, call = modes, _ever, _call
+    current, ever, call, refused, again = modes, _ever, _call, REFUSED, respelled
 
     def run(*args: Any, **kwargs: Any) -> Any:
         if ever and current.on:
             return call(function, rules, args, kwargs)
-        return function(*args, **kwargs) if kwargs else function(*args)
+        try:
+            return function(*args, **kwargs) if kwargs else function(*args)
+        except refused:
+            args, kwargs = again(function, args, kwargs)
+        return function(*args, **kwargs)
 
     # In the globals of the function itself, where tools such as doctest look for what a module defines.
     made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)

@@ -14,7 +14,7 @@ from ..tensor.tensor import Tensor
 from .comparing import eq, ge, isnan, le, logical_or
 from .layout import apply, keeps_layout, laid_out
 from .methods import assign, method, pointwise, with_out
-from .operands import Number, broadcast_shapes, expand_value, number_value, operands, result_dtype, wrap
+from .operands import Number, common_shape, expand_value, number_value, operands, result_dtype, wrap
 from .precision import fitting
 from .ruled import Derivative, check_tensor
 
@@ -99,12 +99,14 @@ def _clamped(input: Tensor, bound: Any, kind: dtype, direction: str) -> Tensor:
 
 
 @pointwise()
+@with_out
 def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
     """Elements not below `min`."""
     return clamp(input, min=min)
 
 
 @pointwise()
+@with_out
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """Elements not above `max`."""
     return clamp(input, max=max)
@@ -136,7 +138,7 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> 
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
     kind = result_dtype(input, other)
     tensors = [t._type.shape for t in (condition, input, other) if isinstance(t, Tensor)]
-    shape = broadcast_shapes(*tensors)
+    shape = common_shape(*tensors)
     (test,) = operands(condition, shape=shape)
     on = condition._device
     for number in (input, other):
@@ -157,8 +159,11 @@ def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> T
 @keeps_layout
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask holds, else input; the dtype stays input's."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor with "
+                           f"{value.ndim} dimension(s).")
     number = value.to(input.dtype) if isinstance(value, Tensor) else fitting(value, input.dtype)
-    shape = broadcast_shapes(mask._type.shape, input._type.shape)
+    shape = common_shape(mask._type.shape, input._type.shape)
     (test,), (x,) = operands(mask, shape=shape), operands(input, shape=shape)
     new = operands(number, kind=input.dtype, shape=shape)[0] if isinstance(number, Tensor) else number_value(
         number, input.dtype, shape, x.device)

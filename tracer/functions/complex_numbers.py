@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..ir import dtypes
 from ..ops import elementwise as ops
 from ..tensor.steps import Conjugate, FromPairs, Pairs, Part
 from ..tensor.strides import Geometry
@@ -13,8 +14,9 @@ from .choosing import where
 from .comparing import isnan, lt
 from .layout import apply, keeps_layout
 from .methods import method, pointwise, with_out
-from .operands import float_kind, number_value, wrap
+from .operands import float_kind, number_value, scalar_name, wrap
 from .shape import tensor_property
+from .spelling import check_tensors
 from .unary import cos, sin
 
 
@@ -22,6 +24,12 @@ from .unary import cos, sin
 @with_out
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i imag, from two tensors of one floating type."""
+    check_tensors(complex, (real, imag), 2)
+    kinds = [scalar_name(x.dtype) for x in (real, imag)]
+    if not all(x.dtype in (dtypes.float16, dtypes.float32, dtypes.float64) for x in (real, imag)):
+        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {kinds[0]} and {kinds[1]}")
+    if real.dtype is not imag.dtype:
+        raise RuntimeError(f"Expected object of scalar type {kinds[0]} but got scalar type {kinds[1]} for second argument")
     return apply(ops.complex_, real, imag)
 
 
@@ -59,6 +67,7 @@ def resolve_conj(input: Tensor) -> Tensor:
 
 @method()
 @keeps_layout
+@with_out
 def angle(input: Tensor) -> Tensor:
     """The argument of complex numbers; 0 or pi for real ones."""
     if input.dtype.is_complex:

@@ -8,16 +8,15 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ir.constants import full_like
-from ..ir.dtypes import dtype
+from ..ir.dtypes import dtype, python_dtype
 from ..lazy.flush import host_array
-from ..ops.elementwise import alias
-from ..tensor.layouts import contiguous_format, preserve_format
-from ..tensor.strides import Geometry
+from ..ops.elementwise import alias, select
+from ..tensor.layouts import memory_format, preserve_format
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device
-from .layout import laid_out
+from .layout import in_format, laid_out
 from .methods import check_shape, method, named
-from .operands import TYPE_NAMES, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
+from .operands import TYPE_NAMES, cast_value, common_shape, expand_value, number_value, scalar_name, wrap
 from .precision import fitting
 
 # --- Copies and conversions -------------------------------------------------------------------------------------------
@@ -26,7 +25,7 @@ from .precision import fitting
 @method()
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy with storage of its own, through which gradients flow; `memory_format` says how it lies in memory."""
-    return _lying(wrap(alias(input._read())), input, memory_format)
+    return in_format(wrap(alias(input._read())), memory_format, input)
 
 
 @method()
@@ -36,34 +35,29 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
     if self.is_contiguous(memory_format):
         return self
-    return _lying(wrap(alias(self._read())), self, memory_format or contiguous_format)
-
-
-def _lying(made: Tensor, source: Tensor, memory_format: Any) -> Tensor:
-    """A new tensor as it was asked to lie in memory: by default as the one that it was made of."""
-    if memory_format is None or memory_format is preserve_format:
-        return laid_out(made, [source])
-    if memory_format.order is not None:
-        made._geometry = Geometry(memory_format.stride(made._type.shape))
-    return made
+    return in_format(wrap(alias(self._read())), memory_format)
 
 
 @method()
 def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None, copy: bool = False,
-       non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+       non_blocking: bool = False, memory_format: memory_format | None = None) -> Tensor:
     """The tensor in another dtype or on another device; itself if it is there already and `copy` is not asked for."""
     for arg in args:
         if isinstance(arg, Tensor):
             dtype, device = arg.dtype, arg.device
         elif isinstance(arg, dtypes.dtype):
             dtype = arg
+        elif isinstance(arg, type):
+            dtype = python_dtype(arg)
         elif arg is not None and not isinstance(arg, bool):  # a bool is non_blocking; copies are never waited for
             device = arg
     kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
     if kind is self.dtype and on == self._device:
         there = memory_format is None or memory_format is preserve_format or self.is_contiguous(memory_format)
         return self if there and not copy else clone(self, memory_format=memory_format)
-    result = self if kind is self.dtype else _lying(wrap(cast_value(self._read(), kind)), self, memory_format)
+    if isinstance(kind, type):
+        return to(self, python_dtype(kind), on, copy=copy, memory_format=memory_format)
+    result = self if kind is self.dtype else in_format(wrap(cast_value(self._read(), kind)), memory_format, self)
     return result if on == self._device else _moved(result, on)
 
 
@@ -80,8 +74,8 @@ def _moved(x: Tensor, on: str) -> Tensor:
 def _conversion(name: str, kind: dtypes.dtype) -> None:
     @method(name)
     @named(name, f"The tensor as {kind}.")
-    def convert(self: Tensor) -> Tensor:
-        return to(self, kind)
+    def convert(self: Tensor, memory_format: memory_format | None = None) -> Tensor:
+        return to(self, kind, memory_format=memory_format)
 
 
 for _name, _kind in [("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
@@ -134,7 +128,7 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     value = src.to(device=self.device)._read()
     value = cast_value(value, self.dtype)
     if value.type.shape != self._type.shape:
-        check_shape(self, broadcast_shapes(self._type.shape, value.type.shape))
+        check_shape(self, common_shape(self._type.shape, value.type.shape))
         value = expand_value(value, self._type.shape)
     self._write(alias(value))
     return self
@@ -150,10 +144,36 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     return self
 
 
+def fill(input: Tensor, value: Any) -> Tensor:
+    """The tensor's shape and dtype with one number everywhere, to which a gradient flows where it is a tensor.
+
+    >>> import flambeau as torch
+    >>> torch.fill(torch.zeros(2), 3)
+    tensor([3., 3.])
+    """
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"fill only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+    if isinstance(value, Tensor):
+        return copy_(clone(input), value)
+    x = input._read()
+    number = number_value(fitting(value, input.dtype), input.dtype, input._type.shape, input._device)
+    return laid_out(wrap(select(full_like(x, 1, dtypes.boolean), number, x)), [input])  # the gradient is zero, and there
+
+
 @method()
 def zero_(self: Tensor) -> Tensor:
     """Write zeros."""
     return fill_(self, 0)
+
+
+def detach(input: Tensor) -> Tensor:
+    """The tensor on the same memory, cut off from its history."""
+    return input.detach()
+
+
+def detach_(input: Tensor) -> Tensor:
+    """`detach` of the tensor itself."""
+    return input.detach_()
 
 
 def is_tensor(obj: Any) -> bool:

@@ -13,22 +13,24 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..lazy.shared import SharedStorage
-from ..ops.elementwise import add, alias, compare, mul
-from ..ops.structural import concatenate, iota, reshape
+from ..ops.elementwise import alias
+from ..ops.structural import concatenate, reshape
 from ..tensor.context import context
-from ..tensor.operations import Operation
-from ..tensor.scalar import Scalar, on_host
-from ..tensor.strides import Geometry
+from ..tensor.layouts import check_layout, layout, memory_format
+from ..tensor.scalar import Scalar
+from ..tensor.strides import Geometry, contiguous_stride, is_contiguous, is_dense
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import shape_argument
-from .layout import laid_out
+from .layout import in_format
 from .methods import method, with_out
 from .operands import cast_value, number_dtype, number_value, wrap
 from .operands import full as full_value
 from .precision import fitting, holds
+from .spelling import spelled
 
 
+@spelled
 def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of data, on memory of its own.
 
@@ -142,6 +144,7 @@ def _is_long(array: np.ndarray[Any, Any]) -> bool:
     return array.size > 0 and array.dtype in (object, np.uint64) and all(isinstance(x, int) for x in array.ravel().tolist())
 
 
+@spelled
 def as_tensor(data: Any, dtype: dtype | None = None, device: Any = None) -> Tensor:
     """`data` as a tensor; a tensor that fits is returned itself, a numpy array shares its memory."""
     if isinstance(data, Tensor):
@@ -176,16 +179,22 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return made
 
 
-def scalar_tensor(number: Any, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+@spelled
+def scalar_tensor(s: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+                  layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A 0-d tensor."""
-    fitting(number, dtype or Defaults.dtype)
-    return wrap(number_value(number, dtype or Defaults.dtype, (), device_name(device)))
+    check_layout(layout)
+    kind = dtype or Defaults.dtype
+    made = wrap(number_value(fitting(s, kind), kind, (), device_name(device)))
+    return made.requires_grad_() if requires_grad else made
 
 
 # --- Filled -----------------------------------------------------------------------------------------------------------
 
 
-def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requires_grad: bool) -> Tensor:
+def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requires_grad: bool,
+            layout: layout | None = None) -> Tensor:
+    check_layout(layout)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     made = wrap(full_value(shape, number, kind, device_name(device)))
@@ -194,7 +203,7 @@ def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requi
 
 @with_out
 def zeros(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
-          requires_grad: bool = False) -> Tensor:
+          requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor of zeros.
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `dtype`, by default the default dtype; `device`, where
@@ -208,12 +217,12 @@ def zeros(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any
 
     Source: https://pytorch.org/docs/stable/generated/torch.zeros.html
     """
-    return _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad)
+    return _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad, layout)
 
 
 @with_out
 def ones(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
-         requires_grad: bool = False) -> Tensor:
+         requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor of ones.
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `dtype`, by default the default dtype; `device`, where
@@ -226,19 +235,69 @@ def ones(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any 
 
     Source: https://pytorch.org/docs/stable/generated/torch.ones.html
     """
-    return _filled(shape_argument(sizes, size), 1, dtype or Defaults.dtype, device, requires_grad)
+    return _filled(shape_argument(sizes, size), 1, dtype or Defaults.dtype, device, requires_grad, layout)
 
 
 @with_out
 def empty(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
-          requires_grad: bool = False) -> Tensor:
+          requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False,
+          memory_format: memory_format | None = None) -> Tensor:
     """Memory to be written to; here it holds zeros."""
-    return _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad)
+    made = _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad, layout)
+    return in_format(made, memory_format)
+
+
+@spelled
+def empty_strided(size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None, device: Any = None,
+                  requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
+    """Memory to be written to, of that size and with these strides; here it holds zeros.
+
+    >>> import flambeau as torch
+    >>> torch.empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    shape, steps = shape_argument((), size), shape_argument((), stride)
+    if len(shape) != len(steps):
+        raise RuntimeError(f"mismatch in length of strides and shape: {len(steps)} strides for {len(shape)} dimensions")
+    if any(s < 0 for s in steps):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}")
+    kind = dtype or Defaults.dtype
+    if is_dense(shape, steps):
+        made = _filled(shape, 0, kind, device, False, layout)
+        made._geometry = None if is_contiguous(shape, steps) else Geometry(steps)
+    else:
+        reach = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, steps))
+        made = _filled((reach,), 0, kind, device, False, layout).as_strided(shape, steps)
+    return made.requires_grad_() if requires_grad else made
+
+
+@spelled
+def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], *, dtype: dtype | None = None, device: Any = None,
+                   requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
+    """Memory to be written to, whose dimensions lie in the order `physical_layout`, the outermost first.
+
+    >>> import flambeau as torch
+    >>> torch.empty_permuted((2, 3), (1, 0)).stride()
+    (1, 2)
+    """
+    shape, order = shape_argument((), size), shape_argument((), physical_layout)
+    if len(order) != len(shape):
+        raise RuntimeError("Number of dimensions in size does not match the length of the physical_layout; i.e. "
+                           f"len(size) = {len(shape)} is not equal to len(physical_layout) = {len(order)}")
+    for i, d in enumerate(order):
+        if not 0 <= d < len(shape):
+            raise RuntimeError(f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {d} at index "
+                               f"{i}). NB: negative dims not currently supported; file an issue if you want it.")
+        if d in order[:i]:
+            raise RuntimeError("Duplicate dim not allowed")
+    inner = contiguous_stride(tuple(shape[d] for d in order))
+    return empty_strided(shape, tuple(inner[order.index(d)] for d in range(len(shape))), dtype=dtype, device=device,
+                         requires_grad=requires_grad, layout=layout)
 
 
 @with_out
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
-         requires_grad: bool = False) -> Tensor:
+         requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor with one number everywhere.
 
     Args: `size`, its shape as a sequence; `fill_value`, the number, or a 0-d tensor; `dtype`, by default that of the
@@ -255,154 +314,91 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
     kind = dtype or (fill_value.dtype if isinstance(fill_value, Tensor) else number_dtype(fill_value))
     if isinstance(fill_value, Tensor):
         return fill_value.to(kind).expand(shape_argument((), size)).clone()
-    return _filled(shape_argument((), size), fitting(fill_value, kind), kind, device, requires_grad)
+    return _filled(shape_argument((), size), fitting(fill_value, kind), kind, device, requires_grad, layout)
 
 
-def zeros_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def _like(input: Tensor, number: Any, kind: dtype, device: Any, requires_grad: bool, layout: layout | None,
+          form: memory_format | None) -> Tensor:
+    made = _filled(input._type.shape, number, kind, device or input.device, requires_grad, layout)
+    return in_format(made, form, input)
+
+
+@spelled
+def zeros_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+               layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Zeros in the shape of `input`."""
-    return laid_out(_filled(input._type.shape, 0, dtype or input.dtype, device or input.device, requires_grad), [input])
+    return _like(input, 0, dtype or input.dtype, device, requires_grad, layout, memory_format)
 
 
-def ones_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@spelled
+def ones_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+              layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Ones in the shape of `input`."""
-    return laid_out(_filled(input._type.shape, 1, dtype or input.dtype, device or input.device, requires_grad), [input])
+    return _like(input, 1, dtype or input.dtype, device, requires_grad, layout, memory_format)
 
 
-def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@spelled
+def empty_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+               layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Memory in the shape of `input`; here it holds zeros."""
-    return zeros_like(input, dtype=dtype, device=device, requires_grad=requires_grad)
+    return _like(input, 0, dtype or input.dtype, device, requires_grad, layout, memory_format)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
-              requires_grad: bool = False) -> Tensor:
+@spelled
+def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+              layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """`fill_value` in the shape of `input`."""
     kind = dtype or input.dtype
-    made = _filled(input._type.shape, fitting(fill_value, kind), kind, device or input.device, requires_grad)
-    return laid_out(made, [input])
+    return _like(input, fitting(fill_value, kind), kind, device, requires_grad, layout, memory_format)
 
 
 @method()
+@spelled
 def new_zeros(self: Tensor, *sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
-              requires_grad: bool = False) -> Tensor:
+              requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Zeros of this tensor's dtype."""
-    return _filled(shape_argument(sizes, size), 0, dtype or self.dtype, device or self.device, requires_grad)
+    return _filled(shape_argument(sizes, size), 0, dtype or self.dtype, device or self.device, requires_grad, layout)
 
 
 @method()
+@spelled
 def new_ones(self: Tensor, *sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
-             requires_grad: bool = False) -> Tensor:
+             requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Ones of this tensor's dtype."""
-    return _filled(shape_argument(sizes, size), 1, dtype or self.dtype, device or self.device, requires_grad)
+    return _filled(shape_argument(sizes, size), 1, dtype or self.dtype, device or self.device, requires_grad, layout)
 
 
 @method()
+@spelled
 def new_empty(self: Tensor, *sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
-              requires_grad: bool = False) -> Tensor:
+              requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Memory of this tensor's dtype."""
-    return _filled(shape_argument(sizes, size), 0, dtype or self.dtype, device or self.device, requires_grad)
+    return _filled(shape_argument(sizes, size), 0, dtype or self.dtype, device or self.device, requires_grad, layout)
 
 
 @method()
+@spelled
 def new_full(self: Tensor, size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None,
-             device: Any = None) -> Tensor:
+             device: Any = None, requires_grad: bool = False, layout: layout | None = None,
+             pin_memory: bool = False) -> Tensor:
     """`fill_value` in this tensor's dtype."""
-    return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device)
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad,
+                layout=layout)
 
 
 @method()
-def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+def new_empty_strided(self: Tensor, size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None,
+                      device: Any = None, requires_grad: bool = False, layout: layout | None = None,
+                      pin_memory: bool = False) -> Tensor:
+    """`empty_strided` of this tensor's dtype."""
+    return empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad,
+                         layout=layout)
+
+
+@method()
+@spelled
+def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+               layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor of this one's dtype."""
-    return tensor(data, dtype=dtype or self.dtype, device=device or self.device)
-
-
-# --- Ranges -----------------------------------------------------------------------------------------------------------
-
-
-@with_out
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
-           requires_grad: bool = False) -> Tensor:
-    """Evenly spaced numbers, from a start up to but not including an end.
-
-    y[i] = start + i * step, for i from 0 to ceil((end - start) / step) - 1
-
-    Args: `start`, 0 if only one number is given, which then is the `end`; `step`, the distance; `dtype`, by default
-    int64 if all three are ints, else the default dtype; `device`, where it lives; `requires_grad`, whether gradients
-    reach it; `out`, a tensor to write to.
-    Returns a vector. Raises RuntimeError for a step of zero or of the wrong sign.
-
-    >>> import flambeau as torch
-    >>> torch.arange(0, 1, 0.25)
-    tensor([0.0000, 0.2500, 0.5000, 0.7500])
-
-    Source: https://pytorch.org/docs/stable/generated/torch.arange.html
-    """
-    if end is None:
-        start, end = 0, start
-    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (step > 0) != (end >= start) and end != start:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    kind = dtype or (dtypes.int64 if all(isinstance(x, (int, np.integer)) for x in (start, end, step))
-                     else Defaults.dtype)
-    count = max(0, int(np.ceil((end - start) / step)))
-    return _ramp(count, start, step, kind, device_name(device), requires_grad)
-
-
-def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad: bool) -> Tensor:
-    """start + step * [0, 1, ...]: integers in their own type, floats in double precision, rounded once."""
-    exact = kind.category == dtypes.INTEGRAL and isinstance(start, int) and isinstance(step, int)
-    work = dtypes.int64 if exact else dtypes.float64
-    value = iota.on(on, shape=(count,), axis=0, dtype=work)
-    if step != 1:
-        value = mul(value, number_value(step, work, (count,), on))
-    if type(start) is Scalar or start != 0:
-        value = add(value, number_value(start, work, (count,), on))
-    made = wrap(cast_value(value, kind))
-    return made.requires_grad_() if requires_grad else made
-
-
-@with_out
-def linspace(start: float, end: float, steps: int, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
-    """Evenly spaced numbers, both ends included.
-
-    y[i] = start + i * (end - start) / (steps - 1)
-
-    Args: `start` and `end`, the first and the last number; `steps`, how many; `dtype`, by default the default dtype;
-    `device`, where it lives; `out`, a tensor to write to.
-    Returns a vector of `steps` numbers, whose halves are computed from their own ends, so that both are exact. Raises
-    RuntimeError for a negative number of steps.
-
-    >>> import flambeau as torch
-    >>> torch.linspace(0, 1, 5)
-    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
-
-    Source: https://pytorch.org/docs/stable/generated/torch.linspace.html
-    """
-    kind, on = dtype or Defaults.dtype, device_name(device)
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    step = (end - start) / (steps - 1) if steps > 1 else 0.0
-    up = _ramp(steps, start, step, dtypes.float64, on, False)
-    down = _ramp(steps, end - step * (steps - 1), step, dtypes.float64, on, False)
-    first_half = arange(steps, device=device) < steps // 2
-    return up.where(first_half, down).to(kind)
-
-
-_LOGARITHM = Operation(lambda base: float(np.log(base)), "log", lambda kind: (float,))
-
-
-@with_out
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: dtype | None = None,
-             device: Any = None) -> Tensor:
-    """base to the power of evenly spaced numbers."""
-    exponents = linspace(start, end, steps, dtype=dtypes.float64, device=device)
-    return (exponents * on_host(_LOGARITHM, base)).exp().to(dtype or Defaults.dtype)
-
-
-@with_out
-def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
-    """Ones on the diagonal, zeros elsewhere."""
-    shape, on = (n, n if m is None else m), device_name(device)
-    rows, columns = (iota.on(on, shape=shape, axis=axis, dtype=dtypes.int64) for axis in (0, 1))
-    return wrap(cast_value(compare(rows, columns, direction="EQ"), dtype or Defaults.dtype))
+    check_layout(layout)
+    return tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)

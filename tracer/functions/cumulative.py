@@ -98,6 +98,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 
 
 @method()
+@with_out
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
          append: Tensor | None = None) -> Tensor:
     """The n-th differences of neighbours along `dim` of prepend, input, append joined (bools: whether they differ)."""

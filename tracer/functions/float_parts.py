@@ -22,7 +22,7 @@ from .choosing import clamp, where
 from .comparing import logical_and, logical_or
 from .layout import keeps_layout, laid_out
 from .methods import into, method, pointwise, with_out
-from .operands import Number, broadcast_shapes, float_kind, operands, wrap
+from .operands import Number, common_shape, float_kind, operands, wrap
 from .ruled import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
 
 # --- Bit patterns -----------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     kind = float_kind(input, other)
     if other.dtype.is_inexact or kind.to_real not in _FORMATS:
         return mul(input, pow(2.0, other)).to(kind)
-    (x,), (exponent,) = (operands(t, kind=k, shape=broadcast_shapes(input._type.shape, other._type.shape))
+    (x,), (exponent,) = (operands(t, kind=k, shape=common_shape(input._type.shape, other._type.shape))
                          for t, k in ((input, kind), (other, dtypes.int64)))
     return _scaled(wrap(x), wrap(exponent))
 

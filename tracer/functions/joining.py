@@ -9,7 +9,7 @@ from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import with_out
 from .operands import cast_value, result_dtype, wrap
-from .shape import atleast_1d, atleast_2d, unsqueeze
+from .shape import atleast_1d, atleast_2d, atleast_3d, reshape, unsqueeze
 
 
 @with_out
@@ -28,7 +28,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     Source: https://pytorch.org/docs/stable/generated/torch.cat.html
     """
     if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     used = [x for x in tensors if x._type.shape != (0,)] or list(tensors[:1])  # torch skips empty vectors
     d = checked_dim(dim, used[0].ndim)
     kind, first = used[0]._type.dtype, used[0]._type.shape
@@ -80,14 +80,41 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(x, d) for x in tensors], d)
 
 
+def _some(name: str, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    if not tensors:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return tensors
+
+
 @with_out
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension (the first for vectors)."""
-    parts = [atleast_1d(x) for x in tensors]
+    parts = [atleast_1d(x) for x in _some("hstack", tensors)]
     return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
 @with_out
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the first dimension, vectors as rows."""
-    return cat([atleast_2d(x) for x in tensors], 0)
+    return cat([atleast_2d(x) for x in _some("vstack", tensors)], 0)
+
+
+row_stack = vstack
+
+
+@with_out
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Joined along the third dimension, vectors as rows of one matrix."""
+    return cat([atleast_3d(x) for x in _some("dstack", tensors)], 2)
+
+
+@with_out
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Joined along the second dimension, vectors as columns.
+
+    >>> import flambeau as torch
+    >>> torch.column_stack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    return cat([reshape(x, (x.numel(), 1)) if x.ndim < 2 else x for x in _some("column_stack", tensors)], 1)

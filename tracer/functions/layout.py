@@ -12,10 +12,12 @@ from ..ir.dtypes import dtype
 from ..ir.op import Op
 from ..ops.elementwise import convert
 from ..ops.structural import Ints, constant
+from ..tensor.layouts import memory_format, preserve_format
 from ..tensor.strides import Geometry, dense_stride, is_contiguous
 from ..tensor.tensor import Tensor
 from .masked_reads import any_read, over
 from .operands import common_shape, expand_value, operands, result_dtype, wrap
+from .spelling import REFUSED, check_tensors, respelled, tensors_first
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,19 +77,38 @@ def meets_wider(kind: dtype, x: Any, y: Any) -> bool:
 def keeps_layout(function: F) -> F:
     """Let the result of an elementwise function have its dimensions in the order that its operands have in memory."""
 
+    tensors = tensors_first(function)
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for x in args:
-            if isinstance(x, Tensor) and x._geometry is not None:
-                break
-        else:
-            return function(*args, **kwargs)
-        if any_read(args):
-            return over(call, *args, **kwargs)
-        result = function(*args, **kwargs)
+        try:
+            for x in args:
+                if isinstance(x, Tensor):
+                    if x._geometry is not None:
+                        break
+                elif x is args[0] or tensors > 1:  # the first is a number, or a number is where a tensor must be
+                    check_tensors(function, args, tensors)
+            else:
+                return function(*args, **kwargs)
+            if any_read(args):
+                return over(call, *args, **kwargs)
+            result = function(*args, **kwargs)
+        except REFUSED:
+            check_tensors(function, args, tensors)
+            args, kwargs = respelled(function, args, kwargs)
+            result = function(*args, **kwargs)
         return result if kwargs.get("out") is not None else laid_out(result, args)
 
     return call  # type: ignore[return-value]
+
+
+def in_format(made: Tensor, form: memory_format | None, like: Tensor | None = None) -> Tensor:
+    """A new tensor as it was asked to lie in memory: by default as the one that it was made of."""
+    if form is None or form is preserve_format:
+        return made if like is None else laid_out(made, [like])
+    if form.order is not None:
+        made._geometry = Geometry(form.stride(made._type.shape))
+    return made
 
 
 def laid_out(result: Tensor, operands: Sequence[Any]) -> Tensor:

@@ -15,7 +15,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
 from .choosing import where
 from .methods import in_place, into, method, with_out
-from .operands import Number, broadcast_shapes, expand_value, same_shape, wrap
+from .operands import Number, common_shape, expand_value, same_shape, wrap
 
 
 def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
@@ -84,7 +84,7 @@ def _product(x: Value, y: Value) -> Value:
         return contract(x, y, ((xn - 1,), (0,)))
     if xn == 1:
         return contract(x, y, ((0,), (yn - 2,)))
-    lead = broadcast_shapes(x.type.shape[:-2], y.type.shape[:-2])
+    lead = common_shape(x.type.shape[:-2], y.type.shape[:-2])
     x = expand_value(x, (*lead, *x.type.shape[-2:]))
     y = expand_value(y, (*lead, *y.type.shape[-2:]))
     axes = tuple(range(len(lead)))
@@ -93,7 +93,7 @@ def _product(x: Value, y: Value) -> Value:
 
 @method("__rmatmul__")
 def _rmatmul(self: Tensor, other: Any) -> Any:
-    return NotImplemented
+    return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
 
 
 def _with_ndim(name: str, x: Tensor, ndim: int) -> None:
@@ -191,6 +191,7 @@ def nothing_of(x: Tensor) -> Tensor:
     return where(wrap(nowhere), x, 0)
 
 
+@with_out
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over `dims`: a count of trailing/leading axes, or two lists of axes."""
     x, y = _checked("tensordot", a, b)
@@ -198,7 +199,22 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         pairs = tuple(range(x.type.ndim - dims, x.type.ndim)), tuple(range(dims))
     else:
         pairs = tuple(d % x.type.ndim for d in dims[0]), tuple(d % y.type.ndim for d in dims[1])
+    for i, j in zip(*pairs):  # a dimension of size 1 broadcasts
+        m, n = x.type.shape[i], y.type.shape[j]
+        if m != n and m != 1 and n != 1:
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {m} in dim {i} and second has size {n} "
+                               f"in dim {j}")
+    x, y = _summed_beside(x, y, *pairs), _summed_beside(y, x, *reversed(pairs))
     return wrap(contract(x, y, pairs))
+
+
+def _summed_beside(x: Value, y: Value, mine: Ints, others: Ints) -> Value:
+    """x with the dimensions summed that meet one of size 1."""
+    alone = tuple(i for i, j in zip(mine, others) if y.type.shape[j] == 1 and x.type.shape[i] != 1)
+    if not alone:
+        return x
+    summed = reduce_sum(x, axes=alone)
+    return same_shape(summed, tuple(1 if i in alone else n for i, n in enumerate(x.type.shape)))
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:

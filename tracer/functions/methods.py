@@ -16,6 +16,7 @@ from ..ops.structural import Ints
 from ..tensor.tensor import Tensor
 from .layout import F, keeps_layout
 from .operands import cast_value, scalar_name
+from .spelling import REFUSED, respelled
 
 
 def named(name: str, doc: str) -> Callable[[F], F]:
@@ -70,7 +71,12 @@ def in_place(*names: str) -> Callable[[F], F]:
 def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
     @named(name, f"In-place form of `{function.__name__}`.")
     def update(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return assign(self, function(self, *args, **kwargs))
+        try:
+            result = function(self, *args, **kwargs)
+        except REFUSED:
+            args, kwargs = respelled(function, (self, *args), kwargs)
+            result = function(*args, **kwargs)
+        return assign(self, result)
 
     return update
 
@@ -106,7 +112,11 @@ def with_out(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except REFUSED:
+            args, kwargs = respelled(function, args, kwargs)
+            result = function(*args, **kwargs)
         if out is None:
             return result
         if isinstance(result, Tensor):
@@ -123,9 +133,13 @@ def with_typed_out(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, out: Tensor | None = None, dtype: dtype | None = None, **kwargs: Any) -> Any:
-        if out is None:
-            return function(*args, dtype=dtype, **kwargs)
-        return into(out, function(*args, dtype=out_kind(out, dtype), **kwargs))
+        kind = dtype if out is None else out_kind(out, dtype)
+        try:
+            result = function(*args, dtype=kind, **kwargs)
+        except REFUSED:
+            args, kwargs = respelled(function, args, {**kwargs, "dtype": kind})
+            result = function(*args, **kwargs)
+        return into(out, result)
 
     call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
@@ -142,7 +156,8 @@ def _with_out_shown(function: Callable[..., Any]) -> inspect.Signature:
     known = inspect.signature(function)
     written = "Tensor | None" if known.return_annotation == "Tensor" else "Any"
     last = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=written)
-    return known.replace(parameters=[*known.parameters.values(), last])
+    named = [p for p in known.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    return known.replace(parameters=[*named, last, *list(known.parameters.values())[len(named):]])
 
 
 def into(out: Tensor | None, result: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from .comparing import ne
 from .dims import checked_dim
 from .linear import matmul
 from .methods import in_place, method, with_out
-from .operands import broadcast_shapes, scalar_name
+from .operands import common_shape, scalar_name
 from .reduce import Dims, amax, amin, power, sum
 from .shape import movedim, unsqueeze
 from .unary import abs as absolute
@@ -123,7 +123,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0])
     many = max(x1._type.shape[-2], x2._type.shape[-2]) > 25
     if p == 2 and (compute_mode == _MODES[1] or (many and compute_mode == _MODES[0])):
         return _euclidean(x1, x2)
-    broadcast_shapes(x1._type.shape[:-2], x2._type.shape[:-2])
+    common_shape(x1._type.shape[:-2], x2._type.shape[:-2])
     gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
     empty = gaps._type.shape[-1] == 0 and p == math.inf
     return length(gaps, 1.0 if empty else p, -1)

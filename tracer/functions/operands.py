@@ -17,6 +17,7 @@ from ..ir.state import state
 from ..lazy.flush import bound_pending
 from ..ops.elementwise import add, compare, convert, real, select
 from ..ops.structural import Ints, broadcast, constant, reshape
+from ..tensor.device import Size
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import Defaults
@@ -150,13 +151,13 @@ def float_kind(*xs: Any) -> dtype:
 # --- Broadcasting -----------------------------------------------------------------------------------------------------
 
 
-def broadcast_shapes(*shapes: Sequence[int]) -> Ints:
+def broadcast_shapes(*shapes: Sequence[int] | int) -> Size:
     """The common shape that all broadcast to; torch's RuntimeError if there is none.
 
     >>> broadcast_shapes((2, 1), (3,))
-    (2, 3)
+    torch.Size([2, 3])
     """
-    return common_shape(*map(tuple, shapes))
+    return Size(common_shape(*((shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes)))
 
 
 @functools.lru_cache(maxsize=4096)  # asked anew for every pair of operands, mostly of few different shapes

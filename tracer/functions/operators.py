@@ -30,6 +30,8 @@ def _operator(name: str, function: Any, reflected: Any = None) -> None:
     def backward(self: Tensor, other: Any) -> Any:
         if isinstance(other, NUMBERS):
             return (reflected or _swapped(function))(self, other)
+        if isinstance(other, Tensor):  # by name alone: Python asks the left operand first
+            return function(other, self)
         if isinstance(other, np.ndarray):
             return function(as_tensor_like(other, self), self)
         return NotImplemented
@@ -85,3 +87,5 @@ method("__neg__")(neg)
 method("__pos__")(positive)
 method("__abs__")(abs)
 method("__invert__")(bitwise_not)
+for _old, _new in [("__rdiv__", "__rtruediv__"), ("__div__", "__truediv__"), ("__idiv__", "__itruediv__")]:
+    setattr(Tensor, _old, getattr(Tensor, _new))

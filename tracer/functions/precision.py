@@ -71,6 +71,8 @@ _C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "flo
 
 def fitting(number: Any, kind: dtype) -> Any:
     """The number, for a place in a tensor of that type; torch's RuntimeError if it would become another one, or infinite."""
+    if type(number) is complex and not kind.is_complex and number.imag:
+        raise RuntimeError(f"value cannot be converted to type {_C_NAMES.get(kind.name, kind.name)} without overflow")
     if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(number, kind):
         raise RuntimeError(f"value cannot be converted to type {_C_NAMES[kind.name]} without overflow")
     return number

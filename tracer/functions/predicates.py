@@ -15,6 +15,8 @@ from .creation import zeros
 from .methods import method
 from .strided import as_strided
 
+Tensor.layout = property(lambda self: strided)  # type: ignore[attr-defined]
+
 
 @method()
 def is_nonzero(input: Tensor) -> bool:

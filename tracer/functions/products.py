@@ -14,12 +14,12 @@ from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .choosing import where
 from .comparing import logical_and, logical_or
-from .creation import eye
 from .dims import checked_dim
 from .joining import stack
 from .linear import contract, matmul, nothing_of, outer
 from .methods import in_place, method, with_out
-from .operands import Number, broadcast_shapes, number_value, result_dtype, scalar_name, wrap
+from .operands import Number, common_shape, number_value, result_dtype, scalar_name, wrap
+from .ranges import eye
 from .shape import expand, reshape, unsqueeze
 from .slicing import unbind
 from .systems import inv
@@ -182,7 +182,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     tensor([0., 0., 1.])
     """
     axis = _space(input, other, dim)
-    shape = broadcast_shapes(input._type.shape, other._type.shape)
+    shape = common_shape(input._type.shape, other._type.shape)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(other.dtype)}")
     _refuse_bools("cross", input)

@@ -64,10 +64,14 @@ def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
 @method()
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Elements moved along dimensions, one after the other, those pushed out coming back on the other side."""
-    if dims is None:
+    if not isinstance(shifts, (int, Scalar)) and not shifts:
+        raise RuntimeError("`shifts` required")
+    if dims is None or dims == ():
         return reshape(roll(ravel(input), shifts, 0), input.shape)
-    amounts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    for amount, given in zip(amounts, (dims,) if isinstance(dims, int) else dims):
+    amounts, chosen = ((x,) if isinstance(x, (int, Scalar)) else tuple(x) for x in (shifts, dims))
+    if len(amounts) != len(chosen):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(chosen)}")
+    for amount, given in zip(amounts, chosen):
         d = checked_dim(given, input.ndim)
         size = input._type.shape[d]
         cut = -amount % size if size else 0

@@ -11,7 +11,7 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops import OPS
-from ..ops.elementwise import stop_gradient, with_value
+from ..ops.elementwise import real, stop_gradient, with_value
 from ..ops.indexing import take_along
 from ..ops.structural import Ints, slice_
 from ..tensor.tensor import Tensor
@@ -24,6 +24,7 @@ from .methods import into, method, named, out_kind, with_out, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .precision import rounded_once
 from .shape import reshape
+from .spelling import check_tensors, spelled
 from .unary import abs as absolute
 from .unary import exp, log, square
 
@@ -94,7 +95,7 @@ def _float_input(name: str, input: Tensor, kind: dtype | None) -> dtype:
     wanted = kind or input.dtype
     if not wanted.is_inexact:
         raise RuntimeError(f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex "
-                           f"dtype. Got: {input.dtype.name.capitalize()}")
+                           f"dtype. Got: {scalar_name(input.dtype)}")
     return wanted
 
 
@@ -180,15 +181,19 @@ def power(x: Tensor, exponent: float) -> Tensor:
     return where(zero, 0.0 if exponent > 0 else math.inf, pow(where(zero, 1, x), exponent))
 
 
+@with_out
 def var_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
              correction: float | None = None) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
+    dim, unbiased = _dim_and_unbiased(dim, unbiased)
     return (var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim))
 
 
+@with_out
 def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
              correction: float | None = None) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean."""
+    dim, unbiased = _dim_and_unbiased(dim, unbiased)
     return (std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim))
 
 
@@ -198,11 +203,13 @@ _MaxResult: Any = namedtuple("max", ["values", "indices"])  # type: ignore[name-
 _MinResult: Any = namedtuple("min", ["values", "indices"])  # type: ignore[name-match]
 
 
-def _require_elements(name: str, input: Tensor, axes: Ints) -> None:
+def _require_elements(name: str, input: Tensor, axes: Ints, given: Any) -> None:
     if any(input._type.shape[a] == 0 for a in axes):
-        raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
-                         "dim with the 'dim' argument." if len(axes) == input.ndim else
-                         f"{name}(): Expected reduction dim {axes[0]} to have non-zero size.")
+        if len(axes) == input.ndim > 0 and given in (None, ()):
+            raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+                               "dim with the 'dim' argument.")
+        raise IndexError(f"{name}(): Expected reduction dim {next(a for a in axes if input._type.shape[a] == 0)} to have "
+                         "non-zero size.")
 
 
 @method()
@@ -210,13 +217,13 @@ def _require_elements(name: str, input: Tensor, axes: Ints) -> None:
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The largest elements along `dim`; equal ones share the gradient evenly."""
     axes = _axes(input, dim)
-    _require_elements("amax", input, axes)
+    _require_elements("amax", input, axes, dim)
     return wrap(reduced("reduce_max", input._read(), axes, keepdim))
 
 
 def _whole_extreme(op: str, input: Tensor) -> Tensor:
     """The extreme of all elements. Unlike `amax`, it gives the gradient at NaN to the elements that are NaN."""
-    _require_elements(op[-3:], input, tuple(range(input.ndim)))
+    _require_elements(op[-3:], input, tuple(range(input.ndim)), None)
     x = input._read()
     axes = tuple(range(input.ndim))
     if not (x.requires_grad and axes):
@@ -233,7 +240,7 @@ def _whole_extreme(op: str, input: Tensor) -> Tensor:
 def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest elements along `dim`; equal ones share the gradient evenly."""
     axes = _axes(input, dim)
-    _require_elements("amin", input, axes)
+    _require_elements("amin", input, axes, dim)
     return wrap(reduced("reduce_min", input._read(), axes, keepdim))
 
 
@@ -248,7 +255,7 @@ def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
         axis = checked_dim(dim, input.ndim)
         if input.ndim == 0:
             return result(input.clone(), wrap(number_value(0, dtypes.int64, (), input._device)))
-        _require_elements(name, input, (axis,))
+        _require_elements(name, input, (axis,), True)
         indices = same_shape(OPS[arg](input._read(), axis=axis), _kept(input._type.shape, (axis,), True))
         values = take_along(input._read(), indices, axis)
         shape = _kept(input._type.shape, (axis,), keepdim)
@@ -263,7 +270,7 @@ def _arg(name: str) -> Any:
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         x = input.reshape(-1) if dim is None or input.ndim == 0 else input
         axis = checked_dim(0 if dim is None else dim, x.ndim)
-        _require_elements(name, x, (axis,))
+        _require_elements(name, x, (axis,), True)
         result = OPS[name](x._read(), axis=axis)
         if dim is None:
             return wrap(same_shape(result, (1,) * input.ndim if keepdim else ()))
@@ -294,6 +301,7 @@ all, any_ = _truth("all", "reduce_and"), _truth("any", "reduce_or")
 
 
 @method()
+@spelled
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     """How many elements are not zero."""
     return sum(ne(input, 0), dim)
@@ -307,6 +315,14 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """|input - other| <= atol + rtol * |other|, elementwise."""
+    check_tensors(isclose, (input, other), 2)
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"{scalar_name(input.dtype)} did not match {scalar_name(other.dtype)}")
+    for name, bound in (("rtol", rtol), ("atol", atol)):
+        if bound < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {bound}")
+    if input.dtype is dtypes.boolean:
+        return input == other
     near = absolute(sub(input, other)) <= add(mul(absolute(other), rtol), atol)
     near = (near & other.isfinite()) | (input == other)
     return near | (input.isnan() & other.isnan()) if equal_nan else near
@@ -397,7 +413,8 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     """log(sum(exp(x))) along `dim`, without overflow."""
     x = input if input.dtype.is_inexact else input.to(Defaults.dtype)
     axes = _axes(x, dim)
-    top = wrap(stop_gradient(reduced("reduce_max", x._read(), axes, True)))  # of nothing -inf
+    size = real(x._read()) if x.dtype.is_complex else x._read()
+    top = wrap(stop_gradient(reduced("reduce_max", size, axes, True)))  # of nothing -inf
     top = where(top.isfinite(), top, 0.0)
     total = add(log(sum(exp(sub(x, top)), axes, True)), top)
     return total if keepdim else wrap(same_shape(total._read(), _kept(x._type.shape, axes, False)))

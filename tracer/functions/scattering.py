@@ -24,9 +24,10 @@ from .arithmetic import div, remainder
 from .checks import check_range, unchecked
 from .dims import checked_dim
 from .methods import assign, in_place, method, with_out
-from .operands import Number, broadcast_shapes, cast_value, expand_value, number_value, wrap
+from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
 from .shape import ravel
+from .spelling import spelled
 from .static_size import checked_size, chosen, first_places
 from .strided import as_strided
 from .subscripts import check_positions, is_mask, mask_value, observed_mask, one_dimension, wrapped
@@ -107,6 +108,7 @@ def _scatter_source(input: Tensor, index: Tensor, axis: int, src: Any) -> Value:
 
 
 @in_place()
+@with_out
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | Number | None = None, *, value: Number | None = None,
             reduce: str | None = None) -> Tensor:
     """A copy of the input after out[i, index[i, j, k], k] = src[i, j, k], for dim 1 of three.
@@ -129,6 +131,7 @@ def _scattered(input: Tensor, dim: int, index: Tensor, src: Any, combiner: str) 
 
 
 @in_place()
+@with_out
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of the input after out[i, index[i, j, k], k] += src[i, j, k], for dim 1 of three."""
     return _scattered(input, dim, index, src, "add")
@@ -145,6 +148,7 @@ def _combiners(reduce: str) -> tuple[str, str]:
 
 
 @in_place()
+@with_out
 def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *,
                    include_self: bool = True) -> Tensor:
     """A copy of the input, with src reduced ('sum', 'prod', 'mean', 'amax', 'amin') into the positions of `index` along
@@ -229,7 +233,8 @@ def _index_update(name: str, input: Tensor, dim: int, index: Tensor, source: Val
     source = one_dimension(source)
     shape = (*x.type.shape[:axis], i.type.shape[0], *x.type.shape[axis + 1:])
     if source.type.shape != shape:
-        raise RuntimeError(f"{name}(): requires a source of shape {list(shape)}, got {list(source.type.shape)}")
+        raise RuntimeError("source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape "
+                           f"= {list(input.shape)} source.shape = {list(source.type.shape)}")
     if math.prod(shape) == 0 or x.type.size == 0:
         return wrap(alias(input._read()))
     return wrap(reshape(_slices(x.type.shape, axis, i).scatter(x, source, combiner), shape=input._type.shape))
@@ -246,6 +251,7 @@ def _check_source(name: str, input: Tensor, dim: int, index: Tensor, source: Ten
 
 
 @in_place()
+@with_out
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Tensor:
     """A copy of the input with alpha * source added to its slices at the positions of `index` along `dim`."""
     _check_source("index_add_", input, dim, index, source, RuntimeError,
@@ -255,6 +261,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 
 @in_place()
+@with_out
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of the input with its slices at the positions of `index` replaced by those of source."""
     _check_source("index_copy_", input, dim, index, source, IndexError,
@@ -263,6 +270,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 
 @method()
+@spelled
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """A copy of the input with its slices at the positions of `index` filled with one number; negative ones wrap."""
     _vector("index_fill_", index)
@@ -289,6 +297,7 @@ def index_fill_(self: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
 
 
 @in_place()
+@with_out
 def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *,
                  include_self: bool = True) -> Tensor:
     """A copy of the input with slices of source reduced ('prod', 'mean', 'amax', 'amin') into those at `index`."""
@@ -319,6 +328,7 @@ def _flat_positions(input: Tensor, index: Tensor) -> Value:
 
 
 @method()
+@with_out
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements at positions in the flattened input; negative ones count from its end."""
     positions = _flat_positions(input, index)
@@ -359,7 +369,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
                            f"got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
     axis = checked_dim(dim, input.ndim)
     rests = [tuple(1 if d == axis else n for d, n in enumerate(x._type.shape)) for x in (input, indices)]
-    common = broadcast_shapes(*rests)
+    common = common_shape(*rests)
     x, i = (wrap(expand_value(t._read(), tuple(t._type.shape[d] if d == axis else n for d, n in enumerate(common))))
             for t in (input, indices))
     with unchecked():  # torch takes positions modulo the size
@@ -383,7 +393,7 @@ def masked_select(input: Tensor, mask: Tensor, *, size: int | None = None, fill_
     """
     if not is_mask(mask):
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    shape = broadcast_shapes(input._type.shape, mask._type.shape)
+    shape = common_shape(input._type.shape, mask._type.shape)
     if size is None:
         observed_mask(mask, "masked_select")
     x, test = (wrap(expand_value(t._read(), shape)) for t in (input, mask))
@@ -403,7 +413,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if source.dtype is not input.dtype:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes")
-    shape = broadcast_shapes(input._type.shape, mask._type.shape)
+    shape = common_shape(input._type.shape, mask._type.shape)
     x, test = expand_value(input._read(), shape), expand_value(mask_value(mask, input._device), shape)
     count = math.prod(shape)
     if count == 0 or source.numel() == 0:
@@ -430,12 +440,14 @@ def _changed(input: Tensor, view: Any, src: Tensor) -> Tensor:
 
 
 @method()
+@spelled
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of the input whose slice at `index` along `dim` is src."""
     return _changed(input, lambda x: x.select(dim, index), src)
 
 
 @method()
+@with_out
 def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
                   step: int = 1) -> Tensor:
     """A copy of the input whose elements start:end:step along `dim` are src."""

@@ -27,6 +27,7 @@ from .reduce import any_ as any_of
 from .scattering import scatter_add
 from .shape import atleast_1d
 from .slicing import unbind
+from .spelling import spelled
 from .static_size import nonzero_static, unique_static
 
 UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor "
@@ -85,6 +86,7 @@ def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, retur
 
 
 @method()
+@spelled
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
            dim: int | None = None, *, size: int | None = None, fill_value: Number = 0) -> Any:
     """The distinct elements (or slices along `dim`), always in increasing order.
@@ -108,13 +110,14 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
 
 
 @method()
+@spelled
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False,
                        dim: int | None = None) -> Any:
     """The input without elements (or slices along `dim`) equal to the one before."""
     array = _observed("unique_consecutive", input, "sort, then compare neighbours")
     axis = None if dim is None else checked_dim(dim, input.ndim)
     rows = array.reshape(-1) if axis is None else np.moveaxis(array, axis, 0)
-    differs = (rows[1:] != rows[:-1]).reshape(max(len(rows) - 1, 0), -1).any(1)
+    differs = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
     starts = np.concatenate([np.ones(min(len(rows), 1), np.bool_), differs])
     values = rows[starts] if axis is None else np.moveaxis(rows[starts], 0, axis)
     inverse = np.cumsum(starts) - 1
@@ -203,6 +206,7 @@ def bucketize(input: Tensor | Number, boundaries: Tensor, *, out_int32: bool = F
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
+@with_out
 def isin(elements: Tensor | Number, test_elements: Tensor | Number, *, assume_unique: bool = False,
          invert: bool = False) -> Tensor:
     """Whether each element is one of the test elements."""

@@ -18,6 +18,7 @@ from .conversions import contiguous
 from .dims import checked_dim, checked_dims, shape_argument
 from .methods import method
 from .operands import scalar_name, wrap
+from .spelling import spelled
 
 # --- Reshape ----------------------------------------------------------------------------------------------------------
 
@@ -30,6 +31,9 @@ def _resolved(sizes: Ints, count: int, given: Sequence[int]) -> Ints:
         raise RuntimeError("only one dimension can be inferred")
     known = math.prod(n for n in sizes if n != -1)
     if -1 in sizes:
+        if known == 0 == count:
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(sizes)} because the unspecified dimension "
+                               "size -1 can be any value and is ambiguous")
         if known == 0 or count % known:
             raise RuntimeError(f"shape '{list(sizes)}' is invalid for input of size {count}")
         return tuple(count // known if n == -1 else n for n in sizes)
@@ -157,6 +161,7 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @method()
+@spelled
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension split into `sizes`."""
     d = checked_dim(dim, input.ndim)
@@ -174,14 +179,14 @@ def squeezed(input: Tensor, dims: Ints) -> Tensor:
 
 
 @method()
-def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: int | None = None) -> Tensor:
     """Without its dimensions of size 1, or without the given ones if they are."""
-    dims = checked_dims(dim, input.ndim) if input.ndim else ()
+    dims = checked_dims(axis if dim is None else dim, input.ndim) if input.ndim else ()
     return squeezed(input, tuple(d for d in dims if input._type.shape[d] == 1))
 
 
 @method()
-def unsqueeze(input: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
     """A view with one more dimension, of size 1.
 
     Args: `input` (*); `dim`, where the new dimension is to be, counted in the result, from the end if negative.
@@ -195,6 +200,10 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.unsqueeze.html
     """
+    if dim is None:
+        if axis is None:
+            raise TypeError('unsqueeze() missing 1 required positional arguments: "dim"')
+        dim = axis
     d = checked_dim(dim, input.ndim + 1)
     shape, geometry = input._type.shape, input._strides
     step = geometry.stride[d] * shape[d] if d < input.ndim else 1
@@ -263,10 +272,11 @@ swapaxes = swapdims = transpose
 @method()
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions moved to new places, the others keeping their order."""
-    sources, targets = (checked_dims(d, input.ndim) for d in (source, destination))
+    given = [(d,) if isinstance(d, int) else tuple(d) for d in (source, destination)]
+    sources, targets = (checked_dims(d, input.ndim) for d in given)
     if len(sources) != len(targets):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should contain the "
-                           f"same number of dims as destination ({list(targets)} dims)")
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain "
+                           f"the same number of dims as destination ({list(given[1])} dims)")
     order = [-1] * input.ndim
     for s, t in zip(sources, targets):
         order[t] = s
@@ -369,6 +379,7 @@ def tile(input: Tensor, *counts: Any, dims: Any = None) -> Tensor:
 
 
 @method()
+@spelled
 def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
     """Each element (or slice along `dim`) repeated in place `repeats` times."""
     if isinstance(repeats, Tensor):
@@ -386,20 +397,33 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
 # --- More dimensions --------------------------------------------------------------------------------------------------
 
 
-def _at_least(x: Tensor, ndim: int, front: bool) -> Tensor:
+def _at_least(x: Tensor, ndim: int) -> Tensor:
     while x.ndim < ndim:
-        x = unsqueeze(x, 0 if front or x.ndim == 0 else x.ndim)
+        x = unsqueeze(x, 2 if x.ndim == 2 else 0)
     return x
 
 
-def atleast_1d(x: Tensor) -> Tensor:
-    """With at least one dimension."""
-    return _at_least(x, 1, True)
+def atleast_1d(*tensors: Any) -> Any:
+    """With at least one dimension; several tensors give a tuple."""
+    return _each(tensors, 1)
 
 
-def atleast_2d(x: Tensor) -> Tensor:
-    """With at least two dimensions."""
-    return _at_least(x, 2, True)
+def atleast_2d(*tensors: Any) -> Any:
+    """With at least two dimensions, vectors as rows; several tensors give a tuple."""
+    return _each(tensors, 2)
+
+
+def _each(tensors: tuple[Any, ...], ndim: int) -> Any:
+    """One tensor with at least that many dimensions, or a tuple of several."""
+    if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+        return _at_least(tensors[0], ndim)
+    given = tensors[0] if len(tensors) == 1 else tensors
+    return tuple(_at_least(x, ndim) for x in given)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """With at least three dimensions: of a vector the second one, of a matrix the first two are its own."""
+    return _each(tensors, 3)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

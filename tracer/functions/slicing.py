@@ -19,8 +19,9 @@ from ..tensor.tensor import Tensor
 from .checks import check_range
 from .dims import checked_dim
 from .methods import method, with_out
-from .operands import from_front, wrap
+from .operands import from_front, scalar_name, wrap
 from .shape import squeezed
+from .spelling import spelled
 
 # --- Slices as views --------------------------------------------------------------------------------------------------
 
@@ -116,6 +117,8 @@ def _selected_at(index: Tensor, d: int, *shape: int, on: str) -> Tensor:
 @method()
 def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """`length` elements along `dim` from `start`, which may be a 0-d tensor of integers."""
+    if input.ndim == 0:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = checked_dim(dim, input.ndim)
     length, size = operator.index(length), input._type.shape[d]
     if length < 0:
@@ -137,6 +140,7 @@ def select(input: Tensor, dim: int, index: int | Tensor) -> Tensor:
 
 
 @method()
+@spelled
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces along `dim`, of one size (the last may be smaller) or of the given sizes."""
     d = checked_dim(dim, tensor.ndim)
@@ -156,12 +160,14 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 
 @method()
+@spelled
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces of the given sizes."""
     return split(input, list(split_sizes), dim)
 
 
 @method()
+@spelled
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size, the last perhaps smaller; that many empty ones of an empty dimension."""
     if chunks <= 0:
@@ -171,21 +177,42 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 @method()
-def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+@spelled
+def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """numpy's array_split: sections of nearly equal sizes, or cut at indices."""
+    if input.ndim == 0:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = checked_dim(dim, input.ndim)
     size = input._type.shape[d]
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = _told_cuts(indices_or_sections)
     if isinstance(indices_or_sections, int):
+        if indices_or_sections <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {indices_or_sections}")
         base, extra = divmod(size, indices_or_sections)
         return split(input, [base + (i < extra) for i in range(indices_or_sections)], d)
     cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in indices_or_sections), size]
     return tuple(sliced(input, d, a, max(a, b)) for a, b in pairwise(cuts))
 
 
+def _told_cuts(cuts: Tensor) -> Any:
+    """Sections or indices that a tensor holds: its values are read."""
+    if cuts.dtype is not dtypes.int64:
+        raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got "
+                           f"{scalar_name(cuts.dtype)}")
+    if cuts.ndim > 1:
+        raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, "
+                           f"but got a tensor with {cuts.ndim} dims")
+    return cuts.tolist()
+
+
 def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int, least: int) -> tuple[Tensor, ...]:
     if input.ndim < least:
-        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s'[:least - 1]}, but got a "
+        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a "
                            f"tensor with {input.ndim} dimensions!")
+    if not isinstance(cuts, (int, list, tuple, Tensor)):
+        raise TypeError(f"{name}() received an invalid combination of arguments. Required are an int of sections, or a sequence "
+                        f"of ints, got {type(cuts).__name__}")
     if isinstance(cuts, int) and (cuts < 1 or input._type.shape[dim] % cuts):
         raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
                            f"{input._type.shape[dim]} is not divisible by the split_size {cuts}!")
@@ -211,8 +238,11 @@ def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Ten
 
 
 @method()
+@spelled
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all slices along `dim`, which goes away."""
+    if input.ndim == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     d = checked_dim(dim, input.ndim)
     return tuple(select(input, d, i) for i in range(input._type.shape[d]))
 

@@ -14,6 +14,7 @@ from .dims import checked_dim
 from .methods import method, with_out
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
+from .spelling import spelled
 
 _Sorted, _TopK = return_type("sort"), return_type("topk")
 
@@ -56,12 +57,14 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 
 
 @method()
+@spelled
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort the input along `dim`."""
     return sort(input, dim, descending).indices
 
 
 @method()
+@with_out
 def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
     return sort(input, 0).values

@@ -19,6 +19,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, rsub, sub
 from .choosing import maximum, where
 from .comparing import gt, logical_and, logical_or, lt
+from .defaults import Defaults
 from .layout import keeps_layout
 from .methods import in_place, method, pointwise, with_out
 from .operands import Number, cast_value, float_kind, full, number_value, result_dtype, wrap
@@ -35,6 +36,7 @@ from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sin, sqr
 @rounded_once
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x clamped to [eps, 1 - eps] if eps is given."""
+    input = input if input.dtype.is_inexact else input.to(Defaults.dtype)
     if eps is None:
         x, inside = input, where(logical_or(lt(input, 0), gt(input, 1)), math.nan, 1.0)
     else:  # a clamp through which NaN passes

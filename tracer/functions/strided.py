@@ -50,6 +50,14 @@ def _elements(input: Tensor, shape: Ints, stride: Ints, start: int, real: Any = 
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """All windows of `size` along a dimension, `step` apart, as a new last dimension."""
     d = checked_dim(dimension, self.ndim)
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if self.ndim == 0:
+        if size > 1:
+            raise RuntimeError(f"maximum size for tensor at dimension 0 is 1 but size is {size}")
+        return self._view(Elements((size,), (1,), 0), Geometry((1,), self._strides.offset))
     shape, strides = self._type.shape, contiguous_stride(self._type.shape)
     if size > shape[d]:
         raise RuntimeError(f"maximum size for tensor at dimension {d} is {shape[d]} but size is {size}")

@@ -72,8 +72,9 @@ def sgn(input: Tensor) -> Tensor:
 @pointwise()
 @with_out
 def square(input: Tensor) -> Tensor:
-    """input * input."""
-    return mul(input, input)
+    """input * input; of bools as int64."""
+    x = input if input._type.dtype is not dtypes.boolean else input.to(dtypes.int64)
+    return mul(x, x)
 
 
 # --- Functions with floating results ----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from .unary import abs as absolute
 def _bitwise(name: str, op: str) -> Any:
     @named(name, f"Bitwise {op} of integers or bools.")
     @with_out
-    def function(input: Tensor, other: Tensor | Number) -> Tensor:
+    def function(input: Tensor | Number, other: Tensor | Number) -> Tensor:
         kind = result_dtype(input, other)
         if kind.is_inexact:
             raise RuntimeError(f'"{name}_cpu" not implemented for {kind}')

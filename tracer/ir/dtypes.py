@@ -99,6 +99,17 @@ def from_numpy(numpy_dtype: Any) -> dtype:
     return found
 
 
+_OF_PYTHON: Final = {bool: boolean, int: int64, float: float64, complex: complex128}
+
+
+def python_dtype(kind: type) -> dtype:
+    """The dtype that torch takes Python's `bool`, `int`, `float` and `complex` for."""
+    found = _OF_PYTHON.get(kind)
+    if found is None:
+        raise TypeError(f"dtype must be a torch.dtype, or bool, int, float or complex, not {kind.__name__}")
+    return found
+
+
 @cache
 def promote_types(a: dtype, b: dtype) -> dtype:
     """The smallest type that holds both, by torch's table.

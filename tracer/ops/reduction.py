@@ -19,8 +19,9 @@ from .structural import Ints, array_attribute, broadcast, constant, pad, reshape
 
 # Neutral elements as literals; None stands for the type's own extreme.
 NEUTRAL: dict[str, Callable[[dtype], str]] = {
-    "add": lambda d: "0.0,0.0" if d.is_complex else "0.0" if d.is_floating_point else "0",
-    "multiply": lambda d: "1.0,0.0" if d.is_complex else "1.0" if d.is_floating_point else "1",
+    "add": lambda d: "0.0,0.0" if d.is_complex else "0.0" if d.is_floating_point else "False" if d is dtypes.boolean else "0",
+    "multiply": lambda d: "1.0,0.0" if d.is_complex else "1.0" if d.is_floating_point else "True" if d is dtypes.boolean
+    else "1",
     "maximum": lambda d: "-inf" if d.is_floating_point else "False" if d is dtypes.boolean
     else str(dtypes.iinfo(d).min),
     "minimum": lambda d: "inf" if d.is_floating_point else "True" if d is dtypes.boolean else str(dtypes.iinfo(d).max),

@@ -58,5 +58,11 @@ strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc, jagged = ma
     layout, ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged"))
 
 
+def check_layout(given: layout | None) -> None:
+    """NotImplementedError for a layout that is not strided."""
+    if given is not None and given is not strided:
+        raise NotImplementedError(f"tensors are strided here, got layout {given!r}; make a dense tensor instead")
+
+
 def _named(name: str) -> Any:
     return globals()[name]

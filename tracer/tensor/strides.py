@@ -129,6 +129,12 @@ def _comes_before(a: int, b: int, shape: Ints, strides: Sequence[Ints]) -> int:
     return 0
 
 
+def is_dense(shape: Ints, stride: Ints) -> bool:
+    """Whether elements fill a memory of their number without gaps, in any order of dimensions."""
+    order = sorted(range(len(shape)), key=lambda d: (-stride[d], -shape[d]))
+    return is_contiguous(tuple(shape[d] for d in order), tuple(stride[d] for d in order))
+
+
 def overlaps(shape: Ints, stride: Ints) -> bool:
     """Whether two elements share one place."""
     if 0 in shape:

@@ -33,6 +33,11 @@ RANDOM = frozenset({
     "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_", "resize_as_",
 })
 
+# Sorting, whose positions of equal elements are those of torch's algorithm, which promises none: positions are compared by
+# shape and dtype where the dtype has many equal elements.
+TIES = frozenset({"sort", "argsort", "topk", "kthvalue", "mode", "median", "nanmedian", "msort"})
+TIED = frozenset({"int64", "bool", "bfloat16"})
+
 # Results whose shape, or whose Python value, follows from the values: nothing to compile.
 DATA_DEPENDENT = frozenset({
     "item", "allclose", "equal", "nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "bincount",

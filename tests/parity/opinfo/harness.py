@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import warnings
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .checks import CHECKS, Cell, NotApplicable, samples_of
+from .checks import CHECKS, Cell, NotApplicable, applies, samples_of
 from .records import entries
 from .translate import AbsentError
 
@@ -59,6 +60,8 @@ def _limited(seconds: float) -> Iterator[None]:
 def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0) -> Outcome:
     """Run a check on the first samples of an entry in a dtype (all where `samples` is 0)."""
     cell = Cell(name, entries()[name], "float32" if dtype == NO_DTYPE else dtype)
+    if not applies(cell, check):
+        return Outcome(name, dtype, check, SKIPPED)
     ran, first = 0, -1
     try:
         with _limited(timeout), warnings.catch_warnings():
@@ -73,6 +76,9 @@ def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float
                     continue
     except AbsentError as error:
         return Outcome(name, dtype, check, ABSENT, ran, first, str(error))
+    except AttributeError as error:
+        absent = re.match(r"(module 'flambeau|type object 'Tensor'|'Tensor' object).* has no attribute", str(error))
+        return Outcome(name, dtype, check, ABSENT if absent else FAILED, ran, first, f"AttributeError: {error}")
     except LateError as error:
         return Outcome(name, dtype, check, LATE, ran, first, str(error))
     except Exception as error:

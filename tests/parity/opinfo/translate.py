@@ -137,10 +137,10 @@ def tensor(x: Any) -> Any:
     """Our tensor with the values, strides, offset and `requires_grad` of torch's."""
     if x.layout is not torch.strided or x.device.type != "cpu":
         raise AbsentError(f"{x.layout} on {x.device}")
-    if x.is_conj() or x.is_neg() or not x.numel() or x.is_contiguous():
+    held = x.untyped_storage().nbytes() // x.element_size()
+    if x.is_conj() or x.is_neg() or not x.numel() or (x.is_contiguous() and held == x.numel()):
         made = flambeau.from_numpy(array(x).copy())
     else:
-        held = x.untyped_storage().nbytes() // x.element_size()
         whole = array(torch.as_strided(x.detach(), (held,), (1,), 0)).copy()
         made = flambeau.from_numpy(whole).as_strided(tuple(x.shape), x.stride(), x.storage_offset()).detach()
     return made.requires_grad_() if x.requires_grad else made

@@ -25,7 +25,7 @@ from ..checks import check_none
 from ..choosing import clamp, minimum, where
 from ..comparing import isfinite
 from ..methods import method
-from ..operands import broadcast_shapes, number_value, scalar_name, wrap
+from ..operands import common_shape, number_value, scalar_name, wrap
 from ..unary import ceil, floor, lgamma, log, log1p, sqrt
 from .generator import Generator, generator_on
 from .values import open_symmetric_value, open_uniform
@@ -148,7 +148,7 @@ def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) ->
     """
     _check_binomial(count, prob)
     source = generator_on(count._device, generator)
-    shape = broadcast_shapes(count._type.shape, prob._type.shape)
+    shape = common_shape(count._type.shape, prob._type.shape)
     trials, chance = (t.detach().double().expand(shape) for t in (count, prob))
     chance = clamp(chance, 0.0, 1.0)
     rarer = minimum(chance, 1 - chance)

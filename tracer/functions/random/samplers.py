@@ -13,6 +13,7 @@ from ...ops.elementwise import compare
 from ...ops.sorting import sort, top_k
 from ...ops.structural import Ints, iota
 from ...ops.window import cumsum
+from ...tensor.layouts import check_layout, layout, memory_format
 from ...tensor.scalar import Scalar, whole
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
@@ -20,8 +21,9 @@ from ..checks import check_none
 from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
 from ..dims import shape_argument
+from ..layout import in_format
 from ..methods import into, method, with_out
-from ..operands import broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
+from ..operands import cast_value, common_shape, expand_value, number_value, scalar_name, wrap
 from ..unary import log, neg
 from .generator import Generator, generator_on
 from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working
@@ -33,7 +35,8 @@ def _made(value: Value, kind: dtype, requires_grad: bool, out: Tensor | None = N
 
 
 def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
-         dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+         dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+         layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Random numbers, uniform between 0 and 1.
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `generator`, by default the device's own; `out`, a
@@ -49,6 +52,7 @@ def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out:
 
     Source: https://pytorch.org/docs/stable/generated/torch.rand.html
     """
+    check_layout(layout)
     kind = dtype or _kind_of(out)
     source = generator_on(device_name(device), generator)
     if kind.is_complex:
@@ -59,7 +63,8 @@ def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out:
 
 
 def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, out: Tensor | None = None,
-          dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+          dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+          layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Random numbers from the normal distribution of mean 0 and variance 1.
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `generator`, by default the device's own; `out`, a
@@ -75,6 +80,7 @@ def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, out
 
     Source: https://pytorch.org/docs/stable/generated/torch.randn.html
     """
+    check_layout(layout)
     kind = dtype or _kind_of(out)
     source = generator_on(device_name(device), generator)
     if kind.is_complex:
@@ -97,13 +103,15 @@ def _size(sizes: Sequence[Any], size: Any = None) -> Ints:
 
 def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
             out: Tensor | None = None, dtype: dtype | None = None, device: Any = None,
-            requires_grad: bool = False) -> Tensor:
+            requires_grad: bool = False,
+            layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Integers in [low, high), or in [0, high) when called as randint(high, size).
 
     >>> import flambeau as torch
     >>> torch.randint(3, 4, (2,))
     tensor([3, 3])
     """
+    check_layout(layout)
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
@@ -120,8 +128,10 @@ def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Gene
 
 
 def randperm(n: int, *, generator: Generator | None = None, out: Tensor | None = None, dtype: dtype | None = None,
-             device: Any = None, requires_grad: bool = False) -> Tensor:
+             device: Any = None, requires_grad: bool = False,
+             layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """The integers below n in random order: sorted by 64 random bits each."""
+    check_layout(layout)
     shape, on = _size((n,)), device_name(device)
     keys = generator_on(on, generator).draw(shape, dtypes.uint64)
     numbers = iota.on(on, shape=shape, axis=0, dtype=dtypes.int64)
@@ -130,26 +140,32 @@ def randperm(n: int, *, generator: Generator | None = None, out: Tensor | None =
 
 
 def rand_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, generator: Generator | None = None,
-              requires_grad: bool = False) -> Tensor:
+              requires_grad: bool = False,
+              layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Uniform numbers in [0, 1) in the shape of `input`."""
-    return rand(input.shape, dtype=dtype or input.dtype, device=device or input.device, generator=generator,
-                requires_grad=requires_grad)
+    made = rand(input.shape, dtype=dtype or input.dtype, device=device or input.device, generator=generator,
+                requires_grad=requires_grad, layout=layout)
+    return in_format(made, memory_format, input)
 
 
 def randn_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, generator: Generator | None = None,
-               requires_grad: bool = False) -> Tensor:
+               requires_grad: bool = False,
+               layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Standard normal numbers in the shape of `input`."""
-    return randn(input.shape, dtype=dtype or input.dtype, device=device or input.device, generator=generator,
-                 requires_grad=requires_grad)
+    made = randn(input.shape, dtype=dtype or input.dtype, device=device or input.device, generator=generator,
+                 requires_grad=requires_grad, layout=layout)
+    return in_format(made, memory_format, input)
 
 
 def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: dtype | None = None, device: Any = None,
-                 generator: Generator | None = None, requires_grad: bool = False) -> Tensor:
+                 generator: Generator | None = None, requires_grad: bool = False,
+                 layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Integers in [low, high), or [0, low), in the shape and dtype of `input`."""
     if high is None:
         low, high = 0, low
-    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device or input.device,
-                   generator=generator, requires_grad=requires_grad)
+    made = randint(low, high, input.shape, dtype=dtype or input.dtype, device=device or input.device,
+                   generator=generator, requires_grad=requires_grad, layout=layout)
+    return in_format(made, memory_format, input)
 
 
 # --- Distributions ----------------------------------------------------------------------------------------------------
@@ -157,8 +173,10 @@ def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: dty
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None,
            out: Tensor | None = None, dtype: dtype | None = None, device: Any = None,
-           requires_grad: bool = False) -> Tensor:
+           requires_grad: bool = False,
+           layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Normal numbers; `mean` and `std` are tensors (one per number), or numbers together with a `size`."""
+    check_layout(layout)
     check_std(std)
     given = [x for x in (mean, std) if isinstance(x, Tensor)]
     if not given and size is None:
@@ -167,7 +185,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
         raise TypeError("normal() takes a size only when mean and std are numbers")
     kind = dtype or (given[0].dtype if given else Defaults.dtype)
     on = given[0]._device if given else device_name(device)
-    shape = broadcast_shapes(*(x._type.shape for x in given)) if given else _size((), size)
+    shape = common_shape(*(x._type.shape for x in given)) if given else _size((), size)
     noise = normal_numbers(shape, mean, std, kind, generator_on(on, generator))
     made = into(out, noise.to(kind))
     return made.requires_grad_() if requires_grad else made

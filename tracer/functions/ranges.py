@@ -1,0 +1,181 @@
+"""Evenly spaced numbers, and the identity: https://pytorch.org/docs/stable/torch.html#creation-ops"""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.graph import Value
+from ..ops.elementwise import add, compare, div, mul, power, select, sub
+from ..ops.structural import iota
+from ..tensor.layouts import check_layout, layout
+from ..tensor.scalar import Scalar
+from ..tensor.tensor import Tensor
+from .defaults import Defaults, device_name
+from .methods import into, with_out
+from .operands import cast_value, expand_value, number_value, wrap
+
+# --- Ranges -----------------------------------------------------------------------------------------------------------
+
+
+@with_out
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
+           requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
+    """Evenly spaced numbers, from a start up to but not including an end.
+
+    y[i] = start + i * step, for i from 0 to ceil((end - start) / step) - 1
+
+    Args: `start`, 0 if only one number is given, which then is the `end`; `step`, the distance; `dtype`, by default
+    int64 if all three are ints, else the default dtype; `device`, where it lives; `requires_grad`, whether gradients
+    reach it; `out`, a tensor to write to.
+    Returns a vector. Raises RuntimeError for a step of zero or of the wrong sign.
+
+    >>> import flambeau as torch
+    >>> torch.arange(0, 1, 0.25)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.arange.html
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
+    check_layout(layout)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not all(math.isfinite(x) for x in (start, end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (step > 0) != (end >= start) and end != start:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    kind = dtype or (dtypes.int64 if all(isinstance(x, (int, np.integer)) for x in (start, end, step))
+                     else Defaults.dtype)
+    count = max(0, int(np.ceil((end - start) / step)))
+    return _ramp(count, start, step, kind, device_name(device), requires_grad)
+
+
+def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad: bool) -> Tensor:
+    """start + step * [0, 1, ...]: integers in their own type, floats in double precision, rounded once."""
+    exact = kind.category == dtypes.INTEGRAL and isinstance(start, int) and isinstance(step, int)
+    work = dtypes.int64 if exact else dtypes.float64
+    value = iota.on(on, shape=(count,), axis=0, dtype=work)
+    if step != 1:
+        value = mul(value, number_value(step, work, (count,), on))
+    if type(start) is Scalar or start != 0:
+        value = add(value, number_value(start, work, (count,), on))
+    made = wrap(cast_value(value, kind))
+    return made.requires_grad_() if requires_grad else made
+
+
+def range(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = None, dtype: dtype | None = None,
+          device: Any = None, requires_grad: bool = False, layout: layout | None = None) -> Tensor:
+    """`arange` with its end, which torch keeps for old code and warns of.
+
+    >>> import flambeau as torch
+    >>> torch.range(1, 3)
+    tensor([1., 2., 3.])
+    """
+    warnings.warn("torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
+                  "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).", UserWarning,
+                  stacklevel=2)
+    check_layout(layout)
+    start, end = (0, start) if end is None else (start, end)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (step > 0) != (end >= start) and end != start:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    count = int(np.floor((end - start) / step)) + 1
+    return into(out, _ramp(count, start, step, dtype or Defaults.dtype, device_name(device), requires_grad))
+
+
+# --- Between two ends -------------------------------------------------------------------------------------------------
+
+
+@with_out
+def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None, device: Any = None,
+             requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
+    """Evenly spaced numbers, both ends included.
+
+    y[i] = start + i * (end - start) / (steps - 1)
+
+    Args: `start` and `end`, the first and the last number, or 0-d tensors; `steps`, how many; `dtype`, by default the
+    default dtype; `device`, where it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    Returns a vector of `steps` numbers, whose halves are computed from their own ends, so that both are exact; `start` alone
+    for one step. Raises RuntimeError for a negative number of steps, or a tensor that is not 0-d.
+
+    >>> import flambeau as torch
+    >>> torch.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.linspace.html
+    """
+    check_layout(layout)
+    made = cast_value(_spaced("linspace", start, end, steps, dtype, device_name(device)), _kind(dtype, start, end))
+    return wrap(made).requires_grad_() if requires_grad else wrap(made)
+
+
+@with_out
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: dtype | None = None, device: Any = None,
+             requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
+    """`base` to the power of evenly spaced numbers."""
+    check_layout(layout)
+    on, kind = device_name(device), _kind(dtype, start, end)
+    exponents = _spaced("logspace", start, end, steps, dtype, on)
+    value = power(number_value(base, exponents.type.dtype, exponents.type.shape, on), exponents)
+    made = wrap(cast_value(value, kind))
+    return made.requires_grad_() if requires_grad else made
+
+
+def _kind(kind: dtype | None, *ends: Any) -> dtype:
+    if kind is None and any(isinstance(x, complex) or (isinstance(x, Tensor) and x.dtype.is_complex) for x in ends):
+        return Defaults.dtype.to_complex
+    return kind or Defaults.dtype
+
+
+def _end(name: str, which: str, x: Any, work: dtype, on: str) -> Value:
+    if isinstance(x, Tensor):
+        if x.ndim:
+            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got {which} with {x.ndim} "
+                               "dimension(s).")
+        return cast_value(x.detach()._read(), work)
+    return number_value(x, work, (), on)
+
+
+def _spaced(name: str, start: Any, end: Any, steps: int, kind: dtype | None, on: str) -> Value:
+    """The numbers in double precision, each half from its own end."""
+    steps = operator.index(steps)
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    complexes = any(isinstance(x, complex) or (isinstance(x, Tensor) and x.dtype.is_complex) for x in (start, end))
+    work = dtypes.complex128 if complexes or (kind is not None and kind.is_complex) else dtypes.float64
+    first, last = _end(name, "start", start, work, on), _end(name, "end", end, work, on)
+    if kind is not None and kind.category == dtypes.INTEGRAL:  # ends that are no integers are cut first
+        first, last = (cast_value(cast_value(v, kind), work) for v in (first, last))
+    if steps <= 1:
+        return expand_value(first, (steps,))
+    shape = (steps,)
+    step = div(sub(last, first), number_value(steps - 1, work, (), on))
+    count = iota.on(on, shape=shape, axis=0, dtype=dtypes.int64)
+    rest = sub(number_value(steps - 1, dtypes.int64, shape, on), count)
+    up, down = (mul(cast_value(n, work), expand_value(step, shape)) for n in (count, rest))
+    up, down = add(expand_value(first, shape), up), sub(expand_value(last, shape), down)
+    lower = compare(count, number_value(steps // 2, dtypes.int64, shape, on), direction="LT")
+    return select(lower, up, down)
+
+
+@with_out
+def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+        layout: layout | None = None, pin_memory: bool = False) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    check_layout(layout)
+    shape, on = (n, n if m is None else m), device_name(device)
+    for name, size in zip("nm", shape):
+        if size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
+    rows, columns = (iota.on(on, shape=shape, axis=axis, dtype=dtypes.int64) for axis in (0, 1))
+    made = wrap(cast_value(compare(rows, columns, direction="EQ"), dtype or Defaults.dtype))
+    return made.requires_grad_() if requires_grad else made

@@ -1,0 +1,110 @@
+"""Other spellings of a call that torch takes: numpy's names of arguments, Python's types as dtypes, deprecated orders.
+
+They cost nothing where they are not used: a call is made as it is written, and only one that fails is looked at again.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from ..ir.dtypes import python_dtype
+from ..tensor.tensor import Tensor
+from .operands import NUMBERS
+
+F = TypeVar("F", bound=Callable[..., Any])
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+REFUSED: Final = (TypeError, AttributeError)  # what a call that is spelled otherwise fails with
+_NUMPY: Final = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+# Numbers that were once positional: at which positions of a call, and under which names they are given now.
+_ALPHA: Final = {1: "alpha"}
+_VALUE: Final = {1: "value"}
+_PRODUCTS: Final = ({0: "beta", 2: "alpha"}, {0: "beta"}, {1: "beta", 2: "alpha"}, {1: "beta"})
+_MOVED: Final = {
+    "add": (_ALPHA,), "sub": (_ALPHA,), "addcmul": (_VALUE,), "addcdiv": (_VALUE,),
+    **dict.fromkeys(("addmm", "addmv", "addr", "addbmm", "baddbmm"), _PRODUCTS),
+}
+
+
+def spelled(function: F) -> F:
+    """A function that takes other spellings of its arguments, where no other wrapper of it does so."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except REFUSED:
+            args, kwargs = respelled(function, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def tensors_first(function: Callable[..., Any]) -> int:
+    """How many arguments, from the first, must be tensors by the signature of the function."""
+    count = 0
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.annotation != "Tensor" or parameter.default is not inspect.Parameter.empty:
+            break
+        count += 1
+    return count
+
+
+def check_tensors(function: Callable[..., Any], args: tuple[Any, ...], count: int) -> None:
+    """torch's TypeError for a number among the first `count` arguments."""
+    names = list(inspect.signature(function).parameters)
+    if len(args) > 1 and not any(isinstance(x, Tensor) for x in args):
+        raise TypeError(f"{function.__name__}() received an invalid combination of arguments - got "
+                        f"({', '.join(type(x).__name__ for x in args)}), but expected a Tensor among {', '.join(names[:2])}")
+    for i, x in enumerate(args[:count]):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{function.__name__}(): argument '{names[i]}' (position {i + 1}) must be Tensor, not "
+                            f"{type(x).__name__}")
+
+
+def respelled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """The call in our spelling; the error that is being handled again if it is in that already."""
+    moved = _without_old_numbers(function.__name__, args)
+    given = {**kwargs, **moved[1]}
+    known = inspect.signature(function).parameters
+    named = {_own_name(name, known): _as_dtype(name, value) for name, value in given.items()}
+    if len(named) < len(given) or (named == kwargs and len(moved[0]) == len(args)):
+        raise  # the error of the call as it was written
+    return _tensor_first(moved[0], named)
+
+
+def _own_name(name: str, known: Any) -> str:
+    own = _NUMPY.get(name)
+    if own is None or name in known:
+        return name
+    if own not in known and own == "input":
+        return "self" if "self" in known else name
+    return own if own in known else name
+
+
+def _as_dtype(name: str, value: Any) -> Any:
+    return python_dtype(value) if name == "dtype" and isinstance(value, type) else value
+
+
+def _without_old_numbers(name: str, args: tuple[Any, ...]) -> Call:
+    """Positional numbers that are keywords now; the warning is torch's."""
+    for places in _MOVED.get(name.rstrip("_"), ()):
+        if len(args) > max(places) + 1 and all(isinstance(args[i], NUMBERS) for i in places) and \
+                all(isinstance(x, Tensor) for i, x in enumerate(args) if i not in places):
+            names = ", ".join(f"Number {n}" for n in places.values())
+            warnings.warn(f"This overload of {name} is deprecated:\n\t{name}({names}, ...)\nConsider using one of the following "
+                          f"signatures instead:\n\t{name}(..., *, {names})", UserWarning, stacklevel=4)
+            return tuple(x for i, x in enumerate(args) if i not in places), {n: args[i] for i, n in places.items()}
+    return args, {}
+
+
+def _tensor_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """The first argument in its place: wrappers look there for the tensor."""
+    for name in ("input", "self"):
+        if not args and name in kwargs:
+            return (kwargs.pop(name),), kwargs
+    return args, kwargs
