@@ -71,6 +71,7 @@ from .tracer.functions.creation import (
 from .tracer.functions.cumulative import cummax, cummin, cumprod, cumsum, diff, logcumsumexp
 from .tracer.functions.defaults import get_default_device, get_default_dtype, set_default_device, set_default_dtype
 from .tracer.functions.factorizations import cholesky, geqrf, lu, lu_unpack, orgqr, ormqr, qr
+from .tracer.functions.facts import frombuffer, is_distributed, unravel_index
 from .tracer.functions.float_parts import copysign, frexp, ldexp, nextafter, signbit
 from .tracer.functions.histograms import histogram, histogramdd
 from .tracer.functions.incomplete_gamma import igamma, igammac

@@ -17,6 +17,7 @@ from . import (
     creation,
     cumulative,
     factorizations,
+    facts,
     float_parts,
     incomplete_gamma,
     indexing,
@@ -53,7 +54,7 @@ from . import (
 from .autocast import castable
 
 __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "complex_numbers", "control", "conversions",
-           "creation", "cumulative", "factorizations", "float_parts", "incomplete_gamma", "indexing",
+           "creation", "cumulative", "factorizations", "facts", "float_parts", "incomplete_gamma", "indexing",
            "joining", "least_squares", "legacy", "linear", "matrix_functions", "matrix_norms", "metadata", "norms",
            "operators", "order_statistics", "predicates", "products", "random", "reading", "rearranging", "reduce",
            "scattering", "searching", "shape", "slicing", "sorting", "special", "spectra", "statistics", "strided",

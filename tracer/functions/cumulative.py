@@ -23,6 +23,7 @@ from .methods import method, named, with_out, with_typed_out
 from .operands import cast_value, wrap
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
+from .spelling import spelled
 from .unary import abs as absolute
 from .unary import exp, log1p, neg
 
@@ -49,6 +50,7 @@ cumprod = _cumulative("cumprod", "product")
 
 def _in_place_cumulative(name: str, function: Callable[..., Tensor]) -> None:
     @method(f"{name}_")
+    @spelled
     @named(f"{name}_", f"In-place form of `{name}`.")
     def update(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
         return self.copy_(function(self, dim, dtype=dtype))

@@ -74,7 +74,7 @@ def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., 
         try:
             result = function(self, *args, **kwargs)
         except REFUSED:
-            args, kwargs = respelled(function, (self, *args), kwargs)
+            args, kwargs = respelled(function, (self, *args), kwargs, name)
             result = function(*args, **kwargs)
         return assign(self, result)
 

@@ -66,9 +66,9 @@ def check_tensors(function: Callable[..., Any], args: tuple[Any, ...], count: in
                             f"{type(x).__name__}")
 
 
-def respelled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    """The call in our spelling; the error that is being handled again if it is in that already."""
-    moved = _without_old_numbers(function.__name__, args)
+def respelled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None) -> Call:
+    """The call in our spelling; the error that is being handled again if it is in that already. `name` is told in warnings."""
+    moved = _without_old_numbers(name or function.__name__, args)
     given = {**kwargs, **moved[1]}
     known = inspect.signature(function).parameters
     named = {_own_name(name, known): _as_dtype(name, value) for name, value in given.items()}

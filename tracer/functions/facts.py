@@ -1,0 +1,168 @@
+"""Attributes and methods of torch's tensors that have one answer here, or that walk over elements on the host.
+
+Source: https://pytorch.org/docs/stable/tensors.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..tensor.tensor import Tensor
+from .creation import from_numpy
+from .methods import method
+from .rearranging import flip
+
+# --- Where it is not, what it is not ----------------------------------------------------------------------------------
+
+
+def _fact(name: str, answer: Any, meaning: str) -> None:
+    setattr(Tensor, name, property(lambda self: answer, doc=meaning))
+
+
+for _device in ("ipu", "maia", "mps", "mtia", "vulkan", "xla", "xpu"):
+    _fact(f"is_{_device}", False, f"Whether it lives on a device of kind {_device}: never here.")
+_fact("output_nr", 0, "Which result of its function it is: not told here.")
+_fact("name", None, "torch's name of a variable: none.")
+
+
+@method()
+def is_distributed(input: Tensor) -> bool:
+    """Whether it is spread over processes: never here.
+
+    >>> import flambeau as torch
+    >>> torch.ones(2).is_distributed()
+    False
+    """
+    return False
+
+
+@method()
+def is_coalesced(self: Tensor) -> bool:
+    """torch's question to sparse tensors; RuntimeError, since this one is dense."""
+    raise RuntimeError("is_coalesced expected sparse coordinate tensor layout but got Strided")
+
+
+@method()
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """The tensor itself: memory of the host is not pinned."""
+    return self
+
+
+@method()
+def share_memory_(self: Tensor) -> Tensor:
+    """The tensor itself: processes that are forked see its memory as it is then."""
+    return self
+
+
+@method()
+def record_stream(self: Tensor, stream: Any) -> None:
+    """Nothing: memory that is still read is kept by the runtime."""
+
+
+@method()
+def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
+    """The tensor itself, or in a dtype: it is dense."""
+    return self if dtype is None else self.to(dtype)
+
+
+@method()
+def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """The dimensions from the outermost in memory to the innermost.
+
+    >>> import flambeau as torch
+    >>> torch.ones(2, 3).t().dim_order()
+    (1, 0)
+    """
+    stride = self.stride()
+    return tuple(sorted(range(self.ndim), key=lambda d: -stride[d]))
+
+
+# --- Element by element -----------------------------------------------------------------------------------------------
+
+
+def _on_host(name: str, self: Tensor, function: Callable[..., Any], *others: Tensor) -> Tensor:
+    if self.requires_grad:
+        raise TypeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
+    arrays = np.broadcast_arrays(self.numpy(), *(x.numpy() for x in others))
+    found = [function(*(x.item() for x in row)) for row in zip(*(np.asarray(a).flat for a in arrays))]
+    return self.copy_(from_numpy(np.array(found, dtype=self.dtype.numpy).reshape(self.shape)).to(device=self.device))
+
+
+@method()
+def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Each element replaced by what a Python function makes of it. Reads the values.
+
+    >>> import flambeau as torch
+    >>> torch.tensor([1.0, 2.0]).apply_(lambda x: x + 1)
+    tensor([2., 3.])
+    """
+    return _on_host("apply_", self, callable)
+
+
+@method()
+def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Each element replaced by what a Python function makes of it and of that of another tensor. Reads the values."""
+    return _on_host("map_", self, callable, tensor)
+
+
+@method()
+def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+    """`map_` with two other tensors."""
+    return _on_host("map2_", self, callable, x, y)
+
+
+@method("__reversed__")
+def _reversed(self: Tensor) -> Tensor:
+    """The tensor with its first dimension reversed; a 0-d tensor itself."""
+    return self if self.ndim == 0 else flip(self, 0)
+
+
+@method("__nonzero__")
+def _nonzero(self: Tensor) -> bool:
+    return bool(self)
+
+
+@method("__long__")
+def _long(self: Tensor) -> int:
+    return int(self)
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The coordinates, one tensor per dimension, of positions in a tensor of that shape that is laid out in a row.
+
+    >>> import flambeau as torch
+    >>> torch.unravel_index(torch.tensor([5, 1]), (2, 3))
+    (tensor([1, 0]), tensor([2, 1]))
+
+    Source: https://pytorch.org/docs/stable/generated/torch.unravel_index.html
+    """
+    if not isinstance(indices, Tensor):
+        raise TypeError(f"unravel_index(): argument 'indices' must be Tensor, not {type(indices).__name__}")
+    if indices.dtype.is_inexact or indices.dtype.name == "bool":
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+    found, rest = [], indices
+    for n in reversed(sizes):
+        found.append(rest % n)
+        rest = rest // n
+    return tuple(reversed(found))
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A vector on the memory of a Python buffer.
+
+    >>> import flambeau as torch
+    >>> torch.frombuffer(bytearray([1, 2, 3]), dtype=torch.uint8, offset=1)
+    tensor([2, 3], dtype=torch.uint8)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.frombuffer.html
+    """
+    if count == 0 or not len(memoryview(buffer)):
+        raise ValueError(f"both buffer length ({len(memoryview(buffer))}) and count ({count}) must not be 0")
+    made = from_numpy(np.frombuffer(buffer, dtype.numpy, count, offset))
+    return made.requires_grad_() if requires_grad else made
