@@ -1,4 +1,4 @@
-"""Other spellings of calls, against torch: numpy's names, Python's types as dtypes, numbers in deprecated places, operators by name."""
+"""Other spellings of calls, against torch: numpy's names, Python's types as dtypes, old orders, operators by name."""
 
 from __future__ import annotations
 
