@@ -59,7 +59,7 @@ def _arguments(sample: Any) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _theirs(called: Callable[..., Any], sample: Any) -> Any:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     args, kwargs = _arguments(sample)
     return called(*args, **kwargs)
 
@@ -196,7 +196,7 @@ def _theirs_derivative(cell: Cell, sample: Any, second: bool) -> Derivative:
     which = [i for i, t in enumerate(outputs) if t.requires_grad]
     if not inputs or not which:
         raise NotApplicable("nothing that requires a gradient")
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     cotangents = [torch.randn_like(outputs[i].detach()) for i in which]
     found = torch.autograd.grad([outputs[i] for i in which], inputs, cotangents, create_graph=second, allow_unused=True)
     derivative = Derivative(outputs, which, cotangents, list(found), [], [])
