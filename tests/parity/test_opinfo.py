@@ -44,9 +44,10 @@ def _cells(names: Iterable[str]) -> list[tuple[str, str]]:
 def _judge(outcome: Outcome) -> str | None:
     """What is wrong with an outcome on first samples, given the list; None where it is as it should be."""
     listed = LISTED.get(outcome.cell) or LISTED.get((outcome.entry, "*", "*"))
-    if outcome.outcome in (FAILED, ABSENT, LATE) and (listed is None or listed[0]):
+    fails = listed is not None and (listed[0] == 0 or outcome.check == "errors")  # of errors all inputs are run
+    if outcome.outcome in (FAILED, ABSENT, LATE) and not fails:
         return f"{' '.join(outcome.cell)}: {outcome.outcome}: {outcome.reason}"
-    if outcome.outcome == PASSED and listed is not None and not listed[0]:
+    if outcome.outcome == PASSED and fails:
         return f"{' '.join(outcome.cell)} passes: take it off opinfo/failing.txt"
     return None
 
