@@ -6,7 +6,7 @@ from typing import Any
 
 from ..tracer.functions.arithmetic import add, div, mul
 from ..tracer.functions.choosing import where
-from ..tracer.functions.creation import arange
+from ..tracer.functions.ranges import arange
 from ..tracer.functions.reduce import sum
 from ..tracer.functions.unary import square
 from ..tracer.tensor.tensor import Tensor

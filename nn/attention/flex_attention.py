@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.comparing import logical_and, logical_or
-from ...tracer.functions.creation import arange, ones
+from ...tracer.functions.creation import ones
+from ...tracer.functions.ranges import arange
 from ...tracer.functions.reduce import amax, any_, sum
 from ...tracer.functions.shape import reshape
 from ...tracer.functions.sorting import argsort

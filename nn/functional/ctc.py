@@ -11,11 +11,11 @@ from ...tracer.functions.checks import known
 from ...tracer.functions.choosing import clamp, maximum, where
 from ...tracer.functions.comparing import logical_and
 from ...tracer.functions.control import scan
-from ...tracer.functions.creation import arange
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.cumulative import cumsum
 from ...tracer.functions.joining import cat, stack
 from ...tracer.functions.operands import scalar_name
+from ...tracer.functions.ranges import arange
 from ...tracer.functions.reduce import mean, sum
 from ...tracer.functions.scattering import gather
 from ...tracer.functions.shape import flatten

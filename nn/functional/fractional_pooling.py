@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...tracer.functions.arithmetic import add, mul, sub
-from ...tracer.functions.creation import arange
 from ...tracer.functions.joining import cat
 from ...tracer.functions.methods import named
 from ...tracer.functions.random import rand
+from ...tracer.functions.ranges import arange
 from ...tracer.functions.scattering import gather
 from ...tracer.functions.shape import reshape
 from ...tracer.functions.unary import floor

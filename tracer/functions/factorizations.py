@@ -16,7 +16,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .checks import check_info
 from .comparing import eq
-from .creation import arange, empty, eye
+from .creation import empty
 from .linear import matmul
 from .matrices import (
     adjoint,
@@ -29,6 +29,7 @@ from .matrices import (
 )
 from .methods import method, with_out
 from .operands import scalar_name, wrap
+from .ranges import arange, eye
 from .return_types import return_type
 from .shape import unsqueeze
 from .slicing import narrow

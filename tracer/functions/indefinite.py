@@ -20,7 +20,7 @@ from .choosing import maximum, where
 from .comparing import eq, ge, gt, logical_and, logical_not, logical_or, lt, ne
 from .complex_numbers import conj, imag, real
 from .control import while_loop
-from .creation import arange, zeros, zeros_like
+from .creation import zeros, zeros_like
 from .cumulative import cumsum
 from .joining import cat
 from .linear import matmul
@@ -28,6 +28,7 @@ from .matrices import adjoint, by_columns, require_inexact, require_square
 from .matrix_functions import linalg_diagonal
 from .methods import with_out
 from .operands import broadcast_shapes, scalar_name, wrap
+from .ranges import arange
 from .rearranging import roll
 from .reduce import amax, any_, argmax, sum
 from .return_types import return_type

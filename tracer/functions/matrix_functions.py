@@ -16,7 +16,7 @@ from .choosing import clamp, where
 from .comparing import isfinite, lt
 from .complex_numbers import conj
 from .control import while_loop
-from .creation import eye, zeros_like
+from .creation import zeros_like
 from .dims import checked_dim
 from .joining import cat, stack
 from .linear import matmul
@@ -26,6 +26,7 @@ from .methods import method, with_out
 from .operands import wrap
 from .precision import rounded_once
 from .products import chain_matmul, cross
+from .ranges import eye
 from .rearranging import flip
 from .reduce import amax, sum
 from .ruled import Derivative

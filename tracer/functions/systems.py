@@ -18,7 +18,7 @@ from .checks import check_info
 from .choosing import where
 from .comparing import eq, ne
 from .complex_numbers import conj, imag
-from .creation import arange, eye, zeros, zeros_like
+from .creation import zeros, zeros_like
 from .linear import matmul
 from .matrices import (
     adjoint,
@@ -32,6 +32,7 @@ from .matrices import (
 )
 from .methods import method, with_out
 from .operands import broadcast_shapes, scalar_name, wrap
+from .ranges import arange, eye
 from .reduce import prod, sum
 from .return_types import return_type
 from .ruled import Derivative
