@@ -163,8 +163,16 @@ _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 def __getattr__(name: str) -> object:
     """`aot` and `jax_call` come on first use: they load jaxlib and jax. So does what is large and seldom all used."""
+    if name == "fft":
+        return _import_module(".fft", __name__)
     if name == "linalg":
         return _import_module(".linalg", __name__)
+    if name == "masked":
+        return _import_module(".masked", __name__)
+    if name == "signal":
+        return _import_module(".signal", __name__)
+    if name == "special":
+        return _import_module(".special", __name__)
     if name == "aot":
         return _import_module(".runtime.aot", __name__)
     if name == "jax_call":
