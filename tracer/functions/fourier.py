@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir import dtypes
 from ..ir.graph import Value
 from ..ops import fourier as ops
 from ..ops import structural

@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.dtypes import dtype
 from ..ops import elementwise as ops
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, rsub, sub
+from .chebyshev import chebyshev_sum, coefficients
 from .choosing import maximum, where
 from .comparing import gt, logical_and, logical_or, lt
 from .defaults import Defaults
 from .layout import keeps_layout
-from .methods import in_place, method, pointwise, with_out
-from .operands import Number, cast_value, float_kind, full, number_value, result_dtype, wrap
+from .methods import in_place, method, named, pointwise, with_out
+from .operands import Number, cast_value, float_kind, number_value, result_dtype, wrap
 from .precision import fitting, rounded_once
 from .ruled import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
 from .unary import abs as absolute
-from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sin, sqrt
+from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sign, sin, sqrt
 
 # --- Logarithms of odds, sums and products ----------------------------------------------------------------------------
 
@@ -173,33 +175,24 @@ def _bessel_samples(order: int, x: Any) -> Any:
 
 
 @functools.cache
-def _bessel_series(order: int, smallest: float) -> tuple[list[float], list[float]]:
+def _bessel_series(order: int, kind: dtype) -> tuple[list[float], list[float]]:
     """Chebyshev coefficients for x in [0, 8], and those for x beyond times x**(order + 1/2), in 16 / x - 1."""
-    count = 40
-    angle = (np.arange(count) + 0.5) * (np.pi / count)
-    node = np.cos(angle)
-    near = _bessel_samples(order, _BREAK / 2 * (node + 1))
-    x = 2 * _BREAK / (node + 1)
-    samples = np.stack([near, _bessel_samples(order, x) * x**(order + 0.5)])
-    found = samples @ np.cos(np.outer(angle, np.arange(count))) * (2 / count)
-    found[:, 0] /= 2
-    kept = int(np.flatnonzero(np.abs(found).max(axis=0) > smallest)[-1]) + 1
-    return found[0, :kept].tolist(), found[1, :kept].tolist()
+    def beyond(t: Any) -> Any:
+        x = 2 * _BREAK / (t + 1)
+        return _bessel_samples(order, x) * x**(order + 0.5)
+
+    return coefficients(lambda t: _bessel_samples(order, _BREAK / 2 * (t + 1)), kind), coefficients(beyond, kind)
 
 
-def _bessel(order: int, x: Tensor) -> Tensor:
-    """I0(x) or I1(x), by Clenshaw's recurrence for the series of either side."""
+def first_modified(order: int, x: Tensor, scaled: bool = False) -> Tensor:
+    """I0(x) or I1(x), times e**-|x| if scaled, by Clenshaw's recurrence for the series of either side."""
     size = absolute(x)
     near = size <= _BREAK
     safe = where(near, _BREAK, size)
-    t = where(near, size * (2 / _BREAK) - 1, 2 * _BREAK / safe - 1)
-    last, before = t * 0, t * 0
-    for low, high in reversed(list(zip(*_bessel_series(order, dtypes.finfo(x.dtype).eps / 64)))):
-        coefficient = where(near, *(wrap(full(x._type.shape, c, x.dtype, x._device)) for c in (low, high)))
-        last, before = 2 * t * last - before + coefficient, last
-    total = last - t * before
+    low, high = _bessel_series(order, x.dtype)
+    total = where(near, chebyshev_sum(where(near, size, 0) * (2 / _BREAK) - 1, low), chebyshev_sum(2 * _BREAK / safe - 1, high))
     scale = where(near, x if order else 1, (x / safe if order else 1) / sqrt(safe))
-    return exp(size) * total * scale
+    return total * scale if scaled else exp(size) * total * scale
 
 
 def _i1_pull(g: Tensor, out: Tensor, x: Tensor) -> Sequence[Tensor]:
@@ -207,8 +200,16 @@ def _i1_pull(g: Tensor, out: Tensor, x: Tensor) -> Sequence[Tensor]:
     return (g * (i0(x) - where(zero, 0.5, out / where(zero, 1, x))),)
 
 
+def _i1e_pull(g: Tensor, out: Tensor, x: Tensor) -> Sequence[Tensor]:
+    zero = x == 0
+    safe = where(zero, 1, x)
+    return (g * where(zero, 0.5, i0e(x) - out * (sign(safe) + 1 / safe)),)
+
+
+_I0 = Derivative("I0", lambda g, out, x: (g * i1(x),))
 _I1 = Derivative("I1", _i1_pull)
-_I0 = Derivative("I0", lambda g, out, x: (g * ruled(_I1, lambda x: _bessel(1, x), x, kind=x.dtype),))
+_I0E = Derivative("I0e", lambda g, out, x: (g * (i1e(x) - sign(x) * out),))
+_I1E = Derivative("I1e", _i1e_pull)
 
 
 @pointwise()
@@ -223,7 +224,33 @@ def i0(input: Tensor) -> Tensor:
     kind = float_kind(input)
     if kind.is_complex:
         raise not_implemented("i0_vml_cpu", kind)
-    return ruled(_I0, lambda x: _bessel(0, x), input, kind=kind)
+    return ruled(_I0, lambda x: first_modified(0, x), input, kind=kind)
+
+
+def _modified(name: str, meaning: str, rule: Derivative, order: int, scaled: bool, at_one: str) -> Any:
+    @named(name, f"""{meaning}, of each element.
+
+    Args: `input` (*), floats or whole numbers, which become the default floating type; `out`, a tensor to write to.
+    Raises NotImplementedError for complex numbers.
+
+    >>> import flambeau as torch
+    >>> torch.special.{name}(torch.tensor([1.0]))
+    tensor([{at_one}])
+
+    Source: https://pytorch.org/docs/stable/special.html#torch.special.{name}
+    """)
+    @keeps_layout
+    @with_out
+    def function(input: Tensor) -> Tensor:
+        kind = floating_kind(name, input, whole=True)
+        return ruled(rule, lambda x: first_modified(order, x, scaled), input, kind=kind)
+
+    return function
+
+
+i0e = _modified("i0e", "The modified Bessel function of order 0, times e**-|x|", _I0E, 0, True, "0.4658")
+i1 = _modified("i1", "The modified Bessel function of the first kind of order 1", _I1, 1, False, "0.5652")
+i1e = _modified("i1e", "The modified Bessel function of order 1, times e**-|x|", _I1E, 1, True, "0.2079")
 
 
 # --- Gamma functions --------------------------------------------------------------------------------------------------
