@@ -136,6 +136,7 @@ from .tracer.functions.unary import (
 from .tracer.functions.whole_numbers import (
     bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, gcd, lcm,
 )
+from .tracer.functions.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from .tracer.functions.interop import from_dlpack
 from .tracer.jit.compile import compile
 if _TYPE_CHECKING:

@@ -1,7 +1,18 @@
 """`torch.signal.windows`. Source: https://pytorch.org/docs/stable/signal.html"""
 
-from ..tracer.functions.windows import bartlett, blackman, cosine, exponential, gaussian, general_cosine, general_hamming
-from ..tracer.functions.windows import hamming, hann, kaiser, nuttall
+from ..tracer.functions.windows import (
+    bartlett,
+    blackman,
+    cosine,
+    exponential,
+    gaussian,
+    general_cosine,
+    general_hamming,
+    hamming,
+    hann,
+    kaiser,
+    nuttall,
+)
 
 __all__ = [
     "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming", "hamming", "hann",
