@@ -221,7 +221,8 @@ def _restored(pieces: Tensor, window: Tensor | None, hop: int, win: int, center:
     kept = min(end, expected) - start
     signal, squares = narrow(signal, 1, start, max(kept, 0)), narrow(squares, 1, start, max(kept, 0))
     failure = _failure("istft", f"CPU{scalar_name(input.dtype)}Type{list(input.shape)}", arguments, "window overlap add min: 1")
-    check_none("istft", le(abs(squares), 1e-11), RuntimeError, str(failure))
+    told = str(failure).replace("{", "{{").replace("}", "}}")  # the texts of checks are formats
+    check_none("istft", le(abs(squares), 1e-11), RuntimeError, told)
     signal = div(signal, squares)
     if end > expected:
         warnings.warn("The length of signal is shorter than the length parameter. Result is being padded with zeros in the "

@@ -20,7 +20,7 @@ from ..ops.elementwise import stop_gradient
 from ..tensor.tensor import Tensor
 from .chebyshev import chebyshev_sum, coefficients, power_sum
 from .choosing import where
-from .comparing import isinf
+from .comparing import isfinite, isinf
 from .layout import laid_out
 from .methods import named, with_out
 from .operands import operands, wrap
@@ -213,7 +213,7 @@ def _airy(x: Tensor) -> Tensor:
     left = chebyshev_sum((between + 4.5) / 3.5, _airy_between(x.dtype))
     end = _airy_wave(where(x < -_FAR, -x, _FAR))
     value = where(near, start, where(x > 0, right, where(x < -_FAR, end, left)))
-    return where(isinf(x), math.nan, value)
+    return where(isfinite(x), value, math.nan)
 
 
 def _spherical(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from .arithmetic import mul, sub
 from .choosing import where
 from .comparing import ge
 from .defaults import Defaults, device_name
+from .dims import checked_dim
 from .methods import with_out
 from .operands import wrap
 from .rearranging import roll
@@ -77,7 +78,7 @@ def _shifted(input: Tensor, dim: int | Sequence[int] | None, inverse: bool) -> T
     axes = tuple(range(input.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     if not axes:
         raise RuntimeError("`shifts` required")
-    return roll(input, [(input.shape[a] + inverse) // 2 for a in axes], axes)
+    return roll(input, [(input.shape[checked_dim(a, input.ndim)] + inverse) // 2 for a in axes], axes)
 
 
 def fftshift(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:

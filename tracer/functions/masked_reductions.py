@@ -15,11 +15,11 @@ from ..ops.structural import Ints
 from ..tensor.tensor import Tensor
 from . import activation, cumulative, norms, reduce, special
 from .arithmetic import div, mul, sub
-from .checks import known
-from .choosing import maximum, where
+from .checks import check_none
+from .choosing import clamp_min, where
 from .comparing import isnan
 from .conversions import clone
-from .dims import checked_dims
+from .dims import checked_dim
 from .operands import scalar_name
 from .order_statistics import nanmedian
 from .shape import broadcast_to
@@ -30,9 +30,7 @@ Dims = int | Sequence[int] | None
 # --- Masks and what stands for what they leave out --------------------------------------------------------------------
 
 
-def _mask_like(input: Tensor, mask: Tensor | None) -> Tensor | None:
-    if mask is None:
-        return None
+def _mask_like(input: Tensor, mask: Tensor) -> Tensor:
     if mask.ndim > input.ndim:
         raise IndexError("_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)")
     whole = mask if mask.shape == input.shape else broadcast_to(mask, input.shape)
@@ -69,15 +67,17 @@ _IDENTITIES: dict[str, Callable[[str, dtype], float]] = {
 
 
 def _filled(name: str, input: Tensor, mask: Tensor | None) -> Tensor:
-    chosen = _mask_like(input, mask)
-    return input if chosen is None else where(chosen, input, _IDENTITIES[name](name, input.dtype))
+    return input if mask is None else where(_mask_like(input, mask), input, _IDENTITIES[name](name, input.dtype))
 
 
 def _axes(dim: Dims, ndim: int) -> Ints:
     """All dimensions for None and for an empty sequence, also those of 0-d tensors."""
     if dim is None or (not isinstance(dim, int) and not len(dim)):
         return tuple(range(ndim))
-    axes = checked_dims(dim, ndim)
+    axes = tuple(checked_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim))
+    for d in axes:
+        if axes.count(d) > 1:
+            raise RuntimeError(f"dim={d} appears multiple times in the list of dims")
     return axes if ndim else ()
 
 
@@ -143,12 +143,9 @@ def _float_kind(name: str, input: Tensor, kind: dtype | None) -> dtype:
     return wanted
 
 
-def _count(input: Tensor, axes: Ints, keepdim: bool, mask: Tensor | None, kind: dtype) -> Tensor | float:
+def _count(input: Tensor, axes: Ints, keepdim: bool, mask: Tensor, kind: dtype) -> Tensor:
     """How many elements are kept."""
-    chosen = _mask_like(input, mask)
-    if chosen is None:
-        return float(math.prod(input.shape[a] for a in axes))
-    whole = chosen.to(dtypes.int64)
+    whole = _mask_like(input, mask).to(dtypes.int64)
     return (reduce.sum(whole, axes, keepdim) if axes else whole).to(kind)
 
 
@@ -181,11 +178,11 @@ def _spread(input: Tensor, dim: Dims, unbiased: bool | None, correction: float |
     kind = kind or (input.dtype if input.dtype.is_inexact else dtypes.float32)
     x, axes = input if input.dtype is kind else input.to(kind), _axes(dim, input.ndim)
     if mask is None:
-        return (reduce.std if root else reduce.var)(x, axes, correction=less, keepdim=bool(keepdim))
+        return (reduce.std if root else reduce.var)(x, axes, correction=less, keepdim=bool(keepdim)).to(kind)
     apart = sub(x, div(sum(x, axes, keepdim=True, mask=mask), _count(x, axes, True, mask, kind)))
     squares = mul(apart, apart.conj()) if kind.is_complex else mul(apart, apart)
-    rest = maximum(_count(x, axes, bool(keepdim), mask, kind.to_real if kind.is_complex else kind) - less, 0)
-    result = div(sum(squares, axes, keepdim=keepdim, mask=mask), rest)
+    count = _count(x, axes, bool(keepdim), mask, kind.to_real if kind.is_complex else kind)
+    result = div(sum(squares, axes, keepdim=keepdim, mask=mask), clamp_min(sub(count, less), 0))
     return sqrt(result) if root else result
 
 
@@ -279,7 +276,7 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: dtype 
 
     Args: `input` (*); `dim`, the dimension; `keepdim`, whether it stays with size 1; `dtype`, of the result; `mask`, bools
     that broadcast to the input, true where it counts, by default everywhere.
-    Raises ValueError where nothing is kept of whole numbers, which is only seen where values are at hand on the host.
+    Raises ValueError where nothing is kept of whole numbers.
 
     >>> import flambeau as torch
     >>> torch.masked.median(torch.tensor([1.0, 2.0, 3.0]), mask=torch.tensor([True, True, False]))
@@ -288,14 +285,13 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: dtype 
     Source: https://pytorch.org/docs/stable/masked.html
     """
     floating = input.dtype.is_floating_point
-    (axis,) = checked_dims((dim,) if isinstance(dim, int) else dim, input.ndim)
+    axis = checked_dim(dim if isinstance(dim, int) else dim[0], input.ndim)
     x = input if floating else input.to(dtypes.float32)
     result = nanmedian(_filled("median", x, mask), axis, bool(keepdim)).values
     if floating:
         return result.to(dtype or input.dtype)
-    missing = known(reduce.any_(isnan(result)))
-    if missing is not None and missing:
-        raise ValueError("masked median expects no fully masked out rows if dtype is not floating point")
+    check_none("masked.median", isnan(result), ValueError,
+               "masked median expects no fully masked out rows if dtype is not floating point")
     return result.to(dtype or input.dtype)
 
 
@@ -318,8 +314,7 @@ def norm(input: Tensor, ord: float | None = 2.0, dim: Dims = None, *, keepdim: b
     if not x.dtype.is_inexact:
         raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
                            f"{scalar_name(x.dtype)}")
-    chosen = _mask_like(x, mask)
-    kept = x if chosen is None else where(chosen, x, math.inf if ord == -math.inf else 0)
+    kept = x if mask is None else where(_mask_like(x, mask), x, math.inf if ord == -math.inf else 0)
     axes = _axes(dim, x.ndim)
     return norms.norm(kept, ord, axes, bool(keepdim))
 
@@ -339,7 +334,7 @@ def normalize(input: Tensor, ord: float, dim: int, *, eps: float = 1e-12, dtype:
     Source: https://pytorch.org/docs/stable/masked.html
     """
     size = norm(input, ord, dim, keepdim=True, dtype=dtype, mask=mask)
-    return div(_filled("normalize", input.to(dtype) if dtype else input, mask), maximum(size, eps))
+    return div(_filled("normalize", input.to(dtype) if dtype else input, mask), clamp_min(size, eps))
 
 
 # --- Logarithms of sums, and shares -----------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def first_modified(order: int, x: Tensor, scaled: bool = False) -> Tensor:
     safe = where(near, _BREAK, size)
     low, high = _bessel_series(order, x.dtype)
     total = where(near, chebyshev_sum(where(near, size, 0) * (2 / _BREAK) - 1, low), chebyshev_sum(2 * _BREAK / safe - 1, high))
-    scale = where(near, x if order else 1, (x / safe if order else 1) / sqrt(safe))
+    scale = where(near, x if order else 1, (sign(x) if order else 1) / sqrt(safe))
     return total * scale if scaled else exp(size) * total * scale
 
 
@@ -248,9 +248,9 @@ def _modified(name: str, meaning: str, rule: Derivative, order: int, scaled: boo
     return function
 
 
-i0e = _modified("i0e", "The modified Bessel function of order 0, times e**-|x|", _I0E, 0, True, "0.4658")
-i1 = _modified("i1", "The modified Bessel function of the first kind of order 1", _I1, 1, False, "0.5652")
-i1e = _modified("i1e", "The modified Bessel function of order 1, times e**-|x|", _I1E, 1, True, "0.2079")
+i0e: Any = _modified("i0e", "The modified Bessel function of order 0, times e**-|x|", _I0E, 0, True, "0.4658")
+i1: Any = _modified("i1", "The modified Bessel function of the first kind of order 1", _I1, 1, False, "0.5652")
+i1e: Any = _modified("i1e", "The modified Bessel function of order 1, times e**-|x|", _I1E, 1, True, "0.2079")
 
 
 # --- Gamma functions --------------------------------------------------------------------------------------------------
