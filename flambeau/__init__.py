@@ -83,7 +83,7 @@ from .tracer.functions.integrals import cumulative_trapezoid, gradient, trapezoi
 from .tracer.functions.joining import cat, column_stack, concat, concatenate, dstack, hstack, row_stack, stack, vstack
 from .tracer.functions.linear import addmm, baddbmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot, vdot
 from .tracer.functions.matrix_functions import matrix_exp, vander
-from .tracer.functions.matrix_norms import norm
+from .tracer.functions.matrix_norms import frobenius_norm, norm, nuclear_norm
 from .tracer.functions.norms import cdist, dist, renorm
 from .tracer.functions.operands import broadcast_shapes, result_type
 from .tracer.functions.order_statistics import kthvalue, median, mode, nanmedian, nanquantile, quantile

@@ -156,6 +156,7 @@ def test_gradient(text: str) -> None:
 
 
 ERRORS = """
+torch.polar(v, v.double()) ; torch.polar(i, i) ; torch.polar(v, 2)
 torch.fft.fft(h) ; torch.fft.rfft(c) ; torch.fft.ihfft(c) ; torch.fft.rfftn(c) ; torch.fft.ihfftn(c)
 torch.fft.rfft2(c)
 torch.fft.fft(v, 0) ; torch.fft.irfft(one) ; torch.fft.fft(v, -2) ; torch.fft.fft(e[:, :0])

@@ -15,6 +15,7 @@ from .comparing import isnan, lt
 from .layout import apply, keeps_layout
 from .methods import method, pointwise, with_out
 from .operands import float_kind, number_value, scalar_name, wrap
+from .ruled import check_tensor
 from .shape import tensor_property
 from .spelling import check_tensors
 from .unary import cos, sin
@@ -37,6 +38,13 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
 @with_out
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """abs * exp(i angle)."""
+    check_tensor("polar", "abs", 1, abs)
+    check_tensor("polar", "angle", 2, angle)
+    kinds = [scalar_name(x.dtype) for x in (abs, angle)]
+    if not all(x.dtype.is_floating_point for x in (abs, angle)):
+        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {kinds[0]} and {kinds[1]}")
+    if abs.dtype is not angle.dtype:
+        raise RuntimeError(f"Expected object of scalar type {kinds[0]} but got scalar type {kinds[1]} for second argument")
     return complex(mul(abs, cos(angle)), mul(abs, sin(angle)))
 
 

@@ -13,14 +13,14 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ops.structural import Ints
 from ..tensor.tensor import Tensor
-from . import activation, cumulative, norms, reduce, special
+from . import activation, cumulative, reduce, special
 from .arithmetic import div, mul, sub
 from .checks import check_none
 from .choosing import clamp_min, where
 from .comparing import isnan
 from .conversions import clone
 from .dims import checked_dim
-from .operands import scalar_name
+from .matrix_norms import vector_norm
 from .order_statistics import nanmedian
 from .shape import broadcast_to
 from .unary import neg, sqrt
@@ -311,12 +311,9 @@ def norm(input: Tensor, ord: float | None = 2.0, dim: Dims = None, *, keepdim: b
     """
     ord = 2.0 if ord is None else ord
     x = input.to(dtype) if dtype else input
-    if not x.dtype.is_inexact:
-        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-                           f"{scalar_name(x.dtype)}")
     kept = x if mask is None else where(_mask_like(x, mask), x, math.inf if ord == -math.inf else 0)
     axes = _axes(dim, x.ndim)
-    return norms.norm(kept, ord, axes, bool(keepdim))
+    return vector_norm(kept, ord, axes, bool(keepdim))
 
 
 def normalize(input: Tensor, ord: float, dim: int, *, eps: float = 1e-12, dtype: dtype | None = None,

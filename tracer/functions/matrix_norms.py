@@ -186,6 +186,36 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
     return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else real(p), dim, keepdim)
 
 
+def frobenius_norm(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
+    """The root of the sum of the squares along one dimension or two, or along all for an empty sequence.
+
+    Args: `input` (*); `dim`, the dimensions; `keepdim`, whether they stay with size 1. Raises RuntimeError for more than two.
+
+    >>> import flambeau as torch
+    >>> torch.frobenius_norm(torch.tensor([[3.0, 4.0]]), (0, 1))
+    tensor(5.)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.norm.html
+    """
+    if dim is not None and not isinstance(dim, int) and len(dim) > 2:
+        raise RuntimeError(f"Expected at most 2 dimensions, but got {len(dim)} dimensions instead.")
+    return norm(input, 2.0, dim, keepdim)
+
+
+def nuclear_norm(input: Tensor, dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> Tensor:
+    """The sum of the singular values of matrices, `matrix_norm` of the order "nuc".
+
+    Args: `input` (*, m, n); `dim`, the two dimensions of the matrices; `keepdim`, whether they stay with size 1.
+
+    >>> import flambeau as torch
+    >>> torch.nuclear_norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor(7.)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.norm.html
+    """
+    return matrix_norm(input, "nuc", dim, keepdim)
+
+
 # --- Condition --------------------------------------------------------------------------------------------------------
 
 

@@ -149,7 +149,7 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
     Returns a vector. Raises RuntimeError for a negative length, and for a dtype that is not a floating one.
 
     >>> import flambeau as torch
-    >>> torch.kaiser_window(4, beta=2.0)
+    >>> torch.kaiser_window(4, True, 2.0)
     tensor([0.4387, 0.8553, 1.0000, 0.8553])
 
     Source: https://pytorch.org/docs/stable/generated/torch.kaiser_window.html
