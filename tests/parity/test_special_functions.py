@@ -101,12 +101,18 @@ REALS = {"x": np.array([-2.5, -0.3, 0.4, 1.7, 9.0]),
          "p": np.array([0.01, 0.3, 0.5, 0.8, 0.999]), "y": np.array([0.5, 2.0, 3.5, 1.1, 6.0])}
 GRADIENTS = """
 torch.special.i0(x) ; torch.special.i0e(x) ; torch.special.i1(x) ; torch.special.i1e(x) ; torch.special.erfcx(x)
-torch.special.ndtr(x) ; torch.special.log_ndtr(x) ; torch.special.ndtri(p) ; torch.special.entr(p) ; torch.special.xlog1py(x, y)
+torch.special.ndtr(x) ; torch.special.log_ndtr(x) ; torch.special.ndtri(p) ; torch.special.entr(p)
+torch.special.xlog1py(x, y)
 torch.special.xlog1py(x, 0.5) ; torch.special.xlog1py(2, y) ; torch.special.zeta(2.5, y) ; torch.special.expit(x)
-torch.special.gammaln(y) ; torch.special.psi(y) ; torch.special.exp2(x) ; torch.special.expm1(x) ; torch.special.log1p(y)
+torch.special.gammaln(y) ; torch.special.psi(y) ; torch.special.exp2(x) ; torch.special.expm1(x)
+torch.special.log1p(y)
 torch.special.sinc(x) ; torch.special.xlogy(x, y) ; torch.special.logit(p) ; torch.special.multigammaln(y, 1)
-torch.special.polygamma(1, y) ; torch.special.softmax(x, 0) ; torch.special.log_softmax(x, 0) ; torch.special.logsumexp(x, 0)
-torch.special.erf(x) ; torch.special.erfc(x) ; torch.special.erfinv(p) ; torch.special.round(x) ; torch.special.digamma(y)
+torch.special.polygamma(1, y) ; torch.special.polygamma(1, x) ; torch.special.polygamma(2, x)
+torch.special.polygamma(3, -y - 9.3)
+torch.special.psi(x) ; torch.special.gammaln(x) ; torch.special.softmax(x, 0) ; torch.special.log_softmax(x, 0)
+torch.special.logsumexp(x, 0)
+torch.special.erf(x) ; torch.special.erfc(x) ; torch.special.erfinv(p) ; torch.special.round(x)
+torch.special.digamma(y)
 """
 
 
@@ -150,8 +156,10 @@ def test_value(text: str) -> None:
 
 
 ERRORS = """
-torch.special.airy_ai(h) ; torch.special.bessel_j0(c) ; torch.special.erfcx(h) ; torch.special.ndtri(h) ; torch.special.i1e(c)
-torch.special.log_ndtr(c) ; torch.special.zeta(h, 2) ; torch.special.chebyshev_polynomial_t(h, 2) ; torch.special.xlog1py(c, c)
+torch.special.airy_ai(h) ; torch.special.bessel_j0(c) ; torch.special.erfcx(h) ; torch.special.ndtri(h)
+torch.special.i1e(c)
+torch.special.log_ndtr(c) ; torch.special.zeta(h, 2) ; torch.special.chebyshev_polynomial_t(h, 2)
+torch.special.xlog1py(c, c)
 torch.special.entr(c) ; torch.special.spherical_bessel_j0(h) ; torch.special.scaled_modified_bessel_k0(c)
 torch.special.zeta(x.requires_grad_(), 2.0).sum().backward()
 torch.special.bessel_j0(x.requires_grad_()).sum().backward()
@@ -176,14 +184,14 @@ def test_all_of_them_are_one_program() -> None:
     def step(x: Any, n: Any) -> Any:
         many = [getattr(flambeau.special, name)(x) for name in names]
         return [*many, flambeau.special.ndtri(x / 10), flambeau.special.laguerre_polynomial_l(x, n),
-                flambeau.special.zeta(x + 1, x)]
+                flambeau.special.zeta(x + 1, x), flambeau.special.polygamma(1, 0.2 - x)]
 
     x, n = flambeau.tensor([0.3, 1.5, 4.0, 9.5]), flambeau.tensor([1, 4, 0, 7])
     jitted = flambeau.jit(step)
     exact = [EXACT[name](x.numpy().astype(np.float64)) for name in names]
     exact += [scipy_special.ndtri(x.numpy() / 10.0), scipy_special.eval_laguerre(n.numpy(), x.numpy().astype(np.float64)),
-              scipy_special.zeta(x.numpy() + 1.0, x.numpy())]
-    for name, ours, wanted in zip([*names, "ndtri", "laguerre", "zeta"], jitted(x, n), exact, strict=True):
+              scipy_special.zeta(x.numpy() + 1.0, x.numpy()), torch.special.polygamma(1, 0.2 - torch.tensor(x.numpy())).numpy()]
+    for name, ours, wanted in zip([*names, "ndtri", "laguerre", "zeta", "polygamma"], jitted(x, n), exact, strict=True):
         np.testing.assert_allclose(ours.numpy(), wanted, 2e-5, 1e-6, err_msg=name)
     jitted(x + 0.1, n)
     assert jitted.stats.compiles == 1

@@ -24,7 +24,7 @@ from .comparing import gt, logical_and, logical_or, lt
 from .defaults import Defaults
 from .layout import keeps_layout
 from .methods import in_place, method, named, pointwise, with_out
-from .operands import Number, cast_value, float_kind, number_value, result_dtype, wrap
+from .operands import Number, cast_value, float_kind, result_dtype, wrap
 from .precision import fitting, rounded_once
 from .ruled import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
 from .unary import abs as absolute
@@ -291,8 +291,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     if n == 0:
         return digamma(input)
     x = cast_value(input._read(), dtypes.float32 if kind.itemsize < 4 else kind)
-    order = number_value(n, x.type.dtype, x.type.shape, x.device)
-    return wrap(cast_value(ops.polygamma(order, x), kind))
+    return wrap(cast_value(ops.polygamma_of(n, x), kind))
 
 
 @in_place("polygamma")

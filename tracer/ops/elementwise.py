@@ -360,7 +360,7 @@ erfinv = unary("erfinv", "chlo.erf_inv", lambda x: np.where(x == 0, x, special("
                lambda out, x: scaled(exp(square(out)), math.sqrt(math.pi) / 2), REAL)
 lgamma = unary("lgamma", "chlo.lgamma", lambda x: np.where(np.isinf(x), np.inf, special("gammaln")(x)),
                lambda out, x: digamma(x), REAL, light=False)
-digamma: Op = unary("digamma", "chlo.digamma", _digamma_reference, lambda out, x: polygamma(full_like(x, 1), x), REAL,
+digamma: Op = unary("digamma", "chlo.digamma", _digamma_reference, lambda out, x: polygamma_of(1, x), REAL,
                     lower=_digamma_lower, light=False)
 
 
@@ -376,6 +376,27 @@ polygamma: Op = elementwise("polygamma", "chlo.polygamma", special("polygamma"),
                             frozenset({dtypes.float32, dtypes.float64}), light=False)
 zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}),
                    light=False)
+
+
+def polygamma_of(order: int, x: Value) -> Value:
+    """The derivative of digamma of an order, also below zero, where CHLO's stops too early: https://dlmf.nist.gov/5.15.E6
+
+    There it is that of 1 - x, reflected, less a polynomial in cot(pi x), whose derivatives follow from -pi (1 + cot**2).
+    """
+    below = _is(x, "LE", full_like(x, 0))
+    above = polygamma(full_like(x, order), where(below, sub(full_like(x, 1), x), x))
+    turn = where(below, sub(x, round_nearest_even(x)), full_like(x, 0.25))
+    pole = _is(turn, "EQ", full_like(x, 0))
+    cot = where(pole, full_like(x, math.inf), reciprocal(tan(scaled(where(pole, full_like(x, 0.25), turn), math.pi))))
+    factors = np.array([0.0, 1.0])
+    for _ in range(order):
+        factors = np.polynomial.polynomial.polymul(np.polynomial.polynomial.polyder(factors), [-1.0, 0.0, -1.0])
+    *lower, highest = (float(factor) * math.pi**(order + 1) for factor in factors)
+    total = full_like(x, highest)
+    for factor in reversed(lower):
+        total = shifted(mul(total, cot), factor)
+    return where(below, sub(scaled(above, (-1)**order), total), above)
+
 
 floor = elementwise("floor", "floor", np.floor, flat_gradient, REAL)
 ceil = elementwise("ceil", "ceil", np.ceil, flat_gradient, REAL)
