@@ -61,6 +61,8 @@ def test_transform(text: str) -> None:
 
 
 VALUES = """
+torch.frobenius_norm(m, (0, 1)) ; torch.frobenius_norm(c, 1, True) ; torch.frobenius_norm(x, ()) ; torch.nuclear_norm(d)
+torch.nuclear_norm(d, (0, 1), True) ; torch.polar(v, v)
 torch.fft.fft(i) ; torch.fft.rfft(t) ; torch.fft.fft(c) ; torch.fft.ifftn(z) ; torch.fft.fftn(s)
 torch.fft.fftn(x, dim=())
 torch.fft.fftn(d) ; torch.fft.irfft(c) ; torch.fft.fftfreq(5) ; torch.fft.fftfreq(6, 0.5) ; torch.fft.fftfreq(0)
@@ -156,6 +158,7 @@ def test_gradient(text: str) -> None:
 
 
 ERRORS = """
+torch.frobenius_norm(x, (0, 1, 2))
 torch.polar(v, v.double()) ; torch.polar(i, i) ; torch.polar(v, 2)
 torch.fft.fft(h) ; torch.fft.rfft(c) ; torch.fft.ihfft(c) ; torch.fft.rfftn(c) ; torch.fft.ihfftn(c)
 torch.fft.rfft2(c)

@@ -150,7 +150,7 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
 
     >>> import flambeau as torch
     >>> torch.kaiser_window(4, True, 2.0)
-    tensor([0.4387, 0.8553, 1.0000, 0.8553])
+    tensor([0.4387, 0.8348, 1.0000, 0.8348])
 
     Source: https://pytorch.org/docs/stable/generated/torch.kaiser_window.html
     """
