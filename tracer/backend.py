@@ -88,7 +88,7 @@ class NumpyProgram:
 
     def run(self, buffers: list[Any]) -> list[Any]:
         """Interpret the graph."""
-        return interpret(self.graph, [np.asarray(b) for b in buffers])  # also those of an engine used before
+        return interpret(self.graph, [_on_host(b) for b in buffers])
 
     def stablehlo(self) -> str:
         """There is no StableHLO: the numpy engine runs the graph itself."""
@@ -108,6 +108,14 @@ class NumpyProgram:
         return {}
 
 
+def _on_host(buffer: Any) -> Array:
+    """The array; also of a buffer of an engine used before, whose own conversion would load that engine."""
+    try:
+        return np.asarray(buffer if isinstance(buffer, np.ndarray) else memoryview(buffer))
+    except (BufferError, TypeError):
+        return np.asarray(buffer)
+
+
 class NumpyBackend:
     """The engine that needs no XLA: every op's reference rule."""
 
@@ -123,7 +131,7 @@ class NumpyBackend:
 
     def download(self, buffer: Any) -> Array:
         """The array itself."""
-        return np.asarray(buffer)
+        return _on_host(buffer)
 
     def wait(self) -> None:
         """numpy does not run ahead."""
@@ -156,6 +164,11 @@ def install(factory: Callable[[], Backend]) -> None:
     """Use `factory()` as the engine from the next execution on."""
     global _factory, _installed
     _factory, _installed = factory, None
+
+
+def started() -> Backend | None:
+    """The engine, if there was an execution."""
+    return _installed
 
 
 def backend() -> Backend:

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..guards.identity import MISSING, Replacement
+from ..ir.locks import open_after_fork
 from ..tensor.operations import CALLS, EXACT
 from ..tensor.scalar import Scalar, on_host
 
 _TAKEN = {name: getattr(builtins, name) for name in ("int", "float", "min", "max")}
 _OF_MATH = {name: f for name, f in vars(math).items() if callable(f) and not name.startswith("_")}
-_lock = threading.Lock()
+_lock = open_after_fork(threading.Lock())
 _places: dict[tuple[int, str], int] = {}  # how many traces in progress have taken over a name of a table
 
 

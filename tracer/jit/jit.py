@@ -20,6 +20,7 @@ from ..functions.defaults import Defaults
 from ..guards.parameters import parameters
 from ..ir.errors import TraceError
 from ..ir.graph import Graph
+from ..ir.locks import open_after_fork
 from ..ir.recorder import thread_recorder
 from ..ir.state import state
 from ..tensor.context import context
@@ -35,7 +36,7 @@ from .trials import Trials
 from .validity import Validity
 from .why import Bound, History, Stats
 
-_compile_lock = threading.RLock()
+_compile_lock = open_after_fork(threading.RLock())
 
 
 class Compiled:

@@ -8,6 +8,7 @@ asked: in eager mode they would not have come to be.
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import threading
 from collections import deque
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..backend import backend
 from ..ir.checks import Site
+from ..ir.locks import open_after_fork
 
 
 class Run:
@@ -46,10 +48,20 @@ class _Mine(threading.local):
             _queues.append((threading.current_thread(), self.runs))
 
 
-_lock = threading.Lock()
+_lock = open_after_fork(threading.Lock())
 _queues: list[tuple[threading.Thread, deque[Run]]] = []
 _mine = _Mine()
 _registered: list[bool] = []
+
+
+def _after_fork() -> None:
+    """The parent tells of what it started."""
+    for _, runs in _queues:
+        runs.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def started(report: Any, sites: Sequence[Site], results: Iterable[Any], note: str = "") -> None:

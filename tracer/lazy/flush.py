@@ -22,6 +22,7 @@ from ..backend import Program, SharedArray, backend
 from ..ir.checks import Check
 from ..ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
 from ..ir.graph import Graph, Node, Value
+from ..ir.locks import open_after_fork
 from ..ir.recorder import Recorder, thread_recorder
 from ..ir.source import describe, user_position
 from ..ops.checks import joined
@@ -38,7 +39,7 @@ STRUCTURES = 2048  # whose programs are kept: a process that maps them all witho
 REMEMBERED = 64  # choices of what to keep for gradients, per executable
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
-_lock = threading.RLock()  # keying and bookkeeping; XLA compiles outside it
+_lock = open_after_fork(threading.RLock())  # keying and bookkeeping; XLA compiles outside it
 
 
 @dataclass

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..backend import Array, SharedArray
 from ..ir.graph import Value
+from ..ir.locks import open_after_fork
 from ..ir.source import file_and_line, user_position
 from ..ir.types import Type
 from ..tensor.context import context
@@ -25,7 +26,7 @@ from .flush import contents, host_array, materialize
 TOLD = 1 << 20  # bytes of a tensor from which on it is said that reading it costs a copy
 _FOREIGN = sys.maxsize
 _getrefcount = sys.getrefcount
-_settling = threading.Lock()
+_settling = open_after_fork(threading.Lock())
 _plain_value = vars(Storage)["value"]  # the slot, which `SharedStorage.value` hides
 
 

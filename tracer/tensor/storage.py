@@ -8,6 +8,7 @@ from weakref import ref
 
 from ..ir.errors import TraceError
 from ..ir.graph import Value
+from ..ir.locks import open_after_fork
 from ..ir.recorder import thread_recorder
 from ..ir.source import describe
 from ..ir.state import state
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 # Held between gathering the buffers of state and rebinding it, when no other call may donate them, and between reading
 # a generator and moving it on.
-rebinding = threading.RLock()
+rebinding = open_after_fork(threading.RLock())
 
 
 class PackFlags(Protocol):

@@ -1,0 +1,97 @@
+"""Tensors as numpy arrays, without recording an operation for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ....tracer.backend import Array
+from ....tracer.functions.operands import wrap
+from ....tracer.ir.dtypes import from_numpy
+from ....tracer.ir.graph import Value
+from ....tracer.ir.types import Type
+from ....tracer.lazy.flush import contents
+from ....tracer.lazy.shared import SharedStorage
+from ....tracer.tensor.context import context
+from ....tracer.tensor.steps import Recoded
+from ....tracer.tensor.tensor import Tensor
+
+
+class Homes:
+    """The memory that the tensors of a batch lie in, each looked up once."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[Tensor, Array | None] = {}
+
+    def view(self, tensor: Tensor) -> Array | None:
+        """The tensor's elements in its memory, to be read at once; None if they are not on the host, or pending."""
+        if tensor._device != "cpu" or tensor.requires_grad:
+            return None
+        root = tensor
+        while root._base is not None:
+            if any(isinstance(step, Recoded) or not step.placed for step in root._steps):
+                return None
+            root = root._root
+        if root not in self._bytes:
+            self._bytes[root] = _bytes_of(root)
+        home = self._bytes[root]
+        if home is None:
+            return None
+        shape, kind, places = tensor._type.shape, tensor._type.dtype.numpy, tensor._strides
+        if 0 in shape:
+            return np.empty(shape, kind)
+        size = kind.itemsize
+        return np.ndarray(shape, kind, home, places.offset * size, tuple([s * size for s in places.stride]))
+
+
+def _bytes_of(root: Tensor) -> Array | None:
+    """The bytes of a tensor that is no view and whose elements lie in row-major order."""
+    storage = root._storage
+    storage.settle()
+    if not root.is_contiguous() or storage.value.buffer is None:
+        return None
+    array: Array = storage.memory.home.buffer if type(storage) is SharedStorage else contents(storage.value)
+    if not array.flags.c_contiguous:
+        return None
+    return array.view(np.ndarray).reshape(-1).view(np.uint8)
+
+
+def stacked(batch: Sequence[Any]) -> Tensor | None:
+    """The tensors or arrays of a batch as one tensor; None where `stack` must do it, or say why it cannot be done."""
+    if context.trace is not None or context.in_body:
+        return None
+    homes, arrays = Homes(), []
+    for item in batch:
+        array = homes.view(item) if isinstance(item, Tensor) else item
+        if array is None:
+            return None
+        arrays.append(array)
+    first = arrays[0]
+    kind, shape = first.dtype, first.shape
+    if any(array.shape != shape or array.dtype != kind for array in arrays):
+        return None
+    made = np.empty((len(arrays), *shape), kind)
+    for i, array in enumerate(arrays):
+        made[i] = array
+    return on_array(made)
+
+
+def rows(tensors: Sequence[Tensor], index: list[Any]) -> list[Tensor] | None:
+    """The rows of these numbers of each tensor; None where ordinary indexing must do it, or say why it cannot be done."""
+    if context.trace is not None or context.in_body or not all(type(i) is int for i in index):
+        return None
+    homes = Homes()
+    made = []
+    for tensor in tensors:
+        array = homes.view(tensor)
+        if array is None or not array.ndim or any(not -len(array) <= i < len(array) for i in index):
+            return None
+        made.append(on_array(array[index]))
+    return made
+
+
+def on_array(array: Array) -> Tensor:
+    """A tensor that takes an array over, which nobody else writes to."""
+    return wrap(Value(Type.of(array.shape, from_numpy(array.dtype)), "cpu", array))
