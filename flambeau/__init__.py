@@ -19,8 +19,9 @@ from .nn.functional import (
     triplet_margin_loss,
 )
 from .nn.functional.native import constant_pad_nd, native_batch_norm, native_group_norm, native_layer_norm
-from .runtime.checkpoint import load, save
-from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, testing, types, version
+from .nn.functional.spectrograms import istft, stft
+from .serialization import load, save
+from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, serialization, testing, types, version
 from .legacy_tensors import TYPES as _TYPES
 from .settings import (
     are_deterministic_algorithms_enabled, compiled_with_cxx11_abi, get_deterministic_debug_mode, get_float32_matmul_precision,

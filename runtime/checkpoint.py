@@ -1,7 +1,7 @@
-"""Saving and loading nested containers of tensors, as one safetensors file.
+"""Saving and loading nested containers of tensors: as one safetensors file, or as a file of PyTorch's own.
 
-The tensors are the file's tensors; how they are nested is JSON text in its metadata. Nothing is pickled, and loading
-runs no code.
+In a safetensors file the tensors are the file's tensors; how they are nested is JSON text in its metadata. Nothing is
+pickled, and loading runs no code. PyTorch's files, which are pickles, are read without running code either.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
 
 from ..tracer.autograd.modes import no_grad
-from ..tracer.functions.defaults import canonical_device
 from ..tracer.functions.operands import wrap
 from ..tracer.ir import dtypes
 from ..tracer.ir.dtypes import dtype
@@ -27,41 +27,65 @@ from ..tracer.tensor.device import device
 from ..tracer.tensor.tensor import Tensor
 from .replacing import replace
 from .safetensors_file import Array, checksum, damaged, read, stored_form, write
+from .stored_tensors import target
+from .torch_file import is_torchs, load_file
+from .torch_writer import writer
 
 VERSION = 1
 KEY = "flambeau"  # of our text in the file's metadata
 Path = str | os.PathLike[str]
-Place = str | device | Mapping[str, str] | None
+Place = str | device | Mapping[str, str] | Callable[[Any, str], Any] | None
+TORCHS_ENDINGS = frozenset((".pt", ".pth", ".bin", ".ckpt"))
 
 
-def save(obj: Any, f: Path | IO[bytes]) -> None:
-    """Save `obj` to one safetensors file, replacing it as a whole or not at all, or to an open binary file.
+def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_protocol: int = 2,
+         _use_new_zipfile_serialization: bool | None = None, _disable_byteorder_record: bool = False) -> None:
+    """Save `obj` to one file, replacing it as a whole or not at all, or to an open binary file.
 
+    A path that ends in .pt, .pth, .bin or .ckpt gets PyTorch's own format, which PyTorch reads with its default
+    (`weights_only=True`); any other path, and an open file, a safetensors file.
     Args: `obj`, a tensor, or dicts, lists and tuples, nested as you like, of tensors, numbers, strings, bools and None
-    (so any state_dict, or several in a dict). Tensors that are one object, or share a storage, are written once. `f`, a
-    path, or an object with a method `write`, which gets the bytes as they come, from where it stands.
-    Raises TypeError naming the place of what cannot be saved; CheckpointError if a file at a path cannot be written, and
-    then the file that was there is as before; AttributeError if `f` is neither a path nor a file.
+    (so any state_dict, or several in a dict); in PyTorch's format anything that can be pickled. Tensors that are one
+    object, or share a storage, are written once. `f`, a path, or an object with a method `write`, which gets the bytes as
+    they come, from where it stands. `_use_new_zipfile_serialization`, PyTorch's format wherever it goes: True for the
+    zip archive, False for the form before it; `pickle_protocol` and `_disable_byteorder_record` are for these.
+    Raises TypeError naming the place of what cannot be saved, or pickle's own errors; CheckpointError if a file at a path
+    cannot be written, and then the file that was there is as before; AttributeError if `f` is neither a path nor a file.
 
     >>> import flambeau as torch, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
     >>> torch.save({"model": {"weight": torch.arange(3)}, "epoch": 4}, path)
     >>> torch.load(path)
     {'model': {'weight': tensor([0, 1, 2])}, 'epoch': 4}
+
+    Source: https://pytorch.org/docs/stable/generated/torch.save.html
     """
     _require_writable(f)
+    if _use_new_zipfile_serialization is not None or _is_torchs_name(f):
+        top = os.path.splitext(os.path.basename(os.fsdecode(f)))[0] if isinstance(f, (str, os.PathLike)) else ""
+        _write(f, writer(obj, top or "archive", pickle_protocol, _use_new_zipfile_serialization is False,
+                         not _disable_byteorder_record))
+        return
     packer = _Packer()
     with no_grad():
         packed = packer.pack(obj, ())
         arrays = packer.arrays()
     crc = checksum(arrays, json.dumps(packed, allow_nan=False))
     text = json.dumps({"version": VERSION, "crc32": crc, "object": packed})
+    _write(f, lambda file: write(file, arrays, {KEY: text}))
+
+
+def _is_torchs_name(f: Any) -> bool:
+    return isinstance(f, (str, os.PathLike)) and os.path.splitext(os.fsdecode(f))[1].lower() in TORCHS_ENDINGS
+
+
+def _write(f: Path | IO[bytes], write_to: Callable[[IO[bytes]], None]) -> None:
     if not isinstance(f, (str, os.PathLike)):
-        write(f, arrays, {KEY: text})
+        write_to(f)
         return
     target = os.path.realpath(os.fspath(f))
     try:
-        replace(target, lambda file: write(file, arrays, {KEY: text}))
+        replace(target, write_to)
     except OSError as error:
         raise CheckpointError(f"could not save {os.fspath(f)}: {error.strerror or error}") from error
 
@@ -80,14 +104,20 @@ def _require_seekable(f: Any) -> None:
                              "from it instead.")
 
 
-def load(f: Path | IO[bytes], map_location: Place = None) -> Any:
-    """What `save` wrote to `f`; of a safetensors file written by others, its tensors by name.
+def load(f: Path | IO[bytes], map_location: Place = None, pickle_module: Any = None, *, weights_only: bool | None = None,
+         mmap: bool | None = None, **pickle_load_args: Any) -> Any:
+    """What `save` wrote to `f`, here or in PyTorch; of a safetensors file written by others, its tensors by name.
 
     Args: `f`, a path, or an open binary file that can seek, which is read from where it stands to its end;
-    `map_location`, the device for all tensors, or a dict from saved to wanted devices; by default each goes where
-    it was. Tensors that were one object are one object again.
-    Raises FileNotFoundError, and CheckpointError, naming the file and the problem, for one that is damaged, cut off, or
-    no checkpoint. Pickle files (PyTorch's own .pt) are refused.
+    `map_location`, the device for all tensors, or a dict from saved to wanted devices, or a function of a storage and
+    the device it was on, which returns the storage, moved or not, or None; by default each goes where it was.
+    `weights_only`, for files in PyTorch's format: True, the default, makes only tensors, numbers, containers and what
+    `torch.serialization.add_safe_globals` allows, and runs no other code; False is Python's pickle, which runs whatever
+    the file asks for, and says so. `mmap`, whether tensors of PyTorch's format stay in the file until they are used.
+    Tensors that were one object are one object again; those that shared memory share it.
+    Raises FileNotFoundError; CheckpointError, naming the file and the problem, for one that is damaged, cut off, or no
+    checkpoint; pickle.UnpicklingError, naming what the file asks for and how to allow it, for what is not allowed;
+    ValueError and RuntimeError for arguments that do not fit the file.
 
     >>> import flambeau as torch, io
     >>> file = io.BytesIO()
@@ -95,15 +125,32 @@ def load(f: Path | IO[bytes], map_location: Place = None) -> Any:
     >>> _ = file.seek(0)
     >>> torch.load(file)
     {'epoch': 4}
+
+    Source: https://pytorch.org/docs/stable/generated/torch.load.html
     """
+    if pickle_module is not None and weights_only is not False:
+        raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
+    options = map_location, weights_only is not False, bool(mmap)
     if isinstance(f, (str, os.PathLike)):
-        name = os.fspath(f)
-        with open(name, "rb") as file:
-            arrays, metadata = read(file, name)
-    else:
-        _require_seekable(f)
-        name = str(getattr(f, "name", type(f).__name__))
-        arrays, metadata = read(f, name)
+        with open(f, "rb") as file:
+            return _load(file, os.fsdecode(f), *options)
+    if mmap:
+        raise ValueError("f must be a file path in order to use the mmap argument")
+    _require_seekable(f)
+    return _load(f, str(getattr(f, "name", type(f).__name__)), *options)
+
+
+def _load(file: IO[bytes], name: str, map_location: Place, weights_only: bool, mapped: bool) -> Any:
+    start = file.tell()
+    first = file.read(16)
+    file.seek(start)
+    if is_torchs(first):
+        with no_grad():
+            return load_file(file, name, map_location, weights_only, mapped)
+    return _unpacked(*read(file, name), name, map_location)
+
+
+def _unpacked(arrays: dict[str, tuple[dtype, Array]], metadata: dict[str, str], name: str, map_location: Place) -> Any:
     unpacker = _Unpacker(arrays, map_location)
     with no_grad():
         if KEY not in metadata:
@@ -232,8 +279,8 @@ class _Unpacker:
         self._arrays = arrays
         self._map_location = map_location
         self._made: dict[tuple[str, bool], Tensor] = {}
-        if map_location is not None and not isinstance(map_location, (str, device, Mapping)):
-            raise TypeError("load requires map_location to be a device, a dict of devices or None, got "
+        if map_location is not None and not isinstance(map_location, (str, device, Mapping)) and not callable(map_location):
+            raise TypeError("load requires map_location to be a device, a dict of devices, a function or None, got "
                             f"{type(map_location).__name__}")
 
     def unpack(self, x: Any) -> Any:
@@ -266,18 +313,11 @@ class _Unpacker:
             kind = _BY_NAME[about["dtype"]] if "dtype" in about else stored
             if kind is not stored:
                 array = _in_own_dtype(array, stored, kind)
-            where = canonical_device(self._place(about.get("device", "cpu")))
+            where = target(self._map_location, about.get("device", "cpu"), array.nbytes)
             made = self._made[key] = wrap(Value(Type.of(array.shape, kind), where, array))
             if key[1]:
                 made.requires_grad_()
         return made
-
-    def _place(self, saved: str) -> str:
-        wanted = self._map_location
-        if isinstance(wanted, Mapping):
-            return str(wanted.get(saved, saved))
-        return saved if wanted is None else str(wanted)
-
 
 def _in_own_dtype(array: Array, stored: dtype, kind: dtype) -> Array:
     """The contents of a dtype that the file format lacks."""

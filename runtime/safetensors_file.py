@@ -132,9 +132,9 @@ def _refuse_pickle(first: bytes, path: str) -> None:
     pickled = first[:4] == b"PK\x03\x04" or (first[:1] == b"\x80" and first[1:2] <= b"\x05")
     if pickled and first[8:9] != b"{":
         raise CheckpointError(
-            f"{path} is a pickle file, as torch.save of PyTorch writes: it is refused, because reading it can run any "
-            "code. Convert it where PyTorch is installed: safetensors.torch.save_file(torch.load(path, "
-            "weights_only=True), 'model.safetensors')")
+            f"{path} is a pickle file, but none that torch.save wrote: it is refused, because reading it can run any code. "
+            "Save its tensors where it was made, by torch.save, or by safetensors.torch.save_file(tensors, "
+            "'model.safetensors')")
 
 
 def _entry(name: str, entry: Any, path: str) -> tuple[dtype, tuple[int, ...], int, int]:
