@@ -2,8 +2,8 @@
 
 from .nn.parameter import Buffer, Parameter
 from .runtime.checkpoint import load, save
+from .runtime.restoring import makers as _makers
 from .runtime.safe_globals import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
-from .runtime.stored_tensors import makers as _makers
 
 __all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save"]
 

@@ -11,6 +11,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import IO, Any
 
 import numpy as np
@@ -26,10 +27,8 @@ from ..tracer.lazy.flush import host_array, materialize
 from ..tracer.tensor.device import device
 from ..tracer.tensor.tensor import Tensor
 from .replacing import replace
-from .safetensors_file import Array, checksum, damaged, read, stored_form, write
-from .stored_tensors import target
-from .torch_file import is_torchs, load_file
-from .torch_writer import writer
+from .restoring import target
+from .safetensors_file import Array, checksum, damaged, is_torchs, read, stored_form, write
 
 VERSION = 1
 KEY = "flambeau"  # of our text in the file's metadata
@@ -63,8 +62,8 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
     _require_writable(f)
     if _use_new_zipfile_serialization is not None or _is_torchs_name(f):
         top = os.path.splitext(os.path.basename(os.fsdecode(f)))[0] if isinstance(f, (str, os.PathLike)) else ""
-        _write(f, writer(obj, top or "archive", pickle_protocol, _use_new_zipfile_serialization is False,
-                         not _disable_byteorder_record))
+        _write(f, import_module(".torch_writer", __package__).writer(
+            obj, top or "archive", pickle_protocol, _use_new_zipfile_serialization is False, not _disable_byteorder_record))
         return
     packer = _Packer()
     with no_grad():
@@ -146,7 +145,7 @@ def _load(file: IO[bytes], name: str, map_location: Place, weights_only: bool, m
     file.seek(start)
     if is_torchs(first):
         with no_grad():
-            return load_file(file, name, map_location, weights_only, mapped)
+            return import_module(".torch_file", __package__).load_file(file, name, map_location, weights_only, mapped)
     return _unpacked(*read(file, name), name, map_location)
 
 

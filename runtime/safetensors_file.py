@@ -24,6 +24,8 @@ from ..tracer.ir.errors import CheckpointError
 Array = np.ndarray[Any, Any]
 MAX_HEADER = 100_000_000  # the library's limit
 METADATA = "__metadata__"
+ZIP = b"PK\x03\x04"
+TORCHS_FIRST = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # of its form before the zip archive
 
 CODES = {dtypes.boolean: "BOOL", dtypes.uint8: "U8", dtypes.uint16: "U16", dtypes.uint32: "U32", dtypes.uint64: "U64",
          dtypes.int8: "I8", dtypes.int16: "I16", dtypes.int32: "I32", dtypes.int64: "I64", dtypes.float16: "F16",
@@ -93,6 +95,11 @@ def read(file: IO[bytes], path: str) -> tuple[dict[str, tuple[dtype, Array]], di
     return {name: arrays[name] for name in entries}, metadata
 
 
+def is_torchs(first: bytes) -> bool:
+    """Whether a file that begins so, with at least 15 bytes, is one of torch's."""
+    return (first[:4] == ZIP and first[8:9] != b"{") or first.startswith(TORCHS_FIRST)
+
+
 def damaged(path: str, problem: str) -> CheckpointError:
     """The error for a file that begins like a checkpoint."""
     return CheckpointError(f"{path} is a damaged checkpoint: {problem}")
@@ -129,7 +136,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_pickle(first: bytes, path: str) -> None:
-    pickled = first[:4] == b"PK\x03\x04" or (first[:1] == b"\x80" and first[1:2] <= b"\x05")
+    pickled = first[:4] == ZIP or (first[:1] == b"\x80" and first[1:2] <= b"\x05")
     if pickled and first[8:9] != b"{":
         raise CheckpointError(
             f"{path} is a pickle file, but none that torch.save wrote: it is refused, because reading it can run any code. "

@@ -1,33 +1,31 @@
-"""Torch's names for tensors in its files, and what is made of them: storages, tensors on them, where they go."""
+"""Torch's names for tensors in its files, and what is made of them: storages, and tensors on them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 
-from ..tracer.functions.defaults import canonical_device
 from ..tracer.functions.operands import wrap
 from ..tracer.functions.strided import as_strided
 from ..tracer.ir import dtypes
 from ..tracer.ir.dtypes import dtype
-from ..tracer.ir.errors import CheckpointError, DeviceError
+from ..tracer.ir.errors import CheckpointError
 from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
+from ..tracer.tensor import layouts
 from ..tracer.tensor.device import Size, device
 from ..tracer.tensor.strides import is_contiguous
 from ..tracer.tensor.tensor import Tensor
+from .restoring import makers
 from .unpickler import PYTHONS, check_keys, refused
 
 Array = np.ndarray[Any, Any]
 STORAGES = {"Float": dtypes.float32, "Double": dtypes.float64, "Half": dtypes.float16, "BFloat16": dtypes.bfloat16,
             "Long": dtypes.int64, "Int": dtypes.int32, "Short": dtypes.int16, "Char": dtypes.int8, "Byte": dtypes.uint8,
             "Bool": dtypes.boolean, "ComplexFloat": dtypes.complex64, "ComplexDouble": dtypes.complex128}
-NO_CUDA = ("Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are running on a "
-           "CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your storages to the CPU.")
 
 
 class StorageKind:
@@ -44,59 +42,6 @@ class StorageKind:
 
 KINDS = {f"torch.{place}{name}Storage": StorageKind(name, kind) for place in ("", "cuda.") for name, kind in STORAGES.items()}
 KINDS["torch.storage.UntypedStorage"] = KINDS["torch.UntypedStorage"] = StorageKind("Untyped", None)
-
-
-# --- Where storages go ------------------------------------------------------------------------------------------------
-
-
-class Place:
-    """What a function given as `map_location` gets for a storage: it moves it, or returns it as it is."""
-
-    def __init__(self, count: int, on: str = "cpu") -> None:
-        self._count, self._on = count, on
-
-    @property
-    def device(self) -> device:
-        """Where the storage is."""
-        return device(self._on)
-
-    def nbytes(self) -> int:
-        """Its size."""
-        return self._count
-
-    def cpu(self) -> Place:
-        """On the CPU."""
-        return Place(self._count)
-
-    def cuda(self, index: Any = None) -> Place:
-        """On a GPU."""
-        name = "cuda" if index is None else f"cuda:{index}" if isinstance(index, int) else str(index)
-        return Place(self._count, name)
-
-    def to(self, device: Any) -> Place:
-        """On a device."""
-        return Place(self._count, str(device))
-
-
-def target(map_location: Any, saved: str, count: int) -> str:
-    """The device for a storage that was saved on `saved`."""
-    wanted: Any = saved
-    if callable(map_location) and not isinstance(map_location, device):  # which is a decorator as well
-        place = map_location(Place(count), saved)
-        wanted = saved if place is None else place.device
-    elif isinstance(map_location, Mapping):
-        wanted = map_location.get(saved, saved)
-    elif map_location is not None:
-        wanted = map_location
-    try:
-        return canonical_device(str(wanted))
-    except DeviceError as error:
-        if str(wanted).partition(":")[0] == "cuda":
-            raise RuntimeError(NO_CUDA) from error
-        if wanted is not saved:
-            raise
-        raise CheckpointError(f"the file has a storage of the device {saved!r:.40}, which there is not here: {error}. Say by "
-                              "map_location where it is to go") from error
 
 
 # --- Tensors ----------------------------------------------------------------------------------------------------------
@@ -185,10 +130,6 @@ def _rebuild_tensor_v3(storage: Any, offset: Any, size: Any, stride: Any, requir
     return _dressed(_stored(storage).tensor(kind, offset, size, stride), requires_grad, metadata)
 
 
-Maker = Callable[[Tensor, bool], Tensor]
-makers: dict[str, Maker] = {}  # "Parameter", "Buffer": set by the face, since layers are not this folder's to know
-
-
 def _made(name: str, data: Any, flag: bool) -> Tensor:
     if not isinstance(data, Tensor):
         raise refused(f"a {name} of a {type(data).__name__}")
@@ -228,8 +169,11 @@ def _device(name: Any, index: Any = None) -> device:
     return device(name, index)
 
 
-def _layout(name: Any) -> None:
-    """Tensors here have one layout."""
+def _layout(name: Any) -> layouts.layout:
+    found = getattr(layouts, str(name).removeprefix("torch."), None)
+    if not isinstance(found, layouts.layout):
+        raise refused(f"a layout {name!r:.40}")
+    return found
 
 
 TORCHS: dict[str, Any] = {

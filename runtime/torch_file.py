@@ -20,24 +20,18 @@ from typing import IO, Any
 import numpy as np
 
 from ..tracer.ir.errors import CheckpointError
-from .safetensors_file import damaged
-from .stored_tensors import KNOWN, Array, StorageKind, Stored, storage_id, target
+from .restoring import target
+from .safetensors_file import ZIP, damaged
+from .stored_tensors import KNOWN, Array, StorageKind, Stored, storage_id
 from .unpickler import Bounded, Reader
 
-ZIP = b"PK\x03\x04"
 MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little")
 PROTOCOL = 1001
 RUNS_CODE = ("torch.load was called with weights_only=False: the file is read by Python's pickle, which runs whatever code the "
              "file asks for. Do it only with files whose author you trust.")
 _UNREADABLE = (zipfile.BadZipFile, struct.error, zlib.error, ValueError, LookupError, EOFError, NotImplementedError,
                OverflowError, MemoryError)
 _ENTRY = 30  # bytes of a local header before the name
-
-
-def is_torchs(first: bytes) -> bool:
-    """Whether a file that begins so, with at least 15 bytes, is one of torch's."""
-    return (first[:4] == ZIP and first[8:9] != b"{") or first[:len(LEGACY)] == LEGACY
 
 
 def load_file(file: IO[bytes], name: str, map_location: Any, weights_only: bool, mapped: bool) -> Any:

@@ -270,7 +270,14 @@ class Reader:
             self._left -= sum(len(a) for a in arguments if hasattr(a, "__len__"))
             if self._left < 0:
                 raise refused("a pickle that asks for far more memory than the file has bytes")
-        return function(*arguments)
+        if self._is_vouched(function):
+            return function(*arguments)
+        try:
+            return function(*arguments)
+        except RuntimeError as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise UnpicklingError(f"the pickle is damaged: {error!s:.200}") from None
 
     def _is_vouched(self, x: Any) -> bool:
         return any(x is f for f in self._vouched.values())

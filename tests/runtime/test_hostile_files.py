@@ -121,8 +121,9 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], Any, str]] = {
     "entries one upon the other": (
         lambda: overlapping(),
         CheckpointError, "larger than the file|cut off|cannot be read"),
-    "an entry larger than the file": (lambda: archive(P2 + b"N.").replace(struct.pack("<II", 16, 16), struct.pack("<II", *[2**31] * 2)),
-                                      CheckpointError, "larger than the file"),
+    "an entry larger than the file": (
+        lambda: archive(P2 + b"N.").replace(struct.pack("<II", 16, 16), struct.pack("<II", *[2**31] * 2)),
+        CheckpointError, "larger than the file"),
     "a program": (lambda: archive(P2 + b"N.", entries={"constants.pkl": b""}), CheckpointError, "TorchScript"),
     "another byte order": (
         lambda: archive(P2 + b"N.", entries={"byteorder": b"middle"}),
@@ -155,8 +156,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], Any, str]] = {
     "a huge text in the old form": (
         lambda: legacy(b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b"x."),
         REFUSALS, "damaged"),
-    "a memo of copies": (lambda: archive(P2 + b"X" + struct.pack("<I", 1 << 20) + b"x" * (1 << 20) + b"q\x00c_codecs\nencode\nq\x010"
-                                         + b"h\x01h\x00\x85R" * 4096 + b"."), _PICKLE, "far more memory"),
+    "a memo of copies": (
+        lambda: archive(P2 + marked_text(b"x" * (1 << 20)) + b"q\x00c_codecs\nencode\nq\x010"
+                        + b"h\x01h\x00\x85R" * 4096 + b"."),
+        _PICKLE, "far more memory"),
     "a memo that is not there": (lambda: archive(P2 + b"h\x07."), REFUSALS, "damaged"),
     "keys in keys": (lambda: archive(P2 + b"})" + b"\x85" * 200_000 + b"Ns."), _PICKLE, "tuples without end"),
     "members in members": (
@@ -273,7 +276,7 @@ def test_flipped_bytes_are_refused_or_harmless(zipped: bool, tmp_path: Path) -> 
     whole = file.getvalue()
     for at in range(0, len(whole), 3):
         bad = whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1:]
-        with suppress(*REFUSALS, RuntimeError):
+        with suppress(*REFUSALS):
             flambeau.load(io.BytesIO(bad))
 
 
