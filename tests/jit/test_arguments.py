@@ -674,3 +674,25 @@ def test_an_array_argument_is_let_go_after_the_call() -> None:
     gc.collect()
     assert kept() is None
     assert jitted(np.full(3, 2.0)).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("leaf_first", [True, False])
+def test_a_leaf_and_a_detached_tensor_on_its_memory_are_told_apart(leaf_first: bool) -> None:
+    p = torch.tensor([1.0, 2.0], requires_grad=True)
+    d = p.detach()
+
+    def step(a: Any, b: Any) -> Any:
+        leaf, plain = (a, b) if leaf_first else (b, a)
+        (leaf * leaf + plain * leaf).sum().backward()
+        with torch.no_grad():
+            leaf.sub_(leaf.grad, alpha=0.1)
+        return plain * 1
+
+    jitted, seen = torch.jit(step), []
+    for run in (jitted, step):
+        with torch.no_grad():
+            p.copy_(torch.tensor([1.0, 2.0]))
+        for _ in range(2):
+            p.grad = None
+            seen.append((run(*((p, d) if leaf_first else (d, p))).tolist(), p.grad.tolist(), p.tolist(), d.tolist()))
+    assert seen[:2] == seen[2:] and jitted.stats.compiles == 1

@@ -330,3 +330,13 @@ def test_a_backward_outside_reaches_a_leaf_whose_value_the_step_computes(what: s
         more = 2 * before if what == "written twice" else 0
         assert p.grad is not None and p.grad.tolist() == (2 * p.detach() + more).tolist()
     assert jitted.stats.compiles == 1
+
+
+def test_a_result_that_hangs_on_a_leaf_made_inside() -> None:
+    for step in (lambda a: a.detach().requires_grad_() * 2, lambda a: (a.detach().requires_grad_() * a).sum()):
+        x = weight(1.0, 2.0)
+        for _ in range(2):
+            found = torch.jit(step)(x)
+            assert found.requires_grad
+            found.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [2.0, 4.0]

@@ -82,6 +82,7 @@ class ShadowedArguments:
         if tensor._base is not None or tensor._strides.offset:
             self.parts[made._storage] = tensor
         self.originals[tensor] = made
+        made._parted = tensor._parted and tensor._base is None and tensor._graph is None  # of a leaf that is given too
         if tensor._requires_grad:
             made._become_leaf()
             self.grads[made] = self.grads_given[made] = None

@@ -56,7 +56,7 @@ class Tape:
         return outputs
 
 
-def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value]) -> list[Value]:
+def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value], stand_ins: Sequence[Tensor]) -> list[Value]:
     """Values that the program computes, that a tensor outside (or an argument) is a leaf of, and that gradients flow into."""
     made = set(nodes)
     todo, found = list(differentiable), dict.fromkeys(differentiable)
@@ -65,7 +65,9 @@ def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value]) -> list
             more = [v for v in value.node.inputs if v.requires_grad and v not in found]
             todo += more
             found.update(dict.fromkeys(more))
-    return [v for v in found if v.leaf is not None and v.node in made]
+    leaves = [(v, v.leaf()) for v in found if v.leaf is not None and v.node in made]
+    arguments = set(map(id, stand_ins))
+    return [v for v, leaf in leaves if leaf is not None and (leaf._storage.trace is None or id(leaf) in arguments)]
 
 
 def kept_for_backward(nodes: Sequence[Node], outputs: Sequence[Value], differentiable: Sequence[Value]) -> list[Value]:
