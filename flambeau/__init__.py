@@ -165,6 +165,8 @@ _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
 
 def __getattr__(name: str) -> object:
     """`aot` and `jax_call` come on first use: they load jaxlib and jax. So does what is large and seldom all used."""
+    if name == "distributions":
+        return _import_module(".distributions", __name__)
     if name == "fft":
         return _import_module(".fft", __name__)
     if name == "linalg":

@@ -37,6 +37,7 @@ LATE = {
     ("flambeau/__init__.py", "__getattr__", "flambeau.special"): "a namespace is loaded when it is first used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.runtime.aot"): "`import flambeau` must load no jaxlib",
     ("flambeau/__init__.py", "__getattr__", "flambeau.runtime.jax_call"): "`import flambeau` must load no jax",
+    ("flambeau/__init__.py", "__getattr__", "flambeau.distributions"): "a namespace is loaded when it is first used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.linalg"): "a namespace is loaded when it is first used",
     ("runtime/checkpoint.py", "save", "flambeau.runtime.torch_writer"): "a zip writer and a pickler, for files that few write",
     ("runtime/checkpoint.py", "_load", "flambeau.runtime.torch_file"): "a reader of pickles, for files that few read",

@@ -6,7 +6,7 @@ its line would have run: a branch that is not taken, a lane of a loop that is do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -185,6 +185,19 @@ def check_info(op: str, info: Tensor, error: type[Exception], message: str) -> N
         at = int(np.flatnonzero(numbers)[0])
         batch = f"(Batch element {at}): " if numbers.ndim else ""
         raise here(error, message.replace("{batch}", batch), op).failure_here(int(numbers.flat[at]))
+
+
+def check_told(op: str, failed: Tensor, error: type[Exception], told: Callable[[bool], str]) -> None:
+    """`check_first` with a text that is made where one fails: `told(now)`, which reads values only where they are known now."""
+    if not state.checks:
+        return
+    if not can_read():
+        check_none(op, failed, error, told(False).replace("{", "{{").replace("}", "}}"))
+        return
+    value = failed._read()
+    found = _contents(value, True)
+    if np.any(host_array(value) if found is None else found):
+        raise error(told(True))
 
 
 def _numbers(value: Value, flags: Value) -> Value:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..ir import dtypes
 from ..ops import structural as ops
 from ..ops.structural import Ints
@@ -17,7 +15,7 @@ from ..tensor.tensor import Tensor
 from .conversions import contiguous
 from .dims import checked_dim, checked_dims, shape_argument
 from .methods import method
-from .operands import scalar_name, wrap
+from .operands import broadcast_shapes, scalar_name, wrap
 from .spelling import spelled
 
 # --- Reshape ----------------------------------------------------------------------------------------------------------
@@ -354,7 +352,7 @@ method()(broadcast_to)
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """All tensors expanded to their common shape."""
-    shape = tuple(np.broadcast_shapes(*(x._type.shape for x in tensors)))
+    shape = broadcast_shapes(*(x._type.shape for x in tensors))
     return tuple(expand(x, shape) for x in tensors)
 
 

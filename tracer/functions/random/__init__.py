@@ -6,7 +6,9 @@ on every platform and engine, outside jit and inside. They are not the bits torc
 """
 
 from .counts import binomial, poisson
+from .directions import von_mises
 from .fills import bernoulli_, cauchy_, exponential_, geometric_, log_normal_, normal_, random_, uniform_
+from .gammas import dirichlet, dirichlet_grad, gamma_grad, standard_gamma
 from .generator import (
     DEFAULT_SEED,
     Generator,
@@ -34,9 +36,10 @@ from .samplers import (
 from .values import chance_value, integer_value, open_symmetric_value, open_uniform, symmetric_value, uniform_value
 
 __all__ = [
-    "DEFAULT_SEED", "Generator", "bernoulli", "bernoulli_", "binomial", "cauchy_", "chance_value", "default_generator",
-    "exponential_", "fork_rng", "generator_on", "geometric_", "get_rng_state", "initial_seed", "integer_value",
-    "log_normal_", "manual_seed", "multinomial", "normal", "normal_", "open_symmetric_value", "open_uniform", "poisson", "rand",
-    "rand_like", "randint", "randint_like", "randn", "randn_like", "random_", "randperm", "seed", "set_rng_state",
-    "symmetric_value", "uniform_", "uniform_value",
+    "DEFAULT_SEED", "Generator", "bernoulli", "bernoulli_", "binomial", "cauchy_", "chance_value",
+    "default_generator", "dirichlet", "dirichlet_grad", "exponential_", "fork_rng", "gamma_grad", "generator_on",
+    "geometric_", "get_rng_state", "initial_seed", "integer_value", "log_normal_", "manual_seed", "multinomial",
+    "normal", "normal_", "open_symmetric_value", "open_uniform", "poisson", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "random_", "randperm", "seed", "set_rng_state", "standard_gamma",
+    "symmetric_value", "uniform_", "uniform_value", "von_mises",
 ]

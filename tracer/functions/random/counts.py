@@ -38,7 +38,7 @@ ROUNDS = 128  # bounds both loops; that a number needs more has a probability be
 Step = Callable[[Generator, Any, Any], tuple[Tensor, ...]]
 
 
-def _repeat(step: Step, generator: Generator, *start: Tensor) -> list[Tensor]:
+def repeat(step: Step, generator: Generator, *start: Tensor) -> list[Tensor]:
     """Run `step(source, going, *numbers)`, which returns the like of `start`, as long as one of `going` holds.
 
     The loop draws from a stream of its own. How far `generator` moves does not depend on how many rounds there are.
@@ -78,7 +78,7 @@ def _arrivals(gap: Callable[[Generator], Tensor], time: Tensor, generator: Gener
         return going, spent, count + going
 
     zeros = time * 0
-    return _repeat(step, generator, zeros == 0, zeros, zeros)[2]
+    return repeat(step, generator, zeros == 0, zeros, zeros)[2]
 
 
 def _accepted(center: Tensor, a: Tensor, b: Tensor, hat: Tensor, log_odds: Callable[[Tensor], Tensor], most: Tensor,
@@ -99,7 +99,7 @@ def _accepted(center: Tensor, a: Tensor, b: Tensor, hat: Tensor, log_odds: Calla
         fits = (k >= 0) & (k <= most) & under
         return going & ~fits, where(going & fits, k, chosen)
 
-    return _repeat(step, generator, center == center, floor(center))[1]
+    return repeat(step, generator, center == center, floor(center))[1]
 
 
 # --- Poisson ----------------------------------------------------------------------------------------------------------
