@@ -70,7 +70,7 @@ def _commit() -> str:
 
 
 def test_a_rotating_twentieth_forward_and_gradient_in_one_jitted_program() -> None:
-    cells = _cells(sorted(entries()))
+    cells = [cell for cell in _cells(sorted(entries())) if cell[1] == "float32"]
     rng = np.random.default_rng(zlib.crc32(_commit().encode()))
     chosen = rng.permutation(len(cells))[:len(cells) // 20]
     outcomes = [run_cell(*cells[i], "jitted", 1) for i in sorted(chosen)]
