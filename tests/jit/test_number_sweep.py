@@ -298,7 +298,7 @@ def test_every_function_that_takes_a_number(part: int) -> None:
                 done.append(agree(name, function, found[0], number, found[1]))
     check_ordinary_code()
     print(f"{len(done)} functions agree, {done.count(False)} of them depend on values; not generated: {', '.join(without)}")
-    assert len(done) > 4 * len(without)
+    assert len(done) > 2 * len(without)
 
 
 # What decides shapes, or which operations there are: these cost a program each.
@@ -306,9 +306,11 @@ SHAPES = {
     "bins", "chunks", "col", "destination", "dilation", "dim", "dim0", "dim1", "dim2", "dimension", "dims", "end_dim",
     "groups", "indices_or_sections", "kernel_size", "length", "m", "num_classes", "num_groups", "num_samples", "offset",
     "output_size", "padding", "repeats", "row", "size", "source", "split_size", "split_size_or_sections", "start_dim",
-    "steps", "stride", "step"}
+    "steps", "stride", "step",
+    # windows, transforms, decompositions: how long, how many; and numpy's name of a dimension
+    "window_length", "n_fft", "hop_length", "win_length", "N", "niter", "q", "r", "axis", "count", "output_padding"}
 OPERATIONS = {"chunk_size", "diag.diagonal", "diff.n", "eye.n", "manual_seed.seed", "matrix_power.n", "mvlgamma.p", "randperm.n",
-              "rot90.k", "topk.k"}
+              "rot90.k", "topk.k", "polygamma.n", "lp_pool1d.norm_type", "lp_pool2d.norm_type", "lp_pool3d.norm_type"}
 USUAL: list[tuple[Any, Any]] = [(5, 6), (0.3, 0.6), (-3, -2)]
 
 
