@@ -21,7 +21,7 @@ from . import cache, devices, dump, lapack, memory, pjrt
 
 Array = np.ndarray[Any, Any]
 
-KEPT = 1024  # programs that are found again in memory; one that somebody holds lives on, any other is loaded from disk
+KEPT = 512  # programs that are found again in memory; one that somebody holds lives on, any other is loaded from disk
 
 
 class Counts:

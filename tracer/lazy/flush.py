@@ -35,7 +35,7 @@ from . import failures, promotion
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
-STRUCTURES = 2048  # whose programs are kept: a process that maps them all without end dies, on Linux at 65530 pieces of memory
+STRUCTURES = 1024  # whose programs are kept: a process that maps them all without end dies, on Linux at 65530 pieces of memory
 REMEMBERED = 64  # choices of what to keep for gradients, per executable
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
