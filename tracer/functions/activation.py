@@ -73,7 +73,8 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
 
     y[i] = exp(x[i]) / sum over j of exp(x[j])
 
-    Args: `input` (*); `dim`, the dimension of which the sum is 1; `dtype`, into which the input is converted first.
+    Args: `input` (*); `dim`, the dimension of which the sum is 1; `dtype`, into which the input is converted first;
+    `out`, a tensor to write to.
     Returns a tensor of the same shape; the largest score is subtracted first, so that nothing overflows. Raises
     IndexError for a dimension that is not there.
 

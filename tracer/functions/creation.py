@@ -207,7 +207,8 @@ def zeros(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any
     """A tensor of zeros.
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `dtype`, by default the default dtype; `device`, where
-    it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to. `layout` is strided, `pin_memory`
+    changes nothing.
     Returns a tensor of that shape. Raises RuntimeError for a negative size.
 
     >>> import flambeau as torch
@@ -226,7 +227,8 @@ def ones(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any 
     """A tensor of ones.
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `dtype`, by default the default dtype; `device`, where
-    it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to. `layout` is strided, `pin_memory`
+    changes nothing.
     Returns a tensor of that shape. Raises RuntimeError for a negative size.
 
     >>> import flambeau as torch
@@ -301,7 +303,8 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
     """A tensor with one number everywhere.
 
     Args: `size`, its shape as a sequence; `fill_value`, the number, or a 0-d tensor; `dtype`, by default that of the
-    number; `device`, where it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    number; `device`, where it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to. `layout` is
+    strided, `pin_memory` changes nothing.
     Returns a tensor of that shape. Raises RuntimeError for a negative size, TypeError if `size` is an int.
 
     >>> import flambeau as torch

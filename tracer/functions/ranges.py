@@ -33,7 +33,7 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = 
 
     Args: `start`, 0 if only one number is given, which then is the `end`; `step`, the distance; `dtype`, by default
     int64 if all three are ints, else the default dtype; `device`, where it lives; `requires_grad`, whether gradients
-    reach it; `out`, a tensor to write to.
+    reach it; `out`, a tensor to write to. `layout` is strided, `pin_memory` changes nothing.
     Returns a vector. Raises RuntimeError for a step of zero or of the wrong sign.
 
     >>> import flambeau as torch
@@ -104,6 +104,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None, de
 
     Args: `start` and `end`, the first and the last number, or 0-d tensors; `steps`, how many; `dtype`, by default the
     default dtype; `device`, where it lives; `requires_grad`, whether gradients reach it; `out`, a tensor to write to.
+    `layout` is strided, `pin_memory` changes nothing.
     Returns a vector of `steps` numbers, whose halves are computed from their own ends, so that both are exact; `start` alone
     for one step. Raises RuntimeError for a negative number of steps, or a tensor that is not 0-d.
 

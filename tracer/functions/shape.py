@@ -187,7 +187,8 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: int 
 def unsqueeze(input: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
     """A view with one more dimension, of size 1.
 
-    Args: `input` (*); `dim`, where the new dimension is to be, counted in the result, from the end if negative.
+    Args: `input` (*); `dim`, where the new dimension is to be, counted in the result, from the end if negative;
+    `axis`, numpy's name of it.
     Returns a view. It makes tensors broadcast: x.unsqueeze(1) - x.unsqueeze(0) is the table of all differences. Raises
     IndexError for a place that is not there.
 

@@ -41,7 +41,7 @@ def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out:
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `generator`, by default the device's own; `out`, a
     tensor to write to; `dtype`, a floating or complex one; `device`, where they live; `requires_grad`, whether
-    gradients reach them.
+    gradients reach them. `layout` is strided, `pin_memory` changes nothing.
     Returns a tensor of that shape with numbers in [0, 1); complex ones have such parts. `manual_seed` makes them the
     same again.
     Raises RuntimeError for a negative size.
@@ -69,7 +69,7 @@ def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, out
 
     Args: `sizes` one by one, or as one sequence, or as `size`; `generator`, by default the device's own; `out`, a
     tensor to write to; `dtype`, a floating or complex one; `device`, where they live; `requires_grad`, whether
-    gradients reach them.
+    gradients reach them. `layout` is strided, `pin_memory` changes nothing.
     Returns a tensor of that shape; the parts of complex numbers have variance 1/2. `manual_seed` makes them the same
     again.
     Raises RuntimeError for a negative size.
