@@ -288,14 +288,13 @@ def _all_equal(graph: Graph, up_to_signs: bool) -> bool:
 
 
 def _in_its_type(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-    """A constant, or one converted, whose text is that of the number which its dtype can hold."""
-    source = inputs[0].node if node.op.name == "convert" else node
-    if source is None or source.op.name != "constant":
+    """A constant whose text is that of the number which its dtype can hold, also where one is converted."""
+    if node.op.name == "convert":
+        return (_converted(builder, node, inputs[0], node.types[0]),)
+    if node.op.name != "constant":
         return None
     kind = node.types[0].dtype
-    number = from_literal(source.params["value"], source.types[0].dtype)
-    text = literal(node.op.reference(number, **node.params) if source is not node else number, kind)
-    return builder.add(node, (), ops.constant, {**source.params, "value": text, "dtype": kind})
+    return builder.add(node, (), params={**node.params, "value": literal(from_literal(node.params["value"], kind), kind)})
 
 
 def _wide(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
@@ -309,11 +308,13 @@ def _wide(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Valu
 
 
 def _converted(builder: Builder, node: Node, x: Value, kind: Type) -> Value:
+    """A value in another type; a constant is one of that type."""
     source = x.node
     if source is None or source.op.name != "constant":
         return builder.add(node, (x,), convert, {"dtype": kind.dtype}, (kind,))[0]
-    text = literal(from_literal(source.params["value"], x.type.dtype), kind.dtype)
-    return builder.add(node, (), ops.constant, {**source.params, "value": text, "dtype": kind.dtype}, (kind,))[0]
+    number = convert.reference(from_literal(source.params["value"], x.type.dtype), dtype=kind.dtype)
+    return builder.add(node, (), ops.constant, {**source.params, "value": literal(number, kind.dtype), "dtype": kind.dtype},
+                       (kind,))[0]
 
 
 def _zero_left_out(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
