@@ -18,6 +18,7 @@ from ...tracer.ir import dtypes
 from ...tracer.ops import structural as ops
 from ...tracer.ops.convolution import Pairs, dilated
 from ...tracer.ops.window import Slide, reduce_window, select_and_gather
+from ...tracer.tensor.scalar import real
 from ...tracer.tensor.tensor import Tensor
 from .activation import relu
 from .convolution import Sizes, spread
@@ -160,7 +161,7 @@ def _lp_pool(name: str, rank: int) -> Callable[..., Any]:
     A window that `ceil_mode` lets hang over counts as if all of it were like the part inside, as in torch.
     """)
     def function(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Any = None, ceil_mode: bool = False) -> Tensor:
-        mean_power = AVERAGES[rank](pow(input, float(norm_type)), kernel_size, stride, 0, ceil_mode)
+        mean_power = AVERAGES[rank](pow(input, real(norm_type)), kernel_size, stride, 0, ceil_mode)
         total = mul(mul(sign(mean_power), relu(absolute(mean_power))), math.prod(spread(kernel_size, rank, "kernel_size")))
         return pow(total, 1 / norm_type)
 
