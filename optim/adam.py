@@ -9,10 +9,11 @@ from ..tracer.functions.arithmetic import pow
 from ..tracer.functions.choosing import maximum
 from ..tracer.functions.creation import zeros_like
 from ..tracer.functions.unary import sqrt
-from ..tracer.jit.hyperparameters import enabled, hyper, static
+from ..tracer.jit.hyperparameters import hyper, static
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_execution, check_learning_rate, check_non_negative
 from .group import Group
+from .means import decayed, means_and_decay, updated
 from .optimizer import Optimizer, State
 
 
@@ -82,23 +83,13 @@ class Adam(Optimizer):
         t = step.double()
         lr, beta1, beta2 = hyper(group, "lr"), hyper(group, "betas", 0), hyper(group, "betas", 1)
         root = sqrt(1 - pow(beta2, t))
-        numbers = {"mean": 1 - beta1, "keep": beta2, "new": 1 - beta2, "size": lr * root / (1 - pow(beta1, t)),
-                   "eps": hyper(group, "eps") * root}
-        if enabled(group, "weight_decay"):
-            decay = hyper(group, "weight_decay")
-            numbers["decay"] = 1 - lr * decay if static(group, "decoupled_weight_decay") else decay
-        return numbers
+        return {**means_and_decay(group, lr, beta1, beta2), "size": lr * root / (1 - pow(beta1, t)),
+                "eps": hyper(group, "eps") * root}
 
     def apply_single(self, param: Tensor, grad: Tensor, state: State, group: Group, c: Any) -> Tensor:
         """p - size * m / (sqrt(v) + eps * root)."""
-        if enabled(group, "weight_decay"):
-            if static(group, "decoupled_weight_decay"):
-                param = param * c.decay
-            else:
-                grad = grad + param * c.decay
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        state["exp_avg"] = m = m + (grad - m) * c.mean
-        state["exp_avg_sq"] = v = v * c.keep + grad * grad * c.new
+        param, grad = decayed(param, grad, group, c)
+        m, v = updated(state, grad, c)
         if static(group, "amsgrad"):
             state["max_exp_avg_sq"] = v = maximum(state["max_exp_avg_sq"], v)
         return param - m * c.size / (sqrt(v) + c.eps)

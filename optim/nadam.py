@@ -9,10 +9,11 @@ from ..tracer.functions.arithmetic import pow
 from ..tracer.functions.creation import ones, zeros_like
 from ..tracer.functions.unary import sqrt
 from ..tracer.ir.dtypes import float32
-from ..tracer.jit.hyperparameters import enabled, hyper, static
+from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_learning_rate, check_non_negative
 from .group import Group
+from .means import decayed, means_and_decay, updated
 from .optimizer import Optimizer, State
 
 
@@ -63,23 +64,14 @@ class NAdam(Optimizer):
         t, lr = step.double(), hyper(group, "lr")
         beta1, beta2, slower = hyper(group, "betas", 0), hyper(group, "betas", 1), hyper(group, "momentum_decay")
         mu, following = (beta1 * (1 - 0.5 * pow(0.96, at * slower)) for at in (t, t + 1))
-        numbers = {"mean": 1 - beta1, "keep": beta2, "new": 1 - beta2, "eps": hyper(group, "eps"),
-                   "root": sqrt(1 - pow(beta2, t)), "mu": mu, "following": following, "lr": lr}
-        if enabled(group, "weight_decay"):
-            decay = hyper(group, "weight_decay")
-            numbers["decay"] = 1 - lr * decay if static(group, "decoupled_weight_decay") else decay
-        return numbers
+        return {**means_and_decay(group, lr, beta1, beta2), "eps": hyper(group, "eps"), "root": sqrt(1 - pow(beta2, t)),
+                "mu": mu, "following": following, "lr": lr}
 
     def apply_single(self, param: Tensor, grad: Tensor, state: State, group: Group, c: Any) -> Tensor:
         """p - lr * h / (sqrt(v) / root + eps)."""
-        if enabled(group, "weight_decay"):
-            if static(group, "decoupled_weight_decay"):
-                param = param * c.decay
-            else:
-                grad = grad + param * c.decay
+        param, grad = decayed(param, grad, group, c)
         mu, following = c.numbers["mu"], c.numbers["following"]
         state["mu_product"] = product = state["mu_product"] * mu.to(float32)
-        state["exp_avg"] = m = state["exp_avg"] + (grad - state["exp_avg"]) * c.mean
-        state["exp_avg_sq"] = v = state["exp_avg_sq"] * c.keep + grad * grad * c.new
+        m, v = updated(state, grad, c)
         ahead = grad * ((1 - mu) / (1 - product)) + m * (following / (1 - product * following))
         return param - ahead * c.lr / (sqrt(v) / c.root + c.eps)

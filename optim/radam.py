@@ -9,10 +9,11 @@ from ..tracer.functions.arithmetic import pow
 from ..tracer.functions.choosing import where
 from ..tracer.functions.creation import zeros_like
 from ..tracer.functions.unary import sqrt
-from ..tracer.jit.hyperparameters import enabled, hyper, static
+from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_learning_rate, check_non_negative
 from .group import Group
+from .means import decayed, means_and_decay, updated
 from .optimizer import Optimizer, State
 
 _TRACTABLE = 5.0  # the length of the average from which on its variance is taken into account
@@ -66,20 +67,11 @@ class RAdam(Optimizer):
         left = pow(beta2, t)
         length = longest - 2 * t * left / (1 - left)
         square = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length) * (1 - left)
-        numbers = {"mean": 1 - beta1, "keep": beta2, "new": 1 - beta2, "eps": hyper(group, "eps"),
-                   "size": lr / (1 - pow(beta1, t)), "rectified": where(length > _TRACTABLE, sqrt(square), 0.0)}
-        if enabled(group, "weight_decay"):
-            decay = hyper(group, "weight_decay")
-            numbers["decay"] = 1 - lr * decay if static(group, "decoupled_weight_decay") else decay
-        return numbers
+        return {**means_and_decay(group, lr, beta1, beta2), "eps": hyper(group, "eps"), "size": lr / (1 - pow(beta1, t)),
+                "rectified": where(length > _TRACTABLE, sqrt(square), 0.0)}
 
     def apply_single(self, param: Tensor, grad: Tensor, state: State, group: Group, c: Any) -> Tensor:
         """p - size * m, adapted if that is rectified."""
-        if enabled(group, "weight_decay"):
-            if static(group, "decoupled_weight_decay"):
-                param = param * c.decay
-            else:
-                grad = grad + param * c.decay
-        state["exp_avg"] = m = state["exp_avg"] + (grad - state["exp_avg"]) * c.mean
-        state["exp_avg_sq"] = v = state["exp_avg_sq"] * c.keep + grad * grad * c.new
+        param, grad = decayed(param, grad, group, c)
+        m, v = updated(state, grad, c)
         return param - m * c.size * where(c.rectified > 0, c.rectified / (sqrt(v) + c.eps), 1.0)
