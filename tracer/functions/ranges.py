@@ -75,13 +75,13 @@ def range(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = No
           device: Any = None, requires_grad: bool = False, layout: layout | None = None) -> Tensor:
     """`arange` with its end, which torch keeps for old code and warns of.
 
-    >>> import flambeau as torch
-    >>> torch.range(1, 3)
+    >>> import flambeau as torch, warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     torch.range(1, 3)
     tensor([1., 2., 3.])
     """
-    warnings.warn("torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
-                  "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).", UserWarning,
-                  stacklevel=2)
+    warnings.warn("torch.range is deprecated: use torch.arange, which leaves its end out as Python's range does",
+                  UserWarning, stacklevel=2)
     check_layout(layout)
     start, end = (0, start) if end is None else (start, end)
     if step == 0:
