@@ -53,22 +53,24 @@ class Tensor:
     tensor([2., 4.])
     """
 
+    # All fields, in two parts; the states that they can be in: `tests/views/states.py`. Of the memory and its history:
     _storage: Storage
     _base: Tensor | None = None
     _steps: tuple[Step, ...] = ()
     _geometry: Geometry | None = None
     _type: Any
-    _requires_grad = False  # of a leaf
-    _variable = False  # what a function transform differentiates by: a leaf to it
-    _parted = False  # detach() was here: others share the memory, and history is this handle's own, not the storage's
-    _detached = False  # a view that no gradient flows through, such as one made under no_grad
+    _requires_grad: bool = False  # of a leaf
+    _variable: bool = False  # what a function transform differentiates by: a leaf to it
+    _parted: bool = False  # detach() was here: others share the memory, and history is this handle's own, not the storage's
+    _detached: bool = False  # a view that no gradient flows through, such as one made under no_grad
     _graph: Value | None = None  # of a parted tensor: its value with history, if it has one
     _graph_of: Value | None = None  # the plain value that `_graph` stands for
+    _inside: object = None  # the mark of the trace that made this handle of memory, if one did
+    # Of this handle alone, which `_leave_behind` does not hand on:
     _grad: Tensor | None = None
-    _retains_grad = False
+    _retains_grad: bool = False
     _origin: Tensor | None = None  # what this one's views go through, after its shape was changed in place
     _hooks: GradientHooks | None = None  # of a leaf's gradient
-    _inside: object = None  # the mark of the trace that made this handle of memory, if one did
     _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -314,7 +316,7 @@ class Tensor:
             origin = self.detach()
         else:
             origin = object.__new__(Tensor)
-            origin.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_USER})
+            origin.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_HANDLE})
             self._graph = self._graph_of = None
             self._parted = False
         self._origin = origin
@@ -642,9 +644,9 @@ class Tensor:
         return copy
 
 
-_OWN = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_variable", "_parted", "_detached",
-                  "_graph", "_graph_of", "_grad", "_retains_grad", "_origin", "_hooks", "_inside", "_seen"})
-_OF_A_USER = frozenset({"_grad", "_retains_grad", "_origin", "_hooks", "_seen"})
+_FIELDS = tuple(Tensor.__annotations__)
+_OWN = frozenset(_FIELDS)
+_OF_A_HANDLE = frozenset(_FIELDS[_FIELDS.index("_grad"):])
 _constructors: dict[str, Any] = {}
 
 
