@@ -28,7 +28,8 @@ from ..tracer.tensor.device import device
 from ..tracer.tensor.tensor import Tensor
 from .replacing import replace
 from .restoring import target
-from .safetensors_file import Array, checksum, damaged, is_torchs, read, stored_form, write
+from .safetensors_file import CODES, METADATA, Array, checksum, damaged, is_torchs, read, stored_form, write
+from .shards import INDEX, bytes_in, found_in, read_set, tied, untied, write_set
 
 VERSION = 1
 KEY = "flambeau"  # of our text in the file's metadata
@@ -38,7 +39,8 @@ TORCHS_ENDINGS = frozenset((".pt", ".pth", ".bin", ".ckpt"))
 
 
 def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_protocol: int = 2,
-         _use_new_zipfile_serialization: bool | None = None, _disable_byteorder_record: bool = False) -> None:
+         _use_new_zipfile_serialization: bool | None = None, _disable_byteorder_record: bool = False, *,
+         max_shard_size: int | str | None = None) -> None:
     """Save `obj` to one file, replacing it as a whole or not at all, or to an open binary file.
 
     A path that ends in .pt, .pth, .bin or .ckpt gets PyTorch's own format, which PyTorch reads with its default
@@ -48,6 +50,9 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
     object, or share a storage, are written once. `f`, a path, or an object with a method `write`, which gets the bytes as
     they come, from where it stands. `_use_new_zipfile_serialization`, PyTorch's format wherever it goes: True for the
     zip archive, False for the form before it; `pickle_protocol` and `_disable_byteorder_record` are for these.
+    `max_shard_size`, bytes or text such as "5GB", for a dict of tensors: it is saved as Hugging Face's libraries do, in
+    files of at most so many bytes of tensors with an index, `model-00001-of-00003.safetensors` and so on in a folder `f`, or
+    by the name of a path that ends in .safetensors. Tied tensors are written once; a set that was there is replaced as a whole.
     Raises TypeError naming the place of what cannot be saved, or pickle's own errors; CheckpointError if a file at a path
     cannot be written, and then the file that was there is as before; AttributeError if `f` is neither a path nor a file.
 
@@ -60,6 +65,9 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
     Source: https://pytorch.org/docs/stable/generated/torch.save.html
     """
     _require_writable(f)
+    if max_shard_size is not None:
+        _save_shards(obj, f, bytes_in(max_shard_size))
+        return
     if _use_new_zipfile_serialization is not None or _is_torchs_name(f):
         top = os.path.splitext(os.path.basename(os.fsdecode(f)))[0] if isinstance(f, (str, os.PathLike)) else ""
         _write(f, import_module(".torch_writer", __package__).writer(
@@ -72,6 +80,37 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
     crc = checksum(arrays, json.dumps(packed, allow_nan=False))
     text = json.dumps({"version": VERSION, "crc32": crc, "object": packed})
     _write(f, lambda file: write(file, arrays, {KEY: text}))
+
+
+def _save_shards(obj: Any, f: Any, most: int) -> None:
+    if not isinstance(f, (str, os.PathLike)) or _is_torchs_name(f):
+        raise ValueError(f"max_shard_size requires a folder, or a path that ends in .safetensors, got {f!r:.80}")
+    tensors = _named_tensors(obj)
+    same = tied({name: (x._storage, x._steps, x._type) for name, x in tensors.items()})
+    values = {name: x._read() for name, x in tensors.items() if name not in same}
+    materialize(values.values(), "a checkpoint was saved")
+    sizes = {name: value.type.size * value.type.dtype.itemsize for name, value in values.items()}
+    try:
+        write_set(os.fspath(f), sizes, same, most, lambda names: _host_arrays({name: values[name] for name in names}))
+    except OSError as error:
+        raise CheckpointError(f"could not save {os.fspath(f)}: {error.strerror or error}") from error
+
+
+def _named_tensors(obj: Any) -> dict[str, Tensor]:
+    """A state dict as what a set of files can hold."""
+    if not isinstance(obj, Mapping):
+        raise TypeError(f"save with max_shard_size requires a dict of tensors, such as a state_dict, got {type(obj).__name__}")
+    for name, x in obj.items():
+        if not isinstance(name, str) or not isinstance(x, Tensor) or name == METADATA:
+            raise TypeError("save with max_shard_size requires names of tensors, as in a state_dict, got "
+                            f"{name!r:.60}: {type(x).__module__}.{type(x).__qualname__}")
+        if x.dtype not in CODES:
+            raise TypeError(f"save with max_shard_size requires dtypes that safetensors has, got {name!r:.60} of {x.dtype}")
+    return dict(obj)
+
+
+def _host_arrays(values: Mapping[str, Value]) -> dict[str, tuple[dtype, Array]]:
+    return {name: (value.type.dtype, np.asarray(host_array(value))) for name, value in values.items()}
 
 
 def _is_torchs_name(f: Any) -> bool:
@@ -105,11 +144,12 @@ def _require_seekable(f: Any) -> None:
 
 def load(f: Path | IO[bytes], map_location: Place = None, pickle_module: Any = None, *, weights_only: bool | None = None,
          mmap: bool | None = None, **pickle_load_args: Any) -> Any:
-    """What `save` wrote to `f`, here or in PyTorch; of a safetensors file written by others, its tensors by name.
+    """What `save` wrote to `f`, here or in PyTorch; of safetensors files written by others, their tensors by name.
 
-    Args: `f`, a path, or an open binary file that can seek, which is read from where it stands to its end;
-    `map_location`, the device for all tensors, or a dict from saved to wanted devices, or a function of a storage and
-    the device it was on, which returns the storage, moved or not, or None; by default each goes where it was.
+    Args: `f`, a path, also of an index of safetensors files or of a folder with one checkpoint, or an open binary file that
+    can seek, which is read from where it stands to its end; `map_location`, the device for all tensors, or a dict from
+    saved to wanted devices, or a function of a storage and the device it was on, which returns the storage, moved or not,
+    or None; by default each goes where it was.
     `weights_only`, for files in PyTorch's format: True, the default, makes only tensors, numbers, containers and what
     `torch.serialization.add_safe_globals` allows, and runs no other code; False is Python's pickle, which runs whatever
     the file asks for, and says so. `mmap`, whether tensors of PyTorch's format stay in the file until they are used.
@@ -131,8 +171,11 @@ def load(f: Path | IO[bytes], map_location: Place = None, pickle_module: Any = N
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     options = map_location, weights_only is not False, bool(mmap)
     if isinstance(f, (str, os.PathLike)):
-        with open(f, "rb") as file:
-            return _load(file, os.fsdecode(f), *options)
+        path = found_in(os.fsdecode(f)) if os.path.isdir(f) else os.fsdecode(f)
+        if path.endswith(INDEX):
+            return _unpacked(*read_set(path), path, map_location)
+        with open(path, "rb") as file:
+            return _load(file, path, *options)
     if mmap:
         raise ValueError("f must be a file path in order to use the mmap argument")
     _require_seekable(f)
@@ -153,7 +196,8 @@ def _unpacked(arrays: dict[str, tuple[dtype, Array]], metadata: dict[str, str], 
     unpacker = _Unpacker(arrays, map_location)
     with no_grad():
         if KEY not in metadata:
-            return {key: unpacker.tensor(key, {}) for key in arrays}
+            names = {**{name: name for name in arrays}, **untied(arrays, metadata)}
+            return {name: unpacker.tensor(kept, {}) for name, kept in names.items()}
         described = _described(metadata[KEY], name)
         if described.get("crc32") != checksum(arrays, json.dumps(described.get("object"))):
             raise damaged(name, "its contents do not match their checksum")
@@ -256,7 +300,7 @@ class _Packer:
         """The contents of all tensors, computed together."""
         values = {name: x._read() for name, x in self._tensors.items()}
         materialize(values.values(), "a checkpoint was saved")
-        return {name: (value.type.dtype, np.asarray(host_array(value))) for name, value in values.items()}
+        return _host_arrays(values)
 
 
 _PLAIN = frozenset(kind for kind in dtypes.ALL if kind not in (

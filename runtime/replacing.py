@@ -27,8 +27,7 @@ def replace(target: str, write_to: Callable[[Any], None]) -> None:
     """Write a new file beside `target`, to the disk, and only then give it the name."""
     folder = os.path.dirname(target)
     remove_abandoned(folder)
-    named = os.fsdecode(os.fsencode(os.path.basename(target))[:150])
-    temporary = os.path.join(folder, f".{named}.{_Writer.here()}.{secrets.token_hex(6)}.tmp")
+    temporary = hidden(target)
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -47,6 +46,13 @@ def replace(target: str, write_to: Callable[[Any], None]) -> None:
             os.fsync(entry)
         finally:
             os.close(entry)
+
+
+def hidden(target: str) -> str:
+    """A path beside `target` for what is to become it; what is left there is removed once this process is gone."""
+    folder, name = os.path.split(target)
+    named = os.fsdecode(os.fsencode(name)[:150])
+    return os.path.join(folder, f".{named}.{_Writer.here()}.{secrets.token_hex(6)}.tmp")
 
 
 def _keep_mode(target: str, temporary: str) -> None:
