@@ -161,7 +161,11 @@ def _name_also(source: str, target: str) -> None:
         with open(source, "rb") as old:
             replace(target, lambda new: shutil.copyfileobj(old, new))
         return
-    os.replace(temporary, target)
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _remove_rest(folder: str, named: str, files: Iterable[str]) -> None:
