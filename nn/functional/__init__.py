@@ -1,9 +1,10 @@
 """Layers as functions: https://pytorch.org/docs/stable/nn.functional.html"""
 
+from sys import modules as _modules
+
 from ...tracer.functions.activation import hardshrink, prelu
 from ...tracer.functions.autocast import castable
 from ...tracer.functions.unary import sigmoid, tanh
-from . import attention
 from .activation import (
     celu,
     celu_,
@@ -134,4 +135,5 @@ __all__ = [
     "upsample_nearest",
 ]
 
-castable(globals(), vars(attention))
+# Also where these call each other: a linear layer inside another function casts as it does by itself.
+castable(globals(), *(vars(module) for name, module in tuple(_modules.items()) if name.startswith(f"{__name__}.")))

@@ -193,11 +193,12 @@ def interpolate(input: Tensor, size: Sizes = None, scale_factor: Scales = None, 
     if mode == "area":
         return AREA[input.ndim](input, sizes)
     if mode.startswith("nearest"):
-        return _by_nearest(input, sizes, factors, mode == "nearest-exact")
-    return _by_weights(input, sizes, factors, mode, bool(align_corners), antialias)
+        return by_nearest(input, sizes, factors, mode == "nearest-exact")
+    return by_weights(input, sizes, factors, mode, bool(align_corners), antialias)
 
 
-def _by_nearest(x: Tensor, sizes: Ints, factors: Sequence[float | None], exact: bool) -> Tensor:
+def by_nearest(x: Tensor, sizes: Ints, factors: Sequence[float | None], exact: bool) -> Tensor:
+    """Each pixel the one at the nearest place."""
     if not (x.dtype.is_floating_point or x.dtype is dtypes.uint8):
         raise NotImplementedError(f"\"upsample_nearest{len(sizes)}d_channels_last\" not implemented for "
                                   f"'{scalar_name(x.dtype)}'")
@@ -206,8 +207,9 @@ def _by_nearest(x: Tensor, sizes: Ints, factors: Sequence[float | None], exact: 
     return x
 
 
-def _by_weights(input: Tensor, sizes: Ints, factors: Sequence[float | None], mode: str, align: bool,
+def by_weights(input: Tensor, sizes: Ints, factors: Sequence[float | None], mode: str, align: bool,
                 antialias: bool) -> Tensor:
+    """Each pixel a weighted sum of those near its place."""
     kind = input.dtype
     if not (kind.is_floating_point or (kind is dtypes.uint8 and input.ndim == 4)):
         raise NotImplementedError(f"\"upsample_{mode}2d_channels_last\" not implemented for '{scalar_name(kind)}'")

@@ -39,6 +39,22 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if len(counts) // 2 not in (input.ndim - 2, input.ndim - 1) or len(counts) > 6:
         raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
+    if mode == "replicate":
+        return replication_pad(input, pairs)
+    return reflection_pad(input, pairs) if mode == "reflect" and len(counts) < 6 else _extended(input, pairs, mode)
+
+
+def reflection_pad(input: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """`pad` of one or two dimensions by reflection: under a name of its own, by which autocast knows it."""
+    return _extended(input, pairs, "reflect")
+
+
+def replication_pad(input: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """`pad` by the edge: under a name of its own, by which autocast knows it."""
+    return _extended(input, pairs, "replicate")
+
+
+def _extended(input: Tensor, pairs: Sequence[tuple[int, int]], mode: str) -> Tensor:
     for dim, (low, high) in enumerate(pairs):
         if (low, high) != (0, 0):
             input = _along(input, dim, low, high, mode)

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from ...tracer.functions.arithmetic import div, mul
+from ...tracer.functions.autocast import castable
 from ...tracer.functions.checks import check_none
 from ...tracer.functions.comparing import le
 from ...tracer.functions.complex_numbers import view_as_real
@@ -229,3 +230,5 @@ def _restored(pieces: Tensor, window: Tensor | None, hop: int, win: int, center:
                       "tail. Please check your center and hop_length settings.", UserWarning, stacklevel=4)
         signal = pad(signal, (0, end - expected))
     return signal
+
+castable(globals())

@@ -61,6 +61,7 @@ __all__ = ["activation", "angles", "arithmetic", "choosing", "comparing", "compl
            "systems", "triangular", "unary", "whole_numbers"]
 
 castable(*(vars(module) for module in (
-    activation, angles, arithmetic, choosing, comparing, complex_numbers, cumulative, float_parts, incomplete_gamma, indexing,
-    joining, least_squares, linear, matrix_functions, matrix_norms, norms, operators, order_statistics, products, reduce,
-    scattering, shape, slicing, sorting, special, statistics, strided, systems, triangular, unary, whole_numbers)))
+    activation, angles, arithmetic, choosing, comparing, complex_numbers, cumulative, factorizations, float_parts,
+    incomplete_gamma, indexing, joining, least_squares, linear, matrix_functions, matrix_norms, norms, operators,
+    order_statistics, products, reduce, scattering, shape, slicing, sorting, special, spectra, statistics, strided, systems,
+    triangular, unary, whole_numbers)))

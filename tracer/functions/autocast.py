@@ -38,30 +38,41 @@ _ever: list[bool] = []  # not empty once autocast was on in any thread: until th
 # --- Which function does what -----------------------------------------------------------------------------------------
 
 _PRODUCTS = """
-    addbmm addmm baddbmm bmm chain_matmul conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d einsum
-    linear matmul mm multi_dot prelu scaled_dot_product_attention scores weighted"""
+    addbmm addmm baddbmm bmm chain_matmul conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d
+    einsum linear matmul mm multi_dot prelu scaled_dot_product_attention scores vecdot weighted"""
 _LOSSES = """
     cosine_embedding_loss hinge_embedding_loss huber_loss kl_div l1_loss margin_ranking_loss mse_loss nll_loss
     poisson_nll_loss smooth_l1_loss soft_margin_loss triplet_margin_loss binary_cross_entropy_with_logits cdist
     multi_margin_loss multilabel_margin_loss"""
 
+_DECOMPOSITIONS = """
+    cholesky cholesky_ex cholesky_inverse cholesky_solve cond eig eigh eigvals eigvalsh geqrf householder_product inv inv_ex
+    inverse linalg_cholesky linalg_qr linalg_svd lstsq lu lu_solve matrix_rank orgqr ormqr pinverse qr solve svd svdvals
+    tensorinv tensorsolve triangular_solve"""
+_TRANSFORMS = " fft fft2 fftn hfft ifft ifft2 ifftn ihfft irfft irfft2 irfftn rfft rfft2 rfftn stft"
+
 # Per kind of device: `lower` casts to the block's dtype, `full` to float32, `full_result` does so unless a dtype is
-# asked for, `widest` casts to the widest type there is, `kept` casts nothing, on the inside neither, `refused` raises.
+# asked for, `full_values` unless indices are, `widest` casts to the widest type there is, `kept` casts nothing, on the
+# inside neither, `refused` raises.
 # The CPU has rules of its own; all other devices share theirs.
 TABLE: dict[str, dict[str, str]] = {
     "cpu": {
         "lower": _PRODUCTS + " tensordot",
-        "full": _LOSSES + """
-            adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d binary_cross_entropy cross_entropy ctc_loss grid_sample
-            inv inverse nanquantile pinverse polar prod quantile stft trace view_as_complex""",
+        "full": _LOSSES + _DECOMPOSITIONS + _TRANSFORMS + """
+            adaptive_avg_pool3d adaptive_max_pool3d adaptive_max_pool3d_with_indices avg_pool3d binary_cross_entropy
+            cross_entropy ctc_loss fractional_max_pool2d fractional_max_pool2d_with_indices fractional_max_pool3d
+            fractional_max_pool3d_with_indices grid_sample max_unpool1d max_unpool2d max_unpool3d nanquantile polar prod
+            quantile reflection_pad replication_pad trace view_as_complex""",
+        "full_values": "max_pool3d",
         "widest": "cat index_copy stack",
         "kept": "bilinear dot mv vdot",
     },
     "accelerator": {
         "lower": _PRODUCTS + " addmv addr mv",
         "full": _LOSSES + """
-            acos asin cosh cosine_similarity cross_entropy dist erfinv exp expm1 group_norm layer_norm log log10 log1p
-            log2 logsumexp norm pdist pow reciprocal renorm rsqrt sinh softplus tan""",
+            acos asin by_nearest by_weights cosh cosine_similarity cross_entropy dist erfinv exp expm1 frobenius_norm
+            group_norm layer_norm log log10 log1p log2 logsumexp matrix_norm norm nuclear_norm pdist pow reciprocal renorm
+            rms_norm rsqrt sinh softplus tan vector_norm""",
         "full_result": "cumprod cumsum log_softmax prod softmax sum",
         "widest": "addcdiv addcmul atan2 bilinear cat cross dot grid_sample index_put scatter_add stack tensordot vdot",
         "refused": "binary_cross_entropy",
@@ -122,7 +133,8 @@ def _call(function: Callable[..., Any], rules: dict[str, str], args: tuple[Any, 
     on = tensors[0]._device.partition(":")[0] if tensors else "cpu"
     rule, lower = rules.get("cpu" if on == "cpu" else "accelerator"), dict(modes.on).get(on)
     if rule is None or lower is None or (rule == "lower" and len(tensors) < 2) or (
-            rule == "full_result" and kwargs.get("dtype") is not None):
+            rule == "full_result" and kwargs.get("dtype") is not None) or (
+            rule == "full_values" and (kwargs.get("return_indices") or True in args[6:7])):
         return function(*args, **kwargs)
     if rule == "refused":
         raise RuntimeError(f"{function.__name__} is unsafe to autocast, since its gradient overflows in {lower.name}: use "

@@ -19,6 +19,7 @@ from ..ops.structural import Ints
 from ..tensor.strides import Geometry, is_contiguous
 from ..tensor.tensor import Tensor
 from .arithmetic import mul
+from .autocast import castable
 from .complex_numbers import conj
 from .conversions import clone
 from .dims import checked_dim
@@ -277,3 +278,5 @@ def _of_several(kind: _Kind, name: str, plane: bool) -> Callable[..., Tensor]:
 fft, ifft, rfft, irfft, hfft, ihfft = map(_one_dimensional, _KINDS.values())
 fft2, ifft2, rfft2, irfft2, hfft2, ihfft2 = (_of_several(kind, f"{kind.name}2", True) for kind in _KINDS.values())
 fftn, ifftn, rfftn, irfftn, hfftn, ihfftn = (_of_several(kind, f"{kind.name}n", False) for kind in _KINDS.values())
+
+castable(globals())
