@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..optim.grad_scaler import GradScaler
+from ..tracer.autograd.casting import custom_bwd as _custom_bwd
+from ..tracer.autograd.casting import custom_fwd as _custom_fwd
 from ..tracer.functions.autocast import autocast as _autocast
 
 
@@ -15,4 +18,14 @@ class autocast(_autocast):
         super().__init__("cuda", dtype=dtype, enabled=enabled, cache_enabled=cache_enabled)
 
 
-__all__ = ["GradScaler", "autocast"]
+def custom_fwd(fwd: Callable[..., Any] | None = None, *, cast_inputs: Any = None) -> Any:
+    """`torch.amp.custom_fwd` for "cuda"."""
+    return _custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
+
+
+def custom_bwd(bwd: Callable[..., Any]) -> Any:
+    """`torch.amp.custom_bwd` for "cuda"."""
+    return _custom_bwd(bwd, device_type="cuda")
+
+
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]

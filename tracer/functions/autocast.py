@@ -10,11 +10,14 @@ import functools
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
+from ..ir.source import Position, user_position
+from ..ir.state import state
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
 from .spelling import REFUSED, respelled
@@ -128,6 +131,20 @@ def _casting(function: FunctionType, rules: dict[str, str]) -> FunctionType:
 _ELIGIBLE = (dtypes.float32, *NARROW)  # double stays double
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What autocast did at a call of a function: by which rule, `to` which dtype it cast the types `cast`; `result` is the
+    floating-point type that it gave."""
+
+    function: str
+    rule: str
+    to: dtype | None
+    cast: tuple[dtype, ...]
+    result: dtype
+    where: Position
+    scope: str
+
+
 def _call(function: Callable[..., Any], rules: dict[str, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     tensors = list(_tensors([*args, *kwargs.values()]))
     on = tensors[0]._device.partition(":")[0] if tensors else "cpu"
@@ -144,9 +161,20 @@ def _call(function: Callable[..., Any], rules: dict[str, str], args: tuple[Any, 
         kind = dtypes.float32
     before, modes.on = modes.on, ()  # what the function is made of is its own affair
     try:
-        return function(*(_cast(x, kind) for x in args), **{name: _cast(x, kind) for name, x in kwargs.items()})
+        result = function(*(_cast(x, kind) for x in args), **{name: _cast(x, kind) for name, x in kwargs.items()})
     finally:
         modes.on = before
+    if context.trace is not None:
+        _note(function.__name__, rule, kind, tensors, result)
+    return result
+
+
+def _note(name: str, rule: str, kind: dtype | None, given: list[Tensor], result: Any) -> None:
+    """Have the trace tell of a call."""
+    inexact = [x.dtype for x in _tensors([result]) if x.dtype.is_inexact]
+    if inexact and context.trace is not None:
+        cast = tuple(x.dtype for x in given if kind is not None and x.dtype in _ELIGIBLE and x.dtype is not kind)
+        context.trace.decisions.append(Decision(name, rule, kind, cast, inexact[0], user_position(), state.scope))
 
 
 def _tensors(x: Any) -> Iterator[Tensor]:

@@ -116,7 +116,7 @@ def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor |
     wide = A._type.shape[-2] < A._type.shape[-1]
     A = adjoint(A) if wide else A
     Q = _range(A, q, niter)
-    U, S, Vh = _svd(matmul(adjoint(Q), A), False, True)
+    U, S, Vh = linalg_svd(matmul(adjoint(Q), A), full_matrices=False)
     U, V = matmul(Q, U), adjoint(Vh)
     return (V, S, U) if wide else (U, S, V)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..functions.autocast import Decision
 from ..functions.defaults import Defaults
 from ..guards.identity import MISSING
 from ..guards.outside import roots
@@ -67,7 +68,7 @@ class Plan:
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
     `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
-    their outputs; `checked` is the output that says which check failed. `template` is the result.
+    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Plan:
     reports: tuple[tuple[Line, tuple[int, ...]], ...]
     checked: Checked | None
     tape: Tape | None
+    decisions: tuple[Decision, ...] = ()
     packs: tuple[Pack, ...] = ()
     gradient_packs: tuple[GradientPack, ...] = ()
     read_packs: tuple[Pack, ...] = ()
@@ -188,7 +190,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
                 len(rewritten), gradients, read, tuple(v.type for v in numbers.inputs), numbers.evaluation(),
                 tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
-                writes, returned, reports, checked, tape)
+                writes, returned, reports, checked, tape, tuple(trace.decisions))
     return plan, guards
 
 

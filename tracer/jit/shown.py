@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..backend import Program
 from ..ir.graph import Graph
+from .amp_report import AmpReport, amp_report
 from .step import Step
 from .why import History, Why
 
@@ -44,3 +45,24 @@ class Shown:
     def why(self) -> Why:
         """Every trace, with what had changed, where, and what it cost; prints as text."""
         return Why(self._history.traces)
+
+    def amp_report(self) -> AmpReport:
+        """What autocast did in the program of the latest call; prints as tables.
+
+        They say which functions computed in which dtype, what was cast for them at which line, what was kept in float32 by
+        which list, and what ran in float32 without need.
+
+        >>> import flambeau as torch
+        >>> @torch.jit
+        ... def step(x, b):
+        ...     with torch.autocast("cpu"):
+        ...         return x @ x + b
+        >>> _ = step(torch.ones(2, 2), torch.ones(2))
+        >>> [(row.count, row.name, row.what) for row in step.amp_report().casts]
+        [(2, 'matmul', 'float32 -> bfloat16')]
+        >>> [row.what for row in step.amp_report().unneeded]
+        ['bfloat16 met float32 in f32[2]: cast that']
+        """
+        plan = self._step().plan
+        results = [plan.graph.outputs[at] for at in plan.positions if at >= 0]
+        return amp_report(self.__name__, plan.decisions, plan.graph, results)

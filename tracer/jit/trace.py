@@ -38,6 +38,7 @@ class Trace(ShadowedArguments, Dependencies):
         self.overwritten: dict[Storage, list[Value]] = {}  # what storages that were made here held before, in order
         self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
         self.reports: list[Any] = []  # what is to be told at each call
+        self.decisions: list[Any] = []  # of autocast
         self.made: list[Callable[[], Any]] = []  # what takes back the state that was made outside for this trace
         self._now: dict[Storage, Value] = {}
 

@@ -26,7 +26,7 @@ class Tracing(Protocol):
     `recorder` is where the trace records, `outer` the recorder around it; `arguments` maps storages of arguments to what
     stands in for them; `handles` are the tensors from outside that were used, as they were; `mark` is on the handles of
     memory that the trace makes, `overwritten` what that memory held; `made` takes back what was made outside for this trace;
-    `reports` are told at each call.
+    `reports` are told at each call; `decisions` are those of autocast.
     """
 
     recorder: Recorder
@@ -37,6 +37,7 @@ class Tracing(Protocol):
     overwritten: dict[Storage, list[Value]]
     made: list[Callable[[], Any]]
     reports: list[Any]
+    decisions: list[Any]
 
     def read(self, storage: Storage) -> Value:
         """What a storage holds at this point of the trace."""
