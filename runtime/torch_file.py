@@ -163,6 +163,9 @@ class _Archive:
                 raise damaged(self._name, f"entry {info.filename!r:.60} is compressed or encrypted, which torch.save does not")
         if sum(info.file_size for info in infos) > self.size:
             raise damaged(self._name, "its entries claim to be larger than the file")
+        for info in infos:
+            if not 0 <= info.header_offset <= self.size - _ENTRY - info.file_size:
+                raise damaged(self._name, f"entry {info.filename!r:.60} is not within the file, of which a part is missing")
 
     def read(self, entry: str, most: int | None = None) -> bytes:
         """The bytes of an entry, whose checksum is compared."""
