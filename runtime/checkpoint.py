@@ -54,7 +54,8 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
     files of at most so many bytes of tensors with an index, `model-00001-of-00003.safetensors` and so on in a folder `f`, or
     by the name of a path that ends in .safetensors. Tied tensors are written once; a set that was there is replaced as a whole.
     Raises TypeError naming the place of what cannot be saved, or pickle's own errors; CheckpointError if a file at a path
-    cannot be written, and then the file that was there is as before; AttributeError if `f` is neither a path nor a file.
+    cannot be written, and then what was there is as before; AttributeError if `f` is neither a path nor a file; ValueError for
+    a `max_shard_size` that is no number of bytes, or is for a file of PyTorch's own.
 
     >>> import flambeau as torch, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
