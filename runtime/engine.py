@@ -21,7 +21,9 @@ from . import cache, devices, dump, lapack, memory, pjrt
 
 Array = np.ndarray[Any, Any]
 
-KEPT = 512  # programs that are found again in memory; one that somebody holds lives on, any other is loaded from disk
+# Programs that are found again in memory, and the lines of their texts, each about a piece of memory that a process maps; a
+# program that somebody holds lives on, any other is loaded from disk.
+KEPT, KEPT_LINES = 512, 30_000
 
 
 class Counts:
@@ -113,12 +115,20 @@ class XlaBackend:
         program = XlaProgram(graph.name, executable, client.result_handlers(types, index), text, seconds)
         with self._lock:
             program = self._programs.setdefault((device, text), program)
-            while len(self._programs) > KEPT:
-                del self._programs[next(iter(self._programs))]
+            self._drop_old()
         folder = os.environ.get("FLAMBEAU_DUMP")
         if folder:
             dump.write(Path(folder), graph, program)
         return program
+
+    def _drop_old(self) -> None:
+        """Drop the programs that were asked for longest ago, as far as there are too many; the last one stays."""
+        lines = {(device, text): text.count("\n") for device, text in self._programs}
+        total = sum(lines.values())
+        while len(self._programs) > 1 and (len(self._programs) > KEPT or total > KEPT_LINES):
+            oldest = next(iter(self._programs))
+            total -= lines[oldest]
+            del self._programs[oldest]
 
     @staticmethod
     def _load_or_compile(client: pjrt.Client, index: int, text: str, graph: Graph) -> pjrt.Executable:

@@ -229,3 +229,27 @@ def test_programs_of_ever_new_structures_are_dropped_and_those_in_use_stay(monke
     compiles = len(lazy.compiled)
     run(19)
     assert len(lazy.compiled) == compiles + 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of what a process maps")
+def test_few_large_programs_are_kept_where_many_small_ones_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program is as many pieces of memory as it has operations that are not fused: what counts is their sum."""
+    lazy._entries.clear()
+    monkeypatch.setattr(lazy, "NODES", 400)
+    monkeypatch.setattr(engine, "KEPT_LINES", 400)
+
+    def run(size: int) -> None:
+        x = torch.ones(size, size)
+        for _ in range(60):
+            x = (x @ x).sin()
+        x.sum().item()
+        assert sum(map(lazy._size, lazy._entries.values())) <= 400 or len(lazy._entries) == 1
+
+    for size in range(2, 6):
+        run(size)
+    gc.collect()
+    before = mappings()
+    for size in range(6, 14):
+        run(size)
+    gc.collect()
+    assert mappings() < before + 200  # one is more than a hundred

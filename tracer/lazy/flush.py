@@ -35,7 +35,9 @@ from . import failures, promotion
 
 HOST_LIMIT = 1 << 16  # elements that a program may produce to be run on the host
 UNREPORTED = "debug mode"  # the reason of a flush whose compilation is in no report
-STRUCTURES = 1024  # whose programs are kept: a process that maps them all without end dies, on Linux at 65530 pieces of memory
+# What is kept of programs that ran: a process that maps ever more of them dies, on Linux at 65530 pieces of memory, and a
+# program is about as many pieces as it has nodes.
+STRUCTURES, NODES = 1024, 30_000
 REMEMBERED = 64  # choices of what to keep for gradients, per executable
 PENDING_LIMIT = 2000  # nodes after which a loop that observes nothing is cut, at a place that repeats
 
@@ -44,13 +46,14 @@ _lock = open_after_fork(threading.RLock())  # keying and bookkeeping; XLA compil
 
 @dataclass
 class Variant:
-    """One executable of an entry: the flat numbers of the outputs it gives.
+    """One executable of an entry: the flat numbers of the outputs it gives, and of how many nodes it was made.
 
     `kept` remembers which of them to keep for gradients, by those that are due anyway and those that will be read.
     """
 
     program: Program
     outputs: dict[int, int]
+    nodes: int
     kept: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
 
 
@@ -334,9 +337,16 @@ def _find(snapshot: Snapshot, key: tuple[Any, ...], strict: set[int]) -> tuple[E
 
 
 def _forget() -> None:
-    """Drop the half of the entries that ran longest ago."""
-    for key in sorted(_entries, key=lambda key: _entries[key].used)[:len(_entries) // 2]:
-        del _entries[key]
+    """Drop the entries that ran longest ago, until there is at most half of what may be kept; the last one used stays."""
+    nodes = 0
+    for count, key in enumerate(sorted(_entries, key=lambda key: _entries[key].used, reverse=True)):
+        nodes += _size(_entries[key])
+        if count >= STRUCTURES // 2 or (count and nodes > NODES // 2):
+            del _entries[key]
+
+
+def _size(entry: Entry) -> int:
+    return sum(variant.nodes for variant in entry.variants)
 
 
 def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: Sequence[Value], reason: str) -> Variant:
@@ -349,8 +359,10 @@ def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: Sequence[Val
     outputs = {snapshot.numbers[v]: positions[output] for v, output in zip(wanted, graph.outputs)}
     graph = Graph(graph.inputs, graph.nodes, positions, "lazy")
     program = backend().compile(graph, device, {})
-    variant = Variant(program, outputs)
+    variant = Variant(program, outputs, len(graph.nodes))
     entry.variants.append(variant)
+    if sum(map(_size, _entries.values())) > NODES:
+        _forget()
     if reason != UNREPORTED:
         compiled.append(Flush(reason or "a value was read", describe(user_position()), len(snapshot.nodes),
                               time.perf_counter() - started, _difference(entry, snapshot)))
