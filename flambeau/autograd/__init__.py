@@ -7,8 +7,8 @@ from ..tracer.autograd import __all__ as _names
 from ..tracer.autograd import anomaly as anomaly_mode
 from ..tracer.autograd import function, functional
 from ..tracer.autograd import modes as grad_mode
-from ..tracer.tensor.tensor import Tensor as Variable
 from . import forward_ad, graph, profiler
+from .variable import Variable
 
 for _name, _module in (("function", function), ("functional", functional), ("grad_mode", grad_mode),
                        ("anomaly_mode", anomaly_mode)):

@@ -86,4 +86,4 @@ def device_name(wanted: Any) -> str:
 
 def canonical_device(name: str) -> str:
     """`cpu:0` is `cpu`; anything but the CPU is asked of the engine."""
-    return "cpu" if name in ("cpu", "cpu:0") else backend().check_device(name)
+    return "cpu" if name in ("cpu", "cpu:0") else backend().check_device(str(device(name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -38,7 +39,21 @@ def shape_argument(sizes: Sequence[Any], named: Any = None, name: str = "size") 
             raise TypeError(f"got multiple values for argument '{name}'")
         if not isinstance(named, Iterable) or isinstance(named, str):
             raise TypeError(f"argument '{name}' must be tuple of ints, not {type(named).__name__}")
-        return tuple(int(n) for n in named)
-    if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer, Scalar)) and not isinstance(sizes[0], Tensor):
+        sizes = tuple(named)
+    elif len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer, Scalar)) and not isinstance(sizes[0], Tensor):
+        if isinstance(sizes[0], str) or not isinstance(sizes[0], Iterable):
+            raise TypeError(f"argument '{name}' (position 1) must be tuple of ints, not {type(sizes[0]).__name__}")
         sizes = tuple(sizes[0])
-    return tuple(int(n) for n in sizes)
+    try:
+        return tuple(map(operator.index, sizes))
+    except TypeError:
+        return _refused_sizes(sizes, name)
+
+
+def _refused_sizes(sizes: Sequence[Any], name: str) -> Ints:
+    """torch's TypeError for the first of the sizes that is no integer."""
+    for i, n in enumerate(sizes):
+        if not hasattr(n, "__index__"):
+            raise TypeError(f"argument '{name}' failed to unpack the object at pos {i + 1} with error \"type must be tuple of "
+                            f"ints,but got {type(n).__name__}\"") from None
+    raise

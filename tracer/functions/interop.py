@@ -9,6 +9,7 @@ import numpy as np
 from ..ir import dtypes
 from ..lazy.flush import host_array
 from ..lazy.shared import exported
+from ..tensor.strides import Geometry, is_dense
 from ..tensor.tensor import _OWN, Tensor
 from .creation import from_numpy, tensor
 from .methods import method
@@ -20,11 +21,12 @@ CPU = 1  # DLPack's number of the device type
 
 
 def _rebuild(kind: type[Tensor], array: Any, name: str, on: str, requires_grad: bool,
-             attributes: dict[str, Any]) -> Tensor:
+             attributes: dict[str, Any], stride: tuple[int, ...] | None = None) -> Tensor:
     """A tensor from what `__reduce_ex__` wrote; types that numpy lacks come as their bits."""
     stored = next(d for d in dtypes.ALL if d.name == name)
     made = tensor(array.view(stored.numpy) if array.dtype != stored.numpy else array, dtype=stored, device=on)
     made.__class__ = kind
+    made._geometry = None if stride is None else Geometry(stride)
     made.__dict__.update(attributes)
     return made.requires_grad_() if requires_grad else made
 
@@ -39,7 +41,30 @@ def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     """Pickle class, contents, dtype, device, requires_grad and further attributes; history and `.grad` stay behind."""
     array = _portable(np.array(host_array(self.detach()._read())))
     attributes = {name: value for name, value in self.__dict__.items() if name not in _OWN}
-    return _rebuild, (type(self), array, self.dtype.name, self._device, self.requires_grad, attributes)
+    dense = is_dense(self._type.shape, self._strides.stride)
+    return _rebuild, (type(self), array, self.dtype.name, self._device, self.requires_grad, attributes,
+                      self._strides.stride if dense and not self.is_contiguous() else None)
+
+
+@method("__copy__")
+def _copy(self: Tensor) -> Tensor:
+    """For `copy.copy`: another tensor on the same memory, a leaf."""
+    made = self.detach()
+    made.__class__ = type(self)
+    made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in _OWN})
+    return made.requires_grad_() if self.requires_grad else made
+
+
+@method()
+def data_ptr(self: Tensor) -> int:
+    """A number that tensors have in common if their first elements are at one place of one memory; it is no address.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(4)
+    >>> x.data_ptr() == x.view(2, 2).data_ptr(), x.data_ptr() == x[1:].data_ptr(), x.data_ptr() == x.clone().data_ptr()
+    (True, False, False)
+    """
+    return (id(self._storage) << 32) + self.storage_offset() * self.element_size() if self.numel() else 0
 
 
 # --- DLPack -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from .comparing import eq, ge, gt, le, lt, ne
 from .methods import method
 from .operands import NUMBERS, wrap
 from .precision import is_half
+from .spelling import REFUSED
 from .unary import abs, neg, positive, reciprocal
 from .whole_numbers import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
 
@@ -59,7 +60,12 @@ def as_tensor_like(array: Any, like: Tensor) -> Tensor:
 
 def _in_place_operator(name: str, update: str) -> None:
     def operate(self: Tensor, other: Any) -> Any:
-        return getattr(self, update)(other)
+        try:
+            return getattr(self, update)(other)
+        except REFUSED:
+            if not isinstance(other, np.ndarray):
+                raise
+        return NotImplemented  # and Python makes a new tensor with `+`, as in torch
 
     setattr(Tensor, f"__i{name}__", operate)
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..lazy.flush import host_array
 from ..lazy.shared import exported
 from ..tensor.tensor import Tensor
+from .creation import from_numpy
 from .methods import method
 
 
@@ -71,19 +72,37 @@ def _bool(self: Tensor) -> bool:
     return bool(item(self))
 
 
+def _number(self: Tensor, kind: str) -> Any:
+    """The only element for one of Python's types; torch's errors for several, and for a complex one that is to be real."""
+    if self.numel() != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    value = item(self)
+    if isinstance(value, complex) and kind != "complex<double>":
+        if value.imag:
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        return value.real
+    return value
+
+
 @method("__int__")
 def _int(self: Tensor) -> int:
-    return int(item(self))
+    return int(_number(self, "int64_t"))
 
 
 @method("__float__")
 def _float(self: Tensor) -> float:
-    return float(item(self))
+    return float(_number(self, "double"))
 
 
 @method("__complex__")
 def _complex(self: Tensor) -> complex:
-    return complex(item(self))
+    return complex(_number(self, "complex<double>"))
+
+
+@method("__array_wrap__")
+def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+    """What a function of numpy made of a tensor, as a tensor: `np.sqrt(x)` is one."""
+    return from_numpy(array.astype(np.uint8) if array.dtype == np.bool_ else np.asarray(array))
 
 
 @method("__index__")

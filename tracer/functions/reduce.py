@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from .dims import checked_dim, checked_dims, shape_argument
 from .methods import into, method, named, out_kind, with_out, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .precision import rounded_once
+from .return_types import return_type
 from .shape import reshape
 from .spelling import check_tensors, spelled
 from .unary import abs as absolute
@@ -199,8 +199,7 @@ def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
 
-_MaxResult: Any = namedtuple("max", ["values", "indices"])  # type: ignore[name-match]  # torch's names of the results
-_MinResult: Any = namedtuple("min", ["values", "indices"])  # type: ignore[name-match]
+_MaxResult, _MinResult, _Extremes = return_type("max"), return_type("min"), return_type("aminmax", "min max")
 
 
 def _require_elements(name: str, input: Tensor, axes: Ints, given: Any) -> None:
@@ -375,13 +374,6 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt
 
 
 # --- Both extremes ----------------------------------------------------------------------------------------------------
-
-
-class _Extremes(namedtuple("aminmax", ["min", "max"])):  # torch's names of the results
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"torch.return_types.aminmax(\nmin={self.min},\nmax={self.max})"
 
 
 @method()

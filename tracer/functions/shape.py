@@ -302,15 +302,29 @@ def adjoint(input: Tensor) -> Tensor:
     return transpose(input, -2, -1).conj()
 
 
+def _matrices(x: Tensor, name: str) -> Tensor:
+    """The tensor; torch's RuntimeError unless it has two dimensions or more."""
+    if x.ndim < 2:
+        raise RuntimeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
+    return x
+
+
+def _matrix(x: Tensor) -> Tensor:
+    if x.ndim not in (0, 2):
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {x.ndim}-D tensor."
+                           + " For batches of matrices, consider using tensor.mH" * (x.ndim > 2))
+    return x if x.ndim else reshape(x, (1, 1))
+
+
 def tensor_property(name: str, get: Any, doc: str) -> None:
     """Give tensors a property."""
     setattr(Tensor, name, property(get, doc=doc))
 
 
 tensor_property("T", lambda self: permute(self, tuple(reversed(range(self.ndim)))), "The dimensions reversed.")
-tensor_property("mT", lambda self: transpose(self, -2, -1), "The last two dimensions exchanged.")
-tensor_property("H", lambda self: adjoint(self), "The conjugate transpose of a matrix.")
-tensor_property("mH", lambda self: adjoint(self), "The last two dimensions exchanged and conjugated.")
+tensor_property("mT", lambda self: transpose(_matrices(self, "mT"), -2, -1), "The last two dimensions exchanged.")
+tensor_property("H", lambda self: adjoint(_matrix(self)), "The conjugate transpose of a matrix.")
+tensor_property("mH", lambda self: adjoint(_matrices(self, "mH")), "The last two dimensions exchanged and conjugated.")
 
 
 # --- Expand -----------------------------------------------------------------------------------------------------------
@@ -429,8 +443,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of vectors."""
     vectors = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     if indexing == "xy":
-        swapped = meshgrid(*([vectors[1], vectors[0], *vectors[2:]] if len(vectors) > 1 else vectors))
-        grids = tuple(transpose(g, 0, 1) if len(vectors) > 1 else g for g in swapped)
-        return (grids[1], grids[0], *grids[2:]) if len(vectors) > 1 else grids
+        grids = meshgrid(*vectors)
+        return tuple(transpose(g, 0, 1) for g in grids) if len(vectors) > 1 else grids
     shape = tuple(v.numel() for v in vectors)
     return tuple(expand(reshape(v, [-1 if i == j else 1 for j in range(len(shape))]), shape) for i, v in enumerate(vectors))

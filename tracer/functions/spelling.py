@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from ..ir.dtypes import python_dtype
+from ..ir.dtypes import dtype, python_dtype
 from ..tensor.tensor import Tensor
 from .operands import NUMBERS
 
@@ -73,8 +73,20 @@ def respelled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     known = inspect.signature(function).parameters
     named = {_own_name(name, known): _as_dtype(name, value) for name, value in given.items()}
     if len(named) < len(given) or (named == kwargs and len(moved[0]) == len(args)):
+        _check_given(function, {**dict(zip(known, args)), **kwargs})
         raise  # the error of the call as it was written
     return _tensor_first(moved[0], named)
+
+
+def _check_given(function: Callable[..., Any], given: dict[str, Any]) -> None:
+    """torch's TypeError for something else where the signature has a tensor or a dtype: looked for once a call has failed."""
+    for i, (name, parameter) in enumerate(inspect.signature(function).parameters.items()):
+        x = given.get(name, parameter.default)
+        if name == "dtype" and not isinstance(x, (dtype, type, type(None))):
+            raise TypeError(f"{function.__name__}(): argument 'dtype' must be torch.dtype, not {type(x).__name__}") from None
+        if parameter.annotation == "Tensor" and not isinstance(x, Tensor) and x is not inspect.Parameter.empty:
+            raise TypeError(f"{function.__name__}(): argument '{name}' (position {i + 1}) must be Tensor, not "
+                            f"{type(x).__name__}") from None
 
 
 def _own_name(name: str, known: Any) -> str:

@@ -106,7 +106,7 @@ def python_dtype(kind: type) -> dtype:
     """The dtype that torch takes Python's `bool`, `int`, `float` and `complex` for."""
     found = _OF_PYTHON.get(kind)
     if found is None:
-        raise TypeError(f"dtype must be a torch.dtype, or bool, int, float or complex, not {kind.__name__}")
+        raise TypeError(f"argument 'dtype' must be torch.dtype, or bool, int, float or complex, not {kind.__name__}")
     return found
 
 
@@ -173,6 +173,8 @@ class iinfo:
     """Limits of an integer type: `min`, `max`, `bits`. >>> iinfo(int8).max -> 127"""
 
     def __init__(self, type: dtype) -> None:
+        if type.category != INTEGRAL:
+            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")
         info = np.iinfo(type.numpy)
         self.dtype, self.bits, self.min, self.max = type.name, info.bits, int(info.min), int(info.max)
 
@@ -185,12 +187,14 @@ class finfo:
 
     def __init__(self, type: dtype | None = None) -> None:
         type = (type or float32).to_real
+        if not type.is_floating_point:
+            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")
         info: Any = ml_dtypes.finfo(type.numpy)  # type: ignore[no-untyped-call]
         self.dtype, self.bits = type.name, info.bits
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.smallest_normal)
-        self.resolution = float(info.resolution)
+        self.resolution = float(f"1e-{info.precision}")  # numpy's is rounded to the type itself
 
     def __repr__(self) -> str:
-        return (f"finfo(resolution={self.resolution}, min={self.min}, max={self.max}, eps={self.eps}, "
-                f"smallest_normal={self.smallest_normal}, tiny={self.tiny}, dtype={self.dtype})")
+        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+                f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})")

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 
 class Size(tuple[int, ...]):
     """A shape, as `Tensor.shape` gives it. >>> Size((2, 3)).numel() -> 6"""
+
+    def __new__(cls, sizes: Iterable[Any] = (), /) -> Size:
+        """Of integers; torch's TypeError for anything else."""
+        given = tuple(sizes)
+        for i, n in enumerate(given):
+            if not hasattr(n, "__index__"):
+                raise TypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(n).__name__}')")
+        return size_of(tuple(map(operator.index, given)))
 
     def numel(self) -> int:
         """The number of elements."""
@@ -21,7 +31,7 @@ class Size(tuple[int, ...]):
     # Parts and sums of shapes are shapes: `Tensor(x.shape[1:])` asks for sizes, `Tensor((2, 3))` for data.
     def __getitem__(self, index: Any) -> Any:
         found = tuple.__getitem__(self, index)
-        return Size(found) if type(index) is slice else found
+        return size_of(found) if type(index) is slice else found
 
     def __add__(self, other: Any) -> Size:
         if not isinstance(other, tuple):
@@ -35,6 +45,11 @@ class Size(tuple[int, ...]):
         return Size(tuple.__mul__(self, count))
 
     __rmul__ = __mul__
+
+
+def size_of(shape: tuple[int, ...]) -> Size:
+    """A shape that is known to be one."""
+    return tuple.__new__(Size, shape)
 
 
 # Those of torch, and what else XLA runs on.
@@ -67,6 +82,8 @@ class device:
             type, index = "cuda", int(type)
         text = str(type)
         self.type, colon, number = text.partition(":")
+        if not self.type.replace("_", "").isalpha():
+            raise RuntimeError(f"Invalid device string: '{text}'")
         if self.type not in TYPES:
             raise RuntimeError(f"Expected one of {', '.join(TYPES)} device type at start of device string: {self.type}")
         if colon and not (number.isascii() and number.isdecimal()):
