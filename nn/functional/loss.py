@@ -42,7 +42,8 @@ def older_reduction(size_average: bool | None, reduce: bool | None, reduction: s
     """The reduction that torch's older two words mean, with its warning; `reduction` if neither is given."""
     if size_average is None and reduce is None:
         return reduction
-    meant = "none" if reduce is False else "sum" if size_average is False else "mean"
+    average, reduced = (True if given is None else bool(given) for given in (size_average, reduce))  # of a tensor: an error
+    meant = "mean" if average and reduced else "sum" if reduced else "none"
     warnings.warn("size_average and reduce args will be deprecated, please use "
                   f"reduction='{meant}' instead.", stacklevel=4)
     return meant

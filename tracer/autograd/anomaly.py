@@ -19,7 +19,7 @@ from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..lazy.flush import host_array, materialize
 from ..tensor.context import context
-from ..tensor.grad_fn import GradFn
+from ..tensor.grad_fn import grad_fn_of
 
 ENABLED = ("Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for "
            "debugging.")
@@ -49,7 +49,7 @@ class Anomaly:
         for node, i, cotangent in pending:
             if np.isnan(host_array(cotangent)).any():
                 scope = f" in {node.scope}" if node.scope else ""
-                raise RuntimeError(f"Function '{GradFn(node.output(0)).name()}' returned nan values in its {i}th output. It is "
+                raise RuntimeError(f"Function '{grad_fn_of(node.output(0)).name()}' returned nan values in its {i}th output. It is "
                                    f"the gradient of {node.op.name} at {describe(node.where)}{scope}")
 
 

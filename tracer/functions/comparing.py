@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 from ..ir import dtypes
+from ..ir.errors import OpError
 from ..ops import OPS
 from ..ops.elementwise import compare, convert, imag, is_finite, not_, real
 from ..tensor.tensor import Tensor
 from .layout import apply, keeps_layout
 from .methods import into, method, named, pointwise, with_out
 from .operands import Number, number_value, operands, wrap
-from .ruled import check_bool, constant_like
+from .ruled import check_bool, constant_like, not_implemented
 from .unary import abs
 
 # --- Comparison -------------------------------------------------------------------------------------------------------
@@ -22,7 +23,10 @@ def _comparison(name: str, direction: str, sign_: str, *aliases: str) -> Any:
     @named(name, f"input {sign_} other, elementwise, as bools.")
     def function(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
         x, y = operands(input, other)
-        return into(out, wrap(compare(x, y, direction=direction)))
+        try:
+            return into(out, wrap(compare(x, y, direction=direction)))
+        except OpError:
+            raise not_implemented(f"{name}_cpu", x.type.dtype) from None
 
     return pointwise(name, *aliases)(function)
 

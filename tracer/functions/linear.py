@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import string
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.constants import full_like
@@ -217,13 +218,18 @@ def _summed_beside(x: Value, y: Value, mine: Ints, others: Ints) -> Value:
     return same_shape(summed, tuple(1 if i in alone else n for i, n in enumerate(x.type.shape)))
 
 
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(equation: Any, *operands: Any) -> Tensor:
     """Einstein's summation convention, as in numpy; contracted from left to right. One operand without a sum gives a view.
+
+    The equation is text, or each operand is followed by a list of the numbers of its subscripts (`...` among them), and those
+    of the result may come last: `einsum(x, [0, 1], y, [1, 2], [0, 2])`.
 
     >>> import flambeau as torch
     >>> torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(3, 2)).shape
     torch.Size([2, 2])
     """
+    if isinstance(equation, Tensor):
+        equation, operands = _as_text((equation, *operands))
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     terms, output = _parsed(equation.replace(" ", ""), [x.ndim for x in tensors])
     diagonals = [_diagonals(labels, x) for labels, x in zip(terms, tensors)]
@@ -233,11 +239,19 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     value = first._read()
     for position, (right_labels, right) in enumerate(diagonals[1:], 1):
         later = set(output).union(*terms[position + 1:])
-        labels, value = _pair(labels, value, right_labels, right._read(), later)
+        labels, value = _pair(labels, value, right_labels, right._read(), later, position)
     return wrap(_arranged(labels, value, output))
 
 
 Labels = list[str]
+
+
+def _as_text(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The equation that lists of numbers between the operands stand for, and the operands."""
+    letters = string.ascii_uppercase + string.ascii_lowercase
+    terms = ["".join("..." if n is ... else letters[n] for n in numbers) for numbers in given[1::2]]
+    result = "->" + "".join("..." if n is ... else letters[n] for n in given[-1]) if len(given) % 2 else ""
+    return ",".join(terms) + result, given[:len(given) - len(given) % 2:2]
 
 
 def _parsed(equation: str, ndims: list[int]) -> tuple[list[Labels], Labels]:
@@ -245,9 +259,9 @@ def _parsed(equation: str, ndims: list[int]) -> tuple[list[Labels], Labels]:
     left, arrow, right = equation.partition("->")
     parts = left.split(",")
     if len(parts) != len(ndims):
-        raise ValueError(f"einsum(): more or fewer operands were provided than specified in the equation: {equation!r} has "
-                         f"{len(parts)}, got {len(ndims)}")
-    terms = [_expanded(part, ndim) for part, ndim in zip(parts, ndims)]
+        which = "more" if len(ndims) > len(parts) else "fewer"
+        raise RuntimeError(f"einsum(): {which} operands were provided than specified in the equation")
+    terms = [_expanded(part, ndim, i) for i, (part, ndim) in enumerate(zip(parts, ndims))]
     if arrow:
         widest = max((sum(label.startswith(".") for label in t) for t in terms), default=0)
         dots = [f".{i}" for i in reversed(range(widest))]
@@ -258,11 +272,15 @@ def _parsed(equation: str, ndims: list[int]) -> tuple[list[Labels], Labels]:
     return terms, [*dots, *sorted(label for label in set(flat) if flat.count(label) == 1 and not label.startswith("."))]
 
 
-def _expanded(part: str, ndim: int) -> Labels:
+_ELLIPSIS: Final = (" even after accounting for the ellipsis", " and no ellipsis was given")
+
+
+def _expanded(part: str, ndim: int, position: int) -> Labels:
     before, ellipsis, after = part.partition("...")
     count = ndim - len(before) - len(after)
     if count < 0 or (count and not ellipsis):
-        raise ValueError(f"einsum(): the number of subscripts in {part!r} does not match the number of dimensions ({ndim})")
+        raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(before) + len(after)}) does not match the "
+                           f"number of dimensions ({ndim}) for operand {position}" + _ELLIPSIS[not ellipsis])
     return [*before, *(f".{i}" for i in reversed(range(count if ellipsis else 0))), *after]
 
 
@@ -277,14 +295,14 @@ def _diagonals(labels: Labels, x: Tensor) -> tuple[Labels, Tensor]:
     return labels, x
 
 
-def _pair(left: Labels, x: Value, right: Labels, y: Value, later: set[str]) -> tuple[Labels, Value]:
+def _pair(left: Labels, x: Value, right: Labels, y: Value, later: set[str], position: int) -> tuple[Labels, Value]:
     """Contract two operands over the labels that nobody needs later; sizes of 1 broadcast."""
     shared = [label for label in left if label in right]
     sizes = {label: (x.type.shape[left.index(label)], y.type.shape[right.index(label)]) for label in shared}
     for label, (m, n) in sizes.items():
         if m != n and 1 not in (m, n):
-            raise RuntimeError(f"einsum(): operands do not broadcast with remapped shapes: subscript {label!r} has sizes "
-                               f"{m} and {n}")
+            raise RuntimeError(f"einsum(): subscript {label} has size {n} for operand {position} which does not broadcast with "
+                               f"previously seen size {m}")
     for label in [s for s in shared if sizes[s][0] != sizes[s][1]]:
         if sizes[label][0] == 1:
             left, x = _dropped(left, x, label)
@@ -317,6 +335,6 @@ def _arranged(labels: Labels, value: Value, output: Labels) -> Value:
     labels, value = _summed(labels, value, set(output))
     missing = [s for s in output if s not in labels]
     if missing:
-        raise RuntimeError(f"einsum(): output subscript {missing[0]!r} does not appear in the equation for any input operand")
+        raise RuntimeError(f"einsum(): output subscript {missing[0]} does not appear in the equation for any input operand")
     order = tuple(labels.index(s) for s in output)
     return value if order == tuple(range(len(order))) else transpose(value, permutation=order)

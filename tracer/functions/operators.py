@@ -58,6 +58,18 @@ def as_tensor_like(array: Any, like: Tensor) -> Tensor:
     return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), like._device, np.array(array)))
 
 
+@method("__invert__")
+def _invert(self: Tensor) -> Tensor:
+    if self._type.dtype.is_inexact:
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return bitwise_not(self)
+
+
+@method("__delitem__")
+def _delete(self: Tensor, index: Any) -> None:
+    raise TypeError("Tensor does not support deleting items")
+
+
 def _in_place_operator(name: str, update: str) -> None:
     def operate(self: Tensor, other: Any) -> Any:
         try:
@@ -92,6 +104,5 @@ for _name, _update in [("add", "add_"), ("sub", "sub_"), ("mul", "mul_"), ("true
 method("__neg__")(neg)
 method("__pos__")(positive)
 method("__abs__")(abs)
-method("__invert__")(bitwise_not)
 for _old, _new in [("__rdiv__", "__rtruediv__"), ("__div__", "__truediv__"), ("__idiv__", "__itruediv__")]:
     setattr(Tensor, _old, getattr(Tensor, _new))

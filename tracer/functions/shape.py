@@ -49,6 +49,8 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
+    if not shape and size is None and dtype is None:
+        raise TypeError("view() received an invalid combination of arguments - got (), but expected a shape, or a dtype")
     kind = shape[0] if len(shape) == 1 else dtype
     if isinstance(kind, dtypes.dtype):
         return view_as_type(self, kind)

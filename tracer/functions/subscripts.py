@@ -74,7 +74,9 @@ def _item(item: Any) -> Any:
         return _array_item(item)
     if isinstance(item, np.integer):
         return int(item)
-    if isinstance(item, str) or not hasattr(item, "__index__"):
+    if isinstance(item, str):
+        raise TypeError("new(): invalid data type 'str'")  # torch takes text for a sequence of positions
+    if not hasattr(item, "__index__"):
         raise IndexError(BAD_ITEM.format(type(item).__name__))
     return operator.index(item)
 

@@ -16,6 +16,7 @@ from .masked_reads import MaskedRead, over
 from .methods import in_place, into, method, named, pointwise, with_out
 from .operands import cast_value, float_kind, number_value, wrap
 from .precision import rounded_once
+from .spelling import check_tensors
 
 # --- Signs and squares ------------------------------------------------------------------------------------------------
 
@@ -85,7 +86,11 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
 
     @named(name, f"{meaning}, of each element; integers become the default floating type.")
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-        geometry = input._geometry
+        try:
+            geometry = input._geometry
+        except AttributeError:
+            check_tensors(function, (input,), 1)
+            raise
         if geometry is not None and type(input) is MaskedRead:
             return over(function, input, out=out)
         value = input._read()

@@ -21,13 +21,16 @@ from .unary import abs as absolute
 # --- Bits -------------------------------------------------------------------------------------------------------------
 
 
+_KERNELS = {"bitwise_left_shift": "lshift", "bitwise_right_shift": "rshift"}  # as torch's errors call them
+
+
 def _bitwise(name: str, op: str) -> Any:
     @named(name, f"Bitwise {op} of integers or bools.")
     @with_out
     def function(input: Tensor | Number, other: Tensor | Number) -> Tensor:
         kind = result_dtype(input, other)
         if kind.is_inexact:
-            raise RuntimeError(f'"{name}_cpu" not implemented for {kind}')
+            raise not_implemented(f"{_KERNELS.get(name, name)}_cpu", kind)
         return apply(OPS[op], input, other)
 
     return pointwise(name)(function)
@@ -45,7 +48,7 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right_arithmetic")
 def bitwise_not(input: Tensor) -> Tensor:
     """The complement of each bit, or of each bool."""
     if input.dtype.is_inexact:
-        raise RuntimeError(f'"bitwise_not_cpu" not implemented for {input.dtype}')
+        raise not_implemented("bitwise_not_cpu", input.dtype)
     return wrap(not_(input._read()))
 
 

@@ -21,7 +21,7 @@ from ..ops.elementwise import alias, select, stop_gradient, with_value
 from .context import context
 from .device import Size, device, size_of
 from .epochs import _structure_changed, grad_epoch
-from .grad_fn import GradFn
+from .grad_fn import grad_fn_of
 from .maps import home
 from .steps import Step, written_through
 from .storage import Storage, has_contents
@@ -616,7 +616,7 @@ class Tensor:
         """What computed this tensor, for looking at; None for leaves."""
         if self.is_leaf:
             return None
-        return GradFn(self._read())
+        return grad_fn_of(self._read())
 
     @property
     def _version(self) -> Value:
@@ -704,8 +704,8 @@ def _check_grad(tensor: Tensor, gradient: Tensor) -> None:
     if not isinstance(gradient, Tensor):
         raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(gradient).__name__}")
     if gradient._type.shape != tensor._type.shape:
-        raise RuntimeError(f"assigned grad has data of a different size: expected {list(tensor.shape)}, "
-                           f"got {list(gradient.shape)}")
+        raise RuntimeError(f"attempting to assign a gradient of size '{list(gradient.shape)}' to a tensor of size "
+                           f"'{list(tensor.shape)}'. Please ensure that the gradient and the tensor are the same size")
     if gradient.dtype is not tensor.dtype:
         raise RuntimeError(f"assigned grad has data of a different type: expected {tensor.dtype}, got {gradient.dtype}")
 
