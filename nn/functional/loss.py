@@ -13,7 +13,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_none, check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.comparing import logical_not
-from ...tracer.functions.operands import wrap
+from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
 from ...tracer.functions.unary import abs as absolute
@@ -102,15 +102,17 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
 
 def _check_classes(name: str, input: Tensor, target: Tensor, dim: int, ignore_index: int) -> None:
     if target.dtype.is_inexact or target.dtype is dtypes.boolean:
-        raise RuntimeError(f"{name} requires integer class targets of shape (N, d1, ...), or probabilities in the "
-                           f"shape of the input, got {target.dtype} {list(target.shape)} for {list(input.shape)}")
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}\n{name} requires "
+                           "integer class targets of shape (N, d1, ...), or probabilities in the shape of the input, got "
+                           f"{list(target.shape)} for {list(input.shape)}")
     wanted = (*input._type.shape[:dim], *input._type.shape[dim + 1:])
     if target._type.shape != wanted:
         if target.ndim and input.ndim > 1 and target._type.shape[0] != input._type.shape[0]:
             raise ValueError(f"Expected input batch_size ({input._type.shape[0]}) to match target batch_size "
                              f"({target._type.shape[0]}).")
-        raise RuntimeError(f"{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}"
-                           f", got {list(target.shape)}")
+        text = "0D or 1D target tensor expected, multi-target not supported" if input.ndim < 3 else \
+            f"Expected target size {list(wanted)}, got {list(target.shape)}"
+        raise RuntimeError(f"{text}\n{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}")
     classes = input._type.shape[dim]
     check_range(name, target, 0, classes, IndexError, "Target {value} is out of bounds.", ignore_index)
 

@@ -102,6 +102,7 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     axes = (0, *range(2, input.ndim))
     count = math.prod(input._type.shape[a] for a in axes)
     x = _wide(input)
+    _check_channels(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if training:
         if count == 1:
             raise ValueError("Expected more than 1 value per channel when training, got input size "
@@ -119,6 +120,13 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
         spread = _per_channel(running_var, input.ndim)  # type: ignore[assignment]
     x = mul(centred, rsqrt(add(spread, eps)))
     return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
+
+
+def _check_channels(input: Tensor, **given: Tensor | None) -> None:
+    """torch's RuntimeError for statistics, weights or biases that are not one for each channel."""
+    for name, x in given.items():
+        if x is not None and input.ndim > 1 and x.numel() != input._type.shape[1]:
+            raise RuntimeError(f"{name} should contain {input._type.shape[1]} elements not {x.numel()}")
 
 
 def _update(running: Tensor | None, new: Tensor, momentum: Any, factor: float = 1.0) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau.tracer.functions import arithmetic, creation, interop, printing  # noqa: E402  # noqa: E402
+from flambeau.tracer.functions import arithmetic, creation, interop, printing, ranges  # noqa: E402
 from flambeau.tracer.ir import dtypes  # noqa: E402
 from flambeau.tracer.tensor.tensor import Tensor  # noqa: E402
 
@@ -22,7 +22,7 @@ class Ours:
     """Our functions under torch's names."""
 
     def __getattr__(self, name: str) -> Any:
-        for module in (creation, arithmetic, printing, interop, dtypes):
+        for module in (creation, ranges, arithmetic, printing, interop, dtypes):
             if hasattr(module, name):
                 return getattr(module, name)
         raise AttributeError(name)
@@ -149,7 +149,7 @@ def test_pickle_keeps_class_leaf_and_attributes() -> None:
 
 
 def test_pickle_of_a_view_and_a_result() -> None:
-    x = creation.arange(6.0).reshape(2, 3).requires_grad_()
+    x = ranges.arange(6.0).reshape(2, 3).requires_grad_()
     assert pickle.loads(pickle.dumps(x[:, 1])).tolist() == [1.0, 4.0]
     assert pickle.loads(pickle.dumps(x * 2)).tolist() == [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]
 

@@ -66,9 +66,10 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 
 
 def _mismatch(a: Ints, b: Ints) -> str:
+    if (len(a), len(b)) == (2, 1):
+        return f"size mismatch, got input ({a[0]}), mat ({a[0]}x{a[1]}), vec ({b[0]})"
+
     def flat(shape: Ints) -> str:
-        if len(shape) == 1:
-            return str(shape[0])
         rows = 1
         for n in shape[:-1]:
             rows *= n
@@ -97,17 +98,17 @@ def _rmatmul(self: Tensor, other: Any) -> Any:
     return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
 
 
-def _with_ndim(name: str, x: Tensor, ndim: int) -> None:
+def _with_ndim(name: str, x: Tensor, ndim: int, text: str = "") -> None:
     if x.ndim != ndim:
-        raise RuntimeError(f"{name}: expected a {ndim}-D tensor, got {x.ndim}-D of shape {list(x.shape)}")
+        raise RuntimeError(text or f"{name}: expected a {ndim}-D tensor, got {x.ndim}-D of shape {list(x.shape)}")
 
 
 @method()
 @with_out
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
-    _with_ndim("mm", input, 2)
-    _with_ndim("mm", mat2, 2)
+    _with_ndim("mm", input, 2, "self must be a matrix")
+    _with_ndim("mm", mat2, 2, "mat2 must be a matrix")
     return matmul(input, mat2)
 
 
@@ -115,8 +116,8 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 @with_out
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two stacks of matrices."""
-    _with_ndim("bmm", input, 3)
-    _with_ndim("bmm", mat2, 3)
+    _with_ndim("bmm", input, 3, "batch1 must be a 3D tensor")
+    _with_ndim("bmm", mat2, 3, "batch2 must be a 3D tensor")
     if input._type.shape[0] != mat2._type.shape[0] or input._type.shape[2] != mat2._type.shape[1]:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{input._type.shape[0]}, "
                            f"{input._type.shape[2]}] but got: [{mat2._type.shape[0]}, {mat2._type.shape[1]}].")
@@ -127,8 +128,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 @with_out
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector."""
-    _with_ndim("mv", input, 2)
-    _with_ndim("mv", vec, 1)
+    if (input.ndim, vec.ndim) != (2, 1):
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
     return matmul(input, vec)
 
 

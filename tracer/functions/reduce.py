@@ -269,6 +269,8 @@ def _arg(name: str) -> Any:
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         x = input.reshape(-1) if dim is None or input.ndim == 0 else input
         axis = checked_dim(0 if dim is None else dim, x.ndim)
+        if dim is None and not input.numel():
+            raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
         _require_elements(name, x, (axis,), True)
         result = OPS[name](x._read(), axis=axis)
         if dim is None:

@@ -240,7 +240,9 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
         raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
                            f"desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to "
                            f"len(dims) = {len(dims)}")
-    order = checked_dims(tuple(dims), input.ndim)
+    order = tuple(checked_dim(d, input.ndim) for d in dims)
+    if len(set(order)) < len(order):
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
     geometry = input._strides
     return input._view(Permute(order), Geometry(tuple(geometry.stride[d] for d in order), geometry.offset))
 
