@@ -15,6 +15,7 @@ from ...tracer.functions.choosing import where
 from ...tracer.functions.methods import assign, named
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
+from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
 from ...tracer.ir import dtypes
@@ -40,6 +41,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+@spelled
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x clamped to [min_val, max_val]; outside, and on the ends, the gradient is 0."""
     if min_val > max_val:

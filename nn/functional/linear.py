@@ -14,6 +14,7 @@ from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.scattering import index_add
+from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
 from ...tracer.ir import dtypes
@@ -98,6 +99,7 @@ def by_frequency(found: Tensor, indices: Tensor, rows: int) -> Tensor:
     return add(found.detach(), mul(sub(found, found.detach()), share))
 
 
+@spelled
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 (*, num_classes), 1 at each class and 0 elsewhere; -1 reads the largest class there is."""
     if tensor.dtype is not dtypes.int64:

@@ -12,6 +12,7 @@ from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean, sum
+from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.ir import dtypes
 from ...tracer.tensor.tensor import Tensor
@@ -137,6 +138,7 @@ def _update(running: Tensor | None, new: Tensor, momentum: Any, factor: float = 
             running.copy_(add(running, mul(sub(new, running), momentum)))
 
 
+@spelled
 def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
                   weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True,
                   momentum: float = 0.1, eps: float = 1e-5) -> Tensor:

@@ -151,7 +151,7 @@ def same_error(ours: Any, theirs: Exception, words: str) -> None:
 
 
 def _is_kind(ours: Exception, theirs: Exception) -> bool:
-    """Whether it is of the other's class: of Python's own exactly, a class of ours where torch's, or ours, is one of a library."""
+    """Whether it is of Python's class that torch's is of: of that very one, or a class of ours below it."""
     caught = next(c for c in type(theirs).__mro__ if c.__module__ == "builtins")
     return type(ours) is caught or (type(ours).__module__ != "builtins" and isinstance(ours, caught))
 

@@ -49,8 +49,9 @@ class Anomaly:
         for node, i, cotangent in pending:
             if np.isnan(host_array(cotangent)).any():
                 scope = f" in {node.scope}" if node.scope else ""
-                raise RuntimeError(f"Function '{grad_fn_of(node.output(0)).name()}' returned nan values in its {i}th output. It is "
-                                   f"the gradient of {node.op.name} at {describe(node.where)}{scope}")
+                name = grad_fn_of(node.output(0)).name()
+                raise RuntimeError(f"Function '{name}' returned nan values in its {i}th output. It is the gradient of "
+                                   f"{node.op.name} at {describe(node.where)}{scope}")
 
 
 class set_detect_anomaly:

@@ -12,6 +12,7 @@ from .joining import cat, stack
 from .operands import result_dtype
 from .scattering import index_select
 from .shape import atleast_2d, meshgrid, ravel, reshape
+from .spelling import spelled
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
@@ -57,6 +58,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     return stack([ravel(grid) for grid in meshgrid(*tensors)], 1)
 
 
+@spelled
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of `r` elements of a vector, in its order, as rows.
 

@@ -17,7 +17,7 @@ from .methods import method, pointwise, with_out
 from .operands import float_kind, number_value, scalar_name, wrap
 from .ruled import check_tensor
 from .shape import tensor_property
-from .spelling import check_tensors
+from .spelling import check_tensors, spelled
 from .unary import cos, sin
 
 
@@ -92,6 +92,7 @@ def angle(input: Tensor) -> Tensor:
 # --- Parts as views ---------------------------------------------------------------------------------------------------
 
 
+@spelled
 def view_as_real(input: Tensor) -> Tensor:
     """A view of complex numbers as pairs of reals along a new last dimension."""
     if not input.dtype.is_complex:

@@ -24,6 +24,7 @@ from .layout import keeps_layout, laid_out
 from .methods import into, method, pointwise, with_out
 from .operands import Number, common_shape, float_kind, operands, wrap
 from .ruled import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
+from .spelling import spelled
 
 # --- Bit patterns -----------------------------------------------------------------------------------------------------
 
@@ -187,6 +188,7 @@ _Frexp = type("frexp", (namedtuple("frexp", _FIELDS),), {
 
 
 @method()
+@spelled
 def frexp(input: Tensor, *, out: tuple[Tensor, Tensor] | None = None) -> Any:
     """(mantissa, exponent) with input = mantissa * 2 ** exponent and 0.5 <= |mantissa| < 1; zeros and what is not finite stay.
 

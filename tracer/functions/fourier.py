@@ -25,6 +25,7 @@ from .conversions import clone
 from .dims import checked_dim
 from .methods import into
 from .operands import cast_value, float_kind, full, scalar_name, wrap
+from .spelling import spelled
 
 _MOST = 3  # dimensions that the primitive transforms at once
 
@@ -70,8 +71,6 @@ _KINDS = {kind.name: kind for kind in (
 
 def _operand(kind: _Kind, name: str, x: Tensor) -> Value:
     """The input as what the primitive takes; torch's RuntimeErrors for half types, and complex numbers of a real transform."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"fft_{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
     dtype = float_kind(x)
     if dtype.is_floating_point and dtype not in ops.REAL:
         raise RuntimeError(f"Unsupported dtype {scalar_name(dtype)}")
@@ -192,12 +191,14 @@ def _with_checked_out(name: str, complex_result: bool) -> Callable[[Callable[...
     """The `out=` argument, of a complex or a floating type as the result is."""
 
     def give(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        spelling = spelled(function)
+
         @functools.wraps(function)
         def call(*args: Any, out: Tensor | None = None, **kwargs: Any) -> Tensor:
             if out is not None and (not out.dtype.is_complex if complex_result else not out.dtype.is_floating_point):
                 raise RuntimeError(f"{name} expects a {'complex' if complex_result else 'floating point'} output tensor, but "
                                    f"got {scalar_name(out.dtype)}")
-            return into(out, function(*args, **kwargs))
+            return into(out, spelling(*args, **kwargs))
 
         shown = inspect.signature(function)
         last = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Tensor | None")

@@ -16,6 +16,7 @@ from .operands import NUMBERS, Number
 from .reduce import sum
 from .shape import reshape
 from .slicing import narrow
+from .spelling import spelled
 
 # --- Trapezoids -------------------------------------------------------------------------------------------------------
 
@@ -39,6 +40,7 @@ def _areas(y: Tensor, x: Tensor | None, dx: Number, d: int) -> Tensor:
     return div(mul(both, _distances(y, x, dx, d)), 2)
 
 
+@spelled
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | None = None, dim: int = -1) -> Tensor:
     """The integral along a dimension by the trapezoidal rule: the sum of (y[i + 1] + y[i]) / 2 * (x[i + 1] - x[i]).
 
@@ -61,6 +63,7 @@ trapz = named("trapz", "Another name of `trapezoid`.")(
     lambda y, x=None, *, dx=None, dim=-1: trapezoid(y, x, dx=dx, dim=dim))
 
 
+@spelled
 def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | None = None, dim: int = -1) -> Tensor:
     """The running integral along a dimension by the trapezoidal rule, one element shorter than `y`.
 
@@ -86,6 +89,7 @@ def _checked(name: str, y: Tensor, x: Tensor | None, dx: Number | None, dim: int
 # --- Differences ------------------------------------------------------------------------------------------------------
 
 
+@spelled
 def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None = None,
              edge_order: int = 1) -> tuple[Tensor, ...]:
     """The gradient of a sampled function by central differences, of second order at all inner samples.

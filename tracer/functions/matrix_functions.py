@@ -32,6 +32,7 @@ from .reduce import amax, sum
 from .ruled import Derivative
 from .shape import expand, squeeze, unsqueeze
 from .slicing import narrow
+from .spelling import spelled
 from .strided import diagonal
 from .unary import ceil, exp2, log2
 
@@ -229,6 +230,7 @@ def _powers(x: Tensor, count: int) -> Tensor:
     return stack(columns, -1) if columns else x.new_empty((*x._type.shape, 0))
 
 
+@spelled
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """`torch.linalg.vander` of a vector, with the powers from the highest to the lowest unless `increasing`."""
     if x.ndim != 1:

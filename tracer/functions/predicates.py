@@ -13,6 +13,7 @@ from ..tensor.layouts import strided
 from ..tensor.tensor import Tensor
 from .creation import zeros
 from .methods import method
+from .spelling import spelled
 from .strided import as_strided
 
 Tensor.layout = property(lambda self: strided)  # type: ignore[attr-defined]
@@ -29,17 +30,20 @@ def is_nonzero(input: Tensor) -> bool:
     return bool(input)
 
 
+@spelled
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is a real floating type."""
     return input.dtype.is_floating_point
 
 
+@spelled
 def is_complex(input: Tensor) -> bool:
     """Whether the dtype is complex."""
     return input.dtype.is_complex
 
 
 @method()
+@spelled
 def is_signed(input: Tensor) -> bool:
     """Whether the dtype has negative numbers."""
     return input.dtype.is_signed
@@ -84,6 +88,7 @@ def is_shared(self: Tensor) -> bool:
 
 
 @method()
+@spelled
 def get_device(input: Tensor) -> int:
     """The number of the device among those of its kind; -1 on the CPU."""
     where = input.device

@@ -15,9 +15,11 @@ from .methods import method
 from .operands import wrap
 from .shape import ravel, reshape, transpose
 from .slicing import block, sliced
+from .spelling import spelled
 
 
 @method()
+@spelled
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """A copy turned k times by 90 degrees in the plane of two dimensions, from the first towards the second.
 
@@ -40,6 +42,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 
 @method()
+@spelled
 def fliplr(input: Tensor) -> Tensor:
     """A copy with the columns (the second dimension) reversed."""
     if input.ndim < 2:
@@ -48,6 +51,7 @@ def fliplr(input: Tensor) -> Tensor:
 
 
 @method()
+@spelled
 def flipud(input: Tensor) -> Tensor:
     """A copy with the rows (the first dimension) reversed."""
     if input.ndim < 1:
@@ -56,6 +60,7 @@ def flipud(input: Tensor) -> Tensor:
 
 
 @method()
+@spelled
 def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
     """Dimensions reversed (a copy)."""
     return wrap(reverse(input._read(), axes=checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)))

@@ -127,6 +127,7 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
 
 
 @method()
+@spelled
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 to the largest (at least to minlength - 1) occurs; or the sum of its weights."""
     if input.dtype.category != dtypes.INTEGRAL:

@@ -389,6 +389,7 @@ def repeat(self: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
 
 
 @method()
+@spelled
 def tile(input: Tensor, *counts: Any, dims: Any = None) -> Tensor:
     """numpy's tile: `repeat` with missing leading counts of 1."""
     counts = shape_argument(counts, dims, "dims")

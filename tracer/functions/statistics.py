@@ -24,6 +24,7 @@ from .reduce import aminmax, sum
 from .scattering import index_add
 from .shape import flatten, reshape, squeeze, t, unsqueeze
 from .slicing import narrow
+from .spelling import spelled
 from .strided import diagonal
 from .unary import sqrt
 
@@ -79,6 +80,7 @@ def _known_degrees(correction: Number, fweights: Tensor | None, aweights: Tensor
 
 
 @method()
+@spelled
 def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
     """The covariances of variables (rows) over observations (columns), sum w (x - x') (y - y')* / (sum w - correction).
 
@@ -115,6 +117,7 @@ def _covariances(name: str, input: Tensor, correction: int, fweights: Tensor | N
 
 
 @method()
+@spelled
 def corrcoef(input: Tensor) -> Tensor:
     """Pearson's correlation coefficients of variables (rows): cov(x, y) / sqrt(cov(x, x) cov(y, y)), within -1 and 1.
 

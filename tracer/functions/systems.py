@@ -37,6 +37,7 @@ from .reduce import prod, sum
 from .return_types import return_type
 from .ruled import Derivative
 from .shape import expand, reshape, squeeze, unsqueeze
+from .spelling import spelled
 from .strided import diagonal
 from .triangular import diag_embed
 from .unary import abs as absolute
@@ -305,6 +306,7 @@ def slogdet(input: Tensor) -> Any:
 
 
 @method()
+@spelled
 def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant; NaN for a negative one."""
     sign, size = _slogdet("logdet", input)

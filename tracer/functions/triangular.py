@@ -19,6 +19,7 @@ from .methods import in_place, method, with_out
 from .operands import Number, number_value, wrap
 from .reduce import sum as sum_
 from .shape import movedim
+from .spelling import spelled
 from .strided import diagonal
 
 
@@ -103,6 +104,7 @@ def fill_diagonal_(self: Tensor, fill_value: Number, wrap: bool = False) -> Tens
 
 
 @method()
+@spelled
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Matrices in two new dimensions, with the last dimension of the input on a diagonal and zeros elsewhere."""
     ndim = input.ndim + 1
@@ -126,6 +128,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 
 
 @method()
+@spelled
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """A matrix with all elements of the input on a diagonal."""
     return diag_embed(input.reshape(-1), offset)

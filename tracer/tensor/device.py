@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 
 class Size(tuple[int, ...]):
     """A shape, as `Tensor.shape` gives it. >>> Size((2, 3)).numel() -> 6"""
-
-    def __new__(cls, sizes: Iterable[Any] = (), /) -> Size:
-        """Of integers; torch's TypeError for anything else."""
-        given = tuple(sizes)
-        for i, n in enumerate(given):
-            if not hasattr(n, "__index__"):
-                raise TypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(n).__name__}')")
-        return size_of(tuple(map(operator.index, given)))
 
     def numel(self) -> int:
         """The number of elements."""
@@ -31,7 +21,7 @@ class Size(tuple[int, ...]):
     # Parts and sums of shapes are shapes: `Tensor(x.shape[1:])` asks for sizes, `Tensor((2, 3))` for data.
     def __getitem__(self, index: Any) -> Any:
         found = tuple.__getitem__(self, index)
-        return size_of(found) if type(index) is slice else found
+        return Size(found) if type(index) is slice else found
 
     def __add__(self, other: Any) -> Size:
         if not isinstance(other, tuple):
@@ -45,11 +35,6 @@ class Size(tuple[int, ...]):
         return Size(tuple.__mul__(self, count))
 
     __rmul__ = __mul__
-
-
-def size_of(shape: tuple[int, ...]) -> Size:
-    """A shape that is known to be one."""
-    return tuple.__new__(Size, shape)
 
 
 # Those of torch, and what else XLA runs on.

@@ -26,6 +26,7 @@ from ..choosing import clamp, minimum, where
 from ..comparing import isfinite
 from ..methods import method
 from ..operands import common_shape, number_value, scalar_name, wrap
+from ..spelling import spelled
 from ..unary import ceil, floor, lgamma, log, log1p, sqrt
 from .generator import Generator, generator_on
 from .values import open_symmetric_value, open_uniform
@@ -106,6 +107,7 @@ def _accepted(center: Tensor, a: Tensor, b: Tensor, hat: Tensor, log_odds: Calla
 
 
 @method()
+@spelled
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Poisson numbers whose rates `input` holds, in its dtype; rates below 0 are a RuntimeError when they are known.
 

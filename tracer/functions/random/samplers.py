@@ -24,6 +24,7 @@ from ..dims import shape_argument
 from ..layout import in_format
 from ..methods import into, method, with_out
 from ..operands import cast_value, common_shape, expand_value, number_value, scalar_name, wrap
+from ..spelling import spelled
 from ..unary import log, neg
 from .generator import Generator, generator_on
 from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working
@@ -139,6 +140,7 @@ def randperm(n: int, *, generator: Generator | None = None, out: Tensor | None =
     return _made(order, dtype or dtypes.int64, requires_grad, out)
 
 
+@spelled
 def rand_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, generator: Generator | None = None,
               requires_grad: bool = False,
               layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
@@ -148,6 +150,7 @@ def rand_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, 
     return in_format(made, memory_format, input)
 
 
+@spelled
 def randn_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None, generator: Generator | None = None,
                requires_grad: bool = False,
                layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
