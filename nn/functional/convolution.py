@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
 from ...tracer.functions.methods import named
-from ...tracer.functions.operands import scalar_name, wrap
+from ...tracer.functions.operands import wrap
 from ...tracer.ir.graph import Value
 from ...tracer.ops import convolution as ops
 from ...tracer.ops.structural import Ints
@@ -58,8 +58,7 @@ def _batched(name: str, input: Tensor, weight: Tensor, rank: int) -> tuple[Value
         raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got "
                            f"input of size: {list(input.shape)}")
     if input.dtype is not weight.dtype:
-        raise RuntimeError(f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}\n{name} "
-                           f"requires input and weight of one dtype, got {input.dtype} and {weight.dtype}")
+        raise RuntimeError(f"{name} requires input and weight of one dtype, got {input.dtype} and {weight.dtype}")
     single = input.ndim == rank + 1
     return (input.unsqueeze(0) if single else input)._read(), single
 

@@ -199,7 +199,7 @@ def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
 
-_MaxResult, _MinResult, _Extremes = return_type("max"), return_type("min"), return_type("aminmax", "min max")
+_MaxResult, _MinResult = return_type("max"), return_type("min")
 
 
 def _require_elements(name: str, input: Tensor, axes: Ints, given: Any) -> None:
@@ -376,6 +376,9 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt
 
 
 # --- Both extremes ----------------------------------------------------------------------------------------------------
+
+
+_Extremes = return_type("aminmax", "min max")
 
 
 @method()
