@@ -18,6 +18,7 @@ from .methods import assign, in_place, into, method, pointwise, with_out
 from .operands import Number, cast_value, float_kind, number_dtype, number_value, operands, result_dtype, scalar_name, wrap
 from .precision import fitting, is_half, rounded_once
 from .ruled import Derivative, check_number
+from .spelling import with_alpha_first
 
 
 def _is_bool(x: Tensor | Number) -> bool:
@@ -38,7 +39,7 @@ def _with_alpha(op: Op, input: Any, other: Any, alpha: Number) -> Tensor:
 
 
 @in_place()
-def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+def add(input: Tensor, other: Tensor | Number, *older: Any, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """The sum of two tensors, or of a tensor and a number, element by element.
 
     y = input + alpha * other
@@ -54,12 +55,16 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 
     Source: https://pytorch.org/docs/stable/generated/torch.add.html
     """
+    if older:
+        other, alpha = with_alpha_first("add", other, *older)
     return into(out, _with_alpha(ops.add, input, other, alpha))
 
 
 @in_place("sub", "subtract")
-def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+def sub(input: Tensor, other: Tensor | Number, *older: Any, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other."""
+    if older:
+        other, alpha = with_alpha_first("sub", other, *older)
     if _is_bool(input) and _is_bool(other):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                            "`logical_xor()` operator instead.")

@@ -19,6 +19,7 @@ from ..ops.elementwise import compare, convert, not_
 from ..ops.reduction import reduce_or, reduce_sum
 from ..ops.structural import broadcast, reshape
 from ..tensor.context import context
+from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
 from .methods import method, with_out
@@ -60,7 +61,10 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, size: int | None = None, f
         return tuple(_from_host(positions, input._device) for positions in np.nonzero(np.atleast_1d(array)))
     found = np.nonzero(np.atleast_1d(array))
     rows = np.stack(found, 1) if input.ndim else np.zeros((len(found[0]), 0))
-    return _from_host(rows.astype(np.int64), input._device)
+    made = _from_host(rows.astype(np.int64), input._device)
+    if min(rows.shape) > 1:
+        made._geometry = Geometry((1, len(rows)))  # in torch a vector per dimension, transposed
+    return made
 
 
 def _fixed_nonzero(input: Tensor, as_tuple: bool, size: int, fill_value: int) -> Any:

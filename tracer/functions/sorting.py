@@ -95,4 +95,4 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if largest:
         values, indices = ops.top_k(_to_last(value, axis), k=k)
         return pair(_TopK, _to_last(values, axis), _to_last(indices, axis))
-    return _TopK(*(sliced(t, axis, 0, k) for t in sort(input, axis)))
+    return _TopK(*(sliced(t, axis, 0, k).clone() for t in sort(input, axis)))

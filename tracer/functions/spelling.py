@@ -114,6 +114,14 @@ def _without_old_numbers(name: str, args: tuple[Any, ...]) -> Call:
     return args, {}
 
 
+def with_alpha_first(name: str, *given: Any) -> tuple[Any, Any]:
+    """(other, alpha) of a sum or difference that is called with the two in torch's old order, with its warning."""
+    if len(given) != 2 or not isinstance(given[0], NUMBERS) or not isinstance(given[1], Tensor):
+        raise TypeError(f"{name}() received an invalid combination of arguments - expected two operands, and alpha by its name")
+    _, moved = _without_old_numbers(name, (given[1], *given))
+    return given[1], moved["alpha"]
+
+
 def _tensor_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """The first argument in its place: wrappers look there for the tensor."""
     for name in ("input", "self"):
