@@ -85,6 +85,10 @@ class set_grad_enabled(_Mode):
         self._before.append(self._outer)
         state.grad = self.enabled
 
+    def __call__(self, function: F) -> F:
+        state.grad = self._outer  # a decorator says what the function does, not what comes after it
+        return super().__call__(function)
+
 
 def is_grad_enabled() -> bool:
     """Whether gradients are recorded now."""
