@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch")
 import flambeau  # noqa: E402
 
 NO_TENSORS = ([1.0], "a")
-SLOW = {"compile", "broadcast_shapes", "set_default_tensor_type"}  # of torch: they import much, and take no tensor
+SLOW = {"compile", "broadcast_shapes"}  # of torch: they import much, and take no tensor
+SETTERS = ("set_", "use_", "manual_seed", "seed")  # what they take stays
 SPACES = ("", "nn.functional", "linalg", "special", "fft")
 # Views, and what else is asked of a tensor all the time: a look at the arguments would be felt. AttributeError, or no error.
 UNSEEN = {
@@ -52,8 +53,10 @@ def functions() -> Iterator[tuple[str, Any, Any]]:
     for space in SPACES:
         theirs, ours = (functools.reduce(getattr, filter(None, space.split(".")), library) for library in (torch, flambeau))
         for name in dir(theirs):
+            if name.startswith(("_", *SETTERS)) or name in SLOW:
+                continue
             pair = getattr(theirs, name), getattr(ours, name, None)
-            if not name.startswith("_") and name not in SLOW and all(callable(f) and not isinstance(f, type) for f in pair):
+            if all(callable(f) and not isinstance(f, type) for f in pair):
                 yield ".".join(filter(None, (space, name))), *pair
 
 
