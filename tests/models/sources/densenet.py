@@ -82,7 +82,7 @@ class DenseNet(nn.Module):
 
 
 def build():
-    return DenseNet(memory_efficient=True)
+    return DenseNet()
 
 
 def batch(seed):
