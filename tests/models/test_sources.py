@@ -20,6 +20,8 @@ torch = pytest.importorskip("torch")
 
 from .twins import SOURCES, default_dtype, same, twins  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")  # what torch says of its own fast paths
+
 NAMES = sorted(path.stem for path in SOURCES.glob("*.py") if path.stem != "training")
 STEPS = 5
 
