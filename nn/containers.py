@@ -59,9 +59,9 @@ class _Listed(Module):
         listed.insert(index, module)
         self._renumber(listed)
 
-    def extend(self, modules: Iterable[Module]) -> Self:
+    def extend(self, sequential: Iterable[Module]) -> Self:
         """Add several at the end."""
-        for module in list(modules):
+        for module in list(sequential):
             self.append(module)
         return self
 

@@ -171,7 +171,8 @@ class Stream:
 class Event:
     """A moment on the host's clock, at which all that was started before is computed."""
 
-    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
+    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False,
+                 external: bool = False) -> None:
         if not is_available():
             raise RuntimeError("Tried to instantiate dummy base class Event")
         self._timing, self._at = enable_timing, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..optim.grad_scaler import GradScaler
+from ..optim.grad_scaler import GradScaler as _GradScaler
 from ..tracer.autograd.casting import custom_bwd as _custom_bwd
 from ..tracer.autograd.casting import custom_fwd as _custom_fwd
 from ..tracer.functions.autocast import autocast as _autocast
@@ -16,6 +16,14 @@ class autocast(_autocast):
 
     def __init__(self, enabled: bool = True, dtype: Any = None, cache_enabled: bool = True) -> None:
         super().__init__("cuda", dtype=dtype, enabled=enabled, cache_enabled=cache_enabled)
+
+
+class GradScaler(_GradScaler):
+    """`torch.amp.GradScaler("cuda")`, without the device among its arguments."""
+
+    def __init__(self, init_scale: float = 2.0**16, growth_factor: float = 2.0, backoff_factor: float = 0.5,
+                 growth_interval: int = 2000, enabled: bool = True) -> None:
+        super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
 
 
 def custom_fwd(fwd: Callable[..., Any] | None = None, *, cast_inputs: Any = None) -> Any:

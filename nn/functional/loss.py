@@ -252,9 +252,20 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
 
 @with_older_words
 def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-            reduction: str = "mean") -> Tensor:
-    """|x - t|."""
-    return reduced(absolute(sub(input, target)), reduction)
+            reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """|x - t|, times `weight` of the input's shape; the mean is then one over the weights."""
+    loss = absolute(sub(input, target))
+    if weight is None:
+        return reduced(loss, reduction)
+    _check_weight(weight, input)
+    if reduction == "mean":
+        return div(sum(mul(loss, weight)), sum(weight))
+    return reduced(mul(loss, weight), reduction)
+
+
+def _check_weight(weight: Tensor, input: Tensor) -> None:
+    if weight._type.shape != input._type.shape:
+        raise ValueError("Weights and input must have the same size.")
 
 
 @with_older_words
@@ -273,13 +284,17 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
 
 
 @rounded_once
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2)."""
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
+               weight: Tensor | None = None) -> Tensor:
+    """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2); times `weight` of the input's shape."""
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     distance = absolute(sub(input, target))
     near = logical_not(distance >= delta)
     loss = where(near, mul(square(where(near, distance, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
+    if weight is not None:
+        _check_weight(weight, input)
+        loss = mul(loss, weight)
     return reduced(loss, reduction)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..functions.methods import method
@@ -11,6 +13,7 @@ from ..ir.graph import Value
 from ..ops.elementwise import add
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
+from ..transforms.vectorize import vmap
 from ..walks.reverse import pull_back
 from .modes import _Mode
 
@@ -37,20 +40,38 @@ def _sequence(x: Any) -> list[Any]:
     return [x] if x is None or isinstance(x, Tensor) else list(x)
 
 
-def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-             inputs: Any = None) -> None:
-    """Add the gradients of `tensors` to the `.grad` of all leaves (or of `inputs` only).
+def _inputs(x: Any, name: str) -> list[Tensor]:
+    """The tensors of the argument `inputs`: one, several, or a dict of them."""
+    if isinstance(x, Mapping) and type(x) is not dict:
+        raise TypeError(f"`inputs` argument to `{name}()` must be a dict, not {type(x).__name__}. Other Mapping types are not "
+                        "supported.")
+    found = _sequence(x.values() if isinstance(x, dict) else x)
+    if not found:
+        raise RuntimeError(f"`inputs` argument to `{name}()` cannot be empty.")
+    return found
 
-    Scalars need no `grad_tensors`. Without `retain_graph` a second call raises torch's RuntimeError.
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+             grad_variables: Any = None, inputs: Any = None) -> None:
+    """Add the gradients of `tensors` to the `.grad` of all leaves (or of `inputs` only: one, several or a dict of them).
+
+    Scalars need no `grad_tensors`, whose old name is `grad_variables`. Without `retain_graph` a second call raises torch's
+    RuntimeError.
     """
     if context.bodies:
         raise RuntimeError("backward() called inside a functorch transform. This is not supported, please use func.grad or "
                            "func.vjp instead or call backward() outside of functorch transforms.")
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please "
+                               "only use `grad_tensors`.")
+        grad_tensors = grad_variables
     outputs = _sequence(tensors)
     gradients = _sequence(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
     starts = [_start(output, gradient) for output, gradient in zip(outputs, gradients, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
-    wanted = None if inputs is None else {x._read(): x for x in _sequence(inputs)}
+    wanted = None if inputs is None else {x._read(): x for x in _inputs(inputs, "backward")}
     found = pull_back([v for v, _ in starts], [g for _, g in starts], wanted, retain_graph=keep,
                       create_graph=create_graph)
     for value, cotangent in found.items():
@@ -78,13 +99,16 @@ def accumulate_grad(leaf: Tensor, cotangent: Value, create_graph: bool = False) 
 def _backward_method(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None,
                      create_graph: bool = False, inputs: Any = None) -> None:
     """Add the gradients of this tensor to the `.grad` of the leaves it was computed from."""
-    backward(self, gradient, retain_graph, create_graph, inputs)
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
-         create_graph: bool = False, allow_unused: bool | None = None,
-         materialize_grads: bool = False) -> tuple[Tensor | None, ...]:
-    """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`.
+         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
+         is_grads_batched: bool = False, materialize_grads: bool = False) -> Any:
+    """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`: a tuple, or a dict as `inputs` is.
+
+    With `is_grads_batched` each of `grad_outputs` has a first dimension more, and so has each gradient. `only_inputs` is
+    ignored; an input that has no part in the outputs raises, unless `allow_unused` (None) or `materialize_grads` (zeros).
 
     >>> import flambeau as torch
     >>> x = torch.tensor(3.0, requires_grad=True)
@@ -92,15 +116,31 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     >>> dy.item(), torch.autograd.grad(dy, x)[0].item()
     (6.0, 2.0)
     """
-    ends, starts = _sequence(outputs), _sequence(inputs)
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+                         "allow_unused=False.")
+    if not only_inputs:
+        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
+                      "parts of the graph, please use torch.autograd.backward.", FutureWarning, stacklevel=2)
+    ends, starts = _sequence(outputs), _inputs(inputs, "grad")
     gradients = _sequence(grad_outputs) if grad_outputs is not None else [None] * len(ends)
     if not all(x.requires_grad for x in starts):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
+    keep, unused = create_graph if retain_graph is None else retain_graph, bool(allow_unused or materialize_grads)
+
+    def found(*given: Tensor | None) -> tuple[Tensor | None, ...]:
+        return _gradients(ends, starts, given, keep, create_graph, unused, materialize_grads)
+
+    result = vmap(found)(*gradients) if is_grads_batched else found(*gradients)
+    return dict(zip(inputs, result, strict=True)) if isinstance(inputs, dict) else result
+
+
+def _gradients(ends: Sequence[Tensor], starts: Sequence[Tensor], gradients: Sequence[Tensor | None], keep: bool,
+               create_graph: bool, unused: bool, materialize: bool) -> tuple[Tensor | None, ...]:
     pairs = [_start(output, gradient) for output, gradient in zip(ends, gradients, strict=True)]
     values = [x._read() for x in starts]
-    keep = create_graph if retain_graph is None else retain_graph
     found = pull_back([v for v, _ in pairs], [g for _, g in pairs], values, retain_graph=keep, create_graph=create_graph)
-    return tuple(_found(found.get(v), v, bool(allow_unused or materialize_grads), materialize_grads) for v in values)
+    return tuple(_found(found.get(v), v, unused, materialize) for v in values)
 
 
 def _found(cotangent: Value | None, value: Value, allow_unused: bool, materialize: bool) -> Tensor | None:

@@ -44,9 +44,9 @@ def get_default_device() -> device:
     return device(Defaults.device)
 
 
-def set_default_device(on: Any) -> None:
+def set_default_device(device: Any) -> None:
     """Make new tensors of this thread live on a device; DeviceError if it is not there."""
-    Defaults.device = "cpu" if on is None else canonical_device(str(on))
+    Defaults.device = "cpu" if device is None else canonical_device(str(device))
 
 
 def _enter(self: device) -> device:

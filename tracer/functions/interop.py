@@ -106,8 +106,8 @@ def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_dev
     return array.__dlpack__(max_version=max_version)
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor on the memory of another library's CPU array.
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor on the memory of another library's CPU array; on `device`, or of its own memory, where that is asked for.
 
     >>> import numpy as np
     >>> import flambeau as torch
@@ -117,4 +117,6 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     kind = ext_tensor.__dlpack_device__()[0]
     if kind != CPU:
         raise NotImplementedError(f"from_dlpack requires an array on the CPU, got DLPack device type {int(kind)}")
-    return from_numpy(np.from_dlpack(ext_tensor))
+    found = from_numpy(np.from_dlpack(ext_tensor))
+    found = found if device is None else found.to(device)
+    return found.clone() if copy else found

@@ -139,7 +139,6 @@ def select(input: Tensor, dim: int, index: int | Tensor) -> Tensor:
     return squeezed(block(input, d, at, 1), (d,))
 
 
-@method()
 @spelled
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces along `dim`, of one size (the last may be smaller) or of the given sizes."""
@@ -157,6 +156,13 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
                                f"dimension {d}), but got split_sizes={lengths}")
     ends = np.cumsum(lengths).tolist()
     return tuple(sliced(tensor, d, end - n, end) for n, end in zip(lengths, ends))
+
+
+@method("split")
+@spelled
+def _split_method(self: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """`split`, whose second argument has another name here."""
+    return split(self, split_size, dim)
 
 
 @method()
