@@ -18,12 +18,17 @@ import flambeau
 
 torch = pytest.importorskip("torch")
 
-from .twins import SOURCES, default_dtype, same, twins  # noqa: E402
+from ..engines import on_numpy  # noqa: E402
+from .twins import SOURCES, Side, default_dtype, same, twins  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")  # what torch says of its own fast paths
 
 NAMES = sorted(path.stem for path in SOURCES.glob("*.py") if path.stem != "training")
 STEPS = 5
+
+# Whose steps are compiled by XLA; those of the others are run by numpy, which takes no time to compile.
+COMPILED = {"bert", "dcgan", "densenet", "diffusion", "efficientnet", "gat", "gpt2", "llama", "mobilenet", "resnet", "seq2seq", "t5",
+            "tcn", "unet", "vae", "vgg", "vit"}
 
 # Run as scripts, in processes of their own.
 SCRIPTS = ["gpt2", "resnet", "seq2seq", "t5", "vae"]
@@ -41,12 +46,17 @@ def test_outputs_and_gradients_are_torchs(name: str, numpy_engine: None) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_trainings_are_torchs_in_one_program_and_files_go_both_ways(name: str, tmp_path: Path) -> None:
-    ours, theirs = twins(name)
-    step = flambeau.jit(ours.source.step)
-    losses = theirs.train(range(STEPS), theirs.source.step)
-    np.testing.assert_allclose(ours.train(range(STEPS), step), losses, rtol=1e-3)
-    assert len(set(losses)) == STEPS and step.stats.compiles == 1
+    with on_numpy(name not in COMPILED):
+        ours, theirs = twins(name)
+        step = flambeau.jit(ours.source.step)
+        losses = theirs.train(range(STEPS), theirs.source.step)
+        np.testing.assert_allclose(ours.train(range(STEPS), step), losses, rtol=1e-3)
+        assert len(set(losses)) == STEPS and step.stats.compiles == 1
+        check_files(ours, theirs, tmp_path)
 
+
+def check_files(ours: Side, theirs: Side, tmp_path: Path) -> None:
+    """What either side writes of a training the other reads."""
     theirs.save(tmp_path / "theirs.pt")
     ours.renew()
     ours.load(tmp_path / "theirs.pt")

@@ -28,6 +28,7 @@ class Networks(nn.Module):
         return self.critic(self.generator(z)).view(-1)
 
 
+@torch.enable_grad()
 def compute_gradient_penalty(critic, real, fake, alpha):
     interpolates = (alpha * real + ((1 - alpha) * fake)).requires_grad_(True)
     d_interpolates = critic(interpolates)
