@@ -18,6 +18,8 @@ import flambeau
 
 torch = pytest.importorskip("torch")
 
+from flambeau.tracer.ir.errors import TraceError  # noqa: E402
+
 from ..engines import on_numpy  # noqa: E402
 from .twins import SOURCES, Side, default_dtype, same, twins  # noqa: E402
 
@@ -26,12 +28,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")  # what tor
 NAMES = sorted(path.stem for path in SOURCES.glob("*.py") if path.stem != "training")
 STEPS = 5
 
-# Whose steps are compiled by XLA; those of the others are run by numpy, which takes no time to compile.
-COMPILED = {"bert", "dcgan", "densenet", "diffusion", "efficientnet", "gat", "gpt2", "llama", "mobilenet", "resnet", "seq2seq", "t5",
-            "tcn", "unet", "vae", "vgg", "vit"}
+# Whose steps XLA compiles, which takes it up to a quarter of a minute; FLAMBEAU_MODELS=xla lets it compile all.
+COMPILED = set(NAMES) if os.environ.get("FLAMBEAU_MODELS") == "xla" else {"densenet", "gat", "gpt2", "llama", "resnet", "vae"}
+
+# Whose steps cannot be traced as they are written, and what is said.
+REFUSED = {"simclr": "indexing with a mask .* requires the mask's values"}
 
 # Run as scripts, in processes of their own.
-SCRIPTS = ["gpt2", "resnet", "seq2seq", "t5", "vae"]
+SCRIPTS = ["dqn", "gat", "llama", "vae"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +48,7 @@ def test_outputs_and_gradients_are_torchs(name: str, numpy_engine: None) -> None
                 same(found[part], expected[part], 1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in REFUSED])
 def test_trainings_are_torchs_in_one_program_and_files_go_both_ways(name: str, tmp_path: Path) -> None:
     with on_numpy(name not in COMPILED):
         ours, theirs = twins(name)
@@ -53,6 +57,18 @@ def test_trainings_are_torchs_in_one_program_and_files_go_both_ways(name: str, t
         np.testing.assert_allclose(ours.train(range(STEPS), step), losses, rtol=1e-3)
         assert len(set(losses)) == STEPS and step.stats.compiles == 1
         check_files(ours, theirs, tmp_path)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_traced_is_refused_and_trained_without_jit(name: str, tmp_path: Path, numpy_engine: None) -> None:
+    ours, theirs = twins(name)
+    before = ours.state()
+    with pytest.raises(TraceError, match=REFUSED[name]):
+        ours.train(range(1), flambeau.jit(ours.source.step))
+    same(ours.state(), before, 0)
+    losses = theirs.train(range(STEPS), theirs.source.step)
+    np.testing.assert_allclose(ours.train(range(STEPS), ours.source.step), losses, rtol=1e-3)
+    check_files(ours, theirs, tmp_path)
 
 
 def check_files(ours: Side, theirs: Side, tmp_path: Path) -> None:
@@ -79,9 +95,12 @@ def printed(path: Path, *program: str) -> list[str]:
 def test_scripts_print_what_they_print_with_torch(name: str) -> None:
     path = SOURCES / f"{name}.py"
     ours, theirs = printed(path, "-m", "flambeau", "run"), printed(path)
-    assert len(ours) == len(theirs) == STEPS
+    assert len(ours) == len(theirs) >= STEPS
     for mine, yours in zip(ours, theirs, strict=True):
         words, value = mine.rsplit(" ", 1)
         expected_words, expected = yours.rsplit(" ", 1)
         assert words == expected_words
+        if "loss" not in words:
+            assert value == expected
+            continue
         assert float(value) == pytest.approx(float(expected), rel=1e-3)

@@ -51,7 +51,7 @@ def build():
 def batch(seed):
     random = np.random.default_rng(seed)
     start = random.random((2, 1, 1, 6, 6))
-    films = np.concatenate([np.roll(start, t, axis=-1) for t in range(5)], axis=1)
+    films = np.concatenate([np.roll(start, t, axis=-1) for t in range(4)], axis=1)
     return (torch.from_numpy(films.astype(np.float32)),)
 
 

@@ -58,7 +58,7 @@ class Transition(nn.Sequential):
 
 
 class DenseNet(nn.Module):
-    def __init__(self, growth=4, blocks=(2, 2), stem=8, num_classes=6, memory_efficient=False):
+    def __init__(self, growth=4, blocks=(2, 1), stem=8, num_classes=6, memory_efficient=False):
         super().__init__()
         self.features = nn.Sequential(OrderedDict([
             ("conv0", nn.Conv2d(3, stem, 3, stride=2, padding=1, bias=False)),

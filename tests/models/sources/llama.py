@@ -203,4 +203,4 @@ if __name__ == "__main__":
 
     run(build, optimizer, batch, step)
     model = same_weights(build()).eval()
-    print("sample", *model.generate(torch.tensor([[3, 1, 4], [1, 5, 9]]), 9)[1].tolist())
+    print("sample", *model.generate(torch.tensor([[3, 1, 4], [1, 5, 9]]), 6)[1].tolist())

@@ -54,7 +54,7 @@ def mixer(image_size, channels, patch_size, dim, depth, num_classes):
 
 
 def build():
-    return mixer(image_size=12, channels=3, patch_size=4, dim=16, depth=2, num_classes=5)
+    return mixer(image_size=12, channels=3, patch_size=4, dim=16, depth=1, num_classes=5)
 
 
 def batch(seed):

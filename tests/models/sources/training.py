@@ -11,8 +11,8 @@ def same_weights(model, seed=0):
         for name, p in model.named_parameters():
             fan_in = p[0].numel() if p.dim() > 1 else 1
             values = random.standard_normal(tuple(p.shape)) / fan_in**0.5
-            if p.dim() < 2:  # biases and scales stay near where the layer put them
-                values = p.detach().numpy() + 0.02 * values
+            if p.dim() < 2:  # scales stay near one, and biases near zero, wherever the layer drew them
+                values = np.round(p.detach().numpy()) + 0.02 * values
             p.copy_(torch.from_numpy(np.asarray(values, dtype=np.float32)))
     return model
 

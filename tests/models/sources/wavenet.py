@@ -23,7 +23,7 @@ class CausalConv1d(nn.Conv1d):
 
 
 class WaveNet(nn.Module):
-    def __init__(self, classes=16, residual=6, skip=8, dilations=(1, 2, 4)):
+    def __init__(self, classes=16, residual=6, skip=8, dilations=(1, 2)):
         super().__init__()
         self.classes = classes
         self.causal = CausalConv1d(classes, residual, 2)
@@ -55,7 +55,7 @@ def build():
 def batch(seed):
     random = np.random.default_rng(seed)
     phase, pitch = random.random((3, 1)) * 6, random.random((3, 1)) + 0.2
-    audio = 0.8 * np.sin(phase + pitch * np.arange(25)) + 0.05 * random.standard_normal((3, 25))
+    audio = 0.8 * np.sin(phase + pitch * np.arange(17)) + 0.05 * random.standard_normal((3, 17))
     return (torch.from_numpy(audio.astype(np.float32)),)
 
 
