@@ -51,7 +51,8 @@ class DistributedDataParallel(Module):
     """
 
     def __init__(self, module: Module, device_ids: Sequence[Any] | None = None, output_device: Any = None, dim: int = 0,
-                 broadcast_buffers: bool | None = None, init_sync: bool = True, process_group: Any = None, **options: Any) -> None:
+                 broadcast_buffers: bool | None = None, init_sync: bool = True, process_group: Any = None,
+                 **options: Any) -> None:
         super().__init__()
         if not any(p.requires_grad for p in module.parameters()):
             raise RuntimeError("DistributedDataParallel is not needed when a module doesn't have any parameter that requires a "

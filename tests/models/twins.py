@@ -106,7 +106,8 @@ class Side:
 
     def save(self, path: Path) -> None:
         """All state, as people write checkpoints."""
-        self.lib.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers], "epoch": 3}, path)
+        self.lib.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
+                       "epoch": 3}, path)
 
     def load(self, path: Path) -> None:
         """State from a file, by the library's default way of loading."""

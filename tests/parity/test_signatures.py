@@ -70,7 +70,8 @@ def differences(ours: inspect.Signature, theirs: inspect.Signature) -> list[str]
     first = bool(places[1]) and places[1][0] == "self"  # the tensor has a name of its own in our functions
     known = [name for name in places[1] if name in takes and name != "out"]
     moved = [] if inspect.Parameter.VAR_POSITIONAL in kinds else [
-        name for at, name in enumerate(known) if at >= first and name in places[0] and places[0].index(name) != places[1].index(name)]
+        name for at, name in enumerate(known)
+        if at >= first and name in places[0] and places[0].index(name) != places[1].index(name)]
     return [f"lacks {name}" for name in lacking] + [f"has {name} elsewhere" for name in moved]
 
 
@@ -105,7 +106,8 @@ CALLS: dict[str, Any] = {
     "extend": lambda t: len(t.nn.Sequential().extend(sequential=[t.nn.ReLU(), t.nn.ReLU()])),
     "l1": lambda t: [t.nn.functional.l1_loss(t.arange(3.0), t.ones(3), reduction=r, weight=t.tensor([1.0, 2.0, 4.0]))
                      for r in ("none", "sum", "mean")],
-    "huber": lambda t: [t.nn.functional.huber_loss(t.arange(3.0), t.full((3,), 0.5), reduction=r, weight=t.tensor([1.0, 2.0, 4.0]))
+    "huber": lambda t: [t.nn.functional.huber_loss(t.arange(3.0), t.full((3,), 0.5), reduction=r,
+                                               weight=t.tensor([1.0, 2.0, 4.0]))
                         for r in ("none", "sum", "mean")],
     "l1 of another size": lambda t: t.nn.functional.l1_loss(t.ones(2), t.ones(2), weight=t.ones(1)),
     "batched": lambda t: gradient(t, is_grads_batched=True, cotangents=lambda t: [t.arange(8.0).view(4, 2), t.ones(4, 3)]),

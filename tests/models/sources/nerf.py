@@ -23,7 +23,8 @@ class NeRF(nn.Module):
     def __init__(self, width=16):
         super().__init__()
         self.embed_pos, self.embed_dir = Embedder(3, 3), Embedder(3, 1)
-        self.pts_linears = nn.ModuleList([nn.Linear(self.embed_pos.out_dim, width), nn.Linear(width + self.embed_pos.out_dim, width)])
+        self.pts_linears = nn.ModuleList([nn.Linear(self.embed_pos.out_dim, width),
+                                          nn.Linear(width + self.embed_pos.out_dim, width)])
         self.views_linear = nn.Linear(width + self.embed_dir.out_dim, width // 2)
         self.alpha_linear, self.rgb_linear = nn.Linear(width, 1), nn.Linear(width // 2, 3)
 

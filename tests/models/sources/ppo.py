@@ -16,7 +16,8 @@ class Agent(nn.Module):
     def __init__(self, observations=4, actions=3):
         super().__init__()
         self.critic = nn.Sequential(layer_init(nn.Linear(observations, 16)), nn.Tanh(), layer_init(nn.Linear(16, 1), std=1.0))
-        self.actor = nn.Sequential(layer_init(nn.Linear(observations, 16)), nn.Tanh(), layer_init(nn.Linear(16, actions), std=0.01))
+        self.actor = nn.Sequential(layer_init(nn.Linear(observations, 16)), nn.Tanh(),
+                                   layer_init(nn.Linear(16, actions), std=0.01))
 
     def get_value(self, x):
         return self.critic(x)

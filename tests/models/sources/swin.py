@@ -101,7 +101,8 @@ class Swin(nn.Module):
     def __init__(self, dim=8, size=8, window=4, classes=5):
         super().__init__()
         self.embed = nn.Conv2d(3, dim, 2, stride=2)
-        self.layers = nn.Sequential(SwinBlock(dim, (size, size), 2, window, 0), SwinBlock(dim, (size, size), 2, window, window // 2),
+        self.layers = nn.Sequential(SwinBlock(dim, (size, size), 2, window, 0),
+                                    SwinBlock(dim, (size, size), 2, window, window // 2),
                                     PatchMerging(dim, (size, size)))
         self.norm, self.head = nn.LayerNorm(2 * dim), nn.Linear(2 * dim, classes)
 

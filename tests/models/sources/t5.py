@@ -86,7 +86,8 @@ class T5Attention(nn.Module):
             if self.has_relative_attention_bias:
                 position_bias = self.compute_bias(seq_length, source.shape[1])
             else:
-                position_bias = torch.zeros((1, self.n_heads, seq_length, source.shape[1]), device=scores.device, dtype=scores.dtype)
+                position_bias = torch.zeros((1, self.n_heads, seq_length, source.shape[1]), device=scores.device,
+                                            dtype=scores.dtype)
             position_bias = position_bias + mask
         scores += position_bias
         weights = nn.functional.softmax(scores.float(), dim=-1).type_as(scores) if scores.dtype != torch.float64 \

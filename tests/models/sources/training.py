@@ -8,7 +8,7 @@ def same_weights(model, seed=0):
     """Random weights from numpy, scaled by fan-in, so that every library starts from the same numbers."""
     random = np.random.default_rng(seed)
     with torch.no_grad():
-        for name, p in model.named_parameters():
+        for p in model.parameters():
             fan_in = p[0].numel() if p.dim() > 1 else 1
             values = random.standard_normal(tuple(p.shape)) / fan_in**0.5
             if p.dim() < 2:  # scales stay near one, and biases near zero, wherever the layer drew them

@@ -9,8 +9,8 @@ from torch.nn.utils import spectral_norm
 class Residual(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.body = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), nn.InstanceNorm2d(channels, affine=True),
-                                  nn.ReLU(inplace=True))
+        self.body = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3),
+                                  nn.InstanceNorm2d(channels, affine=True), nn.ReLU(inplace=True))
 
     def forward(self, x):
         return x + self.body(x)
