@@ -1,36 +1,21 @@
 """Research optimizers' sources, run with either library as `torch`, and what they train."""
 
-import importlib
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from .. import libraries
+
 torch = pytest.importorskip("torch")
 
 STEPS = 50
 SOURCES = Path(__file__).parent / "sources"
-SUBMODULES = ("optim", "optim.optimizer", "nn")
 
 
 def load(lib, file, name):
     """A class from a source that says `import torch`, run with `lib` as that."""
-    wanted = {"torch": lib, **{f"torch.{sub}": importlib.import_module(f"{lib.__name__}.{sub}") for sub in SUBMODULES}}
-    before = {key: sys.modules.get(key) for key in wanted}
-    sys.modules.update(wanted)
-    try:
-        spec = importlib.util.spec_from_file_location(f"research_{lib.__name__}_{file}", SOURCES / f"{file}.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.modules.update({key: value for key, value in before.items() if value is not None})
-        for key, value in before.items():
-            if value is None:
-                del sys.modules[key]
-    return getattr(module, name)
+    return getattr(libraries.load(lib, SOURCES / f"{file}.py"), name)
 
 
 class Training:
