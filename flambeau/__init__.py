@@ -7,7 +7,7 @@ Importing loads neither jax nor jaxlib: the engine comes with the first executio
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from . import absent as _absent, amp, former as _former, nn, optim, utils
+from . import absent as _absent, aliases as _aliases, amp, former as _former, nn, optim, utils
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d_with_indices as adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm,

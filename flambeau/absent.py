@@ -58,7 +58,12 @@ def refusal(name: str, instead: str) -> Any:
 
     short = name.rpartition(".")[2]
     return type(short, (), {"__module__": name.rpartition(".")[0], "__new__": lambda cls, *args, **kwargs: refuse(),
-                            "__doc__": f"Not there: {instead}.", "__class_getitem__": classmethod(lambda cls, item: cls)})
+                            "__doc__": f"Not there: {instead}.", "_refusal": True, "__class_getitem__": classmethod(lambda cls, item: cls)})
+
+
+def is_refusal(thing: Any) -> bool:
+    """Whether a thing is a `refusal`."""
+    return isinstance(thing, type) and "_refusal" in vars(thing)
 
 
 class Absent(types.ModuleType):

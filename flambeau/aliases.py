@@ -1,0 +1,111 @@
+"""Where torch has names that are somewhere else here: modules made of ours when they are first imported.
+
+`torch.nn.modules.conv.Conv2d` is `flambeau.nn.Conv2d`, the same object. One table says of which modules of ours such a module is
+made, another under which other names it has what is in them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import types
+from collections.abc import Sequence
+
+_PACKAGE = __name__.partition(".")[0]
+
+# By name below `torch`: the modules of ours whose names it has. Of two under one name the first is taken.
+MADE_OF = {
+    "_utils": "tracer.functions.vectors utils.data._utils.errors",
+    "accelerator.memory": "accelerator",
+    "amp.autocast_mode": "amp tracer.functions.autocast",
+    "amp.grad_scaler": "optim.grad_scaler",
+    "autograd.gradcheck": "tracer.autograd.gradcheck",
+    "autograd.variable": "autograd",
+    "cpu.amp.autocast_mode": "cpu.amp",
+    "cpu.amp.grad_scaler": "cpu.amp",
+    "cuda.amp.autocast_mode": "cuda.amp",
+    "cuda.amp.common": "cuda.amp",
+    "cuda.amp.grad_scaler": "cuda.amp",
+    "cuda.random": "cuda",
+    "cuda.streams": "cuda",
+    "functional": "",
+    "nn.modules": "nn",
+    "nn.modules.activation": "nn.activation nn.softmax nn.multihead",
+    "nn.modules.adaptive": "nn.adaptive_softmax",
+    "nn.modules.batchnorm": "nn.normalization nn.sync_norm nn.lazy",
+    "nn.modules.channelshuffle": "nn.vision",
+    "nn.modules.container": "nn.containers",
+    "nn.modules.conv": "nn.conv nn.lazy",
+    "nn.modules.distance": "nn.distance",
+    "nn.modules.dropout": "nn.dropout",
+    "nn.modules.flatten": "nn.flatten",
+    "nn.modules.fold": "nn.vision",
+    "nn.modules.instancenorm": "nn.normalization nn.lazy",
+    "nn.modules.lazy": "nn.lazy",
+    "nn.modules.linear": "nn.linear nn.lazy",
+    "nn.modules.linear_cross_entropy": "nn.margin_losses",
+    "nn.modules.linear_cross_entropy_options": "nn.margin_losses",
+    "nn.modules.loss": "nn.loss nn.margin_losses",
+    "nn.modules.module": "nn.module nn.hooks nn.backward_hooks",
+    "nn.modules.normalization": "nn.normalization nn.vision",
+    "nn.modules.padding": "nn.padding",
+    "nn.modules.pixelshuffle": "nn.vision",
+    "nn.modules.pooling": "nn.pooling nn.unpooling",
+    "nn.modules.rnn": "nn.rnn nn.rnn_cells",
+    "nn.modules.sparse": "nn.embedding",
+    "nn.modules.transformer": "nn.transformer",
+    "nn.modules.upsampling": "nn.vision",
+    "nn.parallel.data_parallel": "nn.parallel",
+    "nn.parallel.distributed": "nn.parallel",
+    "nn.parallel.parallel_apply": "nn.parallel",
+    "nn.parallel.replicate": "nn.parallel",
+    "nn.parallel.scatter_gather": "nn.parallel",
+    "nn.utils.clip_grad": "nn.utils.clip",
+    "nn.utils.convert_parameters": "nn.utils.convert",
+    "nn.utils.init": "nn.utils.construction",
+    "nn.utils.memory_format": "nn.utils.construction",
+    "random": "tracer.functions.random",
+    "signal.windows.windows": "signal.windows",
+    "torch_version": "version",
+}
+# Names of torch's for what has another here.
+RENAMED = {
+    "nn.modules.batchnorm": {"_NormBase": "_Running", "_LazyNormBase": "_LazyNorm"},
+    "nn.modules.conv": {"_ConvTransposeNd": "_ConvTranspose", "_LazyConvXdMixin": "_LazyConv"},
+    "nn.modules.loss": {"_WeightedLoss": "_Loss"},
+    "nn.modules.module": {"_IncompatibleKeys": "Loading"},
+    "nn.modules.padding": {"_ConstantPadNd": "_ConstantPad"},
+    "nn.modules.pooling": {"_MaxPoolNd": "_MaxPool", "_AvgPoolNd": "_AvgPool", "_AdaptiveMaxPoolNd": "_AdaptiveMax",
+                           "_AdaptiveAvgPoolNd": "_Adaptive", "_LPPoolNd": "_LPPool", "_MaxUnpoolNd": "_MaxUnpool"},
+}
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds the modules of the table."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target: types.ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
+        """The specification of such a module."""
+        head, _, below = fullname.partition(".")
+        if head != _PACKAGE or below not in MADE_OF:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """An ordinary module."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Fill it with the names of ours."""
+        below = module.__name__.partition(".")[2]
+        found: dict[str, object] = {}
+        for home in reversed(MADE_OF[below].split(" ")):
+            names = vars(importlib.import_module(f"{_PACKAGE}.{home}" if home else _PACKAGE))
+            found.update({name: value for name, value in names.items() if not name.startswith("__")})
+        found.update({theirs: found[ours] for theirs, ours in RENAMED.get(below, {}).items()})
+        module.__dict__.update(found)
+        module.__doc__ = f"`torch.{below}`: what is in {MADE_OF[below].replace(' ', ', ') or _PACKAGE}."
+
+
+sys.meta_path.append(Finder())

@@ -1,0 +1,154 @@
+"""What of torch's public names is there, what differs, what refuses, what is missing: `python -m flambeau compat [NAME]`.
+
+The names are read from `torch_names.txt`, which a command of the tests writes with torch at hand; whether one is there is looked
+up in this package. `page()` is the text of COMPAT.md.
+
+>>> print(report("torch.linalg.cholesky"))
+torch.linalg.cholesky: there
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .absent import Absent, is_refusal
+from .differing import DIFFERS
+
+FILE = Path(__file__).with_name("torch_names.txt")
+_OURS = __name__.partition(".")[0]
+THERE, DIFFERING, REFUSING, MISSING, APART = STATUSES = ("there", "differs", "refuses", "missing", "not counted")
+
+# What is not counted, by name: a reason, and patterns of whole names (with all that is below them) in which `*` is a part of one.
+NOT_COUNTED = {
+    "several processes and devices": "torch.distributed torch.nn.parallel.comm torch.cuda.comm torch.cuda.nccl torch.futures "
+        "torch.nn.parallel.distributed torch.utils.data.distributed",
+    "sparse and nested tensors": "torch.sparse torch.nested torch.*sparse* torch.*.*sparse* torch.hsmm torch.hspmm torch.smm torch.spmm "
+        "torch.dsmm torch.saddmm torch.sspaddmm torch.*col_indices* torch.*row_indices* torch.indices_copy torch.values_copy "
+        "torch.Tensor.*indices torch.Tensor.dense_dim torch.Tensor.smm torch.Tensor.sspaddmm torch.Tensor.coalesce "
+        "torch.Tensor.to_padded_tensor torch.backends.cusparselt torch.masked.maskedtensor",
+    "quantised tensors": "torch.ao torch.quantization torch.nn.quantized torch.nn.quantizable torch.nn.qat torch.nn.intrinsic "
+        "torch.jit.quantized torch.*quantize* torch.Tensor.*quantize* torch.quantized_* torch.q_* torch.Tensor.q_* torch.qscheme "
+        "torch.Tensor.qscheme torch.*int_repr torch.Tensor.int_repr torch.qint* torch.quint* torch.QInt* torch.QUInt* torch.fbgemm_* "
+        "torch.fused_moving_avg_obs_fake_quant torch.per_channel_* torch.per_tensor_* torch.choose_qparams_optimized "
+        "torch.empty_quantized torch.backends.quantized torch.nn.functional.scaled_*mm torch.nn.functional.ScalingType "
+        "torch.nn.functional.SwizzleType torch.bits* torch.int? torch.uint? torch.float4_* torch.bit",
+    "TorchScript, graph capture and packages": "torch.jit.* torch.fx torch.export torch.onnx torch.package torch.nativert "
+        "torch.ScriptFunction torch.library torch.classes torch.ops torch.import_ir_module* torch.parse_* torch.*Script* torch.*Type "
+        "torch.*Graph* torch.FunctionSchema torch.CompilationUnit torch.Node torch.Value torch.Block torch.Argument* torch.Use "
+        "torch.Code torch.Complete* torch.AliasDb torch.CallStack torch.Capsule torch.ConcreteModuleType* torch.DictType "
+        "torch.ErrorReport torch.ExecutionPlan torch.FileCheck torch.Gradient torch.InferredType torch.IODescriptor torch.JITException "
+        "torch.*Module* torch.TracingState torch.fork torch.wait torch.*_type_* torch.unify_type_list torch.StaticModule "
+        "torch.OperatorInfo torch.PyTorchFile* torch.*StorageContext torch.DeepCopyMemoTable torch.*Logger* torch.BufferDict "
+        "torch.ParameterDict torch.AggregationType torch.AVG torch.SUM torch.Benchmark* torch.ThroughputBenchmark torch.compiler.config "
+        "torch.compiler.*unsafe torch.compiler.*artifacts torch.Future torch.LiteScriptModule torch.Tensor.as_subclass",
+    "other devices, and one vendor's kernels": "torch.mps torch.xpu torch.mtia torch.*mps* torch.Tensor.xpu torch.Tensor.ipu "
+        "torch.Tensor.mtia torch.cudnn_* torch.miopen_* torch.mkldnn_* torch.*vulkan* torch.*_ipu_* torch.*_xla_* torch.backends.xeon "
+        "torch.backends.mps torch.backends.miopen torch.backends.kleidiai torch.backends.xnnpack torch.backends.nnpack "
+        "torch.backends.python_native torch.cuda.tunable torch.cuda.gds torch.cuda.green_contexts torch.cuda.jiterator "
+        "torch.cuda.sparse torch.cuda.GreenContext torch.backends.cuda.cu* torch.backends.cuda.*rocm* torch.backends.cuda.is_ck* "
+        "torch.utils.mkldnn torch.Tensor.*mkldnn torch.numa torch.nn.attention.varlen torch.*.DeferredCudaCallError "
+        "torch.batch_norm_* torch.*backend_registration* torch.PRIVATE_OPS",
+    "torch's own tools": "torch.contrib torch.nn.cpp torch.nn.backends torch.utils.tensorboard torch.utils.viz torch.utils.jit "
+        "torch.utils.hipify torch.utils.cpp_* torch.utils.collect_env torch.utils.model_dump torch.utils.bundled_inputs "
+        "torch.utils.mobile_optimizer torch.utils.show_pickle torch.utils.throughput_benchmark torch.utils.file_baton "
+        "torch.utils.debug_log torch.utils.benchmark.* torch.utils.data.datapipes torch.utils.data.graph* "
+        "torch.utils.data.*DataPipe torch.utils.data.*determin* torch.utils.data.*validation* torch.utils.data.functional_datapipe "
+        "torch.utils.data.DataChunk torch.autograd.profiler_* torch.multiprocessing.reductions torch.multiprocessing.pool "
+        "torch.multiprocessing.queue torch.testing._* torch.Dispatch* torch.*DispatchKey* torch.*TorchFunction* "
+        "torch.*ObjType torch.Tag torch.SymIntType torch.get_file_path torch.prepare_multiprocessing_environment torch.USE_* "
+        "torch.profiler_allow_* torch.classproperty torch.windows torch.monitor",
+}
+
+
+class Entry(NamedTuple):
+    """A name of torch's, how it stands with it, and what is to be said of it."""
+
+    name: str
+    status: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.status}" + (f" ({self.note})" if self.note else "")
+
+
+@cache
+def _patterns() -> Mapping[str, re.Pattern[str]]:
+    return {reason: re.compile("|".join(re.escape(p).replace(r"\*", "[^.]*").replace(r"\?", r"\d") for p in patterns.split()))
+            for reason, patterns in NOT_COUNTED.items()}
+
+
+def not_counted(name: str) -> str | None:
+    """Why a name is not counted; None where it is."""
+    for reason, pattern in _patterns().items():
+        found = [".".join(name.split(".")[:i]) for i in range(2, name.count(".") + 2)]
+        if any(pattern.fullmatch(part) for part in found):
+            return reason
+    return None
+
+
+def written(version: str, names: Mapping[str, Iterable[str]]) -> str:
+    """The file of these names, by module or class."""
+    head = f"# The public names of torch {version}, by module and class: written by `python -m tests.parity.torch_names`.\n"
+    return head + "".join(textwrap.fill(f"{owner}: {' '.join(sorted(names[owner]))}", 128, subsequent_indent="  ",
+                                        break_long_words=False, break_on_hyphens=False) + "\n" for owner in sorted(names))
+
+
+@cache
+def names() -> Mapping[str, tuple[str, ...]]:
+    """torch's public names, by module or class."""
+    blocks = re.split(r"\n(?! )", FILE.read_text(encoding="utf-8").strip())[1:]
+    return {owner: tuple(listed.split()) for owner, _, listed in (block.partition(":") for block in blocks)}
+
+
+def ours(name: str) -> Any:
+    """What is here under a name of torch's; AttributeError where nothing is."""
+    parts = name.split(".")
+    found: Any = importlib.import_module(_OURS)
+    for part in parts[1:]:
+        path = f"{getattr(found, '__name__', '')}.{part}"
+        if not hasattr(found, part) and hasattr(found, "__path__") and importlib.util.find_spec(path) is not None:
+            importlib.import_module(path)
+        found = getattr(found, part)
+    return found
+
+
+def look_up(name: str) -> Entry:
+    """How it stands with one name, such as "torch.linalg.cholesky"."""
+    reason = not_counted(name)
+    try:
+        found = ours(name)
+    except AttributeError:
+        return Entry(name, APART, reason) if reason else Entry(name, MISSING)
+    if is_refusal(found) or isinstance(found, Absent):
+        return Entry(name, APART if reason else REFUSING, str(found.__doc__).removeprefix("Not there: ").rstrip("."))
+    if name in DIFFERS:
+        return Entry(name, DIFFERING, DIFFERS[name])
+    return Entry(name, APART, reason) if reason else Entry(name, THERE)
+
+
+def entries(below: str = "torch") -> list[Entry]:
+    """All of a module or class, with what is below it."""
+    owners = [o for o in names() if o == below or o.startswith(f"{below}.")]
+    return [look_up(f"{owner}.{n}") for owner in owners for n in names()[owner]]
+
+
+def report(name: str = "torch") -> str:
+    """How it stands with a name; for a module or class, what of it is not simply there."""
+    name = name if name.partition(".")[0] == "torch" else f"torch.{name}"
+    found = entries(name)
+    if not found:
+        return str(look_up(name))
+    kept = [str(entry) for entry in found if entry.status not in (THERE, APART)]
+    return "\n".join([f"{name}: {_counts(found)}", *kept])
+
+
+def _counts(found: list[Entry]) -> str:
+    counts = {status: sum(entry.status == status for entry in found) for status in STATUSES}
+    return ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == THERE)
