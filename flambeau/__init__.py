@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from . import absent as _absent, aliases as _aliases, amp, former as _former, nn, optim, utils
 from .lazy_report import report, synchronize
 from .nn.functional import (
-    adaptive_avg_pool1d, adaptive_max_pool1d_with_indices as adaptive_max_pool1d, alpha_dropout, avg_pool1d, batch_norm,
-    bilinear, binary_cross_entropy_with_logits, celu, celu_, channel_shuffle, conv1d, conv2d, conv3d, conv_tbc,
-    conv_transpose1d, conv_transpose2d, conv_transpose3d, cosine_embedding_loss, cosine_similarity, dropout, embedding,
-    group_norm, hinge_embedding_loss, instance_norm, kl_div, layer_norm, margin_ranking_loss, max_pool1d,
-    max_pool1d_with_indices, max_pool2d, max_pool3d, native_channel_shuffle, pairwise_distance, pdist, pixel_shuffle,
-    pixel_unshuffle, poisson_nll_loss, relu, relu_, rms_norm, rrelu, rrelu_, selu, selu_, threshold, threshold_,
-    triplet_margin_loss,
+    adaptive_avg_pool1d, adaptive_max_pool1d_with_indices as adaptive_max_pool1d, avg_pool1d, bilinear,
+    binary_cross_entropy_with_logits, celu, celu_, channel_shuffle, conv1d, conv2d, conv3d, conv_tbc,
+    conv_transpose1d, conv_transpose2d, conv_transpose3d, cosine_embedding_loss, cosine_similarity,
+    hinge_embedding_loss, kl_div, margin_ranking_loss, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool3d,
+    native_channel_shuffle, pairwise_distance, pdist, pixel_shuffle, pixel_unshuffle, poisson_nll_loss, relu, relu_,
+    rms_norm, selu, selu_, threshold_, triplet_margin_loss,
 )
 from .nn.functional.native import constant_pad_nd, native_batch_norm, native_group_norm, native_layer_norm
 from .nn.functional.spectrograms import istft, stft
+from .nn.functional.toplevel import (
+    affine_grid_generator, alpha_dropout, alpha_dropout_, batch_norm, ctc_loss, dropout, dropout_, embedding,
+    embedding_bag, embedding_renorm_, feature_alpha_dropout, feature_alpha_dropout_, feature_dropout,
+    feature_dropout_, grid_sampler, grid_sampler_2d, grid_sampler_3d, group_norm, instance_norm, layer_norm,
+    native_dropout, rrelu, rrelu_, threshold, convolution_ as convolution,
+)
+from .nn.recurrent import gru, gru_cell, lstm, lstm_cell, rnn_relu, rnn_relu_cell, rnn_tanh, rnn_tanh_cell
+from .nn.utils.weight_norm_hook import norm_except_dim
 from .serialization import load, save
 from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, serialization, testing, types, version
 from .legacy_tensors import TYPES as _TYPES
@@ -102,6 +109,7 @@ from .tracer.functions.reduce import (
     all, allclose, amax, amin, aminmax, any_ as any, argmax, argmin, count_nonzero, equal, isclose, logsumexp, max,
     mean, min, nanmean, nansum, prod, std, std_mean, sum, var, var_mean,
 )
+from .tracer.functions.repeating import repeat_interleave
 from .tracer.functions.scattering import (
     as_strided_scatter, diagonal_scatter, gather, index_add, index_copy, index_fill, index_reduce, index_select,
     masked_scatter, masked_select, put, scatter, scatter_add, scatter_reduce, select_scatter, slice_scatter, take,
@@ -112,7 +120,7 @@ from .tracer.functions.searching import (
 )
 from .tracer.functions.shape import (
     adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_tensors, broadcast_to, flatten, meshgrid, moveaxis, movedim, permute,
-    ravel, repeat_interleave, reshape, squeeze, swapaxes, swapdims, t, tile, transpose, unflatten, unsqueeze,
+    ravel, reshape, squeeze, swapaxes, swapdims, t, tile, transpose, unflatten, unsqueeze,
 )
 from .tracer.functions.slicing import (
     chunk, dsplit, hsplit, narrow, narrow_copy, select, split, split_with_sizes, tensor_split, unbind, unsafe_chunk,

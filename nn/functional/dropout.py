@@ -68,6 +68,11 @@ def _drop_channels(x: Tensor, p: float, training: bool, inplace: bool, batched: 
     return assign(x, result) if inplace else result
 
 
+def feature_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels of (N, C, ...): all their elements or none."""
+    return _drop_channels(input, _checked(p), training, inplace, batched=True)
+
+
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Dropout of whole channels of (N, C, L) or (C, L): all their elements or none."""
     _checked(p)

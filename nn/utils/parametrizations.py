@@ -12,7 +12,7 @@ from ..conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..functional.linear import normalize
 from ..module import Module
 from .parametrize import register_parametrization
-from .weight_norm_hook import norm_except
+from .weight_norm_hook import norm_except_dim
 
 
 class _WeightNorm(Module):
@@ -22,11 +22,11 @@ class _WeightNorm(Module):
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
         """g * v / |v|."""
-        return mul(weight_v, div(weight_g, norm_except(weight_v, self.dim)))
+        return mul(weight_v, div(weight_g, norm_except_dim(weight_v, 2, self.dim)))
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Its length and itself."""
-        return norm_except(weight, self.dim), weight
+        return norm_except_dim(weight, 2, self.dim), weight
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:

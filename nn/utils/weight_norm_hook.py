@@ -17,12 +17,12 @@ class WeightNorm:
     """The hook that makes a module's weight from its length g and its direction v before each forward."""
 
     def __init__(self, name: str, dim: int | None) -> None:
-        self.name, self.dim = name, dim
+        self.name, self.dim = name, -1 if dim is None else dim
 
     def compute_weight(self, module: Module) -> Tensor:
         """g * v / |v|."""
         length, direction = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
-        return mul(direction, div(length, norm_except(direction, self.dim)))
+        return mul(direction, div(length, norm_except_dim(direction, 2, self.dim)))
 
     def __call__(self, module: Module, inputs: Any) -> None:
         """Before forward."""
@@ -38,12 +38,17 @@ def bind(module: Module, name: str, weight: Tensor) -> None:
         setattr(module, name, weight)
 
 
-def norm_except(x: Tensor, dim: int | None) -> Tensor:
-    """The norm over all dimensions but one, which stay with size 1; over all, as a number, for None and -1."""
-    if dim is None or dim == -1:
-        return norm(x)
-    kept = dim % x.ndim
-    return norm(x, 2, [d for d in range(x.ndim) if d != kept], keepdim=True) if x.ndim > 1 else x.abs()
+def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
+    """The `pow`-norm over all dimensions but `dim`, which stay with size 1; over all for -1.
+
+    >>> import flambeau as torch
+    >>> torch.norm_except_dim(torch.tensor([[3.0, 4.0]]), 2, 0)
+    tensor([[5.]])
+    """
+    if dim == -1:
+        return norm(v, pow)
+    others = [d for d in range(v.ndim) if d != dim % v.ndim]
+    return norm(v, pow, others, keepdim=True) if others else v.abs()
 
 
 def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
@@ -70,7 +75,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     hook = WeightNorm(name, dim)
     weight = getattr(module, name)
     delattr(module, name)
-    module.register_parameter(f"{name}_g", Parameter(norm_except(weight, dim).detach()))
+    module.register_parameter(f"{name}_g", Parameter(norm_except_dim(weight, 2, -1 if dim is None else dim).detach()))
     module.register_parameter(f"{name}_v", Parameter(weight.detach()))
     setattr(module, name, hook.compute_weight(module))
     module.register_forward_pre_hook(hook)

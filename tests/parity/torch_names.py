@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from flambeau.compat import FILE, not_counted, written
 
 _FORMER = type(torch.FloatTensor)  # their members are those of Tensor

@@ -265,7 +265,7 @@ def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
 
 
 @method()
-def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+def rsub(input: Tensor, other: Tensor | Number, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
     return sub(tensor_like(other, input), input, alpha=alpha)
 

@@ -117,15 +117,16 @@ def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
 
 @keeps_layout
 @with_out
-def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """A choice between two tensors, element by element.
 
     y = input where the condition holds, else other
 
     Args: `condition`, a tensor of bools; `input` and `other`, tensors or numbers; the shapes of all three broadcast;
     `out`, a tensor to write to.
-    Returns a tensor of the common shape and the promoted dtype of `input` and `other`. Both are computed: a NaN that
-    was not chosen does not show, but it does in a gradient. Raises RuntimeError for shapes that do not broadcast.
+    Returns a tensor of the common shape and the promoted dtype of `input` and `other`; for a condition alone the positions
+    where it holds, a vector per dimension. Both sides are computed: a NaN that was not chosen does not show, but it does in a
+    gradient. Raises RuntimeError for shapes that do not broadcast.
 
     >>> import flambeau as torch
     >>> x = torch.tensor([-1.0, 2.0])
@@ -134,6 +135,8 @@ def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> 
 
     Source: https://pytorch.org/docs/stable/generated/torch.where.html
     """
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
     if condition.dtype is not dtypes.boolean:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
     kind = result_dtype(input, other)

@@ -49,8 +49,9 @@ def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None,
             dtype = arg
         elif isinstance(arg, type):
             dtype = python_dtype(arg)
-        elif arg is not None and not isinstance(arg, bool):  # a bool is non_blocking; copies are never waited for
+        elif arg is not None and not isinstance(arg, bool):
             device = arg
+    copy = copy or [arg for arg in args if isinstance(arg, bool)][1:] == [True]  # after non_blocking, which nobody waits for
     kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
     if kind is self.dtype and on == self._device:
         there = memory_format is None or memory_format is preserve_format or self.is_contiguous(memory_format)
@@ -123,9 +124,9 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_fo
 
 
 @method()
-def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """Write `src`, converted and broadcast, into this tensor."""
-    value = src.to(device=self.device)._read()
+def copy_(self: Tensor, other: Tensor, non_blocking: bool = False) -> Tensor:
+    """Write `other`, converted and broadcast, into this tensor."""
+    value = other.to(device=self.device)._read()
     value = cast_value(value, self.dtype)
     if value.type.shape != self._type.shape:
         check_shape(self, common_shape(self._type.shape, value.type.shape))
@@ -135,13 +136,13 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 
 
 @method()
-def fill_(self: Tensor, value: Any) -> Tensor:
+def fill_(input: Tensor, value: Any) -> Tensor:
     """Write one number into all elements."""
     if isinstance(value, Tensor):
-        return copy_(self, value)
-    new = number_value(fitting(value, self.dtype), self.dtype, self._type.shape, self._device)
-    self._write(new, lambda: full_like(new, 1, dtypes.boolean))
-    return self
+        return copy_(input, value)
+    new = number_value(fitting(value, input.dtype), input.dtype, input._type.shape, input._device)
+    input._write(new, lambda: full_like(new, 1, dtypes.boolean))
+    return input
 
 
 def fill(input: Tensor, value: Any) -> Tensor:
@@ -161,9 +162,9 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 
 @method()
-def zero_(self: Tensor) -> Tensor:
+def zero_(input: Tensor) -> Tensor:
     """Write zeros."""
-    return fill_(self, 0)
+    return fill_(input, 0)
 
 
 def detach(input: Tensor) -> Tensor:
@@ -181,6 +182,6 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Tensor)
 
 
-def numel(input: Tensor) -> int:
+def numel(self: Tensor) -> int:
     """The number of elements."""
-    return input.numel()
+    return self.numel()

@@ -31,12 +31,13 @@ from .spelling import spelled
 
 
 @spelled
-def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
+           pin_memory: bool = False) -> Tensor:
     """A new tensor with a copy of data, on memory of its own.
 
     Args: `data`, a number, nested sequences of numbers or tensors, a numpy array, or a tensor; `dtype`, by default that
     of the data, where Python's floats become the default dtype and its ints int64; `device`, where it lives, by default
-    the default device; `requires_grad`, whether gradients reach it.
+    the default device; `requires_grad`, whether gradients reach it. `pin_memory` changes nothing.
     Returns a leaf in the shape of the data.
     Raises ValueError for sequences of several lengths, RuntimeError for an int that the dtype cannot hold, TypeError
     for what is no number.
@@ -190,7 +191,34 @@ def as_tensor(data: Any, dtype: dtype | None = None, device: Any = None) -> Tens
     return tensor(data, dtype=dtype, device=device)
 
 
-asarray = as_tensor
+def asarray(obj: Any, *, dtype: dtype | None = None, device: Any = None, copy: bool | None = None,
+            requires_grad: bool = False) -> Tensor:
+    """`as_tensor`, or always a copy, or never one.
+
+    Args: `obj`, a tensor, an array, a number or nested sequences; `copy`, whether the memory must, or must not, be another.
+    Raises ValueError where a copy is needed and must not be.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2)
+    >>> torch.asarray(x) is x, torch.asarray(x, copy=True) is x
+    (True, False)
+
+    Source: https://pytorch.org/docs/stable/generated/torch.asarray.html
+    """
+    made = as_tensor(obj, dtype, device)
+    if isinstance(obj, Tensor) and made.requires_grad and not requires_grad:
+        made = made.detach()
+    same = made is obj or (isinstance(obj, Tensor) and made._storage is obj._storage) or _shares(made, obj)
+    if copy is False and not same:
+        raise ValueError("can't alias arbitrary sequence into a tensor." if not isinstance(obj, (Tensor, np.ndarray)) else
+                         f"can't alias tensor with dtype '{obj.dtype}' into dtype '{made.dtype}'.")
+    if copy and same:
+        made = made.clone()
+    return made.requires_grad_(requires_grad) if requires_grad else made
+
+
+def _shares(made: Tensor, obj: Any) -> bool:
+    return isinstance(obj, np.ndarray) and made.device.type == "cpu" and made.dtype.numpy == obj.dtype
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:

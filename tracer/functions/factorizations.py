@@ -291,7 +291,11 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
     return by_columns(sub(eye(m, n, dtype=input.dtype, device=input.device), product))
 
 
-orgqr = method("orgqr")(householder_product)
+@method()
+@with_out
+def orgqr(input: Tensor, input2: Tensor) -> Tensor:
+    """`linalg.householder_product`, with `input2` as tau."""
+    return householder_product(input, input2)
 
 
 def _check_reflections(name: str, input: Tensor, tau: Tensor) -> None:
@@ -309,8 +313,9 @@ def _check_reflections(name: str, input: Tensor, tau: Tensor) -> None:
 
 @method()
 @with_out
-def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False) -> Tensor:
-    """Q @ other, or other @ Q, with the square Q that `geqrf` gave as reflections; with `transpose`, Q^H."""
+def ormqr(input: Tensor, input2: Tensor, input3: Tensor, left: bool = True, transpose: bool = False) -> Tensor:
+    """Q @ input3, or input3 @ Q, with the square Q that `geqrf` gave as `input` and `input2`; with `transpose`, Q^H."""
+    tau, other = input2, input3
     _check_multiplied(input, tau, other, left)
     V, T = _reflections(input, tau)
     T = adjoint(T) if transpose else T

@@ -58,7 +58,7 @@ def share_memory_(self: Tensor) -> Tensor:
 
 
 @method()
-def record_stream(self: Tensor, stream: Any) -> None:
+def record_stream(self: Tensor, s: Any) -> None:
     """Nothing: memory that is still read is kept by the runtime."""
 
 
@@ -103,9 +103,9 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
 
 
 @method()
-def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+def map_(self: Tensor, other: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
     """Each element replaced by what a Python function makes of it and of that of another tensor. Reads the values."""
-    return _on_host("map_", self, callable, tensor)
+    return _on_host("map_", self, callable, other)
 
 
 @method()

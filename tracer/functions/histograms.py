@@ -51,7 +51,7 @@ def histogram(input: Tensor, bins: Any, *, range: Sequence[float] | None = None,
 
 
 @with_out
-def histogramdd(input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
+def histogramdd(input: Tensor, bins: Any, range: Sequence[float] | None = None, weight: Tensor | None = None,
                 density: bool = False) -> Any:
     """How many rows lie in each box of a grid, and the ends of the boxes along each dimension.
 

@@ -273,15 +273,15 @@ def _spread_read(value: MaskedRead, view: Tensor, found: Found) -> Value:
 
 
 @method()
-def index_put_(self: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
-    """`self[indices] = values`, or `+=` with repeated positions all counted; None stands for a whole dimension."""
-    if values.dtype is not self.dtype:
-        names = [scalar_name(d) for d in (self.dtype, values.dtype)]
+def index_put_(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
+    """`input[indices] = values`, or `+=` with repeated positions all counted; None stands for a whole dimension."""
+    if values.dtype is not input.dtype:
+        names = [scalar_name(d) for d in (input.dtype, values.dtype)]
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {names[0]} for the "
                            f"destination and {names[1]} for the source.")
-    view, found = plan(self, tuple(slice(None) if i is None else i for i in indices))
+    view, found = plan(input, tuple(slice(None) if i is None else i for i in indices))
     _put(view, found, values, "add" if accumulate else "set")
-    return self
+    return input
 
 
 @method()

@@ -43,10 +43,10 @@ DEGREE, SMALL = 16, {4: 1.9, 8: 0.78}  # up to that 1-norm the series of that de
 
 @method()
 @rounded_once
-def matrix_exp(A: Tensor) -> Tensor:
-    """The exponential 1 + A + A^2 / 2 + A^3 / 6 + ... of square matrices (*, n, n).
+def matrix_exp(input: Tensor) -> Tensor:
+    """The exponential 1 + input + input^2 / 2 + input^3 / 6 + ... of square matrices (*, n, n).
 
-    Of A / 2^s by sixteen terms, squared s times, where s is the least that makes the norm small: as often as the matrix that
+    Of input / 2^s by sixteen terms, squared s times, where s is the least that makes the norm small: as often as the matrix that
     needs it most does.
 
     >>> import flambeau as torch
@@ -56,11 +56,11 @@ def matrix_exp(A: Tensor) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.linalg.matrix_exp.html
     """
-    require_square("linalg.matrix_exp", A)
-    require_inexact("linalg.matrix_exp", A, low_precision=True)
-    if A.numel() == 0:
-        return A.clone()
-    return _exponential(A)
+    require_square("linalg.matrix_exp", input)
+    require_inexact("linalg.matrix_exp", input, low_precision=True)
+    if input.numel() == 0:
+        return input.clone()
+    return _exponential(input)
 
 
 def _exponential(A: Tensor) -> Tensor:

@@ -186,6 +186,7 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
     return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else real(p), dim, keepdim)
 
 
+@with_out
 def frobenius_norm(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """The root of the sum of the squares along one dimension or two, or along all for an empty sequence.
 
@@ -202,10 +203,12 @@ def frobenius_norm(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     return norm(input, 2.0, dim, keepdim)
 
 
-def nuclear_norm(input: Tensor, dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> Tensor:
+@with_out
+def nuclear_norm(input: Tensor, dim: Sequence[int] | bool = (-2, -1), keepdim: bool = False) -> Tensor:
     """The sum of the singular values of matrices, `matrix_norm` of the order "nuc".
 
-    Args: `input` (*, m, n); `dim`, the two dimensions of the matrices; `keepdim`, whether they stay with size 1.
+    Args: `input` (*, m, n); `dim`, the two dimensions of the matrices; `keepdim`, whether they stay with size 1,
+    which may stand in the place of `dim`.
 
     >>> import flambeau as torch
     >>> torch.nuclear_norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
@@ -213,6 +216,7 @@ def nuclear_norm(input: Tensor, dim: Sequence[int] = (-2, -1), keepdim: bool = F
 
     Source: https://pytorch.org/docs/stable/generated/torch.norm.html
     """
+    dim, keepdim = ((-2, -1), dim) if isinstance(dim, bool) else (dim, keepdim)
     return matrix_norm(input, "nuc", dim, keepdim)
 
 

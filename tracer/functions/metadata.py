@@ -6,32 +6,43 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..tensor.layouts import memory_format
 from ..tensor.steps import Reshape
 from ..tensor.strides import contiguous_stride
 from ..tensor.tensor import Tensor
 from .dims import shape_argument
 from .joining import cat
 from .methods import method, named
-from .shape import reshape, squeeze, t, transpose, unsqueeze
+from .shape import reshape, squeeze, swapaxes, t, transpose, unsqueeze
 from .strided import as_strided
 
 
 def _reshaping(names: Sequence[str], view: Any) -> None:
     @method(*names)
     @named(names[0], f"In-place form of `{view.__name__}`: the memory stays, other views of it do not change.")
-    def update(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        self._become(view(self, *args, **kwargs))
-        return self
+    def update(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        input._become(view(input, *args, **kwargs))
+        return input
+
+    update.__wrapped__ = view  # its signature
 
 
-for _names, _view in [(["t_"], t), (["transpose_", "swapaxes_", "swapdims_"], transpose), (["squeeze_"], squeeze),
-                      (["unsqueeze_"], unsqueeze), (["as_strided_"], as_strided)]:
+for _names, _view in [(["t_"], t), (["transpose_", "swapdims_"], transpose), (["swapaxes_"], swapaxes),
+                     (["squeeze_"], squeeze), (["unsqueeze_"], unsqueeze), (["as_strided_"], as_strided)]:
     _reshaping(_names, _view)
 
 
 @method()
-def set_(self: Tensor, source: Tensor) -> Tensor:
-    """Turn into another view of the memory of `source`; earlier views of this tensor keep the old memory."""
+def set_(self: Tensor, source: Tensor | None = None, storage_offset: int = 0, size: Sequence[int] | None = None,
+         stride: Sequence[int] | None = None) -> Tensor:
+    """Turn into another view of the memory of `source`; earlier views of this tensor keep the old memory.
+
+    With a `size`, into one of that size, at an offset and with strides of its own; without a source, into an empty one.
+    """
+    source = self.new_zeros(0) if source is None else source
+    if size is not None:
+        source = as_strided(source.detach(), tuple(size), contiguous_stride(tuple(size)) if stride is None else stride,
+                            storage_offset)
     if self.requires_grad:
         raise RuntimeError("set_() requires a tensor that does not require grad")
     if source.dtype is not self.dtype:
@@ -46,7 +57,7 @@ def set_(self: Tensor, source: Tensor) -> Tensor:
 
 
 @method()
-def resize_(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
+def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: memory_format | None = None) -> Tensor:
     """Turn into a row-major tensor of another shape on the same memory; on new memory, with zeros behind, if it is larger."""
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
@@ -61,9 +72,9 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
 
 
 @method()
-def resize_as_(self: Tensor, the_template: Tensor) -> Tensor:
+def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
     """`resize_` to the shape of another tensor."""
-    return resize_(self, the_template.shape)
+    return resize_(input, the_template.shape, memory_format=memory_format)
 
 
 @method()

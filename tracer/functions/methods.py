@@ -70,14 +70,15 @@ def in_place(*names: str) -> Callable[[F], F]:
 
 def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
     @named(name, f"In-place form of `{function.__name__}`.")
-    def update(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def update(*args: Any, **kwargs: Any) -> Tensor:
         try:
-            result = function(self, *args, **kwargs)
-        except REFUSED:
-            args, kwargs = respelled(function, (self, *args), kwargs, name)
             result = function(*args, **kwargs)
-        return assign(self, result)
+        except REFUSED:
+            args, kwargs = respelled(function, args, kwargs, name)
+            result = function(*args, **kwargs)
+        return assign(args[0] if args else kwargs["input"], result)
 
+    update.__wrapped__ = function  # type: ignore[attr-defined]  # its signature
     return update
 
 

@@ -137,9 +137,9 @@ def result_dtype(*operands: Any) -> dtype:
     return result
 
 
-def result_type(*tensors: Any) -> dtype:
-    """The dtype of an operation on these tensors and numbers."""
-    return result_dtype(*tensors)
+def result_type(*tensors: Any, **named: Any) -> dtype:
+    """The dtype of an operation on these tensors and numbers, in whose order and names there is nothing."""
+    return result_dtype(*tensors, *named.values())
 
 
 def float_kind(*xs: Any) -> dtype:

@@ -5,16 +5,12 @@ There is one kind of tensor here: dense, with its values as they are. So some qu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from ..ir.dtypes import dtype
 from ..tensor.layouts import strided
 from ..tensor.tensor import Tensor
-from .creation import zeros
 from .methods import method
 from .spelling import spelled
-from .strided import as_strided
 
 Tensor.layout = property(lambda self: strided)  # type: ignore[attr-defined]
 
@@ -110,25 +106,3 @@ _answer("is_cpu", lambda self: self.device.type == "cpu", "Whether the tensor li
 _answer("is_meta", lambda self: False, "Always False: there are no tensors without values.")
 _answer("is_quantized", lambda self: False, "Always False: there are no quantized dtypes.")
 _answer("is_sparse_csr", lambda self: False, "Always False: all tensors are dense.")
-
-
-@method()
-def new_empty_strided(self: Tensor, size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None,
-                      device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Memory of this tensor's dtype that lies by the given strides; here it holds zeros.
-
-    >>> import flambeau as torch
-    >>> torch.ones(1).new_empty_strided((2, 3), (1, 2)).stride()
-    (1, 2)
-    """
-    size, stride = tuple(size), tuple(stride)
-    if len(size) != len(stride):
-        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
-    if any(n < 0 for n in size):
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(size)}: {list(size)}")
-    if any(s < 0 for s in stride):
-        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
-    count = sum((n - 1) * s for n, s in zip(size, stride)) + 1 if 0 not in size else 0
-    memory = zeros(count, dtype=dtype or self.dtype, device=device or self.device)
-    made = as_strided(memory, size, stride, 0)
-    return made.requires_grad_() if requires_grad else made

@@ -25,7 +25,7 @@ from .operands import cast_value, expand_value, number_value, wrap
 
 
 @with_out
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
+def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
            requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Evenly spaced numbers, from a start up to but not including an end.
 
@@ -42,8 +42,10 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = 
 
     Source: https://pytorch.org/docs/stable/generated/torch.arange.html
     """
-    if end is None:
-        start, end = 0, start
+    if start is None and end is None:
+        raise TypeError("arange() received an invalid combination of arguments. Required is an end, or a start and an end")
+    if start is None or end is None:
+        start, end = 0, start if end is None else end
     start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
     check_layout(layout)
     if step == 0:
@@ -72,7 +74,7 @@ def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad
 
 
 def range(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = None, dtype: dtype | None = None,
-          device: Any = None, requires_grad: bool = False, layout: layout | None = None) -> Tensor:
+          device: Any = None, requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """`arange` with its end, which torch keeps for old code and warns of.
 
     >>> import flambeau as torch, warnings

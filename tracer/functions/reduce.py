@@ -243,12 +243,12 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return wrap(reduced("reduce_min", input._read(), axes, keepdim))
 
 
-def _extreme(name: str, whole: Any, arg: str, other: Any, result: Any) -> Any:
+def _extreme(name: str, whole: Any, arg: str, of_two: Any, result: Any) -> Any:
     @named(name, f"The {name}imum of all elements; or (values, indices) along `dim`; or of two tensors.")
     @with_out
-    def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-        if isinstance(dim, Tensor):
-            return other(input, dim)
+    def function(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+        if isinstance(dim, Tensor) or other is not None:
+            return of_two(input, dim if other is None else other)
         if dim is None:
             return whole(input)
         axis = checked_dim(dim, input.ndim)
@@ -303,9 +303,9 @@ all, any_ = _truth("all", "reduce_and"), _truth("any", "reduce_or")
 
 @method()
 @spelled
-def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
-    """How many elements are not zero."""
-    return sum(ne(input, 0), dim)
+def count_nonzero(input: Tensor, *dims: Any, dim: Dims = None) -> Tensor:
+    """How many elements are not zero, of the whole tensor or along dimensions."""
+    return sum(ne(input, 0), shape_argument(dims, name="dim") if dims and dims != (None,) else dim)
 
 
 @method()

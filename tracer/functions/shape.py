@@ -179,10 +179,10 @@ def squeezed(input: Tensor, dims: Ints) -> Tensor:
 
 
 @method()
-def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: int | None = None) -> Tensor:
+def squeeze(input: Tensor, *dims: Any, dim: int | Sequence[int] | None = None, axis: int | None = None) -> Tensor:
     """Without its dimensions of size 1, or without the given ones if they are."""
-    dims = checked_dims(axis if dim is None else dim, input.ndim) if input.ndim else ()
-    return squeezed(input, tuple(d for d in dims if input._type.shape[d] == 1))
+    given = dims[0] if len(dims) == 1 else dims or (axis if dim is None else dim)
+    return squeezed(input, tuple(d for d in (checked_dims(given, input.ndim) if input.ndim else ()) if input._type.shape[d] == 1))
 
 
 @method()
@@ -247,7 +247,7 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     return input._view(Permute(order), Geometry(tuple(geometry.stride[d] for d in order), geometry.offset))
 
 
-@method("transpose", "swapaxes", "swapdims")
+@method("transpose", "swapdims")
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions exchanged.
 
@@ -269,7 +269,8 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(input, order)
 
 
-swapaxes = swapdims = transpose
+swapdims = transpose
+swapaxes = method("swapaxes")(spelled(transpose))
 
 
 @method()
@@ -335,7 +336,7 @@ tensor_property("mH", lambda self: adjoint(_matrices(self, "mH")), "The last two
 
 
 @method()
-def expand(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
+def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """Dimensions of size 1 repeated without copying; -1 keeps a size."""
     wanted = shape_argument(sizes, size)
     first = len(wanted) - self.ndim
@@ -361,9 +362,9 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
     return expand(self, other.shape)
 
 
-def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
-    """The tensor expanded to `size`."""
-    return expand(input, tuple(size))
+def broadcast_to(input: Tensor, *sizes: Any, size: Any = None) -> Tensor:
+    """The tensor expanded to a size."""
+    return expand(input, *sizes, size=size)
 
 
 method()(broadcast_to)
@@ -394,22 +395,6 @@ def tile(input: Tensor, *counts: Any, dims: Any = None) -> Tensor:
     """numpy's tile: `repeat` with missing leading counts of 1."""
     counts = shape_argument(counts, dims, "dims")
     return repeat(input, *(1,) * (input.ndim - len(counts)), *counts)
-
-
-@method()
-@spelled
-def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
-    """Each element (or slice along `dim`) repeated in place `repeats` times."""
-    if isinstance(repeats, Tensor):
-        raise NotImplementedError("repeat_interleave with a tensor of repeats has a result whose shape depends on values; "
-                                  "give a Python int, or index with positions made in numpy")
-    x = ravel(input) if dim is None else input
-    d = checked_dim(0 if dim is None else dim, x.ndim)
-    shape = x._type.shape
-    spread = (*shape[:d + 1], repeats, *shape[d + 1:])
-    dims = (*range(d + 1), *range(d + 2, len(spread)))
-    value = ops.broadcast(x._read(), shape=spread, dims=tuple(dims))
-    return wrap(ops.reshape(value, shape=(*shape[:d], shape[d] * repeats, *shape[d + 1:])))
 
 
 # --- More dimensions --------------------------------------------------------------------------------------------------

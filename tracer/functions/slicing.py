@@ -212,6 +212,11 @@ def _told_cuts(cuts: Tensor) -> Any:
     return cuts.tolist()
 
 
+def _all_cuts(first: Any, more: tuple[int, ...]) -> Any:
+    """Indices may be given one by one."""
+    return (first, *more) if more else first
+
+
 def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int, least: int) -> tuple[Tensor, ...]:
     if input.ndim < least:
         raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a "
@@ -226,21 +231,24 @@ def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int
 
 
 @method()
-def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+@spelled
+def hsplit(input: Tensor, indices_or_sections: int | Sequence[int], *more: int) -> tuple[Tensor, ...]:
     """Views of pieces along the second dimension, along the first of a vector."""
-    return _stacked_split("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
+    return _stacked_split("hsplit", input, _all_cuts(indices_or_sections, more), 0 if input.ndim == 1 else 1, 1)
 
 
 @method()
-def vsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+@spelled
+def vsplit(input: Tensor, indices_or_sections: int | Sequence[int], *more: int) -> tuple[Tensor, ...]:
     """Views of pieces along the first dimension."""
-    return _stacked_split("vsplit", input, indices_or_sections, 0, 2)
+    return _stacked_split("vsplit", input, _all_cuts(indices_or_sections, more), 0, 2)
 
 
 @method()
-def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+@spelled
+def dsplit(input: Tensor, indices_or_sections: int | Sequence[int], *more: int) -> tuple[Tensor, ...]:
     """Views of pieces along the third dimension."""
-    return _stacked_split("dsplit", input, indices_or_sections, 2, 3)
+    return _stacked_split("dsplit", input, _all_cuts(indices_or_sections, more), 2, 3)
 
 
 @method()

@@ -58,6 +58,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 
 @method()
 @spelled
+@with_out
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort the input along `dim`."""
     return sort(input, dim, descending).indices

@@ -1,4 +1,4 @@
-"""Other spellings of a call that torch takes: numpy's names of arguments, Python's types as dtypes, deprecated orders.
+"""Other spellings of a call that torch takes: numpy's names of arguments and those of overloads, types as dtypes, old orders.
 
 They cost nothing where they are not used: a call is made as it is written, and only one that fails is looked at again.
 """
@@ -19,7 +19,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 REFUSED: Final = (TypeError, AttributeError)  # what a call that is spelled otherwise fails with
-_NUMPY: Final = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+_SYNONYMS: Final = {
+    "axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other",  # numpy's
+    "axis0": "dim0", "axis1": "dim1", "element": "elements", "indices": "indices_or_sections", "sections": "indices_or_sections",
+    "self": "input", "split_size": "split_size_or_sections",
+    "tensor_indices_or_sections": "indices_or_sections", "test_element": "test_elements",
+}
 # Numbers that were once positional: at which positions of a call, and under which names they are given now.
 _ALPHA: Final = {1: "alpha"}
 _VALUE: Final = {1: "value"}
@@ -75,7 +80,7 @@ def respelled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     if len(named) < len(given) or (named == kwargs and len(moved[0]) == len(args)):
         _check_given(function, {**dict(zip(known, args)), **kwargs})
         raise  # the error of the call as it was written
-    return _tensor_first(moved[0], named)
+    return _tensor_first(moved[0], named, next(iter(known), ""))
 
 
 def _check_given(function: Callable[..., Any], given: dict[str, Any]) -> None:
@@ -90,7 +95,7 @@ def _check_given(function: Callable[..., Any], given: dict[str, Any]) -> None:
 
 
 def _own_name(name: str, known: Any) -> str:
-    own = _NUMPY.get(name)
+    own = _SYNONYMS.get(name)
     if own is None or name in known:
         return name
     if own not in known and own == "input":
@@ -104,6 +109,8 @@ def _as_dtype(name: str, value: Any) -> Any:
 
 def _without_old_numbers(name: str, args: tuple[Any, ...]) -> Call:
     """Positional numbers that are keywords now; the warning is torch's."""
+    if len(args) == 3 and name in ("add_", "sub_", "subtract_") and all(isinstance(x, NUMBERS) for x in args[1:]):
+        return args[:2], {"alpha": args[2]}
     for places in _MOVED.get(name.rstrip("_"), ()):
         if len(args) > max(places) + 1 and all(isinstance(args[i], NUMBERS) for i in places) and \
                 all(isinstance(x, Tensor) for i, x in enumerate(args) if i not in places):
@@ -122,9 +129,8 @@ def with_alpha_first(name: str, *given: Any) -> tuple[Any, Any]:
     return given[1], moved["alpha"]
 
 
-def _tensor_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+def _tensor_first(args: tuple[Any, ...], kwargs: dict[str, Any], first: str) -> Call:
     """The first argument in its place: wrappers look there for the tensor."""
-    for name in ("input", "self"):
-        if not args and name in kwargs:
-            return (kwargs.pop(name),), kwargs
+    if not args and first in ("input", "self") and first in kwargs:
+        return (kwargs.pop(first),), kwargs
     return args, kwargs

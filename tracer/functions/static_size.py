@@ -20,7 +20,7 @@ from .arithmetic import floor_divide, remainder
 from .choosing import clamp, where
 from .comparing import ge, ne
 from .joining import cat, stack
-from .methods import method
+from .methods import method, with_out
 from .operands import number_value, same_shape, wrap
 
 
@@ -53,6 +53,7 @@ def chosen(x: Tensor, places: Tensor, fill_value: Any) -> Tensor:
 
 
 @method()
+@with_out
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """The positions of the first `size` elements that are not zero: int64 [size, ndim]; rows of `fill_value` beyond.
 

@@ -362,22 +362,22 @@ def _check_pair(name: str, b: Tensor, a: Tensor) -> None:
 
 @method()
 @with_out
-def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> Any:
+def triangular_solve(input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> Any:
     """`torch.linalg.solve_triangular` under its older name: (solution, a copy of A)."""
-    _check_pair("triangular_solve", b, A)
-    lead = broadcast_shapes(A._type.shape[:-2], b._type.shape[:-2])
-    found = _triangular(A, b, True, upper, unitriangular, "TRANSPOSE" if transpose else "NO_TRANSPOSE")
+    _check_pair("triangular_solve", input, A)
+    lead = broadcast_shapes(A._type.shape[:-2], input._type.shape[:-2])
+    found = _triangular(A, input, True, upper, unitriangular, "TRANSPOSE" if transpose else "NO_TRANSPOSE")
     copied = expand(A, (*lead, *A._type.shape[-2:])).clone()
     return _TriangularSolve(by_columns(found), by_columns(copied))
 
 
 @method()
 @with_out
-def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
-    """The X with A X = B, where A = L L^H, or L^H L if `upper`."""
-    _check_pair("cholesky_solve", B, L)
-    lead = broadcast_shapes(L._type.shape[:-2], B._type.shape[:-2])
-    b, factor = (expand(x, (*lead, *x._type.shape[-2:])) for x in (B, L))
+def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor:
+    """The X with A X = `input`, where A = L L^H, or L^H L if `upper`, with `input2` as L."""
+    _check_pair("cholesky_solve", input, input2)
+    lead = broadcast_shapes(input2._type.shape[:-2], input._type.shape[:-2])
+    b, factor = (expand(x, (*lead, *x._type.shape[-2:])) for x in (input, input2))
     return by_columns(_by_cholesky(b, factor, upper))
 
 
@@ -408,12 +408,12 @@ _OF_LOWER, _OF_UPPER = Derivative("CholeskySolve", _pull_by_lower), Derivative("
 
 @method()
 @with_out
-def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
-    """The inverse of L L^H, or of L^H L if `upper`."""
-    require_square("cholesky_inverse", L)
-    require_factored("cholesky_inverse_out_cpu", L)
-    ones = expand(eye(L._type.shape[-1], dtype=L.dtype, device=L.device), L._type.shape)
-    return cholesky_solve(ones, L, upper)
+def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
+    """The inverse of input input^H, or of input^H input if `upper`."""
+    require_square("cholesky_inverse", input)
+    require_factored("cholesky_inverse_out_cpu", input)
+    ones = expand(eye(input._type.shape[-1], dtype=input.dtype, device=input.device), input._type.shape)
+    return cholesky_solve(ones, input, upper)
 
 
 # --- With a factorisation that is given -------------------------------------------------------------------------------
@@ -446,9 +446,9 @@ def _check_lu(LU: Tensor, pivots: Tensor, B: Tensor, left: bool) -> None:
 
 @method()
 @with_out
-def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """`torch.linalg.lu_solve` under its older name."""
-    return linalg_lu_solve(LU_data, LU_pivots, b)
+    return linalg_lu_solve(LU_data, LU_pivots, input)
 
 
 # --- Tensors as matrices ----------------------------------------------------------------------------------------------

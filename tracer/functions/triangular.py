@@ -12,6 +12,7 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ops.elementwise import compare, select, sub
 from ..ops.structural import Ints, broadcast, iota, pad
+from ..tensor.layouts import check_layout, layout
 from ..tensor.tensor import Tensor
 from .creation import tensor
 from .dims import checked_dim
@@ -60,18 +61,21 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle("triu", input, diagonal, "GE")
 
 
-def _positions(found: Any, kind: dtype | None, device: Any) -> Tensor:
-    return tensor(np.stack(found).astype(np.int64), dtype=kind or dtypes.int64, device=device)
+def _positions(found: Any, kind: dtype | None, device: Any, layout: layout | None, requires_grad: bool) -> Tensor:
+    check_layout(layout)
+    return tensor(np.stack(found).astype(np.int64), dtype=kind or dtypes.int64, device=device, requires_grad=requires_grad)
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None,
+                 layout: layout | None = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """Rows and columns of the lower triangle of a row by col matrix, an integer tensor [2, n]."""
-    return _positions(np.tril_indices(row, offset, col), dtype, device)
+    return _positions(np.tril_indices(row, offset, col), dtype, device, layout, requires_grad)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None) -> Tensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None,
+                 layout: layout | None = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """Rows and columns of the upper triangle of a row by col matrix, an integer tensor [2, n]."""
-    return _positions(np.triu_indices(row, offset, col), dtype, device)
+    return _positions(np.triu_indices(row, offset, col), dtype, device, layout, requires_grad)
 
 
 @method()

@@ -111,12 +111,13 @@ def python_dtype(kind: type) -> dtype:
 
 
 @cache
-def promote_types(a: dtype, b: dtype) -> dtype:
+def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest type that holds both, by torch's table.
 
     >>> promote_types(int8, uint8), promote_types(float16, bfloat16), promote_types(int64, float16)
     (torch.int16, torch.float32, torch.float16)
     """
+    a, b = type1, type2
     if a is b:
         return a
     if a.category != b.category:
@@ -156,17 +157,17 @@ def combine_categories(high: dtype | None, low: dtype | None) -> dtype | None:
     return high
 
 
-def can_cast(source: dtype, target: dtype) -> bool:
-    """Whether an in-place result of type `source` may be written into a tensor of type `target`.
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """Whether an in-place result of type `from_` may be written into a tensor of type `to`.
 
     >>> can_cast(float32, int64), can_cast(int64, float32)
     (False, True)
     """
-    if source.is_complex and not target.is_complex:
+    if from_.is_complex and not to.is_complex:
         return False
-    if source.is_floating_point and not target.is_inexact:
+    if from_.is_floating_point and not to.is_inexact:
         return False
-    return not (source is not boolean and target is boolean)
+    return not (from_ is not boolean and to is boolean)
 
 
 class iinfo:

@@ -160,13 +160,12 @@ def randn_like(input: Tensor, *, dtype: dtype | None = None, device: Any = None,
     return in_format(made, memory_format, input)
 
 
-def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: dtype | None = None, device: Any = None,
+def randint_like(input: Tensor, low: Any = 0, high: Any = None, *, dtype: dtype | None = None, device: Any = None,
                  generator: Generator | None = None, requires_grad: bool = False,
                  layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Integers in [low, high), or [0, low), in the shape and dtype of `input`."""
-    if high is None:
-        low, high = 0, low
-    made = randint(low, high, input.shape, dtype=dtype or input.dtype, device=device or input.device,
+    low, high = (0, low) if high is None else (low, high)
+    made = randint(int(low), int(high), input.shape, dtype=dtype or input.dtype, device=device or input.device,
                    generator=generator, requires_grad=requires_grad, layout=layout)
     return in_format(made, memory_format, input)
 

@@ -1,0 +1,179 @@
+"""Functions of torch itself whose arguments are others than those of their namesakes in `nn.functional`.
+
+They are what torch's layers call, and so have flags instead of words, parameters in another order, and more results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...tracer.functions.arithmetic import mul
+from ...tracer.functions.choosing import where
+from ...tracer.functions.methods import assign, named, with_out
+from ...tracer.functions.random.fills import uniform_
+from ...tracer.ir import dtypes
+from ...tracer.tensor.tensor import Tensor
+from . import bags, convolution, normalization, sampling
+from .activation import threshold as _threshold
+from .ctc import ctc_loss as _ctc_loss
+from .dropout import alpha_dropout as _alpha_dropout
+from .dropout import dropout as _dropout
+from .dropout import feature_alpha_dropout as _feature_alpha_dropout
+from .dropout import feature_dropout as _feature_dropout
+from .linear import embedding as _embedding
+from .linear import renormalize
+
+_REDUCTIONS = ("none", "mean", "sum")
+
+
+# --- Normalisation ----------------------------------------------------------------------------------------------------
+
+
+def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
+               running_var: Tensor | None, training: bool, momentum: float, eps: float, cudnn_enabled: bool) -> Tensor:
+    """`nn.functional.batch_norm`, with the affine parameters first. `cudnn_enabled` changes nothing."""
+    return normalization.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def instance_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
+                  running_var: Tensor | None, use_input_stats: bool, momentum: float, eps: float,
+                  cudnn_enabled: bool) -> Tensor:
+    """`nn.functional.instance_norm`, with the affine parameters first. `cudnn_enabled` changes nothing."""
+    return normalization.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
+def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
+               eps: float = 1e-5, cudnn_enable: bool = True) -> Tensor:
+    """`nn.functional.layer_norm`. `cudnn_enable` changes nothing."""
+    return normalization.layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5,
+               cudnn_enabled: bool = True) -> Tensor:
+    """`nn.functional.group_norm`. `cudnn_enabled` changes nothing."""
+    return normalization.group_norm(input, num_groups, weight, bias, eps)
+
+
+# --- Dropout ----------------------------------------------------------------------------------------------------------
+
+
+def _dropping(name: str, drop: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    @named(name, f"`nn.functional.{name}`, which is always told whether it trains.")
+    def function(input: Tensor, p: float, train: bool) -> Tensor:
+        return drop(input, p, train)
+
+    @named(f"{name}_", f"In-place form of `{name}`.")
+    def update(input: Tensor, p: float, train: bool) -> Tensor:
+        return assign(input, drop(input, p, train))
+
+    return function, update
+
+
+dropout, dropout_ = _dropping("dropout", _dropout)
+alpha_dropout, alpha_dropout_ = _dropping("alpha_dropout", _alpha_dropout)
+feature_alpha_dropout, feature_alpha_dropout_ = _dropping("feature_alpha_dropout", _feature_alpha_dropout)
+feature_dropout, feature_dropout_ = _dropping("feature_dropout", _feature_dropout)
+
+
+def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    """`dropout`, and which elements were kept.
+
+    >>> import flambeau as torch
+    >>> torch.native_dropout(torch.ones(2), 0.5, False)
+    (tensor([1., 1.]), tensor([True, True]))
+    """
+    if train is False or not input.numel():
+        return input.clone(), input.new_ones(input.shape, dtype=dtypes.boolean)
+    kept = uniform_(input.new_empty(input.shape, dtype=dtypes.float32)) >= p
+    return mul(where(kept, input, 0), 0.0 if p == 1 else 1 / (1 - p)), kept
+
+
+def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, generator: Any = None) -> Tensor:
+    """`nn.functional.rrelu`, with a generator of its slopes."""
+    slope: Any = (lower + upper) / 2
+    if training:
+        slope = uniform_(input.new_empty(input.shape), lower, upper, generator=generator)
+    return where(input >= 0, input, mul(input, slope))
+
+
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, generator: Any = None) -> Tensor:
+    """In-place form of `rrelu`."""
+    return assign(input, rrelu(input, lower, upper, training, generator))
+
+
+@with_out
+def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
+    """`input` where it is above the threshold, else `value`."""
+    return _threshold(input, threshold, value)
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+
+def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False,
+              sparse: bool = False) -> Tensor:
+    """`nn.functional.embedding`, with the table first; a negative `padding_idx` is none."""
+    return _embedding(indices, weight, None if padding_idx < 0 else padding_idx, None, 2.0, scale_grad_by_freq, sparse)
+
+
+def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> Tensor:
+    """Scale the rows of a table at the indices, if they are longer, down to the length `max_norm`.
+
+    >>> import flambeau as torch
+    >>> torch.embedding_renorm_(torch.tensor([[3.0, 4.0], [6.0, 8.0]]), torch.tensor([1]), 5.0, 2.0)
+    tensor([[3., 4.],
+            [3., 4.]])
+    """
+    renormalize(input, indices, max_norm, norm_type)
+    return input
+
+
+def embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq: bool = False, mode: int = 0,
+                  sparse: bool = False, per_sample_weights: Tensor | None = None, include_last_offset: bool = False,
+                  padding_idx: int | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`nn.functional.embedding_bag`, with the table first and `mode` 0, 1 or 2 for sum, mean or max.
+
+    Beside the bags torch gives three tensors that its own backward reads. Here they are empty: what a gradient needs is kept
+    by the program.
+    """
+    made = bags.embedding_bag(indices, weight, offsets, scale_grad_by_freq=scale_grad_by_freq, mode=bags.MODES[mode],
+                              sparse=sparse, per_sample_weights=per_sample_weights, include_last_offset=include_last_offset,
+                              padding_idx=padding_idx)
+    nothing = offsets.new_zeros(0)
+    return made, nothing, nothing, nothing
+
+
+# --- Losses, grids, convolution ---------------------------------------------------------------------------------------
+
+
+def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: int = 1,
+             zero_infinity: bool = False) -> Tensor:
+    """`nn.functional.ctc_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+    return _ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity)
+
+
+def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """`nn.functional.affine_grid`."""
+    return sampling.affine_grid(theta, size, align_corners)
+
+
+def grid_sampler(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+    """`nn.functional.grid_sample`, with modes 0, 1 or 2 for bilinear, nearest or bicubic; zeros, border or reflection."""
+    return sampling.grid_sample(input, grid, sampling.MODES[interpolation_mode], sampling.PADDINGS[padding_mode], align_corners)
+
+
+grid_sampler_2d = grid_sampler_3d = grid_sampler
+
+_CONVOLUTIONS = {
+    False: (convolution.conv1d, convolution.conv2d, convolution.conv3d),
+    True: (convolution.conv_transpose1d, convolution.conv_transpose2d, convolution.conv_transpose3d)}
+
+
+def convolution_(input: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
+                 dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int) -> Tensor:
+    """A convolution in one, two or three dimensions, or a transposed one."""
+    call: Any = _CONVOLUTIONS[bool(transposed)][weight.ndim - 3]
+    if transposed:
+        return call(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return call(input, weight, bias, stride, padding, dilation, groups)
