@@ -191,4 +191,7 @@ def __getattr__(name: str) -> object:
         return _import_module(".runtime.jax_call", __name__).jax_call
     if name in _absent.MODULES:
         return _absent.module(name)
-    raise AttributeError(f"module 'flambeau' has no attribute {name!r}")
+    return _refused(name)
+
+
+_refused = _absent.named_in(__name__)

@@ -1,6 +1,6 @@
 """What torch has and Flambeau has not: modules that can be imported, and say at the call what there is instead.
 
-One table, `MODULES`, says it of whole modules; `refusal` makes one name of that kind for modules that have others too.
+One table, `MODULES`, says it of whole modules, another, `NAMES`, of names in modules that have others too, and of methods.
 `torch.sparse.mm(...)` raises NotImplementedError, which names it and the alternative; `from torch.onnx import export` works.
 """
 
@@ -11,8 +11,10 @@ import importlib.abc
 import importlib.machinery
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+from .tracer.tensor.tensor import Tensor
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -41,6 +43,62 @@ MODULES = {
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
     "profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
 }
+_MEMORY = "memory is XLA's, which allocates by plan: memory_allocated(), memory_stats() and step.program.memory() tell of it"
+_STORAGE = "a tensor's memory is no thing to make of its own: use tensors; x.numpy() shares it, x.untyped_storage() tells of it"
+# By what to do instead: names below `torch`.
+NAMES = {
+    MODULES["sparse"]: """
+        dsmm hsmm hspmm resize_as_sparse_ saddmm smm sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor
+        sparse_csc_tensor sparse_csr_tensor spmm sspaddmm Tensor.ccol_indices Tensor.coalesce Tensor.col_indices
+        Tensor.crow_indices Tensor.dense_dim Tensor.indices Tensor.resize_as_sparse_ Tensor.row_indices Tensor.smm
+        Tensor.sparse_dim Tensor.sparse_mask Tensor.sparse_resize_ Tensor.sparse_resize_and_clear_ Tensor.sspaddmm
+        Tensor.to_padded_tensor Tensor.to_sparse Tensor.to_sparse_bsc Tensor.to_sparse_bsr Tensor.to_sparse_coo
+        Tensor.to_sparse_csc Tensor.to_sparse_csr Tensor.values""",
+    MODULES["ao"]: """
+        dequantize empty_quantized fake_quantize_per_channel_affine fake_quantize_per_tensor_affine int_repr qint32 qint8 qscheme
+        quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic quint2x4 quint4x2 quint8 Tensor.dequantize
+        Tensor.int_repr Tensor.q_per_channel_axis Tensor.q_per_channel_scales Tensor.q_per_channel_zero_points Tensor.q_scale
+        Tensor.q_zero_point Tensor.qscheme nn.functional.scaled_mm nn.functional.scaled_grouped_mm""",
+    _STORAGE: """
+        BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage FloatStorage
+        HalfStorage IntStorage LongStorage ShortStorage Storage StorageBase Tensor.storage_type
+        cuda.BFloat16Storage cuda.BoolStorage cuda.ByteStorage cuda.CharStorage cuda.ComplexDoubleStorage cuda.ComplexFloatStorage
+        cuda.DoubleStorage cuda.FloatStorage cuda.HalfStorage cuda.IntStorage cuda.LongStorage cuda.ShortStorage""",
+    "sizes are ints: shapes are static while a function is traced": "SymBool SymFloat SymInt sym_fresh_size",
+    "one stream orders what depends on each other: synchronize() waits for it": "Event Stream accelerator.set_stream",
+    "torch.jit makes one program of a step, which is launched at once": """
+        accelerator.Graph cuda.graph cuda.graphs cuda.make_graphed_callables""",
+    _MEMORY: """
+        cuda.CUDAPluggableAllocator cuda.MemPool cuda.caching_allocator_alloc cuda.caching_allocator_delete
+        cuda.caching_allocator_disabled cuda.caching_allocator_enable cuda.change_current_allocator cuda.get_allocator_backend
+        cuda.memory_snapshot cuda.use_mem_pool cuda.device_memory_used cuda.list_gpu_processes
+        cuda.memory.CUDAPluggableAllocator cuda.memory.MemPool cuda.memory.caching_allocator_alloc
+        cuda.memory.caching_allocator_delete cuda.memory.caching_allocator_disabled cuda.memory.caching_allocator_enable
+        cuda.memory.change_current_allocator cuda.memory.get_allocator_backend cuda.memory.memory_snapshot
+        cuda.memory.use_mem_pool cuda.memory.list_gpu_processes""",
+    "nvidia-smi tells it": "cuda.clock_rate cuda.memory_usage cuda.power_draw cuda.temperature cuda.utilization",
+    "CUDA is called by XLA alone": """
+        cuda.CudaError cuda.ExternalStream cuda.check_error cuda.cudaStatus cuda.cudart cuda.current_blas_handle
+        cuda.current_solver_handle cuda.get_stream_from_external""",
+    "a hash of the bits: hashlib.sha256(x.numpy().tobytes()) makes one": "hash_tensor Tensor.hash_tensor",
+    "use float32 or complex64": "chalf complex32 Tensor.chalf float8_e8m0fnu",
+    "Python follows all code while it is traced: write it with torch's functions": "compiler.wrap_numpy",
+    "flambeau.aot loads what it compiled ahead of time": "compiler.load_compiled_function",
+    "attention is a composition that XLA fuses": """
+        nn.attention.activate_flash_attention_impl nn.attention.register_flash_attention_impl
+        nn.attention.restore_flash_attention_impl""",
+    "one function computes them: torch.func.jacrev, torch.autograd.gradcheck": """
+        autograd.gradcheck.get_analytical_jacobian autograd.gradcheck.get_numerical_jacobian
+        autograd.gradcheck.get_numerical_jacobian_wrt_specific_input""",
+    "an autograd.Function takes and returns tensors in tuples; other containers are taken apart before": """
+        autograd.NestedIOFunction autograd.function.NestedIOFunction""",
+    "write an autograd.Function": "autograd.function.BackwardCFunction autograd.function.InplaceFunction",
+    "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs": """
+        autograd.profiler.EnforceUnique autograd.profiler.EventList autograd.profiler.FunctionEvent
+        autograd.profiler.KinetoStepTracker autograd.profiler.MemRecordsAcc autograd.profiler.load_nvprof
+        autograd.profiler.parse_nvprof_trace""",
+}
+_INSTEAD = {name: instead for instead, names in NAMES.items() for name in names.split()}
 # What these modules answer all the same.
 ANSWERS: dict[str, dict[str, Any]] = {
     "xpu": {"is_available": lambda: False, "device_count": lambda: 0, "manual_seed_all": lambda seed: None,
@@ -62,8 +120,35 @@ def refusal(name: str, instead: str) -> Any:
 
 
 def is_refusal(thing: Any) -> bool:
-    """Whether a thing is a `refusal`."""
-    return isinstance(thing, type) and "_refusal" in vars(thing)
+    """Whether a thing is a `refusal`, or a method that refuses."""
+    return "_refusal" in getattr(thing, "__dict__", ())
+
+
+def named_in(module: str) -> Callable[[str], Any]:
+    """What a module of ours finds for a name that it has not: its `__getattr__`."""
+    def find(name: str) -> Any:
+        full = f"{module}.{name}".partition(".")[2]
+        if full not in _INSTEAD:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        made = refusal(f"torch.{full}", _INSTEAD[full])
+        setattr(sys.modules[module], name, made)
+        return made
+
+    return find
+
+
+def _refusing(name: str) -> Callable[..., NoReturn]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError(f"torch.{name} is not there in Flambeau: {_INSTEAD[name]}")
+
+    method.__name__, method.__doc__ = name.partition(".")[2], f"Not there: {_INSTEAD[name]}."
+    method._refusal = True  # type: ignore[attr-defined]
+    return method
+
+
+for _name in _INSTEAD:
+    if _name.startswith("Tensor."):
+        setattr(Tensor, _name.partition(".")[2], _refusing(_name))
 
 
 class Absent(types.ModuleType):

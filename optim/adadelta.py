@@ -10,6 +10,7 @@ from ..tracer.functions.unary import sqrt
 from ..tracer.jit.hyperparameters import enabled, hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .optimizer import Optimizer, State
 
@@ -66,3 +67,8 @@ class Adadelta(Optimizer):
         delta = sqrt(state["acc_delta"] + c.eps) / sqrt(s + c.eps) * grad
         state["acc_delta"] = state["acc_delta"] * c.keep + delta * delta * c.new
         return param - delta * c.lr
+
+
+adadelta = functional(
+    Adadelta, "square_avgs:square_avg acc_deltas:acc_delta state_steps:step",
+    "capturable foreach differentiable has_complex")

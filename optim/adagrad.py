@@ -10,6 +10,7 @@ from ..tracer.functions.unary import sqrt
 from ..tracer.jit.hyperparameters import enabled, hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .optimizer import Optimizer, State
 
@@ -61,3 +62,8 @@ class Adagrad(Optimizer):
             grad = grad + param * c.decay
         state["sum"] = total = state["sum"] + grad * grad
         return param - grad / (sqrt(total) + c.eps) * c.lr
+
+
+adagrad = functional(
+    Adagrad, "state_sums:sum state_steps:step",
+    "fused grad_scale found_inf has_sparse_grad foreach differentiable has_complex")

@@ -12,6 +12,7 @@ from ..tracer.functions.unary import sqrt
 from ..tracer.jit.hyperparameters import hyper, static
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_execution, check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .means import decayed, means_and_decay, updated
 from .optimizer import Optimizer, State
@@ -104,3 +105,8 @@ def _check_kinds(betas: tuple[Any, Any], by_value: bool) -> None:
             raise ValueError(f"betas[{i}] as a Tensor is not supported for capturable=False and foreach=True")
         if isinstance(beta, Tensor) and beta.numel() != 1:
             raise ValueError(f"Tensor betas[{i}] must be 1-element")
+
+
+adam = functional(
+    Adam, "exp_avgs:exp_avg exp_avg_sqs:exp_avg_sq max_exp_avg_sqs:max_exp_avg_sq state_steps:step",
+    "foreach capturable differentiable fused grad_scale found_inf has_complex decoupled_weight_decay")

@@ -12,6 +12,7 @@ from ..tracer.functions.unary import abs
 from ..tracer.jit.hyperparameters import enabled, hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .optimizer import Optimizer, State
 
@@ -68,3 +69,8 @@ class Adamax(Optimizer):
         state["exp_avg"] = m = state["exp_avg"] + (grad - state["exp_avg"]) * c.mean
         state["exp_inf"] = u = maximum(state["exp_inf"] * c.keep, abs(grad) + c.eps)
         return param - m * c.size / u
+
+
+adamax = functional(
+    Adamax, "exp_avgs:exp_avg exp_infs:exp_inf state_steps:step",
+    "foreach maximize differentiable capturable has_complex")

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..tracer.tensor.tensor import Tensor
 from .adam import Adam
+from .functional import functional
 
 
 class AdamW(Adam):
@@ -26,3 +27,8 @@ class AdamW(Adam):
         super().__setstate__(state)
         for group in self.param_groups:
             group["decoupled_weight_decay"] = True
+
+
+adamw = functional(
+    AdamW, "exp_avgs:exp_avg exp_avg_sqs:exp_avg_sq max_exp_avg_sqs:max_exp_avg_sq state_steps:step",
+    "foreach capturable differentiable fused grad_scale found_inf has_complex", decoupled_weight_decay=True)

@@ -10,6 +10,7 @@ from ..tracer.ir.dtypes import float32
 from ..tracer.jit.hyperparameters import enabled, hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .optimizer import Optimizer, State
 
@@ -70,3 +71,8 @@ class ASGD(Optimizer):
         state["ax"] = mean + (param - mean) * state["mu"]
         state["eta"], state["mu"] = c.numbers["eta"].reshape(()), c.numbers["mu"]
         return param
+
+
+asgd = functional(
+    ASGD, "axs:ax mus:mu etas:eta state_steps:step",
+    "foreach maximize differentiable capturable has_complex")

@@ -12,6 +12,7 @@ from ..tracer.ir.dtypes import float32
 from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .means import decayed, means_and_decay, updated
 from .optimizer import Optimizer, State
@@ -75,3 +76,8 @@ class NAdam(Optimizer):
         m, v = updated(state, grad, c)
         ahead = grad * ((1 - mu) / (1 - product)) + m * (following / (1 - product * following))
         return param - ahead * c.lr / (sqrt(v) / c.root + c.eps)
+
+
+nadam = functional(
+    NAdam, "exp_avgs:exp_avg exp_avg_sqs:exp_avg_sq mu_products:mu_product state_steps:step",
+    "decoupled_weight_decay foreach capturable differentiable has_complex maximize")

@@ -12,6 +12,7 @@ from ..tracer.functions.unary import sqrt
 from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_betas, check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .means import decayed, means_and_decay, updated
 from .optimizer import Optimizer, State
@@ -75,3 +76,8 @@ class RAdam(Optimizer):
         param, grad = decayed(param, grad, group, c)
         m, v = updated(state, grad, c)
         return param - m * c.size * where(c.rectified > 0, c.rectified / (sqrt(v) + c.eps), 1.0)
+
+
+radam = functional(
+    RAdam, "exp_avgs:exp_avg exp_avg_sqs:exp_avg_sq state_steps:step",
+    "decoupled_weight_decay foreach differentiable capturable has_complex maximize")

@@ -10,6 +10,7 @@ from ..tracer.functions.unary import sqrt
 from ..tracer.jit.hyperparameters import enabled, hyper, static
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .optimizer import Optimizer, State
 
@@ -67,3 +68,8 @@ class RMSprop(Optimizer):
         if enabled(group, "momentum"):
             state["momentum_buffer"] = update = state["momentum_buffer"] * c.momentum + update
         return param - update * c.lr
+
+
+rmsprop = functional(
+    RMSprop, "square_avgs:square_avg grad_avgs:grad_avg momentum_buffer_list:momentum_buffer state_steps:step",
+    "foreach maximize differentiable capturable has_complex")

@@ -11,6 +11,7 @@ from ..tracer.functions.unary import sign
 from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_learning_rate
+from .functional import functional
 from .group import Group
 from .optimizer import Optimizer, State
 
@@ -63,3 +64,8 @@ class Rprop(Optimizer):
         state["step_size"] = size = clamp(state["step_size"] * factor, c.smallest, c.largest)
         state["prev"] = grad = where(turn < 0, 0.0, grad)
         return param - sign(grad) * size
+
+
+rprop = functional(
+    Rprop, "prevs:prev step_sizes:step_size state_steps:step",
+    "foreach capturable maximize differentiable has_complex")

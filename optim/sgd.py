@@ -9,6 +9,7 @@ from ..tracer.functions.creation import zeros_like
 from ..tracer.jit.hyperparameters import enabled, hyper, static
 from ..tracer.tensor.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative
+from .functional import functional
 from .group import Group
 from .optimizer import PRIVATE_STEP, Optimizer, State
 
@@ -74,3 +75,8 @@ class SGD(Optimizer):
             state["momentum_buffer"] = buffer
             grad = grad + buffer * c.momentum if static(group, "nesterov") else buffer
         return param - grad * c.lr
+
+
+sgd = functional(
+    SGD, "momentum_buffer_list:momentum_buffer",
+    "has_sparse_grad foreach fused grad_scale found_inf")

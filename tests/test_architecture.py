@@ -48,7 +48,7 @@ LATE = {
 
 
 # Modules that import what they are asked for by name: those of torch's names.
-COMPUTED = {"flambeau.absent", "flambeau.shim"}
+COMPUTED = {"flambeau.absent", "flambeau.aliases", "flambeau.compat", "flambeau.shim"}
 
 
 @dataclass(frozen=True)

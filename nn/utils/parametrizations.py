@@ -11,6 +11,7 @@ from ...tracer.tensor.tensor import Tensor
 from ..conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..functional.linear import normalize
 from ..module import Module
+from .orthogonal import orthogonal as orthogonal
 from .parametrize import register_parametrization
 from .weight_norm_hook import norm_except_dim
 

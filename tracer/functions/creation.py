@@ -333,9 +333,11 @@ def empty_strided(size: Sequence[int], stride: Sequence[int], *, dtype: dtype | 
     """
     shape, steps = shape_argument((), size), shape_argument((), stride)
     if len(shape) != len(steps):
-        raise RuntimeError(f"mismatch in length of strides and shape: {len(steps)} strides for {len(shape)} dimensions")
+        raise RuntimeError(f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})")
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if any(s < 0 for s in steps):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}")
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}")
     kind = dtype or Defaults.dtype
     if is_dense(shape, steps):
         made = _filled(shape, 0, kind, device, False, layout)

@@ -1,0 +1,123 @@
+"""The memory of a tensor as far as programs ask for it: which it is, and how large.
+
+Values here are made by programs and move when they are written, so that an address is a number which tells memory apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ir.dtypes import dtype
+from ..tensor.device import device as Device
+from ..tensor.tensor import Tensor
+from .methods import method
+
+_ROOM = 4096  # between the numbers of two memories: views of one of them differ by their offset
+
+
+class UntypedStorage:
+    """The bytes that a tensor and its views share: equal for tensors that do.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, 3)
+    >>> x.untyped_storage().nbytes(), x[1].untyped_storage() == x.untyped_storage()
+    (24, True)
+    """
+
+    is_cuda = is_hpu = is_sparse = False
+
+    def __init__(self, tensor: Tensor) -> None:
+        if not isinstance(tensor, Tensor):
+            raise NotImplementedError("UntypedStorage is not made of its own: x.untyped_storage() tells of the memory of x")
+        self._whole = tensor if tensor._base is None else tensor._root
+
+    @property
+    def device(self) -> Device:
+        """Where it lies."""
+        return self._whole.device
+
+    def nbytes(self) -> int:
+        """How many bytes it has."""
+        return int(self._whole.nbytes)
+
+    size = __len__ = nbytes
+
+    def data_ptr(self) -> int:
+        """A number that tells memory apart; 0 of nothing."""
+        return id(self._whole._storage) * _ROOM if self.nbytes() else 0
+
+    def element_size(self) -> int:
+        """1."""
+        return 1
+
+    def tolist(self) -> list[int]:
+        """The bytes. Reads the values."""
+        return np.frombuffer(self._whole.detach().contiguous().cpu().numpy().tobytes(), np.uint8).tolist()
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.tolist()[place]
+
+    def is_shared(self) -> bool:
+        """False: processes that are forked see memory as it is then."""
+        return False
+
+    is_pinned = resizable = is_shared
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and other._whole._storage is self._whole._storage
+
+    def __hash__(self) -> int:
+        return hash(self._whole._storage)
+
+
+class TypedStorage(UntypedStorage):
+    """The memory of a tensor as elements of its dtype: what `Tensor.storage` gives."""
+
+    @property
+    def dtype(self) -> dtype:
+        """Of its elements."""
+        return self._whole.dtype
+
+    def size(self) -> int:  # type: ignore[override]
+        """How many elements it has."""
+        return self._whole.numel()
+
+    __len__ = size
+
+    def element_size(self) -> int:
+        """Bytes of an element."""
+        return self._whole.element_size()
+
+    def tolist(self) -> list[Any]:
+        """The elements. Reads the values."""
+        return self._whole.detach().reshape(-1).tolist()  # type: ignore[no-any-return]
+
+    def untyped(self) -> UntypedStorage:
+        """As bytes."""
+        return UntypedStorage(self._whole)
+
+
+@method()
+def untyped_storage(self: Tensor) -> UntypedStorage:
+    """The bytes that it shares with its views."""
+    return UntypedStorage(self)
+
+
+@method()
+def storage(self: Tensor) -> TypedStorage:
+    """The elements that it shares with its views."""
+    return TypedStorage(self)
+
+
+@method("data_ptr", "const_data_ptr")
+def data_ptr(self: Tensor) -> int:
+    """A number that tells apart where tensors begin in memory: equal for views that begin at one element.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(4)
+    >>> x[2:].data_ptr() - x.data_ptr()
+    8
+    """
+    return UntypedStorage(self).data_ptr() + self.storage_offset() * self.element_size() if self.numel() else 0
