@@ -30,6 +30,17 @@ from .nn.utils.weight_norm_hook import norm_except_dim
 from .serialization import load, save
 from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, serialization, testing, types, version
 from .legacy_tensors import TYPES as _TYPES
+from .autocast_switches import (
+    autocast_decrement_nesting, autocast_increment_nesting, clear_autocast_cache, get_autocast_cpu_dtype, get_autocast_gpu_dtype,
+    is_autocast_cache_enabled, is_autocast_cpu_enabled, set_autocast_cache_enabled, set_autocast_cpu_dtype,
+    set_autocast_cpu_enabled, set_autocast_gpu_dtype,
+)
+from .odds import (
+    AcceleratorError, eig, from_file, get_device_module, has_lapack, has_mkl, has_openmp, has_spectral, init_num_threads,
+    is_anomaly_check_nan_enabled, is_inference_mode_enabled, lstsq, matrix_rank, set_anomaly_enabled, solve, sym_constrain_range,
+    sym_constrain_range_for_size, symeig, thread_safe_generator, to_dlpack,
+)
+from .optim.grad_scaler import GradScaler
 from .settings import (
     are_deterministic_algorithms_enabled, compiled_with_cxx11_abi, get_deterministic_debug_mode, get_float32_matmul_precision,
     get_num_interop_threads, get_num_threads, is_deterministic_algorithms_warn_only_enabled, is_warn_always_enabled,
@@ -147,6 +158,7 @@ from .tracer.functions.whole_numbers import (
 )
 from .tracer.functions.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from .tracer.functions.interop import from_dlpack
+from .tracer.functions.storages import TypedStorage, UntypedStorage
 from .tracer.jit.compile import compile
 if _TYPE_CHECKING:
     from .tracer.jit.jit import jit
@@ -161,6 +173,7 @@ from .tracer.tensor.layouts import (
 from .tracer.tensor.tensor import Tensor
 
 __version__ = version.flambeau
+legacy_contiguous_format = contiguous_format
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 cfloat, cdouble = complex64, complex128
 for _type in _TYPES.values():
@@ -195,3 +208,4 @@ def __getattr__(name: str) -> object:
 
 
 _refused = _absent.named_in(__name__)
+_aliases.let_all_find()

@@ -22,6 +22,9 @@ _PACKAGE = __name__.partition(".")[0]
 MODULES = {
     "ao": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "ao.quantization": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
+    "library": "an autograd.Function is an operation of one's own, flambeau.jax_call one that JAX computes",
+    "profiler.itt": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
+    "profiler.profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "quantization": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "ao.nn": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "onnx": "print(step.stablehlo) is the program as StableHLO, which other tools read; flambeau.aot compiles it ahead of time",
@@ -41,6 +44,7 @@ MODULES = {
     "utils._python_dispatch": "operations are not dispatched one by one to Python code: use torch.func, or jit(f).trace(...)",
     "utils.bottleneck": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
+    "cuda.graphs": "torch.jit makes one program of a step, which is launched at once",
     "profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
 }
 _MEMORY = "memory is XLA's, which allocates by plan: memory_allocated(), memory_stats() and step.program.memory() tell of it"
@@ -67,7 +71,7 @@ NAMES = {
     "sizes are ints: shapes are static while a function is traced": "SymBool SymFloat SymInt sym_fresh_size",
     "one stream orders what depends on each other: synchronize() waits for it": "Event Stream accelerator.set_stream",
     "torch.jit makes one program of a step, which is launched at once": """
-        accelerator.Graph cuda.graph cuda.graphs cuda.make_graphed_callables""",
+        accelerator.Graph cuda.graph cuda.make_graphed_callables""",
     _MEMORY: """
         cuda.CUDAPluggableAllocator cuda.MemPool cuda.caching_allocator_alloc cuda.caching_allocator_delete
         cuda.caching_allocator_disabled cuda.caching_allocator_enable cuda.change_current_allocator cuda.get_allocator_backend

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ContextDecorator
 from importlib.util import find_spec
 from typing import Any
 
+from . import absent as _absent
 from . import cuda
 from .lazy_report import synchronize as _synchronize
 from .tracer.backend import backend
 from .tracer.functions.defaults import Defaults, set_default_device
+from .tracer.ir import dtypes
 from .tracer.ir.errors import DeviceError
 from .tracer.tensor.device import device as _device
 
@@ -95,6 +98,65 @@ def reset_peak_memory_stats(device_index: Any = None, /) -> None:
     """Accepted: PJRT's peak is that of the process."""
 
 
-__all__ = ["current_accelerator", "current_device_idx", "current_device_index", "device_count", "empty_cache", "is_available",
-           "max_memory_allocated", "memory_allocated", "reset_peak_memory_stats", "set_device_idx", "set_device_index",
-           "synchronize"]
+def empty_host_cache() -> None:
+    """Accepted: memory of the host is not kept for later."""
+
+
+def memory_reserved(device_index: Any = None, /) -> int:
+    """Bytes that PJRT holds for the process on a CUDA device."""
+    return cuda.memory_reserved(device_index)
+
+
+def max_memory_reserved(device_index: Any = None, /) -> int:
+    """Most bytes that PJRT held for the process on a CUDA device."""
+    return cuda.max_memory_reserved(device_index)
+
+
+def memory_stats(device_index: Any = None, /) -> dict[str, int]:
+    """PJRT's counters of a CUDA device."""
+    return cuda.memory_stats(device_index)
+
+
+def get_memory_info(device_index: Any = None, /) -> tuple[int, int]:
+    """Free and total bytes of a CUDA device."""
+    return cuda.mem_get_info(device_index)
+
+
+reset_accumulated_memory_stats = reset_peak_memory_stats
+
+
+def get_device_capability(device: Any = None, /) -> dict[str, Any]:
+    """The dtypes that an accelerator computes in; RuntimeError where there is none."""
+    if _kind() is None:
+        raise RuntimeError(_NONE)
+    return {"supported_dtypes": {kind for kind in dtypes.ALL if not (_kind() == "tpu" and kind.itemsize > 8)}}
+
+
+def current_stream(device: Any = None, /) -> Any:
+    """The one stream; RuntimeError where there is no accelerator."""
+    if _kind() is None:
+        raise RuntimeError(_NONE)
+    return cuda.current_stream(device)
+
+
+class device_index(ContextDecorator):
+    """A block in which new tensors of this thread live on the accelerator of that number; None changes nothing."""
+
+    def __init__(self, device: int | None, /) -> None:
+        self._device = None if device is None else _device(_kind() or "cpu", device)
+
+    def __enter__(self) -> None:
+        if self._device is not None:
+            self._device.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._device is not None:
+            self._device.__exit__(*error)
+
+
+__getattr__ = _absent.named_in(__name__)
+__all__ = ["current_accelerator", "current_device_idx", "current_device_index", "current_stream", "device_count",
+           "device_index", "empty_cache", "empty_host_cache", "get_device_capability", "get_memory_info",
+           "is_available", "max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved",
+           "memory_stats", "reset_accumulated_memory_stats", "reset_peak_memory_stats", "set_device_idx",
+           "set_device_index", "synchronize"]

@@ -57,11 +57,8 @@ MADE_OF = {
     "nn.modules.sparse": "nn.embedding",
     "nn.modules.transformer": "nn.transformer",
     "nn.modules.upsampling": "nn.vision",
-    "nn.parallel.data_parallel": "nn.parallel",
     "nn.parallel.distributed": "nn.parallel",
-    "nn.parallel.parallel_apply": "nn.parallel",
-    "nn.parallel.replicate": "nn.parallel",
-    "nn.parallel.scatter_gather": "nn.parallel",
+    "nn.parallel.scatter_gather": "nn.replicas",
     "nn.utils.clip_grad": "nn.utils.clip",
     "nn.utils.convert_parameters": "nn.utils.convert",
     "nn.utils.init": "nn.utils.construction",
@@ -102,10 +99,34 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         found: dict[str, object] = {}
         for home in reversed(MADE_OF[below].split(" ")):
             names = vars(importlib.import_module(f"{_PACKAGE}.{home}" if home else _PACKAGE))
-            found.update({name: value for name, value in names.items() if not name.startswith("__")})
+            found.update({name: value for name, value in names.items()
+                          if not (name.startswith("__") or isinstance(value, types.ModuleType))})
         found.update({theirs: found[ours] for theirs, ours in RENAMED.get(below, {}).items()})
         module.__dict__.update(found)
+        let_find(module)
         module.__doc__ = f"`torch.{below}`: what is in {MADE_OF[below].replace(' ', ', ') or _PACKAGE}."
+
+
+def let_find(module: types.ModuleType) -> None:
+    """Let a module find those that are made below it as its attributes: `torch.nn.modules` needs no import."""
+    others = vars(module).get("__getattr__")
+
+    def find(name: str) -> object:
+        if f"{module.__name__}.{name}".partition(".")[2] in MADE_OF:
+            return importlib.import_module(f"{module.__name__}.{name}")
+        if others is not None:
+            return others(name)
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+    vars(module)["__getattr__"] = find
+
+
+def let_all_find() -> None:
+    """Let the modules that are loaded find those that are made below them."""
+    for parent in {f"{_PACKAGE}.{name}".rpartition(".")[0] for name in MADE_OF}:
+        if parent in sys.modules:
+            vars(sys.modules[parent]).setdefault("__path__", [])
+            let_find(sys.modules[parent])
 
 
 sys.meta_path.append(Finder())

@@ -10,12 +10,12 @@ torch.linalg.cholesky: there
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from .absent import Absent, is_refusal
@@ -107,15 +107,30 @@ def names() -> Mapping[str, tuple[str, ...]]:
     return {owner: tuple(listed.split()) for owner, _, listed in (block.partition(":") for block in blocks)}
 
 
+@cache
+def _module(name: str) -> Any:
+    """The module of ours with a name of torch's; None if there is none."""
+    path = _OURS + name.removeprefix("torch")
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not path.startswith(error.name):
+            raise  # a module that is there, and needs another
+        return None
+
+
 def ours(name: str) -> Any:
     """What is here under a name of torch's; AttributeError where nothing is."""
     parts = name.split(".")
-    found: Any = importlib.import_module(_OURS)
-    for part in parts[1:]:
-        path = f"{getattr(found, '__name__', '')}.{part}"
-        if not hasattr(found, part) and hasattr(found, "__path__") and importlib.util.find_spec(path) is not None:
-            importlib.import_module(path)
-        found = getattr(found, part)
+    for i in range(len(parts) - 1, 0, -1):
+        found = _module(".".join(parts[:i]))
+        if found is not None:
+            break
+    for part in parts[i:]:
+        if is_refusal(found):
+            return found
+        below = None if hasattr(found, part) or not isinstance(found, ModuleType) else _module(f"{'.'.join(parts[:i])}.{part}")
+        found = getattr(found, part) if below is None else below
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from . import absent as _absent
 from .tracer.jit.compile import BACKENDS
 from .tracer.jit.compile import compile as compile
 from .tracer.tensor.context import context
@@ -54,6 +55,29 @@ def cudagraph_mark_step_begin() -> None:
     """Accepted: there are no CUDA graphs, a step is one program."""
 
 
+_chosen = ["inductor"]
+
+
+def set_default_backend(backend: Any) -> None:
+    """Accepted and kept: XLA is the compiler whichever it is."""
+    _chosen[0] = backend
+
+
+def get_default_backend() -> Any:
+    """What `set_default_backend` was told."""
+    return _chosen[0]
+
+
+def nested_compile_region(fn: Any = None, options: Any = None) -> Any:
+    """The function itself: a step is one program."""
+    return (lambda f: f) if fn is None else fn
+
+
+def set_enable_guard_collectives(enabled: bool) -> bool:
+    """Accepted: there is one process. Returns what it was: False."""
+    return False
+
+
 @contextmanager
 def set_stance(stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Any = None) -> Iterator[None]:
     """Accepted for "default"; NotImplementedError for what would run compiled functions another way."""
@@ -63,5 +87,7 @@ def set_stance(stance: str = "default", *, skip_guard_eval_unsafe: bool = False,
     yield
 
 
-__all__ = ["allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable", "is_compiling",
-           "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_stance", "substitute_in_graph"]
+__getattr__ = _absent.named_in(__name__)
+__all__ = ["allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable",
+           "get_default_backend", "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "nested_compile_region",
+           "reset", "set_default_backend", "set_enable_guard_collectives", "set_stance", "substitute_in_graph"]

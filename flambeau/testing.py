@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .tracer.functions.choosing import where
+from .tracer.functions.complex_numbers import complex as _complex
+from .tracer.functions.creation import empty
+from .tracer.functions.dims import shape_argument
+from .tracer.functions.random import randint
 from .tracer.ir import dtypes
+from .tracer.tensor.layouts import memory_format as _memory_format
 from .tracer.tensor.tensor import Tensor
 
 _TOLERANCES = {dtypes.float16: (1e-3, 1e-5), dtypes.bfloat16: (1.6e-2, 1e-5), dtypes.float32: (1.3e-6, 1e-5),
@@ -133,4 +140,59 @@ def assert_allclose(actual: Any, expected: Any, rtol: float | None = None, atol:
                  msg=msg or None)
 
 
-__all__ = ["assert_allclose", "assert_close"]
+
+
+# --- Random tensors ---------------------------------------------------------------------------------------------------
+
+
+def make_tensor(*shape: Any, dtype: dtypes.dtype, device: Any, low: float | None = None, high: float | None = None,
+                requires_grad: bool = False, noncontiguous: bool = False, exclude_zero: bool = False,
+                memory_format: _memory_format | None = None) -> Tensor:
+    """Random elements from [low, high): by default [-9, 9) of floating and complex, and [0, 10) or [-9, 10) of integer types.
+
+    Args: `shape`, numbers or a sequence; `exclude_zero`, whether a small number stands where 0 would; `noncontiguous`, whether
+    it lies in memory with gaps. Raises ValueError for bounds that are none.
+
+    >>> import flambeau as torch
+    >>> x = torch.testing.make_tensor(2, 3, dtype=torch.float32, device="cpu", low=1, high=2)
+    >>> x.shape, bool(((x >= 1) & (x < 2)).all())
+    (torch.Size([2, 3]), True)
+
+    Source: https://pytorch.org/docs/stable/testing.html#torch.testing.make_tensor
+    """
+    size = shape_argument(shape)
+    low, high = _bounds(dtype, low, high)
+    spread = (*size[:-1], size[-1] * 2) if noncontiguous and size and math.prod(size) > 1 else size
+    made = _drawn(spread, dtype, device, low, high)
+    if exclude_zero:
+        made = where(made == 0, dtypes.finfo(dtype).tiny if dtype.is_inexact else 1, made).to(dtype)
+    made = made[..., ::2] if spread != size else made
+    if memory_format is not None:
+        made = made.clone(memory_format=memory_format)
+    return made.requires_grad_() if requires_grad else made
+
+
+def _bounds(kind: dtypes.dtype, low: float | None, high: float | None) -> tuple[float, float]:
+    if kind is dtypes.boolean:
+        default: tuple[float, float] = (0, 2)
+    else:
+        default = (-9, 9) if kind.is_inexact else (-9 if kind.is_signed else 0, 10)
+    low, high = (d if given is None else given for given, d in zip((low, high), default))
+    if low != low or high != high:
+        raise ValueError(f"`low` and `high` cannot be NaN, but got low={low!r} and high={high!r}")
+    if low > high:
+        raise ValueError(f"make_tensor: low must be weakly less than high, but got low={low!r} and high={high!r}")
+    return low, high
+
+
+def _drawn(size: Any, kind: dtypes.dtype, device: Any, low: float, high: float) -> Tensor:
+    if kind.is_complex:
+        parts = [_drawn(size, kind.to_real, device, low, high) for _ in range(2)]
+        return _complex(*parts)
+    if not kind.is_floating_point:
+        return randint(math.ceil(low), max(math.ceil(high), math.ceil(low) + 1), size, device=device).to(kind)
+    wide = empty(size, dtype=dtypes.float32 if kind.itemsize < 4 else kind, device=device)
+    return wide.uniform_(low, high).to(kind)
+
+
+__all__ = ["assert_allclose", "assert_close", "make_tensor"]

@@ -26,7 +26,9 @@ class Hook:
 class Hooks:
     """All hooks of one module, in the order they are called."""
 
-    KINDS = ("forward_pre", "forward", "backward_pre", "backward", "state_dict_pre", "state_dict_post", "load_pre", "load_post")
+    KINDS = ("forward_pre", "forward", "backward_pre", "backward", "state_dict_pre", "state_dict_post", "load_pre", "load_post",
+             "parameter", "buffer", "module")
+    used = True
 
     def __init__(self) -> None:
         self.tables: dict[str, OrderedDict[int, Hook]] = {kind: OrderedDict() for kind in self.KINDS}
@@ -38,11 +40,77 @@ class Hooks:
 
     def of(self, kind: str) -> list[Hook]:
         """The hooks of a kind, about to be called; a copy, since a hook may remove itself."""
-        hooks = list(self.tables[kind].values())
+        hooks = [*EVERYWHERE.tables[kind].values(), *self.tables[kind].values()]
         if context.trace is not None:
             for hook in hooks:
                 context.trace.follow(hook.call)
         return hooks
+
+
+EVERYWHERE, NONE = Hooks(), Hooks()  # those of all modules, and those of a module that has none
+EVERYWHERE.used = False  # whether there ever was one: until then a module looks no further
+
+
+def registered(kind: str, module: Module, name: str, value: Any) -> Any:
+    """A parameter, buffer or module about to be registered, or what a hook of all modules puts in its place."""
+    for hook in EVERYWHERE.tables[kind].values():
+        changed = hook.call(module, name, value)
+        value = value if changed is None else changed
+    return value
+
+
+def _of_all(kind: str, call: Callable[..., Any], **flags: bool) -> Handle:
+    EVERYWHERE.used = True
+    return add_to(EVERYWHERE.tables[kind], Hook(call, **flags))
+
+
+def register_module_forward_pre_hook(hook: Callable[..., Any]) -> Handle:
+    """Call `hook(module, args)` before the forward of every module; what it returns, if not None, replaces the arguments."""
+    return _of_all("forward_pre", hook)
+
+
+def register_module_forward_hook(hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False) -> Handle:
+    """Call `hook(module, args, output)` after the forward of every module; what it returns, if not None, replaces the output.
+
+    >>> import flambeau as torch
+    >>> handle = torch.nn.modules.module.register_module_forward_hook(lambda module, args, output: output + 1)
+    >>> with handle:
+    ...     torch.nn.Identity()(torch.zeros(1))
+    tensor([1.])
+    """
+    return _of_all("forward", hook, with_kwargs=with_kwargs, always_call=always_call)
+
+
+def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Handle:
+    """Call `hook(module, grad_output)` before the backward of every module."""
+    return _of_all("backward_pre", hook)
+
+
+def register_module_full_backward_hook(hook: Callable[..., Any]) -> Handle:
+    """Call `hook(module, grad_input, grad_output)` after the backward of every module."""
+    check_backward_kind(EVERYWHERE, True)
+    return _of_all("backward", hook)
+
+
+def register_module_backward_hook(hook: Callable[..., Any]) -> Handle:
+    """`register_module_full_backward_hook` in torch's older form, which cannot be mixed with it."""
+    check_backward_kind(EVERYWHERE, False)
+    return _of_all("backward", hook, full=False)
+
+
+def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> Handle:
+    """Call `hook(module, name, parameter)` when one is registered; what it returns, if not None, is registered instead."""
+    return _of_all("parameter", hook)
+
+
+def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> Handle:
+    """Call `hook(module, name, buffer)` when one is registered; what it returns, if not None, is registered instead."""
+    return _of_all("buffer", hook)
+
+
+def register_module_module_registration_hook(hook: Callable[..., Any]) -> Handle:
+    """Call `hook(module, name, child)` when one is registered; what it returns, if not None, is registered instead."""
+    return _of_all("module", hook)
 
 
 def check_backward_kind(hooks: Hooks | None, full: bool) -> None:

@@ -15,7 +15,7 @@ from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .compiled import OF_JIT, Compilable, handles
-from .hooks import Hooks, add_hook, call_with_hooks, check_backward_kind
+from .hooks import EVERYWHERE, NONE, Hooks, add_hook, call_with_hooks, check_backward_kind, registered
 from .moving import Movable
 from .parameter import Buffer, Parameter
 from .state_dict import Loading, collect, load, load_own, save_own
@@ -108,9 +108,10 @@ class Module(Compilable, Movable):
         if path:
             state.scope = path
         try:
-            if self.__dict__["_hooks"] is None:
+            hooks = self.__dict__["_hooks"]
+            if hooks is None and not EVERYWHERE.used:
                 return self.forward(*args, **kwargs)
-            return call_with_hooks(self, self.__dict__["_hooks"], args, kwargs)
+            return call_with_hooks(self, hooks or NONE, args, kwargs)
         finally:
             state.scope = before
 
@@ -189,6 +190,7 @@ class Module(Compilable, Movable):
             _changed()
 
     def _set_module(self, name: str, module: Module | None) -> None:
+        module = registered("module", self, name, module) if EVERYWHERE.used else module
         self._modules[name] = module
         _changed()
         if module is not None:
@@ -244,7 +246,7 @@ class Module(Compilable, Movable):
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or "
                             "None required)")
-        self._parameters[name] = param
+        self._parameters[name] = registered("parameter", self, name, param) if EVERYWHERE.used and param is not None else param
         _changed()
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -253,7 +255,7 @@ class Module(Compilable, Movable):
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None "
                             "required)")
-        self._buffers[name] = tensor
+        self._buffers[name] = registered("buffer", self, name, tensor) if EVERYWHERE.used and tensor is not None else tensor
         change = self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add
         change(name)
         _changed()
@@ -297,8 +299,8 @@ class Module(Compilable, Movable):
         for name, x in (*own["_parameters"].items(), *own["_buffers"].items()):
             found[f"{path}{name}"] = None if x is None else (Identity(x), Identity(x._storage))
             found[f"{path}{name}.requires_grad"] = x is not None and x.requires_grad
-        if own["_hooks"] is not None:
-            found[f"{path}hooks"] = own["_hooks"].key
+        if own["_hooks"] is not None or EVERYWHERE.used:
+            found[f"{path}hooks"] = (*(own["_hooks"] or NONE).key, *EVERYWHERE.key)
         for name, child in own["_modules"].items():
             if child is None:
                 found[f"{path}{name}"] = None
@@ -313,8 +315,8 @@ class Module(Compilable, Movable):
 
     def _called(self) -> Iterator[Callable[..., Any]]:
         """Functions of users that run with this module: its hooks."""
-        hooks = self.__dict__.get("_hooks")
-        return iter(() if hooks is None else [hook.call for table in hooks.tables.values() for hook in table.values()])
+        hooks = self.__dict__.get("_hooks") or NONE
+        return iter([hook.call for of in (hooks, EVERYWHERE) for table in of.tables.values() for hook in table.values()])
 
     def _parts(self) -> Iterator[Any]:
         """The modules whose structure is part of this one's."""

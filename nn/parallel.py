@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .module import Module
+from .replicas import data_parallel, gather, parallel_apply, replicate, scatter
 
 
 class DataParallel(Module):
@@ -69,4 +70,4 @@ class DistributedDataParallel(Module):
         yield
 
 
-__all__ = ["DataParallel", "DistributedDataParallel"]
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel", "gather", "parallel_apply", "replicate", "scatter"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 # By module: the switches with what torch has them at on a CPU, what is asked of it, and whether it is there.
 _SWITCHES: dict[str, dict[str, Any]] = {
@@ -17,7 +17,8 @@ _SWITCHES: dict[str, dict[str, Any]] = {
     "cuda": {},
     "cpu": {},
     "mkldnn": {"enabled": True, "deterministic": False, "allow_tf32": True},
-    "mkl": {},
+    "mha": {},
+    "mkl": {"VERBOSE_OFF": 0, "VERBOSE_ON": 1},
     "mps": {},
     "openmp": {},
     "opt_einsum": {"enabled": True, "strategy": "auto"},
@@ -73,3 +74,60 @@ for _switch in ("flash_sdp", "mem_efficient_sdp", "math_sdp", "cudnn_sdp"):
     _of_cuda.__dict__[f"enable_{_switch}"] = lambda enabled, name=f"_{_switch}": setattr(_of_cuda, name, bool(enabled))
 _of_cpu: Any = sys.modules[f"{__name__}.cpu"]
 _of_cpu.get_cpu_capability = lambda: "DEFAULT"
+
+
+class SDPAParams(NamedTuple):
+    """What an attention is called with, as torch asks whether a kernel takes it."""
+
+    query: Any
+    key: Any
+    value: Any
+    attn_mask: Any
+    dropout: float
+    is_causal: bool
+    enable_gqa: bool = False
+
+
+@contextmanager
+def _sdp_kernel(enable_flash: bool = True, enable_math: bool = True, enable_mem_efficient: bool = True,
+                enable_cudnn: bool = True) -> Iterator[None]:
+    """A block that asks for kernels of attention, which are kept as switches: there is one form here."""
+    wanted = {"flash_sdp": enable_flash, "math_sdp": enable_math, "mem_efficient_sdp": enable_mem_efficient,
+              "cudnn_sdp": enable_cudnn}
+    before = {name: getattr(_of_cuda, f"_{name}") for name in wanted}
+    try:
+        _of_cuda.__dict__.update({f"_{name}": value for name, value in wanted.items()})
+        yield
+    finally:
+        _of_cuda.__dict__.update({f"_{name}": value for name, value in before.items()})
+
+
+def _no(*args: Any, **kwargs: Any) -> bool:
+    """False: there are no kernels of attention to choose."""
+    return False
+
+
+def _kept(name: str, first: Any) -> Any:
+    """A function that keeps what it is told, and tells it."""
+    def choose(backend: Any = None) -> Any:
+        if backend is not None:
+            _chosen[name] = backend
+        return _chosen[name]
+
+    _chosen[name] = first
+    choose.__name__, choose.__doc__ = name, "What it was told last: kept, and changes nothing."
+    return choose
+
+
+_chosen: dict[str, Any] = {}
+_of_cuda.SDPAParams, _of_cuda.sdp_kernel = SDPAParams, _sdp_kernel
+for _name in ("can_use_cudnn_attention", "can_use_efficient_attention", "can_use_flash_attention", "is_flash_attention_available"):
+    _of_cuda.__dict__[_name] = _no
+for _name, _first in (("preferred_linalg_library", "default"), ("preferred_blas_library", "default"), ("blas_workspace_size", 0),
+                      ("fp16_bf16_reduction_math_sdp_allowed", False)):
+    _of_cuda.__dict__[_name] = _kept(_name, _first)
+_of_cuda.allow_fp16_bf16_reduction_math_sdp = lambda enabled: _chosen.update(fp16_bf16_reduction_math_sdp_allowed=bool(enabled))
+_of_mha: Any = sys.modules[f"{__name__}.mha"]
+_of_mha.set_fastpath_enabled = lambda value: _of_mha.get_fastpath_enabled(bool(value)) and None
+_of_mha.get_fastpath_enabled = _kept("get_fastpath_enabled", True)
+sys.modules[f"{__name__}.mkl"].verbose = lambda enable: nullcontext()  # type: ignore[attr-defined]

@@ -8,25 +8,39 @@ from __future__ import annotations
 import time
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from .. import absent as _absent
 from ..lazy_report import synchronize as _synchronize
 from ..legacy_tensors import TYPES as _TYPES
 from ..tracer.functions import random as _random
 from ..tracer.ir.errors import DeviceError, OutOfMemoryError
 from ..tracer.tensor.device import device as _device
 from . import amp as amp
+from . import nvtx as nvtx
 from .devices import current_device, device_count, index_of, info, is_available
 from .memory import (
+    get_per_process_memory_fraction,
+    host_memory_stats,
+    host_memory_stats_as_nested_dict,
     max_memory_allocated,
+    max_memory_cached,
     max_memory_reserved,
     mem_get_info,
     memory_allocated,
+    memory_cached,
     memory_reserved,
     memory_stats,
+    memory_stats_as_nested_dict,
     memory_summary,
+    reset_accumulated_host_memory_stats,
+    reset_accumulated_memory_stats,
+    reset_max_memory_allocated,
+    reset_max_memory_cached,
+    reset_peak_host_memory_stats,
     reset_peak_memory_stats,
+    set_per_process_memory_fraction,
 )
 
 for _name, _type in _TYPES.items():
@@ -255,11 +269,54 @@ def is_tf32_supported() -> bool:
     return is_available() and get_device_capability()[0] >= 8
 
 
-__all__ = ["CUDAGraph", "Event", "OutOfMemoryError", "Stream", "amp", "can_device_access_peer", "current_device",
-           "current_stream", "default_stream", "device", "device_count", "empty_cache", "get_arch_list",
-           "get_device_capability", "get_device_name", "get_device_properties", "get_rng_state", "get_rng_state_all",
-           "graph_pool_handle", "init", "initial_seed", "ipc_collect", "is_available", "is_bf16_supported",
-           "is_current_stream_capturing", "is_initialized", "is_tf32_supported", "manual_seed", "manual_seed_all",
-           "max_memory_allocated", "max_memory_reserved", "mem_get_info", "memory_allocated", "memory_reserved",
-           "memory_stats", "memory_summary", "reset_peak_memory_stats", "seed", "seed_all", "set_device",
-           "set_rng_state", "set_rng_state_all", "stream", "synchronize"]
+def set_stream(stream: Any) -> None:
+    """Accepted: there is one stream."""
+
+
+class StreamContext(nullcontext[None]):
+    """A block on a stream: there is one."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+
+
+class device_of(nullcontext[None]):
+    """A block in which the device of a tensor is the current one: tensors are made where they are asked for."""
+
+    def __init__(self, obj: Any) -> None:
+        super().__init__()
+
+
+def get_gencode_flags() -> str:
+    """Empty: XLA compiles for the device that is there."""
+    return ""
+
+
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Accepted and kept: reading a value is what waits."""
+    _sync_debug_mode[0] = {"default": 0, "warn": 1, "error": 2}[debug_mode] if isinstance(debug_mode, str) else debug_mode
+
+
+def get_sync_debug_mode() -> int:
+    """What `set_sync_debug_mode` was told."""
+    return _sync_debug_mode[0]
+
+
+_sync_debug_mode = [0]
+has_half, has_magma = True, False
+default_generators: tuple[Any, ...] = ()
+__getattr__ = _absent.named_in(__name__)
+__all__ = ["CUDAGraph", "Event", "OutOfMemoryError", "Stream", "StreamContext", "amp", "can_device_access_peer",
+           "current_device", "current_stream", "default_generators", "default_stream", "device", "device_count",
+           "device_of", "empty_cache", "get_arch_list", "get_device_capability", "get_device_name",
+           "get_device_properties", "get_gencode_flags", "get_per_process_memory_fraction", "get_rng_state",
+           "get_rng_state_all", "get_sync_debug_mode", "graph_pool_handle", "has_half", "has_magma",
+           "host_memory_stats", "host_memory_stats_as_nested_dict", "init", "initial_seed", "ipc_collect",
+           "is_available", "is_bf16_supported", "is_current_stream_capturing", "is_initialized", "is_tf32_supported",
+           "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_cached", "max_memory_reserved",
+           "mem_get_info", "memory_allocated", "memory_cached", "memory_reserved", "memory_stats",
+           "memory_stats_as_nested_dict", "memory_summary", "nvtx", "reset_accumulated_host_memory_stats",
+           "reset_accumulated_memory_stats", "reset_max_memory_allocated", "reset_max_memory_cached",
+           "reset_peak_host_memory_stats", "reset_peak_memory_stats", "seed", "seed_all", "set_device",
+           "set_per_process_memory_fraction", "set_rng_state", "set_rng_state_all", "set_stream", "set_sync_debug_mode",
+           "stream", "synchronize"]

@@ -6,7 +6,6 @@ https://pytorch.org/docs/stable/torch.html#pointwise-ops
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from .comparing import logical_and, logical_or
 from .layout import keeps_layout, laid_out
 from .methods import into, method, pointwise, with_out
 from .operands import Number, common_shape, float_kind, operands, wrap
+from .return_types import return_type
 from .ruled import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
 from .spelling import spelled
 
@@ -181,10 +181,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return _scaled(wrap(x), wrap(exponent))
 
 
-_FIELDS = ["mantissa", "exponent"]
-_Frexp = type("frexp", (namedtuple("frexp", _FIELDS),), {
-    "__slots__": (),
-    "__repr__": lambda self: f"torch.return_types.frexp(\nmantissa={self.mantissa},\nexponent={self.exponent})"})
+_Frexp = return_type("frexp", "mantissa exponent")
 
 
 @method()
@@ -228,7 +225,7 @@ def _mantissa_and_exponent(x: Tensor) -> tuple[Tensor, Tensor]:
 def _check_frexp_out(out: tuple[Tensor, Tensor], kind: dtype) -> None:
     names = {dtypes.float64: "double", dtypes.float16: "half", dtypes.bfloat16: "bfloat16", dtypes.int64: "long int",
              dtypes.int32: "int", dtypes.float32: "float"}
-    for tensor, wanted, name in zip(out, (kind, dtypes.int32), _FIELDS, strict=True):
+    for tensor, wanted, name in zip(out, (kind, dtypes.int32), _Frexp._fields, strict=True):
         if tensor.dtype is not wanted:
             required, given = (names.get(d, d.name) for d in (wanted, tensor.dtype))
             phrase = f"dtype {required}" if name == "mantissa" else f"{required} dtype"
