@@ -137,6 +137,7 @@ from .tracer.functions.slicing import (
     chunk, dsplit, hsplit, narrow, narrow_copy, select, split, split_with_sizes, tensor_split, unbind, unsafe_chunk,
     unsafe_split, unsafe_split_with_sizes, vsplit,
 )
+from .tracer.functions.segments import segment_reduce
 from .tracer.functions.sorting import argsort, msort, sort, topk
 from .tracer.functions.special import i0, logaddexp, logaddexp2, logit, mvlgamma, polygamma, sinc, xlogy
 from .tracer.functions.spectra import lobpcg, pca_lowrank, svd, svd_lowrank
@@ -208,4 +209,6 @@ def __getattr__(name: str) -> object:
 
 
 _refused = _absent.named_in(__name__)
+_absent.give({"autograd.function": autograd.function, "autograd.profiler": autograd.profiler, "nn.attention": nn.attention,
+              "nn.functional": nn.functional})
 _aliases.let_all_find()

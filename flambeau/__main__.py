@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from . import compat
 from .demo.text import UserError
 from .script import run
 
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--data", metavar="FILE", help="a UTF-8 text to train on (default: Python's own documentation)")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
     commands.add_parser("info", help="versions, devices, caches, flags: what to paste into a bug report")
+    names = commands.add_parser("compat", help="what of torch's names is there, what differs, what is missing")
+    names.add_argument("name", nargs="?", default="torch", metavar="NAME", help="a name, module or class (default: %(default)s)")
+    names.add_argument("--page", action="store_true", help="print the text of COMPAT.md")
     script = commands.add_parser("run", help="run an unmodified PyTorch script: in it `import torch` means Flambeau",
                                  usage="%(prog)s [-m MODULE | SCRIPT] [ARGUMENT ...]")
     script.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
@@ -30,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .info import info  # noqa: PLC0415  (loads jaxlib)
 
             print(info())
+            return 0
+        if chosen.command == "compat":
+            print(compat.page() if chosen.page else compat.report(chosen.name), end="" if chosen.page else "\n")
             return 0
         if chosen.command == "run":
             if not chosen.program:

@@ -120,23 +120,23 @@ def refusal(name: str, instead: str) -> Any:
 
     short = name.rpartition(".")[2]
     return type(short, (), {"__module__": name.rpartition(".")[0], "__new__": lambda cls, *args, **kwargs: refuse(),
-                            "__doc__": f"Not there: {instead}.", "_refusal": True, "__class_getitem__": classmethod(lambda cls, item: cls)})
+                            "__doc__": f"Not there: {instead}.", "__refuses__": True, "__class_getitem__": classmethod(lambda cls, item: cls)})
 
 
 def is_refusal(thing: Any) -> bool:
     """Whether a thing is a `refusal`, or a method that refuses."""
-    return "_refusal" in getattr(thing, "__dict__", ())
+    return "__refuses__" in getattr(thing, "__dict__", ())
 
 
 def named_in(module: str) -> Callable[[str], Any]:
     """What a module of ours finds for a name that it has not: its `__getattr__`."""
+    made: dict[str, Any] = {}
+
     def find(name: str) -> Any:
         full = f"{module}.{name}".partition(".")[2]
         if full not in _INSTEAD:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        made = refusal(f"torch.{full}", _INSTEAD[full])
-        setattr(sys.modules[module], name, made)
-        return made
+        return made.setdefault(name, refusal(f"torch.{full}", _INSTEAD[full]))
 
     return find
 
@@ -146,8 +146,14 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
         raise NotImplementedError(f"torch.{name} is not there in Flambeau: {_INSTEAD[name]}")
 
     method.__name__, method.__doc__ = name.partition(".")[2], f"Not there: {_INSTEAD[name]}."
-    method._refusal = True  # type: ignore[attr-defined]
+    method.__refuses__ = True  # type: ignore[attr-defined]
     return method
+
+
+def give(modules: dict[str, types.ModuleType]) -> None:
+    """Let modules, by their names below `torch`, that know nothing of this table find what is in it."""
+    for name, module in modules.items():
+        vars(module).setdefault("__getattr__", named_in(f"{_PACKAGE}.{name}"))
 
 
 for _name in _INSTEAD:

@@ -12,12 +12,16 @@ import importlib.machinery
 import sys
 import types
 from collections.abc import Sequence
+from typing import Any
+
+from .absent import named_in
 
 _PACKAGE = __name__.partition(".")[0]
 
 # By name below `torch`: the modules of ours whose names it has. Of two under one name the first is taken.
 MADE_OF = {
     "_utils": "tracer.functions.vectors utils.data._utils.errors",
+    "accelerator.graphs": "accelerator",
     "accelerator.memory": "accelerator",
     "amp.autocast_mode": "amp tracer.functions.autocast",
     "amp.grad_scaler": "optim.grad_scaler",
@@ -49,7 +53,7 @@ MADE_OF = {
     "nn.modules.linear_cross_entropy_options": "nn.margin_losses",
     "nn.modules.loss": "nn.loss nn.margin_losses",
     "nn.modules.module": "nn.module nn.hooks nn.backward_hooks",
-    "nn.modules.normalization": "nn.normalization nn.vision",
+    "nn.modules.normalization": "nn.normalization nn.sync_norm nn.vision",
     "nn.modules.padding": "nn.padding",
     "nn.modules.pixelshuffle": "nn.vision",
     "nn.modules.pooling": "nn.pooling nn.unpooling",
@@ -57,13 +61,19 @@ MADE_OF = {
     "nn.modules.sparse": "nn.embedding",
     "nn.modules.transformer": "nn.transformer",
     "nn.modules.upsampling": "nn.vision",
+    "nn.modules.utils": "nn.sizes",
+    "nn.parallel.data_parallel": "nn.parallel",
     "nn.parallel.distributed": "nn.parallel",
+    "nn.parallel.parallel_apply": "nn.replicas",
+    "nn.parallel.replicate": "nn.replicas",
     "nn.parallel.scatter_gather": "nn.replicas",
     "nn.utils.clip_grad": "nn.utils.clip",
     "nn.utils.convert_parameters": "nn.utils.convert",
     "nn.utils.init": "nn.utils.construction",
     "nn.utils.memory_format": "nn.utils.construction",
-    "random": "tracer.functions.random",
+    "nn.utils.spectral_norm": "nn.utils.spectral_norm_hook",
+    "nn.utils.weight_norm": "nn.utils.weight_norm_hook",
+    "random": "tracer.functions.random odds",
     "signal.windows.windows": "signal.windows",
     "torch_version": "version",
 }
@@ -79,6 +89,13 @@ RENAMED = {
 }
 
 
+class Made(types.ModuleType):
+    """A module that is called like a function in it, which it hides once it is imported: `torch.autograd.gradcheck`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return vars(self)[self.__name__.rpartition(".")[2]](*args, **kwargs)
+
+
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds the modules of the table."""
 
@@ -90,8 +107,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        """An ordinary module."""
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        """An empty module."""
+        return Made(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Fill it with the names of ours."""
@@ -109,14 +127,12 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def let_find(module: types.ModuleType) -> None:
     """Let a module find those that are made below it as its attributes: `torch.nn.modules` needs no import."""
-    others = vars(module).get("__getattr__")
+    others = vars(module).get("__getattr__") or named_in(module.__name__)
 
     def find(name: str) -> object:
         if f"{module.__name__}.{name}".partition(".")[2] in MADE_OF:
             return importlib.import_module(f"{module.__name__}.{name}")
-        if others is not None:
-            return others(name)
-        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+        return others(name)
 
     vars(module)["__getattr__"] = find
 

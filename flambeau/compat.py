@@ -28,18 +28,19 @@ THERE, DIFFERING, REFUSING, MISSING, APART = STATUSES = ("there", "differs", "re
 # What is not counted, by name: a reason, and patterns of whole names (with all that is below them) in which `*` is a part of one.
 NOT_COUNTED = {
     "several processes and devices": "torch.distributed torch.nn.parallel.comm torch.cuda.comm torch.cuda.nccl torch.futures "
-        "torch.nn.parallel.distributed torch.utils.data.distributed",
-    "sparse and nested tensors": "torch.sparse torch.nested torch.*sparse* torch.*.*sparse* torch.hsmm torch.hspmm torch.smm torch.spmm "
+        "torch.nn.parallel.distributed torch.utils.data.distributed torch.nn.parallel.DistributedDataParallel.* torch.nn.DataParallel.*",
+    "sparse and nested tensors": "torch.sparse torch.nested torch.*sparse* torch.Tensor.*sparse* torch.hsmm torch.hspmm torch.smm torch.spmm "
         "torch.dsmm torch.saddmm torch.sspaddmm torch.*col_indices* torch.*row_indices* torch.indices_copy torch.values_copy "
         "torch.Tensor.*indices torch.Tensor.dense_dim torch.Tensor.smm torch.Tensor.sspaddmm torch.Tensor.coalesce "
         "torch.Tensor.to_padded_tensor torch.backends.cusparselt torch.masked.maskedtensor",
     "quantised tensors": "torch.ao torch.quantization torch.nn.quantized torch.nn.quantizable torch.nn.qat torch.nn.intrinsic "
-        "torch.jit.quantized torch.*quantize* torch.Tensor.*quantize* torch.quantized_* torch.q_* torch.Tensor.q_* torch.qscheme "
+        "torch.*quantize* torch.Tensor.*quantize* torch.quantized_* torch.q_* torch.Tensor.q_* torch.qscheme "
         "torch.Tensor.qscheme torch.*int_repr torch.Tensor.int_repr torch.qint* torch.quint* torch.QInt* torch.QUInt* torch.fbgemm_* "
         "torch.fused_moving_avg_obs_fake_quant torch.per_channel_* torch.per_tensor_* torch.choose_qparams_optimized "
         "torch.empty_quantized torch.backends.quantized torch.nn.functional.scaled_*mm torch.nn.functional.ScalingType "
         "torch.nn.functional.SwizzleType torch.bits* torch.int? torch.uint? torch.float4_* torch.bit",
-    "TorchScript, graph capture and packages": "torch.jit.* torch.fx torch.export torch.onnx torch.package torch.nativert "
+    "TorchScript, graph capture and packages": "torch.jit.CompilationUnit torch.jit.*_* torch.jit.annotations torch.jit.frontend torch.jit.mobile torch.jit.quantized "
+        "torch.fx torch.export torch.onnx torch.package torch.nativert "
         "torch.ScriptFunction torch.library torch.classes torch.ops torch.import_ir_module* torch.parse_* torch.*Script* torch.*Type "
         "torch.*Graph* torch.FunctionSchema torch.CompilationUnit torch.Node torch.Value torch.Block torch.Argument* torch.Use "
         "torch.Code torch.Complete* torch.AliasDb torch.CallStack torch.Capsule torch.ConcreteModuleType* torch.DictType "
@@ -54,7 +55,7 @@ NOT_COUNTED = {
         "torch.backends.python_native torch.cuda.tunable torch.cuda.gds torch.cuda.green_contexts torch.cuda.jiterator "
         "torch.cuda.sparse torch.cuda.GreenContext torch.backends.cuda.cu* torch.backends.cuda.*rocm* torch.backends.cuda.is_ck* "
         "torch.utils.mkldnn torch.Tensor.*mkldnn torch.numa torch.nn.attention.varlen torch.*.DeferredCudaCallError "
-        "torch.batch_norm_* torch.*backend_registration* torch.PRIVATE_OPS",
+        "torch.batch_norm_* torch.native_norm torch.utils.*backend* torch.utils.generate_methods_* torch.*backend_registration* torch.PRIVATE_OPS",
     "torch's own tools": "torch.contrib torch.nn.cpp torch.nn.backends torch.utils.tensorboard torch.utils.viz torch.utils.jit "
         "torch.utils.hipify torch.utils.cpp_* torch.utils.collect_env torch.utils.model_dump torch.utils.bundled_inputs "
         "torch.utils.mobile_optimizer torch.utils.show_pickle torch.utils.throughput_benchmark torch.utils.file_baton "
@@ -63,7 +64,13 @@ NOT_COUNTED = {
         "torch.utils.data.DataChunk torch.autograd.profiler_* torch.multiprocessing.reductions torch.multiprocessing.pool "
         "torch.multiprocessing.queue torch.testing._* torch.Dispatch* torch.*DispatchKey* torch.*TorchFunction* "
         "torch.*ObjType torch.Tag torch.SymIntType torch.get_file_path torch.prepare_multiprocessing_environment torch.USE_* "
-        "torch.profiler_allow_* torch.classproperty torch.windows torch.monitor",
+        "torch.profiler_allow_* torch.cpp torch.slice_inverse torch.Tensor.slice_inverse torch.FatalError torch.utils.ThroughputBenchmark "
+        "torch.utils.backcompat torch.utils.get_cpp_* torch.utils.serialization torch.return_types.*_out torch.return_types.all_return_types "
+        "torch.return_types.pytree_* torch.return_types.*.n_* torch.fft.Tensor torch.Tensor.reinforce torch.Tensor.index "
+        "torch.autograd.graph.region_* torch.autograd.graph.set_* torch.autograd.*.*.mark_shared_storage torch.autograd.function.FunctionMeta "
+        "torch.autograd.variable.VariableMeta torch.cuda.Event.*ipc* torch.utils.data._DatasetKind torch.utils.data.backward_compatibility "
+        "torch.nn.factory_kwargs torch.nn.attention.SDPBackend.* torch.nn.functional.*has_torch_function* torch.nn.functional.assert_int_* torch.optim.Optimizer.profile_* torch.optim.Optimizer.Optimizer* torch.autograd.*.clone "
+        "torch.inference_mode.clone torch.classproperty torch.windows torch.monitor",
 }
 
 
@@ -80,7 +87,7 @@ class Entry(NamedTuple):
 
 @cache
 def _patterns() -> Mapping[str, re.Pattern[str]]:
-    return {reason: re.compile("|".join(re.escape(p).replace(r"\*", "[^.]*").replace(r"\?", r"\d") for p in patterns.split()))
+    return {reason: re.compile("|".join(re.escape(p).replace(r"\*", "[^.]*").replace(r"\?", "[1-7]") for p in patterns.split()))
             for reason, patterns in NOT_COUNTED.items()}
 
 
@@ -130,6 +137,8 @@ def ours(name: str) -> Any:
         if is_refusal(found):
             return found
         below = None if hasattr(found, part) or not isinstance(found, ModuleType) else _module(f"{'.'.join(parts[:i])}.{part}")
+        if below is None and part in getattr(found, "__annotations__", ()):
+            return found  # an attribute of instances
         found = getattr(found, part) if below is None else below
     return found
 
@@ -149,9 +158,16 @@ def look_up(name: str) -> Entry:
 
 
 def entries(below: str = "torch") -> list[Entry]:
-    """All of a module or class, with what is below it."""
-    owners = [o for o in names() if o == below or o.startswith(f"{below}.")]
+    """All of a module or class, with what is below it; of a class that is not there, no members."""
+    owners = [o for o in names() if (o == below or o.startswith(f"{below}.")) and _is_open(o)]
     return [look_up(f"{owner}.{n}") for owner in owners for n in names()[owner]]
+
+
+def _is_open(owner: str) -> bool:
+    """Whether a class, or the module, is there."""
+    if not owner.rpartition(".")[2][:1].isupper():
+        return True
+    return look_up(owner).status in (THERE, DIFFERING)
 
 
 def report(name: str = "torch") -> str:
@@ -161,9 +177,69 @@ def report(name: str = "torch") -> str:
     if not found:
         return str(look_up(name))
     kept = [str(entry) for entry in found if entry.status not in (THERE, APART)]
-    return "\n".join([f"{name}: {_counts(found)}", *kept])
+    return "\n".join([f"{name}: {counts(found)}", *kept])
 
 
-def _counts(found: list[Entry]) -> str:
-    counts = {status: sum(entry.status == status for entry in found) for status in STATUSES}
-    return ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == THERE)
+def counts(found: list[Entry]) -> str:
+    """How many are there, differ, ..."""
+    numbers = {status: sum(entry.status == status for entry in found) for status in STATUSES}
+    return ", ".join(f"{number:,} {status}" for status, number in numbers.items() if number or status == THERE)
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------
+
+_HEAD = """# torch's names in Flambeau
+
+Written by `python -m flambeau compat --page`, from the public names of torch {version}. `python -m flambeau compat NAME` tells of
+one name, module or class. There: {there:,} of {counted:,} names of modules, and members of classes, that are counted
+({share:.1%}); {differs} of them differ in what is told below.
+
+| module | there | not there |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The text of COMPAT.md."""
+    found = entries()
+    counted = [entry for entry in found if entry.status != APART]
+    there = [entry for entry in counted if entry.status in (THERE, DIFFERING)]
+    head = _HEAD.format(version=FILE.read_text(encoding="utf-8").split()[6].rstrip(","), there=len(there), counted=len(counted),
+                        share=len(there) / len(counted), differs=sum(entry.status == DIFFERING for entry in there))
+    return "\n".join([head.rstrip(), *_rows(counted), "", *_section("What differs", counted, DIFFERING),
+                      *_section("What refuses, and what to do instead", counted, REFUSING),
+                      "## What is missing", "", _listed(e.name for e in counted if e.status == MISSING), "",
+                      "## What is not counted", "", *(f"- {reason}: {_code(patterns.split())}"
+                                                      for reason, patterns in NOT_COUNTED.items())]) + "\n"
+
+
+def _rows(counted: list[Entry]) -> list[str]:
+    rows: dict[str, list[bool]] = {}
+    for entry in counted:
+        rows.setdefault(".".join(entry.name.split(".")[:2 if _is_module(entry.name) else 1]), []).append(
+            entry.status in (THERE, DIFFERING))
+    return [f"| {owner} | {sum(marks):,} | {len(marks) - sum(marks) or ''} |" for owner, marks in sorted(rows.items())]
+
+
+def _is_module(name: str) -> bool:
+    """Whether the second part of a name is a module, or `Tensor`, of which there is a row."""
+    second = ".".join(name.split(".")[:2])
+    return second in names() and (name != second) and (second == "torch.Tensor" or not second[6:7].isupper())
+
+
+def _section(title: str, counted: list[Entry], status: str) -> list[str]:
+    by_note: dict[str, list[str]] = {}
+    for entry in counted:
+        if entry.status == status:
+            by_note.setdefault(entry.note, []).append(entry.name)
+    return [f"## {title}", "", *(f"- {note}: {_listed(found)}" for note, found in by_note.items()), ""]
+
+
+def _listed(found: Iterable[str]) -> str:
+    """Names, of which members of what is listed itself are left out."""
+    every = list(found)
+    return _code([name for name in every if name.rpartition(".")[0] not in every]) or "Nothing."
+
+
+def _code(every: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in every)

@@ -49,6 +49,6 @@ def _numbers(version: Any) -> tuple[int, ...]:
 
 __version__ = TorchVersion("2.13.0")
 flambeau = "0.1.0"
-cuda = hip = xpu = None
+cuda = hip = rocm = xpu = None
 debug = False
 git_version = "unknown"

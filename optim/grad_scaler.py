@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 from ..tracer.autograd.modes import no_grad
@@ -14,6 +15,12 @@ from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.context import outside_trace
 from ..tracer.tensor.tensor import Tensor
 from .optimizer import Optimizer
+
+
+class OptState(Enum):
+    """How far a step of an optimizer has come: what `GradScaler` tells optimizers of in torch."""
+
+    READY, UNSCALED, STEPPED = 0, 1, 2
 
 
 class GradScaler:

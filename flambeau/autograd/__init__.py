@@ -1,7 +1,9 @@
 """`torch.autograd`: https://pytorch.org/docs/stable/autograd.html"""
 
 import sys
+from contextlib import nullcontext as _nullcontext
 
+from .. import absent as _absent
 from ..tracer.autograd import *  # noqa: F403
 from ..tracer.autograd import __all__ as _names
 from ..tracer.autograd import anomaly as anomaly_mode
@@ -14,4 +16,21 @@ for _name, _module in (("function", function), ("functional", functional), ("gra
                        ("anomaly_mode", anomaly_mode)):
     sys.modules[f"{__name__}.{_name}"] = _module
 
-__all__ = [*_names, "Variable", "anomaly_mode", "forward_ad", "grad_mode", "graph", "profiler"]
+
+
+class set_multithreading_enabled(_nullcontext[None]):
+    """A block, or from here on: one program computes all gradients, by as many threads as XLA has."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self.mode = mode
+
+
+class enforce_grad_layout_policy(set_multithreading_enabled):
+    """A block, or from here on: gradients lie in memory as their tensors do, in any case."""
+
+
+grad_mode.__dict__.update(set_multithreading_enabled=set_multithreading_enabled,
+                          enforce_grad_layout_policy=enforce_grad_layout_policy)
+__getattr__ = _absent.named_in(__name__)
+__all__ = ["enforce_grad_layout_policy", "set_multithreading_enabled", *_names, "Variable", "anomaly_mode", "forward_ad", "grad_mode", "graph", "profiler"]

@@ -7,6 +7,7 @@ dual_level = refusal("torch.autograd.forward_ad.dual_level", _INSTEAD)
 make_dual = refusal("torch.autograd.forward_ad.make_dual", _INSTEAD)
 unpack_dual = refusal("torch.autograd.forward_ad.unpack_dual", _INSTEAD)
 enter_dual_level = refusal("torch.autograd.forward_ad.enter_dual_level", _INSTEAD)
+UnpackedDualTensor = refusal("torch.autograd.forward_ad.UnpackedDualTensor", _INSTEAD)
 exit_dual_level = refusal("torch.autograd.forward_ad.exit_dual_level", _INSTEAD)
 
-__all__ = ["dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
+__all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..absent import refusal
 from ..tracer.tensor.grad_fn import GradFn as Node
@@ -34,5 +34,26 @@ def increment_version(tensor: Any) -> None:
     """Accepted: values never change, so that nothing has to count writes."""
 
 
-__all__ = ["Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks", "increment_version",
+class GradientEdge(NamedTuple):
+    """A result of a function in the graph of gradients."""
+
+    node: Node
+    output_nr: int
+    ownership_token: Any = None
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """Where a tensor is in the graph of gradients; RuntimeError for one that requires none.
+
+    >>> import flambeau as torch
+    >>> torch.autograd.graph.get_gradient_edge(torch.ones(1, requires_grad=True).exp()).node.name()
+    'ExpBackward0'
+    """
+    if not tensor.requires_grad:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(Node(tensor._read()), tensor.output_nr)
+
+
+__all__ = ["GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks", "get_gradient_edge",
+           "increment_version",
            "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]

@@ -11,7 +11,8 @@ from enum import Enum
 
 from . import bias, flex_attention
 
-__all__ = ["WARN_FOR_UNFUSED_KERNELS", "SDPBackend", "bias", "flex_attention", "sdpa_kernel"]
+__all__ = ["WARN_FOR_UNFUSED_KERNELS", "SDPBackend", "bias", "current_flash_attention_impl", "flex_attention",
+           "list_flash_attention_impls", "sdpa_kernel"]
 
 WARN_FOR_UNFUSED_KERNELS = False
 
@@ -48,3 +49,12 @@ def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = Fa
         raise TypeError("sdpa_kernel requires SDPBackend members, got "
                         f"{', '.join(type(backend).__name__ for backend in wanted)}")
     yield
+
+
+def list_flash_attention_impls() -> list[str]:
+    """Empty: there are no kernels to choose from."""
+    return []
+
+
+def current_flash_attention_impl() -> None:
+    """None: no kernel was chosen."""

@@ -63,6 +63,7 @@ from .fractional_pooling import (
     fractional_max_pool3d_with_indices,
 )
 from .fused_loss import linear_cross_entropy
+from .grouped import grouped_mm
 from .interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from .linear import bilinear, cosine_similarity, embedding, linear, normalize, one_hot, pairwise_distance, pdist
 from .loss import (
@@ -119,7 +120,7 @@ __all__ = [
     "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "ctc_loss",
     "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "elu_", "embedding", "embedding_bag",
     "feature_alpha_dropout", "fold", "fractional_max_pool2d", "fractional_max_pool2d_with_indices",
-    "fractional_max_pool3d", "fractional_max_pool3d_with_indices", "gaussian_nll_loss", "gelu", "glu", "grid_sample",
+    "fractional_max_pool3d", "fractional_max_pool3d_with_indices", "gaussian_nll_loss", "gelu", "glu", "grid_sample", "grouped_mm",
     "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
     "hinge_embedding_loss", "huber_loss", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm",
     "leaky_relu", "leaky_relu_", "linear", "linear_cross_entropy", "local_response_norm", "log_softmax", "logsigmoid",

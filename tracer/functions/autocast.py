@@ -238,6 +238,11 @@ class autocast:
         return run  # type: ignore[return-value]
 
 
+def autocast_decorator(autocast_instance: autocast, func: F) -> F:
+    """The function in that block."""
+    return autocast_instance(func)
+
+
 def _checked(device_type: str) -> str:
     if not isinstance(device_type, str):
         raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")

@@ -24,6 +24,8 @@ def _fact(name: str, answer: Any, meaning: str) -> None:
 
 for _device in ("ipu", "maia", "mps", "mtia", "vulkan", "xla", "xpu"):
     _fact(f"is_{_device}", False, f"Whether it lives on a device of kind {_device}: never here.")
+_fact("is_nested", False, "Whether it is made of tensors of several shapes: never here.")
+_fact("volatile", False, "torch's former switch for gradients: see `requires_grad`.")
 _fact("output_nr", 0, "Which result of its function it is: not told here.")
 _fact("name", None, "torch's name of a variable: none.")
 
@@ -79,6 +81,14 @@ def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
     stride = self.stride()
     return tuple(sorted(range(self.ndim), key=lambda d: -stride[d]))
 
+
+@method()
+def module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
+    """What a module takes of `other` when it loads a state dict under `swap_module_params`: a copy, or itself with `assign`."""
+    return other.detach() if assign else self.detach().clone().copy_(other)
+
+
+Tensor.grad_dtype = property(lambda self: self.dtype, doc="The dtype of gradients of this tensor: its own.")  # type: ignore[attr-defined]
 
 # --- Element by element -----------------------------------------------------------------------------------------------
 

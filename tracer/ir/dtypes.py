@@ -170,10 +170,18 @@ def can_cast(from_: dtype, to: dtype) -> bool:
     return not (from_ is not boolean and to is boolean)
 
 
+_dtype = dtype
+
+
 class iinfo:
     """Limits of an integer type: `min`, `max`, `bits`. >>> iinfo(int8).max -> 127"""
 
-    def __init__(self, type: dtype) -> None:
+    dtype: str
+    bits: int
+    min: int
+    max: int
+
+    def __init__(self, type: _dtype) -> None:
         if type.category != INTEGRAL:
             raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")
         info = np.iinfo(type.numpy)
@@ -186,7 +194,16 @@ class iinfo:
 class finfo:
     """Limits of a floating type: `eps`, `max`, `min`, `tiny`, `smallest_normal`, `resolution`, `bits`."""
 
-    def __init__(self, type: dtype | None = None) -> None:
+    dtype: str
+    bits: int
+    eps: float
+    max: float
+    min: float
+    tiny: float
+    smallest_normal: float
+    resolution: float
+
+    def __init__(self, type: _dtype | None = None) -> None:
         type = (type or float32).to_real
         if not type.is_floating_point:
             raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")

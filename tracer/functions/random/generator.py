@@ -101,6 +101,18 @@ class Generator:
             self._state._write(alias(new_state.to(self._device)._read()))
         return self
 
+    def get_offset(self) -> int:
+        """How far the numbers of this seed have been drawn."""
+        return int(self._state.tolist()[1])
+
+    def set_offset(self, offset: int) -> Generator:
+        """Continue from another place in the numbers of this seed."""
+        changed = self._state.clone()
+        changed[1] = offset
+        return self.set_state(changed)
+
+    graphsafe_get_state, graphsafe_set_state = get_state, set_state
+
     def clone_state(self) -> Generator:
         """Another generator that continues as this one would."""
         copy = Generator(self._device)
