@@ -44,6 +44,7 @@ MODULES = {
     "utils._python_dispatch": "operations are not dispatched one by one to Python code: use torch.func, or jit(f).trace(...)",
     "utils.bottleneck": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
+    "accelerator.graphs": "torch.jit makes one program of a step, which is launched at once",
     "cuda.graphs": "torch.jit makes one program of a step, which is launched at once",
     "profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
 }

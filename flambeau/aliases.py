@@ -20,8 +20,6 @@ _PACKAGE = __name__.partition(".")[0]
 
 # By name below `torch`: the modules of ours whose names it has. Of two under one name the first is taken.
 MADE_OF = {
-    "_utils": "tracer.functions.vectors utils.data._utils.errors",
-    "accelerator.graphs": "accelerator",
     "accelerator.memory": "accelerator",
     "amp.autocast_mode": "amp tracer.functions.autocast",
     "amp.grad_scaler": "optim.grad_scaler",

@@ -39,7 +39,7 @@ NOT_COUNTED = {
         "torch.fused_moving_avg_obs_fake_quant torch.per_channel_* torch.per_tensor_* torch.choose_qparams_optimized "
         "torch.empty_quantized torch.backends.quantized torch.nn.functional.scaled_*mm torch.nn.functional.ScalingType "
         "torch.nn.functional.SwizzleType torch.bits* torch.int? torch.uint? torch.float4_* torch.bit",
-    "TorchScript, graph capture and packages": "torch.jit.CompilationUnit torch.jit.*_* torch.jit.annotations torch.jit.frontend torch.jit.mobile torch.jit.quantized "
+    "TorchScript, graph capture and packages": "torch.jit.CompilationUnit torch.jit.Script* torch.jit.Attribute.* torch.jit.Future.* torch.jit.*_* torch.jit.annotations torch.jit.frontend torch.jit.mobile torch.jit.quantized "
         "torch.fx torch.export torch.onnx torch.package torch.nativert "
         "torch.ScriptFunction torch.library torch.classes torch.ops torch.import_ir_module* torch.parse_* torch.*Script* torch.*Type "
         "torch.*Graph* torch.FunctionSchema torch.CompilationUnit torch.Node torch.Value torch.Block torch.Argument* torch.Use "
@@ -69,7 +69,10 @@ NOT_COUNTED = {
         "torch.return_types.pytree_* torch.return_types.*.n_* torch.fft.Tensor torch.Tensor.reinforce torch.Tensor.index "
         "torch.autograd.graph.region_* torch.autograd.graph.set_* torch.autograd.*.*.mark_shared_storage torch.autograd.function.FunctionMeta "
         "torch.autograd.variable.VariableMeta torch.cuda.Event.*ipc* torch.utils.data._DatasetKind torch.utils.data.backward_compatibility "
-        "torch.nn.factory_kwargs torch.nn.attention.SDPBackend.* torch.nn.functional.*has_torch_function* torch.nn.functional.assert_int_* torch.optim.Optimizer.profile_* torch.optim.Optimizer.Optimizer* torch.autograd.*.clone "
+        "torch.nn.factory_kwargs torch.nn.attention.SDPBackend.* torch.TypedStorage.hpu torch.TypedStorage.type "
+        "torch.TypedStorage.pickle_* torch.TypedStorage.resize_ torch.TypedStorage.from_* torch.TypedStorage.filename torch.nn.*.check_* torch.nn.*.permute_hidden "
+        "torch.nn.*.get_expected_* torch.nn.MultiheadAttention.merge_masks torch.nn.utils.*.*.apply torch.nn.utils.*.*.remove "
+        "torch.nn.utils.spectral_norm.SpectralNorm*Hook torch.optim.Adagrad.share_memory torch.autograd.graph.Node.* torch.nn.functional.*has_torch_function* torch.nn.functional.assert_int_* torch.optim.Optimizer.profile_* torch.optim.Optimizer.Optimizer* torch.autograd.*.clone "
         "torch.inference_mode.clone torch.classproperty torch.windows torch.monitor",
 }
 

@@ -15,6 +15,9 @@ from typing import Any
 class ProcessException(Exception):
     """A process ended otherwise than it should; `error_index` is its number."""
 
+    error_index: int
+    error_pid: int
+
     def __init__(self, msg: str, error_index: int, pid: int) -> None:
         super().__init__(msg)
         self.msg, self.error_index, self.error_pid = msg, error_index, pid
@@ -29,6 +32,8 @@ class ProcessRaisedException(ProcessException):
 
 class ProcessExitedException(ProcessException):
     """The process ended with an exit code, or by a signal."""
+
+    exit_code: int
 
     def __init__(self, msg: str, error_index: int, error_pid: int, exit_code: int, signal_name: str | None = None) -> None:
         super().__init__(msg, error_index, error_pid)

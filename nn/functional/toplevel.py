@@ -147,9 +147,9 @@ def embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_b
 # --- Losses, grids, convolution ---------------------------------------------------------------------------------------
 
 
-def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: int = 1,
+def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: int = 0,
              zero_infinity: bool = False) -> Tensor:
-    """`nn.functional.ctc_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+    """`nn.functional.ctc_loss`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
     return _ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity)
 
 

@@ -100,6 +100,34 @@ class PackedSequence(_Fields):
         """The data as float16."""
         return self.to(dtypes.float16)
 
+    def byte(self) -> PackedSequence:
+        """The data as uint8."""
+        return self.to(dtypes.uint8)
+
+    def char(self) -> PackedSequence:
+        """The data as int8."""
+        return self.to(dtypes.int8)
+
+    def short(self) -> PackedSequence:
+        """The data as int16."""
+        return self.to(dtypes.int16)
+
+    def int(self) -> PackedSequence:
+        """The data as int32."""
+        return self.to(dtypes.int32)
+
+    def long(self) -> PackedSequence:
+        """The data as int64."""
+        return self.to(dtypes.int64)
+
+    def pin_memory(self) -> PackedSequence:
+        """Itself: memory of the host is not pinned."""
+        return self
+
+    def is_pinned(self) -> bool:
+        """False: memory of the host is not pinned."""
+        return False
+
     @property
     def is_cuda(self) -> bool:
         """Whether the data is on a CUDA device."""

@@ -12,13 +12,15 @@ import pkgutil
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
+import pytest
 
-from flambeau.compat import FILE, not_counted, written
+torch = pytest.importorskip("torch")
+
+from flambeau.compat import FILE, names, not_counted, written  # noqa: E402
 
 _FORMER = type(torch.FloatTensor)  # their members are those of Tensor
 _NEVER = ("_internal", "hipify", "examples", "op_fuzzers", "datapipes", "maskedtensor", "distributed")
@@ -62,11 +64,11 @@ def members(kind: type) -> set[str]:
     return {n for n in names if not n.startswith("_") and not inspect.ismodule(vars(kind).get(n))}
 
 
-def collect() -> dict[str, set[str]]:
+def collect(found_in: Iterable[tuple[str, types.ModuleType]]) -> dict[str, set[str]]:
     """Names by module or class; a class is listed at the first of its places."""
     found: dict[str, set[str]] = {}
     classes: dict[type, str] = {}
-    for name, module in modules():
+    for name, module in found_in:
         found[name] = {n for n in public(name, module) if hasattr(module, n)}
         for n in sorted(found[name]):
             value = getattr(module, n)
@@ -77,12 +79,21 @@ def collect() -> dict[str, set[str]]:
     return {name: names for name, names in found.items() if names}
 
 
-def text() -> str:
-    """What the file has to say."""
+def listed() -> Iterator[tuple[str, types.ModuleType]]:
+    """The modules that the file knows."""
+    for name in sorted(names()):
+        try:
+            yield name, importlib.import_module(name)
+        except ModuleNotFoundError:  # a class
+            continue
+
+
+def text(found_in: Iterable[tuple[str, types.ModuleType]]) -> str:
+    """What the file has to say of these modules."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return written(torch.__version__.partition("+")[0], collect())
+        return written(torch.__version__.partition("+")[0], collect(found_in))
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{Path(FILE).write_text(text(), encoding='utf-8')} characters\n")
+    sys.stdout.write(f"{Path(FILE).write_text(text(sorted(modules())), encoding='utf-8')} characters\n")

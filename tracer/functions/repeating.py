@@ -76,7 +76,7 @@ def _positions(repeats: Tensor, size: int | None) -> Tensor:
     """At each place of the result the slice that stands there: how many slices have ended before it."""
     if repeats.ndim == 0:
         raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
-    check_none("repeat_interleave", (repeats < 0)._read(), RuntimeError, "repeats can not be negative", repeats._read())
+    check_none("repeat_interleave", repeats < 0, RuntimeError, "repeats can not be negative")
     ends = cumsum(repeats, 0)
     total = (int(ends[-1]) if repeats.numel() else 0) if size is None else size
     marks = zeros(total + 1, dtype=dtypes.int64, device=repeats.device)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..tensor.device import device as Device
 from ..tensor.tensor import Tensor
@@ -59,6 +60,13 @@ class UntypedStorage:
     def __getitem__(self, place: Any) -> Any:
         return self.tolist()[place]
 
+    def filename(self) -> None:
+        """None: no file is behind it."""
+
+    def share_memory_(self) -> Any:
+        """Itself: processes that are forked see memory as it is then."""
+        return self
+
     def is_shared(self) -> bool:
         """False: processes that are forked see memory as it is then."""
         return False
@@ -94,9 +102,64 @@ class TypedStorage(UntypedStorage):
         """The elements. Reads the values."""
         return self._whole.detach().reshape(-1).tolist()  # type: ignore[no-any-return]
 
+    def to(self, *, device: Any = None, non_blocking: bool = False) -> TypedStorage:
+        """On another device."""
+        return TypedStorage(self._whole.to(device=device))
+
+    def cpu(self) -> TypedStorage:
+        """On the CPU."""
+        return self.to(device="cpu")
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> TypedStorage:
+        """On a CUDA device."""
+        return TypedStorage(self._whole.cuda(device))
+
+    def get_device(self) -> int:
+        """The number of its device; -1 for the CPU."""
+        return self._whole.get_device()
+
+    def clone(self) -> TypedStorage:
+        """A copy."""
+        return TypedStorage(self._whole.clone())
+
+    def copy_(self, source: TypedStorage, non_blocking: bool | None = None) -> TypedStorage:
+        """Write the elements of another one."""
+        self._whole.copy_(source._whole.reshape(self._whole.shape))
+        return self
+
+    def fill_(self, value: Any) -> TypedStorage:
+        """Write one number into all elements."""
+        self._whole.fill_(value)
+        return self
+
+    def share_memory_(self) -> TypedStorage:
+        """Itself: processes that are forked see memory as it is then."""
+        return self
+
+    def pin_memory(self, device: Any = None) -> TypedStorage:
+        """Itself: memory of the host is not pinned."""
+        return self
+
     def untyped(self) -> UntypedStorage:
         """As bytes."""
         return UntypedStorage(self._whole)
+
+
+def _converting(name: str, kind: Any) -> None:
+    def convert(self: TypedStorage) -> TypedStorage:
+        return TypedStorage(self._whole.to(kind))
+
+    convert.__name__, convert.__doc__ = name, f"Its elements as {kind.name}."
+    setattr(TypedStorage, name, convert)
+
+
+for _name, _kind in {
+        "bfloat16": dtypes.bfloat16, "bool": dtypes.boolean, "byte": dtypes.uint8, "char": dtypes.int8, "double": dtypes.float64,
+        "float": dtypes.float32, "half": dtypes.float16, "int": dtypes.int32, "long": dtypes.int64, "short": dtypes.int16,
+        "complex_double": dtypes.complex128, "complex_float": dtypes.complex64, "float8_e4m3fn": dtypes.float8_e4m3fn,
+        "float8_e4m3fnuz": dtypes.float8_e4m3fnuz, "float8_e5m2": dtypes.float8_e5m2,
+        "float8_e5m2fnuz": dtypes.float8_e5m2fnuz}.items():
+    _converting(_name, _kind)
 
 
 @method()
