@@ -53,8 +53,8 @@ _STORAGE = "a tensor's memory is no thing to make of its own: use tensors; x.num
 # By what to do instead: names below `torch`.
 NAMES = {
     MODULES["sparse"]: """
-        dsmm hsmm hspmm resize_as_sparse_ saddmm smm sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor
-        sparse_csc_tensor sparse_csr_tensor spmm sspaddmm Tensor.ccol_indices Tensor.coalesce Tensor.col_indices
+        dsmm hsmm hspmm resize_as_sparse_ saddmm smm sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor
+        sparse_coo_tensor sparse_csc_tensor sparse_csr_tensor spmm sspaddmm Tensor.ccol_indices Tensor.coalesce Tensor.col_indices
         Tensor.crow_indices Tensor.dense_dim Tensor.indices Tensor.resize_as_sparse_ Tensor.row_indices Tensor.smm
         Tensor.sparse_dim Tensor.sparse_mask Tensor.sparse_resize_ Tensor.sparse_resize_and_clear_ Tensor.sspaddmm
         Tensor.to_padded_tensor Tensor.to_sparse Tensor.to_sparse_bsc Tensor.to_sparse_bsr Tensor.to_sparse_coo
@@ -121,7 +121,8 @@ def refusal(name: str, instead: str) -> Any:
 
     short = name.rpartition(".")[2]
     return type(short, (), {"__module__": name.rpartition(".")[0], "__new__": lambda cls, *args, **kwargs: refuse(),
-                            "__doc__": f"Not there: {instead}.", "__refuses__": True, "__class_getitem__": classmethod(lambda cls, item: cls)})
+                            "__doc__": f"Not there: {instead}.", "__refuses__": True,
+                            "__class_getitem__": classmethod(lambda cls, item: cls)})
 
 
 def is_refusal(thing: Any) -> bool:

@@ -20,61 +20,11 @@ from typing import Any, NamedTuple
 
 from .absent import Absent, is_refusal
 from .differing import DIFFERS
+from .not_counted import NOT_COUNTED, not_counted
 
 FILE = Path(__file__).with_name("torch_names.txt")
 _OURS = __name__.partition(".")[0]
 THERE, DIFFERING, REFUSING, MISSING, APART = STATUSES = ("there", "differs", "refuses", "missing", "not counted")
-
-# What is not counted, by name: a reason, and patterns of whole names (with all that is below them) in which `*` is a part of one.
-NOT_COUNTED = {
-    "several processes and devices": "torch.distributed torch.nn.parallel.comm torch.cuda.comm torch.cuda.nccl torch.futures "
-        "torch.nn.parallel.distributed torch.utils.data.distributed torch.nn.parallel.DistributedDataParallel.* torch.nn.DataParallel.*",
-    "sparse and nested tensors": "torch.sparse torch.nested torch.*sparse* torch.Tensor.*sparse* torch.hsmm torch.hspmm torch.smm torch.spmm "
-        "torch.dsmm torch.saddmm torch.sspaddmm torch.*col_indices* torch.*row_indices* torch.indices_copy torch.values_copy "
-        "torch.Tensor.*indices torch.Tensor.dense_dim torch.Tensor.smm torch.Tensor.sspaddmm torch.Tensor.coalesce "
-        "torch.Tensor.to_padded_tensor torch.backends.cusparselt torch.masked.maskedtensor",
-    "quantised tensors": "torch.ao torch.quantization torch.nn.quantized torch.nn.quantizable torch.nn.qat torch.nn.intrinsic "
-        "torch.*quantize* torch.Tensor.*quantize* torch.quantized_* torch.q_* torch.Tensor.q_* torch.qscheme "
-        "torch.Tensor.qscheme torch.*int_repr torch.Tensor.int_repr torch.qint* torch.quint* torch.QInt* torch.QUInt* torch.fbgemm_* "
-        "torch.fused_moving_avg_obs_fake_quant torch.per_channel_* torch.per_tensor_* torch.choose_qparams_optimized "
-        "torch.empty_quantized torch.backends.quantized torch.nn.functional.scaled_*mm torch.nn.functional.ScalingType "
-        "torch.nn.functional.SwizzleType torch.bits* torch.int? torch.uint? torch.float4_* torch.bit",
-    "TorchScript, graph capture and packages": "torch.jit.CompilationUnit torch.jit.Script* torch.jit.Attribute.* torch.jit.Future.* torch.jit.*_* torch.jit.annotations torch.jit.frontend torch.jit.mobile torch.jit.quantized "
-        "torch.fx torch.export torch.onnx torch.package torch.nativert "
-        "torch.ScriptFunction torch.library torch.classes torch.ops torch.import_ir_module* torch.parse_* torch.*Script* torch.*Type "
-        "torch.*Graph* torch.FunctionSchema torch.CompilationUnit torch.Node torch.Value torch.Block torch.Argument* torch.Use "
-        "torch.Code torch.Complete* torch.AliasDb torch.CallStack torch.Capsule torch.ConcreteModuleType* torch.DictType "
-        "torch.ErrorReport torch.ExecutionPlan torch.FileCheck torch.Gradient torch.InferredType torch.IODescriptor torch.JITException "
-        "torch.*Module* torch.TracingState torch.fork torch.wait torch.*_type_* torch.unify_type_list torch.StaticModule "
-        "torch.OperatorInfo torch.PyTorchFile* torch.*StorageContext torch.DeepCopyMemoTable torch.*Logger* torch.BufferDict "
-        "torch.ParameterDict torch.AggregationType torch.AVG torch.SUM torch.Benchmark* torch.ThroughputBenchmark torch.compiler.config "
-        "torch.compiler.*unsafe torch.compiler.*artifacts torch.Future torch.LiteScriptModule torch.Tensor.as_subclass",
-    "other devices, and one vendor's kernels": "torch.mps torch.xpu torch.mtia torch.*mps* torch.Tensor.xpu torch.Tensor.ipu "
-        "torch.Tensor.mtia torch.cudnn_* torch.miopen_* torch.mkldnn_* torch.*vulkan* torch.*_ipu_* torch.*_xla_* torch.backends.xeon "
-        "torch.backends.mps torch.backends.miopen torch.backends.kleidiai torch.backends.xnnpack torch.backends.nnpack "
-        "torch.backends.python_native torch.cuda.tunable torch.cuda.gds torch.cuda.green_contexts torch.cuda.jiterator "
-        "torch.cuda.sparse torch.cuda.GreenContext torch.backends.cuda.cu* torch.backends.cuda.*rocm* torch.backends.cuda.is_ck* "
-        "torch.utils.mkldnn torch.Tensor.*mkldnn torch.numa torch.nn.attention.varlen torch.*.DeferredCudaCallError "
-        "torch.batch_norm_* torch.native_norm torch.utils.*backend* torch.utils.generate_methods_* torch.*backend_registration* torch.PRIVATE_OPS",
-    "torch's own tools": "torch.contrib torch.nn.cpp torch.nn.backends torch.utils.tensorboard torch.utils.viz torch.utils.jit "
-        "torch.utils.hipify torch.utils.cpp_* torch.utils.collect_env torch.utils.model_dump torch.utils.bundled_inputs "
-        "torch.utils.mobile_optimizer torch.utils.show_pickle torch.utils.throughput_benchmark torch.utils.file_baton "
-        "torch.utils.debug_log torch.utils.benchmark.* torch.utils.data.datapipes torch.utils.data.graph* "
-        "torch.utils.data.*DataPipe torch.utils.data.*determin* torch.utils.data.*validation* torch.utils.data.functional_datapipe "
-        "torch.utils.data.DataChunk torch.autograd.profiler_* torch.multiprocessing.reductions torch.multiprocessing.pool "
-        "torch.multiprocessing.queue torch.testing._* torch.Dispatch* torch.*DispatchKey* torch.*TorchFunction* "
-        "torch.*ObjType torch.Tag torch.SymIntType torch.get_file_path torch.prepare_multiprocessing_environment torch.USE_* "
-        "torch.profiler_allow_* torch.cpp torch.slice_inverse torch.Tensor.slice_inverse torch.FatalError torch.utils.ThroughputBenchmark "
-        "torch.utils.backcompat torch.utils.get_cpp_* torch.utils.serialization torch.return_types.*_out torch.return_types.all_return_types "
-        "torch.return_types.pytree_* torch.return_types.*.n_* torch.fft.Tensor torch.Tensor.reinforce torch.Tensor.index "
-        "torch.autograd.graph.region_* torch.autograd.graph.set_* torch.autograd.*.*.mark_shared_storage torch.autograd.function.FunctionMeta "
-        "torch.autograd.variable.VariableMeta torch.cuda.Event.*ipc* torch.utils.data._DatasetKind torch.utils.data.backward_compatibility "
-        "torch.nn.factory_kwargs torch.nn.attention.SDPBackend.* torch.TypedStorage.hpu torch.TypedStorage.type "
-        "torch.TypedStorage.pickle_* torch.TypedStorage.resize_ torch.TypedStorage.from_* torch.TypedStorage.filename torch.nn.*.check_* torch.nn.*.permute_hidden "
-        "torch.nn.*.get_expected_* torch.nn.MultiheadAttention.merge_masks torch.nn.utils.*.*.apply torch.nn.utils.*.*.remove "
-        "torch.nn.utils.spectral_norm.SpectralNorm*Hook torch.optim.Adagrad.share_memory torch.autograd.graph.Node.* torch.nn.functional.*has_torch_function* torch.nn.functional.assert_int_* torch.optim.Optimizer.profile_* torch.optim.Optimizer.Optimizer* torch.autograd.*.clone "
-        "torch.inference_mode.clone torch.classproperty torch.windows torch.monitor",
-}
 
 
 class Entry(NamedTuple):
@@ -86,21 +36,6 @@ class Entry(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.status}" + (f" ({self.note})" if self.note else "")
-
-
-@cache
-def _patterns() -> Mapping[str, re.Pattern[str]]:
-    return {reason: re.compile("|".join(re.escape(p).replace(r"\*", "[^.]*").replace(r"\?", "[1-7]") for p in patterns.split()))
-            for reason, patterns in NOT_COUNTED.items()}
-
-
-def not_counted(name: str) -> str | None:
-    """Why a name is not counted; None where it is."""
-    for reason, pattern in _patterns().items():
-        found = [".".join(name.split(".")[:i]) for i in range(2, name.count(".") + 2)]
-        if any(pattern.fullmatch(part) for part in found):
-            return reason
-    return None
 
 
 def written(version: str, names: Mapping[str, Iterable[str]]) -> str:

@@ -23,8 +23,10 @@ _BY_NOTE = {
         cuda.Stream cuda.stream cuda.set_stream cuda.current_stream cuda.default_stream cuda.StreamContext cpu.Stream cpu.stream
         Tensor.record_stream""",
     "waits, and reads the host's clock": "cuda.Event",
-    "accepted: XLA keeps no memory that is asked for elsewhere": "cuda.empty_cache accelerator.empty_cache cuda.memory.empty_cache",
-    "PJRT's counters, under their names": "cuda.memory_stats cuda.memory_summary cuda.memory.memory_stats cuda.memory.memory_summary",
+    "accepted: XLA keeps no memory that is asked for elsewhere": """
+        cuda.empty_cache accelerator.empty_cache cuda.memory.empty_cache""",
+    "PJRT's counters, under their names": """
+        cuda.memory_stats cuda.memory_summary cuda.memory.memory_stats cuda.memory.memory_summary""",
     "other random numbers of the same seed: the generators differ": """
         manual_seed rand randn randint randperm rand_like randn_like randint_like normal bernoulli multinomial poisson binomial
         Generator Tensor.normal_ Tensor.uniform_ Tensor.random_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_

@@ -51,7 +51,7 @@ EVERYWHERE, NONE = Hooks(), Hooks()  # those of all modules, and those of a modu
 EVERYWHERE.used = False  # whether there ever was one: until then a module looks no further
 
 
-def registered(kind: str, module: Module, name: str, value: Any) -> Any:
+def as_hooks_say(kind: str, module: Module, name: str, value: Any) -> Any:
     """A parameter, buffer or module about to be registered, or what a hook of all modules puts in its place."""
     for hook in EVERYWHERE.tables[kind].values():
         changed = hook.call(module, name, value)

@@ -15,7 +15,7 @@ from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .compiled import OF_JIT, Compilable, handles
-from .hooks import EVERYWHERE, NONE, Hooks, add_hook, call_with_hooks, check_backward_kind, registered
+from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_hooks, check_backward_kind
 from .moving import Movable
 from .parameter import Buffer, Parameter
 from .state_dict import Loading, collect, load, load_own, save_own
@@ -190,7 +190,7 @@ class Module(Compilable, Movable):
             _changed()
 
     def _set_module(self, name: str, module: Module | None) -> None:
-        module = registered("module", self, name, module) if EVERYWHERE.used else module
+        module = as_hooks_say("module", self, name, module) if EVERYWHERE.used else module
         self._modules[name] = module
         _changed()
         if module is not None:
@@ -246,7 +246,7 @@ class Module(Compilable, Movable):
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or "
                             "None required)")
-        self._parameters[name] = registered("parameter", self, name, param) if EVERYWHERE.used and param is not None else param
+        self._parameters[name] = as_hooks_say("parameter", self, name, param) if EVERYWHERE.used and param is not None else param
         _changed()
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -255,7 +255,7 @@ class Module(Compilable, Movable):
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None "
                             "required)")
-        self._buffers[name] = registered("buffer", self, name, tensor) if EVERYWHERE.used and tensor is not None else tensor
+        self._buffers[name] = as_hooks_say("buffer", self, name, tensor) if EVERYWHERE.used and tensor is not None else tensor
         change = self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add
         change(name)
         _changed()

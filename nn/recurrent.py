@@ -34,8 +34,8 @@ def _layer(kind: type[RNNBase], nonlinearity: str, params: Sequence[Tensor], has
 
 def _recurrent(name: str, kind: type[RNNBase], nonlinearity: str = "") -> Callable[..., Any]:
     @named(name, f"The `nn.{kind.__name__}` with these parameters: its outputs, then its last state.\n\n"
-                 "    Args: `input`, the state `hx` and the `params`, layer by layer; `has_biases`, `num_layers`, `dropout`, `train`,\n"
-                 "    `bidirectional` and `batch_first`; or packed `data` and its `batch_sizes` before the state.")
+                 "    Args: `input`, the state `hx` and the `params`, layer by layer; `has_biases`, `num_layers`, `dropout`,\n"
+                 "    `train`, `bidirectional` and `batch_first`; or packed data and its batch sizes before the state.")
     def function(input: Tensor, hx: Any, params: Any, has_biases: Any, num_layers: Any, dropout: Any, train: Any,
                  bidirectional: Any, batch_first: Any) -> Any:
         if isinstance(has_biases, (list, tuple)):  # data, batch_sizes, hx, params, ...

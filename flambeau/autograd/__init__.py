@@ -33,4 +33,5 @@ class enforce_grad_layout_policy(set_multithreading_enabled):
 grad_mode.__dict__.update(set_multithreading_enabled=set_multithreading_enabled,
                           enforce_grad_layout_policy=enforce_grad_layout_policy)
 __getattr__ = _absent.named_in(__name__)
-__all__ = ["enforce_grad_layout_policy", "set_multithreading_enabled", *_names, "Variable", "anomaly_mode", "forward_ad", "grad_mode", "graph", "profiler"]
+__all__ = ["enforce_grad_layout_policy", "set_multithreading_enabled", *_names,
+           "Variable", "anomaly_mode", "forward_ad", "grad_mode", "graph", "profiler"]

@@ -121,7 +121,8 @@ def _kept(name: str, first: Any) -> Any:
 
 _chosen: dict[str, Any] = {}
 _of_cuda.SDPAParams, _of_cuda.sdp_kernel = SDPAParams, _sdp_kernel
-for _name in ("can_use_cudnn_attention", "can_use_efficient_attention", "can_use_flash_attention", "is_flash_attention_available"):
+for _name in ("can_use_cudnn_attention", "can_use_efficient_attention", "can_use_flash_attention",
+              "is_flash_attention_available"):
     _of_cuda.__dict__[_name] = _no
 for _name, _first in (("preferred_linalg_library", "default"), ("preferred_blas_library", "default"), ("blas_workspace_size", 0),
                       ("fp16_bf16_reduction_math_sdp_allowed", False)):

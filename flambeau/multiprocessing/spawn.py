@@ -67,7 +67,9 @@ class ProcessContext:
     def join(self, timeout: float | None = None, grace_period: float | None = None) -> bool:
         """Wait until one has ended or the time is over; whether all have. If one failed the others are ended, and it is told."""
         ready = multiprocessing.connection.wait(list(self.sentinels), timeout=timeout)
-        ended = [self.sentinels.pop(sentinel) for sentinel in ready]  # type: ignore[call-overload]
+        ended = [self.sentinels.pop(sentinel) for sentinel in ready]
+        for i in ended:
+            self.processes[i].join()
         failed = next((i for i in ended if self.processes[i].exitcode), None)
         if failed is None:
             return not self.sentinels
@@ -86,9 +88,12 @@ class ProcessContext:
 
     def _raise(self, i: int) -> None:
         process = self.processes[i]
-        if self._told[i].poll():
-            raise ProcessRaisedException(f"\n\n-- Process {i} terminated with the following error:\n{self._told[i].recv()}", i,
-                                         process.pid)
+        try:
+            said = self._told[i].recv()
+        except EOFError:
+            said = None
+        if said is not None:
+            raise ProcessRaisedException(f"\n\n-- Process {i} terminated with the following error:\n{said}", i, process.pid)
         if process.exitcode < 0:
             name = signal.Signals(-process.exitcode).name
             raise ProcessExitedException(f"process {i} terminated with signal {name}", i, process.pid, process.exitcode, name)

@@ -89,7 +89,8 @@ def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor,
     return mul(where(kept, input, 0), 0.0 if p == 1 else 1 / (1 - p)), kept
 
 
-def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, generator: Any = None) -> Tensor:
+def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
+          generator: Any = None) -> Tensor:
     """`nn.functional.rrelu`, with a generator of its slopes."""
     slope: Any = (lower + upper) / 2
     if training:
@@ -97,7 +98,8 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     return where(input >= 0, input, mul(input, slope))
 
 
-def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, generator: Any = None) -> Tensor:
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
+           generator: Any = None) -> Tensor:
     """In-place form of `rrelu`."""
     return assign(input, rrelu(input, lower, upper, training, generator))
 

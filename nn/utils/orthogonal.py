@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...tracer.autograd.modes import no_grad
-from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.arithmetic import add, mul, sub
 from ...tracer.functions.creation import zeros_like
 from ...tracer.functions.factorizations import geqrf, householder_product
 from ...tracer.functions.joining import cat
@@ -18,7 +18,7 @@ from ...tracer.functions.reduce import sum
 from ...tracer.functions.strided import diagonal
 from ...tracer.functions.systems import solve
 from ...tracer.functions.triangular import tril
-from ...tracer.functions.unary import sgn, sign
+from ...tracer.functions.unary import reciprocal, sgn, sign
 from ...tracer.ir.dtypes import finfo
 from ...tracer.tensor.tensor import Tensor
 from ..module import Module
@@ -49,7 +49,7 @@ def _by_rotation(X: Tensor, rotation: Callable[[Tensor], Tensor]) -> Tensor:
 def _by_reflections(X: Tensor) -> Tensor:
     """The product of the reflections at the columns below X's diagonal, whose signs are those of the diagonal."""
     below = tril(X, -1)
-    lengths = div(2.0, add(sum(mul(below, below), -2), 1.0))
+    lengths = mul(reciprocal(add(sum(mul(below, below), -2), 1.0)), 2.0)
     return mul(householder_product(below, lengths), diagonal(X, 0, -2, -1).int().unsqueeze(-2))
 
 
@@ -95,19 +95,20 @@ class _Orthogonal(Module):
         wide = Q.shape[-2] < Q.shape[-1]
         tall = Q.mT if wide else Q
         if not self.has_base:
-            return self._undone(tall).mT if wide else self._undone(tall)
+            undone = self._undone(tall)
+            return undone.mT if wide else undone
         n, k = tall.shape[-2:]
         if n != k:
             tall = cat([tall, randn(*tall.shape[:-2], n, n - k, dtype=Q.dtype, device=Q.device)], -1)
         self.base = tall.clone() if n == k and _is_orthogonal(tall) else _orthogonalised(tall)
         start = zeros_like(Q)
-        diagonal(start, 0, -2, -1).fill_(-1.0)  # nothing below the diagonal: no rotation, and reflections that undo each other
+        diagonal(start, 0, -2, -1).fill_(-1.0)  # nothing below it: no rotation, and reflections that undo each other
         return start
 
     def _undone(self, Q: Tensor) -> Tensor:
         if self.orthogonal_map != "householder":
-            raise NotImplementedError("It is not possible to assign to the matrix exponential or the Cayley parametrizations when "
-                                      "use_trivialization=False.")
+            raise NotImplementedError("It is not possible to assign to the matrix exponential or the Cayley parametrizations "
+                                      "when use_trivialization=False.")
         factors, tau = geqrf(Q)
         signs = sign(diagonal(factors, 0, -2, -1))
         diagonal(factors, 0, -2, -1).copy_(mul(signs, 1 - 2 * (tau == 0).to(signs.dtype)))

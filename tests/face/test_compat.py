@@ -37,8 +37,8 @@ def test_what_differs_is_there() -> None:
 @pytest.mark.parametrize("name", ["torch.linalg.cholesky", "torch.nothing", "torch.sparse_coo_tensor", "torch.manual_seed"])
 def test_one_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compat", name]) == 0
-    said = {"torch.linalg.cholesky": "there", "torch.nothing": "missing", "torch.sparse_coo_tensor": "sparse tensors are not there",
-            "torch.manual_seed": "differs (other random numbers"}[name]
+    said = {"torch.linalg.cholesky": "there", "torch.nothing": "missing",
+            "torch.sparse_coo_tensor": "sparse tensors are not there", "torch.manual_seed": "differs (other random numbers"}[name]
     assert said in capsys.readouterr().out
 
 
@@ -95,4 +95,4 @@ def test_tensors_tell_their_memory_apart() -> None:
     x = torch.arange(6).view(2, 3)
     assert x[1].data_ptr() - x.data_ptr() == 24 and x.clone().data_ptr() != x.data_ptr() == x.view(-1).data_ptr()
     assert x[1].untyped_storage() == x.untyped_storage() != x.clone().untyped_storage() and x.untyped_storage().nbytes() == 48
-    assert x[1].storage().tolist() == list(range(6)) and x.storage().dtype is torch.int64 and len({x.data_ptr(), x.data_ptr()}) == 1
+    assert x[1].storage().tolist() == list(range(6)) and x.storage().dtype is torch.int64

@@ -1,4 +1,4 @@
-"""Small modules against torch's: the orthogonal parametrization, hooks of all modules, autocast for own functions, pytrees, ..."""
+"""Small modules against torch's: the orthogonal parametrization, hooks of all modules, pytrees, processes, ..."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_an_orthogonal_weight_is_set() -> None:
         plain = library.nn.utils.parametrizations.orthogonal(library.nn.Linear(3, 4), use_trivialization=False)
         np.testing.assert_allclose((plain.weight.T @ plain.weight).detach().numpy(), np.eye(3), atol=1e-5)
         with pytest.raises(NotImplementedError, match="It is not possible to assign to the matrix exponential"):
-            library.nn.utils.parametrizations.orthogonal(library.nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
+            turning = library.nn.utils.parametrizations.orthogonal(library.nn.Linear(3, 3), orthogonal_map="cayley",
+                                                                   use_trivialization=False)
+            turning.weight = library.tensor(turned)
         with pytest.raises(ValueError, match="orthogonal_map has to be one of"):
             library.nn.utils.parametrizations.orthogonal(library.nn.Linear(3, 3), orthogonal_map="qr")
 
@@ -141,8 +143,9 @@ def test_trees(tree: Any) -> None:
         t = library.utils._pytree
         leaves, spec = t.tree_flatten(tree)
         paths = [t.keystr(path) for path, _ in t.tree_leaves_with_path(tree)]
-        found.append((leaves, spec.num_leaves, spec.num_nodes, t.tree_unflatten(leaves, spec), paths, t.tree_map(lambda x: -x, tree),
-                      t.tree_map_only(int, lambda x: x + 1, tree), t.tree_all(bool, tree), t.tree_any(lambda x: x == 2, tree)))
+        found.append((leaves, spec.num_leaves, spec.num_nodes, t.tree_unflatten(leaves, spec), paths,
+                      t.tree_map(lambda x: -x, tree), t.tree_map_only(int, lambda x: x + 1, tree),
+                      t.tree_all(bool, tree), t.tree_any(lambda x: x == 2, tree)))
     assert found[0] == found[1] and type(found[0][3]) is type(found[1][3])
 
 

@@ -25,7 +25,7 @@ OLD = "the order before torch 1.5, which is taken in place alone: looking for it
 CUDA = "torch has it on CUDA alone: cast the inputs"
 COST = "alpha by position: looking for it would cost every sum"
 NOT_BOUND = {
-    **{f"torch.{name}({arguments})": OLD for name in ("add", "sub") for arguments in ("self, alpha, other", "self, alpha, other, out")},
+    **{f"torch.{name}(self, alpha, other{out})": OLD for name in ("add", "sub") for out in ("", ", out")},
     "torch.subtract(input, other, alpha)": COST,
     "torch.bmm(input, mat2, out_dtype, out)": CUDA,
     "torch.mm(input, mat2, out_dtype, out)": CUDA,
@@ -75,7 +75,9 @@ def function_of(overload: Overload) -> Callable[..., Any] | None:
 
 
 def value(argument: ast.arg) -> Any:
-    kind = "Tensor" if argument.arg == "self" and argument.annotation is None else ast.unparse(argument.annotation or ast.Name(""))
+    if argument.annotation is None:
+        return flambeau.ones(())
+    kind = ast.unparse(argument.annotation)
     return flambeau.ones(()) if kind == "Tensor" else 1 if kind.startswith("Number") else 0
 
 

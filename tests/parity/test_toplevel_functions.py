@@ -1,4 +1,4 @@
-"""Functions of torch itself that its layers call, and others that few call, against torch: values, and gradients where there are."""
+"""Functions of torch itself that its layers call, and others that few call, against torch: values and gradients."""
 
 from __future__ import annotations
 
@@ -18,38 +18,48 @@ pytestmark = pytest.mark.usefixtures("numpy_engine")
 
 # `m` is the library; `x` a matrix, `v` a vector, `i` positions, `t` a table, `c` an image, `g` a grid, `s` and `h` of sequences.
 CASES = """
-m.batch_norm(x, v, v, v, v.exp(), False, 0.1, 1e-5, True) ; m.batch_norm(x, None, None, None, None, True, 0.1, 1e-5, False)
+m.batch_norm(x, v, v, v, v.exp(), False, 0.1, 1e-5, True)
+m.batch_norm(x, None, None, None, None, True, 0.1, 1e-5, False)
 m.instance_norm(s, None, None, None, None, True, 0.1, 1e-5, False) ; m.layer_norm(x, [3], v, v, 1e-5, False)
 m.group_norm(x, 1, v, v, 1e-5, True) ; m.embedding(x, i) ; m.embedding(x, i, 1, False, False)
 m.embedding_renorm_(x.detach().clone(), i, 1.0, 2.0) ; m.embedding_bag(x, i, m.tensor([0, 1]))[0]
-m.embedding_bag(x, i, m.tensor([0, 1]), False, 1)[0] ; m.embedding_bag(x, i, m.tensor([0, 1, 2]), False, 2, False, None, True)[0]
-m.dropout(x, 0.5, False) ; m.dropout(x, 0.0, True) ; m.alpha_dropout(x, 0.5, False) ; m.feature_dropout(x, p=0.5, train=False)
-m.native_dropout(x, 0.5, False)[1] ; m.dropout_(x.detach().clone(), 0.5, train=False) ; m.rrelu(x, 0.1, 0.3, False, None)
-m.threshold(x, 0.0, 7.0) ; m.affine_grid_generator(m.ones(1, 2, 3), (1, 1, 2, 2), False) ; m.grid_sampler(c, g, 0, 0, False)
+m.embedding_bag(x, i, m.tensor([0, 1]), False, 1)[0]
+m.embedding_bag(x, i, m.tensor([0, 1, 2]), False, 2, False, None, True)[0] ; m.dropout(x, 0.5, False)
+m.dropout(x, 0.0, True) ; m.alpha_dropout(x, 0.5, False) ; m.feature_dropout(x, p=0.5, train=False)
+m.native_dropout(x, 0.5, False)[1] ; m.dropout_(x.detach().clone(), 0.5, train=False)
+m.rrelu(x, 0.1, 0.3, False, None) ; m.threshold(x, 0.0, 7.0)
+m.affine_grid_generator(m.ones(1, 2, 3), (1, 1, 2, 2), False) ; m.grid_sampler(c, g, 0, 0, False)
 m.grid_sampler_2d(c, g, 1, 1, True) ; m.grid_sampler(c, g, 2, 2, False)
-m.ctc_loss(s.log_softmax(-1), m.tensor([[1], [2]]), (4, 4), (1, 1), 0, 2) ; m.norm_except_dim(x, 2, 1) ; m.norm_except_dim(x, 1, -1)
-m.ctc_loss(s.log_softmax(-1), m.tensor([[1], [2]]), m.tensor([4, 3]), m.tensor([1, 1]))
+m.ctc_loss(s.log_softmax(-1), m.tensor([[1], [2]]), (4, 4), (1, 1), 0, 2) ; m.norm_except_dim(x, 2, 1)
+m.norm_except_dim(x, 1, -1) ; m.ctc_loss(s.log_softmax(-1), m.tensor([[1], [2]]), m.tensor([4, 3]), m.tensor([1, 1]))
 m.convolution(c, c[:, :, :2, :2], None, [1, 2], [1, 0], [1, 1], False, [0, 0], 1)
 m.convolution(c, c[:, :, :2, :2], None, [2, 2], [0, 0], [1, 1], True, [1, 0], 1)
 m.repeat_interleave(x, m.tensor([2, 0]), 0) ; m.repeat_interleave(v, m.tensor([3])) ; m.repeat_interleave(i)
 m.repeat_interleave(x, m.tensor([1, 2]), 0, output_size=3) ; m.repeat_interleave(x, 2, 1, output_size=6)
-m.repeat_interleave(repeats=i) ; m.where(x > 0)[1] ; m.where(x > 0, self=1.0, other=x) ; m.max(x, other=-x) ; x.min(other=-x)
-m.hsplit(x, sections=3)[1] ; x.hsplit(1, 2)[2] ; m.tensor_split(x, indices=[1], dim=1)[1] ; x.squeeze(0, 1) ; x[:1].squeeze(0, 1)
-x.count_nonzero(0, 1) ; v.broadcast_to(2, 3) ; m.swapaxes(x, axis0=0, axis1=1) ; x.split(split_size=1)[1] ; m.arange(end=3)
-m.isin(element=1, test_elements=i) ; m.isin(i, test_element=1) ; m.asarray(obj=[1.0], dtype=m.float64) ; m.result_type(tensor=i, other=1.0)
-m.rsub(x, 2, 3) ; x.detach().clone().sub_(2, 3) ; x.detach().clone().copy_(other=x * 2) ; x.to(m.float64, False, True)
-m.histogramdd(x.detach(), 2, [-1.0, 1.0] * 3)[0] ; m.nuclear_norm(x, False) ; m.cholesky_solve(input=x[:, :2], input2=m.eye(2))
-m.argsort(x.detach(), stable=True, out=m.empty(0, dtype=m.int64)) ; m.abs_(input=x.detach().clone()) ; m.searchsorted(m.arange(4.0), self=1.5)
-m.segment_reduce(x, 'sum', lengths=m.tensor([2, 0])) ; m.segment_reduce(x, 'mean', offsets=m.tensor([0, 1, 2]), initial=2.0)
-m.segment_reduce(x, 'max', lengths=m.tensor([1, 1])) ; m.segment_reduce(x, 'min', lengths=m.tensor([[1, 2], [3, 0]]), axis=1, initial=0.5)
-m.segment_reduce(x, 'prod', lengths=m.tensor([2]), unsafe=True) ; m.segment_reduce(x, 'mean', lengths=m.tensor([0, 2]), unsafe=True)
+m.repeat_interleave(repeats=i) ; m.where(x > 0)[1] ; m.where(x > 0, self=1.0, other=x) ; m.max(x, other=-x)
+x.min(other=-x) ; m.hsplit(x, sections=3)[1] ; x.hsplit(1, 2)[2] ; m.tensor_split(x, indices=[1], dim=1)[1]
+x.squeeze(0, 1) ; x[:1].squeeze(0, 1) ; x.count_nonzero(0, 1) ; v.broadcast_to(2, 3) ; m.swapaxes(x, axis0=0, axis1=1)
+x.split(split_size=1)[1] ; m.arange(end=3) ; m.isin(element=1, test_elements=i) ; m.isin(i, test_element=1)
+m.asarray(obj=[1.0], dtype=m.float64) ; m.result_type(tensor=i, other=1.0) ; m.rsub(x, 2, 3)
+x.detach().clone().sub_(2, 3) ; x.detach().clone().copy_(other=x * 2) ; x.to(m.float64, False, True)
+m.histogramdd(x.detach(), 2, [-1.0, 1.0] * 3)[0] ; m.nuclear_norm(x, False)
+m.cholesky_solve(input=x[:, :2], input2=m.eye(2)) ; m.argsort(x.detach(), stable=True, out=m.empty(0, dtype=m.int64))
+m.abs_(input=x.detach().clone()) ; m.searchsorted(m.arange(4.0), self=1.5)
+m.segment_reduce(x, 'sum', lengths=m.tensor([2, 0]))
+m.segment_reduce(x, 'mean', offsets=m.tensor([0, 1, 2]), initial=2.0)
+m.segment_reduce(x, 'max', lengths=m.tensor([1, 1]))
+m.segment_reduce(x, 'min', lengths=m.tensor([[1, 2], [3, 0]]), axis=1, initial=0.5)
+m.segment_reduce(x, 'prod', lengths=m.tensor([2]), unsafe=True)
+m.segment_reduce(x, 'mean', lengths=m.tensor([0, 2]), unsafe=True)
 m.nn.functional.grouped_mm(b(4, 8), b(2, 8, 8), offs=o(1, 4)) ; m.nn.functional.grouped_mm(b(2, 4, 8), b(2, 8, 8))
-m.nn.functional.grouped_mm(b(4, 8), b(8, 8), offs=o(4, 8)) ; m.nn.functional.grouped_mm(b(2, 4, 8), b(8, 16), offs=o(8, 16))
-m.func.rearrange(s, 't n c -> n (c t)') ; m.func.rearrange(s, '(a b) ... -> ... a b', a=2) ; m.func.rearrange([v, v], 'n c -> c n ()')
+m.nn.functional.grouped_mm(b(4, 8), b(8, 8), offs=o(4, 8))
+m.nn.functional.grouped_mm(b(2, 4, 8), b(8, 16), offs=o(8, 16)) ; m.func.rearrange(s, 't n c -> n (c t)')
+m.func.rearrange(s, '(a b) ... -> ... a b', a=2) ; m.func.rearrange([v, v], 'n c -> c n ()')
 m.lstm(s, (h, h), w(12, 3) + w(12, 3), True, 2, 0.0, False, False, False)[0]
 m.lstm(s, (h, h), w(12, 3) + w(12, 3), True, 2, 0.0, False, False, False)[2]
 m.lstm(s.flatten(0, 1), m.tensor([2, 2, 2, 2]), (h[:1], h[:1]), w(12, 3), True, 1, 0.0, False, False)[0]
-m.gru(s.transpose(0, 1), h, w(9, 3) * 2, True, 1, 0.0, False, True, True)[1] ; m.rnn_tanh(s, h[:1], w(3, 3)[:2], False, 1, 0.0, True, False, False)[0]
+m.gru(s.transpose(0, 1), h, w(9, 3) * 2, True, 1, 0.0, False, True, True)[1]
+m.rnn_tanh(s, h[:1], w(3, 3)[:2], False, 1, 0.0, True, False, False)[0]
 m.rnn_relu(s, h[:1], w(3, 3), True, 1, 0.0, False, False, False)[1] ; m.lstm_cell(x, (x, x), *w(12, 3))[1]
 m.gru_cell(x, x, *w(9, 3)) ; m.rnn_tanh_cell(x, x, *w(3, 3)[:2]) ; m.rnn_relu_cell(x, x, *w(3, 3)) ; m.aminmax(x).min
 """
@@ -73,8 +83,8 @@ def names(library: Any) -> dict[str, Any]:
     def half(*shape: int) -> Any:
         return library.from_numpy(np.random.default_rng(2).standard_normal(shape).astype(np.float32)).to(library.bfloat16)
 
-    return {"m": library, "x": of(2, 3).requires_grad_(), "v": of(3), "i": library.tensor([1, 0]), "c": of(1, 1, 3, 4), "g": of(1, 2, 2, 2),
-            "s": of(4, 2, 3), "h": of(2, 2, 3), "w": weights, "b": half,
+    return {"m": library, "x": of(2, 3).requires_grad_(), "v": of(3), "i": library.tensor([1, 0]), "c": of(1, 1, 3, 4),
+            "g": of(1, 2, 2, 2), "s": of(4, 2, 3), "h": of(2, 2, 3), "w": weights, "b": half,
             "o": lambda *ends: library.tensor(ends, dtype=library.int32)}
 
 

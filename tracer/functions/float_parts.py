@@ -225,7 +225,7 @@ def _mantissa_and_exponent(x: Tensor) -> tuple[Tensor, Tensor]:
 def _check_frexp_out(out: tuple[Tensor, Tensor], kind: dtype) -> None:
     names = {dtypes.float64: "double", dtypes.float16: "half", dtypes.bfloat16: "bfloat16", dtypes.int64: "long int",
              dtypes.int32: "int", dtypes.float32: "float"}
-    for tensor, wanted, name in zip(out, (kind, dtypes.int32), _Frexp._fields, strict=True):
+    for tensor, wanted, name in zip(out, (kind, dtypes.int32), ("mantissa", "exponent"), strict=True):
         if tensor.dtype is not wanted:
             required, given = (names.get(d, d.name) for d in (wanted, tensor.dtype))
             phrase = f"dtype {required}" if name == "mantissa" else f"{required} dtype"

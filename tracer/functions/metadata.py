@@ -24,7 +24,7 @@ def _reshaping(names: Sequence[str], view: Any) -> None:
         input._become(view(input, *args, **kwargs))
         return input
 
-    update.__wrapped__ = view  # its signature
+    update.__wrapped__ = view  # type: ignore[attr-defined]  # its signature
 
 
 for _names, _view in [(["t_"], t), (["transpose_", "swapdims_"], transpose), (["swapaxes_"], swapaxes),

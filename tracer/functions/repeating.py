@@ -69,7 +69,7 @@ def _checked(repeats: Any) -> Tensor:
         raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
     if repeats.dtype not in (dtypes.int32, dtypes.int64):
         raise RuntimeError("repeats has to be Long or Int tensor")
-    return repeats  # type: ignore[no-any-return]
+    return repeats
 
 
 def _positions(repeats: Tensor, size: int | None) -> Tensor:

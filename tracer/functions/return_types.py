@@ -19,7 +19,8 @@ def return_type(name: str, fields: str = "values indices") -> Callable[..., Any]
     base = namedtuple(name, fields)  # type: ignore[misc]
     lines = ",\n".join(f"{field}={{!r}}" for field in fields.split())
     text = f"torch.return_types.{name}(\n{lines})"
-    made = type(name, (base,), {"__slots__": (), "__repr__": lambda self: text.format(*self), "__module__": f"{__name__.partition('.')[0]}.return_types"})
+    home = f"{__name__.partition('.')[0]}.return_types"
+    made = type(name, (base,), {"__slots__": (), "__repr__": lambda self: text.format(*self), "__module__": home})
     return RETURN_TYPES.setdefault(name, made)
 
 

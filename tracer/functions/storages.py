@@ -88,7 +88,7 @@ class TypedStorage(UntypedStorage):
         """Of its elements."""
         return self._whole.dtype
 
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """How many elements it has."""
         return self._whole.numel()
 
@@ -100,7 +100,7 @@ class TypedStorage(UntypedStorage):
 
     def tolist(self) -> list[Any]:
         """The elements. Reads the values."""
-        return self._whole.detach().reshape(-1).tolist()  # type: ignore[no-any-return]
+        return self._whole.detach().reshape(-1).tolist()
 
     def to(self, *, device: Any = None, non_blocking: bool = False) -> TypedStorage:
         """On another device."""
