@@ -36,4 +36,9 @@ def custom_bwd(bwd: Callable[..., Any]) -> Any:
     return _custom_bwd(bwd, device_type="cuda")
 
 
-__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]
+def amp_definitely_not_available() -> bool:
+    """Whether mixed precision cannot be had on CUDA devices: False."""
+    return False
+
+
+__all__ = ["GradScaler", "amp_definitely_not_available", "autocast", "custom_bwd", "custom_fwd"]

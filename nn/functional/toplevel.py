@@ -14,15 +14,11 @@ from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.random.fills import uniform_
 from ...tracer.ir import dtypes
 from ...tracer.tensor.tensor import Tensor
-from . import bags, convolution, normalization, sampling
-from .activation import threshold as _threshold
-from .ctc import ctc_loss as _ctc_loss
-from .dropout import alpha_dropout as _alpha_dropout
-from .dropout import dropout as _dropout
-from .dropout import feature_alpha_dropout as _feature_alpha_dropout
+from .. import functional as F  # whose functions autocast knows
+from .bags import MODES as _BAGS
 from .dropout import feature_dropout as _feature_dropout
-from .linear import embedding as _embedding
 from .linear import renormalize
+from .sampling import MODES, PADDINGS
 
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -33,26 +29,26 @@ _REDUCTIONS = ("none", "mean", "sum")
 def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
                running_var: Tensor | None, training: bool, momentum: float, eps: float, cudnn_enabled: bool) -> Tensor:
     """`nn.functional.batch_norm`, with the affine parameters first. `cudnn_enabled` changes nothing."""
-    return normalization.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def instance_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
                   running_var: Tensor | None, use_input_stats: bool, momentum: float, eps: float,
                   cudnn_enabled: bool) -> Tensor:
     """`nn.functional.instance_norm`, with the affine parameters first. `cudnn_enabled` changes nothing."""
-    return normalization.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
 
 def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
                eps: float = 1e-5, cudnn_enable: bool = True) -> Tensor:
     """`nn.functional.layer_norm`. `cudnn_enable` changes nothing."""
-    return normalization.layer_norm(input, normalized_shape, weight, bias, eps)
+    return F.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5,
                cudnn_enabled: bool = True) -> Tensor:
     """`nn.functional.group_norm`. `cudnn_enabled` changes nothing."""
-    return normalization.group_norm(input, num_groups, weight, bias, eps)
+    return F.group_norm(input, num_groups, weight, bias, eps)
 
 
 # --- Dropout ----------------------------------------------------------------------------------------------------------
@@ -70,9 +66,9 @@ def _dropping(name: str, drop: Callable[..., Tensor]) -> tuple[Callable[..., Ten
     return function, update
 
 
-dropout, dropout_ = _dropping("dropout", _dropout)
-alpha_dropout, alpha_dropout_ = _dropping("alpha_dropout", _alpha_dropout)
-feature_alpha_dropout, feature_alpha_dropout_ = _dropping("feature_alpha_dropout", _feature_alpha_dropout)
+dropout, dropout_ = _dropping("dropout", F.dropout)
+alpha_dropout, alpha_dropout_ = _dropping("alpha_dropout", F.alpha_dropout)
+feature_alpha_dropout, feature_alpha_dropout_ = _dropping("feature_alpha_dropout", F.feature_alpha_dropout)
 feature_dropout, feature_dropout_ = _dropping("feature_dropout", _feature_dropout)
 
 
@@ -107,7 +103,7 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
 @with_out
 def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     """`input` where it is above the threshold, else `value`."""
-    return _threshold(input, threshold, value)
+    return F.threshold(input, threshold, value)
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
@@ -116,7 +112,7 @@ def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
 def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False,
               sparse: bool = False) -> Tensor:
     """`nn.functional.embedding`, with the table first; a negative `padding_idx` is none."""
-    return _embedding(indices, weight, None if padding_idx < 0 else padding_idx, None, 2.0, scale_grad_by_freq, sparse)
+    return F.embedding(indices, weight, None if padding_idx < 0 else padding_idx, None, 2.0, scale_grad_by_freq, sparse)
 
 
 def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> Tensor:
@@ -139,7 +135,7 @@ def embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_b
     Beside the bags torch gives three tensors that its own backward reads. Here they are empty: what a gradient needs is kept
     by the program.
     """
-    made = bags.embedding_bag(indices, weight, offsets, scale_grad_by_freq=scale_grad_by_freq, mode=bags.MODES[mode],
+    made = F.embedding_bag(indices, weight, offsets, scale_grad_by_freq=scale_grad_by_freq, mode=_BAGS[mode],
                               sparse=sparse, per_sample_weights=per_sample_weights, include_last_offset=include_last_offset,
                               padding_idx=padding_idx)
     nothing = offsets.new_zeros(0)
@@ -152,24 +148,24 @@ def embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_b
 def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: int = 0,
              zero_infinity: bool = False) -> Tensor:
     """`nn.functional.ctc_loss`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
-    return _ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity)
+    return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity)
 
 
 def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     """`nn.functional.affine_grid`."""
-    return sampling.affine_grid(theta, size, align_corners)
+    return F.affine_grid(theta, size, align_corners)
 
 
 def grid_sampler(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
     """`nn.functional.grid_sample`, with modes 0, 1 or 2 for bilinear, nearest or bicubic; zeros, border or reflection."""
-    return sampling.grid_sample(input, grid, sampling.MODES[interpolation_mode], sampling.PADDINGS[padding_mode], align_corners)
+    return F.grid_sample(input, grid, MODES[interpolation_mode], PADDINGS[padding_mode], align_corners)
 
 
 grid_sampler_2d = grid_sampler_3d = grid_sampler
 
 _CONVOLUTIONS = {
-    False: (convolution.conv1d, convolution.conv2d, convolution.conv3d),
-    True: (convolution.conv_transpose1d, convolution.conv_transpose2d, convolution.conv_transpose3d)}
+    False: (F.conv1d, F.conv2d, F.conv3d),
+    True: (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)}
 
 
 def convolution_(input: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],

@@ -90,6 +90,18 @@ def module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
 
 Tensor.grad_dtype = property(lambda self: self.dtype, doc="The dtype of gradients of this tensor: its own.")  # type: ignore[attr-defined]
 
+@method()
+def resize(self: Tensor, *sizes: Any) -> Tensor:
+    """`reshape` under its former name: RuntimeError for another number of elements."""
+    return self.reshape(*sizes)
+
+
+@method()
+def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
+    """`reshape` to the shape of another tensor."""
+    return self.reshape(tensor.shape)
+
+
 # --- Element by element -----------------------------------------------------------------------------------------------
 
 

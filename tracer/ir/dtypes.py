@@ -41,6 +41,11 @@ class dtype:
         return "boolean" if self.name == "bool" else self.name
 
     @property
+    def abbr(self) -> str:
+        """torch's short name of it: "f32"."""
+        return "b8" if self.name == "bool" else f"f8{self.name[7:]}" if self.name.startswith("float8") else self.short
+
+    @property
     def to_complex(self) -> dtype:
         """The complex type whose parts are this floating type."""
         return self if self.is_complex else complex128 if self is float64 else complex64

@@ -155,6 +155,7 @@ class ConcatDataset(Dataset[Sample]):
 
     datasets: list[Any]
     cumulative_sizes: list[int]
+    cummulative_sizes = property(lambda self: self.cumulative_sizes, doc="`cumulative_sizes` under its former name.")
 
     @staticmethod
     def cumsum(sequence: Iterable[Any]) -> list[int]:
