@@ -25,13 +25,14 @@ OLD = "the order before torch 1.5, which is taken in place alone: looking for it
 CUDA = "torch has it on CUDA alone: cast the inputs"
 COST = "alpha by position: looking for it would cost every sum"
 NOT_BOUND = {
-    **{f"torch.{name}(self, alpha, other{out})": OLD for name in ("add", "sub") for out in ("", ", out")},
+    **{f"torch.{name}(self, alpha, other{out})": OLD for name in ("add", "sub") for out in ("", ", *, out")},
     "torch.subtract(input, other, alpha)": COST,
-    "torch.bmm(input, mat2, out_dtype, out)": CUDA,
-    "torch.mm(input, mat2, out_dtype, out)": CUDA,
-    "torch.addmm(input, mat1, mat2, out_dtype, beta, alpha, out)": CUDA,
-    "torch.baddbmm(input, batch1, batch2, out_dtype, beta, alpha, out)": CUDA,
-    "torch.full(size, fill_value, names, layout, dtype, device, requires_grad, pin_memory)": "named dimensions",
+    "torch.Tensor.subtract(self, other, alpha)": COST,
+    "torch.bmm(input, mat2, out_dtype, *, out)": CUDA,
+    "torch.mm(input, mat2, out_dtype, *, out)": CUDA,
+    "torch.addmm(input, mat1, mat2, out_dtype, *, beta, alpha, out)": CUDA,
+    "torch.baddbmm(input, batch1, batch2, out_dtype, *, beta, alpha, out)": CUDA,
+    "torch.full(size, fill_value, *, names, layout, dtype, device, requires_grad, pin_memory)": "named dimensions",
     **{f"torch.{name}(data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional)":
        "packed sequences are given by position" for name in ("gru", "lstm", "rnn_relu", "rnn_tanh")},
 }
@@ -39,7 +40,7 @@ WRONG = {  # torch refuses them too
     "torch.from_numpy(ndarray)", "torch.set_num_interop_threads(num)", "torch.set_num_threads(num)",
     "torch.tensor(data, dtype, device, requires_grad, pin_memory)", "torch.Tensor.requires_grad_(self, mode)",
     "torch.Tensor.new_tensor(self, data, dtype, device, requires_grad, pin_memory)",
-    "torch.Tensor.to(self, other, non_blocking, copy, memory_format)"}
+    "torch.Tensor.to(self, other, non_blocking, copy, *, memory_format)"}
 
 
 class Overload(NamedTuple):
@@ -53,7 +54,8 @@ class Overload(NamedTuple):
         return self.arguments.posonlyargs + self.arguments.args
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(a.arg for a in self.positional + self.arguments.kwonlyargs)})"
+        named = [a.arg for a in self.arguments.kwonlyargs]
+        return f"{self.name}({', '.join([*(a.arg for a in self.positional), *['*'] * bool(named), *named])})"
 
 
 def overloads() -> Iterator[Overload]:

@@ -49,7 +49,7 @@ def public(name: str, module: types.ModuleType) -> set[str]:
 
 def _own(name: str, module: types.ModuleType, value: Any) -> bool:
     if isinstance(value, types.ModuleType):
-        return value.__name__.startswith(f"{name}.") and "._" not in value.__name__
+        return value.__name__.startswith(f"{name}.") and "._" not in value.__name__ and not not_counted(value.__name__)
     if isinstance(value, types.BuiltinFunctionType):
         return True
     home = getattr(value, "__module__", None) or ""
@@ -69,7 +69,7 @@ def collect(found_in: Iterable[tuple[str, types.ModuleType]]) -> dict[str, set[s
     """Names by module or class; a class is listed at the first of its places."""
     found: dict[str, set[str]] = {}
     classes: dict[type, str] = {}
-    for name, module in found_in:
+    for name, module in list(found_in):  # all are imported before the first is read, of which others are attributes
         found[name] = {n for n in public(name, module) if hasattr(module, n)}
         for n in sorted(found[name]):
             value = getattr(module, n)
@@ -82,11 +82,13 @@ def collect(found_in: Iterable[tuple[str, types.ModuleType]]) -> dict[str, set[s
 
 def listed() -> Iterator[tuple[str, types.ModuleType]]:
     """The modules that the file knows."""
-    for name in sorted(names()):
-        try:
-            yield name, importlib.import_module(name)
-        except ModuleNotFoundError:  # a class
-            continue
+    for name in sorted({*names(), *(f"{owner}.{n}" for owner, listed in names().items() for n in listed)}):
+        parent = sys.modules.get(name.rpartition(".")[0])
+        if name == "torch" or (hasattr(parent, "__path__") and not not_counted(name)):
+            try:
+                yield name, importlib.import_module(name)
+            except ImportError:  # no module
+                continue
 
 
 def text(found_in: Iterable[tuple[str, types.ModuleType]]) -> str:
