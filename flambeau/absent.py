@@ -86,7 +86,7 @@ NAMES = {
         cuda.CudaError cuda.ExternalStream cuda.streams.ExternalStream cuda.check_error cuda.cudaStatus cuda.cudart cuda.current_blas_handle
         cuda.current_solver_handle cuda.get_stream_from_external""",
     "a hash of the bits: hashlib.sha256(x.numpy().tobytes()) makes one": "hash_tensor Tensor.hash_tensor",
-    "use float32 or complex64": "chalf complex32 Tensor.chalf float8_e8m0fnu",
+    "use float32 or complex64": "chalf complex32 float8_e8m0fnu",
     "Python follows all code while it is traced: write it with torch's functions": "compiler.wrap_numpy",
     "flambeau.aot loads what it compiled ahead of time": "compiler.load_compiled_function",
     "attention is a composition that XLA fuses": """
