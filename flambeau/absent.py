@@ -83,7 +83,8 @@ NAMES = {
         cuda.memory.use_mem_pool cuda.memory.list_gpu_processes""",
     "nvidia-smi tells it": "cuda.clock_rate cuda.memory_usage cuda.power_draw cuda.temperature cuda.utilization",
     "CUDA is called by XLA alone": """
-        cuda.CudaError cuda.ExternalStream cuda.streams.ExternalStream cuda.check_error cuda.cudaStatus cuda.cudart cuda.current_blas_handle
+        cuda.CudaError cuda.ExternalStream cuda.streams.ExternalStream
+        cuda.check_error cuda.cudaStatus cuda.cudart cuda.current_blas_handle
         cuda.current_solver_handle cuda.get_stream_from_external""",
     "a hash of the bits: hashlib.sha256(x.numpy().tobytes()) makes one": "hash_tensor Tensor.hash_tensor",
     "use float32 or complex64": "chalf complex32 float8_e8m0fnu",

@@ -165,7 +165,8 @@ def randint_like(input: Tensor, low: Any = 0, high: Any = None, *, dtype: dtype 
                  layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """Integers in [low, high), or [0, low), in the shape and dtype of `input`."""
     low, high = (0, low) if high is None else (low, high)
-    made = randint(int(low), int(high), input.shape, dtype=dtype or input.dtype, device=device or input.device,
+    low, high = (int(n) if isinstance(n, Tensor) else n for n in (low, high))
+    made = randint(low, high, input.shape, dtype=dtype or input.dtype, device=device or input.device,
                    generator=generator, requires_grad=requires_grad, layout=layout)
     return in_format(made, memory_format, input)
 
