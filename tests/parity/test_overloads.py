@@ -21,13 +21,10 @@ from flambeau.tracer.functions.spelling import respelled  # noqa: E402
 
 STUBS = [("torch", "_C/_VariableFunctions.pyi", None), ("torch.Tensor", "_C/__init__.pyi", "TensorBase"),
          ("torch.nn.functional", "nn/functional.pyi", None)]
-OLD = "the order before torch 1.5, which is taken in place alone: looking for it would cost every sum"
+OLD = "the order before torch 1.5, which is taken by position alone: looking for names would cost every sum"
 CUDA = "torch has it on CUDA alone: cast the inputs"
-COST = "alpha by position: looking for it would cost every sum"
 NOT_BOUND = {
     **{f"torch.{name}(self, alpha, other{out})": OLD for name in ("add", "sub") for out in ("", ", *, out")},
-    "torch.subtract(input, other, alpha)": COST,
-    "torch.Tensor.subtract(self, other, alpha)": COST,
     "torch.bmm(input, mat2, out_dtype, *, out)": CUDA,
     "torch.mm(input, mat2, out_dtype, *, out)": CUDA,
     "torch.addmm(input, mat1, mat2, out_dtype, *, beta, alpha, out)": CUDA,

@@ -122,7 +122,9 @@ def _without_old_numbers(name: str, args: tuple[Any, ...]) -> Call:
 
 
 def with_alpha_first(name: str, *given: Any) -> tuple[Any, Any]:
-    """(other, alpha) of a sum or difference that is called with the two in torch's old order, with its warning."""
+    """(other, alpha) of a sum or difference with a number and alpha, or in torch's old order with its warning."""
+    if len(given) == 2 and all(isinstance(x, NUMBERS) for x in given):
+        return given[0], given[1]
     if len(given) != 2 or not isinstance(given[0], NUMBERS) or not isinstance(given[1], Tensor):
         raise TypeError(f"{name}() received an invalid combination of arguments - expected two operands, and alpha by its name")
     _, moved = _without_old_numbers(name, (given[1], *given))
