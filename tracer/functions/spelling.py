@@ -109,8 +109,6 @@ def _as_dtype(name: str, value: Any) -> Any:
 
 def _without_old_numbers(name: str, args: tuple[Any, ...]) -> Call:
     """Positional numbers that are keywords now; the warning is torch's."""
-    if len(args) == 3 and name in ("add_", "sub_", "subtract_") and all(isinstance(x, NUMBERS) for x in args[1:]):
-        return args[:2], {"alpha": args[2]}
     for places in _MOVED.get(name.rstrip("_"), ()):
         if len(args) > max(places) + 1 and all(isinstance(args[i], NUMBERS) for i in places) and \
                 all(isinstance(x, Tensor) for i, x in enumerate(args) if i not in places):
