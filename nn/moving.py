@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Self
 
 from ..tracer.functions.creation import empty_like
 from ..tracer.ir import dtypes
+from ..tracer.tensor.device import device
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 
@@ -42,7 +43,7 @@ class Movable:
         if kind is not None and not kind.is_inexact:
             raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
                             f"dtype={kind}")
-        return self._apply(lambda t: t.to(device=on, dtype=kind if t.dtype.is_inexact else None))
+        return self._apply(lambda t: _moved(t, on, kind if t.dtype.is_inexact else None))
 
     def _to_floating(self, kind: dtypes.dtype) -> Self:
         return self._apply(lambda t: t.to(kind) if t.dtype.is_floating_point else t)
@@ -69,12 +70,12 @@ class Movable:
 
     def cpu(self) -> Self:
         """To the CPU."""
-        return self._apply(lambda t: t.to(device="cpu"))
+        return self._apply(lambda t: _moved(t, "cpu", None))
 
     def cuda(self, device: Any = None) -> Self:
         """To a CUDA device."""
         name = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else str(device)
-        return self._apply(lambda t: t.to(device=name))
+        return self._apply(lambda t: _moved(t, name, None))
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
         """To a device without the contents, which are undefined afterwards."""
@@ -95,6 +96,13 @@ class Movable:
     def mtia(self, device: Any = None) -> NoReturn:
         """torch's AssertionError: there are no such devices."""
         raise AssertionError("Torch not compiled with MTIA enabled.")
+
+
+def _moved(tensor: Tensor, on: Any, kind: dtypes.dtype | None) -> Tensor:
+    if tensor.is_meta and on is not None and device(on).type != "meta":
+        raise NotImplementedError("Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
+                                  "torch.nn.Module.to() when moving module from meta to a different device.")
+    return tensor.to(device=on, dtype=kind)
 
 
 def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:

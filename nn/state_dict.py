@@ -6,6 +6,7 @@ packages override to rename keys of older versions or to keep something else.
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,9 @@ def _load_one(module: Module, name: str, tensor: Tensor, key: str, given: Any, a
     if assign:
         _assign(module, name, tensor, given)
     else:
+        if tensor.is_meta and not given.is_meta:
+            warnings.warn(f"for {key}: the module's tensor is on the device 'meta' and stays without contents. Pass assign=True to "
+                          "put those of the checkpoint in their place, or call to_empty(device=...) first.", stacklevel=2)
         with no_grad():
             tensor.copy_(given)
     return []

@@ -7,7 +7,7 @@ flambeau loads neither jax nor jaxlib. `tests/pure` and forked children install 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -156,6 +156,48 @@ class NumpyBackend:
         return {"name": device}
 
 
+NO_DATA = "Cannot copy out of meta tensor; no data!"
+
+
+class NoContents:
+    """The buffer of a tensor on the device "meta", which has a type and no contents."""
+
+    __slots__ = ()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise NotImplementedError(NO_DATA)
+
+    def is_deleted(self) -> bool:
+        """There is nothing to donate."""
+        return False
+
+    def is_ready(self) -> bool:
+        """There is nothing to wait for."""
+        return True
+
+
+class NothingProgram(NumpyProgram):
+    """A graph of which only the types count."""
+
+    def run(self, buffers: list[Any]) -> list[Any]:
+        """Outputs without contents."""
+        return [NoContents() for _ in self.graph.outputs]
+
+
+class MetaBackend(NumpyBackend):
+    """The engine of the device "meta": it computes nothing, whatever the size."""
+
+    name = "meta"
+
+    def compile(self, graph: Graph, device: str, donated: Mapping[int, int]) -> Program:
+        """A program that gives outputs without contents."""
+        return NothingProgram(graph)
+
+    def upload(self, array: Array, device: str) -> Any:
+        """The contents are dropped."""
+        return NoContents()
+
+
 _factory: Callable[[], Backend] = NumpyBackend
 _installed: Backend | None = None
 
@@ -171,9 +213,14 @@ def started() -> Backend | None:
     return _installed
 
 
-def backend() -> Backend:
-    """The engine, made at the first call."""
+_meta = MetaBackend()
+
+
+def backend(device: str = "") -> Backend:
+    """The engine, made at the first call; for "meta" the one that computes nothing."""
     global _installed
+    if device == "meta":
+        return _meta
     if _installed is None:
         _installed = _factory()
     return _installed

@@ -68,6 +68,8 @@ def known(x: Tensor) -> Any:
 
 def _contents(value: Value, loosely: bool = False) -> Any:
     """`known` of a value; `loosely` through operations that only a condition is made of, to rounding."""
+    if value.device == "meta":
+        return None
     return value.buffer if isinstance(value.buffer, np.ndarray) else _computed(value, loosely, [_STEPS])
 
 
@@ -162,7 +164,7 @@ def _check_flags(op: str, flags: Value, error: type[Exception], message: str, va
 
 def check_first(op: str, failed: Tensor, error: type[Exception], message: str) -> None:
     """`check_none` before what follows is done: where values can be read this one is, whatever it takes."""
-    if can_read():
+    if can_read() and not failed.is_meta:
         if np.any(host_array(failed._read())):
             raise here(error, message, op).failure_here(0)
     else:
@@ -174,7 +176,7 @@ def check_info(op: str, info: Tensor, error: type[Exception], message: str) -> N
 
     `{value}` in `message` is the number, `{batch}` says which of several matrices it is of, as far as that is known.
     """
-    if not info._type.size or not state.checks:
+    if not info._type.size or not state.checks or info.is_meta:
         return
     if not can_read():
         check_none(op, wrap(compare(info._read(), full_like(info._read(), 0), direction="NE")), error,
@@ -189,7 +191,7 @@ def check_info(op: str, info: Tensor, error: type[Exception], message: str) -> N
 
 def check_told(op: str, failed: Tensor, error: type[Exception], told: Callable[[bool], str]) -> None:
     """`check_first` with a text that is made where one fails: `told(now)`, which reads values only where they are known now."""
-    if not state.checks:
+    if not state.checks or failed.is_meta:
         return
     if not can_read():
         check_none(op, failed, error, told(False).replace("{", "{{").replace("}", "}}"))

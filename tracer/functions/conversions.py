@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import NoContents
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype, python_dtype
+from ..ir.graph import Value
 from ..lazy.flush import host_array
 from ..ops.elementwise import alias, select
 from ..tensor.layouts import memory_format, preserve_format
@@ -68,8 +70,9 @@ def _moved(x: Tensor, on: str) -> Tensor:
         raise NotImplementedError("moving a tensor that requires grad between devices inside a differentiated program is "
                                   "not supported: move the leaf tensors (model.to(device)) first, or detach()")
     value = x._read()
-    moved = type(value)(value.type, on, np.array(host_array(value)))
-    return wrap(moved)
+    if on == "meta":
+        return wrap(Value(value.type, on, NoContents()))
+    return wrap(Value(value.type, on, np.array(host_array(value))))
 
 
 def _conversion(name: str, kind: dtypes.dtype) -> None:

@@ -85,5 +85,7 @@ def device_name(wanted: Any) -> str:
 
 
 def canonical_device(name: str) -> str:
-    """`cpu:0` is `cpu`; anything but the CPU is asked of the engine."""
-    return "cpu" if name in ("cpu", "cpu:0") else backend().check_device(str(device(name)))
+    """`cpu:0` is `cpu`, and `meta` is always there; anything else is asked of the engine."""
+    if name in ("cpu", "cpu:0"):
+        return "cpu"
+    return "meta" if name in ("meta", "meta:0") else backend().check_device(str(device(name)))

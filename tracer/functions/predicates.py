@@ -103,6 +103,6 @@ def _answer(name: str, ask: Any, doc: str) -> None:
 
 _answer("layout", lambda self: strided, "How elements are kept: strided.")
 _answer("is_cpu", lambda self: self.device.type == "cpu", "Whether the tensor lives on the CPU.")
-_answer("is_meta", lambda self: False, "Always False: there are no tensors without values.")
+_answer("is_meta", lambda self: self._device == "meta", "Whether the tensor has no contents.")
 _answer("is_quantized", lambda self: False, "Always False: there are no quantized dtypes.")
 _answer("is_sparse_csr", lambda self: False, "Always False: all tensors are dense.")

@@ -146,8 +146,11 @@ def _suffixes(tensor: Tensor) -> list[str]:
     found = []
     kind, on = tensor.dtype, tensor._device
     if on != "cpu":
-        found.append(f"device='{on if ':' in on else on + ':0'}'")
-    if tensor.numel() == 0:
+        found.append(f"device='{on if ':' in on or on == 'meta' else on + ':0'}'")
+    if on == "meta":
+        found.append(f"size={tuple(tensor.shape)}")
+        usual = kind is Defaults.dtype
+    elif tensor.numel() == 0:
         if tensor.ndim != 1:
             found.append(f"size={tuple(tensor.shape)}")
         usual = kind is Defaults.dtype
@@ -187,6 +190,8 @@ def tensor_repr(self: Tensor, *, tensor_contents: Any = None) -> str:
     if context.trace is not None or self._storage.trace is not None:
         return _traced(self)
     prefix = "tensor("
+    if self._device == "meta":
+        return _joined(prefix + "...", _suffixes(self), len(prefix))
     try:
         array = host_array(self.detach()._read())
     except TraceError:

@@ -55,6 +55,8 @@ def item(self: Tensor) -> Any:
     """The only element as a Python number."""
     if self.numel() != 1:
         raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
+    if self._device == "meta":
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
     return host_array(self._read()).reshape(()).item()
 
 

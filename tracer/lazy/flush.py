@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Program, SharedArray, backend
+from ..backend import NO_DATA, Program, SharedArray, backend
 from ..ir.checks import Check
 from ..ir.errors import READING_A_VALUE, VALUE_IN_VMAP, TraceError
 from ..ir.graph import Graph, Node, Value
@@ -170,7 +170,7 @@ def flush(demanded: Sequence[Value] = (), reason: str = "") -> None:
 
 def _joined_checks(recorder: Recorder) -> dict[str, Check]:
     """The checks that are pending, taken from the recorder: one for each device."""
-    pending, recorder.checks = recorder.checks, []
+    pending, recorder.checks = [check for check in recorder.checks if check.report.device != "meta"], []
     if not pending:
         return {}
     devices = dict.fromkeys(check.report.device for check in pending)
@@ -292,7 +292,7 @@ def _unshared(array: Any) -> Any:
 def _run_compiled(snapshot: Snapshot, device: str, strict: set[int], due: Collection[Value], read: Sequence[Value],
                   reason: str) -> dict[Value, Any]:
     """Run the executable of this structure; the buffers of what is due and of what is kept to make `read` again."""
-    entry, variant = _find(snapshot, (backend(), device, snapshot.key), strict)
+    entry, variant = _find(snapshot, (backend(device), device, snapshot.key), strict)
     numbers = snapshot.numbers
     key = (frozenset(numbers[v] for v in due), tuple(numbers[v] for v in read))
     if variant is None:
@@ -358,7 +358,7 @@ def _compile(snapshot: Snapshot, entry: Entry, device: str, wanted: Sequence[Val
         positions.setdefault(output, len(positions))
     outputs = {snapshot.numbers[v]: positions[output] for v, output in zip(wanted, graph.outputs)}
     graph = Graph(graph.inputs, graph.nodes, positions, "lazy")
-    program = backend().compile(graph, device, {})
+    program = backend(device).compile(graph, device, {})
     variant = Variant(program, outputs, len(graph.nodes))
     entry.variants.append(variant)
     if sum(map(_size, _entries.values())) > NODES:
@@ -383,9 +383,9 @@ def device_buffer(value: Value) -> Any:
     """The value's buffer on its device; uploads what is on the host, once unless the memory is the user's own."""
     buffer = value.buffer
     if type(buffer) is PackedSlice:
-        return backend().upload(buffer.array(), value.device)
+        return backend(value.device).upload(buffer.array(), value.device)
     if isinstance(buffer, np.ndarray):
-        uploaded = backend().upload(np.asarray(buffer), value.device)
+        uploaded = backend(value.device).upload(np.asarray(buffer), value.device)
         if not isinstance(buffer, SharedArray):
             value.buffer = uploaded
         return uploaded
@@ -403,6 +403,8 @@ def host_array(value: Value) -> Any:
 
 def contents(value: Value) -> Any:
     """What the buffer of a value holds, as a numpy array that must not be written to."""
+    if value.device == "meta":
+        raise NotImplementedError(NO_DATA)
     buffer = value.buffer
     if type(buffer) is PackedSlice:
         failures.observed(buffer.pack.buffer)

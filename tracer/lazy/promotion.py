@@ -51,8 +51,8 @@ def starts(holders: Sequence[Node]) -> tuple[int, ...]:
 def buffers(node: Node, number: Any, device: str) -> list[Any]:
     """What the program gets for a number that is an input."""
     if node.op is constant:
-        return [backend().upload(np.asarray(from_literal(number, node.types[0].dtype)), device)]
-    engine: Any = backend()
+        return [backend(device).upload(np.asarray(from_literal(number, node.types[0].dtype)), device)]
+    engine: Any = backend(device)
     return [_position(engine, device, number[axis]) for axis in _free_axes(node)]
 
 
