@@ -173,8 +173,8 @@ def _load_one(module: Module, name: str, tensor: Tensor, key: str, given: Any, a
         _assign(module, name, tensor, given)
     else:
         if tensor.is_meta and not given.is_meta:
-            warnings.warn(f"for {key}: the module's tensor is on the device 'meta' and stays without contents. Pass assign=True to "
-                          "put those of the checkpoint in their place, or call to_empty(device=...) first.", stacklevel=2)
+            warnings.warn(f"for {key}: the module's tensor is on the device 'meta' and stays without contents. Pass assign=True "
+                          "for those of the checkpoint in their place, or call to_empty(device=...) first.", stacklevel=2)
         with no_grad():
             tensor.copy_(given)
     return []

@@ -29,16 +29,12 @@ from .why import Stats
 
 _NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray, PackedSlice})
 _NONE: Any = None
-ON_META = ("{name} is jitted and got tensors on the device \"meta\", which have no contents to run a program on. Call the "
-           "function without jit: it gives shapes and dtypes, and computes nothing.")
 
 
 class Step:
     """A plan and its executable."""
 
     def __init__(self, plan: Plan, stats: Stats) -> None:
-        if plan.device == "meta":
-            raise NotImplementedError(ON_META.format(name=plan.name))
         self.plan = plan
         self.program = backend().compile(plan.graph, plan.device, plan.donated)
         for phase, seconds in self.program.seconds.items():
