@@ -47,7 +47,7 @@ def test_every_function_that_takes_out_in_pytorch_takes_it() -> None:
     documented = [n for n in dir(oracle) if hasattr(flambeau, n) and "out=None" in (getattr(oracle, n).__doc__ or "")]
     without = {n for n in documented if not n.endswith(("_like", "_mean")) and not n.startswith("rand")
                and "out" not in inspect.signature(getattr(flambeau, n)).parameters}
-    assert without == set()
+    assert without == {"hamming_window", "empty_permuted", "empty_strided"}  # PyTorch documents it, and refuses it
     assert len(documented) > 100
 
 
