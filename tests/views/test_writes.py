@@ -45,9 +45,10 @@ def test_every_function_that_pytorch_has_in_place_is_there_in_place() -> None:
 
 def test_every_function_that_takes_out_in_pytorch_takes_it() -> None:
     documented = [n for n in dir(oracle) if hasattr(flambeau, n) and "out=None" in (getattr(oracle, n).__doc__ or "")]
-    without = {n for n in documented if not n.endswith(("_like", "_mean")) and not n.startswith("rand")
+    refused = {n for n in documented if isinstance(getattr(flambeau, n), type)}  # names that say why they are not there
+    without = {n for n in documented if n not in refused and not n.endswith(("_like", "_mean")) and not n.startswith("rand")
                and "out" not in inspect.signature(getattr(flambeau, n)).parameters}
-    assert without == {"hamming_window", "empty_permuted", "empty_strided"}  # PyTorch documents it, and refuses it
+    assert without == {"hamming_window", "empty_permuted", "empty_strided", "from_file"}  # PyTorch documents it, and refuses it
     assert len(documented) > 100
 
 
