@@ -65,8 +65,8 @@ def _theirs(called: Callable[..., Any], sample: Any) -> Any:
 
 
 def _translated(sample: Any) -> tuple[list[Any], dict[str, Any]]:
-    args, kwargs = _arguments(sample)
-    return value(args), value(kwargs)
+    args, kwargs = value(list(_arguments(sample)))
+    return args, kwargs
 
 
 # --- Forward ----------------------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def errors(cell: Cell, told: Any) -> None:
     try:
         result = ours(*args, **kwargs)
         for t in _tensors(result, flambeau):
-            t.numpy()
+            t.detach().numpy()
     except AbsentError:
         raise
     except Exception as error:

@@ -15,6 +15,7 @@ from .records import entries
 from .translate import AbsentError
 
 PASSED, FAILED, ABSENT, SKIPPED, LATE = "passed", "failed", "absent", "not applicable", "late"
+LONGEST = 160  # of a reason
 NO_DTYPE = "-"  # the dtype of error inputs, which have their own
 
 
@@ -57,6 +58,11 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def _short(reason: str) -> str:
+    """A reason in one line of the list, the same in every run."""
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(reason.split()))[:LONGEST]
+
+
 def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0) -> Outcome:
     """Run a check on the first samples of an entry in a dtype (all where `samples` is 0)."""
     cell = Cell(name, entries()[name], "float32" if dtype == NO_DTYPE else dtype)
@@ -75,13 +81,13 @@ def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float
                 except NotApplicable:
                     continue
     except AbsentError as error:
-        return Outcome(name, dtype, check, ABSENT, ran, first, str(error))
+        return Outcome(name, dtype, check, ABSENT, ran, first, _short(str(error)))
     except AttributeError as error:
         absent = re.match(r"(module 'flambeau|type object 'Tensor'|'Tensor' object).* has no attribute", str(error))
-        return Outcome(name, dtype, check, ABSENT if absent else FAILED, ran, first, f"AttributeError: {error}")
+        return Outcome(name, dtype, check, ABSENT if absent else FAILED, ran, first, _short(f"AttributeError: {error}"))
     except LateError as error:
         return Outcome(name, dtype, check, LATE, ran, first, str(error))
     except Exception as error:
         reason = str(error) if type(error).__name__ == "Mismatch" else f"{type(error).__name__}: {error}"
-        return Outcome(name, dtype, check, FAILED, ran, first, " ".join(reason.split())[:300])
+        return Outcome(name, dtype, check, FAILED, ran, first, _short(reason))
     return Outcome(name, dtype, check, PASSED if ran else SKIPPED, ran)

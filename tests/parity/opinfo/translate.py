@@ -68,7 +68,7 @@ def function(theirs: Callable[..., Any], path: str | None = None) -> Callable[..
         return _rewritten(theirs)
     if isinstance(theirs, torch.nn.Module):
         return ours_at(f"nn.{type(theirs).__name__}")()
-    name = getattr(theirs, "__qualname__", getattr(theirs, "__name__", repr(theirs)))
+    name = getattr(theirs, "__qualname__", getattr(theirs, "__name__", f"an object of {type(theirs).__name__}"))
     raise AbsentError(f"{getattr(theirs, '__module__', '')}.{name}")
 
 
@@ -100,25 +100,49 @@ def _rewritten(theirs: types.FunctionType) -> Callable[..., Any]:
 # --- Values -----------------------------------------------------------------------------------------------------------
 
 
-def value(x: Any) -> Any:
+class _Memory:
+    """What was translated of one call: a tensor given twice is one tensor, and views of one storage share memory."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[int, tuple[Any, Any]] = {}  # by identity; the key is kept alive
+        self.storages: dict[tuple[int, Any], Any] = {}
+
+    def tensor(self, x: Any) -> Any:
+        if id(x) not in self.tensors:
+            self.tensors[id(x)] = x, self._made(x)
+        return self.tensors[id(x)][1]
+
+    def _made(self, x: Any) -> Any:
+        if x.requires_grad or x.device.type != "cpu" or x.layout is not torch.strided or not x.numel() or x.is_conj() or x.is_neg():
+            return tensor(x)
+        place = x.untyped_storage().data_ptr(), x.dtype
+        if place not in self.storages:
+            made = self.storages[place] = tensor(x)
+            return made
+        held = self.storages[place]
+        return held.as_strided(tuple(x.shape), x.stride(), x.storage_offset()).detach()
+
+
+def value(x: Any, memory: _Memory | None = None) -> Any:
     """A value of torch's as ours: containers, tensors, dtypes and functions inside; numbers and strings as they are."""
+    memory = memory or _Memory()
     if isinstance(x, torch.Tensor):
-        return tensor(x)
+        return memory.tensor(x)
     if isinstance(x, torch.Size):
         return flambeau.Size(x)
     if isinstance(x, tuple):
-        return tuple(value(e) for e in x)
+        return tuple(value(e, memory) for e in x)
     if isinstance(x, list):
-        return [value(e) for e in x]
+        return [value(e, memory) for e in x]
     if isinstance(x, dict):
-        return {name: value(e) for name, e in x.items()}
+        return {name: value(e, memory) for name, e in x.items()}
     if isinstance(x, slice):
-        return slice(value(x.start), value(x.stop), value(x.step))
+        return slice(value(x.start, memory), value(x.stop, memory), value(x.step, memory))
     if isinstance(x, (torch.dtype, torch.layout, torch.memory_format)):
         return ours_at(str(x).removeprefix("torch."))
     if isinstance(x, torch.device):
         return flambeau.device(str(x))
-    if callable(x) and not isinstance(x, type):
+    if callable(x) and not isinstance(x, type) and not hasattr(x, "sample_inputs"):  # an entry in a closure tells its name
         return function(x)
     return x
 
@@ -135,11 +159,13 @@ def array(x: Any) -> np.ndarray:
 
 def tensor(x: Any) -> Any:
     """Our tensor with the values, strides, offset and `requires_grad` of torch's."""
-    if x.layout is not torch.strided or x.device.type != "cpu":
+    if x.layout is not torch.strided or x.device.type not in ("cpu", "meta"):
         raise AbsentError(f"{x.layout} on {x.device}")
+    if x.device.type == "meta":
+        return flambeau.empty_strided(tuple(x.shape), x.stride(), dtype=value(x.dtype), device="meta")
     held = x.untyped_storage().nbytes() // x.element_size()
     if x.is_conj() or x.is_neg() or not x.numel() or (x.is_contiguous() and held == x.numel()):
-        made = flambeau.from_numpy(array(x).copy())
+        made = flambeau.from_numpy(array(x.reshape(-1)).copy()).view(tuple(x.shape)).detach()  # numpy has 64 dimensions
     else:
         whole = array(torch.as_strided(x.detach(), (held,), (1,), 0)).copy()
         made = flambeau.from_numpy(whole).as_strided(tuple(x.shape), x.stride(), x.storage_offset()).detach()
