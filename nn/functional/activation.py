@@ -13,6 +13,7 @@ from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.methods import assign, named
+from ...tracer.functions.operands import scalar_name
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.spelling import spelled
@@ -64,6 +65,8 @@ def _leaky(input: Tensor, slope: float) -> Tensor:
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           inplace: bool = False) -> Tensor:
     """leaky_relu whose slope is random in [lower, upper] while training, and the mean of both else."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     slope = add(mul(rand_like(input), upper - lower), lower) if training else (lower + upper) / 2
     return _result(input, where(input >= 0, input, mul(input, slope)), inplace)
 
@@ -166,8 +169,10 @@ def _hard_gated(input: Tensor) -> Tensor:
 @rounded_once
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved toward 0 by lambd, and 0 on the way."""
+    largest = dtypes.finfo(input.dtype).max if input.dtype.is_floating_point else 0
     if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+        raise RuntimeError(f"lambda must be in range [0, {largest:.6g}] for input dtype {scalar_name(input.dtype)}, but found "
+                           f"{lambd:g}")
     return where(absolute(input) <= lambd, 0.0, where(input > 0, sub(input, lambd), add(input, lambd)))
 
 

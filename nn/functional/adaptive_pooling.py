@@ -22,23 +22,45 @@ def _bins(n: int, out: int) -> list[tuple[int, int]]:
 
 
 def _wanted(name: str, input: Tensor, output_size: Any, rank: int) -> Ints:
-    """The size of each dimension of the result, None being that of the input."""
-    if input.ndim not in (rank + 1, rank + 2):
-        raise RuntimeError(f"{name}: Expected {rank + 1}D or {rank + 2}D tensor, but got {list(input.shape)}")
-    wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * rank
-    if len(wanted) == 1:
-        wanted *= rank
+    """The size of each dimension of the result, None being that of the input; torch's refusals."""
+    sequence = isinstance(output_size, Sequence)
+    _check_dims(name, input, sequence, rank)
+    wanted = tuple(output_size) if sequence else (output_size,) * rank
     if len(wanted) != rank:
-        raise RuntimeError(f"{name}: output_size must be {rank}")
+        raise RuntimeError(f"{name}() argument 'output_size' should contain one int (got {len(wanted)})" if rank == 1 else
+                           f"{name}(): internal error: output_size.size() must be {rank}" if "max" in name else
+                           f"{name}: output_size must be {rank}")
     wanted = tuple(n if w is None else int(w) for n, w in zip(input._type.shape[-rank:], wanted))
-    if any(w < 0 for w in wanted):
-        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received "
-                           f"{{{', '.join(map(str, wanted))}}}")
     for dim in range(1 if input.ndim == rank + 2 else 0, input.ndim):
-        if not input._type.shape[dim]:
+        if not input._type.shape[dim] and wanted[0] >= 0:
             raise RuntimeError(f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has "
                                f"sizes {list(input.shape)} with dimension {dim} being empty")
+    _check_negative(name, input, wanted, rank)
     return wanted
+
+
+def _check_dims(name: str, input: Tensor, sequence: bool, rank: int) -> None:
+    if input.ndim in (rank + 1, rank + 2):
+        return
+    if rank == 1:
+        raise RuntimeError(f"Expected 2 to 3 dimensions, but got {input.ndim}-dimensional tensor for argument #1 'self' (while "
+                           f"checking arguments for {name})")
+    if sequence and input.ndim <= rank:
+        raise ValueError(f"Input dimension should be at least {rank + 1}")
+    place = f"{name}(): Expected {rank + 1}D or {rank + 2}D tensor, but got"
+    raise RuntimeError(f"{place}{':' if 'max' in name else ''} {list(input.shape)}")
+
+
+def _check_negative(name: str, input: Tensor, wanted: Ints, rank: int) -> None:
+    if all(w >= 0 for w in wanted):
+        return
+    seen = (1, *wanted) if rank == 1 else wanted  # torch pools vectors as images of one row
+    if "max" in name:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(wanted)}: "
+                           f"{[*input._type.shape[:-rank], *seen]}")
+    word = "adaptive_avg_pool2d" if rank == 1 else name
+    raise RuntimeError(f"{word}: elements of output_size must be greater than or equal to 0 but received "
+                       f"{{{', '.join(map(str, seen))}}}")
 
 
 def _windows(x: Tensor, dim: int, size: int) -> tuple[list[Tensor], list[int]]:

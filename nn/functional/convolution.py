@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
 from ...tracer.functions.methods import named
-from ...tracer.functions.operands import wrap
+from ...tracer.functions.operands import c_name, wrap
 from ...tracer.ir.graph import Value
 from ...tracer.ops import convolution as ops
 from ...tracer.ops.structural import Ints
@@ -50,26 +50,51 @@ def _padding(padding: str | Sizes, kernel: Ints, stride: Ints, dilation: Ints) -
     return tuple((p, p) for p in sizes)
 
 
-def _batched(name: str, input: Tensor, weight: Tensor, rank: int) -> tuple[Value, bool]:
+def _batched(name: str, input: Tensor, weight: Tensor, bias: Tensor | None, rank: int) -> tuple[Value, bool]:
     """The input with a batch dimension, and whether it had none."""
-    if weight.ndim != rank + 2:
-        raise RuntimeError(f"{name} requires a weight of {rank + 2} dimensions, got {list(weight.shape)}")
     if input.ndim not in (rank + 1, rank + 2):
         raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got "
                            f"input of size: {list(input.shape)}")
-    if input.dtype is not weight.dtype:
-        raise RuntimeError(f"{name} requires input and weight of one dtype, got {input.dtype} and {weight.dtype}")
+    for what, x in (("weight", weight), ("bias", bias)):
+        if x is not None and x.dtype is not input.dtype:
+            raise RuntimeError(f"Input type ({c_name(input.dtype)}) and {what} type ({c_name(x.dtype)}) should be the same")
+    if weight.ndim < 3:
+        raise RuntimeError("weight should have at least three dimensions")
     single = input.ndim == rank + 1
-    return (input.unsqueeze(0) if single else input)._read(), single
+    x = (input.unsqueeze(0) if single else input)._read()
+    if weight.ndim != rank + 2:
+        raise RuntimeError(f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight{list(weight.shape)}, "
+                           f"but got {rank + 2}-dimensional input of size {list(x.type.shape)} instead")
+    return x, single
 
 
-def _check_channels(input: Value, weight: Tensor, groups: int, transposed: bool) -> None:
+def _check_steps(strides: Ints, dilations: Ints) -> None:
+    if any(s <= 0 for s in strides):
+        raise RuntimeError("non-positive stride is not supported")
+    if any(d <= 0 for d in dilations):
+        raise RuntimeError("dilation should be greater than zero")
+
+
+def _check_groups(weight: Tensor, groups: int) -> None:
+    if groups <= 0:
+        raise RuntimeError("non-positive groups is not supported")
+    shape = list(weight.shape)
+    if shape[0] < groups or shape[0] % groups:
+        wanted = f"at least {groups}" if shape[0] < groups else f"divisible by {groups}"
+        raise RuntimeError(f"Given groups={groups}, expected weight to be {wanted} at dimension 0, but got weight of size "
+                           f"{shape} instead")
+
+
+def _check_channels(input: Value, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool) -> None:
     shape, given = list(weight.shape), input.type.shape[1]
-    wanted = shape[0] if transposed else shape[1] * groups
+    wanted, made = (shape[0], shape[1] * groups) if transposed else (shape[1] * groups, shape[0])
     if given != wanted:
         raise RuntimeError(f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size "
                            f"{shape}, expected input{list(input.type.shape)} to have {wanted} channels, "
                            f"but got {given} channels instead")
+    if bias is not None and bias._type.shape != (made,):
+        raise RuntimeError(f"Given {'transposed=1, ' if transposed else ''}weight of size {shape}, expected bias to be "
+                           f"1-dimensional with {made} elements, but got bias of size {list(bias.shape)} instead")
 
 
 def _finished(value: Value, bias: Tensor | None, single: bool) -> Tensor:
@@ -86,10 +111,12 @@ def _conv(name: str, rank: int) -> Callable[..., Tensor]:
     """)
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1,
                  padding: str | Sizes = 0, dilation: Sizes = 1, groups: int = 1) -> Tensor:
-        x, single = _batched(name, input, weight, rank)
-        _check_channels(x, weight, groups, False)
+        x, single = _batched(name, input, weight, bias, rank)
         strides, dilations = spread(stride, rank, "stride"), spread(dilation, rank, "dilation")
         pairs = _padding(padding, weight._type.shape[2:], strides, dilations)
+        _check_steps(strides, dilations)
+        _check_groups(weight, groups)
+        _check_channels(x, weight, bias, groups, False)
         _check_reach(x, weight, pairs, dilations)
         return _finished(ops.conv(x, weight._read(), strides, pairs, dilations, groups), bias, single)
 
@@ -111,10 +138,12 @@ def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
     """)
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0,
                  output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1) -> Tensor:
-        x, single = _batched(name, input, weight, rank)
-        _check_channels(x, weight, groups, True)
+        x, single = _batched(name, input, weight, bias, rank)
         strides, paddings, extra, dilations = (spread(size, rank, what) for size, what in (
             (stride, "stride"), (padding, "padding"), (output_padding, "output_padding"), (dilation, "dilation")))
+        _check_steps(strides, dilations)
+        _check_groups(weight, groups)
+        _check_channels(x, weight, bias, groups, True)
         if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations)):
             raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "
                                f"output_padding: {list(extra)} stride: {list(strides)} dilation: {list(dilations)}")

@@ -29,13 +29,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
     """The mean or the sum of the elements, or all of them (`none`)."""
-    if reduction == "none":
-        return loss
     if reduction == "mean":
         return mean(loss)
     if reduction == "sum":
         return sum(loss)
-    raise ValueError(f"{reduction} is not a valid value for reduction")
+    check_reduction(reduction)
+    return loss
+
+
+def check_reduction(reduction: str) -> None:
+    """torch's ValueError for another word than none, mean and sum."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
 def older_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -56,6 +61,8 @@ def with_older_words(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            check_reduction(kwargs.get("reduction", "mean"))
         if len(args) <= first and "size_average" not in kwargs and "reduce" not in kwargs:
             return function(*args, **kwargs)
         bound = known.bind(*args, **kwargs)
@@ -314,9 +321,14 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Tensor:
     """(log(var) + (x - t) ** 2 / var) / 2, with var not below eps; `full` adds log(2 pi) / 2."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
     spread = var if isinstance(var, Tensor) else mul(add(mul(input.detach(), 0), 1), var)
-    if spread._type.shape != input._type.shape and spread._type.shape == input._type.shape[:-1]:
-        spread = spread.unsqueeze(-1)
+    if spread._type.shape != input._type.shape:
+        if spread._type.shape == input._type.shape[:-1]:
+            spread = spread.unsqueeze(-1)
+        elif spread.ndim != input.ndim or spread._type.shape[:-1] != input._type.shape[:-1] or spread._type.shape[-1] != 1:
+            raise ValueError("var is of incorrect size")
     check_none("gaussian_nll_loss", spread < 0, ValueError, "var has negative entry/entries", spread.detach(), "{value}")
     kept = where(spread < eps, eps, spread.detach())
     safe = add(sub(spread, spread.detach()), kept)  # the clamp has no part in the gradient
@@ -328,7 +340,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
 def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
     """log(1 + exp(-t * x)) for targets of 1 and -1."""
-    return reduced(softplus(neg(mul(target, input)), threshold=float("inf")), reduction)
+    return reduced(softplus(neg(mul(input, target)), threshold=float("inf")), reduction)
 
 
 @with_older_words
@@ -344,6 +356,9 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
                         size_average: bool | None = None, reduce: bool | None = None,
                         reduction: str = "mean") -> Tensor:
     """max(0, -t * (x1 - x2) + margin)."""
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+                           f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ")
     return reduced(clamp(add(neg(mul(target, sub(input1, input2))), margin), min=0), reduction)
 
 
@@ -359,11 +374,21 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
     return reduced(loss, reduction)
 
 
+def check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> None:
+    """torch's errors for a margin that is not positive, and for inputs of several numbers of dimensions."""
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number of dimensions, but "
+                           f"got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs")
+
+
 @with_older_words
 def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
                         eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
                         reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """max(0, |a - p| - |a - n| + margin); `swap` takes |p - n| if it is smaller than |a - n|."""
+    check_triplet(anchor, positive, negative, margin)
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = far.minimum(pairwise_distance(positive, negative, p, eps))

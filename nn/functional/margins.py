@@ -19,12 +19,15 @@ from ...tracer.ops.indexing import take
 from ...tracer.tensor.tensor import Tensor
 from .activation import logsigmoid
 from .linear import classes_equal, pairwise_distance
-from .loss import reduced, with_older_words
+from .loss import check_reduction, check_triplet, reduced, with_older_words
 
 
-def _check_target(input: Tensor, target: Tensor) -> None:
+def _check_long(target: Tensor) -> None:
     if target.dtype is not dtypes.int64:
         raise RuntimeError(f"expected scalar type Long but found {scalar_name(target.dtype)}")
+
+
+def _check_input(input: Tensor) -> None:
     if input.ndim > 2 or not all(input._type.shape[-1:]):
         raise RuntimeError("Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
                            f"{list(input.shape)}")
@@ -42,7 +45,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.ndim != 1:
         raise ValueError("weight must be one-dimensional")
-    _check_target(input, target)
+    _check_input(input)
     x, t = (input, target) if input.ndim == 2 else (input.reshape(1, -1), target.reshape(-1))
     if t._type.shape != x._type.shape[:1]:
         raise RuntimeError("multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples "
@@ -51,6 +54,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     classes = x._type.shape[1]
     if weight is not None and weight._type.shape[0] != classes:
         raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
+    _check_long(target)
     check_range("multi_margin_loss", t, 0, classes, RuntimeError, "target out of range")
     hit = classes_equal(t, classes, 1)
     gap = clamp(add(sub(x, sum(where(hit, x, 0.0), 1, True)), margin), min=0)
@@ -69,11 +73,12 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
 
     Args: `input` (N, C) or (C,); `target` (N, C) or (C,), the classes of the set, up to the first -1.
     """
-    _check_target(input, target)
+    _check_input(input)
     if target._type.shape != input._type.shape:
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     x, t = (input, target) if input.ndim == 2 else (input.reshape(1, -1), target.reshape(1, -1))
     classes = x._type.shape[1]
+    _check_long(target)
     check_range("multilabel_margin_loss", t, -1, classes, RuntimeError, "argument #2 'target' is out of range")
     valid = cumprod((t >= 0).to(dtypes.int64), 1) > 0
     label = where(valid, t, 0)
@@ -99,13 +104,8 @@ def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative
                                       distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
                                       margin: float = 1.0, swap: bool = False, reduction: str = "mean") -> Tensor:
     """max(0, d(a, p) - d(a, n) + margin) for any distance d; `swap` takes d(p, n) if it is smaller than d(a, n)."""
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
-    if not anchor.ndim == positive.ndim == negative.ndim:
-        raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number of dimensions, but "
-                           f"got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs")
+    check_reduction(reduction)
+    check_triplet(anchor, positive, negative, margin)
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:

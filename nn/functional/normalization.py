@@ -40,9 +40,10 @@ def _trailing(name: str, input: Tensor, normalized_shape: Sequence[int], *others
     if not shape:
         raise RuntimeError(f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
                            f"element, but got normalized_shape = {list(shape)}")
-    for other in others:
+    for what, other in zip(("weight", "bias"), others):
         if other is not None and other._type.shape != shape:
-            raise RuntimeError(f"{name} requires weight and bias of shape {list(shape)}, got {list(other.shape)}")
+            raise RuntimeError(f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape "
+                               f"{list(other.shape)} and normalized_shape = {list(shape)}")
     if input._type.shape[-len(shape):] != shape:
         raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input with shape "
                            f"[*, {', '.join(map(str, shape))}], but got input of size{list(input.shape)}")

@@ -22,6 +22,7 @@ from ...tracer.tensor.scalar import real
 from ...tracer.tensor.tensor import Tensor
 from .activation import relu
 from .convolution import Sizes, spread
+from .pooling_checks import check_dims, check_empty, check_result, check_steps
 
 
 def _output_size(n: int, k: int, stride: int, pad: int, dilation: int, ceil_mode: bool) -> int:
@@ -36,28 +37,18 @@ def _output_size(n: int, k: int, stride: int, pad: int, dilation: int, ceil_mode
 class _Window:
     """The windows of a pool: sizes per spatial axis, and the slide that walks over the whole input."""
 
-    def __init__(self, input: Tensor, rank: int, kernel_size: Sizes, stride: Any, padding: Sizes, dilation: Sizes,
-                 ceil_mode: bool) -> None:
+    def __init__(self, name: str, input: Tensor, rank: int, kernel_size: Sizes, stride: Any, padding: Sizes, dilation: Sizes,
+                 ceil_mode: bool, indices: bool = False) -> None:
+        check_dims(name, rank, input, indices)
         self.kernel = spread(kernel_size, rank, "kernel_size")
         self.stride = self.kernel if stride is None or stride == () or stride == [] else spread(stride, rank, "stride")
         self.padding, self.dilation = spread(padding, rank, "padding"), spread(dilation, rank, "dilation")
         self.rank, self.sizes = rank, input._type.shape[-rank:]
-        self._check(input)
+        check_steps(name, indices, self.kernel, self.stride, self.padding, self.dilation)
+        check_empty(name, rank, input)
         self.out = tuple(_output_size(n, k, s, p, d, ceil_mode) for n, k, s, p, d in zip(
             self.sizes, self.kernel, self.stride, self.padding, self.dilation))
-        if any(n < 1 for n in self.out):
-            raise RuntimeError(f"Given input size: {list(input.shape)}. Calculated output size: {list(self.out)}. "
-                               "Output size is too small")
-
-    def _check(self, input: Tensor) -> None:
-        if input.ndim not in (self.rank + 1, self.rank + 2):
-            raise RuntimeError(f"Expected {self.rank + 1}D or {self.rank + 2}D (batch mode) tensor, but got input of "
-                               f"size: {list(input.shape)}")
-        if any(s <= 0 for s in self.stride):
-            raise RuntimeError("stride should not be zero")
-        if any(p > k // 2 for p, k in zip(self.padding, self.kernel)):
-            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={max(self.padding)}, "
-                               f"kernel_size={min(self.kernel)} and dilation={max(self.dilation)}")
+        check_result(name, indices, input, self.kernel, self.sizes, self.out)
 
     def slide(self) -> Slide:
         """Over (N, C, *space); the high padding is the low one, or more where the last window hangs over."""
@@ -91,7 +82,7 @@ def _max_pool(name: str, rank: int) -> Callable[..., Any]:
                  "kernel size by default. `return_indices` adds their flat places in the input.")
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
                  ceil_mode: bool = False, return_indices: bool = False) -> Any:
-        window = _Window(input, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        window = _Window(name, input, rank, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
         result = _pooled(input, window, "max")
         return (result, _places(input, window)) if return_indices else result
 
@@ -138,7 +129,7 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
                  "zeros of the padding too.")
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
-        window = _Window(input, rank, kernel_size, stride, padding, 1, ceil_mode)
+        window = _Window(name, input, rank, kernel_size, stride, padding, 1, ceil_mode)
         total = _pooled(input, window, "add")
         if divisor_override is not None:
             if divisor_override == 0:

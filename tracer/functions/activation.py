@@ -9,7 +9,7 @@ from .choosing import where
 from .comparing import le, logical_and
 from .dims import checked_dim
 from .layout import keeps_layout
-from .methods import method, pointwise, with_out
+from .methods import EXACT, FOUND, method, pointwise, with_out_of
 from .operands import scalar_name
 from .precision import fitting, rounded_once
 from .reduce import amax, sum
@@ -25,7 +25,7 @@ def relu(input: Tensor) -> Tensor:
 
 @method()
 @keeps_layout
-@with_out
+@with_out_of(FOUND)
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0.
 
@@ -66,7 +66,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 @rounded_once
 def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
     """Scores as probabilities: positive, and of sum 1 along a dimension.
@@ -94,7 +94,7 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 @rounded_once
 def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`, without overflow."""

@@ -267,6 +267,9 @@ def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
 @method()
 def rsub(input: Tensor, other: Tensor | Number, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
+    if not isinstance(input, Tensor):
+        raise TypeError("rsub() received an invalid combination of arguments - got "
+                        f"({type(input).__name__}, {type(other).__name__}), but expected a Tensor first")
     return sub(tensor_like(other, input), input, alpha=alpha)
 
 

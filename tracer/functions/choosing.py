@@ -11,11 +11,12 @@ from ..ir.dtypes import dtype
 from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
 from ..tensor.tensor import Tensor
+from .checks import check_none
 from .comparing import eq, ge, isnan, le, logical_or
 from .layout import apply, keeps_layout, laid_out
 from .methods import assign, method, pointwise, with_out
 from .operands import Number, common_shape, expand_value, number_value, operands, result_dtype, wrap
-from .precision import fitting
+from .precision import fitting, overflow
 from .ruled import Derivative, check_tensor
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
@@ -165,6 +166,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor with "
                            f"{value.ndim} dimension(s).")
+    if isinstance(value, Tensor) and value.dtype.is_complex and not input.dtype.is_complex:
+        check_none("masked_fill", value.detach().imag != 0, RuntimeError, overflow(input.dtype), value.detach().imag)
     number = value.to(input.dtype) if isinstance(value, Tensor) else fitting(value, input.dtype)
     shape = common_shape(mask._type.shape, input._type.shape)
     (test,), (x,) = operands(mask, shape=shape), operands(input, shape=shape)

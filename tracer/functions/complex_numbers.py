@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from ..ir import dtypes
 from ..ops import elementwise as ops
@@ -13,16 +14,18 @@ from .arithmetic import mul
 from .choosing import where
 from .comparing import isnan, lt
 from .layout import apply, keeps_layout
-from .methods import method, pointwise, with_out
+from .methods import FOUND, Out, method, pointwise, with_out, with_out_of
 from .operands import float_kind, number_value, scalar_name, wrap
 from .ruled import check_tensor
 from .shape import tensor_property
 from .spelling import check_tensors, spelled
 from .unary import cos, sin
 
+_COMPLEX: Final = Out("Expected object of scalar type {result} but got scalar type {out} for argument 'out'")
+
 
 @keeps_layout
-@with_out
+@with_out_of(_COMPLEX)
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i imag, from two tensors of one floating type."""
     check_tensors(complex, (real, imag), 2)
@@ -35,7 +38,7 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
 
 
 @keeps_layout
-@with_out
+@with_out_of(_COMPLEX)
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """abs * exp(i angle)."""
     check_tensor("polar", "abs", 1, abs)
@@ -55,7 +58,7 @@ def conj(input: Tensor) -> Tensor:
 
 
 @pointwise()
-@with_out
+@with_out_of(FOUND)
 def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugates, in memory of their own."""
     return wrap(ops.alias(conj(input)._read()))

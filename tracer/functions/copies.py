@@ -12,7 +12,7 @@ from ..tensor.tensor import Tensor
 from .complex_numbers import view_as_complex, view_as_real
 from .conversions import clone, contiguous, detach
 from .dims import checked_dim
-from .methods import named, with_out
+from .methods import EXACT, named, with_out_of
 from .shape import expand, permute, squeeze, t, transpose, unsqueeze, view
 from .slicing import select, split, split_with_sizes, unbind
 from .strided import as_strided, diagonal, unfold
@@ -26,7 +26,7 @@ def _alone(x: Tensor) -> Tensor:
 def _copy_of(function: Callable[..., Any]) -> Any:
     name = f"{function.__name__}_copy"
 
-    @with_out
+    @with_out_of(EXACT)
     @named(name, f"The elements of `{function.__name__}`, copied.")
     def copy(input: Tensor, *args: Any, **kwargs: Any) -> Any:
         result = function(input, *args, **kwargs)

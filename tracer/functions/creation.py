@@ -23,7 +23,7 @@ from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import shape_argument
 from .layout import in_format
-from .methods import method, with_out
+from .methods import CREATED, method, with_out_typed
 from .operands import NUMBERS, cast_value, number_dtype, number_value, wrap
 from .operands import full as full_value
 from .precision import fitting, holds
@@ -274,7 +274,7 @@ def _filled(shape: tuple[int, ...], number: Any, kind: dtype, device: Any, requi
     return made.requires_grad_() if requires_grad else made
 
 
-@with_out
+@with_out_typed(CREATED)
 def zeros(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
           requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor of zeros.
@@ -294,7 +294,7 @@ def zeros(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any
     return _filled(shape_argument(sizes, size), 0, dtype or Defaults.dtype, device, requires_grad, layout)
 
 
-@with_out
+@with_out_typed(CREATED)
 def ones(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
          requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor of ones.
@@ -313,7 +313,7 @@ def ones(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any 
     return _filled(shape_argument(sizes, size), 1, dtype or Defaults.dtype, device, requires_grad, layout)
 
 
-@with_out
+@with_out_typed(CREATED)
 def empty(*sizes: Any, size: Any = None, dtype: dtype | None = None, device: Any = None,
           requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False,
           memory_format: memory_format | None = None) -> Tensor:
@@ -372,7 +372,7 @@ def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], *, dtype
                          requires_grad=requires_grad, layout=layout)
 
 
-@with_out
+@with_out_typed(CREATED)
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, device: Any = None,
          requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor with one number everywhere.

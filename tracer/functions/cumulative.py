@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
@@ -19,7 +19,7 @@ from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
 from .joining import cat
-from .methods import method, named, with_out, with_typed_out
+from .methods import Out, method, named, with_out_of, with_typed_out
 from .operands import cast_value, wrap
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
@@ -28,6 +28,8 @@ from .unary import abs as absolute
 from .unary import exp, log1p, neg
 
 _CumMax, _CumMin = return_type("cummax"), return_type("cummin")
+
+_RUNNING: Final = Out("expected scalar_type {result} but found {out}")
 
 
 def _cumulative(name: str, meaning: str) -> Any:
@@ -63,7 +65,7 @@ _in_place_cumulative("cumprod", cumprod)
 def _running_extreme(name: str, kind: Callable[..., Any]) -> Any:
     @named(name, f"(values, indices) of the {name[3:]}imum of all elements up to each one along `dim`; of equal "
                  "ones the last counts.")
-    @with_out
+    @with_out_of(_RUNNING)
     def function(input: Tensor, dim: int) -> Any:
         axis, value = checked_dim(dim, input.ndim), input._read()
         if input.ndim == 0:
@@ -85,7 +87,7 @@ def _log_add(a: Tensor, b: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(_RUNNING)
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log(cumsum(exp(x))) along `dim`, without overflow: log2(n) steps that each double the reach."""
     axis = checked_dim(dim, input.ndim)
@@ -100,7 +102,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(_RUNNING)
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
          append: Tensor | None = None) -> Tensor:
     """The n-th differences of neighbours along `dim` of prepend, input, append joined (bools: whether they differ)."""

@@ -27,7 +27,7 @@ from .matrices import (
     require_matrices,
     require_square,
 )
-from .methods import method, with_out
+from .methods import EXACT, castable, method, with_out, with_out_of
 from .operands import scalar_name, wrap
 from .ranges import arange, eye
 from .return_types import return_type
@@ -60,7 +60,7 @@ def _checked_cholesky(name: str, x: Tensor, upper: bool) -> Tensor:
     return factor
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L with L L^H = A for Hermitian positive definite A; with `upper`, L^H.
 
@@ -81,7 +81,7 @@ def linalg_cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return _checked_cholesky("linalg.cholesky", A, upper)
 
 
-@with_out
+@with_out_of(EXACT)
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> Any:
     """`cholesky` that does not raise: (L, info), where info is the order of the first minor that is not positive definite."""
     require_square("linalg.cholesky", A)
@@ -93,7 +93,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 
 
 @method()
-@with_out
+@with_out_of(castable("cholesky"))
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """`torch.linalg.cholesky` under its older name."""
     require_square("cholesky", input)
@@ -118,7 +118,7 @@ def _lu(name: str, x: Tensor, pivot: bool = True) -> tuple[Tensor, Tensor, Tenso
     return by_columns(packed), pivots, info
 
 
-@with_out
+@with_out_of(EXACT)
 def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
     """LU with partial pivoting, packed: (LU, pivots), as `lu_solve` takes them.
 
@@ -138,7 +138,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
     return _LuFactor(packed, pivots)
 
 
-@with_out
+@with_out_of(EXACT)
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> Any:
     """`lu_factor` that does not raise: (LU, pivots, info), where info is the first zero of U's diagonal, counted from 1."""
     found = _lu("linalg.lu_factor", A, pivot)
@@ -163,7 +163,7 @@ def _unpacked(packed: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return P, L, triu(narrow(packed, -2, 0, count))
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_lu(A: Tensor, *, pivot: bool = True) -> Any:
     """(P, L, U) with A = P L U: a permutation, a lower triangle with ones on its diagonal, an upper triangle.
 
@@ -180,7 +180,7 @@ def linalg_lu(A: Tensor, *, pivot: bool = True) -> Any:
     return _Lu(*_unpacked(packed, pivots))
 
 
-@with_out
+@with_out_of(EXACT)
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> Any:
     """(P, L, U) of what `torch.linalg.lu_factor` gives; what is not to be unpacked is empty."""
     if unpack_pivots and LU_pivots.dtype is not dtypes.int32:
@@ -215,7 +215,7 @@ def _qr(x: Tensor, mode: str) -> tuple[Tensor, Tensor]:
     return empty(0, dtype=x.dtype, device=x.device) if mode == "r" else by_columns(wrap(q)), by_columns(wrap(r))
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_qr(A: Tensor, mode: str = "reduced") -> Any:
     """(Q, R) with A = Q R: Q with orthonormal columns, R upper triangular.
 
@@ -234,14 +234,14 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> Any:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def qr(input: Tensor, some: bool = True) -> Any:
     """`torch.linalg.qr` under its older name."""
     return _Qr(*_qr(input, "reduced" if some else "complete"))
 
 
 @method()
-@with_out
+@with_out_of(castable("torch.geqrf", "a"), castable("torch.geqrf", "tau"))
 def geqrf(input: Tensor) -> Any:
     """QR as LAPACK leaves it: (R with the vectors of Q's reflections below its diagonal, their factors tau)."""
     if input.ndim < 2:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
@@ -20,11 +20,13 @@ from .arithmetic import mul, pow
 from .choosing import clamp, where
 from .comparing import logical_and, logical_or
 from .layout import keeps_layout, laid_out
-from .methods import into, method, pointwise, with_out
+from .methods import Out, into, method, pointwise, with_out, with_out_of
 from .operands import Number, common_shape, float_kind, operands, wrap
 from .return_types import return_type
 from .ruled import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
 from .spelling import spelled
+
+_LDEXP: Final = Out("ldexp can't be cast to the desired output type {out}", exact=False)
 
 # --- Bit patterns -----------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
 
 
 @pointwise()
-@with_out
+@with_out_of(_LDEXP)
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """input * 2 ** other; exact for integers `other`.
 

@@ -16,7 +16,7 @@ from .choosing import where
 from .comparing import ge
 from .defaults import Defaults, device_name
 from .dims import checked_dim
-from .methods import with_out
+from .methods import CREATED, with_out_typed
 from .operands import wrap
 from .rearranging import roll
 from .ruled import not_implemented
@@ -38,7 +38,7 @@ def _frequencies(name: str, n: int, count: int, d: float, kind: dtype | None, de
     return made.requires_grad_() if requires_grad else made
 
 
-@with_out
+@with_out_typed(CREATED)
 def fftfreq(n: int, d: float = 1.0, *, dtype: dtype | None = None, layout: Any = None, device: Any = None,
             requires_grad: bool = False) -> Tensor:
     """The frequencies of a transform of n points: [0, 1, ..., (n - 1) // 2, -(n // 2), ..., -1] / (n d).
@@ -56,7 +56,7 @@ def fftfreq(n: int, d: float = 1.0, *, dtype: dtype | None = None, layout: Any =
     return _frequencies("fftfreq", n, n, d, dtype, device, requires_grad)
 
 
-@with_out
+@with_out_typed(CREATED)
 def rfftfreq(n: int, d: float = 1.0, *, dtype: dtype | None = None, layout: Any = None, device: Any = None,
              requires_grad: bool = False) -> Tensor:
     """The non-negative frequencies of a transform of n points: [0, 1, ..., n // 2] / (n d).

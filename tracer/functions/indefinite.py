@@ -26,7 +26,7 @@ from .joining import cat
 from .linear import matmul
 from .matrices import adjoint, by_columns, require_inexact, require_square
 from .matrix_functions import linalg_diagonal
-from .methods import with_out
+from .methods import EXACT, with_out_of
 from .operands import broadcast_shapes, scalar_name, wrap
 from .ranges import arange
 from .rearranging import roll
@@ -141,7 +141,7 @@ def _ldl(A: Tensor, hermitian: bool) -> tuple[Tensor, Tensor, Tensor]:
     return by_columns(found[1]), found[2], reshape(found[3], lead)
 
 
-@with_out
+@with_out_of(EXACT)
 def ldl_factor(A: Tensor, *, hermitian: bool = False) -> Any:
     """(LD, pivots) with A = L D L^T, or L D L^H if `hermitian`, for symmetric or Hermitian A that need not be definite.
 
@@ -159,7 +159,7 @@ def ldl_factor(A: Tensor, *, hermitian: bool = False) -> Any:
     return _LdlFactor(packed, pivots)
 
 
-@with_out
+@with_out_of(EXACT)
 def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False) -> Any:
     """`ldl_factor` that does not raise: (LD, pivots, info), where info is the first zero of D's diagonal, counted from 1."""
     found = _ldl(A, hermitian)
@@ -187,7 +187,7 @@ def _in_order(LD: Tensor, exchanges: Tensor, first: Tensor) -> Tensor:
     return while_loop(lambda k, x: lt(k, n), step, (zeros((), dtype=dtypes.int32, device=LD.device), LD))[1]
 
 
-@with_out
+@with_out_of(EXACT)
 def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
     """The X with A X = B, for what `ldl_factor` gave of A."""
     _check_ldl(LD, pivots, B)

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 from ..ops import structural as ops
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
-from .methods import with_out
+from .methods import Out, with_out_of
 from .operands import cast_value, result_dtype, wrap
 from .shape import atleast_1d, atleast_2d, atleast_3d, reshape, unsqueeze
 
+_JOINED: Final = Out("torch.cat(): input types can't be cast to the desired output type {out}", exact=False, apart=True,
+                    error=TypeError)
 
-@with_out
+
+def check_sequence(name: str, tensors: Any) -> None:
+    """torch's TypeErrors for one tensor, and for what is none among several."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
+
+
+@with_out_of(_JOINED)
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along a dimension that they have.
 
@@ -27,9 +40,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.cat.html
     """
+    check_sequence("cat", tensors)
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     used = [x for x in tensors if x._type.shape != (0,)] or list(tensors[:1])  # torch skips empty vectors
+    if used[0].ndim == 0:
+        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
     d = checked_dim(dim, used[0].ndim)
     kind, first = used[0]._type.dtype, used[0]._type.shape
     if any(x._type.dtype is not kind for x in tensors):
@@ -38,6 +54,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         shape = x._type.shape
         if shape == first:
             continue
+        if not shape:
+            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
         if len(shape) != len(first):
             raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
         if any(m != n for j, (m, n) in enumerate(zip(first, shape)) if j != d):
@@ -51,7 +69,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 concat = concatenate = cat
 
 
-@with_out
+@with_out_of(_JOINED)
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension.
 
@@ -69,6 +87,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.stack.html
     """
+    check_sequence("stack", tensors)
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
     first = tensors[0]._type.shape
@@ -81,19 +100,20 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def _some(name: str, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    check_sequence(name, tensors)
     if not tensors:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
     return tensors
 
 
-@with_out
+@with_out_of(_JOINED)
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension (the first for vectors)."""
     parts = [atleast_1d(x) for x in _some("hstack", tensors)]
     return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
-@with_out
+@with_out_of(_JOINED)
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the first dimension, vectors as rows."""
     return cat([atleast_2d(x) for x in _some("vstack", tensors)], 0)
@@ -102,13 +122,13 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
 row_stack = vstack
 
 
-@with_out
+@with_out_of(_JOINED)
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the third dimension, vectors as rows of one matrix."""
     return cat([atleast_3d(x) for x in _some("dstack", tensors)], 2)
 
 
-@with_out
+@with_out_of(_JOINED)
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension, vectors as columns.
 

@@ -90,6 +90,8 @@ def keeps_layout(function: F) -> F:
                     check_tensors(function, args, tensors)
             else:
                 return function(*args, **kwargs)
+            if tensors > 1:
+                check_tensors(function, args, tensors)
             if any_read(args):
                 return over(call, *args, **kwargs)
             result = function(*args, **kwargs)

@@ -17,7 +17,7 @@ from .comparing import gt
 from .creation import empty, zeros
 from .linear import matmul
 from .matrices import adjoint, by_columns, require_matrices, require_square
-from .methods import method, with_out
+from .methods import castable, method, with_out_of
 from .operands import broadcast_shapes, scalar_name, wrap
 from .reading import item
 from .reduce import all as all_
@@ -57,7 +57,7 @@ def _largest(values: Tensor) -> Tensor:
     return amax(values, -1) if shape[-1] else zeros(shape[:-1], dtype=values.dtype, device=values.device)
 
 
-@with_out
+@with_out_of(castable("torch.linalg.matrix_rank"))
 def matrix_rank(A: Tensor, tol: Tolerance = None, hermitian: bool = False, *, atol: Tolerance = None,
                 rtol: Tolerance = None) -> Tensor:
     """How many singular values of matrices (*, m, n) are above max(atol, rtol * the largest), int64.
@@ -111,7 +111,7 @@ def _pinv(x: Tensor, atol: Tolerance, rtol: Tolerance, hermitian: bool) -> tuple
     return wrap(found[0]), s, sum(counted, -1)
 
 
-@with_out
+@with_out_of(castable("linalg.pinv"))
 def pinv(A: Tensor, rcond: Tolerance = None, hermitian: bool = False, *, atol: Tolerance = None,
          rtol: Tolerance = None) -> Tensor:
     """The pseudo-inverse of matrices (*, m, n), as (*, n, m): the inverse where there is one, zero on the rest.
@@ -149,7 +149,7 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
-@with_out
+@with_out_of(castable("torch.linalg.lstsq", "solution"))
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """The X with the least |A X - B|, and of several the shortest: (solution, residuals, rank, singular values).
 

@@ -15,8 +15,12 @@ from ..ops.structural import Ints, transpose
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
 from .choosing import where
-from .methods import in_place, into, method, with_out
-from .operands import Number, common_shape, expand_value, same_shape, wrap
+from .methods import EXACT, Out, in_place, into, method, with_out, with_out_of
+from .operands import Number, common_shape, expand_value, same_shape, scalar_name, wrap
+
+_CONTRACTED: Final = Out("tensordot: Expected the output tensor to have dtype {result}, but got "
+                        "an output tensor with dtype {out}")
+_DOT: Final = Out("result dtype {out} does not match input dtype {result}")
 
 
 def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
@@ -104,7 +108,7 @@ def _with_ndim(name: str, x: Tensor, ndim: int, text: str = "") -> None:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
     _with_ndim("mm", input, 2, "self must be a matrix")
@@ -113,7 +117,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two stacks of matrices."""
     _with_ndim("bmm", input, 3, "batch1 must be a 3D tensor")
@@ -134,16 +138,23 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(_DOT)
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of products of two vectors."""
-    _with_ndim("dot", input, 1)
-    _with_ndim("dot", tensor, 1)
+    if input.ndim != 1 or tensor.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
+    if input.dtype is not tensor.dtype:
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {scalar_name(input.dtype)} and "
+                           f"{scalar_name(tensor.dtype)}")
+    if input._type.shape != tensor._type.shape:
+        m, n = input._type.shape[0], tensor._type.shape[0]
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{m}] and src [{n}] to have the same number of elements, "
+                           f"but got {m} and {n} elements respectively")
     return matmul(input, tensor)
 
 
 @method()
-@with_out
+@with_out_of(_DOT)
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """dot with the first vector conjugated."""
     return dot(input.conj(), other)
@@ -157,7 +168,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(_CONTRACTED)
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions."""
     if input.ndim == 0 or other.ndim == 0:
@@ -167,14 +178,14 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
     return scaled_sum(input, beta, mm(mat1, mat2), alpha)
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
     return scaled_sum(input, beta, bmm(batch1, batch2), alpha)
@@ -193,7 +204,7 @@ def nothing_of(x: Tensor) -> Tensor:
     return where(wrap(nowhere), x, 0)
 
 
-@with_out
+@with_out_of(_CONTRACTED)
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over `dims`: a count of trailing/leading axes, or two lists of axes."""
     x, y = _checked("tensordot", a, b)

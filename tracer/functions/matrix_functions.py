@@ -22,7 +22,7 @@ from .joining import cat, stack
 from .linear import matmul
 from .matrices import adjoint, require_inexact, require_same_dtype, require_square
 from .matrix_norms import matrix_norm
-from .methods import method, with_out
+from .methods import EXACT, method, with_out, with_out_of
 from .operands import wrap
 from .precision import rounded_once
 from .products import chain_matmul, cross
@@ -180,7 +180,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     return sum(mul(conj(x), y), dim)
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """`torch.cross` along the last dimension by default."""
     if input.ndim != other.ndim:

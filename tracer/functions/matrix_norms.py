@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..ir.dtypes import dtype
 from ..tensor.scalar import real
@@ -14,7 +14,7 @@ from .choosing import where
 from .comparing import eq
 from .dims import checked_dim, checked_dims
 from .matrices import require_inexact, require_matrices, require_square
-from .methods import method, with_out
+from .methods import EXACT, Out, method, with_out, with_out_of
 from .norms import length
 from .operands import scalar_name
 from .precision import rounded_once
@@ -25,6 +25,8 @@ from .spectra import svdvals
 from .systems import inv_ex
 from .unary import abs as absolute
 
+_EITHER: Final = Out("linalg.norm expected out tensor dtype {result} but got: {out}")
+_MATRIX: Final = Out("linalg.matrix_norm expected out tensor dtype {result} but got: {out}")
 Order = float | str | None
 
 # --- Of vectors -------------------------------------------------------------------------------------------------------
@@ -45,7 +47,7 @@ def _converted(name: str, x: Tensor, kind: dtype | None) -> Tensor:
     return x.to(kind)
 
 
-@with_out
+@with_out_of(EXACT)
 @rounded_once
 def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """(sum |x|^ord)^(1 / ord) of all elements, or along `dim`; the largest or least |x| for inf or -inf, the count of others
@@ -98,7 +100,7 @@ def _two_dims(x: Tensor, dim: Any) -> tuple[int, int]:
     return rows, columns
 
 
-@with_out
+@with_out_of(_MATRIX)
 def matrix_norm(A: Tensor, ord: Order = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *,
                 dtype: dtype | None = None) -> Tensor:
     """A norm of matrices, or what goes by the name.
@@ -143,7 +145,7 @@ def _largest_sum(A: Tensor, order: float, rows: int, columns: int, keepdim: bool
     return found if keepdim else reshape(found, [n for i, n in enumerate(A._type.shape) if i not in (rows, columns)])
 
 
-@with_out
+@with_out_of(_EITHER)
 def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """`vector_norm` or `matrix_norm`, as `dim` says: of one dimension or of two; by default of all elements, flattened.
 
@@ -168,7 +170,7 @@ def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = 
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 @rounded_once
 def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """The p-norm of all elements, or along `dim`: the older name of `torch.linalg.vector_norm`, and for "nuc" of `matrix_norm`.

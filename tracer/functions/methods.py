@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.state import state
 from ..ops.structural import Ints
-from ..tensor.tensor import Tensor
+from ..tensor.strides import contiguous_stride, is_dense, overlaps
+from ..tensor.tensor import OVERLAP, Tensor
 from .layout import F, keeps_layout
-from .operands import cast_value, scalar_name
+from .operands import c_name, cast_value, scalar_name
 from .spelling import REFUSED, respelled
+
+SHARED: Final = ("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+                 "location. Please clone() the tensor before performing the operation.")
 
 
 def named(name: str, doc: str) -> Callable[[F], F]:
@@ -86,7 +91,7 @@ def assign(target: Tensor, result: Tensor, touched: Callable[[], Value] | None =
     """Write `result` into `target`, of which `touched` elements are new; torch's errors for a type or shape that does not fit."""
     value = result._read()
     if value.type is not target._type:
-        _check_cast(value.type.dtype, target.dtype)
+        CASTS.check(target.dtype, value.type.dtype)
         check_shape(target, value.type.shape)
         value = cast_value(value, target.dtype)
     target._write(value, touched)
@@ -99,57 +104,134 @@ def check_shape(target: Tensor, shape: Ints) -> None:
         raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}")
 
 
-def _check_cast(given: dtype, wanted: dtype) -> None:
-    if not dtypes.can_cast(given, wanted):
-        raise RuntimeError(f"result type {scalar_name(given)} can't be cast to the desired output type "
-                           f"{scalar_name(wanted)}")
-
-
 # --- out= -------------------------------------------------------------------------------------------------------------
 
 
+class Out(NamedTuple):
+    """What a function asks of the tensor that it is to write; torch's text for a dtype that does not do.
+
+    `exact` asks for the dtype of the result, else for one that can hold it; `apart` for memory of which nothing is read.
+    """
+
+    text: str
+    exact: bool = True
+    apart: bool = False
+    error: type[Exception] = RuntimeError
+
+    def check(self, given: dtype, wanted: dtype) -> None:
+        """torch's error if a result of a dtype may not go into a tensor of another."""
+        if given is not wanted and (self.exact or not dtypes.can_cast(wanted, given)):
+            names = {"out": scalar_name(given), "result": scalar_name(wanted)}
+            raise self.error(self.text.format(**names, c_out=c_name(given), c_result=c_name(wanted)))
+
+
+CASTS: Final = Out("result type {result} can't be cast to the desired output type {out}", exact=False)
+EXACT: Final = Out("Expected out tensor to have dtype {c_result}, but got {c_out} instead")
+FOUND: Final = Out("Found dtype {out} but expected {result}")
+CREATED: Final = Out("dtype {result} does not match dtype of out parameter ({out})")
+
+
+def castable(name: str, result: str = "result") -> Out:
+    """What linear algebra asks, which tells of the function and the result."""
+    return Out(f"{name}: Expected {result} to be safely castable from {{result}} dtype, but got {result} with dtype {{out}}",
+               exact=False)
+
+
 def with_out(function: F) -> F:
-    """Give a function the `out=` argument; several tensors for a function that returns several."""
+    """Give a function the `out=` argument, of any dtype that can hold the result; several tensors if it returns several."""
+    return with_out_of(CASTS)(function)
 
-    @functools.wraps(function)
-    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        try:
-            result = function(*args, **kwargs)
-        except REFUSED:
-            args, kwargs = respelled(function, args, kwargs)
-            result = function(*args, **kwargs)
-        if out is None:
-            return result
-        if isinstance(result, Tensor):
-            return into(out, result)
-        written = [into(o, r) for o, r in zip(out, result, strict=True)]
-        return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
 
-    call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
-    return call  # type: ignore[return-value]
+def with_out_of(*wanted: Out) -> Callable[[F], F]:
+    """Give a function the `out=` argument, of which it asks more; of several results by turns, the last of all that follow."""
+
+    def give(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+            try:
+                result = function(*args, **kwargs)
+            except REFUSED:
+                args, kwargs = respelled(function, args, kwargs)
+                result = function(*args, **kwargs)
+            return result if out is None else _given(out, result, wanted, (*args, *kwargs.values()))
+
+        call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
+        return call  # type: ignore[return-value]
+
+    return give
+
+
+def _given(out: Any, result: Any, wanted: tuple[Out, ...], read: tuple[Any, ...]) -> Any:
+    """The results in the tensors that were given."""
+    several = not isinstance(result, Tensor)
+    pairs = list(zip(out, result, strict=True)) if several else [(out, result)]
+    for i, (o, r) in enumerate(pairs):
+        rule = wanted[min(i, len(wanted) - 1)]
+        rule.check(o._type.dtype, r._type.dtype)
+        check_memory(o, r._type.shape, read, rule.apart)
+    if not several:
+        return into(out, result)
+    written = [into(o, r) for o, r in pairs]
+    return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
+
+
+def check_memory(out: Tensor, shape: Ints, read: Iterable[Any], apart: bool) -> None:
+    """torch's RuntimeErrors for a tensor that shows memory twice, or shares part of it (any, if `apart`) with what is read.
+
+    A tensor of another shape than the result's is looked at as it will be.
+    """
+    if out._geometry is not None and overlaps(out._type.shape, out._geometry.stride):
+        raise RuntimeError(OVERLAP)
+    for x in read:
+        if isinstance(x, Tensor):
+            if x._storage is out._storage and 0 not in shape and _meets(out, shape, x, apart):
+                raise RuntimeError(SHARED)
+        elif isinstance(x, (list, tuple)):
+            check_memory(out, shape, x, apart)
+
+
+def _meets(out: Tensor, shape: Ints, x: Tensor, whole: bool) -> bool:
+    """Whether two tensors on one storage share a part of it; all of it counts if `whole`. Tensors with gaps are not looked at."""
+    if x is out:
+        return whole
+    mine, theirs = out._strides, x._strides
+    stride, count = mine.stride if shape == out._type.shape else contiguous_stride(shape), math.prod(shape)
+    if not (is_dense(shape, stride) and is_dense(x._type.shape, theirs.stride)):
+        return False
+    if mine.offset == theirs.offset and count == x.numel():
+        return whole or stride != theirs.stride
+    return mine.offset < theirs.offset + x.numel() and theirs.offset < mine.offset + count
 
 
 def with_typed_out(function: F) -> F:
     """`out=` for sums and products, which torch computes in the dtype of `out`; a `dtype` that is given must be the same."""
-
-    @functools.wraps(function)
-    def call(*args: Any, out: Tensor | None = None, dtype: dtype | None = None, **kwargs: Any) -> Any:
-        kind = dtype if out is None else out_kind(out, dtype)
-        try:
-            result = function(*args, dtype=kind, **kwargs)
-        except REFUSED:
-            args, kwargs = respelled(function, args, {**kwargs, "dtype": kind})
-            result = function(*args, **kwargs)
-        return into(out, result)
-
-    call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
-    return call  # type: ignore[return-value]
+    return with_out_typed(EXACT)(function)
 
 
-def out_kind(out: Tensor, wanted: dtype | None) -> dtype:
+def with_out_typed(rule: Out) -> Callable[[F], F]:
+    """`out=` whose dtype is that in which the result is computed; torch's text for a `dtype` that is another one."""
+
+    def give(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, out: Tensor | None = None, dtype: dtype | None = None, **kwargs: Any) -> Any:
+            kind = dtype if out is None else out_kind(out, dtype, rule)
+            try:
+                result = function(*args, dtype=kind, **kwargs)
+            except REFUSED:
+                args, kwargs = respelled(function, args, {**kwargs, "dtype": kind})
+                result = function(*args, **kwargs)
+            return into(out, result)
+
+        call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
+        return call  # type: ignore[return-value]
+
+    return give
+
+
+def out_kind(out: Tensor, wanted: dtype | None, rule: Out = EXACT) -> dtype:
     """The dtype of `out`; torch's RuntimeError if another one is wanted."""
-    if wanted is not None and wanted is not out.dtype:
-        raise RuntimeError(f"Expected out tensor to have dtype {wanted.name}, but got {out.dtype.name} instead")
+    if wanted is not None:
+        rule.check(out.dtype, wanted)
     return out.dtype
 
 
@@ -176,7 +258,7 @@ def into(out: Tensor | None, result: Tensor) -> Tensor:
                            "arguments requires grad.")
     if out._type.shape == result._type.shape:
         return assign(out, result)
-    _check_cast(result.dtype, out.dtype)
+    CASTS.check(out.dtype, result.dtype)
     if out.numel():
         warnings.warn(f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does "
                       f"not match the required output shape {list(result.shape)}.", UserWarning, stacklevel=3)

@@ -12,7 +12,7 @@ from .choosing import clamp, where
 from .comparing import ne
 from .dims import checked_dim
 from .linear import matmul
-from .methods import in_place, method, with_out
+from .methods import EXACT, in_place, method, with_out_of
 from .operands import common_shape, scalar_name
 from .reduce import Dims, amax, amin, power, sum
 from .shape import movedim, unsqueeze
@@ -35,7 +35,7 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Slices along `dim` whose p-norm is above maxnorm shrunk to it: each times maxnorm / (norm + 1e-7).
 

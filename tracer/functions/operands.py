@@ -34,6 +34,16 @@ def scalar_name(kind: dtype) -> str:
     return TYPE_NAMES.get(kind.name, kind.name)
 
 
+C_NAMES = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "int16": "short int",
+           "int8": "signed char", "uint8": "unsigned char", "complex64": "c10::complex<float>",
+           "complex128": "c10::complex<double>", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
+
+
+def c_name(kind: dtype) -> str:
+    """The C++ name of a dtype, which some of torch's errors tell: `long int` for int64."""
+    return C_NAMES.get(kind.name, kind.name)
+
+
 # --- Values and tensors -----------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,8 @@ def _operator(name: str, function: Any, reflected: Any = None) -> None:
         return NotImplemented
 
     def backward(self: Tensor, other: Any) -> Any:
+        if not isinstance(self, Tensor):
+            raise TypeError(f"descriptor '__r{name}__' for 'Tensor' objects doesn't apply to a '{type(self).__name__}' object")
         if isinstance(other, NUMBERS):
             return (reflected or _swapped(function))(self, other)
         if isinstance(other, Tensor):  # by name alone: Python asks the left operand first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ops.elementwise import with_value
@@ -16,7 +16,7 @@ from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt
 from .conversions import clone
 from .dims import checked_dim
-from .methods import method, with_out
+from .methods import Out, method, with_out, with_out_of
 from .operands import number_value, wrap
 from .reduce import any_ as any_of
 from .reduce import argmax
@@ -28,6 +28,10 @@ from .slicing import block
 from .sorting import sort
 
 _KthValue, _Median, _NanMedian, _Mode = (return_type(n) for n in ("kthvalue", "median", "nanmedian", "mode"))
+
+_QUANTILE: Final = Out("quantile() out tensor must be same dtype as the input tensor")
+_KTH: Final = (Out("output values must be of same type as input", apart=True),
+         Out("output indices must be of scalar type Long", apart=True))
 
 
 # --- One place of the sorted order ------------------------------------------------------------------------------------
@@ -49,7 +53,7 @@ def _chosen(kind: Callable[..., Any], input: Tensor, axis: int, position: Callab
 
 
 @method()
-@with_out
+@with_out_of(*_KTH)
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the k-th smallest elements along `dim`, counted from 1."""
     axis = checked_dim(dim, input.ndim)
@@ -193,7 +197,7 @@ def _between(values: Tensor, ranks: Tensor, interpolation: str) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(_QUANTILE)
 def quantile(input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *,
              interpolation: str = "linear") -> Tensor:
     """The q-quantile (or one for each element of q, in a new first dimension) of all elements or along `dim`.
@@ -208,7 +212,7 @@ def quantile(input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: 
 
 
 @method()
-@with_out
+@with_out_of(_QUANTILE)
 def nanquantile(input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *,
                 interpolation: str = "linear") -> Tensor:
     """`quantile` of the elements that are not NaN."""

@@ -69,12 +69,17 @@ _C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "flo
             "uint64": "uint64_t"}
 
 
+def overflow(kind: dtype) -> str:
+    """torch's text for a number that a dtype cannot hold."""
+    return f"value cannot be converted to type {_C_NAMES.get(kind.name, kind.name)} without overflow"
+
+
 def fitting(number: Any, kind: dtype) -> Any:
     """The number, for a place in a tensor of that type; torch's RuntimeError if it would become another one, or infinite."""
     if type(number) is complex and not kind.is_complex and number.imag:
-        raise RuntimeError(f"value cannot be converted to type {_C_NAMES.get(kind.name, kind.name)} without overflow")
+        raise RuntimeError(overflow(kind))
     if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(number, kind):
-        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[kind.name]} without overflow")
+        raise RuntimeError(overflow(kind))
     return number
 
 

@@ -17,7 +17,7 @@ from .comparing import logical_and, logical_or
 from .dims import checked_dim
 from .joining import stack
 from .linear import contract, matmul, nothing_of, outer
-from .methods import in_place, method, with_out
+from .methods import EXACT, in_place, method, with_out, with_out_of
 from .operands import Number, common_shape, number_value, result_dtype, scalar_name, wrap
 from .ranges import eye
 from .shape import expand, reshape, unsqueeze
@@ -52,7 +52,7 @@ def _added(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tenso
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * (mat @ vec), for a matrix [n, m], a vector [m] and an input [n] or of one element.
 
@@ -171,7 +171,7 @@ def _space(input: Tensor, other: Tensor, dim: int | None) -> int:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector at a right angle to two in space, whose coordinates lie along `dim`, by default the first of size 3.
 

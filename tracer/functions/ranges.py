@@ -18,13 +18,13 @@ from ..tensor.layouts import check_layout, layout
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
-from .methods import into, with_out
+from .methods import CREATED, into, with_out_typed
 from .operands import cast_value, expand_value, number_value, wrap
 
 # --- Ranges -----------------------------------------------------------------------------------------------------------
 
 
-@with_out
+@with_out_typed(CREATED)
 def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
            requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Evenly spaced numbers, from a start up to but not including an end.
@@ -50,6 +50,8 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | 
     check_layout(layout)
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if dtype is not None and dtype.category == dtypes.INTEGRAL and int(step) == 0:
+        raise ValueError("step must be nonzero")  # in that type it is
     if not all(math.isfinite(x) for x in (start, end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (step > 0) != (end >= start) and end != start:
@@ -97,7 +99,7 @@ def range(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = No
 # --- Between two ends -------------------------------------------------------------------------------------------------
 
 
-@with_out
+@with_out_typed(CREATED)
 def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None, device: Any = None,
              requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Evenly spaced numbers, both ends included.
@@ -117,20 +119,29 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None, de
     Source: https://pytorch.org/docs/stable/generated/torch.linspace.html
     """
     check_layout(layout)
+    _check_steps("linspace", start, end, steps)
     made = cast_value(_spaced("linspace", start, end, steps, dtype, device_name(device)), _kind(dtype, start, end))
     return wrap(made).requires_grad_() if requires_grad else wrap(made)
 
 
-@with_out
+@with_out_typed(CREATED)
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: dtype | None = None, device: Any = None,
              requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """`base` to the power of evenly spaced numbers."""
     check_layout(layout)
+    _check_steps("logspace", start, end, steps)
     on, kind = device_name(device), _kind(dtype, start, end)
     exponents = _spaced("logspace", start, end, steps, dtype, on)
     value = power(number_value(base, exponents.type.dtype, exponents.type.shape, on), exponents)
     made = wrap(cast_value(value, kind))
     return made.requires_grad_() if requires_grad else made
+
+
+def _check_steps(name: str, start: Any, end: Any, steps: Any) -> None:
+    if isinstance(steps, (float, complex)):
+        raise TypeError(f"{name}() received an invalid combination of arguments - got "
+                        f"({', '.join(type(x).__name__ for x in (start, end, steps))}), but expected a start, an end, each a "
+                        "Number or a Tensor, and int steps")
 
 
 def _kind(kind: dtype | None, *ends: Any) -> dtype:
@@ -170,7 +181,7 @@ def _spaced(name: str, start: Any, end: Any, steps: int, kind: dtype | None, on:
     return select(lower, up, down)
 
 
-@with_out
+@with_out_typed(CREATED)
 def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any = None, requires_grad: bool = False,
         layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""

@@ -78,6 +78,8 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(chosen)}")
     for amount, given in zip(amounts, chosen):
         d = checked_dim(given, input.ndim)
+        if not input.ndim:
+            raise IndexError(f"Dimension specified as {given} but tensor has no dimensions")
         size = input._type.shape[d]
         cut = -amount % size if size else 0
         if type(cut) is Scalar:

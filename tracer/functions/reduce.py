@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
@@ -19,7 +19,7 @@ from .choosing import maximum, minimum, where
 from .comparing import eq, isnan, logical_and, logical_not, logical_or, ne
 from .defaults import Defaults
 from .dims import checked_dim, checked_dims, shape_argument
-from .methods import into, method, named, out_kind, with_out, with_typed_out
+from .methods import EXACT, Out, into, method, named, out_kind, with_out, with_out_of, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .precision import rounded_once
 from .return_types import return_type
@@ -28,6 +28,8 @@ from .spelling import check_tensors, spelled
 from .unary import abs as absolute
 from .unary import exp, log, square
 
+_EXTREME: Final = Out("Expected the dtype for input and out to match, but got {result} for input's"
+                     " dtype and {out} for out's dtype.")
 Dims = int | Sequence[int] | None
 
 
@@ -38,6 +40,8 @@ def _kept(shape: Ints, axes: Ints, keepdim: bool) -> Ints:
 def _axes(x: Tensor, dim: Dims) -> Ints:
     """The dimensions to reduce: all for None and for an empty list, as in torch's sum."""
     ndim = x._type.ndim
+    if ndim > 64:
+        raise RuntimeError("only tensors with up to 64 dims are supported")
     if dim is None:
         return tuple(range(ndim))
     if ndim == 0:
@@ -94,8 +98,9 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
 def _float_input(name: str, input: Tensor, kind: dtype | None) -> dtype:
     wanted = kind or input.dtype
     if not wanted.is_inexact:
-        raise RuntimeError(f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex "
-                           f"dtype. Got: {scalar_name(input.dtype)}")
+        which = "Input" if kind is None else "Optional"
+        raise RuntimeError(f"{name}(): could not infer output dtype. {which} dtype must be either a floating point or complex "
+                           f"dtype. Got: {scalar_name(wanted)}")
     return wanted
 
 
@@ -212,7 +217,7 @@ def _require_elements(name: str, input: Tensor, axes: Ints, given: Any) -> None:
 
 
 @method()
-@with_out
+@with_out_of(_EXTREME)
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The largest elements along `dim`; equal ones share the gradient evenly."""
     axes = _axes(input, dim)
@@ -235,7 +240,7 @@ def _whole_extreme(op: str, input: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(_EXTREME)
 def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest elements along `dim`; equal ones share the gradient evenly."""
     axes = _axes(input, dim)
@@ -265,7 +270,7 @@ def _extreme(name: str, whole: Any, arg: str, of_two: Any, result: Any) -> Any:
 
 def _arg(name: str) -> Any:
     @named(name, f"The index of the {name[3:]}imum (the first of equal ones), of all elements or along `dim`.")
-    @with_out
+    @with_out_of(EXACT)
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         x = input.reshape(-1) if dim is None or input.ndim == 0 else input
         axis = checked_dim(0 if dim is None else dim, x.ndim)
@@ -382,7 +387,7 @@ _Extremes = return_type("aminmax", "min max")
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """(min, max) of all elements, or along one dimension; NaN wins both, and equal elements share the gradient evenly.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.constants import full_like
@@ -23,7 +23,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked
 from .dims import checked_dim
-from .methods import assign, in_place, method, with_out
+from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
 from .shape import ravel
@@ -31,6 +31,12 @@ from .spelling import spelled
 from .static_size import checked_size, chosen, first_places
 from .strided import as_strided
 from .subscripts import check_positions, is_mask, mask_value, observed_mask, one_dimension, wrapped
+
+_GATHERED: Final = EXACT._replace(apart=True)
+_TAKEN: Final = Out("take(): self and out expected to have the same dtype, but got self.dtype = {result} and "
+                   "out.dtype = {out}", apart=True)
+_SELECTED: Final = Out("index_select(): self and result must have the same scalar type", apart=True)
+_SELECTED_BY_MASK: Final = Out("masked_select(): self and result must have the same scalar type", apart=True)
 
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
 OUT_OF_RANGE = "index out of range in self"
@@ -70,7 +76,7 @@ def _check_along(input: Tensor, index: Tensor, axis: int, src: Tensor | None) ->
 
 
 @method()
-@with_out
+@with_out_of(_GATHERED)
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """out[i, j, k] = input[i, index[i, j, k], k], for dim 1 of three.
 
@@ -108,7 +114,7 @@ def _scatter_source(input: Tensor, index: Tensor, axis: int, src: Any) -> Value:
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | Number | None = None, *, value: Number | None = None,
             reduce: str | None = None) -> Tensor:
     """A copy of the input after out[i, index[i, j, k], k] = src[i, j, k], for dim 1 of three.
@@ -131,7 +137,7 @@ def _scattered(input: Tensor, dim: int, index: Tensor, src: Any, combiner: str) 
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of the input after out[i, index[i, j, k], k] += src[i, j, k], for dim 1 of three."""
     return _scattered(input, dim, index, src, "add")
@@ -148,7 +154,7 @@ def _combiners(reduce: str) -> tuple[str, str]:
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *,
                    include_self: bool = True) -> Tensor:
     """A copy of the input, with src reduced ('sum', 'prod', 'mean', 'amax', 'amin') into the positions of `index` along
@@ -198,7 +204,7 @@ def _slices(shape: Ints, axis: int, index: Value) -> Places:
 
 
 @method()
-@with_out
+@with_out_of(_SELECTED)
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices at the positions of `index`, a vector, along `dim`."""
     axis = checked_dim(dim, input.ndim)
@@ -251,7 +257,7 @@ def _check_source(name: str, input: Tensor, dim: int, index: Tensor, source: Ten
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Tensor:
     """A copy of the input with alpha * source added to its slices at the positions of `index` along `dim`."""
     _check_source("index_add_", input, dim, index, source, RuntimeError,
@@ -261,7 +267,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of the input with its slices at the positions of `index` replaced by those of source."""
     _check_source("index_copy_", input, dim, index, source, IndexError,
@@ -297,7 +303,7 @@ def index_fill_(self: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *,
                  include_self: bool = True) -> Tensor:
     """A copy of the input with slices of source reduced ('prod', 'mean', 'amax', 'amin') into those at `index`."""
@@ -328,7 +334,7 @@ def _flat_positions(input: Tensor, index: Tensor) -> Value:
 
 
 @method()
-@with_out
+@with_out_of(_TAKEN)
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements at positions in the flattened input; negative ones count from its end."""
     positions = _flat_positions(input, index)
@@ -359,7 +365,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with the other dimensions broadcast; without `dim`, in the flattened input."""
     if dim is None:
@@ -380,7 +386,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 
 
 @method()
-@with_out
+@with_out_of(_SELECTED_BY_MASK)
 def masked_select(input: Tensor, mask: Tensor, *, size: int | None = None, fill_value: Number = 0) -> Tensor:
     """The elements where the mask (broadcast) holds, as a vector.
 
@@ -447,7 +453,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
                   step: int = 1) -> Tensor:
     """A copy of the input whose elements start:end:step along `dim` are src."""

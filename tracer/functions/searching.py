@@ -22,7 +22,7 @@ from ..tensor.context import context
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
-from .methods import method, with_out
+from .methods import EXACT, method, with_out, with_out_of
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap
 from .reduce import any_ as any_of
 from .scattering import scatter_add
@@ -211,7 +211,7 @@ def bucketize(input: Tensor | Number, boundaries: Tensor, *, out_int32: bool = F
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-@with_out
+@with_out_of(EXACT)
 def isin(elements: Tensor | Number, test_elements: Tensor | Number, *, assume_unique: bool = False,
          invert: bool = False) -> Tensor:
     """Whether each element is one of the test elements."""

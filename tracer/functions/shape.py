@@ -277,10 +277,13 @@ swapaxes = method("swapaxes")(spelled(transpose))
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions moved to new places, the others keeping their order."""
     given = [(d,) if isinstance(d, int) else tuple(d) for d in (source, destination)]
-    sources, targets = (checked_dims(d, input.ndim) for d in given)
-    if len(sources) != len(targets):
+    if len(given[0]) != len(given[1]):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain "
                            f"the same number of dims as destination ({list(given[1])} dims)")
+    sources, targets = (tuple(checked_dim(d, input.ndim) for d in dims) for dims in given)
+    for name, dims, told in zip(("source", "destination"), (sources, targets), given):
+        if len(set(dims)) < len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(told)})")
     order = [-1] * input.ndim
     for s, t in zip(sources, targets):
         order[t] = s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,10 +18,14 @@ from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .checks import check_range
 from .dims import checked_dim
-from .methods import method, with_out
+from .methods import Out, method, with_out_of
 from .operands import from_front, scalar_name, wrap
 from .shape import squeezed
 from .spelling import spelled
+
+_COPIED: Final = Out("Expected self.dtype() == output.dtype() to be true, but got false. (Could this error message be "
+              "improved? If so, please report an enhancement request to PyTorch.)")
+
 
 # --- Slices as views --------------------------------------------------------------------------------------------------
 
@@ -265,11 +269,16 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 @method()
-@with_out
+@with_out_of(_COPIED)
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A copy of `length` elements along `dim` from `start`; `narrow` gives a view of them."""
     if input.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if dim >= input.ndim:
+        raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false. (Could this error "
+                           "message be improved? If so, please report an enhancement request to PyTorch.)")
+    if isinstance(length, int) and length < 0:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({input._type.shape[dim]}).")
     return narrow(input, dim, start, length).contiguous().clone()
 
 

@@ -11,7 +11,7 @@ from ..ops.elementwise import alias
 from ..ops.structural import iota, transpose
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
-from .methods import method, with_out
+from .methods import EXACT, method, with_out_of
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
 from .spelling import spelled
@@ -41,7 +41,7 @@ def _require_real(name: str, input: Tensor) -> None:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """(values, indices) in order along `dim`; equal elements keep their order, NaN counts as the largest.
 
@@ -65,14 +65,14 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
     return sort(input, 0).values
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The largest elements along a dimension, or the smallest, and where they are.
 

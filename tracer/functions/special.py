@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from .choosing import maximum, where
 from .comparing import gt, logical_and, logical_or, lt
 from .defaults import Defaults
 from .layout import keeps_layout
-from .methods import in_place, method, named, pointwise, with_out
+from .methods import Out, in_place, method, named, pointwise, with_out, with_out_of
 from .operands import Number, cast_value, float_kind, result_dtype, wrap
 from .precision import fitting, rounded_once
 from .ruled import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
 from .unary import abs as absolute
 from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sign, sin, sqrt
+
+_MVLGAMMA: Final = Out("mvlgamma: result type {result} can't be cast to the desired output type {result}", exact=False)
 
 # --- Logarithms of odds, sums and products ----------------------------------------------------------------------------
 
@@ -257,7 +259,7 @@ i1e: Any = _modified("i1e", "The modified Bessel function of order 1, times e**-
 
 
 @pointwise()
-@with_out
+@with_out_of(_MVLGAMMA)
 def mvlgamma(input: Tensor, p: int) -> Tensor:
     """log of the gamma function of p dimensions: p (p - 1) / 4 log(pi) + the sum of lgamma(x - j / 2) for j < p.
 

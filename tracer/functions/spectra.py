@@ -25,7 +25,7 @@ from .matrices import (
     require_matrices,
     require_square,
 )
-from .methods import method, with_out
+from .methods import EXACT, method, with_out, with_out_of
 from .operands import wrap
 from .random import randn
 from .rearranging import flip
@@ -58,7 +58,7 @@ def _svd(x: Tensor, full: bool, vectors: bool, driver: str | None = None) -> tup
     return tuple(by_columns(v) if v.ndim == x.ndim else v for v in found)
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> Any:
     """(U, S, V^H) with A = U diag(S) V^H: orthonormal columns in U and V, the singular values from the largest to the smallest.
 
@@ -75,7 +75,7 @@ def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = No
     return _LinalgSvd(*_svd(A, full_matrices, True, driver))
 
 
-@with_out
+@with_out_of(EXACT)
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values of matrices (*, m, n), from the largest to the smallest, as (*, min(m, n)).
 
@@ -89,7 +89,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
     """`torch.linalg.svd` under its older name, with V in the place of V^H; without `compute_uv`, U and V are zeros."""
     if compute_uv:
@@ -163,7 +163,7 @@ def _eigh(name: str, x: Tensor, uplo: str, vectors: bool) -> tuple[Tensor, ...]:
     return tuple(by_columns(v) if v.ndim == x.ndim else v for v in found)
 
 
-@with_out
+@with_out_of(EXACT)
 def eigh(A: Tensor, UPLO: str = "L") -> Any:
     """(w, V) with A = V diag(w) V^H for Hermitian A: the eigenvalues, ascending and real, and orthonormal eigenvectors.
 
@@ -179,7 +179,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
     return _Eigh(*_eigh("linalg.eigh", A, UPLO, True))
 
 
-@with_out
+@with_out_of(EXACT)
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of Hermitian matrices (*, n, n), of which one triangle is read, ascending and real, as (*, n)."""
     return _eigh("linalg.eigh", A, UPLO, False)[0]

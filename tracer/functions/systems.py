@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.errors import LinAlgError
@@ -30,7 +30,7 @@ from .matrices import (
     require_same_dtype,
     require_square,
 )
-from .methods import method, with_out
+from .methods import EXACT, Out, castable, method, with_out, with_out_of
 from .operands import broadcast_shapes, scalar_name, wrap
 from .ranges import arange, eye
 from .reduce import prod, sum
@@ -45,6 +45,8 @@ from .unary import log, neg, sgn
 
 _SolveEx, _InvEx = return_type("linalg_solve_ex", "result info"), return_type("linalg_inv_ex", "inverse info")
 _Slogdet, _LinalgSlogdet = return_type("slogdet", "sign logabsdet"), return_type("linalg_slogdet", "sign logabsdet")
+
+_SOLVED: Final = Out("expected scalar type {result} but found {out}")
 _TriangularSolve = return_type("triangular_solve", "solution cloned_coefficient")
 
 SINGULAR = "{name}: {{batch}}The solver failed because the input matrix is singular."
@@ -143,7 +145,7 @@ def _checked_solve(name: str, A: Tensor, B: Tensor, left: bool) -> tuple[Tensor,
     return found, info
 
 
-@with_out
+@with_out_of(EXACT)
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X with A X = B, or X A = B if not `left`.
 
@@ -159,7 +161,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return _checked_solve("torch.linalg.solve", A, B, left)[0]
 
 
-@with_out
+@with_out_of(EXACT)
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> Any:
     """`solve` that does not raise: (result, info), where info is the first zero on the diagonal of A's U, counted from 1."""
     return _SolveEx(*(_checked_solve("torch.linalg.solve_ex", A, B, left) if check_errors else _solve(A, B, left)))
@@ -180,7 +182,7 @@ def checked_inverse(name: str, A: Tensor) -> tuple[Tensor, Tensor]:
     return found, info
 
 
-@with_out
+@with_out_of(EXACT)
 def inv(A: Tensor) -> Tensor:
     """The inverse of square matrices.
 
@@ -197,7 +199,7 @@ def inv(A: Tensor) -> Tensor:
     return checked_inverse("linalg.inv", A)[0]
 
 
-@with_out
+@with_out_of(EXACT)
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
     """`inv` that does not raise: (inverse, info), where info is the first zero on the diagonal of A's U, counted from 1."""
     return _InvEx(*(checked_inverse("linalg.inv_ex", A) if check_errors else _inverse(A)))
@@ -251,7 +253,7 @@ def _with_rule(rule: Derivative, result: Tensor, *inputs: Tensor) -> Tensor:
     return wrap(found[0])
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_det(A: Tensor) -> Tensor:
     """The determinants of square matrices (*, n, n), as (*): the product of U's diagonal, with the sign of the permutation.
 
@@ -284,7 +286,7 @@ def _slogdet(name: str, A: Tensor) -> tuple[Tensor, Tensor]:
     return _with_rule(_OF_PHASE, sign, *parts), size
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_slogdet(A: Tensor) -> Any:
     """(sign, logarithm of the absolute value) of determinants, which overflow where these do not.
 
@@ -299,7 +301,7 @@ def linalg_slogdet(A: Tensor) -> Any:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def slogdet(input: Tensor) -> Any:
     """`torch.linalg.slogdet` under its older name."""
     return _Slogdet(*_slogdet("linalg.slogdet", input))
@@ -323,7 +325,7 @@ def _triangular(a: Tensor, b: Tensor, left: bool, upper: bool, unit: bool, trans
                                      transpose_a=transpose))
 
 
-@with_out
+@with_out_of(_SOLVED)
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """The X with A X = B, or X A = B if not `left`, for a triangular A, of which the other triangle is not read.
 
@@ -361,7 +363,7 @@ def _check_pair(name: str, b: Tensor, a: Tensor) -> None:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def triangular_solve(input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> Any:
     """`torch.linalg.solve_triangular` under its older name: (solution, a copy of A)."""
     _check_pair("triangular_solve", input, A)
@@ -372,7 +374,7 @@ def triangular_solve(input: Tensor, A: Tensor, upper: bool = True, transpose: bo
 
 
 @method()
-@with_out
+@with_out_of(castable("cholesky_solve"))
 def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor:
     """The X with A X = `input`, where A = L L^H, or L^H L if `upper`, with `input2` as L."""
     _check_pair("cholesky_solve", input, input2)
@@ -407,7 +409,7 @@ _OF_LOWER, _OF_UPPER = Derivative("CholeskySolve", _pull_by_lower), Derivative("
 
 
 @method()
-@with_out
+@with_out_of(castable("cholesky_inverse"))
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """The inverse of input input^H, or of input^H input if `upper`."""
     require_square("cholesky_inverse", input)
@@ -419,7 +421,7 @@ def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
 # --- With a factorisation that is given -------------------------------------------------------------------------------
 
 
-@with_out
+@with_out_of(EXACT)
 def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """The X with A X = B, or X A = B if not `left`, for the LU that `lu_factor` gave of A; with `adjoint`, of A^H."""
     _check_lu(LU, pivots, B, left)
@@ -445,7 +447,7 @@ def _check_lu(LU: Tensor, pivots: Tensor, B: Tensor, left: bool) -> None:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """`torch.linalg.lu_solve` under its older name."""
     return linalg_lu_solve(LU_data, LU_pivots, input)

@@ -16,7 +16,7 @@ from ..tensor.layouts import check_layout, layout
 from ..tensor.tensor import Tensor
 from .creation import tensor
 from .dims import checked_dim
-from .methods import in_place, method, with_out
+from .methods import EXACT, in_place, method, with_out, with_out_of
 from .operands import Number, number_value, wrap
 from .reduce import sum as sum_
 from .shape import movedim
@@ -42,7 +42,7 @@ def _triangle(name: str, input: Tensor, diagonal: int, direction: str) -> Tensor
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrices with zeros above a diagonal.
 
@@ -55,7 +55,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
 
 
 @in_place()
-@with_out
+@with_out_of(EXACT)
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrices with zeros below a diagonal."""
     return _triangle("triu", input, diagonal, "GE")

@@ -13,7 +13,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub, truncated
 from .layout import laid_out
 from .masked_reads import MaskedRead, over
-from .methods import in_place, into, method, named, pointwise, with_out
+from .methods import FOUND, in_place, into, method, named, pointwise, with_out, with_out_of
 from .operands import cast_value, float_kind, number_value, wrap
 from .precision import rounded_once
 from .spelling import check_tensors
@@ -22,7 +22,7 @@ from .spelling import check_tensors
 
 
 @pointwise("neg", "negative")
-@with_out
+@with_out_of(FOUND)
 def neg(input: Tensor) -> Tensor:
     """-input."""
     if input.dtype is dtypes.boolean:
@@ -41,7 +41,7 @@ def positive(input: Tensor) -> Tensor:
 
 
 @pointwise("abs", "absolute")
-@with_out
+@with_out_of(FOUND)
 def abs(input: Tensor) -> Tensor:
     """The magnitude; real for complex input."""
     if not input.dtype.is_signed:
@@ -53,7 +53,7 @@ absolute = abs
 
 
 @pointwise()
-@with_out
+@with_out_of(FOUND)
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1."""
     if input.dtype is dtypes.boolean:
@@ -64,7 +64,7 @@ def sign(input: Tensor) -> Tensor:
 
 
 @pointwise()
-@with_out
+@with_out_of(FOUND)
 def sgn(input: Tensor) -> Tensor:
     """sign, or z / |z| for complex input."""
     return sign(input)
@@ -168,7 +168,7 @@ def reciprocal(input: Tensor) -> Tensor:
 
 def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
     @named(name, meaning)
-    @with_out
+    @with_out_of(FOUND)
     def function(input: Tensor) -> Tensor:
         value = input._read()
         if not value.type.dtype.is_floating_point:
@@ -185,7 +185,7 @@ fix = trunc
 
 
 @pointwise()
-@with_out
+@with_out_of(FOUND)
 @rounded_once
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, halves to even; `decimals` moves the point."""
@@ -199,7 +199,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 
 
 @pointwise()
-@with_out
+@with_out_of(FOUND)
 def frac(input: Tensor) -> Tensor:
     """The fraction of x, with its sign."""
     return sub(input, trunc(input))

@@ -13,7 +13,7 @@ from .checks import unchecked
 from .choosing import where
 from .control import while_loop
 from .layout import apply, laid_out
-from .methods import named, pointwise, with_out
+from .methods import FOUND, named, pointwise, with_out, with_out_of
 from .operands import Number, operands, result_dtype, wrap
 from .ruled import check_tensor, not_implemented
 from .unary import abs as absolute
@@ -44,7 +44,7 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right_arithmetic")
 
 
 @pointwise()
-@with_out
+@with_out_of(FOUND)
 def bitwise_not(input: Tensor) -> Tensor:
     """The complement of each bit, or of each bool."""
     if input.dtype.is_inexact:

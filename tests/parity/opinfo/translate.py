@@ -113,7 +113,8 @@ class _Memory:
         return self.tensors[id(x)][1]
 
     def _made(self, x: Any) -> Any:
-        if x.requires_grad or x.device.type != "cpu" or x.layout is not torch.strided or not x.numel() or x.is_conj() or x.is_neg():
+        plain = x.device.type == "cpu" and x.layout is torch.strided and not x.is_conj() and not x.is_neg()
+        if x.requires_grad or not plain or not x.numel():
             return tensor(x)
         place = x.untyped_storage().data_ptr(), x.dtype
         if place not in self.storages:

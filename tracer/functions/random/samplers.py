@@ -22,7 +22,7 @@ from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
 from ..dims import shape_argument
 from ..layout import in_format
-from ..methods import into, method, with_out
+from ..methods import Out, into, method, with_out, with_out_of
 from ..operands import cast_value, common_shape, expand_value, number_value, scalar_name, wrap
 from ..spelling import spelled
 from ..unary import log, neg
@@ -236,7 +236,7 @@ def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
 
 
 @method()
-@with_out
+@with_out_of(Out("multinomial expects Long tensor out, got: {out}"))
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """Indices drawn from the weights in each row of `input`, which need not sum to 1.
 
@@ -267,6 +267,8 @@ def _check_multinomial(input: Tensor, num_samples: int, replacement: bool) -> No
                            f"{scalar_name(input.dtype)}")
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if input._type.shape[-1] > 2 ** 24:
+        raise RuntimeError("number of categories cannot exceed 2^24")
     if not replacement and num_samples > input._type.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
 
