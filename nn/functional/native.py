@@ -36,7 +36,7 @@ def native_layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Te
 def native_group_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int,
                       eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """`group_norm`, with the mean and one over the standard deviation of each group."""
-    centre, scale = _statistics(input.reshape(N, group, -1), 2, eps)
+    centre, scale = _statistics(input.reshape(N, group, C // group * HxW), 2, eps)
     return group_norm(input, group, weight, bias, eps), centre.reshape(N, group), scale.reshape(N, group)
 
 

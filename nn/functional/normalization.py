@@ -167,6 +167,8 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     """x / (k + alpha * mean of squares of `size` neighbouring channels) ** beta."""
     if input.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+    if input.numel() == 0:
+        return input
     before, after = size // 2, (size - 1) // 2
     squares, shape = square(input), input._type.shape
     edges = [wrap(number_value(0, input.dtype, (shape[0], n, *shape[2:]), input._device)) for n in (before, after)]

@@ -110,7 +110,7 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
     _check(input, grid, mode)
     sampler = _Sampler(input, padding_mode, bool(align_corners))
     places = [sampler.unnormalized(grid.select(-1, -1 - i), n) for i, n in enumerate(sampler.sizes)]  # x is the last one
-    return movedim(SAMPLERS[mode](sampler, places), -1, 1)
+    return wrap(movedim(SAMPLERS[mode](sampler, places), -1, 1)._read())  # in rows, as torch has it
 
 
 def _check(input: Tensor, grid: Tensor, mode: str) -> None:

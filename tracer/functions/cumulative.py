@@ -14,7 +14,7 @@ from ..ops.window import running_position, shift
 from ..tensor.tensor import Tensor
 from .arithmetic import add, sub
 from .choosing import masked_fill, maximum, where
-from .comparing import eq, isinf, logical_and, logical_xor
+from .comparing import eq, ge, isinf, logical_and, logical_xor
 from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
@@ -81,7 +81,12 @@ cummin = _running_extreme("cummin", _CumMin)
 
 
 def _log_add(a: Tensor, b: Tensor) -> Tensor:
-    """log(exp(a) + exp(b)) without overflow; equal infinities are themselves."""
+    """log(exp(a) + exp(b)) without overflow; equal infinities are themselves. Complex numbers are ordered by their real parts."""
+    if a.dtype.is_complex:
+        larger = ge(a.real, b.real)
+        high, low = where(larger, a, b), where(larger, b, a)
+        nothing = isinf(low.real)  # exp of it is 0; the difference of two infinities would be NaN
+        return where(nothing, high, add(high, log1p(exp(where(nothing, 0.0, sub(low, high))))))
     distance = where(eq(a, b), 0.0, absolute(sub(a, b)))
     return add(maximum(a, b), masked_fill(log1p(exp(neg(distance))), logical_and(eq(a, b), isinf(a)), 0.0))
 
@@ -111,6 +116,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     axis = checked_dim(dim, input.ndim)
+    if n == 0:
+        return clone(input)
     parts = [t for t in (prepend, input, append) if t is not None]
     x = cat(parts, axis) if len(parts) > 1 else input
     difference = logical_xor if x.dtype is dtypes.boolean else sub

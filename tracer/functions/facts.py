@@ -12,8 +12,10 @@ import numpy as np
 
 from ..tensor.tensor import Tensor
 from .creation import from_numpy
+from .joining import stack
 from .methods import method
 from .rearranging import flip
+from .slicing import unbind
 
 # --- Where it is not, what it is not ----------------------------------------------------------------------------------
 
@@ -168,11 +170,13 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+    if not sizes:
+        return ()
     found, rest = [], indices
     for n in reversed(sizes):
         found.append(rest % n)
         rest = rest // n
-    return tuple(reversed(found))
+    return unbind(stack(found[::-1], -1), -1)
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:

@@ -192,7 +192,9 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
 
 
 def scaled_sum(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:
-    """beta * input + alpha * product; what a factor of 0 multiplies does not count."""
+    """beta * input + alpha * product; what a factor of 0 multiplies does not count. Of integers the factors are cut."""
+    if not product.dtype.is_inexact:
+        beta, alpha = (int(x) if type(x) is float else x for x in (beta, alpha))
     parts = [nothing_of(x) if type(factor) in (int, float) and factor == 0 else x if type(factor) in (int, float)
              and factor == 1 else mul(x, factor) for x, factor in ((input, beta), (product, alpha))]
     return add(*parts)

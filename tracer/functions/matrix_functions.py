@@ -23,7 +23,7 @@ from .linear import matmul
 from .matrices import adjoint, require_inexact, require_same_dtype, require_square
 from .matrix_norms import matrix_norm
 from .methods import EXACT, method, with_out, with_out_of
-from .operands import wrap
+from .operands import c_name, wrap
 from .precision import rounded_once
 from .products import chain_matmul, cross
 from .ranges import eye
@@ -123,9 +123,6 @@ def _series(A: Tensor) -> Tensor:
 
 # --- Products ---------------------------------------------------------------------------------------------------------
 
-_C_NAMES = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "complex64": "c10::complex<float>",
-            "complex128": "c10::complex<double>", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
-
 
 @with_out
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
@@ -159,7 +156,7 @@ def _check_chain(tensors: Sequence[Tensor]) -> None:
         if 0 < i < len(tensors) - 1 and x.ndim != 2:
             raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {x.ndim}D")
         if x.dtype is not tensors[0].dtype:
-            names = (_C_NAMES.get(y.dtype.name, y.dtype.name) for y in (tensors[0], x))
+            names = (c_name(y.dtype) for y in (tensors[0], x))
             raise RuntimeError("multi_dot(): all tensors must have be the same dtype but tensor 0 is "
                                f"{next(names)} and tensor {i} {next(names)}")
         if i and tensors[i - 1]._type.shape[-1] != x._type.shape[0]:

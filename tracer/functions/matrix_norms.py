@@ -133,7 +133,8 @@ def matrix_norm(A: Tensor, ord: Order = "fro", dim: Sequence[int] = (-2, -1), ke
         return _largest_sum(A, float(ord), rows, columns, keepdim)  # type: ignore[arg-type]
     require_inexact(name, A)
     values = svdvals(movedim(A, (rows, columns), (-2, -1)))
-    found = sum(values, -1) if ord == "nuc" else (amax if float(ord) > 0 else amin)(values, -1)  # type: ignore[arg-type]
+    nothing = values._type.shape[-1] == 0 and ord in (2, 2.0)
+    found = sum(values, -1) if ord == "nuc" or nothing else (amax if float(ord) > 0 else amin)(values, -1)  # type: ignore[arg-type]
     return reshape(found, [1 if i in (rows, columns) else n for i, n in enumerate(A._type.shape)]) if keepdim else found
 
 
@@ -141,6 +142,8 @@ def matrix_norm(A: Tensor, ord: Order = "fro", dim: Sequence[int] = (-2, -1), ke
 def _largest_sum(A: Tensor, order: float, rows: int, columns: int, keepdim: bool) -> Tensor:
     summed, rest = (rows, columns) if abs(order) == 1 else (columns, rows)
     sums = sum(absolute(A), summed, True)
+    if order > 0 and sums._type.shape[rest] == 0:  # the largest of no sums is 0, as these are not negative
+        sums = sum(sums, rest, True)
     found = (amax if order > 0 else amin)(sums, rest, True)
     return found if keepdim else reshape(found, [n for i, n in enumerate(A._type.shape) if i not in (rows, columns)])
 

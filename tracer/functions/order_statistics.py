@@ -45,7 +45,7 @@ def _chosen(kind: Callable[..., Any], input: Tensor, axis: int, position: Callab
         return kind(values, indices)
     place = position(values)
     if isinstance(place, int):
-        picked = [block(t, axis, place, 1) for t in (values, indices)]
+        picked = [wrap(block(t, axis, place, 1)._read()) for t in (values, indices)]
     else:
         at = place._read()
         picked = [wrap(take_along(t._read(), at, axis)) for t in (values, indices)]
@@ -164,8 +164,10 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     at = q if isinstance(q, Tensor) else wrap(number_value(q, x.dtype, (), x._device))
     ranks = _ranks(values, at.reshape(-1), skip_nan)
     found = _between(values, ranks, interpolation)  # [*rest, number of quantiles]
-    if keepdim:
-        found = found.reshape(*[1] * input.ndim, at.numel()) if dim is None else found.unsqueeze(axis)
+    if keepdim and (dim is None or input.ndim == 0):
+        found = found.reshape(*[1] * input.ndim, at.numel())
+    elif keepdim:
+        found = found.unsqueeze(axis)
     return movedim(found, -1, 0) if at.ndim else squeeze(found, -1)
 
 

@@ -50,8 +50,10 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | 
     check_layout(layout)
     if step == 0:
         raise RuntimeError("step must be nonzero")
-    if dtype is not None and dtype.category == dtypes.INTEGRAL and int(step) == 0:
-        raise ValueError("step must be nonzero")  # in that type it is
+    if dtype is not None and dtype.category == dtypes.INTEGRAL and math.isfinite(start) and math.isfinite(end):
+        start, end, step = (int(x) for x in (start, end, step))
+        if step == 0:
+            raise ValueError("step must be nonzero")
     if not all(math.isfinite(x) for x in (start, end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (step > 0) != (end >= start) and end != start:

@@ -436,7 +436,7 @@ def sum_to_size(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     lead = len(shape) - len(wanted)
     if lead < 0 or any(n not in (1, m) for n, m in zip(wanted, shape[lead:])):
         raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
-    if wanted == shape:
+    if wanted == shape and shape:
         return self
     axes = [d for d, m in enumerate(shape) if d < lead or (wanted[d - lead] == 1 and m != 1)]
-    return reshape(sum(self, axes, True) if axes else self, wanted)
+    return reshape(sum(self, axes, True) if axes or not shape else self, wanted)

@@ -46,7 +46,7 @@ OUT_OF_RANGE = "index out of range in self"
 
 
 def _check_kind(name: str, index: Tensor) -> None:
-    if index.dtype not in INDEX_KINDS:
+    if index.dtype not in INDEX_KINDS and index.numel():
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
 
 
@@ -284,6 +284,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
         raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} "
                            "dimension(s).")
     axis = checked_dim(dim, input.ndim)
+    if isinstance(value, Tensor) and value.requires_grad:  # a slice named twice counts once in the gradient
+        mask = index_fill(wrap(full_like(input._read(), 0, dtypes.boolean)), dim, index, True)
+        filler = expand_value(cast_value(value._read(), input.dtype), input._type.shape)
+        return wrap(select(mask._read(), filler, input._read()))
     positions = wrap(wrapped(index, _size(input, axis), axis, input._device))
     shape = list(input._type.shape or (1,))
     shape[axis] = index.numel()

@@ -42,7 +42,7 @@ def _observed(name: str, input: Tensor, instead: str) -> Any:
 
 
 def _from_host(array: Any, on: str) -> Tensor:
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")  # where `ascontiguousarray` would make a vector of a number
     return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), on, array))
 
 

@@ -11,7 +11,7 @@ from ..ops.elementwise import alias
 from ..ops.structural import iota, transpose
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
-from .methods import EXACT, method, with_out_of
+from .methods import EXACT, method, with_out, with_out_of
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
 from .spelling import spelled

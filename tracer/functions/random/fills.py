@@ -11,6 +11,8 @@ from ...ir.graph import Value
 from ...tensor.scalar import whole
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
+from ..complex_numbers import complex as make_complex
+from ..creation import empty_like
 from ..methods import assign, method
 from ..operands import cast_value, scalar_name, wrap
 from ..unary import exp, log, neg, tan
@@ -28,6 +30,9 @@ def uniform_(self: Tensor, from_: Any = 0.0, to: Any = 1.0, *, generator: Genera
              **named: Any) -> Tensor:
     """Fill with uniform numbers in [from, to). Symmetric bounds give the same bits on every engine."""
     low, high = named.get("from", from_), to
+    if self.dtype.is_complex:
+        parts = [empty_like(self.real).uniform_(low, high, generator=generator) for _ in range(2)]
+        return assign(self, make_complex(*parts))
     plain = type(low) in (int, float) and type(high) in (int, float)
     if plain and not low <= high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
@@ -47,6 +52,9 @@ def uniform_(self: Tensor, from_: Any = 0.0, to: Any = 1.0, *, generator: Genera
 def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers."""
     check_std(std)
+    if self.dtype.is_complex:  # both parts have half of the variance
+        parts = [empty_like(self.real).normal_(0.0, std / math.sqrt(2), generator=generator) for _ in range(2)]
+        return assign(self, add(make_complex(*parts), mean))
     return assign(self, normal_numbers(self._type.shape, mean, std, self.dtype, generator_on(self._device, generator)))
 
 
