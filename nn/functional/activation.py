@@ -12,7 +12,7 @@ from ...tracer.functions.activation import relu as _relu
 from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
-from ...tracer.functions.methods import assign, named
+from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.operands import scalar_name
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
@@ -96,6 +96,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     return _result(input, _bent(input, alpha, scale=scale), inplace)
 
 
+@with_out
 @rounded_once
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x * Phi(x), with Phi the normal distribution function, or its `tanh` approximation.
@@ -130,6 +131,7 @@ def _mish(input: Tensor) -> Tensor:
     return mul(input, tanh(sub(input, logsigmoid(input))))
 
 
+@with_out
 @rounded_once
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x exceeds the threshold."""
@@ -139,6 +141,7 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     return where(linear, input, div(smooth, beta))
 
 
+@with_out
 @rounded_once
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|))."""
@@ -166,6 +169,7 @@ def _hard_gated(input: Tensor) -> Tensor:
     return div(mul(input, relu6(add(input, 3))), 6)
 
 
+@with_out
 @rounded_once
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved toward 0 by lambd, and 0 on the way."""

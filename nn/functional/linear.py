@@ -11,6 +11,7 @@ from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.linear import contract, einsum
 from ...tracer.functions.matrix_norms import norm
+from ...tracer.functions.methods import into
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.scattering import index_add
@@ -24,10 +25,10 @@ from ...tracer.ops.structural import broadcast, iota
 from ...tracer.tensor.tensor import Tensor
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
     """x @ weight.T + bias.
 
-    Arguments: input (*, I), weight (O, I) or (I,), bias (O). Returns (*, O).
+    Arguments: input (*, I), weight (O, I) or (I,), bias (O); `out`, a tensor to write to. Returns (*, O).
     """
     x, w = input._read(), weight._read()
     if x.type.ndim == 0 or w.type.ndim not in (1, 2):
@@ -41,7 +42,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {scalar_name(x.type.dtype)} and "
                            f"{scalar_name(w.type.dtype)}")
     product = contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)))
-    return wrap(product) if bias is None else add(wrap(product), bias)
+    result = wrap(product) if bias is None else add(wrap(product), bias)
+    return result if out is None else into(out, result)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

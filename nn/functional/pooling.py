@@ -10,7 +10,7 @@ import numpy as np
 
 from ...tracer.functions.arithmetic import div, mul, pow
 from ...tracer.functions.creation import tensor as make_tensor
-from ...tracer.functions.methods import named
+from ...tracer.functions.methods import EXACT, named, with_out_of
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import sign
@@ -140,7 +140,7 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
             return _shared(total, int(counts.flat[0]))
         return _shared(total, make_tensor(counts, dtype=input.dtype, device=input.device))
 
-    return function
+    return with_out_of(EXACT)(function) if rank > 1 else function
 
 
 avg_pool1d, avg_pool2d, avg_pool3d = (_avg_pool(f"avg_pool{rank}d", rank) for rank in (1, 2, 3))

@@ -111,7 +111,8 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
     if kind is boolean:
         both = logical_and(unsqueeze(vec1, 1), vec2)
         return logical_or(_scaled(input, beta != 0), _scaled(both, alpha != 0))
-    return _added(input.to(kind), beta, outer(vec1.to(kind), vec2.to(kind)), alpha)
+    product = _scaled(outer(vec1.to(kind), vec2.to(kind)), alpha)  # unlike in other products, NaN times 0 is NaN
+    return _added(input.to(kind), beta, product, 1)
 
 
 def _check_batches(input: Tensor, batch1: Tensor, batch2: Tensor) -> None:

@@ -27,6 +27,7 @@ from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
 from .shape import ravel
+from .slicing import sliced
 from .spelling import spelled
 from .static_size import checked_size, chosen, first_places
 from .strided import as_strided
@@ -87,11 +88,12 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     """
     axis = checked_dim(dim, input.ndim)
     if index.numel() == 0 and index.ndim != input.ndim:
-        return wrap(number_value(0, input.dtype, index._type.shape, input._device))
+        return wrap(reshape(sliced(ravel(input), 0, 0, 0)._read(), shape=index._type.shape))
     _check_kind("gather", index)
     _check_along(input, index, axis, None)
     check_positions("gather", index, _size(input, axis), axis, 0, RuntimeError)
     x, i = one_dimension(input._read()), one_dimension(index._read())
+    i = i if i.type.size else cast_value(i, dtypes.int64)
     return wrap(reshape(take_along(x, i, axis), shape=index._type.shape))
 
 

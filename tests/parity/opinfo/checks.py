@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ torch = pytest.importorskip("torch")
 import flambeau  # noqa: E402
 
 from .compare import GRADCHECK, Mismatch, Tolerance, compare, compare_strides, half_within, tolerance  # noqa: E402
-from .excluded import DATA_DEPENDENT, RANDOM, TIED, TIES  # noqa: E402
+from .excluded import DATA_DEPENDENT, DROPS, RANDOM, TIED, TIES, UP_TO_PHASE, WRONG_IN_TORCH  # noqa: E402
 from .translate import AbsentError, function, ours_at, tensor, value  # noqa: E402
+from .wide import compare_to_wide, widened  # noqa: E402
 
 
 class NotApplicable(Exception):
@@ -30,10 +32,11 @@ class Cell:
     name: str
     entry: Any
     dtype: str
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         self.within: Tolerance = tolerance(self.entry, self.dtype)
-        self.values = self.name not in RANDOM
+        self.values = self.name not in RANDOM and not self.drawn
         self.tied = self.name in TIES and self.dtype in TIED
 
     @property
@@ -75,19 +78,42 @@ def _translated(sample: Any) -> tuple[list[Any], dict[str, Any]]:
 def forward(cell: Cell, sample: Any) -> None:
     """The function: structure, dtype, shape, value."""
     args, kwargs = _translated(sample)
-    ours = cell.ours()
-    _compare(cell, ours(*args, **kwargs), _theirs(cell.entry.op, sample))
+    cell = _as_drawn(cell, sample)
+    _compare(cell, cell.ours()(*args, **kwargs), _theirs(cell.entry.op, sample), sample)
 
 
-def _compare(cell: Cell, ours: Any, theirs: Any) -> None:
+def _as_drawn(cell: Cell, sample: Any) -> Cell:
+    """The cell, its values not compared where this sample drops out: by a probability that a call of torch names or places."""
+    args, kwargs = _arguments(sample)
+    chance = kwargs.get("dropout_p", args[DROPS[cell.name]] if cell.name in DROPS and kwargs.get("training", True) else 0)
+    return cell if not chance else replace(cell, drawn=True)
+
+
+def _compare(cell: Cell, ours: Any, theirs: Any, sample: Any) -> None:
+    if cell.name in UP_TO_PHASE:
+        compare(ours, theirs, cell.within, False)
+        made = value(sample.output_process_fn_grad)(ours)
+        return _compare_values(cell, made, sample.output_process_fn_grad(theirs), sample)
     if not cell.tied:
-        return compare(ours, theirs, cell.within, cell.values)
+        return _compare_values(cell, ours, theirs, sample)
     compare(ours, theirs, cell.within, False)
     if isinstance(theirs, tuple):
         compare(ours[0], theirs[0], cell.within)
     elif cell.name != "argsort":
         compare(ours, theirs, cell.within)
     return None
+
+
+def _compare_values(cell: Cell, ours: Any, theirs: Any, sample: Any) -> None:
+    try:
+        compare(ours, theirs, cell.within, cell.values)
+    except Mismatch:
+        compare_to_wide(ours, theirs, lambda: _wide_result(cell, sample))
+
+
+def _wide_result(cell: Cell, sample: Any) -> Any:
+    result = _theirs(cell.entry.op, widened(sample))
+    return sample.output_process_fn_grad(result) if cell.name in UP_TO_PHASE else result
 
 
 def strides(cell: Cell, sample: Any) -> None:
@@ -107,7 +133,7 @@ def variants(cell: Cell, sample: Any) -> None:
             continue  # what torch refuses is no sample of this form
         args, kwargs = _translated(sample)
         try:
-            _compare(cell, ours(*args, **kwargs), expected)
+            _compare(_as_drawn(cell, sample), ours(*args, **kwargs), expected, sample)
         except Exception as error:
             raise Mismatch(f"{name}: {type(error).__name__}: {error}") from error
     if not called:
@@ -126,7 +152,7 @@ def _forms(cell: Cell) -> Iterator[tuple[str, Callable[..., Any], Callable[..., 
         if theirs is not None:
             yield _named(kind, theirs), theirs, _ours_of(kind, theirs)
     for alias in entry.aliases:
-        yield f"torch.{alias.name}", alias.op, ours_at(alias.name)
+        yield f"torch.{alias.name}", alias.op, ours_at(alias.name.removeprefix("torch."))
         for kind in ("method_variant", "inplace_variant"):
             theirs = getattr(alias, kind)
             if theirs is not None:
@@ -158,7 +184,7 @@ def out(cell: Cell, sample: Any) -> None:
     else:
         raise NotApplicable("no tensors")
     result = cell.ours()(*args, **kwargs, out=given)
-    _compare(cell, given, tuple(expected) if isinstance(given, tuple) else expected)
+    _compare(_as_drawn(cell, sample), given, tuple(expected) if isinstance(given, tuple) else expected, sample)
     if isinstance(expected, torch.Tensor) and result is not given:
         raise Mismatch("out= is not what is returned")
 
@@ -188,7 +214,7 @@ class Derivative:
     second: list[Any]
 
 
-def _theirs_derivative(cell: Cell, sample: Any, second: bool) -> Derivative:
+def _theirs_derivative(cell: Cell, sample: Any, second: bool, given: Derivative | None = None) -> Derivative:
     args, kwargs = _arguments(sample)
     inputs = [t for t in _tensors([args, kwargs], torch) if t.requires_grad]
     result = sample.output_process_fn_grad(_theirs(cell.entry.op, sample))
@@ -197,12 +223,12 @@ def _theirs_derivative(cell: Cell, sample: Any, second: bool) -> Derivative:
     if not inputs or not which:
         raise NotApplicable("nothing that requires a gradient")
     torch.default_generator.manual_seed(1)
-    cotangents = [torch.randn_like(outputs[i].detach()) for i in which]
+    cotangents = [torch.randn_like(outputs[i].detach()) for i in which] if given is None else widened(given.cotangents)
     found = torch.autograd.grad([outputs[i] for i in which], inputs, cotangents, create_graph=second, allow_unused=True)
     derivative = Derivative(outputs, which, cotangents, list(found), [], [])
     linked = [g for g in found if g is not None and g.requires_grad]
     if second and linked:
-        derivative.directions = [torch.randn_like(g.detach()) for g in found if g is not None and g.requires_grad]
+        derivative.directions = [torch.randn_like(g.detach()) for g in linked] if given is None else widened(given.directions)
         derivative.second = list(torch.autograd.grad(linked, inputs, derivative.directions, allow_unused=True))
     return derivative
 
@@ -242,7 +268,10 @@ def _replaced(x: Any, held: Iterator[Any]) -> Any:
     return x
 
 
-def _compare_gradients(ours: list[Any], theirs: list[Any], within: Tolerance, what: str) -> None:
+Wide = Callable[[], list[Any]]
+
+
+def _compare_gradients(ours: list[Any], theirs: list[Any], within: Tolerance, what: str, wide: Wide) -> None:
     for i, (mine, their) in enumerate(zip(ours, theirs, strict=True)):
         if their is None or mine is None:
             left = mine if their is None else their
@@ -250,26 +279,45 @@ def _compare_gradients(ours: list[Any], theirs: list[Any], within: Tolerance, wh
                 raise Mismatch(f"{what}[{i}]: {'torch' if their is None else 'ours'} has none, and the other is not zero")
         else:
             half = their.dtype in (torch.bfloat16, torch.float16)
-            compare(mine, their, half_within(within, their) if half else within, where=f"{what}[{i}]")
+            try:
+                compare(mine, their, half_within(within, their) if half else within, where=f"{what}[{i}]")
+            except Mismatch:
+                compare_to_wide(mine, their, lambda at=i: wide()[at], f"{what}[{i}]")
+
+
+def _wide_derivative(cell: Cell, sample: Any, told: Derivative, second: bool) -> Callable[[], Derivative]:
+    """torch's derivative in double precision, from the same cotangents; computed when asked, once."""
+    return functools.cache(lambda: _theirs_derivative(cell, widened(sample), second, told))
+
+
+def _compare_outputs(cell: Cell, outputs: list[Any], told: Derivative, sample: Any) -> None:
+    for i, (mine, their) in enumerate(zip(outputs, told.outputs, strict=True)):
+        try:
+            compare(mine, their, cell.within, where=f"output[{i}]")
+        except Mismatch:
+            compare_to_wide(mine, their, lambda at=i: _wide_derivative(cell, sample, told, False)().outputs[at], f"output[{i}]")
 
 
 def gradient(cell: Cell, sample: Any, second_order: bool = False, jitted: bool = False) -> None:
     """The gradients of all inputs, by random cotangents; lazily."""
     if not applies(cell, "second" if second_order else "gradient"):
         raise NotApplicable("no gradient")
+    if _as_drawn(cell, sample).drawn:
+        raise NotApplicable("a gradient of what is drawn")
     told = _theirs_derivative(cell, sample, second_order)
     if second_order and not told.directions:
         raise NotApplicable("no second order")
     outputs, first, second = _ours_derivative(cell, sample, told, second_order, jitted)
     if jitted:
-        compare(outputs, told.outputs, cell.within, where="output")
+        _compare_outputs(cell, outputs, told, sample)
     else:
         needs = [i for i, t in enumerate(outputs) if t.requires_grad]
         if needs != told.which:
             raise Mismatch(f"outputs that require a gradient: torch has {told.which}, ours {needs}")
-    _compare_gradients(first, told.gradients, cell.gradients_within, "gradient")
+    wide = _wide_derivative(cell, sample, told, second_order)
+    _compare_gradients(first, told.gradients, cell.gradients_within, "gradient", lambda: wide().gradients)
     if second_order:
-        _compare_gradients(second, told.second, cell.gradients_within, "second order")
+        _compare_gradients(second, told.second, cell.gradients_within, "second order", lambda: wide().second)
 
 
 def second(cell: Cell, sample: Any) -> None:
@@ -292,7 +340,7 @@ def _jitted_forward(cell: Cell, sample: Any) -> None:
     called = cell.ours()
     args, kwargs = _translated(sample)
     result = flambeau.jit(lambda args, kwargs: called(*args, **kwargs))(args, kwargs)
-    _compare(cell, result, _theirs(cell.entry.op, sample))
+    _compare(_as_drawn(cell, sample), result, _theirs(cell.entry.op, sample), sample)
 
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
@@ -344,7 +392,8 @@ def applies(cell: Cell, check: str) -> bool:
         return True
     flows = entry.supports_autograd and getattr(torch, cell.dtype) in entry.backward_dtypes
     inexact = cell.dtype.startswith(("float", "bfloat", "complex"))
-    return cell.values and not cell.tied and flows and inexact and (check == "gradient" or entry.supports_gradgrad)
+    right = cell.values and not cell.tied and cell.name not in WRONG_IN_TORCH
+    return right and flows and inexact and (check == "gradient" or entry.supports_gradgrad)
 
 
 _NEEDS_GRADIENT = frozenset({"gradient", "second", "jitted"})

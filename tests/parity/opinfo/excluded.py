@@ -33,10 +33,20 @@ RANDOM = frozenset({
     "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_", "resize_as_",
 })
 
+# Gradients that fail torch's own check of gradients, as its record says: they are no measure.
+WRONG_IN_TORCH = frozenset({"as_strided_scatter", "istft"})
+
+# Where in a call stands the probability of dropping out that some samples have.
+DROPS = {"nn.functional.multi_head_attention_forward": 10}
+
 # Sorting, whose positions of equal elements are those of torch's algorithm, which promises none: positions are compared by
 # shape and dtype where the dtype has many equal elements.
 TIES = frozenset({"sort", "argsort", "topk", "kthvalue", "mode", "median", "nanmedian", "msort"})
 TIED = frozenset({"int64", "bool", "bfloat16"})
+
+# Factors up to signs and phases, which the algorithm chooses: compared are what the record makes of them for gradients, where
+# none of these is left.
+UP_TO_PHASE = frozenset({"linalg.eig", "linalg.eigh", "linalg.svd", "svd"})
 
 # Results whose shape, or whose Python value, follows from the values: nothing to compile.
 DATA_DEPENDENT = frozenset({
