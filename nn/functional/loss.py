@@ -61,8 +61,6 @@ def with_older_words(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            check_reduction(kwargs.get("reduction", "mean"))
         if len(args) <= first and "size_average" not in kwargs and "reduce" not in kwargs:
             return function(*args, **kwargs)
         bound = known.bind(*args, **kwargs)

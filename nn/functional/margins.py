@@ -41,6 +41,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
 
     Args: `input` (N, C) or (C,); `target`, classes (N,) or (); `p`, 1 or 2; `weight` (C,), of the classes.
     """
+    check_reduction(reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.ndim != 1:
@@ -73,6 +74,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
 
     Args: `input` (N, C) or (C,); `target` (N, C) or (C,), the classes of the set, up to the first -1.
     """
+    check_reduction(reduction)
     _check_input(input)
     if target._type.shape != input._type.shape:
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")

@@ -34,11 +34,10 @@ from .strided import as_strided
 from .subscripts import check_positions, is_mask, mask_value, observed_mask, one_dimension, wrapped
 
 _GATHERED: Final = EXACT._replace(apart=True)
-_TAKEN: Final = Out("take(): self and out expected to have the same dtype, but got self.dtype = {result} and "
-                   "out.dtype = {out}", apart=True)
+_TAKEN: Final = Out("take(): self and out expected to have the same dtype, but got self.dtype = {result} and out.dtype = {out}",
+                    apart=True)
 _SELECTED: Final = Out("index_select(): self and result must have the same scalar type", apart=True)
 _SELECTED_BY_MASK: Final = Out("masked_select(): self and result must have the same scalar type", apart=True)
-
 INDEX_KINDS = (dtypes.int64, dtypes.int32)
 OUT_OF_RANGE = "index out of range in self"
 
@@ -93,8 +92,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     _check_along(input, index, axis, None)
     check_positions("gather", index, _size(input, axis), axis, 0, RuntimeError)
     x, i = one_dimension(input._read()), one_dimension(index._read())
-    i = i if i.type.size else cast_value(i, dtypes.int64)
-    return wrap(reshape(take_along(x, i, axis), shape=index._type.shape))
+    return wrap(reshape(take_along(x, i if i.type.size else cast_value(i, dtypes.int64), axis), shape=index._type.shape))
 
 
 def _along(input: Tensor, axis: int, index: Tensor, updates: Value, combiner: str) -> Tensor:
