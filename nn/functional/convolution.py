@@ -55,9 +55,9 @@ def _batched(name: str, input: Tensor, weight: Tensor, bias: Tensor | None, rank
     if input.ndim not in (rank + 1, rank + 2):
         raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got "
                            f"input of size: {list(input.shape)}")
-    for what, x in (("weight", weight), ("bias", bias)):
-        if x is not None and x.dtype is not input.dtype:
-            raise RuntimeError(f"Input type ({c_name(input.dtype)}) and {what} type ({c_name(x.dtype)}) should be the same")
+    for what, given in (("weight", weight), ("bias", bias)):
+        if given is not None and given.dtype is not input.dtype:
+            raise RuntimeError(f"Input type ({c_name(input.dtype)}) and {what} type ({c_name(given.dtype)}) should be the same")
     if weight.ndim < 3:
         raise RuntimeError("weight should have at least three dimensions")
     single = input.ndim == rank + 1

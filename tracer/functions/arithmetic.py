@@ -57,7 +57,8 @@ def add(input: Tensor, other: Tensor | Number, *older: Any, alpha: Number = 1, o
     """
     if older:
         other, alpha = with_alpha_first("add", other, *older)
-    return into(out, _with_alpha(ops.add, input, other, alpha))
+    result = _with_alpha(ops.add, input, other, alpha)
+    return result if out is None else into(out, result, input, other)
 
 
 @in_place("sub", "subtract")
@@ -68,7 +69,8 @@ def sub(input: Tensor, other: Tensor | Number, *older: Any, alpha: Number = 1, o
     if _is_bool(input) and _is_bool(other):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                            "`logical_xor()` operator instead.")
-    return into(out, _with_alpha(ops.sub, input, other, alpha))
+    result = _with_alpha(ops.sub, input, other, alpha)
+    return result if out is None else into(out, result, input, other)
 
 
 subtract = sub
@@ -91,7 +93,8 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
 
     Source: https://pytorch.org/docs/stable/generated/torch.mul.html
     """
-    return into(out, apply(ops.mul, input, other))
+    result = apply(ops.mul, input, other)
+    return result if out is None else into(out, result, input, other)
 
 
 multiply = mul
@@ -107,7 +110,8 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     """
     if rounding_mode is None:
         kind = None if isinstance(input, Tensor) and input._type.dtype.is_inexact else float_kind(input, other)
-        return into(out, apply(ops.div, input, other, kind=kind))
+        result = apply(ops.div, input, other, kind=kind)
+        return result if out is None else into(out, result, input, other)
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
                            f"'{rounding_mode}'")
@@ -120,7 +124,8 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     else:
         result = ops.div(x, y)
         result = _floor_quotient(x, y, result) if rounding_mode == "floor" else result
-    return into(out, laid_out(wrap(result), (input, other)))
+    result = laid_out(wrap(result), (input, other))
+    return result if out is None else into(out, result, input, other)
 
 
 divide = true_divide = div

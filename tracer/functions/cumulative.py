@@ -19,7 +19,7 @@ from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
 from .joining import cat
-from .methods import Out, method, named, with_out_of, with_typed_out
+from .methods import Out, method, named, with_out, with_out_of, with_typed_out
 from .operands import cast_value, wrap
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
@@ -107,7 +107,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 
 
 @method()
-@with_out_of(_RUNNING)
+@with_out
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
          append: Tensor | None = None) -> Tensor:
     """The n-th differences of neighbours along `dim` of prepend, input, append joined (bools: whether they differ)."""

@@ -243,8 +243,8 @@ def _with_out_shown(function: Callable[..., Any]) -> inspect.Signature:
     return known.replace(parameters=[*named, last, *list(known.parameters.values())[len(named):]])
 
 
-def into(out: Tensor | None, result: Tensor) -> Tensor:
-    """The `out=` argument: write the result there, giving it the result's shape if it has another one.
+def into(out: Tensor | None, result: Tensor, *read: Any) -> Tensor:
+    """The `out=` argument: write the result there, giving it the result's shape if it has another one; `read`, what was read.
 
     `with_out` does so for a function. By hand it is called where `out` has a say in the result (its dtype), and in the few
     functions that programs consist of, to which another call is a cost (`add`, `exp`, `eq`, `matmul`, `sum`).
@@ -253,6 +253,8 @@ def into(out: Tensor | None, result: Tensor) -> Tensor:
     """
     if out is None:
         return result
+    if read:
+        check_memory(out, result._type.shape, read, False)
     if state.grad and (out.requires_grad or result.requires_grad):
         raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the "
                            "arguments requires grad.")

@@ -23,8 +23,8 @@ from .operands import from_front, scalar_name, wrap
 from .shape import squeezed
 from .spelling import spelled
 
-_COPIED: Final = Out("Expected self.dtype() == output.dtype() to be true, but got false. (Could this error message be "
-              "improved? If so, please report an enhancement request to PyTorch.)")
+_COPIED: Final = Out("Expected self.dtype() == output.dtype() to be true, but got false.  (Could this error message be "
+              "improved?  If so, please report an enhancement request to PyTorch.)")
 
 
 # --- Slices as views --------------------------------------------------------------------------------------------------
@@ -275,8 +275,8 @@ def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     if input.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if dim >= input.ndim:
-        raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false. (Could this error "
-                           "message be improved? If so, please report an enhancement request to PyTorch.)")
+        raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  (Could this error "
+                           "message be improved?  If so, please report an enhancement request to PyTorch.)")
     if isinstance(length, int) and length < 0:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({input._type.shape[dim]}).")
     return narrow(input, dim, start, length).contiguous().clone()

@@ -99,7 +99,7 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
         result = wrap(primitive(value))
         if geometry is not None:
             result = laid_out(result, (input,))
-        return result if out is None else into(out, result)
+        return result if out is None else into(out, result, input)
 
     return in_place(name, *aliases)(function)
 
