@@ -110,8 +110,8 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     """
     if rounding_mode is None:
         kind = None if isinstance(input, Tensor) and input._type.dtype.is_inexact else float_kind(input, other)
-        result = apply(ops.div, input, other, kind=kind)
-        return result if out is None else into(out, result, input, other)
+        quotient = apply(ops.div, input, other, kind=kind)
+        return quotient if out is None else into(out, quotient, input, other)
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
                            f"'{rounding_mode}'")
@@ -124,8 +124,8 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     else:
         result = ops.div(x, y)
         result = _floor_quotient(x, y, result) if rounding_mode == "floor" else result
-    result = laid_out(wrap(result), (input, other))
-    return result if out is None else into(out, result, input, other)
+    made = laid_out(wrap(result), (input, other))
+    return made if out is None else into(out, made, input, other)
 
 
 divide = true_divide = div
