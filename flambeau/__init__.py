@@ -18,7 +18,6 @@ from .nn.functional import (
     rms_norm, selu, selu_, threshold_, triplet_margin_loss,
 )
 from .nn.functional.native import constant_pad_nd, native_batch_norm, native_group_norm, native_layer_norm
-from .nn.functional.sampling import grid_sampler, grid_sampler_2d, grid_sampler_3d
 from .nn.functional.spectrograms import istft, stft
 from .nn.functional.toplevel import (
     affine_grid_generator, alpha_dropout, alpha_dropout_, batch_norm, ctc_loss, dropout, dropout_, embedding,

@@ -113,20 +113,6 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
     return wrap(movedim(SAMPLERS[mode](sampler, places), -1, 1)._read())  # in rows, as torch has it
 
 
-def grid_sampler(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
-    """`grid_sample` with its modes as numbers: 0 for bilinear, 1 for nearest, 2 for bicubic; 0 for zeros, 1 for the border, 2
-    for reflection.
-
-    >>> import flambeau as torch
-    >>> torch.grid_sampler(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 1, 2), 0, 0, True)
-    tensor([[[[1.]]]])
-    """
-    return grid_sample(input, grid, MODES[interpolation_mode], PADDINGS[padding_mode], align_corners)
-
-
-grid_sampler_2d = grid_sampler_3d = grid_sampler
-
-
 def _check(input: Tensor, grid: Tensor, mode: str) -> None:
     sizes, places, rank = list(input.shape), list(grid.shape), input.ndim - 2
     given = f"but got input with sizes {sizes} and grid with sizes {places}"
