@@ -43,7 +43,7 @@ def set_module(obj: Any, mod: str) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """`data` comes on first use: it loads multiprocessing."""
-    if name == "data":
-        return _import_module(".data", __name__)
+    """What torch imports with itself comes on first use: `data` loads multiprocessing."""
+    if name in ("data", "dlpack", "collect_env", "deterministic", "weak", "_pytree"):
+        return _import_module(f".{name}", __name__)
     raise AttributeError(f"module 'flambeau.utils' has no attribute {name!r}")
