@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..tracer.functions.defaults import canonical_device
-from ..tracer.ir.errors import CheckpointError, DeviceError
+from ..tracer.ir.errors import CheckpointError
 from ..tracer.tensor.device import device
 from ..tracer.tensor.tensor import Tensor
 
@@ -58,7 +58,7 @@ def target(map_location: Any, saved: str, count: int) -> str:
         wanted = map_location
     try:
         return canonical_device(str(wanted))
-    except DeviceError as error:
+    except RuntimeError as error:  # a DeviceError, or a name that no device has
         if str(wanted).partition(":")[0] == "cuda":
             raise RuntimeError(NO_CUDA) from error
         if wanted is not saved:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..absent import refusal
 from ..tracer.tensor.grad_fn import GradFn as Node
+from ..tracer.tensor.grad_fn import grad_fn_of
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
     """
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    return GradientEdge(Node(tensor._read()), tensor.output_nr)
+    return GradientEdge(grad_fn_of(tensor._read()), tensor.output_nr)
 
 
 __all__ = ["GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks", "get_gradient_edge",

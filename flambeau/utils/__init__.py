@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ..tracer.autograd.modes import no_grad as _no_grad
 from ..tracer.tensor.tensor import Tensor as _Tensor
-from . import checkpoint, hooks
+from . import _pytree, checkpoint, collect_env, deterministic, dlpack, hooks, weak
 
 F = TypeVar("F", bound=Callable[..., Any])
 __all__ = ["checkpoint", "data", "hooks", "set_module", "swap_tensors"]
@@ -43,7 +43,7 @@ def set_module(obj: Any, mod: str) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """What torch imports with itself comes on first use: `data` loads multiprocessing."""
-    if name in ("data", "dlpack", "collect_env", "deterministic", "weak", "_pytree"):
-        return _import_module(f".{name}", __name__)
+    """`data` comes on first use: it loads multiprocessing."""
+    if name == "data":
+        return _import_module(".data", __name__)
     raise AttributeError(f"module 'flambeau.utils' has no attribute {name!r}")

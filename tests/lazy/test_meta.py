@@ -65,6 +65,18 @@ def test_drawing_there_leaves_the_stream_here_alone() -> None:
     assert (torch.rand(3) == expected).all()
 
 
+def test_a_step_that_keeps_the_state_of_all_generators_is_not_drawn_into_it() -> None:
+    torch.rand(3, device="meta")
+
+    @torch.jit
+    def step() -> Any:
+        with torch.random.fork_rng():
+            torch.rand(3)
+        return torch.rand(3)
+
+    assert step().shape == (3,)
+
+
 READS: dict[str, tuple[type[Exception], str, Callable[[Any], Any]]] = {
     "tolist": (NotImplementedError, "no data", lambda x: x.tolist()),
     "numpy": (NotImplementedError, "no data", lambda x: x.numpy()),

@@ -45,7 +45,7 @@ def add(input: Tensor, other: Tensor | Number, *older: Any, alpha: Number = 1, o
     y = input + alpha * other
 
     Args: `input` and `other`, tensors whose shapes broadcast, or a number; `alpha`, by which `other` is multiplied
-    first; `out`, a tensor to write to.
+    first; `out`, a tensor to write to. `older`: torch once took `alpha` before `other`, and does so with a warning.
     Returns a tensor of the common shape and the promoted dtype. Raises RuntimeError for shapes that do not broadcast,
     or an `alpha` that the dtype cannot hold.
 

@@ -256,11 +256,10 @@ def _device(graph: Graph, count: int) -> str:
     """Where the program runs: where its first `count` inputs are, or what it makes."""
     devices = dict.fromkeys(v.device for v in graph.inputs[:count])
     devices = devices or dict.fromkeys(v.device for v in (*graph.outputs, *(node.output(0) for node in graph.nodes)))
-    found = next(iter(devices), Defaults.device)
-    if found == "meta":
+    if "meta" in devices:
         raise NotImplementedError("a jitted function got tensors on the device \"meta\", which have no contents to run a program "
                                   "on. Call it without jit: it gives shapes and dtypes, and computes nothing.")
-    return found
+    return next(iter(devices), Defaults.device)
 
 
 def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:

@@ -163,6 +163,8 @@ def generator_on(on: str, generator: Generator | None = None) -> Generator:
         if generator._device != on:
             raise RuntimeError(f"Expected a '{on}' device type for generator but found '{generator._device}'")
         return generator
+    if on == "meta":
+        return Generator(on)  # nothing is drawn, so there is nothing to keep
     found = _by_device.get(on)
     if found is None:
         found = _by_device[on] = Generator(on)
