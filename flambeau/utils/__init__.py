@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ..tracer.autograd.modes import no_grad as _no_grad
 from ..tracer.tensor.tensor import Tensor as _Tensor
-from . import _pytree, checkpoint, collect_env, deterministic, dlpack, hooks, weak
+from . import _pytree, checkpoint, deterministic, dlpack, hooks, weak
 
 F = TypeVar("F", bound=Callable[..., Any])
 __all__ = ["checkpoint", "data", "hooks", "set_module", "swap_tensors"]
