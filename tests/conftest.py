@@ -2,13 +2,18 @@
 
 Compiled programs go to a folder of this run, so that nothing depends on what an earlier run left behind; set
 `FLAMBEAU_CACHE_DIR` to keep them. `FLAMBEAU_REQUIRE=torch,libtpu` makes the absence of these an error, and a test
-that is skipped for want of one a failure: for runs whose point is the oracle.
+that is skipped for want of one a failure: for runs whose point is the oracle. `FLAMBEAU_ONLY=torch` leaves out the tests that
+do not ask for it, which another run has seen.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -49,6 +54,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """What tests share has no tests in it: collecting its doctests would import it, and some of it needs the oracle."""
     return True if collection_path.suffix == ".py" and not collection_path.name.startswith("test_") else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = os.environ.get("FLAMBEAU_ONLY")
+    if wanted:
+        asking = {item: _asks_for(wanted, getattr(item, "function", None)) for item in items}
+        config.hook.pytest_deselected(items=[item for item in items if not asking[item]])
+        items[:] = [item for item in items if asking[item]]
+
+
+@functools.cache
+def _asks_for(name: str, test: Any) -> bool:
+    """Whether the test, or its module as a whole, is skipped where `name` is missing."""
+    return test is not None and (_module_asks_for(name, test.__module__) or f'importorskip("{name}"' in inspect.getsource(test))
+
+
+@functools.cache
+def _module_asks_for(name: str, module: str) -> bool:
+    return bool(re.search(rf'^\S.*importorskip\("{name}"', inspect.getsource(sys.modules[module]), re.MULTILINE))
 
 
 @pytest.hookimpl(wrapper=True)
