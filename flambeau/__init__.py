@@ -13,7 +13,7 @@ from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d_with_indices as adaptive_max_pool1d, avg_pool1d, bilinear,
     binary_cross_entropy_with_logits, celu, celu_, channel_shuffle, conv1d, conv2d, conv3d, conv_tbc,
     conv_transpose1d, conv_transpose2d, conv_transpose3d, cosine_embedding_loss, cosine_similarity,
-    hinge_embedding_loss, kl_div, margin_ranking_loss, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool3d,
+    hinge_embedding_loss, kl_div, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool3d,
     native_channel_shuffle, pairwise_distance, pdist, pixel_shuffle, pixel_unshuffle, poisson_nll_loss, relu, relu_,
     rms_norm, selu, selu_, threshold_, triplet_margin_loss,
 )
@@ -23,7 +23,7 @@ from .nn.functional.toplevel import (
     affine_grid_generator, alpha_dropout, alpha_dropout_, batch_norm, ctc_loss, dropout, dropout_, embedding,
     embedding_bag, embedding_renorm_, feature_alpha_dropout, feature_alpha_dropout_, feature_dropout,
     feature_dropout_, grid_sampler, grid_sampler_2d, grid_sampler_3d, group_norm, instance_norm, layer_norm,
-    native_dropout, rrelu, rrelu_, threshold, convolution_ as convolution,
+    margin_ranking_loss, native_dropout, rrelu, rrelu_, threshold, convolution_ as convolution,
 )
 from .nn.recurrent import gru, gru_cell, lstm, lstm_cell, rnn_relu, rnn_relu_cell, rnn_tanh, rnn_tanh_cell
 from .nn.utils.weight_norm_hook import norm_except_dim

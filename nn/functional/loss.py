@@ -325,7 +325,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     if spread._type.shape != input._type.shape:
         if spread._type.shape == input._type.shape[:-1]:
             spread = spread.unsqueeze(-1)
-        elif spread.ndim != input.ndim or spread._type.shape[:-1] != input._type.shape[:-1] or spread._type.shape[-1] != 1:
+        elif spread.ndim != input.ndim or [n for n, m in zip(spread._type.shape, input._type.shape) if n != m] != [1]:
             raise ValueError("var is of incorrect size")
     check_none("gaussian_nll_loss", spread < 0, ValueError, "var has negative entry/entries", spread.detach(), "{value}")
     kept = where(spread < eps, eps, spread.detach())

@@ -12,6 +12,7 @@ from ...tracer.functions.arithmetic import mul
 from ...tracer.functions.choosing import where
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.random.fills import uniform_
+from ...tracer.functions.shape import broadcast_tensors
 from ...tracer.ir import dtypes
 from ...tracer.tensor.tensor import Tensor
 from .. import functional as F  # whose functions autocast knows
@@ -149,6 +150,12 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_leng
              zero_infinity: bool = False) -> Tensor:
     """`nn.functional.ctc_loss`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
     return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity)
+
+
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = "mean") -> Tensor:
+    """`nn.functional.margin_ranking_loss`, of shapes that broadcast."""
+    first, second, wanted = broadcast_tensors(input1, input2, target)
+    return F.margin_ranking_loss(first, second, wanted, margin, reduction=reduction)
 
 
 def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

@@ -19,9 +19,10 @@ SETTERS = ("set_", "use_", "manual_seed", "seed")  # what they take stays
 SPACES = ("", "nn.functional", "linalg", "special", "fft")
 # Views, and what else is asked of a tensor all the time: a look at the arguments would be felt. AttributeError, or no error.
 UNSEEN = {
-    "adjoint", "alpha_dropout", "as_strided_", "clone", "conj", "detach", "detach_", "diagonal", "dropout", "flatten", "imag",
-    "is_conj", "is_distributed", "is_inference", "is_neg", "is_nonzero", "matrix_exp", "numel", "positive", "ravel", "real",
-    "resolve_conj", "resolve_neg", "squeeze", "t", "zero_", "nn.functional.alpha_dropout", "nn.functional.dropout",
+    "adjoint", "as_strided_", "broadcast_to", "clone", "conj", "detach", "detach_", "diagonal", "flatten", "imag",
+    "is_conj", "is_distributed", "is_inference", "is_neg", "is_nonzero", "matrix_exp", "norm_except_dim", "numel", "positive",
+    "ravel", "real", "repeat_interleave", "resolve_conj", "resolve_neg", "squeeze", "t", "to_dlpack", "zero_",
+    "nn.functional.alpha_dropout", "nn.functional.dropout",
     "nn.functional.feature_alpha_dropout", "nn.functional.gumbel_softmax", "linalg.diagonal", "linalg.matrix_exp",
     "linalg.vander", "fft.fftshift", "fft.ifftshift",
 }

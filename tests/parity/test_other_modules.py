@@ -216,6 +216,7 @@ def fails(i: int, text: str) -> None:
         raise ValueError(text)
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX's, where another test has loaded it
 def test_processes_that_are_spawned_tell_their_errors() -> None:
     flambeau.multiprocessing.spawn(print, args=("",), nprocs=1, start_method="fork")
     with pytest.raises(flambeau.multiprocessing.ProcessRaisedException, match="boom") as caught:

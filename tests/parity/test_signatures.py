@@ -25,6 +25,9 @@ APART = {
     "torch.nn.modules.rnn.RNNCellBase",  # no class for users
     "torch._functorch.eager_transforms.jacrev",  # an argument of torch's own use
     "torch.futures.Future",  # nothing is waited for here
+    "torch.storage.TypedStorage", "torch.storage.TypedStorage.is_pinned",  # tells of a tensor's memory, is not made of its own
+    "torch.autograd.grad_mode.enforce_grad_layout_policy",  # changes nothing here
+    "torch.compiler.nested_compile_region",  # changes nothing: a step is one program
 }
 
 

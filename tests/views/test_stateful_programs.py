@@ -287,11 +287,15 @@ CASES = {
 }
 
 
+# What jit refuses at the second call: by then the argument holds a container that the step reaches outside, too.
+REFUSED_CASES = {"what was there outside is stored itself": "changes a container that it is gi"}
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", CASES)
 def test_cases(numpy_engine: None, name: str, way: str) -> None:
     tally = Tally()
-    assert check(CASES[name]._replace(way=way), tally), tally
+    assert check(CASES[name]._replace(way=way), tally) or REFUSED_CASES.get(name, "no such") in str(tally.refused), tally
 
 
 def test_what_differs_is_found(numpy_engine: None) -> None:
