@@ -329,5 +329,6 @@ def draw(worker: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever ran the tests in the background had it ignored
     globals()[sys.argv[2]](sys.argv[1])
     print("ok")
