@@ -111,12 +111,14 @@ class Out(NamedTuple):
     """What a function asks of the tensor that it is to write; torch's text for a dtype that does not do.
 
     `exact` asks for the dtype of the result, else for one that can hold it; `apart` for memory of which nothing is read.
+    `always` is the dtype of the result where it is known before: then `out` is looked at before anything else.
     """
 
     text: str
     exact: bool = True
     apart: bool = False
     error: type[Exception] = RuntimeError
+    always: dtype | None = None
 
     def check(self, given: dtype, wanted: dtype) -> None:
         """torch's error if a result of a dtype may not go into a tensor of another."""
@@ -148,6 +150,8 @@ def with_out_of(*wanted: Out) -> Callable[[F], F]:
     def give(function: F) -> F:
         @functools.wraps(function)
         def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+            if out is not None and wanted[0].always is not None:
+                wanted[0].check(out._type.dtype, wanted[0].always)
             try:
                 result = function(*args, **kwargs)
             except REFUSED:

@@ -236,7 +236,7 @@ def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
 
 
 @method()
-@with_out_of(Out("multinomial expects Long tensor out, got: {out}"))
+@with_out_of(Out("multinomial expects Long tensor out, got: {out}", always=dtypes.int64))
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """Indices drawn from the weights in each row of `input`, which need not sum to 1.
 
