@@ -37,11 +37,11 @@ class Counts:
 class XlaProgram:
     """A compiled graph with what is needed to run it."""
 
-    __slots__ = ("name", "seconds", "_executable", "_handlers", "_text", "_execute", "_needed")
+    __slots__ = ("name", "seconds", "lines", "_executable", "_handlers", "_text", "_execute", "_needed")
 
     def __init__(self, name: str, executable: pjrt.Executable, handlers: list[Any], text: str,
                  seconds: dict[str, float]) -> None:
-        self.name, self.seconds = name, seconds
+        self.name, self.seconds, self.lines = name, seconds, text.count("\n")
         self._executable, self._handlers, self._text = executable, handlers, text
         self._execute = executable.execute
         size = executable.memory()
@@ -123,12 +123,9 @@ class XlaBackend:
 
     def _drop_old(self) -> None:
         """Drop the programs that were asked for longest ago, as far as there are too many; the last one stays."""
-        lines = {(device, text): text.count("\n") for device, text in self._programs}
-        total = sum(lines.values())
-        while len(self._programs) > 1 and (len(self._programs) > KEPT or total > KEPT_LINES):
-            oldest = next(iter(self._programs))
-            total -= lines[oldest]
-            del self._programs[oldest]
+        lines = sum(program.lines for program in self._programs.values())
+        while len(self._programs) > 1 and (len(self._programs) > KEPT or lines > KEPT_LINES):
+            lines -= self._programs.pop(next(iter(self._programs))).lines
 
     @staticmethod
     def _load_or_compile(client: pjrt.Client, index: int, text: str, graph: Graph) -> pjrt.Executable:

@@ -18,7 +18,7 @@ from ..tensor.strides import contiguous_stride, is_dense, overlaps
 from ..tensor.tensor import OVERLAP, Tensor
 from .layout import F, keeps_layout
 from .operands import c_name, cast_value, scalar_name
-from .spelling import REFUSED, respelled
+from .spelling import REFUSED, respelled, under_new_names
 
 SHARED: Final = ("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
                  "location. Please clone() the tensor before performing the operation.")
@@ -76,6 +76,8 @@ def in_place(*names: str) -> Callable[[F], F]:
 def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
     @named(name, f"In-place form of `{function.__name__}`.")
     def update(*args: Any, **kwargs: Any) -> Tensor:
+        if len(args) > 2:
+            args, kwargs = under_new_names(name, args, kwargs)
         try:
             result = function(*args, **kwargs)
         except REFUSED:

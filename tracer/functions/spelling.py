@@ -119,6 +119,12 @@ def _without_old_numbers(name: str, args: tuple[Any, ...]) -> Call:
     return args, {}
 
 
+def under_new_names(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """The call with positional numbers given as keywords, as `name` tells in its warning; the same call if there are none."""
+    args, moved = _without_old_numbers(name, args)
+    return args, {**kwargs, **moved}
+
+
 def with_alpha_first(name: str, *given: Any) -> tuple[Any, Any]:
     """(other, alpha) of a sum or difference with a number and alpha, or in torch's old order with its warning."""
     if len(given) == 2 and all(isinstance(x, NUMBERS) for x in given):
