@@ -56,9 +56,9 @@ def _is_now() -> bool:
     return context.trace is None and context.region is None
 
 
-def can_read() -> bool:
-    """Whether values can be looked at here: outside programs, bodies and `vmap`."""
-    return _is_now() and not context.maps
+def can_read(x: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at here: outside programs, bodies and `vmap`, and if it has any."""
+    return _is_now() and not context.maps and not x.is_meta
 
 
 def known(x: Tensor) -> Any:
@@ -164,7 +164,7 @@ def _check_flags(op: str, flags: Value, error: type[Exception], message: str, va
 
 def check_first(op: str, failed: Tensor, error: type[Exception], message: str) -> None:
     """`check_none` before what follows is done: where values can be read this one is, whatever it takes."""
-    if can_read() and not failed.is_meta:
+    if can_read(failed):
         if np.any(host_array(failed._read())):
             raise here(error, message, op).failure_here(0)
     else:
@@ -176,9 +176,9 @@ def check_info(op: str, info: Tensor, error: type[Exception], message: str) -> N
 
     `{value}` in `message` is the number, `{batch}` says which of several matrices it is of, as far as that is known.
     """
-    if not info._type.size or not state.checks or info.is_meta:
+    if not info._type.size or not state.checks:
         return
-    if not can_read():
+    if not can_read(info):
         check_none(op, wrap(compare(info._read(), full_like(info._read(), 0), direction="NE")), error,
                    message.replace("{batch}", ""), info)
         return
@@ -191,9 +191,9 @@ def check_info(op: str, info: Tensor, error: type[Exception], message: str) -> N
 
 def check_told(op: str, failed: Tensor, error: type[Exception], told: Callable[[bool], str]) -> None:
     """`check_first` with a text that is made where one fails: `told(now)`, which reads values only where they are known now."""
-    if not state.checks or failed.is_meta:
+    if not state.checks:
         return
-    if not can_read():
+    if not can_read(failed):
         check_none(op, failed, error, told(False).replace("{", "{{").replace("}", "}}"))
         return
     value = failed._read()
