@@ -56,7 +56,7 @@ class Wishart(ExponentialFamily):
                    f"Value of df={df if now else ''} expected to be greater than ndim - 1 = {event[-1] - 1}.")
         setattr(self, name, matrix.expand((*batch, *event)))
         super().__init__(batch, event, validate_args=validate_args)
-        if can_read() and bool((self.df < event[-1]).any()):
+        if can_read(self.df) and bool((self.df < event[-1]).any()):
             warnings.warn("Low df values detected. Singular samples are highly likely to occur for ndim - 1 < df < ndim.",
                           stacklevel=2)
         self._unbroadcasted_scale_tril = factor_from(name, matrix)
@@ -126,11 +126,11 @@ class Wishart(ExponentialFamily):
     def rsample(self, sample_shape: Any = SCALAR, max_try_correction: int | None = None) -> Tensor:
         """Draws; singular ones are drawn again, up to `max_try_correction` times (10, and 3 in a compiled step)."""
         sample_shape = Size(sample_shape)
-        tries = (10 if can_read() else 3) if max_try_correction is None else max_try_correction
+        tries = (10 if can_read(self.df) else 3) if max_try_correction is None else max_try_correction
         sample, told = self._bartlett(sample_shape), False
         for _ in range(tries):
             singular = ~is_positive_definite(sample)
-            if can_read():
+            if can_read(self.df):
                 if not bool(singular.any()):
                     break
                 if not told:
