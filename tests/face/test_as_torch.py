@@ -43,6 +43,12 @@ def test_modules_of_torch_are_ours(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "No module named 'torch.nothing'\n"), done.stderr
 
 
+def test_what_is_asked_of_a_wheel_holds_in_a_checkout() -> None:
+    root = Path(__file__).parents[2]
+    done = python(str(root / ".ci" / "smoke.py"), str(root))
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_script_sees_itself(tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("x = 7")
     done = run(tmp_path, """
