@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..tracer.ir.errors import TraceError
-from ..tracer.ir.source import describe, user_position
-from ..tracer.jit.hyperparameters import option
+from ..tracer.jit.hyperparameters import is_there, names, option, setting
 from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
@@ -15,7 +13,8 @@ from .state import Members
 
 
 class Group(dict[str, Any]):
-    """A dict. While a step is traced a number in it is an input of the program, anything else a guard; writing is refused.
+    """A dict. While a step is traced a number in it is an input of the program, anything else a guard; what the step
+    sets in it is set at each call.
 
     >>> import flambeau as torch
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
@@ -25,22 +24,38 @@ class Group(dict[str, Any]):
     (tensor([0.5000]), tensor([0.2500]), 1)
     """
 
+    _tells = True  # a trace is told what is read of it, and need not look for itself
+
     def __getitem__(self, key: str) -> Any:
         return super().__getitem__(key) if context.trace is None else option(self, key)
 
     def get(self, key: str, default: Any = None) -> Any:
         """`self[key]` if it is there."""
-        if context.trace is None or key not in self:
-            return super().get(key, default)
-        return option(self, key)
+        if key not in self:
+            return default
+        return self[key]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) if context.trace is None or type(key) is not str else is_there(self, key)
+
+    def __iter__(self) -> Iterator[str]:  # without one of its own `dict(group)` and `{**group}` would read past it
+        return super().__iter__() if context.trace is None else iter(names(self))
+
+    def keys(self) -> Any:
+        """Names of the options."""
+        return super().keys() if context.trace is None else dict.fromkeys(names(self)).keys()
 
     def items(self) -> Any:
         """Options by name."""
-        return super().items() if context.trace is None else {key: self[key] for key in self}.items()
+        return super().items() if context.trace is None else {key: self[key] for key in names(self)}.items()
 
     def values(self) -> Any:
         """The options."""
-        return super().values() if context.trace is None else {key: self[key] for key in self}.values()
+        return super().values() if context.trace is None else {key: self[key] for key in names(self)}.values()
+
+    def copy(self) -> dict[str, Any]:
+        """The options as a plain dict."""
+        return dict(self.items())
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
@@ -50,14 +65,14 @@ class Group(dict[str, Any]):
         return Group, (dict(self),)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._refuse_tracing(key)
+        setting(self, key)
         if key == "params":
             value = Members(_as_list(value))
             structure_epoch[0] += 1
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
-        self._refuse_tracing(key)
+        setting(self, key)
         super().__delitem__(key)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
@@ -73,15 +88,24 @@ class Group(dict[str, Any]):
 
     def pop(self, key: str, *default: Any) -> Any:
         """Take an option out."""
-        self._refuse_tracing(key)
-        return super().pop(key, *default)
+        value = self[key] if key in self or not default else default[0]
+        setting(self, key)
+        super().pop(key, None)
+        return value
 
-    def _refuse_tracing(self, key: str) -> None:
-        if context.trace is not None:
-            raise TraceError(f"param_groups[...][{key!r}] requires to be set outside of jit, got a write at "
-                             f"{describe(user_position(2))} while a function is traced: it would be set once, at the trace. "
-                             "Set it before the call of the jitted step, which reads it anew each time without being "
-                             "compiled again.")
+    def clear(self) -> None:
+        """Take all options out."""
+        for key in list(self):
+            del self[key]
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take the last option out."""
+        key = list(self)[-1] if self else ""
+        return key, self.pop(key)
+
+    def __ior__(self, options: Any) -> Group:  # type: ignore[override, misc]
+        self.update(options)
+        return self
 
 
 class Groups(Members):

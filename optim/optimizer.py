@@ -57,7 +57,8 @@ class Optimizer(Hooked):
 
     Args: `params`, an iterable of tensors, of (name, tensor) pairs, or of dicts with a 'params' entry and options of
     that group; `defaults`, the options of groups that do not give them.
-    Attributes: `param_groups`, dicts that may be edited between steps (a compiled step reads them at each call);
+    Attributes: `param_groups`, dicts that may be edited between steps and in them (a compiled step reads and sets options
+    at each call);
     `state`, a dict from parameter to its state. The `step` counter is one tensor shared by the parameters of a group
     that count alike.
 

@@ -1,7 +1,8 @@
 """Learning rate schedules: https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
 
 A schedule writes `param_groups[i]["lr"]` between steps; a compiled step reads it at each call, so none causes a
-compile. As in torch most schedules scale the rate that is there (so they can be chained), and `step(epoch)` uses the
+compile. It may also be stepped in the compiled step, which then has a program for each outcome of its conditions (a
+milestone reached, or not). As in torch most schedules scale the rate that is there (so they can be chained), and `step(epoch)` uses the
 closed form instead.
 """
 

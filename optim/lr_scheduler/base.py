@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from ...tracer.ir.errors import TraceError
-from ...tracer.tensor.context import context
 from ...tracer.tensor.tensor import Tensor
 from ..group import Group
 from ..optimizer import Optimizer
@@ -57,19 +55,13 @@ def check_optimizer(optimizer: Any) -> None:
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
 
 
-def refuse_tracing(scheduler: Any) -> None:
-    if context.trace is not None:
-        raise TraceError(f"{type(scheduler).__name__}.step() requires to be called outside of jit, got a call while a "
-                         "function is traced: it would change the learning rate once, at the trace. Call it after the "
-                         "jitted step, which reads the new rate without being compiled again.")
-
-
 class LRScheduler:
     """Base class: a subclass gives `get_lr`, the rates of all groups at `last_epoch`.
 
     Args: `optimizer`; `last_epoch`, the last epoch done, when a schedule is resumed (-1: a new one).
     """
 
+    _last_lr: list[Rate]
     _is_initial = False
     _get_lr_called_within_step = False
     _guarded = True  # a compiled step that reads a schedule depends on all that it knows: another rate, another program
@@ -102,12 +94,18 @@ class LRScheduler:
 
     def get_last_lr(self) -> list[Rate]:
         """The rates last set, one per group."""
-        return self._last_lr
+        return list(self._last_lr)
+
+    def _keep_rates(self, rates: list[Rate]) -> None:
+        """These are the last ones. The list stays: a compiled step that steps this must not meet another one at each call."""
+        if "_last_lr" in self.__dict__:
+            self._last_lr[:] = rates
+        else:
+            self._last_lr = rates
 
     def step(self, epoch: int | None = None) -> None:
-        """Set the next epoch's rates. Call it after `optimizer.step()`, outside of jit."""
-        refuse_tracing(self)
-        if self._step_count == 1 and not self.optimizer._opt_called:
+        """Set the next epoch's rates. Call it after `optimizer.step()`, in a compiled step or after it."""
+        if not self.optimizer._opt_called and self._step_count == 1:
             warnings.warn(STEPPED_TOO_EARLY, UserWarning, stacklevel=2)
         if epoch is not None:
             warnings.warn(EPOCH_IS_DEPRECATED, UserWarning, stacklevel=2)
@@ -139,7 +137,7 @@ class LRScheduler:
     def _set_rates(self, rates: Iterable[Rate]) -> None:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             set_rate(group, rate)
-        self._last_lr = self._rates()
+        self._keep_rates(self._rates())
 
     def _rates(self, factor: float = 1.0) -> list[Rate]:
         """What the groups have now, times `factor`."""
@@ -148,8 +146,9 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer."""
-        return {name: x for name, x in self.__dict__.items() if name != "optimizer"}
+        return {name: list(x) if name == "_last_lr" else x for name, x in self.__dict__.items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict()` gave."""
-        self.__dict__.update(state_dict)
+        rates = {"_last_lr": list(state_dict["_last_lr"])} if "_last_lr" in state_dict else {}
+        self.__dict__.update({**state_dict, **rates})

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import EPOCH_IS_DEPRECATED, LRScheduler, check_optimizer, per_group, refuse_tracing, set_rate
+from .base import EPOCH_IS_DEPRECATED, LRScheduler, check_optimizer, per_group, set_rate
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -36,11 +36,10 @@ class ReduceLROnPlateau(LRScheduler):
         self.min_lrs = per_group("min_lr", min_lr, optimizer)
         self.best = self.mode_worse = math.inf if mode == "min" else -math.inf
         self.last_epoch = self.cooldown_counter = self.num_bad_epochs = 0
-        self._last_lr = self._rates()
+        self._keep_rates(self._rates())
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take note of the epoch's metric, a number or a tensor of one element."""
-        refuse_tracing(self)
         current = float(metrics)
         if epoch is not None:
             warnings.warn(EPOCH_IS_DEPRECATED, UserWarning, stacklevel=2)
@@ -53,7 +52,7 @@ class ReduceLROnPlateau(LRScheduler):
         if self.num_bad_epochs > self.patience:
             self._reduce()
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
-        self._last_lr = self._rates()
+        self._keep_rates(self._rates())
 
     @property
     def in_cooldown(self) -> bool:

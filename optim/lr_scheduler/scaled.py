@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, Rate, check_optimizer, refuse_tracing
+from .base import LRScheduler, Rate, check_optimizer
 
 
 class LambdaLR(LRScheduler):
@@ -95,7 +95,8 @@ class MultiStepLR(LRScheduler):
     def get_lr(self) -> list[Rate]:
         """Times gamma at every milestone."""
         self._warn_outside_step()
-        return self._rates(self.gamma ** self.milestones.get(self.last_epoch, 0))
+        reached = sum(count for epoch, count in self.milestones.items() if epoch == self.last_epoch)  # no look at the number
+        return self._rates(self.gamma ** reached)
 
     def _get_closed_form_lr(self) -> list[Rate]:
         reached = sum(count for epoch, count in self.milestones.items() if epoch <= self.last_epoch)
@@ -244,7 +245,6 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:
         """Go to the next epoch, or to `epoch`, which may be a fraction."""
-        refuse_tracing(self)
         if epoch is None and self.last_epoch < 0:
             epoch = 0
         if epoch is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, refuse_tracing, set_rate
+from .base import LRScheduler, set_rate
 from .plateau import ReduceLROnPlateau
 
 
@@ -60,7 +60,7 @@ class SequentialLR(Several):
         self.recursive_undo()
         first = schedulers[bisect_right(milestones, 0)]
         first._initial_step()
-        self._last_lr = first.get_last_lr()
+        self._keep_rates(first.get_last_lr())
 
     def recursive_undo(self, sched: LRScheduler | None = None) -> None:
         """Take back the step that every schedule took when it was made: of `sched`, or of all of these."""
@@ -73,7 +73,6 @@ class SequentialLR(Several):
 
     def step(self, epoch: int | None = None) -> None:
         """Step the schedule whose turn it is."""
-        refuse_tracing(self)
         self.last_epoch += 1
         turn = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[turn]
@@ -81,7 +80,7 @@ class SequentialLR(Several):
             scheduler._update_lr(0)
         else:
             scheduler.step()
-        self._last_lr = scheduler.get_last_lr()
+        self._keep_rates(scheduler.get_last_lr())
 
 
 class ChainedScheduler(Several):
@@ -94,11 +93,10 @@ class ChainedScheduler(Several):
         optimizer = optimizer or schedulers[0].optimizer
         self._check_schedulers(schedulers, optimizer)
         self._schedulers, self.optimizer = list(schedulers), optimizer
-        self._last_lr = self._rates()
+        self._keep_rates(self._rates())
 
     def step(self, epoch: int | None = None) -> None:
         """Step all of them."""
-        refuse_tracing(self)
         for scheduler in self._schedulers:
             scheduler.step()
-        self._last_lr = self._rates()
+        self._keep_rates(self._rates())

@@ -15,6 +15,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
+from flambeau.tracer.ir.errors import TraceError
 
 # --- What a step may do to a container, against the same function run lazily -------------------------------------------
 
@@ -359,3 +360,35 @@ def test_an_argument_that_is_never_read_causes_no_compile() -> None:
         return (lambda: x * len(name))()
 
     assert [inner(torch.ones(1), "a" * k).item() for k in (1, 2, 3)] == [1, 2, 3]
+
+
+def _holds_itself(x: Any) -> Any:
+    made: list[Any] = [x * 2]
+    made.append(made)
+    return made
+
+
+def _hold_each_other(x: Any) -> Any:
+    first: dict[str, Any] = {"x": x * 2}
+    first["other"] = [first]
+    return first
+
+
+@pytest.mark.parametrize("made", [_holds_itself, _hold_each_other])
+def test_what_is_made_and_holds_itself_is_refused(numpy_engine: None, made: Any) -> None:
+    left: dict[str, Any] = {}
+    with pytest.raises(TraceError, match="holds itself, so that no call could make one like"):
+        torch.jit(made)(torch.ones(2))
+    with pytest.raises(TraceError, match="holds itself"):
+        torch.jit(lambda x: left.update(made=made(x)))(torch.ones(2))
+    assert left == {}
+
+
+def test_what_is_given_or_found_may_hold_itself(numpy_engine: None) -> None:
+    given: list[Any] = [torch.ones(2)]
+    given.append(given)
+    outside: dict[str, Any] = {"x": torch.ones(2)}
+    outside["me"] = outside
+    step = torch.jit(lambda xs: xs[1][1][0] * 2 + outside["me"]["me"]["x"])
+    assert [step(given).tolist() for _ in range(3)] == [[3.0, 3.0]] * 3
+    assert step.stats.compiles == 1

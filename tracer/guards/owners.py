@@ -75,8 +75,11 @@ class Table(Owner):
         return dict.get(self.thing, key, MISSING)
 
     def hold(self, values: Mapping[Any, Any]) -> None:
-        """Entries that stay keep their places."""
-        for key in [k for k in self.held() if k not in values]:
+        """Entries that stay keep their places, if they are in this order."""
+        held = list(self.held())
+        stay = [k for k in held if k in values]
+        gone = held if stay != list(values)[:len(stay)] else [k for k in held if k not in values]
+        for key in gone:
             self.kind.__delitem__(self.thing, key)
         for key, value in values.items():
             if dict.get(self.thing, key, MISSING) is not value:
@@ -99,6 +102,25 @@ class ObjectTable(Table):
 
 class ModuleTable(ObjectTable):
     """Attributes of a module, which are part of a structure."""
+
+
+class OptionsTable(Table):
+    """Options of a group of parameters. What a step reads of them it knows by itself, number by number.
+
+    What it sets (`keys_set`) it sets at each call, also where it found the very same.
+    """
+
+    placed = False
+
+    def __init__(self, thing: dict[Any, Any], label: Callable[[Any], str]) -> None:
+        super().__init__(thing, label)
+        self.keys_set: set[Any] = set()
+
+    def edits(self) -> dict[Any, Any]:
+        """What it set; undone now."""
+        now = self.held()
+        self.hold(self.before)
+        return {key: now.get(key, MISSING) for key in (*now, *self.keys_set - now.keys()) if key in self.keys_set}
 
 
 class ClassTable(Owner):

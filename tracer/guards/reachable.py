@@ -484,7 +484,8 @@ class _Way:
         """What there is to know of a class."""
         users = kind not in PLAIN and users_class(kind)
         visit = next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)
-        return cls(kind, not issubclass(kind, _OPAQUE) or (users and issubclass(kind, _EXTENDED)), visit, users,
+        followed = not (issubclass(kind, _OPAQUE) or of_ours(kind, "_tells")) or (users and issubclass(kind, _EXTENDED))
+        return cls(kind, followed, visit, users,
                    users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))
 
 

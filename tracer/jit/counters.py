@@ -14,10 +14,8 @@ from ..guards.outside import Outside
 from ..guards.owners import ModuleTable, Owner
 from ..guards.texts import Change
 from ..tensor.scalar import Scalar, Source
-from .effects import Effects
+from .effects import Effects, Places
 from .trace import Trace
-
-Places = dict[tuple[int, Any], Owner]  # by the id of what holds the number, and its key there
 
 
 def put_scalars(trace: Trace, outside: Outside, places: Places) -> None:

@@ -22,7 +22,7 @@ from ..ir.recorder import close
 from ..tensor.context import outside_trace
 from ..tensor.epochs import structure_epoch
 from ..tensor.nested import children, container_of
-from ..tensor.scalar import keyed
+from ..tensor.scalar import Scalar, keyed
 from ..tensor.storage import Storage, own
 from ..tensor.tensor import Tensor
 from ..walks.interpret import interpret
@@ -109,6 +109,8 @@ class Created:
     def _standing_for(self, x: Any) -> Any:
         if isinstance(x, Tensor):
             return self.stand_ins.get(id(x), x)
+        if type(x) is Scalar:
+            return x.example
         if self._is_known(x) or children(x, objects=holds_traced(x, self._trace)) is None:
             return x
         made = self._copies.get(id(x))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from ..guards.owners import ModuleTable, Owner
+from ..guards.owners import ModuleTable, OptionsTable, Owner
 from ..ir.source import describe, user_position
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
@@ -21,6 +21,7 @@ class Dependencies:
         self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
         self.noted: dict[int, ModuleTable] = {}  # attributes of modules, as they were before the first was set
+        self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
 
@@ -34,6 +35,19 @@ class Dependencies:
         """`table[name]`, an attribute of a module, is about to become another thing."""
         if id(table) not in self.noted and id(table) not in self.inside:
             self.noted[id(table)] = ModuleTable(table, lambda key: f"{owner}.{key}")
+
+    # --- Options of groups of parameters ------------------------------------------------------------------------------
+
+    def note_option(self, group: dict[str, Any], key: str) -> None:
+        """`group[key]`, an option of a group of parameters, is about to be set or taken out."""
+        if id(group) not in self.options:
+            self.options[id(group)] = OptionsTable(group, lambda key: f"param_groups[...][{key!r}]")
+        self.options[id(group)].keys_set.add(key)
+
+    def options_set(self, group: dict[str, Any]) -> Collection[str]:
+        """The options of a group that the trace itself has set."""
+        table = self.options.get(id(group))
+        return () if table is None else table.keys_set
 
     # --- Numbers and guards -------------------------------------------------------------------------------------------
 

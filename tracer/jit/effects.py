@@ -13,6 +13,7 @@ from typing import Any
 from ..guards.identity import MISSING, kept
 from ..guards.outside import Outside
 from ..guards.owners import Grown, GrownTable, ModuleTable, Owner
+from ..guards.statics import is_a
 from ..guards.texts import Change, shown
 from ..ir.types import Type
 from ..tensor.epochs import structure_epoch
@@ -22,6 +23,8 @@ from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from .guard import Guard
 from .trace import Trace
+
+Places = dict[tuple[int, Any], Owner]  # by the id of what holds something, and its key there
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,33 @@ class Effect:
 
 
 class Effects:
-    """What a trace did outside; all of it is undone by now."""
+    """What a trace did outside; all of it is undone by now.
 
-    def __init__(self, outside: Outside, trace: Trace) -> None:
-        owners = {**outside.owners, **{k: o for k, o in trace.noted.items() if k not in outside.owners}}
+    `exchanged` are places where a call found another tensor than the one before: what is there is state, also of a trace that
+    does not bind it anew.
+    """
+
+    def __init__(self, outside: Outside, trace: Trace, exchanged: Places | None = None) -> None:
+        owners = {**trace.noted, **outside.owners, **trace.options}
         self._owners, self._reads = list(owners.values()), outside.reads
         self.found = [(owner, edits) for owner in self._owners if (edits := _beside(keyed(owner.edits()), owner, trace))]
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
+        self._left = self._left_as_they_were(exchanged or {})
+
+    def _left_as_they_were(self, exchanged: Places) -> dict[int, dict[Any, Any]]:
+        """By number of what was found: the keys of these places that the trace did not bind anew, with what is there."""
+        owners = {owner.identity: owner for owner in self._owners}
+        at = {owner.identity: i for i, (owner, _) in enumerate(self.found)}
+        left: dict[int, dict[Any, Any]] = {}
+        for thing, key in exchanged:
+            owner = owners.get(thing)
+            if owner is not None and (thing, key) not in self.edits and isinstance(owner.before.get(key), Tensor):
+                if thing not in at:
+                    at[thing] = len(self.found)
+                    self.found.append((owner, {}))
+                left.setdefault(at[thing], {})[key] = owner.before[key]
+        return left
 
     def is_known(self, x: Any) -> bool:
         """Whether a container is one of those outside that the trace could write to."""
@@ -101,7 +123,7 @@ class Effects:
         """
         places: dict[int, list[tuple[int, Any, Any]]] = {}  # of each tensor that made way: where, and what is there now
         for i, (owner, edits) in enumerate(self.found):
-            for key, now in edits.items() if owner.placed else ():
+            for key, now in (edits | self._left.get(i, {})).items() if owner.placed else ():
                 if isinstance(old := owner.before.get(key), Tensor):
                     places.setdefault(id(old), []).append((i, key, now))
         known = self._known_elsewhere(trace, arguments, places)
@@ -136,7 +158,8 @@ class Effects:
         known = {id(x._storage) for x in arguments if isinstance(x, Tensor)}
         known |= {id(t._storage) for t in trace.handles if id(t) not in places}
         if places:
-            edited = {(owner.identity, key) for owner, edits in self.found for key in edits}
+            edited = {(owner.identity, key) for i, (owner, edits) in enumerate(self.found)
+                      for key in edits | self._left.get(i, {})}
             known |= {id(x._storage) for owner in self._owners if not owner.grown for key, x in owner.before.items()
                       if id(x) in places and (owner.identity, key) not in edited}
         return known
@@ -151,6 +174,13 @@ class Effects:
         free = effect.slots.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
         return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where)  # type: ignore[misc]
                 for key in effect.edits if key not in free]
+
+
+def exchanged(outside: Outside, changes: list[Change]) -> Places:
+    """Where there is another tensor than at the trace before."""
+    labels = {label for label, _, _ in changes}
+    return {(owner.identity, key): owner for owner in outside.owners.values() if owner.placed
+            for key, value in owner.before.items() if is_a(value, Tensor) and owner.label(key) in labels}
 
 
 def _beside(edits: dict[Any, Any], owner: Owner, trace: Trace) -> dict[Any, Any]:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from ..ir.errors import TraceError
+from ..ir.source import describe, user_position
 from ..tensor.context import context
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -18,10 +21,10 @@ def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
 
     Outside a trace it is the number itself; inside it is a `Scalar` (float64 always: 1 may become 0.5), so a scheduler
     causes no recompile.
-    Bools, None, strings and tensors are returned as they are.
+    Bools, None, strings and tensors are returned as they are, and so is what the step itself has set.
     """
     number = _stored(group, key) if index is None else _stored(group, key)[index]
-    if context.trace is None or isinstance(number, bool) or not isinstance(number, (int, float)):
+    if context.trace is None or key in context.trace.options_set(group) or type(number) not in (int, float):
         return number
     if index is None:
         reading = _reading(context.trace, group, key, lambda: float(_stored(group, key)))
@@ -32,14 +35,15 @@ def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
 
 def static(group: dict[str, Any], key: str) -> Any:
     """`group[key]` itself, for an option that decides which program is traced; another value retraces."""
-    if context.trace is not None:
+    if context.trace is not None and key not in context.trace.options_set(group):
         _guard(context.trace, group, key, lambda: _stored(group, key))
-    return _stored(group, key)
+    value = _stored(group, key)
+    return value.look() if type(value) is Scalar else value
 
 
 def enabled(group: dict[str, Any], key: str) -> bool:
     """Whether the number `group[key]` is not zero; only switching it on or off retraces, not another value."""
-    if context.trace is not None:
+    if context.trace is not None and key not in context.trace.options_set(group):
         _guard(context.trace, group, key, lambda: bool(_stored(group, key)))
     return bool(_stored(group, key))
 
@@ -47,14 +51,46 @@ def enabled(group: dict[str, Any], key: str) -> bool:
 def option(group: dict[str, Any], key: str) -> Any:
     """`group[key]` for code that is traced and knows nothing of this: numbers are read at call time, all else is guarded.
 
-    Tensors and lists (of parameters) are what they are: the structure of the optimizer is compared anyhow.
+    Tensors and lists (of parameters) are what they are: the structure of the optimizer is compared anyhow. An int is read
+    as one (`group["calls"] += 1`), as long as it is one.
     """
-    value = _stored(group, key)
-    if isinstance(value, (list, Tensor)):
+    value, trace = _stored(group, key), context.trace
+    if trace is None or key in trace.options_set(group) or isinstance(value, (list, Tensor)):
         return value
+    if type(value) is int:
+        _guard(trace, group, key, lambda: type(_stored(group, key)))
+        reading = _reading(trace, group, key, lambda: _stored(group, key), "int")
+        return trace.hyper(reading, key)
     if type(value) is tuple and any(type(x) in (int, float) for x in value):
         return tuple(hyper(group, key, i) for i in range(len(value)))
     return hyper(group, key) if type(value) in (int, float) else static(group, key)
+
+
+def is_there(group: dict[str, Any], key: str) -> bool:
+    """Whether the group has an option; the trace depends on it."""
+    if context.trace is not None and key not in context.trace.options_set(group):
+        _guard(context.trace, group, key, lambda: dict.__contains__(group, key), "presence")
+    return dict.__contains__(group, key)
+
+
+def names(group: dict[str, Any]) -> list[str]:
+    """The names of the options; the trace depends on those that it did not set itself."""
+    if context.trace is not None:
+        own = frozenset(context.trace.options_set(group))
+        _guard(context.trace, group, "names", lambda: tuple(k for k in dict.keys(group) if k not in own), "names")
+    return list(dict.keys(group))
+
+
+def setting(group: dict[str, Any], key: str) -> None:
+    """`group[key]` is about to be set or taken out: in a trace that is what the step does at each call."""
+    trace = context.trace
+    if trace is None:
+        return
+    if key == "params":
+        raise TraceError(f"param_groups[...]['params'] requires to be set outside of jit, got a write at "
+                         f"{describe(user_position(2))} while a function is traced: a program is made for these parameters. "
+                         "Exchange parameters before the call of the jitted step.")
+    trace.note_option(group, key)
 
 
 _stored = dict.__getitem__  # whatever kind of dict it is
@@ -78,7 +114,7 @@ def _reading(trace: Tracing, group: dict[str, Any], name: str, read: Callable[[]
     return _readings.setdefault(trace, {}).setdefault((kind, id(group), name), _Reading(name, read))
 
 
-def _guard(trace: Tracing, group: dict[str, Any], key: str, read: Callable[[], Any]) -> None:
-    if ("guard", id(group), key) not in _readings.get(trace, {}):
-        reading = _reading(trace, group, key, read, "guard")
+def _guard(trace: Tracing, group: dict[str, Any], key: str, read: Callable[[], Any], kind: str = "guard") -> None:
+    if (kind, id(group), key) not in _readings.get(trace, {}):
+        reading = _reading(trace, group, key, read, kind)
         trace.guard_item(reading, key, reading[key])

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from ..functions.autocast import modes as autocast_modes
@@ -183,12 +184,13 @@ class Jitted(Shown):
     def _compile(self, key: Any, call: Signature) -> tuple[Recorded, Step]:
         now = described(call)
         known = self._compiled.get(key)
-        changes = known[0].validity.changes(call) if known else self._history.changes(key, now)
+        since = [trace.validity.changes(call) for trace in known or ()]  # each, the latest first
+        changes = since[0] if since else self._history.changes(key, now)
         if self._max is not None and self.stats.compiles >= self._max:
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
         started = time.perf_counter()
-        outside, trace = self._trials.record(call, changes)
+        outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes)
         self.stats.seconds["trace"] += time.perf_counter() - started
         try:
             with _compile_lock:

@@ -16,8 +16,8 @@ from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
 from .calls import taken_over
 from .checked import report_of
-from .counters import Places, put_scalars, written
-from .effects import Effects
+from .counters import put_scalars, written
+from .effects import Effects, Places
 from .plan import Plan, Traced, planned
 from .remembered import Found
 from .signature import Signature
@@ -74,8 +74,11 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places) -> Recorded:
-    """Trace a call of the function, with scalars for the numbers at these places. Nothing outside has changed if this raises."""
+             places: Places, exchanged: Places) -> Recorded:
+    """Trace a call of the function, with scalars for the numbers at these places, and tensors at those exchanged as state.
+
+    Nothing outside has changed if this raises.
+    """
     trace = Trace(name)
     effects = None
     try:
@@ -85,7 +88,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             put_scalars(trace, outside, places)
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
-            effects = Effects(outside, trace)
+            effects = Effects(outside, trace, exchanged)
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))

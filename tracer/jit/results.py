@@ -168,6 +168,7 @@ class Template:
         self._held_memory = {tensor._storage: self._held[id(tensor)] for tensor, _ in held}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
+        self._begun: set[int] = set()  # containers whose contents are being looked at
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
@@ -189,7 +190,12 @@ class Template:
             held = keyed(inside[1])
             check_keys(held, self._trace)
             made = self._made[id(x)] = Built(container_of(x, dict.fromkeys(held)), {})
+            self._begun.add(id(x))
             made.held.update({k: self.of(v) for k, v in held.items()})
+            self._begun.remove(id(x))
+        elif id(x) in self._begun:
+            raise TraceError(f"a {type(x).__name__} that {self._trace.name} makes holds itself, so that no call could make one "
+                             "like it. Make it outside, and let the function put things into it.")
         return made
 
     def left(self, x: Any) -> Any:

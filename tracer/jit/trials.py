@@ -8,18 +8,24 @@ from typing import Any
 from ..guards.outside import Outside
 from ..guards.texts import Change
 from .agreement import agree
-from .counters import Places, changed
+from .counters import changed
 from .created import Created
+from .effects import Places, exchanged
 from .record import Options, Recorded, outside_of, recorded
 from .signature import Signature
 
 
 class Trials:
-    """Traces calls of one function. `places` are the numbers outside that its programs read at each call."""
+    """Traces calls of one function.
+
+    `places` are the numbers outside that its programs read at each call, `exchanged` the places of tensors that were found
+    to be others.
+    """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
         self._function, self._name, self._options = function, name, options
         self._places: Places = {}
+        self._exchanged: Places = {}
 
     def record(self, call: Signature, changes: list[Change]) -> tuple[Outside, Recorded]:
         """The trace of a call, made since these things changed, and what was outside before.
@@ -27,7 +33,10 @@ class Trials:
         If the function created state, it is that of a call that finds this state there, where both do the same.
         """
         if changes:
-            self._places |= changed(outside_of(self._function, call), changes)
+            now = outside_of(self._function, call)
+            self._places |= changed(now, changes)
+            self._exchanged |= exchanged(now, changes)
+            now.let_go()
         outside, first = self._counted(call)
         created = Created(first.traced)
         outside, trace = (self._on(created, call, first) if created else None) or (outside, first)
@@ -45,7 +54,7 @@ class Trials:
 
     def _once(self, call: Signature) -> tuple[Outside, Recorded]:
         outside = outside_of(self._function, call)
-        return outside, recorded(self._function, self._name, call, outside, self._options, self._places)
+        return outside, recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged)
 
     def _on(self, created: Created, call: Signature, first: Recorded) -> tuple[Outside, Recorded] | None:
         """Trace on what the first trace created; None, and nothing is created, if that is another program."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,6 +71,12 @@ class Tracing(Protocol):
 
     def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
         """An attribute of a module is about to become another tensor."""
+
+    def note_option(self, group: Any, key: str) -> None:
+        """An option of a group of parameters is about to be set or taken out."""
+
+    def options_set(self, group: Any) -> Collection[str]:
+        """The options of a group that the trace itself has set."""
 
     def hyper(self, group: Any, key: str) -> Any:
         """An optimizer's hyperparameter as a scalar input that is read at every call."""
