@@ -69,7 +69,8 @@ class ShadowedArguments:
             return known, known._storage.value
         value = placeholder(tensor._type, tensor._device)
         made: Tensor = object.__new__(type(tensor))
-        made.__dict__.update({k: v for k, v in tensor.__dict__.items() if k not in _OF_A_HANDLE})
+        # A dictionary of its own: one that is updated keeps a reference too many on Python 3.13.0, and so the whole trace.
+        made.__dict__ = {k: v for k, v in tensor.__dict__.items() if k not in _OF_A_HANDLE}
         made._type = tensor._type
         made._geometry = passed_on(tensor._type.shape, tensor._geometry)
         if tensor._base is None and tensor._storage in self.arguments:

@@ -316,7 +316,7 @@ class Tensor:
             origin = self.detach()
         else:
             origin = object.__new__(Tensor)
-            origin.__dict__.update({k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_HANDLE})
+            origin.__dict__ = {k: v for k, v in self.__dict__.items() if k in _OWN and k not in _OF_A_HANDLE}
             self._graph = self._graph_of = None
             self._parted = False
         self._origin = origin
