@@ -54,7 +54,6 @@ class Switches(types.ModuleType):
 
 def _add(name: str, switches: dict[str, Any]) -> Switches:
     module = Switches(f"{__name__}.{name}", f"torch.backends.{name}: switches that are kept and change nothing.")
-    module.__file__ = __file__  # as every module that was imported: tools ask where code comes from
     module.__dict__.update(switches)
     sys.modules[module.__name__] = globals()[name] = module
     return module

@@ -2,8 +2,8 @@
 
 A schedule writes `param_groups[i]["lr"]` between steps; a compiled step reads it at each call, so none causes a
 compile. It may also be stepped in the compiled step, which then has a program for each outcome of its conditions (a
-milestone reached, or not). As in torch most schedules scale the rate that is there (so they can be chained), and `step(epoch)` uses the
-closed form instead.
+milestone reached, or not). As in torch most schedules scale the rate that is there (so they can be chained), and
+`step(epoch)` uses the closed form instead.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ EXPRESSIONS = {
           "min(1.0, {w} / 4)", "{r} % 0.75", "{r} // 0.5", "abs({r})", "0.1 * 0.5 ** ({w} // 2)", "{r} - {r}"],
     "N": ["{W}", "{R}", "{R}", "KIND(min(1, {w} / 4))", "(SEEN({w}) or 0.5)", "(2 if {C} else {R})"],
     "C": ["SEEN(({W}) % 3 == 0)", "SEEN({W} > 2)", "SEEN({r} < 0.25)", "SEEN({w})", "SEEN(not {w})",
-          "SEEN({w}) and SEEN(6 / {w} > 3)", "SEEN({W} in (1, 3))", "SEEN(0 < {w}) and SEEN({w} < 4)", "SEEN({w} > {r})",
+          "SEEN({w}) and SEEN(6 / {w} > 3)", "AMONG({W}) in (1, 3)", "SEEN(0 < {w}) and SEEN({w} < 4)", "SEEN({w} > {r})",
           "SEEN(({w} + 1) % 2 == 0) or SEEN({r} > 0.5)", "SEEN(len({L}) < 3)", "SEEN('m' in state)", "SEEN(obj.buf is None)"],
     "L": ["log", "log", "ANEW(queue)", 'batch["l"]', 'batch["l"]', "obj.items"],
     "D": ["state", "state", "batch", 'batch["d"]', "obj.table"],

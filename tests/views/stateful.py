@@ -22,7 +22,7 @@ import numpy as np
 from .catalogue import ARGUMENTS, BETWEEN, ENDINGS, EXPRESSIONS, FAMILIES, NUMBERS, OUTSIDE, RESULTS, WAYS
 from .programs import STEPS, _like, gradients, loss, overlaps, properties
 
-MARKS = ("SEEN", "VALUE", "KIND", "SHAPE", "ANEW", "WRITTEN")
+MARKS = ("SEEN", "AMONG", "VALUE", "KIND", "SHAPE", "ANEW", "WRITTEN")
 
 
 class Statement(NamedTuple):
@@ -328,6 +328,15 @@ def numbers(found: Any, path: tuple[Any, ...] = ()) -> dict[Any, Any]:
         return {path: found}
     parts = found if isinstance(found, tuple) else ()
     return {k: v for i, part in enumerate(parts) for k, v in numbers(part, (*path, i)).items()}
+
+
+def objects(found: Any, path: tuple[Any, ...] = ()) -> dict[Any, int]:
+    """Where a description has tensors, and which."""
+    if not isinstance(found, tuple):
+        return {}
+    if found and found[0] in ("tensor", "met"):
+        return {path: found[1]}
+    return {k: v for i, part in enumerate(found) for k, v in objects(part, (*path, i)).items()}
 
 
 def difference(a: Any, b: Any) -> Any:

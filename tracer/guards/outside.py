@@ -58,6 +58,20 @@ class Outside(Watch):
         """Modules and optimizers that the function may lead to, before the trace."""
         return self._reached
 
+    def holders(self) -> Iterator[Owner]:
+        """What holds the values that the function may read, modules among it."""
+        yield from self.owners.values()
+        for thing in self._reached:
+            for path, part in getattr(thing, "named_modules", tuple)():
+                prefix = f"{type(thing).__name__}.{path + '.' if path else ''}"
+                for held in (part.__dict__, part._buffers):
+                    yield ModuleTable(held, lambda key, prefix=prefix: f"{prefix}{key}")  # type: ignore[misc]
+
+    def has(self, container: Any) -> bool:
+        """Whether the function reaches this container, and may do more to it than put things in."""
+        owner = self.owners.get(id(container)) or self.owners.get(id(attributes(container)))
+        return owner is not None and not owner.grown
+
     def leave_out(self, owner: Owner, key: Any) -> None:
         """What an owner has under a key is looked at by somebody else from now on."""
         self.open.add(owner.label(key))

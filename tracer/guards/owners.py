@@ -22,6 +22,12 @@ class Owner:
     def __init__(self, thing: Any, label: Callable[[Any], str]) -> None:
         self.thing, self.label = thing, label
         self.before = self.held()
+        self.order: tuple[Any, ...] = ()  # of the keys after the trace
+
+    @property
+    def moved(self) -> tuple[Any, ...]:
+        """The keys that the trace took out and put in again: the last ones, where they do not come by edits alone."""
+        return ()
 
     @property
     def identity(self) -> int:
@@ -40,10 +46,14 @@ class Owner:
         """What is under a key, or MISSING."""
         return self.held().get(key, MISSING)
 
+    def put_last(self, keys: Iterable[Any]) -> None:
+        """Let these keys be the last, in this order; only where keys have an order of their own."""
+
     def edits(self) -> dict[Any, Any]:
         """What became other than before, with MISSING for what is gone; undone now."""
         now = self.held()
-        if tuple(now) == tuple(self.before) and all(a is b for a, b in zip(now.values(), self.before.values())):
+        self.order = tuple(now)
+        if self.order == tuple(self.before) and all(a is b for a, b in zip(now.values(), self.before.values())):
             return {}
         found = {k: v for k, v in now.items() if v is not self.before.get(k, MISSING)}
         found.update(dict.fromkeys((k for k in self.before if k not in now), MISSING))
@@ -73,6 +83,23 @@ class Table(Owner):
     def get(self, key: Any) -> Any:
         """The entry."""
         return dict.get(self.thing, key, MISSING)
+
+    @property
+    def moved(self) -> tuple[Any, ...]:
+        """Where the keys first come in another order, and from there on."""
+        if self.keys is not None or not self.order:
+            return ()
+        after = set(self.order)
+        edited = [*(k for k in self.before if k in after), *(k for k in self.order if k not in self.before)]
+        return next((self.order[i:] for i, key in enumerate(edited) if key is not self.order[i]), ())
+
+    def put_last(self, keys: Iterable[Any]) -> None:
+        """Let these be the last, in this order."""
+        for key in keys:
+            value = dict.get(self.thing, key, MISSING)
+            if value is not MISSING:
+                self.kind.__delitem__(self.thing, key)
+                self.kind.__setitem__(self.thing, key, value)
 
     def hold(self, values: Mapping[Any, Any]) -> None:
         """Entries that stay keep their places, if they are in this order."""
@@ -119,6 +146,7 @@ class OptionsTable(Table):
     def edits(self) -> dict[Any, Any]:
         """What it set; undone now."""
         now = self.held()
+        self.order = tuple(now)
         self.hold(self.before)
         return {key: now.get(key, MISSING) for key in (*now, *self.keys_set - now.keys()) if key in self.keys_set}
 
@@ -216,7 +244,7 @@ def _starts_with(now: list[Any], items: list[Any]) -> bool:
 class GrownTable(Table):
     """A dictionary into which code only stores: each call stores again, into what `find` gives then."""
 
-    grown, placed = True, False
+    grown, placed, moved = True, False, ()
 
     def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
         self.find = find

@@ -6,12 +6,11 @@ one is known after its first trace, which is then made again with scalars in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from ..guards.outside import Outside
-from ..guards.owners import ModuleTable, Owner
+from ..guards.owners import ModuleTable
 from ..guards.texts import Change
 from ..tensor.scalar import Scalar, Source
 from .effects import Effects, Places
@@ -40,16 +39,8 @@ def written(effects: Effects) -> Places:
 def changed(outside: Outside, changes: list[Change]) -> Places:
     """Where a number is another one than at the trace before."""
     labels = {label for label, old, new in changes if _is_number(old) and _is_number(new)}
-    return {(owner.identity, key): owner for owner in _owners(outside) for key, value in owner.before.items()
+    return {(owner.identity, key): owner for owner in outside.holders() for key, value in owner.before.items()
             if _is_number(value) and owner.label(key) in labels} if labels else {}
-
-
-def _owners(outside: Outside) -> Iterator[Owner]:
-    yield from outside.owners.values()
-    for thing in outside.reached():
-        for path, part in getattr(thing, "named_modules", tuple)():
-            prefix = f"{type(thing).__name__}.{path + '.' if path else ''}"
-            yield ModuleTable(part.__dict__, lambda key, prefix=prefix: f"{prefix}{key}")  # type: ignore[misc]
 
 
 def _is_number(x: Any) -> bool:

@@ -53,6 +53,7 @@ class Created:
                       if (rest := {k: now for k, now in edits.items()
                                    if k not in slots.get(i, {}) and (owner.identity, k) not in trace.counted
                                    and first.effects.may_read(owner, k)})]
+        self._orders = [(owner, owner.order) for owner, _ in first.effects.found if not owner.grown]
         self.gradients = [t for t, before in trace.grads_before.items()
                           if before is None and trace.grads[t] is not None and t._storage.trace is None]
         self.stand_ins: dict[int, Tensor] = {}
@@ -85,6 +86,14 @@ class Created:
             _edit(owner, {key: owner.before.get(key, MISSING) for key in edits})
         for tensor in self.gradients:
             tensor._bind_grad(None)
+
+    def put_in_order(self) -> None:
+        """After the first call: what was made before it comes where the call itself would have put it."""
+        for owner, order in self._orders:
+            held = owner.held()
+            if tuple(held) != order and held.keys() == set(order):
+                owner.put_last(order)
+        self._orders = []
 
     # --- Containers ---------------------------------------------------------------------------------------------------
 

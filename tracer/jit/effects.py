@@ -18,7 +18,7 @@ from ..guards.texts import Change, shown
 from ..ir.types import Type
 from ..tensor.epochs import structure_epoch
 from ..tensor.nested import vars_of
-from ..tensor.scalar import keyed
+from ..tensor.scalar import as_key, keyed
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from .guard import Guard
@@ -52,7 +52,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Effect:
-    """What becomes of an owner at each call: templates by key, MISSING for what is gone.
+    """What becomes of an owner at each call: templates by key, MISSING for what is gone; then these keys are put last.
 
     `slots` are those that hold state, `numbers` those of numbers that are read at each call; of what else is changed the
     value before the trace is guarded.
@@ -62,16 +62,24 @@ class Effect:
     edits: Mapping[Any, Any]
     slots: Mapping[Any, Slot]
     numbers: frozenset[Any]
+    last: tuple[Any, ...] = ()
 
     @property
     def settled(self) -> bool:
         """Whether it leaves nothing that the trace depends on."""
         return self.edits.keys() <= self.slots.keys() | self.numbers
 
+    @property
+    def moves_structure(self) -> bool:
+        """Whether other programs may find a module changed by it."""
+        return isinstance(self.owner, ModuleTable) and bool(self.edits)
+
     def apply(self, values: Mapping[Any, Any]) -> None:
         """Do it."""
         self.owner.edit(values)
-        if isinstance(self.owner, ModuleTable) and not self.settled:
+        if self.last:
+            self.owner.put_last(self.last)
+        if self.moves_structure:
             structure_epoch[0] += 1
 
 
@@ -83,9 +91,16 @@ class Effects:
     """
 
     def __init__(self, outside: Outside, trace: Trace, exchanged: Places | None = None) -> None:
-        owners = {**trace.noted, **outside.owners, **trace.options}
+        modules = {thing: ModuleTable(known.thing, known.label) for (thing, _), known in (exchanged or {}).items()
+                   if isinstance(known, ModuleTable)}
+        owners = {**modules, **trace.noted, **outside.owners, **trace.options}
         self._owners, self._reads = list(owners.values()), outside.reads
-        self.found = [(owner, edits) for owner in self._owners if (edits := _beside(keyed(owner.edits()), owner, trace))]
+        self.found: list[tuple[Owner, dict[Any, Any]]] = []
+        for owner in self._owners:
+            edits = _beside(keyed(owner.edits()), owner, trace)
+            owner.order = tuple(map(as_key, owner.order))
+            if edits or owner.moved:
+                self.found.append((owner, edits))
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
         self._left = self._left_as_they_were(exchanged or {})
@@ -179,7 +194,7 @@ class Effects:
 def exchanged(outside: Outside, changes: list[Change]) -> Places:
     """Where there is another tensor than at the trace before."""
     labels = {label for label, _, _ in changes}
-    return {(owner.identity, key): owner for owner in outside.owners.values() if owner.placed
+    return {(owner.identity, key): owner for owner in outside.holders() if owner.placed
             for key, value in owner.before.items() if is_a(value, Tensor) and owner.label(key) in labels}
 
 

@@ -175,6 +175,8 @@ class Jitted(Shown):
             with rebinding:
                 result = step.run(call)
             trace.validity.settle()
+            if trace.after is not None:
+                trace.after()
             return result
         except BaseException:
             if step.calls == 0:

@@ -196,7 +196,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
 
 def _effect(trace: Trace, owner: Owner, edits: dict[Any, Any], slots: dict[Any, Slot], template: Template) -> Effect:
     numbers = frozenset(key for key in edits if (owner.identity, key) in trace.counted)
-    return Effect(owner, {key: template.left(now) for key, now in edits.items()}, slots, numbers)
+    return Effect(owner, {key: template.left(now) for key, now in edits.items()}, slots, numbers, owner.moved)
 
 
 def held_in(stand_in: Tensor) -> Value:

@@ -36,10 +36,11 @@ class Options:
     checks: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recorded:
     """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
-    other numbers than it found, and whether it must be made again, since a function remembers results from now on."""
+    other numbers than it found, whether it must be made again, since a function remembers results from now on, and what is
+    done after the first call."""
 
     plan: Plan
     validity: Validity
@@ -47,6 +48,7 @@ class Recorded:
     counted: Places
     traced: Traced
     again: bool
+    after: Callable[[], None] | None = None
 
     def take_back(self) -> None:
         """Undo what was made outside, since the trace comes to nothing."""
@@ -82,7 +84,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
     trace = Trace(name)
     effects = None
     try:
-        given = StandIns(trace, outside.looks_at_types)
+        given = StandIns(trace, outside.looks_at_types, outside.has)
         with tracing(trace), checking(options.checks):
             args, kwargs = given.all(call)
             put_scalars(trace, outside, places)
@@ -93,7 +95,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
-            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards])
+            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], given.themselves)
         if (clash := validity.memory.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -24,10 +25,13 @@ class StandIns:
     """Copies of the arguments with stand-ins for their tensors, arrays and numbers.
 
     `tensors`, their `inputs`, numbers and `containers` are in the order in which a `Signature` meets what they stand for.
+    A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside:
+    `themselves` are their numbers.
     """
 
-    def __init__(self, trace: Trace, looks_at_types: bool) -> None:
-        self._trace, self._looks_at_types = trace, looks_at_types
+    def __init__(self, trace: Trace, looks_at_types: bool, is_outside: Callable[[Any], bool]) -> None:
+        self._trace, self._looks_at_types, self._is_outside = trace, looks_at_types, is_outside
+        self.themselves: dict[int, Any] = {}
         self.tensors: list[Tensor] = []
         self.inputs: list[Value] = []
         self._numbers = count()
@@ -64,11 +68,15 @@ class StandIns:
             return container_of(x, {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()})
         copy = self._copies.get(id(x))
         if copy is None:
-            copy = self._copies[id(x)] = empty_like(x)  # before what it holds, which may be itself
-            place = len(self.containers)
+            place, itself = len(self.containers), self._is_outside(x)
+            copy = self._copies[id(x)] = x if itself else empty_like(x)  # before what it holds, which may be itself
             self.containers.append(copy)
             self._filled.append({})
-            refill(copy, {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()})
+            stand_ins = {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()}
+            if itself:
+                self.themselves[place] = x
+            else:
+                refill(copy, stand_ins)
             self._filled[place] = held_by(copy)
         return copy
 

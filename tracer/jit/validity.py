@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..guards.identity import MISSING, interchangeable
@@ -139,20 +139,27 @@ class _Memory:
 
 
 class _Containers:
-    """Which containers among the arguments a trace changed, and which outside: none may be both."""
+    """Which containers among the arguments a trace changed, and which outside.
 
-    def __init__(self, plan: Plan, outside: Outside) -> None:
+    None may be both, but one that was reached outside at the trace already: then it must be the same again.
+    """
+
+    def __init__(self, plan: Plan, outside: Outside, themselves: Mapping[int, Any]) -> None:
         self._changed = {i for i, _ in plan.writes.containers}
+        self._themselves = {i: id(x) for i, x in themselves.items()}  # guarded where they are outside
         self._outside, self._edited = set(outside.owners), {effect.owner.identity for effect in plan.writes.outside}
 
     def matter(self, call: Signature) -> bool:
         """Whether a call with such arguments may be wrong."""
-        return bool(call.containers and (self._changed or self._edited))
+        return bool(call.containers and (self._changed or self._edited or self._themselves))
 
     def shared(self, call: Signature) -> int | None:
         """A container of the arguments that the function also reaches another way, where one of the two is changed."""
-        return next((i for i, x in enumerate(call.containers)
-                     if id(x) in self._edited or (i in self._changed and id(x) in self._outside)), None)
+        for i, x in enumerate(call.containers):
+            itself = self._themselves.get(i)
+            if id(x) != itself and (itself or id(x) in self._edited or (i in self._changed and id(x) in self._outside)):
+                return i
+        return None
 
 
 class _Marks:
@@ -172,7 +179,8 @@ class _Marks:
 class Validity:
     """What a trace depended on beside the signature of its arguments."""
 
-    def __init__(self, trace: Trace, plan: Plan, call: Signature, outside: Outside, guards: list[Guard]) -> None:
+    def __init__(self, trace: Trace, plan: Plan, call: Signature, outside: Outside, guards: list[Guard],
+                 themselves: Mapping[int, Any]) -> None:
         self.outside = outside
         self.handles = _Handles({**outside.tensors, **trace.handles})
         outside.settle(trace.modules, trace.called)
@@ -181,6 +189,7 @@ class Validity:
         self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
         self.separate = len({id(slot.storage()) for slot in self.slots})
         self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if (e.slots or e.numbers) and e.settled)
+        self.moves = sum(effect.moves_structure for effect in plan.writes.outside)  # what a run adds to the epoch of structures
         for slot in self.slots:
             outside.leave_out(slot.owner, slot.key)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
@@ -188,7 +197,7 @@ class Validity:
             # One that the code came to know another way, from a cache, is compared as before.
             if place in written or (plan.evaluation is not None and plan.evaluation.uses(scalar)):
                 outside.leave_out(owner, place[1])
-        self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside)
+        self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, themselves)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
         self.particular = bool(guards or self.memory.offsets or self.memory.aliased or self.gradients.present
@@ -248,6 +257,8 @@ class Validity:
         """After a run: what the step itself bound anew is what the next call may find."""
         if self.rebinds:
             self.outside.see(self.rebinds)
+        if self.moves and self.seen[0] == self.outside.epoch == structure_epoch[0] - self.moves:
+            self.seen[0] = self.outside.epoch = structure_epoch[0]  # it was this step alone that moved it
 
 
 def _hooks(tensor: Tensor) -> Any:
