@@ -183,9 +183,9 @@ class Module(Compilable, Movable):
         return True
 
     def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
+        if context.trace is not None:
+            context.trace.note_rebound(type(self).__name__, own, name)
         if own.get(name, _missing) is not value:
-            if context.trace is not None:
-                context.trace.note_rebound(type(self).__name__, own, name)
             object.__setattr__(self, name, value)
             _changed()
 

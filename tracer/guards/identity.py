@@ -28,7 +28,15 @@ class _Escaped:
         return "<a tensor that a trace left there>"
 
 
+class _Hidden:
+    """Stands for what code sets and never reads, while a trace is in progress: so it is seen whether the code does."""
+
+    def __repr__(self) -> str:
+        return "<what is set and never read>"
+
+
 MISSING: Any = _Missing()
+HIDDEN: Any = _Hidden()
 _ESCAPED = _Escaped()
 PLAIN = (bool, int, float, complex, str, bytes, type(None), range, slice, type(Ellipsis), np.generic, _Missing)
 _EXACT = frozenset(PLAIN)

@@ -118,7 +118,7 @@ def mentions(code: CodeType) -> Mentions:
         found["modules"] |= {c for c in code.co_consts if isinstance(c, str)}
     named, asked, computed = _by_name(instructions)
     inner = [mentions(c) for c in code.co_consts if isinstance(c, CodeType)]
-    grown = found["grown"].union(*(m.grown for m in inner)) - found["read"]
+    grown = found["grown"].union(*(m.grown for m in inner)) - found["read"] - _set_anew(code)
     held = found["held"].union(*(m.globals - m.called for m in inner))
     return Mentions(frozenset(found["globals"]).union(*(m.globals for m in inner)),
                     frozenset(chains | {(None if o in local or o == SELF else o, n, False) for o, n in named}).union(
@@ -134,6 +134,15 @@ def mentions(code: CodeType) -> Mentions:
                     frozenset(_bound(instructions)).union(*(m.bound for m in inner)),
                     frozenset((None if o in local else o, n) for o, n, _ in chains if _catches(instructions)).union(
                         *({(None if o in local else o, n) for o, n in m.tried} for m in inner)))
+
+
+_SETS_ANEW = ("STORE_GLOBAL", "STORE_DEREF", "DELETE_GLOBAL", "DELETE_DEREF")
+
+
+def _set_anew(code: CodeType) -> set[str]:
+    """Variables, of globals and of functions around it, that code and what is in it bind to other things."""
+    own = {x.argval for x in instructions_of(code) if x.opname in _SETS_ANEW}
+    return own.union(*(_set_anew(c) for c in code.co_consts if isinstance(c, CodeType)))
 
 
 def _catches(code: list[_Instruction]) -> bool:

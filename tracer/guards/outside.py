@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import types
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
-from .identity import MISSING, Weakly
+from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassTable, Fields, ModuleTable, ObjectTable, Owner, grown_owner, owners_of
+from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
-from .places import Names, Place, Watch
+from .places import Entries, Names, Place, Watch
 from .reachable import Reachable
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, name_of, table
@@ -38,13 +38,14 @@ class Outside(Watch):
         self.impure = list(found.impure)
         self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
-        self.calls = [(table, called - held) for table, called, held in found.calls.values()]  # globals that code only calls
+        self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read, dict[str, Portrait]]] = []
         self.owners = _owners(found, self._places.values())
+        self._only_set = _only_set(found, self.owners, self._places.values())
         self.caches = [Remembering(cache) for cache in found.caches]
         self._left_out: set[str] = set()  # what of structures is looked at by somebody else
 
@@ -57,6 +58,17 @@ class Outside(Watch):
     def reached(self) -> list[Any]:
         """Modules and optimizers that the function may lead to, before the trace."""
         return self._reached
+
+    @property
+    def only_sets(self) -> bool:
+        """Whether there is anything that code sets and never reads."""
+        return bool(self._only_set)
+
+    def hide(self, but: Collection[tuple[int, Any]]) -> None:
+        """Hide what code sets and never reads, but these places, until the owners tell their edits."""
+        for identity, keys in self._only_set.items():
+            owner = self.owners[identity]
+            owner.hide({key: HIDDEN for key in keys if (identity, key) not in but})
 
     def holders(self) -> Iterator[Owner]:
         """What holds the values that the function may read, modules among it."""
@@ -153,7 +165,7 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
             owners[id(own)] = ModuleTable(own, f"{name_of(thing)}.{{}}".format)
     for owner in owners_of(places):
         owners.setdefault(owner.identity, owner)
-    for names, stored in found.stored.values():
+    for names, stored in [(g.table, g.stored) for g in found.globals.values() if g.stored]:
         known = owners.get(id(names))
         keys = known.keys or () if isinstance(known, OwnedTable) else ()
         if not stored <= set(keys):
@@ -165,6 +177,35 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         for owner in _bound_in(thing, path, found.bound, owners):
             owners[owner.identity] = owner
     return owners
+
+
+def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Place]) -> dict[int, list[Any]]:
+    """By owner: the keys that code may set, and that nothing looks at."""
+    kinds = {id(names.table): id(kind) for kind, names in found.classes}
+
+    def identity_of(held: Any) -> int:
+        return kinds.get(id(held), id(held if is_a(held, dict) else getattr(held, "owner", held)))
+
+    read = {(identity_of(place.table), key) for place in places if isinstance(place, Names) for key in place.keys}
+    whole = {id(place.dict) for place in places if isinstance(place, Entries)}
+    only: dict[int, list[Any]] = {}
+    for identity, owner in owners.items():
+        if type(owner) is GrownTable:
+            names: Any = owner.before
+        elif type(owner) in (ObjectTable, ClassTable, Fields):
+            names = found.bound
+        else:
+            names = found.globals[identity].stored if identity in found.globals else ()
+        keys = [key for key, value in owner.before.items() if key in names and (identity, key) not in read
+                and not (type(owner) is ClassTable and _is_descriptor(value))] if identity not in whole else []
+        if keys:
+            only[identity] = keys
+    return only
+
+
+def _is_descriptor(x: Any) -> bool:
+    """Whether a class has this to say what its instances have."""
+    return any("__get__" in table(base) for base in mro(type(x)))
 
 
 def _fills_itself(kind: type) -> bool:

@@ -22,6 +22,7 @@ class Owner:
     def __init__(self, thing: Any, label: Callable[[Any], str]) -> None:
         self.thing, self.label = thing, label
         self.before = self.held()
+        self.hidden: dict[Any, Any] = {}  # of this, what a mark stands for now
         self.order: tuple[Any, ...] = ()  # of the keys after the trace
 
     @property
@@ -54,11 +55,22 @@ class Owner:
         now = self.held()
         self.order = tuple(now)
         if self.order == tuple(self.before) and all(a is b for a, b in zip(now.values(), self.before.values())):
+            found = {}
+        else:
+            found = {k: v for k, v in now.items() if v is not self.before.get(k, MISSING)}
+            found.update(dict.fromkeys((k for k in self.before if k not in now), MISSING))
+        if self.hidden:
+            self.before, self.hidden = {**self.before, **self.hidden}, {}
+        elif not found and self.order == tuple(self.before):
             return {}
-        found = {k: v for k, v in now.items() if v is not self.before.get(k, MISSING)}
-        found.update(dict.fromkeys((k for k in self.before if k not in now), MISSING))
         self.hold(self.before)
         return found
+
+    def hide(self, marks: Mapping[Any, Any]) -> None:
+        """Put marks under these keys until `edits()`: so it is seen also if they are set to what was there."""
+        self.hidden |= {key: self.before[key] for key in marks}
+        self.before = {**self.before, **marks}
+        self.edit(marks)
 
     def edit(self, edits: Mapping[Any, Any]) -> None:
         """Let it hold other values under some keys, MISSING for nothing."""
@@ -128,7 +140,11 @@ class ObjectTable(Table):
 
 
 class ModuleTable(ObjectTable):
-    """Attributes of a module, which are part of a structure."""
+    """Attributes of a module, which are part of a structure; `keys_set` are those that the trace set."""
+
+    def __init__(self, thing: dict[Any, Any], label: Callable[[Any], str], keys: tuple[Any, ...] | None = None) -> None:
+        super().__init__(thing, label, keys)
+        self.keys_set: set[Any] = set()
 
 
 class OptionsTable(Table):

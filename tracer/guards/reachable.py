@@ -38,9 +38,10 @@ from .contents import CONTENTS, dictionary, each
 from .identity import MISSING, PLAIN, real
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
+from .module_globals import ModuleGlobals, only_grown
 from .places import Attribute, Kinds, Names, Place, value_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import CONTAINERS, OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
+from .tables import OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -75,7 +76,6 @@ class Reachable:
         self.impure: dict[str, None] = {}
         self.mentioned: dict[str, set[str | None]] = {}  # attributes that code reads, with the names in front of them
         self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
-        self.calls: dict[int, tuple[dict[str, Any], set[str], set[str]]] = {}  # globals that code calls, and that it holds
         self.computed: set[str | None] = {None}  # names in front that may stand for any object
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
         self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
@@ -90,7 +90,7 @@ class Reachable:
         self._functions: list[tuple[str, Any]] = []
         self._defaults: list[tuple[str, Any]] = []
         self._instances: list[tuple[str, Any]] = []
-        self._globals: dict[int, Table] = {}
+        self.globals: dict[int, ModuleGlobals] = {}
         self._attributes: list[Table] = []
         self._classes: dict[int, Table] = {}
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
@@ -99,7 +99,6 @@ class Reachable:
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
-        self.stored: dict[int, tuple[dict[str, Any], set[str]]] = {}  # tables of globals, and which of them code sets
         self.caches: list[Any] = []  # functions that remember their results
         self.bound: set[str] = set()  # attributes that code sets
         self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
@@ -124,7 +123,7 @@ class Reachable:
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
-        tables = [place for names in (*self._globals.values(), *self._attributes) for place in names.places()]
+        tables = [place for names in (*(g.names for g in self.globals.values()), *self._attributes) for place in names.places()]
         code = [Attribute(name, functions) for name, functions in (
             ("__code__", self._functions), ("__defaults__", self._defaults)) if functions]
         kinds = [Kinds(self._instances)] if self._instances else []
@@ -177,16 +176,14 @@ class Reachable:
         self._attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
         found = mentions(f.__code__)
         self._note(found, f)
-        _, calls, held = self.calls.setdefault(id(f.__globals__), (f.__globals__, set(), set()))
-        calls |= found.called
-        held |= found.globals - found.called
-        module = f.__globals__.get("__name__")
-        names = self._globals.setdefault(id(f.__globals__), Table(f.__globals__, lambda n: f"{n} (global of {module})"))
-        variables = {n: v for n in found.globals if not _only_grown(n, v := f.__globals__.get(n), found)}
-        for name in variables:
-            names.add(name, self, name)
-        self.stored.setdefault(id(f.__globals__), (f.__globals__, set()))[1].update(found.stored)
-        for name in found.globals & found.grown - variables.keys():
+        known = self.globals.setdefault(id(f.__globals__), ModuleGlobals(f.__globals__))
+        read, grown, anew = known.note(found)
+        variables = {name: f.__globals__.get(name) for name in read}
+        for name, value in variables.items():
+            known.names.add(name, self, name)
+            if name in anew:
+                self.only_grown.pop(id(value), None)
+        for name in grown:
             self.puts_in(f.__globals__[name], name, partial(dict.get, f.__globals__, name))
         variables |= {n: sys.modules.get(n) for n in found.modules} | self._closure(f, path, found)
         for name, value in variables.items():
@@ -234,7 +231,7 @@ class Reachable:
 
     def _closure(self, f: types.FunctionType, path: str, found: Mentions) -> dict[str, Any]:
         cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ()) if n != "__class__"}
-        for name in [n for n, c in cells.items() if _only_grown(n, value_of(c, "cell_contents"), found)]:
+        for name in [n for n, c in cells.items() if only_grown(n, value_of(c, "cell_contents"), found)]:
             cell = cells.pop(name)
             self.puts_in(cell.cell_contents, name, partial(value_of, cell, "cell_contents"))
         if not cells:
@@ -487,8 +484,3 @@ class _Way:
         followed = not (issubclass(kind, _OPAQUE) or of_ours(kind, "_tells")) or (users and issubclass(kind, _EXTENDED))
         return cls(kind, followed, visit, users,
                    users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))
-
-
-def _only_grown(name: str, value: Any, found: Mentions) -> bool:
-    """Whether code only puts things in this container: what is in it, and which one it is, means nothing to a trace."""
-    return name in found.grown and is_a(value, CONTAINERS)

@@ -37,6 +37,7 @@ class Walk(Protocol):
     called: dict[str, set[str | None]]
     computed: set[str | None]
     grown: set[str]
+    bound: set[str]
     doubted: dict[str, set[str | int | None]]
     makes: bool
 
@@ -123,7 +124,7 @@ class Table:
         meant |= {n for n in walk.called.keys() & (there | self.may_come) if self._means(walk, walk.called[n])
                   and (is_method(self.table.get(n)) or n in self.may_come)}
         grown = set() if self.strict else walk.grown & there
-        meant |= {n for n in grown if not is_a(self.table.get(n), CONTAINERS)}
+        meant |= {n for n in grown if n in walk.bound or not is_a(self.table.get(n), CONTAINERS)}
         for name in grown - meant:
             walk.puts_in(self.table.get(name), self.label(name), partial(self.table.get, name))
         whole = {n for n in there if not n.startswith("__") and n not in self.left_out} if self.whole else set()

@@ -27,7 +27,7 @@ def put_scalars(trace: Trace, outside: Outside, places: Places) -> None:
             continue
         scalar = trace.host.source(Source(owner.label(key), None, partial(owner.get, key)), number)
         trace.counted[thing, key] = owner, scalar
-        owner.edit({key: scalar})
+        owner.hide({key: scalar})
 
 
 def written(effects: Effects) -> Places:

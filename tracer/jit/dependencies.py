@@ -35,6 +35,8 @@ class Dependencies:
         """`table[name]`, an attribute of a module, is about to become another thing."""
         if id(table) not in self.noted and id(table) not in self.inside:
             self.noted[id(table)] = ModuleTable(table, lambda key: f"{owner}.{key}")
+        if id(table) not in self.inside:
+            self.noted[id(table)].keys_set.add(name)
 
     # --- Options of groups of parameters ------------------------------------------------------------------------------
 

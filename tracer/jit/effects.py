@@ -97,7 +97,10 @@ class Effects:
         self._owners, self._reads = list(owners.values()), outside.reads
         self.found: list[tuple[Owner, dict[Any, Any]]] = []
         for owner in self._owners:
-            edits = _beside(keyed(owner.edits()), owner, trace)
+            edits = keyed(owner.edits())
+            if isinstance(owner, ModuleTable):
+                edits |= {k: owner.before[k] for k in owner.keys_set & owner.before.keys() if k not in edits
+                          and not self.may_read(owner, k)}
             owner.order = tuple(map(as_key, owner.order))
             if edits or owner.moved:
                 self.found.append((owner, edits))
@@ -172,6 +175,7 @@ class Effects:
         """Storages of tensors that an argument has, another tensor shares, or a place holds that keeps what it has."""
         known = {id(x._storage) for x in arguments if isinstance(x, Tensor)}
         known |= {id(t._storage) for t in trace.handles if id(t) not in places}
+        known |= {id(s) for s in (*trace.captured, *trace.written)} - {id(t._storage) for t in trace.handles if id(t) in places}
         if places:
             edited = {(owner.identity, key) for i, (owner, edits) in enumerate(self.found)
                       for key in edits | self._left.get(i, {})}
@@ -196,12 +200,6 @@ def exchanged(outside: Outside, changes: list[Change]) -> Places:
     labels = {label for label, _, _ in changes}
     return {(owner.identity, key): owner for owner in outside.holders() if owner.placed
             for key, value in owner.before.items() if is_a(value, Tensor) and owner.label(key) in labels}
-
-
-def _beside(edits: dict[Any, Any], owner: Owner, trace: Trace) -> dict[Any, Any]:
-    """The edits without scalars that only stand in for a number."""
-    here = {key: scalar for (thing, key), (_, scalar) in trace.counted.items() if thing == owner.identity}
-    return {key: now for key, now in edits.items() if key not in here or now is not here[key]}
 
 
 def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int]) -> bool:

@@ -76,10 +76,10 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, exchanged: Places) -> Recorded:
+             places: Places, exchanged: Places, hides: bool) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and tensors at those exchanged as state.
 
-    Nothing outside has changed if this raises.
+    `hides`: what code sets and never reads is hidden from it. Nothing outside has changed if this raises.
     """
     trace = Trace(name)
     effects = None
@@ -88,6 +88,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         with tracing(trace), checking(options.checks):
             args, kwargs = given.all(call)
             put_scalars(trace, outside, places)
+            if hides:
+                outside.hide(places)
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace, exchanged)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..functions.slicing import windowed
+from ..guards.identity import HIDDEN
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..tensor.nested import all_leaves, children, container_of, is_open
@@ -172,7 +173,7 @@ class Template:
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
-        self._kept: list[Tensor] = []
+        self._kept: list[Any] = []
 
     def shared_inside(self, results: Any) -> None:
         """Look which of the tensors in all that leaves the step share memory."""
@@ -193,6 +194,9 @@ class Template:
             self._begun.add(id(x))
             made.held.update({k: self.of(v) for k, v in held.items()})
             self._begun.remove(id(x))
+            if isinstance(x, tuple) and all(made.held[k] is v for k, v in inside[1].items()):
+                made = self._made[id(x)] = x  # nothing in it is of a call
+                self._kept.append(x)
         elif id(x) in self._begun:
             raise TraceError(f"a {type(x).__name__} that {self._trace.name} makes holds itself, so that no call could make one "
                              "like it. Make it outside, and let the function put things into it.")
@@ -210,6 +214,8 @@ class Template:
     def _leaf(self, x: Any) -> Any:
         if type(x) is Scalar:
             return self._late(x)
+        if x is HIDDEN:
+            raise AttributeError("an attribute that code seems only to set is read")  # which is traced again, without hiding it
         if not isinstance(x, Tensor):
             if type(x) not in (set, frozenset) or self._is_known(x):
                 return x

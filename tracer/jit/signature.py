@@ -186,8 +186,9 @@ def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list
 
 
 def _walk_grown(call: Signature, key: int | str, x: Any, parts: list[Any]) -> None:
-    """An argument into which code only puts things, unless something else reads it."""
+    """An argument into which code only puts things, unless something else reads it: then it is what was met there."""
     if id(x) in call._met:
+        call.grown[key] = -1
         call._walk(x, parts)
     else:
         call.grown[key] = call._met[id(x)] = len(call.containers)

@@ -49,10 +49,14 @@ class StandIns:
         for key, x in given:
             if key in call.by_key:
                 made[key] = self._by_key(x, f"args[{key}]" if isinstance(key, int) else key)
-        for key in call.grown:
-            made[key] = empty_like(call.args[key] if isinstance(key, int) else call.kwargs[key])
-            self.containers.append(made[key])
-            self._filled.append({})
+        for key, place in call.grown.items():
+            x = call.args[key] if isinstance(key, int) else call.kwargs[key]
+            if place < 0:
+                made[key] = self._copies[id(x)]
+            else:
+                made[key] = self._copies[id(x)] = empty_like(x)
+                self.containers.append(made[key])
+                self._filled.append({})
         return [made[i] for i in range(len(call.args))], {name: made[name] for name in call.kwargs}
 
     def changed(self) -> list[tuple[int, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..guards.outside import Outside
 from ..guards.texts import Change
+from ..ir.errors import TraceError
 from .agreement import agree
 from .counters import changed
 from .created import Created
@@ -53,8 +54,19 @@ class Trials:
         return outside, trace
 
     def _once(self, call: Signature) -> tuple[Outside, Recorded]:
+        """Trace; if that fails where something was hidden, once more without, since it may have been looked at after all."""
+        try:
+            return self._as_it_is(call, hides=True)
+        except TraceError:
+            raise
+        except Exception:
+            if not outside_of(self._function, call).only_sets:
+                raise
+        return self._as_it_is(call, hides=False)
+
+    def _as_it_is(self, call: Signature, hides: bool) -> tuple[Outside, Recorded]:
         outside = outside_of(self._function, call)
-        return outside, recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged)
+        return outside, recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, hides)
 
     def _on(self, created: Created, call: Signature, first: Recorded) -> tuple[Outside, Recorded] | None:
         """Trace on what the first trace created; None, and nothing is created, if that is another program."""

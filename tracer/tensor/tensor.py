@@ -538,14 +538,15 @@ class Tensor:
     def detach(self) -> Tensor:
         """A tensor that shares this one's storage and through which no gradient flows."""
         made = object.__new__(Tensor)
-        made._storage, made._type, made._geometry = self._storage, self._type, self._geometry
-        made._parted = True
+        made._storage, made._type, made._geometry, made._parted = self._storage, self._type, self._geometry, True
         if self._base is not None:
             made._base, made._steps = self._root.detach(), self._steps
         elif not self._requires_grad and not self._from_outside():
             self._part()
         if context.trace is not None:
             made._inside = context.trace.mark
+            if self._storage.trace is None:
+                context.trace.handles.setdefault(self, (self._requires_grad, self._storage))
         return made
 
     def _from_outside(self) -> bool:
