@@ -195,6 +195,8 @@ def __getattr__(name: str) -> object:
         return _import_module(".linalg", __name__)
     if name == "masked":
         return _import_module(".masked", __name__)
+    if name == "profiler":
+        return _import_module(".profiler", __name__)
     if name == "signal":
         return _import_module(".signal", __name__)
     if name == "special":
@@ -209,6 +211,6 @@ def __getattr__(name: str) -> object:
 
 
 _refused = _absent.named_in(__name__)
-_absent.give({"autograd.function": autograd.function, "autograd.profiler": autograd.profiler, "nn.attention": nn.attention,
+_absent.give({"autograd.function": autograd.function, "nn.attention": nn.attention,
               "nn.functional": nn.functional})
 _aliases.let_all_find()

@@ -23,8 +23,6 @@ MODULES = {
     "ao": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "ao.quantization": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "library": "an autograd.Function is an operation of one's own, flambeau.jax_call one that JAX computes",
-    "profiler.itt": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
-    "profiler.profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "quantization": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "ao.nn": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "onnx": "print(step.stablehlo) is the program as StableHLO, which other tools read; flambeau.aot compiles it ahead of time",
@@ -46,7 +44,6 @@ MODULES = {
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
     "accelerator.graphs": "torch.jit makes one program of a step, which is launched at once",
     "cuda.graphs": "torch.jit makes one program of a step, which is launched at once",
-    "profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
 }
 _MEMORY = "memory is XLA's, which allocates by plan: memory_allocated(), memory_stats() and step.program.memory() tell of it"
 _STORAGE = "a tensor's memory is no thing to make of its own: use tensors; x.numpy() shares it, x.untyped_storage() tells of it"
@@ -99,10 +96,6 @@ NAMES = {
     "an autograd.Function takes and returns tensors in tuples; other containers are taken apart before": """
         autograd.NestedIOFunction autograd.function.NestedIOFunction""",
     "write an autograd.Function": "autograd.function.BackwardCFunction autograd.function.InplaceFunction",
-    "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs": """
-        autograd.profiler.EnforceUnique autograd.profiler.EventList autograd.profiler.FunctionEvent
-        autograd.profiler.KinetoStepTracker autograd.profiler.MemRecordsAcc autograd.profiler.load_nvprof
-        autograd.profiler.parse_nvprof_trace""",
 }
 _INSTEAD = {name: instead for instead, names in NAMES.items() for name in names.split()}
 # What these modules answer all the same.
@@ -111,7 +104,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "empty_cache": lambda: None},
     "mps": {"is_available": lambda: False, "device_count": lambda: 0, "empty_cache": lambda: None},
     "mtia": {"is_available": lambda: False, "device_count": lambda: 0},
-    "profiler": {},
 }
 
 

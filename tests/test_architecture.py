@@ -33,6 +33,8 @@ LATE = {
     ("flambeau/__init__.py", "a lambda", "flambeau.runtime.engine"): "`import flambeau` must load no jaxlib",
     ("flambeau/__init__.py", "__getattr__", "flambeau.fft"): "a namespace is loaded when it is first used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.masked"): "a namespace is loaded when it is first used",
+    ("flambeau/__init__.py", "__getattr__", "flambeau.profiler"): "a namespace is loaded when it is first used",
+    ("flambeau/autograd/__init__.py", "__getattr__", "flambeau.autograd.profiler"): "a profiler is seldom used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.signal"): "a namespace is loaded when it is first used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.special"): "a namespace is loaded when it is first used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.runtime.aot"): "`import flambeau` must load no jaxlib",
