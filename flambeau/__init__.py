@@ -29,6 +29,7 @@ from .nn.recurrent import gru, gru_cell, lstm, lstm_cell, rnn_relu, rnn_relu_cel
 from .nn.utils.weight_norm_hook import norm_except_dim
 from .serialization import load, save
 from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, serialization, testing, types, version
+from .legacy_storages import STORAGES as _STORAGES
 from .legacy_tensors import TYPES as _TYPES
 from .autocast_switches import (
     autocast_decrement_nesting, autocast_increment_nesting, clear_autocast_cache, get_autocast_cpu_dtype, get_autocast_gpu_dtype,
@@ -180,6 +181,10 @@ cfloat, cdouble = complex64, complex128
 for _type in _TYPES.values():
     if not _type.is_cuda:
         globals()[_type.__name__] = _type
+for _kind in _STORAGES.values():
+    if _kind.__module__ == "torch":
+        globals()[_kind.__name__] = _kind
+Storage = _STORAGES["torch.FloatStorage"]
 globals().update(_FOREACH)  # a table, whose names have an underscore as torch's
 globals().update(_in_place)
 _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
@@ -199,6 +204,8 @@ def __getattr__(name: str) -> object:
         return _import_module(".profiler", __name__)
     if name == "signal":
         return _import_module(".signal", __name__)
+    if name == "storage":
+        return _import_module(".storage", __name__)
     if name == "special":
         return _import_module(".special", __name__)
     if name == "aot":

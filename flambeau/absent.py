@@ -61,11 +61,7 @@ NAMES = {
         quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic quint2x4 quint4x2 quint8 Tensor.dequantize
         Tensor.int_repr Tensor.q_per_channel_axis Tensor.q_per_channel_scales Tensor.q_per_channel_zero_points Tensor.q_scale
         Tensor.q_zero_point Tensor.qscheme nn.functional.scaled_mm nn.functional.scaled_grouped_mm""",
-    _STORAGE: """
-        BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage FloatStorage
-        HalfStorage IntStorage LongStorage ShortStorage Storage StorageBase Tensor.storage_type
-        cuda.BFloat16Storage cuda.BoolStorage cuda.ByteStorage cuda.CharStorage cuda.ComplexDoubleStorage cuda.ComplexFloatStorage
-        cuda.DoubleStorage cuda.FloatStorage cuda.HalfStorage cuda.IntStorage cuda.LongStorage cuda.ShortStorage""",
+    _STORAGE: "StorageBase",
     "sizes are ints: shapes are static while a function is traced": "SymBool SymFloat SymInt sym_fresh_size",
     "one stream orders what depends on each other: synchronize() waits for it": "Event Stream accelerator.set_stream",
     "torch.jit makes one program of a step, which is launched at once": """

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import absent as _absent
 from ..lazy_report import synchronize as _synchronize
+from ..legacy_storages import STORAGES as _STORAGES
 from ..legacy_tensors import TYPES as _TYPES
 from ..tracer.functions import random as _random
 from ..tracer.ir.errors import DeviceError, OutOfMemoryError
@@ -46,6 +47,9 @@ from .memory import (
 for _name, _type in _TYPES.items():
     if _type.is_cuda:
         globals()[_type.__name__] = _type
+for _kind in _STORAGES.values():
+    if _kind.__module__ == "torch.cuda":
+        globals()[_kind.__name__] = _kind
 
 
 def get_device_name(device: Any = None) -> str:
