@@ -39,7 +39,7 @@ from .autocast_switches import (
 from .odds import (
     AcceleratorError, eig, from_file, get_device_module, has_lapack, has_mkl, has_openmp, has_spectral, init_num_threads,
     is_anomaly_check_nan_enabled, is_inference_mode_enabled, lstsq, matrix_rank, set_anomaly_enabled, solve, sym_constrain_range,
-    sym_constrain_range_for_size, symeig, thread_safe_generator, to_dlpack,
+    sym_constrain_range_for_size, sym_fresh_size, symeig, thread_safe_generator, to_dlpack,
 )
 from .optim.grad_scaler import GradScaler
 from .settings import (
@@ -48,6 +48,9 @@ from .settings import (
     set_default_tensor_type, set_deterministic_debug_mode, set_float32_matmul_precision, set_flush_denormal,
     set_num_interop_threads, set_num_threads, set_warn_always, use_deterministic_algorithms,
 )
+from .hashing import hash_tensor
+from .streams import Event, Stream
+from .symbols import SymBool, SymFloat, SymInt
 from .typenames import e, inf, is_storage, nan, newaxis, pi, typename
 from .tracer.autograd.anomaly import is_anomaly_enabled
 from .tracer.functions.autocast import autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled

@@ -43,7 +43,6 @@ MODULES = {
     "utils.bottleneck": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
     "accelerator.graphs": "torch.jit makes one program of a step, which is launched at once",
-    "cuda.graphs": "torch.jit makes one program of a step, which is launched at once",
 }
 _MEMORY = "memory is XLA's, which allocates by plan: memory_allocated(), memory_stats() and step.program.memory() tell of it"
 _STORAGE = "a tensor's memory is no thing to make of its own: use tensors; x.numpy() shares it, x.untyped_storage() tells of it"
@@ -62,36 +61,21 @@ NAMES = {
         Tensor.int_repr Tensor.q_per_channel_axis Tensor.q_per_channel_scales Tensor.q_per_channel_zero_points Tensor.q_scale
         Tensor.q_zero_point Tensor.qscheme nn.functional.scaled_mm nn.functional.scaled_grouped_mm""",
     _STORAGE: "StorageBase",
-    "sizes are ints: shapes are static while a function is traced": "SymBool SymFloat SymInt sym_fresh_size",
-    "one stream orders what depends on each other: synchronize() waits for it": "Event Stream accelerator.set_stream",
     "torch.jit makes one program of a step, which is launched at once": """
-        accelerator.Graph cuda.graph cuda.make_graphed_callables""",
+        accelerator.Graph cuda.CUDAGraph cuda.graph cuda.graph_pool_handle cuda.graphs.CUDAGraph cuda.graphs.graph
+        cuda.graphs.graph_pool_handle""",
     _MEMORY: """
-        cuda.CUDAPluggableAllocator cuda.MemPool cuda.caching_allocator_alloc cuda.caching_allocator_delete
-        cuda.caching_allocator_disabled cuda.caching_allocator_enable cuda.change_current_allocator cuda.get_allocator_backend
-        cuda.memory_snapshot cuda.use_mem_pool cuda.device_memory_used cuda.list_gpu_processes
-        cuda.memory.CUDAPluggableAllocator cuda.memory.MemPool cuda.memory.caching_allocator_alloc
-        cuda.memory.caching_allocator_delete cuda.memory.caching_allocator_disabled cuda.memory.caching_allocator_enable
-        cuda.memory.change_current_allocator cuda.memory.get_allocator_backend cuda.memory.memory_snapshot
-        cuda.memory.use_mem_pool cuda.memory.list_gpu_processes""",
-    "nvidia-smi tells it": "cuda.clock_rate cuda.memory_usage cuda.power_draw cuda.temperature cuda.utilization",
-    "CUDA is called by XLA alone": """
-        cuda.CudaError cuda.ExternalStream cuda.streams.ExternalStream
-        cuda.check_error cuda.cudaStatus cuda.cudart cuda.current_blas_handle
-        cuda.current_solver_handle cuda.get_stream_from_external""",
-    "a hash of the bits: hashlib.sha256(x.numpy().tobytes()) makes one": "hash_tensor Tensor.hash_tensor",
+        cuda.CUDAPluggableAllocator cuda.MemPool cuda.change_current_allocator cuda.use_mem_pool
+        cuda.memory.CUDAPluggableAllocator cuda.memory.MemPool cuda.memory.change_current_allocator cuda.memory.use_mem_pool""",
+    "CUDA is called by XLA alone": "cuda.current_blas_handle cuda.current_solver_handle",
     "use float32 or complex64": "chalf complex32 float8_e8m0fnu",
-    "Python follows all code while it is traced: write it with torch's functions": "compiler.wrap_numpy",
     "flambeau.aot loads what it compiled ahead of time": "compiler.load_compiled_function",
-    "attention is a composition that XLA fuses": """
-        nn.attention.activate_flash_attention_impl nn.attention.register_flash_attention_impl
-        nn.attention.restore_flash_attention_impl""",
     "one function computes them: torch.func.jacrev, torch.autograd.gradcheck": """
         autograd.gradcheck.get_analytical_jacobian autograd.gradcheck.get_numerical_jacobian
         autograd.gradcheck.get_numerical_jacobian_wrt_specific_input""",
     "an autograd.Function takes and returns tensors in tuples; other containers are taken apart before": """
         autograd.NestedIOFunction autograd.function.NestedIOFunction""",
-    "write an autograd.Function": "autograd.function.BackwardCFunction autograd.function.InplaceFunction",
+    "write an autograd.Function": "autograd.function.BackwardCFunction",
 }
 _INSTEAD = {name: instead for instead, names in NAMES.items() for name in names.split()}
 # What these modules answer all the same.

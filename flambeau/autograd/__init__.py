@@ -31,6 +31,15 @@ class enforce_grad_layout_policy(set_multithreading_enabled):
     """A block, or from here on: gradients lie in memory as their tensors do, in any case."""
 
 
+class InplaceFunction(function.Function):
+    """A `Function` that may be told to work in place: `inplace`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+function.InplaceFunction = InplaceFunction  # type: ignore[attr-defined]
 grad_mode.__dict__.update(set_multithreading_enabled=set_multithreading_enabled,
                           enforce_grad_layout_policy=enforce_grad_layout_policy)
 _refused = _absent.named_in(__name__)

@@ -17,6 +17,8 @@ from .profiler_table import table, time_text
 class DeviceType(Enum):
     """Where something ran: https://pytorch.org/docs/stable/profiler.html"""
 
+    name: str  # which Enum has on members only
+    value: int
     CPU = 0
     CUDA = 1
     MKLDNN = 2

@@ -23,6 +23,8 @@ from ..autograd.profiler_util import EventList
 class ProfilerActivity(Enum):
     """What can be measured; here it is the host in any case."""
 
+    name: str  # which Enum has on members only
+    value: int
     CPU = 0
     XPU = 1
     MTIA = 4
