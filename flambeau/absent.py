@@ -38,7 +38,6 @@ MODULES = {
     "mps": "the devices are cpu, cuda and tpu",
     "utils.cpp_extension": "C++ and CUDA sources are torch's own: write the operation in Python, or call a JAX function by "
                            "flambeau.jax_call",
-    "utils.flop_counter": "step.program.cost() is XLA's estimate of a compiled step",
     "utils._python_dispatch": "operations are not dispatched one by one to Python code: use torch.func, or jit(f).trace(...)",
     "utils.bottleneck": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
@@ -70,9 +69,6 @@ NAMES = {
     "CUDA is called by XLA alone": "cuda.current_blas_handle cuda.current_solver_handle",
     "use float32 or complex64": "chalf complex32 float8_e8m0fnu",
     "flambeau.aot loads what it compiled ahead of time": "compiler.load_compiled_function",
-    "one function computes them: torch.func.jacrev, torch.autograd.gradcheck": """
-        autograd.gradcheck.get_analytical_jacobian autograd.gradcheck.get_numerical_jacobian
-        autograd.gradcheck.get_numerical_jacobian_wrt_specific_input""",
     "an autograd.Function takes and returns tensors in tuples; other containers are taken apart before": """
         autograd.NestedIOFunction autograd.function.NestedIOFunction""",
     "write an autograd.Function": "autograd.function.BackwardCFunction",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -58,7 +59,7 @@ def get_testing_overrides() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 def resolve_name(f: Callable[..., Any]) -> str:
     """What a function is called below torch."""
-    if is_tensor_method_or_property(f):
+    if is_tensor_method_or_property(f) and vars(sys.modules[str(__package__)]).get(f.__name__) is not f:
         return f"torch.Tensor.{f.__name__}"
     return f"torch.{f.__name__}"
 

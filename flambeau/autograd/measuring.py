@@ -54,8 +54,7 @@ class Recorder:
         with _lock:
             self.began = time.perf_counter_ns()
             _recorders.append(self)
-            if len(_recorders) == 1:
-                _wrap()
+            _wrap()
 
     def stop(self) -> None:
         """Measure no more."""
@@ -63,13 +62,29 @@ class Recorder:
             self.ended = time.perf_counter_ns()
             if self in _recorders:
                 _recorders.remove(self)
-                if not _recorders:
-                    _unwrap()
+                _unwrap()
 
 
 _recorders: list[Recorder] = []
 _lock = threading.RLock()
 _originals: list[tuple[Any, str, Any]] = []
+
+
+_watchers: list[Callable[[Any], None]] = []
+
+
+def watch(tell: Callable[[Any], None]) -> None:
+    """Tell of the operations of all that runs from now on."""
+    with _lock:
+        _watchers.append(tell)
+        _wrap()
+
+
+def unwatch(tell: Callable[[Any], None]) -> None:
+    """Tell no more."""
+    with _lock:
+        _watchers.remove(tell)
+        _unwrap()
 
 
 def recording() -> bool:
@@ -129,9 +144,22 @@ _PHASES: tuple[tuple[Any, str, Callable[..., Told]], ...] = (
 )
 
 
+def _used(nodes: Any, device: str, demanded: Any, alive: Any, reason: str) -> list[Any]:
+    """The operations of a flush whose results somebody holds, or may differentiate."""
+    needed, used = {*demanded, *alive}, []
+    for node in reversed(nodes):
+        if node.requires_grad or any(node.living(i) in needed for i in range(len(node.types))):
+            used.append(node)
+            needed.update(node.inputs)
+    return used[::-1]
+
+
 def _measured(function: Callable[..., Any], tell: Callable[..., Told]) -> Callable[..., Any]:
     @functools.wraps(function)
     def measured(*args: Any, **kwargs: Any) -> Any:
+        if _watchers and tell in (_run, _flush):
+            for watcher in _watchers:
+                watcher(args[0].plan.graph.nodes if tell is _run else _used(*args))
         name, facts, shapes = tell(*args, **kwargs)
         start = time.perf_counter_ns()
         try:
@@ -143,6 +171,9 @@ def _measured(function: Callable[..., Any], tell: Callable[..., Told]) -> Callab
 
 
 def _wrap() -> None:
+    """Wrap the phases, unless they are."""
+    if _originals:
+        return
     for owner, name, tell in (*_PHASES, (type(backend()), "download", _read)):
         original = vars(owner).get(name)
         if original is not None:  # an engine may have it from another
@@ -151,6 +182,7 @@ def _wrap() -> None:
 
 
 def _unwrap() -> None:
-    while _originals:
+    """Take the wraps off, if nobody needs them any more."""
+    while _originals and not (_recorders or _watchers):
         owner, name, original = _originals.pop()
         setattr(owner, name, original)

@@ -104,6 +104,22 @@ def written_after(t: Any) -> Any:
     return x.grad
 
 
+def jacobians(t: Any) -> Any:
+    module = importlib.import_module(f"{t.__name__}.autograd.gradcheck")
+    x = t.tensor([1.0, 2.0], dtype=t.float64, requires_grad=True)
+    y = t.tensor([[0.5, 2.0, 3.0]], dtype=t.float64, requires_grad=True)
+
+    def product(x: Any, y: Any) -> Any:
+        return t.outer(x, y[0]) ** 2
+
+    found = [*module.get_numerical_jacobian(lambda inputs: product(*inputs), (x, y)),
+             *module.get_numerical_jacobian_wrt_specific_input(product, 1, (x, y), (product(x, y),), 1e-6)]
+    exact, *flags = module.get_analytical_jacobian((x, y), product(x, y))
+    errors = [said(lambda u, f=f: getattr(module, f)((x, y), x, grad_out=2.0), t)
+              for f in ("get_numerical_jacobian", "get_analytical_jacobian")]
+    return [np.round(j.detach().numpy(), 5).tolist() for j in [*found, *exact]], x.tolist(), y.tolist(), flags, errors
+
+
 def both_kinds_of_stream(t: Any) -> Any:
     a, b = t.Stream(device="cpu"), t.Stream("cpu")
     return a == b and hash(a) == hash(b) and a != t.Stream("meta") and a.__enter__() is a
@@ -153,7 +169,7 @@ CALLS: list[Callable[[Any], Any]] = [
     lambda t: [len(mask(t, 1, 1, 256, 256).as_tuple()), len(mask(t, 1, 1, 256, 256).as_tuple(flatten=False))],
     lambda t: [x.tolist() if hasattr(x, "tolist") else x for x in mask(t, 1, 2, 256, 384).as_tuple()[:-1]],
     # The rest
-    in_a_group, written_after, lambda t: t.autograd.function.InplaceFunction(True).inplace, lambda t: t.sym_fresh_size(3),
+    in_a_group, written_after, jacobians, lambda t: t.autograd.function.InplaceFunction(True).inplace, lambda t: t.sym_fresh_size(3),
     lambda t: issubclass(t.autograd.function.InplaceFunction, t.autograd.Function),
     lambda t: t.compiler.wrap_numpy(lambda x, y: np.sin(x) + y["y"])(t.zeros(2), {"y": t.ones(2)}),
     lambda t: [isinstance(3, k) for k in (t.SymInt, t.SymFloat, t.SymBool)], lambda t: t.SymInt(3).node,
