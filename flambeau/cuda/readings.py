@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
+from importlib import import_module
 from typing import Any
 
 from .devices import index_of, is_available
@@ -19,9 +19,11 @@ def _asked(field: str, device: Any, kind: str = "gpu") -> list[str]:
     if program is None:
         raise RuntimeError(f"reading {field} of a CUDA device requires nvidia-smi, which is not on the path: install the "
                            "driver's utilities")
+    subprocess = import_module("subprocess")  # which `import flambeau` need not load
     said = subprocess.run([program, f"--query-{kind}={field}", "--format=csv,noheader,nounits", f"--id={index_of(device)}"],
                           check=True, capture_output=True, text=True, timeout=60)
-    return said.stdout.strip().splitlines()
+    lines: list[str] = said.stdout.strip().splitlines()
+    return lines
 
 
 def _number(field: str, device: Any) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -32,7 +31,7 @@ def cudart() -> Any:
     found = find_spec("nvidia")
     folders = [Path(place) / "cuda_runtime" / "lib" for place in (found.submodule_search_locations or ())] if found else []
     files = [str(file) for folder in folders for file in sorted(folder.glob("libcudart.so*"))]
-    return ctypes.CDLL((files or [ctypes.util.find_library("cudart") or "libcudart.so"])[0])
+    return ctypes.CDLL((files or ["libcudart.so"])[0])
 
 
 class CudaError(RuntimeError):

@@ -100,7 +100,7 @@ class FlopCounterMode:
         finally:
             measuring.unwatch(self._count)
         if self.display:
-            print(self.get_table(self.depth))  # noqa: T201  # what it is asked for
+            print(self.get_table(self.depth))
 
     def _count(self, nodes: Iterable[Node]) -> None:
         for node in nodes:

@@ -49,7 +49,7 @@ class FloatStorage:
 
 
 FloatTensor = "the tensors beside it"
-KINDS = "BFloat16 Bool Byte Char ComplexDouble ComplexFloat Double Half Int Long Short".split()
+KINDS = ["BFloat16", "Bool", "Byte", "Char", "ComplexDouble", "ComplexFloat", "Double", "Half", "Int", "Long", "Short"]
 CALLS: list[Callable[[Any], Any]] = [
     lambda t: [str(x) for x in t.serialization.LoadEndianness],
     lambda t: t.serialization.get_default_load_endianness(),

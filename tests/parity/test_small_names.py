@@ -125,7 +125,8 @@ def both_kinds_of_stream(t: Any) -> Any:
     return a == b and hash(a) == hash(b) and a != t.Stream("meta") and a.__enter__() is a
 
 
-DTYPES = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64 uint16 uint64".split()
+DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16",
+          "bfloat16", "float32", "float64", "complex64", "uint16", "uint64"]
 CALLS: list[Callable[[Any], Any]] = [
     lambda t: t.Stream(), lambda t: t.Stream("cpu"), lambda t: t.Stream("meta"), lambda t: t.Stream("cuda"),
     lambda t: t.Stream(stream_id=3, device_index=0, device_type=0), both_kinds_of_stream, lambda t: t.Stream().device,
@@ -158,7 +159,8 @@ CALLS: list[Callable[[Any], Any]] = [
     lambda t: t.hash_tensor(t.zeros(2, 0), 1), lambda t: t.hash_tensor(t.ones(2), mode=1), lambda t: t.hash_tensor(t.tensor(3)),
     lambda t: t.hash_tensor(t.arange(3), out=t.empty((), dtype=t.uint64)),
     # What intercepts functions
-    lambda t: t.overrides.handle_torch_function(t.add, (), 1), lambda t: t.overrides.handle_torch_function(t.add, (1, Told()), 1, a=2),
+    lambda t: t.overrides.handle_torch_function(t.add, (), 1),
+    lambda t: t.overrides.handle_torch_function(t.add, (1, Told()), 1, a=2),
     lambda t: t.overrides.handle_torch_function(t.add, (Deaf(), Told(), Told()), 1),
     lambda t: said(lambda u: u.overrides.handle_torch_function(u.add, (Deaf(),), 1), t)[0],
     lambda t: t.overrides.redispatch_function(t.add, (), (t.ones(1), 2), {"alpha": 3}),
@@ -167,9 +169,11 @@ CALLS: list[Callable[[Any], Any]] = [
     lambda t: mask(t, None, None, 512, 512).to_string(), lambda t: mask(t, 2, 3, 300, 700).to_string(grid_size=(2, 2), limit=1),
     lambda t: mask(t, 1, 2, 700, 300).to_string(3), lambda t: mask(t, 1, 2, 700, 300, block=64).to_string(-1),
     lambda t: [len(mask(t, 1, 1, 256, 256).as_tuple()), len(mask(t, 1, 1, 256, 256).as_tuple(flatten=False))],
-    lambda t: [x.tolist() if hasattr(x, "tolist") else x for x in mask(t, 1, 2, 256, 384).as_tuple()[:-1]],
+    lambda t: [x.tolist() if hasattr(x, "tolist") else x
+               for x in mask(t, 1, 2, 256, 384).as_tuple()[:-1]],
     # The rest
-    in_a_group, written_after, jacobians, lambda t: t.autograd.function.InplaceFunction(True).inplace, lambda t: t.sym_fresh_size(3),
+    in_a_group, written_after, jacobians,
+    lambda t: t.autograd.function.InplaceFunction(True).inplace, lambda t: t.sym_fresh_size(3),
     lambda t: issubclass(t.autograd.function.InplaceFunction, t.autograd.Function),
     lambda t: t.compiler.wrap_numpy(lambda x, y: np.sin(x) + y["y"])(t.zeros(2), {"y": t.ones(2)}),
     lambda t: [isinstance(3, k) for k in (t.SymInt, t.SymFloat, t.SymBool)], lambda t: t.SymInt(3).node,
@@ -185,6 +189,19 @@ CALLS: list[Callable[[Any], Any]] = [
 def test_calls(case: int) -> None:
     theirs, ours = said(CALLS[case], torch), said(CALLS[case], flambeau)
     assert ours == theirs
+
+
+def test_cuda_without_a_device() -> None:
+    """Where torch's build without CUDA lacks what it calls, and raises AttributeError: what there is to say of no device."""
+    cuda = flambeau.cuda
+    assert cuda.memory_snapshot() == cuda.memory.memory_snapshot() == [] and cuda.get_allocator_backend() == "native"
+    with cuda.caching_allocator_disabled(), cuda.memory.caching_allocator_disabled():
+        pass
+    for call in (lambda: cuda.check_error(0), lambda: cuda.caching_allocator_delete(3), lambda: cuda.CudaError(3)):
+        with pytest.raises(AssertionError, match="no cuda device is available"):
+            call()
+    with pytest.raises(RuntimeError, match="requires CUDA support"):
+        cuda.ExternalStream(3)
 
 
 def test_checksums_in_a_compiled_step() -> None:
