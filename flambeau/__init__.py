@@ -29,6 +29,7 @@ from .nn.recurrent import gru, gru_cell, lstm, lstm_cell, rnn_relu, rnn_relu_cel
 from .nn.utils.weight_norm_hook import norm_except_dim
 from .serialization import load, save
 from . import accelerator, autograd, backends, compiler, cpu, cuda, debug, distributed, func, hub, serialization, testing, types, version
+from .legacy_storages import STORAGES as _STORAGES
 from .legacy_tensors import TYPES as _TYPES
 from .autocast_switches import (
     autocast_decrement_nesting, autocast_increment_nesting, clear_autocast_cache, get_autocast_cpu_dtype, get_autocast_gpu_dtype,
@@ -38,7 +39,7 @@ from .autocast_switches import (
 from .odds import (
     AcceleratorError, eig, from_file, get_device_module, has_lapack, has_mkl, has_openmp, has_spectral, init_num_threads,
     is_anomaly_check_nan_enabled, is_inference_mode_enabled, lstsq, matrix_rank, set_anomaly_enabled, solve, sym_constrain_range,
-    sym_constrain_range_for_size, symeig, thread_safe_generator, to_dlpack,
+    sym_constrain_range_for_size, sym_fresh_size, symeig, thread_safe_generator, to_dlpack,
 )
 from .optim.grad_scaler import GradScaler
 from .settings import (
@@ -47,6 +48,9 @@ from .settings import (
     set_default_tensor_type, set_deterministic_debug_mode, set_float32_matmul_precision, set_flush_denormal,
     set_num_interop_threads, set_num_threads, set_warn_always, use_deterministic_algorithms,
 )
+from .hashing import hash_tensor
+from .streams import Event, Stream
+from .symbols import SymBool, SymFloat, SymInt
 from .typenames import e, inf, is_storage, nan, newaxis, pi, typename
 from .tracer.autograd.anomaly import is_anomaly_enabled
 from .tracer.functions.autocast import autocast, get_autocast_dtype, is_autocast_enabled, set_autocast_dtype, set_autocast_enabled
@@ -180,6 +184,10 @@ cfloat, cdouble = complex64, complex128
 for _type in _TYPES.values():
     if not _type.is_cuda:
         globals()[_type.__name__] = _type
+for _kind in _STORAGES.values():
+    if _kind.__module__ == "torch":
+        globals()[_kind.__name__] = _kind
+Storage = _STORAGES["torch.FloatStorage"]
 globals().update(_FOREACH)  # a table, whose names have an underscore as torch's
 globals().update(_in_place)
 _install(lambda: _import_module(".runtime.engine", __name__).XlaBackend())
@@ -195,8 +203,12 @@ def __getattr__(name: str) -> object:
         return _import_module(".linalg", __name__)
     if name == "masked":
         return _import_module(".masked", __name__)
+    if name == "profiler":
+        return _import_module(".profiler", __name__)
     if name == "signal":
         return _import_module(".signal", __name__)
+    if name == "storage":
+        return _import_module(".storage", __name__)
     if name == "special":
         return _import_module(".special", __name__)
     if name == "aot":
@@ -209,6 +221,6 @@ def __getattr__(name: str) -> object:
 
 
 _refused = _absent.named_in(__name__)
-_absent.give({"autograd.function": autograd.function, "autograd.profiler": autograd.profiler, "nn.attention": nn.attention,
+_absent.give({"autograd.function": autograd.function, "nn.attention": nn.attention,
               "nn.functional": nn.functional})
 _aliases.let_all_find()

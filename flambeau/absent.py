@@ -23,8 +23,6 @@ MODULES = {
     "ao": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "ao.quantization": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "library": "an autograd.Function is an operation of one's own, flambeau.jax_call one that JAX computes",
-    "profiler.itt": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
-    "profiler.profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "quantization": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "ao.nn": "quantised tensors are not there: use half types, torch.bfloat16, or autocast",
     "onnx": "print(step.stablehlo) is the program as StableHLO, which other tools read; flambeau.aot compiles it ahead of time",
@@ -40,13 +38,10 @@ MODULES = {
     "mps": "the devices are cpu, cuda and tpu",
     "utils.cpp_extension": "C++ and CUDA sources are torch's own: write the operation in Python, or call a JAX function by "
                            "flambeau.jax_call",
-    "utils.flop_counter": "step.program.cost() is XLA's estimate of a compiled step",
     "utils._python_dispatch": "operations are not dispatched one by one to Python code: use torch.func, or jit(f).trace(...)",
     "utils.bottleneck": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
     "utils.mobile_optimizer": "flambeau.aot compiles a program ahead of time",
     "accelerator.graphs": "torch.jit makes one program of a step, which is launched at once",
-    "cuda.graphs": "torch.jit makes one program of a step, which is launched at once",
-    "profiler": "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs",
 }
 _MEMORY = "memory is XLA's, which allocates by plan: memory_allocated(), memory_stats() and step.program.memory() tell of it"
 _STORAGE = "a tensor's memory is no thing to make of its own: use tensors; x.numpy() shares it, x.untyped_storage() tells of it"
@@ -64,45 +59,19 @@ NAMES = {
         quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic quint2x4 quint4x2 quint8 Tensor.dequantize
         Tensor.int_repr Tensor.q_per_channel_axis Tensor.q_per_channel_scales Tensor.q_per_channel_zero_points Tensor.q_scale
         Tensor.q_zero_point Tensor.qscheme nn.functional.scaled_mm nn.functional.scaled_grouped_mm""",
-    _STORAGE: """
-        BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage FloatStorage
-        HalfStorage IntStorage LongStorage ShortStorage Storage StorageBase Tensor.storage_type
-        cuda.BFloat16Storage cuda.BoolStorage cuda.ByteStorage cuda.CharStorage cuda.ComplexDoubleStorage cuda.ComplexFloatStorage
-        cuda.DoubleStorage cuda.FloatStorage cuda.HalfStorage cuda.IntStorage cuda.LongStorage cuda.ShortStorage""",
-    "sizes are ints: shapes are static while a function is traced": "SymBool SymFloat SymInt sym_fresh_size",
-    "one stream orders what depends on each other: synchronize() waits for it": "Event Stream accelerator.set_stream",
+    _STORAGE: "StorageBase",
     "torch.jit makes one program of a step, which is launched at once": """
-        accelerator.Graph cuda.graph cuda.make_graphed_callables""",
+        accelerator.Graph cuda.CUDAGraph cuda.graph cuda.graph_pool_handle cuda.graphs.CUDAGraph cuda.graphs.graph
+        cuda.graphs.graph_pool_handle""",
     _MEMORY: """
-        cuda.CUDAPluggableAllocator cuda.MemPool cuda.caching_allocator_alloc cuda.caching_allocator_delete
-        cuda.caching_allocator_disabled cuda.caching_allocator_enable cuda.change_current_allocator cuda.get_allocator_backend
-        cuda.memory_snapshot cuda.use_mem_pool cuda.device_memory_used cuda.list_gpu_processes
-        cuda.memory.CUDAPluggableAllocator cuda.memory.MemPool cuda.memory.caching_allocator_alloc
-        cuda.memory.caching_allocator_delete cuda.memory.caching_allocator_disabled cuda.memory.caching_allocator_enable
-        cuda.memory.change_current_allocator cuda.memory.get_allocator_backend cuda.memory.memory_snapshot
-        cuda.memory.use_mem_pool cuda.memory.list_gpu_processes""",
-    "nvidia-smi tells it": "cuda.clock_rate cuda.memory_usage cuda.power_draw cuda.temperature cuda.utilization",
-    "CUDA is called by XLA alone": """
-        cuda.CudaError cuda.ExternalStream cuda.streams.ExternalStream
-        cuda.check_error cuda.cudaStatus cuda.cudart cuda.current_blas_handle
-        cuda.current_solver_handle cuda.get_stream_from_external""",
-    "a hash of the bits: hashlib.sha256(x.numpy().tobytes()) makes one": "hash_tensor Tensor.hash_tensor",
+        cuda.CUDAPluggableAllocator cuda.MemPool cuda.change_current_allocator cuda.use_mem_pool
+        cuda.memory.CUDAPluggableAllocator cuda.memory.MemPool cuda.memory.change_current_allocator cuda.memory.use_mem_pool""",
+    "CUDA is called by XLA alone": "cuda.current_blas_handle cuda.current_solver_handle",
     "use float32 or complex64": "chalf complex32 float8_e8m0fnu",
-    "Python follows all code while it is traced: write it with torch's functions": "compiler.wrap_numpy",
     "flambeau.aot loads what it compiled ahead of time": "compiler.load_compiled_function",
-    "attention is a composition that XLA fuses": """
-        nn.attention.activate_flash_attention_impl nn.attention.register_flash_attention_impl
-        nn.attention.restore_flash_attention_impl""",
-    "one function computes them: torch.func.jacrev, torch.autograd.gradcheck": """
-        autograd.gradcheck.get_analytical_jacobian autograd.gradcheck.get_numerical_jacobian
-        autograd.gradcheck.get_numerical_jacobian_wrt_specific_input""",
     "an autograd.Function takes and returns tensors in tuples; other containers are taken apart before": """
         autograd.NestedIOFunction autograd.function.NestedIOFunction""",
-    "write an autograd.Function": "autograd.function.BackwardCFunction autograd.function.InplaceFunction",
-    "step.stats, step.hlo and FLAMBEAU_DUMP show what a compiled step is and costs": """
-        autograd.profiler.EnforceUnique autograd.profiler.EventList autograd.profiler.FunctionEvent
-        autograd.profiler.KinetoStepTracker autograd.profiler.MemRecordsAcc autograd.profiler.load_nvprof
-        autograd.profiler.parse_nvprof_trace""",
+    "write an autograd.Function": "autograd.function.BackwardCFunction",
 }
 _INSTEAD = {name: instead for instead, names in NAMES.items() for name in names.split()}
 # What these modules answer all the same.
@@ -111,7 +80,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "empty_cache": lambda: None},
     "mps": {"is_available": lambda: False, "device_count": lambda: 0, "empty_cache": lambda: None},
     "mtia": {"is_available": lambda: False, "device_count": lambda: 0},
-    "profiler": {},
 }
 
 

@@ -139,6 +139,14 @@ def current_stream(device: Any = None, /) -> Any:
     return cuda.current_stream(device)
 
 
+def set_stream(stream: Any, /) -> None:
+    """Accepted where there is an accelerator: there is one stream."""
+    if not hasattr(stream, "wait_event"):
+        raise TypeError(f"set_stream requires a torch.Stream, got {type(stream).__name__}")
+    if _kind() is None:
+        raise RuntimeError(_NONE)
+
+
 class device_index(ContextDecorator):
     """A block in which new tensors of this thread live on the accelerator of that number; None changes nothing."""
 
@@ -159,4 +167,4 @@ __all__ = ["current_accelerator", "current_device_idx", "current_device_index", 
            "device_index", "empty_cache", "empty_host_cache", "get_device_capability", "get_memory_info",
            "is_available", "max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved",
            "memory_stats", "reset_accumulated_memory_stats", "reset_peak_memory_stats", "set_device_idx",
-           "set_device_index", "synchronize"]
+           "set_device_index", "set_stream", "synchronize"]

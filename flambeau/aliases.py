@@ -23,7 +23,7 @@ MADE_OF = {
     "accelerator.memory": "accelerator",
     "amp.autocast_mode": "amp tracer.functions.autocast",
     "amp.grad_scaler": "optim.grad_scaler",
-    "autograd.gradcheck": "tracer.autograd.gradcheck",
+    "autograd.gradcheck": "tracer.autograd.gradcheck autograd.jacobians",
     "autograd.variable": "autograd",
     "cpu.amp.autocast_mode": "cpu.amp",
     "cpu.amp.grad_scaler": "cpu.amp",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+
 from . import absent as _absent
+from .tracer.functions.creation import from_numpy
 from .tracer.jit.compile import BACKENDS
 from .tracer.jit.compile import compile as compile
 from .tracer.tensor.context import context
+from .tracer.tensor.tensor import Tensor
+from .utils._pytree import tree_map_only
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,6 +84,23 @@ def set_enable_guard_collectives(enabled: bool) -> bool:
     return False
 
 
+def wrap_numpy(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors from one of numpy's arrays; outside of `jit`, since it reads values.
+
+    >>> import flambeau as torch
+    >>> torch.compiler.wrap_numpy(lambda x: x.sum(0))(torch.ones(2, 3))
+    tensor([2., 2., 2.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.compiler.wrap_numpy.html
+    """
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = tree_map_only(Tensor, lambda x: x.numpy(), (args, kwargs))
+        return tree_map_only(np.ndarray, from_numpy, fn(*args, **kwargs))
+
+    return call
+
+
 @contextmanager
 def set_stance(stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Any = None) -> Iterator[None]:
     """Accepted for "default"; NotImplementedError for what would run compiled functions another way."""
@@ -90,4 +113,5 @@ def set_stance(stance: str = "default", *, skip_guard_eval_unsafe: bool = False,
 __getattr__ = _absent.named_in(__name__)
 __all__ = ["allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable",
            "get_default_backend", "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "nested_compile_region",
-           "reset", "set_default_backend", "set_enable_guard_collectives", "set_stance", "substitute_in_graph"]
+           "reset", "set_default_backend", "set_enable_guard_collectives", "set_stance", "substitute_in_graph",
+           "wrap_numpy"]

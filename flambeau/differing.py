@@ -20,8 +20,26 @@ _BY_NOTE = {
         multiprocessing.Queue multiprocessing.SimpleQueue multiprocessing.JoinableQueue multiprocessing.Pipe
         multiprocessing.set_sharing_strategy Tensor.share_memory_ Tensor.is_shared nn.Module.share_memory""",
     _ONE_STREAM: """
-        cuda.Stream cuda.stream cuda.set_stream cuda.current_stream cuda.default_stream cuda.StreamContext cpu.Stream cpu.stream
+        cuda.Stream cuda.stream cuda.set_stream cuda.current_stream cuda.default_stream cuda.StreamContext cuda.ExternalStream
+        cuda.streams.ExternalStream cuda.get_stream_from_external accelerator.set_stream cpu.Stream cpu.stream
         Tensor.record_stream""",
+    "one program of `torch.jit`, for each shape that it is called with": """
+        cuda.make_graphed_callables cuda.graphs.make_graphed_callables""",
+    "accepted: XLA allocates memory by plan": """
+        cuda.caching_allocator_enable cuda.caching_allocator_disabled cuda.memory.caching_allocator_enable
+        cuda.memory.caching_allocator_disabled cuda.get_allocator_backend cuda.memory.get_allocator_backend""",
+    "as a number that stands for memory, not an address": """
+        cuda.caching_allocator_alloc cuda.caching_allocator_delete cuda.memory.caching_allocator_alloc
+        cuda.memory.caching_allocator_delete""",
+    "what PJRT counts on the device, as one segment": "cuda.memory_snapshot cuda.memory.memory_snapshot",
+    "measures the host, and no single operations": """
+        profiler.profile profiler.profiler.profile autograd.profiler.profile profiler.ExecutionTraceObserver
+        profiler.profiler.ExecutionTraceObserver""",
+    "accepted: XLA tells other profilers by itself": """
+        autograd.profiler.emit_itt autograd.profiler.emit_nvtx profiler.itt.is_available profiler.itt.mark profiler.itt.range
+        profiler.itt.range_pop profiler.itt.range_push""",
+    "shared memory of a file is read only: tensors that are written move": "serialization.set_default_mmap_options",
+    "nothing gives one: sizes are ints": "SymBool SymFloat SymInt",
     "waits, and reads the host's clock": "cuda.Event",
     "accepted: XLA keeps no memory that is asked for elsewhere": """
         cuda.empty_cache accelerator.empty_cache cuda.memory.empty_cache""",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
@@ -100,3 +101,12 @@ eig, lstsq, matrix_rank = _removed("eig", "eig"), _removed("lstsq", "lstsq"), _r
 solve, symeig = _removed("solve", "solve"), _removed("symeig", "eigh")
 for _name in ("eig", "lstsq", "solve", "symeig"):
     setattr(Tensor, _name, globals()[_name])
+
+
+def sym_fresh_size(expr: Any) -> int:
+    """The size itself: sizes are ints.
+
+    >>> sym_fresh_size(3)
+    3
+    """
+    return int(operator.index(expr))

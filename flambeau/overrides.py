@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .absent import refusal
@@ -58,7 +59,7 @@ def get_testing_overrides() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 def resolve_name(f: Callable[..., Any]) -> str:
     """What a function is called below torch."""
-    if is_tensor_method_or_property(f):
+    if is_tensor_method_or_property(f) and vars(sys.modules[str(__package__)]).get(f.__name__) is not f:
         return f"torch.Tensor.{f.__name__}"
     return f"torch.{f.__name__}"
 
@@ -68,8 +69,31 @@ def wrap_torch_function(dispatcher: Callable[..., Any]) -> Callable[[Callable[..
     return lambda function: function
 
 
-handle_torch_function = refusal("torch.overrides.handle_torch_function", _INSTEAD)
-redispatch_function = refusal("torch.overrides.redispatch_function", _INSTEAD)
+def handle_torch_function(public_api: Callable[..., Any], relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+    """What the first of these arguments gives whose class has a `__torch_function__` that knows the function.
+
+    TypeError if none does.
+
+    Source: https://pytorch.org/docs/stable/torch.overrides.html#torch.overrides.handle_torch_function
+    """
+    found: list[Any] = []
+    for x in relevant_args:
+        if hasattr(type(x), "__torch_function__") and type(x) not in map(type, found):
+            at = next((i for i, other in enumerate(found) if issubclass(type(x), type(other))), len(found))
+            found.insert(at, x)  # a class before those it is made of
+    for x in found:
+        result = x.__torch_function__(public_api, tuple(map(type, found)), args, kwargs)
+        if result is not NotImplemented:
+            return result
+    raise TypeError(f"no implementation found for '{resolve_name(public_api)}' on types that implement "
+                    f"__torch_function__: {list(map(type, found))}")
+
+
+def redispatch_function(func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+    """What the function gives: nothing intercepts it."""
+    return func(*args, **(kwargs or {}))
+
+
 enable_reentrant_dispatch = refusal("torch.overrides.enable_reentrant_dispatch", _INSTEAD)
 TorchFunctionMode = refusal("torch.overrides.TorchFunctionMode", _INSTEAD)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .tracer.functions.storages import UntypedStorage
 from .tracer.tensor.tensor import Tensor
 
 e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
@@ -25,5 +26,5 @@ def typename(obj: Any, /) -> str:
 
 
 def is_storage(obj: Any, /) -> bool:
-    """Whether a thing is the memory of a tensor as such: nothing here is."""
-    return False
+    """Whether a thing is the memory of a tensor."""
+    return isinstance(obj, UntypedStorage)

@@ -6,21 +6,24 @@ Source: https://pytorch.org/docs/stable/notes/serialization.html
 from __future__ import annotations
 
 import io
-import mmap
 import os
 import pickle
+import pickletools
 import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pickle import UnpicklingError
 from typing import IO, Any
 
 import numpy as np
 
 from ..tracer.ir.errors import CheckpointError
-from .restoring import target
+from . import file_options
+from .file_options import byte_order, skipping
+from .packages import restored
+from .safe_globals import vouched
 from .safetensors_file import ZIP, damaged
 from .stored_tensors import KNOWN, Array, StorageKind, Stored, storage_id
 from .unpickler import Bounded, Reader
@@ -49,6 +52,31 @@ def load_file(file: IO[bytes], name: str, map_location: Any, weights_only: bool,
     return made
 
 
+def names_in(file: IO[bytes]) -> list[str]:
+    """What an archive of torch's names that `load` does not make by default; ValueError for what is none."""
+    start = file.tell()
+    zipped = file.read(4) == ZIP
+    file.seek(start)
+    if not zipped:
+        raise ValueError("Expected input to be a checkpoint returned by torch.save")
+    archive = _Archive(file, "the file", False)
+    if "constants.pkl" in archive.entries:
+        raise ValueError("Expected input to be a checkpoint returned by torch.save but got a torchscript checkpoint")
+    return sorted(set(_named(archive.read("data.pkl"))) - {*KNOWN, *vouched()})
+
+
+def _named(text: bytes) -> Iterator[str]:
+    """Modules and names that a pickle asks for; of those that it puts together from texts, the last two."""
+    last: list[Any] = []
+    for opcode, argument, _ in pickletools.genops(text):
+        if opcode.name in ("GLOBAL", "INST"):
+            yield str(argument).replace(" ", ".")
+        elif opcode.name == "STACK_GLOBAL":
+            yield ".".join(last[-2:])
+        elif isinstance(argument, str):
+            last.append(argument)
+
+
 class Storages:
     """The storages of a file, each made when it is first named."""
 
@@ -59,8 +87,9 @@ class Storages:
     def __call__(self, saved_id: Any) -> Stored:
         kind, key, location, count = storage_id(saved_id)
         if key not in self._made:
-            data = self._data(key, kind, count)
-            self._made[key] = Stored(data, kind, target(self._map_location, location, data.nbytes))
+            data = np.zeros(count * kind.itemsize, np.uint8) if skipping() else self._data(key, kind, count)
+            contents, on = restored(self._map_location, location, data)
+            self._made[key] = Stored(contents, kind, on)
         known = self._made[key]
         if known.kind is kind or known.kind.dtype is kind.dtype:
             return known
@@ -113,7 +142,7 @@ def _from_archive(file: IO[bytes], name: str, map_location: Any, weights_only: b
     archive = _Archive(file, name, mapped)
     if "constants.pkl" in archive.entries:
         raise CheckpointError(f"{name} is a TorchScript archive: a program, not a checkpoint. Save its state_dict() instead")
-    order = archive.read("byteorder", 16).decode(errors="replace").strip() if "byteorder" in archive.entries else "little"
+    order = archive.read("byteorder", 16).decode(errors="replace").strip() if "byteorder" in archive.entries else byte_order()
     if order not in ("little", "big"):
         raise damaged(name, f"its byte order is {order!r}")
 
@@ -149,7 +178,7 @@ class _Archive:
         self.entries = {info.filename[len(top) + 1:]: info for info in infos if info.filename.startswith(top + "/")}
         if "data.pkl" not in self.entries:
             raise damaged(name, "there is no data.pkl in the archive, which every file of torch.save has")
-        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if mapped else None
+        self._map = file_options.mapped(file.fileno()) if mapped else None
 
     def _check(self, infos: list[zipfile.ZipInfo]) -> None:
         names = [info.filename for info in infos]
@@ -172,6 +201,8 @@ class _Archive:
         info = self.entries[entry]
         try:
             with self._zip.open(info) as file:
+                if info.CRC == 0:  # saved without one: see set_crc32_options
+                    file._expected_crc = None  # type: ignore[attr-defined]  # what its stubs do not tell
                 found = file.read(info.file_size if most is None else min(most, info.file_size))
         except _UNREADABLE as error:
             raise damaged(self._name, f"entry {entry!r:.60} cannot be read: {error!s:.100}") from None

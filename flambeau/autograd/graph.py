@@ -27,8 +27,23 @@ saved_tensors_hooks = refusal("torch.autograd.graph.saved_tensors_hooks", "what 
                               "tensor by tensor; utils.checkpoint keeps less of it")
 register_multi_grad_hook = refusal("torch.autograd.graph.register_multi_grad_hook", "register a hook on each tensor: "
                                    "x.register_hook(...)")
-allow_mutation_on_saved_tensors = refusal("torch.autograd.graph.allow_mutation_on_saved_tensors", "what is kept for a backward "
-                                          "is a value of its own: writing to the tensor does not change it")
+@contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[None]:
+    """A block in which tensors that a backward needs may be written: what it needs is a value of its own, here as anywhere.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.autograd.graph.allow_mutation_on_saved_tensors():
+    ...     y = x.clone()
+    ...     total = (y ** 2).sum()
+    ...     _ = y.sin_()
+    ...     total.backward()
+    >>> x.grad
+    tensor([2., 2.])
+
+    Source: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.allow_mutation_on_saved_tensors
+    """
+    yield
 
 
 def increment_version(tensor: Any) -> None:

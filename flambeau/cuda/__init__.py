@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import absent as _absent
 from ..lazy_report import synchronize as _synchronize
+from ..legacy_storages import STORAGES as _STORAGES
 from ..legacy_tensors import TYPES as _TYPES
 from ..tracer.functions import random as _random
 from ..tracer.ir.errors import DeviceError, OutOfMemoryError
@@ -21,9 +22,15 @@ from . import amp as amp
 from . import nvtx as nvtx
 from .devices import current_device, device_count, index_of, info, is_available
 from .memory import (
+    caching_allocator_alloc,
+    caching_allocator_delete,
+    caching_allocator_disabled,
+    caching_allocator_enable,
+    get_allocator_backend,
     get_per_process_memory_fraction,
     host_memory_stats,
     host_memory_stats_as_nested_dict,
+    list_gpu_processes,
     max_memory_allocated,
     max_memory_cached,
     max_memory_reserved,
@@ -31,6 +38,7 @@ from .memory import (
     memory_allocated,
     memory_cached,
     memory_reserved,
+    memory_snapshot,
     memory_stats,
     memory_stats_as_nested_dict,
     memory_summary,
@@ -42,10 +50,15 @@ from .memory import (
     reset_peak_memory_stats,
     set_per_process_memory_fraction,
 )
+from .readings import clock_rate, device_memory_used, memory_usage, power_draw, temperature, utilization
+from .runtime import CudaError, check_error, cudart, cudaStatus, make_graphed_callables
 
 for _name, _type in _TYPES.items():
     if _type.is_cuda:
         globals()[_type.__name__] = _type
+for _kind in _STORAGES.values():
+    if _kind.__module__ == "torch.cuda":
+        globals()[_kind.__name__] = _kind
 
 
 def get_device_name(device: Any = None) -> str:
@@ -182,6 +195,20 @@ class Stream:
         return True
 
 
+class ExternalStream(Stream):
+    """A stream that somebody else made, by its address: there is one here, and it orders what depends on each other."""
+
+    def __init__(self, stream_ptr: int, device: Any = None, **named: Any) -> None:
+        super().__init__(device)
+        self.cuda_stream = stream_ptr
+
+
+def get_stream_from_external(data_ptr: int, device: Any = None) -> ExternalStream:
+    """As `ExternalStream`; AssertionError where there is no device."""
+    index_of(device)
+    return ExternalStream(data_ptr, device)
+
+
 class Event:
     """A moment on the host's clock, at which all that was started before is computed."""
 
@@ -252,18 +279,6 @@ def can_device_access_peer(device: Any, peer_device: Any) -> bool:
     return False
 
 
-def graph_pool_handle() -> None:
-    """RuntimeError: there are no CUDA graphs; `jit` makes one program of a step."""
-    raise RuntimeError("CUDA graphs are torch's own; torch.jit makes one program of a step, which is launched at once")
-
-
-class CUDAGraph:
-    """RuntimeError: there are no CUDA graphs; `jit` makes one program of a step."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        graph_pool_handle()
-
-
 def is_tf32_supported() -> bool:
     """Whether there is a device that computes in TF32."""
     return is_available() and get_device_capability()[0] >= 8
@@ -306,17 +321,20 @@ _sync_debug_mode = [0]
 has_half, has_magma = True, False
 default_generators: tuple[Any, ...] = ()
 __getattr__ = _absent.named_in(__name__)
-__all__ = ["CUDAGraph", "Event", "OutOfMemoryError", "Stream", "StreamContext", "amp", "can_device_access_peer",
+__all__ = ["CudaError", "Event", "ExternalStream", "OutOfMemoryError", "Stream", "StreamContext", "amp",
+           "caching_allocator_alloc", "caching_allocator_delete", "caching_allocator_disabled",
+           "caching_allocator_enable", "can_device_access_peer", "check_error", "clock_rate", "cudaStatus", "cudart",
            "current_device", "current_stream", "default_generators", "default_stream", "device", "device_count",
-           "device_of", "empty_cache", "get_arch_list", "get_device_capability", "get_device_name",
-           "get_device_properties", "get_gencode_flags", "get_per_process_memory_fraction", "get_rng_state",
-           "get_rng_state_all", "get_sync_debug_mode", "graph_pool_handle", "has_half", "has_magma",
-           "host_memory_stats", "host_memory_stats_as_nested_dict", "init", "initial_seed", "ipc_collect",
-           "is_available", "is_bf16_supported", "is_current_stream_capturing", "is_initialized", "is_tf32_supported",
-           "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_cached", "max_memory_reserved",
-           "mem_get_info", "memory_allocated", "memory_cached", "memory_reserved", "memory_stats",
-           "memory_stats_as_nested_dict", "memory_summary", "nvtx", "reset_accumulated_host_memory_stats",
-           "reset_accumulated_memory_stats", "reset_max_memory_allocated", "reset_max_memory_cached",
-           "reset_peak_host_memory_stats", "reset_peak_memory_stats", "seed", "seed_all", "set_device",
-           "set_per_process_memory_fraction", "set_rng_state", "set_rng_state_all", "set_stream", "set_sync_debug_mode",
-           "stream", "synchronize"]
+           "device_memory_used", "device_of", "empty_cache", "get_allocator_backend", "get_arch_list",
+           "get_device_capability", "get_device_name", "get_device_properties", "get_gencode_flags",
+           "get_per_process_memory_fraction", "get_rng_state", "get_rng_state_all", "get_stream_from_external",
+           "get_sync_debug_mode", "has_half", "has_magma", "host_memory_stats", "host_memory_stats_as_nested_dict",
+           "init", "initial_seed", "ipc_collect", "is_available", "is_bf16_supported", "is_current_stream_capturing",
+           "is_initialized", "is_tf32_supported", "list_gpu_processes", "make_graphed_callables", "manual_seed",
+           "manual_seed_all", "max_memory_allocated", "max_memory_cached", "max_memory_reserved", "mem_get_info",
+           "memory_allocated", "memory_cached", "memory_reserved", "memory_snapshot", "memory_stats",
+           "memory_stats_as_nested_dict", "memory_summary", "memory_usage", "nvtx", "power_draw",
+           "reset_accumulated_host_memory_stats", "reset_accumulated_memory_stats", "reset_max_memory_allocated",
+           "reset_max_memory_cached", "reset_peak_host_memory_stats", "reset_peak_memory_stats", "seed", "seed_all",
+           "set_device", "set_per_process_memory_fraction", "set_rng_state", "set_rng_state_all", "set_stream",
+           "set_sync_debug_mode", "stream", "synchronize", "temperature", "utilization"]

@@ -8,6 +8,13 @@ from typing import Any
 
 from .. import absent as _absent
 from .devices import info, is_available
+from .readings import list_gpu_processes as list_gpu_processes
+from .runtime import caching_allocator_alloc as caching_allocator_alloc
+from .runtime import caching_allocator_delete as caching_allocator_delete
+from .runtime import caching_allocator_disabled as caching_allocator_disabled
+from .runtime import caching_allocator_enable as caching_allocator_enable
+from .runtime import get_allocator_backend as get_allocator_backend
+from .runtime import memory_snapshot as memory_snapshot
 
 
 def _counters(device: Any = None) -> Mapping[str, Any]:

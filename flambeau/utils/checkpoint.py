@@ -17,12 +17,26 @@ _POLICY = "name the operations whose results are kept: checkpoint(function, x, p
 create_selective_checkpoint_contexts = refusal("torch.utils.checkpoint.create_selective_checkpoint_contexts", _POLICY)
 SelectiveCheckpointContext = refusal("torch.utils.checkpoint.SelectiveCheckpointContext", _POLICY)
 CheckpointFunction = refusal("torch.utils.checkpoint.CheckpointFunction", "call checkpoint(function, *args)")
-GraphExecGroup = refusal("torch.utils.checkpoint.GraphExecGroup", "gradients of one program are computed together")
 SAC_IGNORED_OPS: set[Any] = set()
 
 
 class CheckpointError(RuntimeError):
     """torch's, where a function computes another thing the second time: here it is not run a second time."""
+
+
+class GraphExecGroup:
+    """A block whose backwards belong together: they are one program in any case. RuntimeError inside another one."""
+
+    _open = False
+
+    def __enter__(self) -> GraphExecGroup:
+        if GraphExecGroup._open:
+            raise RuntimeError("GraphExecGroup contexts cannot be nested.")
+        GraphExecGroup._open = True
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        GraphExecGroup._open = False
 
 
 class CheckpointPolicy(Enum):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import warnings
 import weakref
+from abc import ABCMeta
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from ..absent import refusal
+from ..optim.hooks import RemovableHandle as _OfOptimizers
+from ..tracer.autograd.hooks import Handle as _OfTensors
 
 _numbers = itertools.count()
 
 
-class RemovableHandle:
+class RemovableHandle(metaclass=ABCMeta):  # noqa: B024  # so that others can be registered as handles
     """Takes an entry out of a table of hooks that a class keeps itself: `table[handle.id] = hook`, `handle.remove()`.
 
     >>> from collections import OrderedDict
@@ -47,6 +50,8 @@ class RemovableHandle:
         self.remove()
 
 
+RemovableHandle.register(_OfTensors)  # what registering a hook returns, of tensors, modules and optimizers
+RemovableHandle.register(_OfOptimizers)
 BackwardHook = refusal("torch.utils.hooks.BackwardHook", "register a hook on the module: register_full_backward_hook")
 
 

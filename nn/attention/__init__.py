@@ -5,14 +5,16 @@ There is one way here, a composition that XLA fuses: what torch says about its k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import Any
 
 from . import bias, flex_attention
 
-__all__ = ["WARN_FOR_UNFUSED_KERNELS", "SDPBackend", "bias", "current_flash_attention_impl", "flex_attention",
-           "list_flash_attention_impls", "sdpa_kernel"]
+__all__ = ["WARN_FOR_UNFUSED_KERNELS", "SDPBackend", "activate_flash_attention_impl", "bias", "current_flash_attention_impl",
+           "flex_attention", "list_flash_attention_impls", "register_flash_attention_impl", "restore_flash_attention_impl",
+           "sdpa_kernel"]
 
 WARN_FOR_UNFUSED_KERNELS = False
 
@@ -51,10 +53,42 @@ def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = Fa
     yield
 
 
+_registered: dict[str, Callable[..., Any]] = {}
+_active: list[tuple[str, Any]] = []
+
+
+def register_flash_attention_impl(impl: str, *, register_fn: Callable[..., Any]) -> None:
+    """Kept: what `activate_flash_attention_impl` calls for that name. Attention is computed as before.
+
+    Source: https://pytorch.org/docs/stable/nn.attention.html
+    """
+    _registered[impl] = register_fn
+
+
+def activate_flash_attention_impl(impl: str) -> None:
+    """Call what was registered for a name; what it returns is kept until `restore_flash_attention_impl`.
+
+    ValueError for a name that was not registered.
+    """
+    restore_flash_attention_impl(_raise_warn=False)
+    if impl not in _registered:
+        raise ValueError(f"Unknown flash attention impl '{impl}'. Available implementations: {list_flash_attention_impls()}")
+    handle = _registered[impl]()
+    if handle is not None:
+        _active.append((impl, handle))
+
+
+def restore_flash_attention_impl(_raise_warn: bool = True) -> None:
+    """Let go of what was activated: its `remove()` is called."""
+    while _active:
+        _active.pop()[1].remove()
+
+
 def list_flash_attention_impls() -> list[str]:
-    """Empty: there are no kernels to choose from."""
-    return []
+    """The names that were registered: there are no others to choose from."""
+    return sorted(_registered)
 
 
-def current_flash_attention_impl() -> None:
-    """None: no kernel was chosen."""
+def current_flash_attention_impl() -> str | None:
+    """The name that was activated."""
+    return _active[-1][0] if _active else None

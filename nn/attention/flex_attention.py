@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.comparing import logical_and, logical_or
@@ -138,7 +140,8 @@ class BlockMask:
         size = _pair(BLOCK_SIZE)
         if seq_lengths is None:
             seq_lengths = (kv_indices.shape[-2] * size[0], kv_indices.shape[-1] * size[1])
-        return cls(seq_lengths, kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices, BLOCK_SIZE=size,
+        queries = (*_turned(kv_num_blocks, kv_indices), *_turned(full_kv_num_blocks, full_kv_indices))
+        return cls(seq_lengths, kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices, *queries, BLOCK_SIZE=size,
                    mask_mod=noop_mask if mask_mod is None else mask_mod)
 
     @property
@@ -176,8 +179,44 @@ class BlockMask:
         blocks = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
         return BlockMask(self.seq_lengths, **blocks, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=self.mask_mod)
 
+    def as_tuple(self, flatten: bool = True) -> tuple[Any, ...]:
+        """All that it was made of; `flatten` gives lengths and sizes of blocks one by one."""
+        lengths = self.seq_lengths if flatten else (self.seq_lengths,)
+        size = self.BLOCK_SIZE if flatten else (self.BLOCK_SIZE,)
+        return (*lengths, self.kv_num_blocks, self.kv_indices, self.full_kv_num_blocks, self.full_kv_indices, self.q_num_blocks,
+                self.q_indices, self.full_q_num_blocks, self.full_q_indices, None, None, None, None, *size, self.mask_mod)
+
+    def to_string(self, grid_size: int | tuple[int, int] = (20, 20), limit: int = 4) -> str:
+        """A drawing of the blocks, dark where all are computed, light where some are, of the first `limit` heads.
+
+        Args: `grid_size`, the most rows and columns of a drawing; -1 for all.
+        """
+        dense = self.to_dense().numpy()
+        heads = list(np.ndindex(*dense.shape[:-2]))
+        texts = [f"{head}\n{_drawn(dense[head], grid_size)}\n" for head in heads[:limit]]
+        if len(heads) > limit:
+            texts.append(_MORE)
+        return "\n".join(texts)
+
     def __repr__(self) -> str:
         return f"BlockMask(shape={self.shape}, sparsity={self.sparsity():.2f}%)"
+
+
+_MORE = """...
+To print out more, set BlockMask.to_string(limit=N)
+You can also index (BlockMask[batch, head]) to choose a specific batch or head"""
+
+
+def _drawn(blocks: np.ndarray[Any, Any], grid: int | tuple[int, int]) -> str:
+    """One character pair for as many blocks as there must be to fit the grid."""
+    rows, columns = blocks.shape
+    most = (rows, columns) if grid == -1 else _pair(grid)
+    height, width = -(-rows // min(most[0], rows)), -(-columns // min(most[1], columns))
+    lines = []
+    for row in range(0, rows, height):
+        shares = [blocks[row:row + height, column:column + width].mean() for column in range(0, columns, width)]
+        lines.append("".join("██" if share == 1 else "░░" if share > 0 else "  " for share in shares))
+    return "\n".join(lines)
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -201,6 +240,13 @@ def _ordered(blocks: Tensor) -> tuple[Tensor, Tensor]:
     """How many columns each row has, and which, those first."""
     return (sum(blocks, -1).to(dtypes.int32),
             argsort(blocks.to(dtypes.int32), dim=-1, descending=True, stable=True).to(dtypes.int32))
+
+
+def _turned(counts: Tensor | None, indices: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Which blocks of queries look at each block of keys, from which blocks of keys each block of queries looks at."""
+    if counts is None or indices is None:
+        return None, None
+    return _ordered(_dense(counts, indices).transpose(-2, -1))
 
 
 def create_block_mask(mask_mod: Mask, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device: Any = None,
