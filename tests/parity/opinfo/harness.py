@@ -6,10 +6,11 @@ import re
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...engines import on_numpy
 from .checks import CHECKS, Cell, NotApplicable, applies, samples_of
 from .records import entries
 from .translate import AbsentError
@@ -17,6 +18,7 @@ from .wide import judged
 
 PASSED, FAILED, ABSENT, SKIPPED, LATE = "passed", "failed", "absent", "not applicable", "late"
 LONGEST = 160  # of a reason
+FIRST = 64  # samples of a cell through the engine that is installed; those after them, where nothing new compiles, on numpy's
 NO_DTYPE = "-"  # the dtype of error inputs, which have their own
 
 
@@ -35,6 +37,7 @@ class Outcome:
     samples: int = 0
     first: int = -1
     reason: str = ""
+    commit: str = ""
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -64,6 +67,14 @@ def _short(reason: str) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", " ".join(reason.split()))[:LONGEST]
 
 
+def _ran(cell: Cell, check: str, sample: Any) -> bool:
+    try:
+        CHECKS[check](cell, sample)
+    except NotApplicable:
+        return False
+    return True
+
+
 def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0) -> Outcome:
     """Run a check on the first samples of an entry in a dtype (all where `samples` is 0)."""
     cell = Cell(name, entries()[name], "float32" if dtype == NO_DTYPE else dtype)
@@ -78,11 +89,8 @@ def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float
             cell.ours()
             for i, sample in samples_of(cell, check, samples):
                 first = i
-                try:
-                    CHECKS[check](cell, sample)
-                    ran += 1
-                except NotApplicable:
-                    continue
+                with on_numpy() if i >= FIRST else nullcontext():
+                    ran += _ran(cell, check, sample)
     except AbsentError as error:
         return Outcome(name, dtype, check, ABSENT, ran, first, _short(str(error)))
     except AttributeError as error:
