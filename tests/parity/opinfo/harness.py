@@ -18,7 +18,7 @@ from .wide import judged
 
 PASSED, FAILED, ABSENT, SKIPPED, LATE = "passed", "failed", "absent", "not applicable", "late"
 LONGEST = 160  # of a reason
-FIRST = 64  # samples of a cell through the engine that is installed; those after them, where nothing new compiles, on numpy's
+FIRST = 64  # samples of a cell that run on the engine that is installed; those after them run on numpy's, and compile nothing
 NO_DTYPE = "-"  # the dtype of error inputs, which have their own
 
 
@@ -38,6 +38,7 @@ class Outcome:
     first: int = -1
     reason: str = ""
     commit: str = ""
+    compiled: int = FIRST  # how many of the samples at most ran on the engine that is installed
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -75,8 +76,8 @@ def _ran(cell: Cell, check: str, sample: Any) -> bool:
     return True
 
 
-def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0) -> Outcome:
-    """Run a check on the first samples of an entry in a dtype (all where `samples` is 0)."""
+def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0, compiled: int = FIRST) -> Outcome:
+    """Run a check on the first samples of an entry in a dtype (0: all); those after `compiled` on numpy's engine."""
     cell = Cell(name, entries()[name], "float32" if dtype == NO_DTYPE else dtype)
     if not applies(cell, check):
         return Outcome(name, dtype, check, SKIPPED)
@@ -89,7 +90,7 @@ def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float
             cell.ours()
             for i, sample in samples_of(cell, check, samples):
                 first = i
-                with on_numpy() if i >= FIRST else nullcontext():
+                with on_numpy() if i >= compiled else nullcontext():
                     ran += _ran(cell, check, sample)
     except AbsentError as error:
         return Outcome(name, dtype, check, ABSENT, ran, first, _short(str(error)))

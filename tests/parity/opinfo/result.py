@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from .checks import CHECKS, Cell, applies
-from .harness import ABSENT, FAILED, FIRST, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome
+from .harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome
 from .records import DTYPES, dtypes_of, entries
 
 FILE = Path(__file__).with_name("result.txt")
-_HEAD = f"""\
+_HEAD = """\
 # The result of the sweep of torch's record; written by `python -m tests.parity.opinfo --resume FILE --write-result`.
-# By tabs: entry, dtype, check, samples that ran, outcome, the first sample that fails (-1: none), commit, reason.
-# All samples of a cell are run, the first {FIRST} through XLA, those after them on the numpy engine.
-# A cell that is not here has not been run since the last change that made its line void. What has been run:
+# By tabs: entry, dtype, check, samples that passed, how many of the first at most ran through XLA (those after them on the
+# numpy engine, which compiles nothing), outcome, the sample that fails (-1: none; nothing after it is run), commit, reason.
+# All samples of a cell are run. A cell without a line has not been run. What has been:
 """
 
 
@@ -48,8 +48,9 @@ def read_result() -> dict[tuple[str, str, str], Outcome]:
     found = {}
     for line in FILE.read_text().splitlines() if FILE.exists() else []:
         if line and not line.startswith("#"):
-            entry, dtype, check, samples, outcome, first, at, reason = line.split("\t", 7)
-            found[entry, dtype, check] = Outcome(entry, dtype, check, outcome, int(samples), int(first), reason, at)
+            entry, dtype, check, samples, compiled, outcome, first, at, reason = line.split("\t", 8)
+            rest = int(samples), int(first), reason, at, int(compiled)
+            found[entry, dtype, check] = Outcome(entry, dtype, check, outcome, *rest)
     return found
 
 
@@ -58,7 +59,8 @@ def write_result(outcomes: Iterable[Outcome]) -> None:
     every = cells()
     known = read_result() | {o.cell: o for o in outcomes}
     kept = {cell: known[cell] for cell in sorted(every) if cell in known}
-    lines = ["\t".join(map(str, (*o.cell, o.samples, o.outcome, o.first, o.commit[:12], o.reason))) for o in kept.values()]
+    lines = ["\t".join(map(str, (*o.cell, o.samples, o.compiled, o.outcome, o.first, o.commit[:12], o.reason)))
+             for o in kept.values()]
     FILE.write_text(_HEAD + "".join(f"# {line}\n" for line in _covered(every, kept)) + "".join(f"{line}\n" for line in lines))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...engines import on_numpy
 from .checks import CHECKS
-from .harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome, run_cell
+from .harness import ABSENT, FAILED, FIRST, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome, run_cell
 from .listed import write_list
 from .records import DTYPES, entries
 from .result import cells, commit, write_result
@@ -47,6 +47,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--check", nargs="+", default=list(CHECKS), choices=CHECKS)
     parser.add_argument("--samples", type=int, default=0, metavar="N", help="the first N samples (default: all)")
     parser.add_argument("--engine", choices=("xla", "numpy"), default="xla")
+    parser.add_argument("--compiled", type=int, default=FIRST, metavar="N",
+                        help=f"samples of a cell through XLA; those after them run on numpy's engine (default: {FIRST})")
     parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="for one cell (default: 300)")
     parser.add_argument("--resume", metavar="FILE", help="lines of JSON: what is there is not run again")
     parser.add_argument("--report", metavar="FILE", help="write every cell that does not pass")
@@ -94,7 +96,9 @@ def _run(options: argparse.Namespace) -> None:
 def _run_one(name: str, dtype: str, check: str, options: argparse.Namespace, at: str) -> None:
     if options.resume:  # a process that dies in a cell says so by this line alone
         _append(options.resume, Outcome(name, dtype, check, STARTED, commit=at))
-    outcome = dataclasses.replace(run_cell(name, dtype, check, options.samples, options.timeout), commit=at)
+    compiled = 0 if options.engine == "numpy" else options.compiled
+    found = run_cell(name, dtype, check, options.samples, options.timeout, compiled)
+    outcome = dataclasses.replace(found, commit=at, compiled=compiled)
     _ran.append(outcome)
     if options.resume:
         _append(options.resume, outcome)
