@@ -9,7 +9,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
-from ...tracer.functions.linear import contract, einsum
+from ...tracer.functions.linear import contract, einsum, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
@@ -41,8 +41,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if x.type.dtype is not w.type.dtype:
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {scalar_name(x.type.dtype)} and "
                            f"{scalar_name(w.type.dtype)}")
-    product = contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)))
-    result = wrap(product) if bias is None else add(wrap(product), bias)
+    wide = None if bias is None else sums_of(x.type.dtype)
+    result = wrap(contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)), kind=wide))
+    if bias is not None:
+        result = add(result, bias)
+    if wide is not None:  # half types are rounded once, after the bias
+        result = result.to(x.type.dtype)
     return result if out is None else into(out, result)
 
 
