@@ -91,9 +91,10 @@ def renormalize(weight: Tensor, indices: Tensor, max_norm: float, norm_type: flo
         nobody, everybody = (number_value(n, weight.dtype, (size,), places.device)
                              for n, size in ((0, weight._type.shape[0]), (1, places.type.size)))
         used = wrap(put_along(nobody, places, everybody, 0, "max"))
-        lengths = norm(weight, norm_type, 1)
+        wide = sums_of(weight.dtype) or weight.dtype  # half types are rounded once, but for the norm
+        lengths = norm(weight, norm_type, 1).to(wide)
         scale = where((used > 0) & (lengths > max_norm), mul(reciprocal(add(lengths, 1e-7)), max_norm), 1.0)
-        weight.copy_(mul(weight, scale.unsqueeze(1)))
+        weight.copy_(mul(weight.to(wide), scale.unsqueeze(1)))
 
 
 def by_frequency(found: Tensor, indices: Tensor, rows: int) -> Tensor:

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 import flambeau  # noqa: E402
 
 from ..engines import on_numpy  # noqa: E402
-from .opinfo.excluded import DATA_DEPENDENT, EXCLUDED, RANDOM  # noqa: E402
+from .opinfo.excluded import CUT_BY_VALUES, DATA_DEPENDENT, EXCLUDED, RANDOM  # noqa: E402
 from .opinfo.harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, Outcome, run_cell  # noqa: E402
 from .opinfo.listed import read_list  # noqa: E402
 from .opinfo.randomness import DRAWS  # noqa: E402
@@ -99,5 +99,5 @@ def test_draws_are_torchs_in_distribution_and_a_seed_repeats_them(name: str) -> 
 
 def test_names_of_the_tables_are_of_the_record() -> None:
     known = set(every_entry())
-    assert {*EXCLUDED, *RANDOM, *DATA_DEPENDENT} <= known
+    assert {*EXCLUDED, *RANDOM, *DATA_DEPENDENT, *CUT_BY_VALUES} <= known
     assert {cell[0] for cell in LISTED} <= set(entries())

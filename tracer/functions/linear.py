@@ -17,6 +17,7 @@ from .arithmetic import add, mul
 from .choosing import where
 from .methods import EXACT, Out, in_place, into, method, with_out, with_out_of
 from .operands import Number, common_shape, expand_value, same_shape, scalar_name, wrap
+from .precision import is_half
 
 _CONTRACTED: Final = Out("tensordot: Expected the output tensor to have dtype {result}, but got "
                         "an output tensor with dtype {out}")
@@ -31,7 +32,7 @@ def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Int
 
 def sums_of(kind: dtype) -> dtype | None:
     """In what half types are summed, as the result of `contract`, where more follows before rounding; None for other types."""
-    return dtypes.float32 if kind.is_floating_point and kind.itemsize < 4 else None
+    return dtypes.float32 if is_half(kind) else None
 
 
 def _checked(name: str, x: Tensor, y: Tensor) -> tuple[Value, Value]:
@@ -187,17 +188,17 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 @with_out_of(EXACT)
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
-    return _rounded_once(input, beta, mm(mat1, mat2), alpha, mat1, mat2)
+    return _added_once(input, beta, mm(mat1, mat2), alpha, mat1, mat2)
 
 
 @in_place()
 @with_out_of(EXACT)
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
-    return _rounded_once(input, beta, bmm(batch1, batch2), alpha, batch1, batch2)
+    return _added_once(input, beta, bmm(batch1, batch2), alpha, batch1, batch2)
 
 
-def _rounded_once(input: Tensor, beta: Number, product: Tensor, alpha: Number, x: Tensor, y: Tensor) -> Tensor:
+def _added_once(input: Tensor, beta: Number, product: Tensor, alpha: Number, x: Tensor, y: Tensor) -> Tensor:
     """`scaled_sum` of the product of x and y, which in half types is summed anew in float32, as torch's kernels do it."""
     wide = sums_of(product.dtype)
     if wide is None or input.dtype is not product.dtype:
