@@ -19,6 +19,8 @@ from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
 from ...tracer.ir import dtypes
+from ...tracer.ir.dtypes import dtype
+from ...tracer.ir.graph import Value
 from ...tracer.ops.elementwise import compare
 from ...tracer.ops.indexing import put_along, take
 from ...tracer.ops.structural import broadcast, iota
@@ -41,13 +43,16 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if x.type.dtype is not w.type.dtype:
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {scalar_name(x.type.dtype)} and "
                            f"{scalar_name(w.type.dtype)}")
-    wide = None if bias is None else sums_of(x.type.dtype)
-    result = wrap(contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)), kind=wide))
-    if bias is not None:
-        result = add(result, bias)
-    if wide is not None:  # half types are rounded once, after the bias
-        result = result.to(x.type.dtype)
+    result = projected(x, w, bias)
     return result if out is None else into(out, result)
+
+
+def projected(x: Value, w: Value, bias: Tensor | None, kind: dtype | None = None) -> Tensor:
+    """x @ w.T + bias of operands that fit; in `kind`, which else is theirs. Half types are rounded once, after the bias."""
+    wide = kind if bias is None else sums_of(x.type.dtype)
+    product = wrap(contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)), kind=wide))
+    result = product if bias is None else add(product, bias)
+    return result if wide is None or wide is kind else result.to(x.type.dtype)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
