@@ -19,7 +19,7 @@ import flambeau  # noqa: E402
 
 from ..engines import on_numpy  # noqa: E402
 from .opinfo.excluded import CUT_BY_VALUES, DATA_DEPENDENT, EXCLUDED, RANDOM  # noqa: E402
-from .opinfo.harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, Outcome, run_cell  # noqa: E402
+from .opinfo.harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome, run_cell  # noqa: E402
 from .opinfo.listed import read_list  # noqa: E402
 from .opinfo.randomness import DRAWS  # noqa: E402
 from .opinfo.records import dtypes_of, entries, every_entry  # noqa: E402
@@ -78,6 +78,15 @@ def test_random_cells_of_the_checked_in_result_come_out_as_it_says() -> None:
     found = [(told, run_cell(*told.cell, OF_EACH)) for told in chosen(AGAIN, seed)]
     wrong = [text for pair in found if (text := difference(*pair, OF_EACH))]
     assert not wrong, f"seed {seed}\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("was, now, differ", [
+    ((PASSED, -1), (PASSED, -1), False), ((PASSED, -1), (FAILED, 0), True), ((FAILED, 1), (FAILED, 1), False),
+    ((FAILED, 1), (PASSED, -1), True), ((FAILED, 0), (FAILED, 1), True), ((FAILED, 5), (PASSED, -1), False),
+    ((FAILED, 5), (FAILED, 1), True), ((PASSED, -1), (LATE, 1), True), ((SKIPPED, -1), (PASSED, -1), False)])
+def test_what_differs_from_the_result(was: tuple[str, int], now: tuple[str, int], differ: bool) -> None:
+    told, found = (Outcome("add", "float32", "forward", outcome, first=first) for outcome, first in (was, now))
+    assert (difference(told, found, 2) is not None) == differ
 
 
 @pytest.mark.parametrize("name", DRAWS)

@@ -49,7 +49,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("xla", "numpy"), default="xla")
     parser.add_argument("--compiled", type=int, default=FIRST, metavar="N",
                         help=f"samples of a cell through XLA; those after them run on numpy's engine (default: {FIRST})")
-    parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="of processor time for one cell (default: 300)")
+    parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="processor time of a cell (default: 300)")
     parser.add_argument("--resume", metavar="FILE", help="lines of JSON: what is there is not run again")
     parser.add_argument("--report", metavar="FILE", help="write every cell that does not pass")
     parser.add_argument("--write-list", action="store_true", help="make the list of what fails anew from these outcomes")
