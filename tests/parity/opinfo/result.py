@@ -66,10 +66,14 @@ def write_result(outcomes: Iterable[Outcome]) -> None:
 
 def _covered(every: list[tuple[str, str, str]], ran: dict[tuple[str, str, str], Outcome]) -> list[str]:
     whole, done = Counter((cell[1], cell[2]) for cell in every), Counter((cell[1], cell[2]) for cell in ran)
-    passed = Counter((o.dtype, o.check) for o in ran.values() if o.outcome in (PASSED, SKIPPED))
-    lines = [f"{len(ran)} of {len(every)} cells, of which {sum(passed.values())} pass; by dtype and check:"]
+    passed = Counter((o.dtype, o.check) for o in ran.values() if o.outcome == PASSED)
+    silent = Counter((o.dtype, o.check) for o in ran.values() if o.outcome == SKIPPED)  # no sample has that form
+    compiled = sum(o.compiled > 0 for o in ran.values())
+    left = len(ran) - passed.total() - silent.total()
+    lines = [f"{len(ran)} of {len(every)} cells, {compiled} with samples through XLA: {passed.total()} pass, to {silent.total()} "
+             f"no sample applies, {left} do not pass. By dtype and check:"]
     for dtype in [*DTYPES, NO_DTYPE]:
-        told = [f"{check} {passed[dtype, check]}/{done[dtype, check]}/{whole[dtype, check]}"
+        told = [f"{check} {passed[dtype, check]}/{done[dtype, check] - silent[dtype, check]}/{whole[dtype, check]}"
                 for check in CHECKS if whole[dtype, check]]
         lines.append(f"{dtype}: {', '.join(told)} (pass/run/all)")
     return lines
