@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...tracer.functions.arithmetic import add, mul
+from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.joining import stack
 from ...tracer.functions.methods import named
 from ...tracer.functions.precision import rounded_once
@@ -85,11 +86,12 @@ def _avg(name: str, rank: int) -> Callable[..., Any]:
     """)
     @rounded_once
     def function(input: Tensor, output_size: Any) -> Tensor:
-        for dim, size in enumerate(_wanted(name, input, output_size, rank), input.ndim - rank):
-            if input._type.shape[dim] != size:
-                windows, _ = _windows(input, dim, size)
-                input = _joined([mean(w, dim + 1) for w in windows], input, dim)
-        return input
+        x = input
+        for dim, size in enumerate(_wanted(name, x, output_size, rank), x.ndim - rank):
+            if x._type.shape[dim] != size:
+                windows, _ = _windows(x, dim, size)
+                x = _joined([mean(w, dim + 1) for w in windows], x, dim)
+        return in_own_memory(x, input)
 
     return function
 

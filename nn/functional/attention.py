@@ -7,11 +7,12 @@ import math
 from ...tracer.functions.activation import softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
-from ...tracer.functions.linear import contract
+from ...tracer.functions.linear import contract, sums_of
 from ...tracer.functions.operands import cast_value, common_shape, expand_value, wrap
 from ...tracer.functions.reduce import amax, sum
 from ...tracer.functions.unary import exp
 from ...tracer.ir import dtypes
+from ...tracer.ir.dtypes import dtype
 from ...tracer.ops.elementwise import compare
 from ...tracer.ops.structural import Ints, iota
 from ...tracer.tensor.tensor import Tensor
@@ -28,11 +29,11 @@ def _batched(x: Tensor, lead: Ints) -> Tensor:
     return wrap(expand_value(x._read(), (*lead, *x._type.shape[-2:])))
 
 
-def scores(query: Tensor, key: Tensor) -> Tensor:
-    """query @ key.T over the last two dimensions, without a transposed copy."""
+def scores(query: Tensor, key: Tensor, kind: dtype | None = None) -> Tensor:
+    """query @ key.T over the last two dimensions, without a transposed copy, in `kind`, by default the type of both."""
     n = query.ndim
     axes = tuple(range(n - 2))
-    return wrap(contract(query._read(), key._read(), ((n - 1,), (n - 1,)), (axes, axes)))
+    return wrap(contract(query._read(), key._read(), ((n - 1,), (n - 1,)), (axes, axes), kind))
 
 
 def weighted(weights: Tensor, value: Tensor) -> Tensor:
@@ -79,8 +80,10 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
         key, value = (_shared_heads(x, query._type.shape[-3]) for x in (key, value))
     lead = common_shape(*(x._type.shape[:-2] for x in (query, key, value)))
     scale = 1 / math.sqrt(query._type.shape[-1]) if scale is None else scale
-    product = scores(_batched(mul(query, scale), lead), _batched(key, lead))
-    weights = dropout(attend(product, attn_mask, is_causal), dropout_p)
+    wide = sums_of(query.dtype)
+    product = scores(_batched(query if wide else mul(query, scale), lead), _batched(key, lead), wide)
+    product = mul(product, scale) if wide else product  # of half types nothing is rounded before the weights are
+    weights = dropout(attend(product, attn_mask, is_causal, query.dtype), dropout_p)
     return weighted(weights, _batched(value, lead))
 
 
@@ -90,10 +93,10 @@ def _shared_heads(x: Tensor, heads: int) -> Tensor:
     return x.repeat_interleave(heads // x._type.shape[-3], -3)
 
 
-def attend(scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
-    """The weights; half-precision scores are masked and normalised in float32."""
-    kind = scores.dtype
-    x = wrap(cast_value(scores._read(), dtypes.float32)) if kind.itemsize < 4 else scores
+def attend(scores: Tensor, mask: Tensor | None, is_causal: bool, kind: dtype | None = None) -> Tensor:
+    """The weights, in `kind`, by default the scores' type; half-precision scores are masked and normalised in float32."""
+    kind = kind or scores.dtype
+    x = wrap(cast_value(scores._read(), dtypes.float32)) if scores.dtype.itemsize < 4 else scores
     if is_causal:
         x = where(causal_mask(x._type.shape[-2], x._type.shape[-1], x._device), x, -math.inf)
         return softmax(x, -1).to(kind)  # every query may look at the first key: no row is empty  # type: ignore[no-any-return]

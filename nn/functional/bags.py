@@ -9,6 +9,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range, known
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.cumulative import cumsum
+from ...tracer.functions.linear import sums_of
 from ...tracer.functions.operands import number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.scattering import gather, index_add, scatter_reduce
@@ -55,13 +56,14 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
     counts = None if padding_idx is None else input != padding_idx
     found = wrap(take(weight._read(), input._read(), 0))
     found = by_frequency(found, input, rows) if scale_grad_by_freq else found
+    found = found.to(sums_of(found.dtype) or found.dtype)  # half types are summed in float32
     if per_sample_weights is not None:
         found = mul(found, per_sample_weights.unsqueeze(-1))
     if input.ndim == 2:
-        return _rows(found, counts, mode)
+        return _rows(found, counts, mode).to(weight.dtype)
     assert offsets is not None
     bags = offsets._type.shape[0] - bool(include_last_offset)
-    return _pieces(found, counts, _bag_of_each(offsets, input._type.shape[0], bags), bags, mode)
+    return _pieces(found, counts, _bag_of_each(offsets, input._type.shape[0], bags), bags, mode).to(weight.dtype)
 
 
 def _check_kinds(input: Tensor, weight: Tensor, offsets: Any, mode: str, by_freq: bool, sparse: bool,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ...tracer.functions.linear import sums_of
 from ...tracer.functions.shape import flatten, reshape
 from ...tracer.ir import dtypes
 from ...tracer.tensor.tensor import Tensor
-from .linear import linear
+from .linear import linear, projected
 from .loss import cross_entropy
 
 
@@ -31,13 +32,19 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
     shape = _logits_shape(input, linear_weight, linear_bias)
     if target._type.shape == shape and ignore_index is not None:
         raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
-    if options is not None and (len(shape) > input.ndim or label_smoothing or target.dtype is not dtypes.int64):
+    pieces = options is not None
+    if pieces and (len(shape) > input.ndim or label_smoothing or target.dtype is not dtypes.int64):
+        pieces = False
         warnings.warn("linear_cross_entropy: ``options`` ignored; they need label_smoothing == 0, classes as int64, and one "
                       "class for each input", stacklevel=2)
     bias = None if linear_bias is None else flatten(linear_bias)
-    logits = reshape(linear(input, flatten(linear_weight, 0, -2), bias), shape)
-    return cross_entropy(logits, target, weight=weight, ignore_index=-100 if ignore_index is None else ignore_index,
-                         reduction=reduction, label_smoothing=label_smoothing)
+    matrix = flatten(linear_weight, 0, -2)
+    wide = sums_of(input.dtype) if pieces and input.dtype is matrix.dtype else None  # torch rounds pieces at the end alone
+    logits = linear(input, matrix, bias) if wide is None else projected(input._read(), matrix._read(), bias, wide)
+    loss = cross_entropy(reshape(logits, shape), target, weight=weight.to(wide) if weight is not None and wide else weight,
+                         ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction,
+                         label_smoothing=label_smoothing)
+    return loss.to(input.dtype)
 
 
 def _logits_shape(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.choosing import clamp
+from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.reduce import sum
@@ -193,8 +194,10 @@ def interpolate(input: Tensor, size: Sizes = None, scale_factor: Scales = None, 
     if mode == "area":
         return AREA[input.ndim](input, sizes)
     if mode.startswith("nearest"):
-        return by_nearest(input, sizes, factors, mode == "nearest-exact")
-    return by_weights(input, sizes, factors, mode, bool(align_corners), antialias)
+        result = by_nearest(input, sizes, factors, mode == "nearest-exact")
+    else:
+        result = by_weights(input, sizes, factors, mode, bool(align_corners), antialias)
+    return in_own_memory(result, input)  # where no pixel is computed, or every second one is shown
 
 
 def by_nearest(x: Tensor, sizes: Ints, factors: Sequence[float | None], exact: bool) -> Tensor:

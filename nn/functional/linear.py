@@ -9,7 +9,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
-from ...tracer.functions.linear import contract, einsum
+from ...tracer.functions.linear import contract, einsum, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
@@ -19,6 +19,8 @@ from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import reciprocal
 from ...tracer.ir import dtypes
+from ...tracer.ir.dtypes import dtype
+from ...tracer.ir.graph import Value
 from ...tracer.ops.elementwise import compare
 from ...tracer.ops.indexing import put_along, take
 from ...tracer.ops.structural import broadcast, iota
@@ -41,9 +43,16 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if x.type.dtype is not w.type.dtype:
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {scalar_name(x.type.dtype)} and "
                            f"{scalar_name(w.type.dtype)}")
-    product = contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)))
-    result = wrap(product) if bias is None else add(wrap(product), bias)
+    result = projected(x, w, bias)
     return result if out is None else into(out, result)
+
+
+def projected(x: Value, w: Value, bias: Tensor | None, kind: dtype | None = None) -> Tensor:
+    """x @ w.T + bias of operands that fit; in `kind`, which else is theirs. Half types are rounded once, after the bias."""
+    wide = kind if bias is None else sums_of(x.type.dtype)
+    product = wrap(contract(x, w, ((x.type.ndim - 1,), (w.type.ndim - 1,)), kind=wide))
+    result = product if bias is None else add(product, bias)
+    return result if wide is None or wide is kind else result.to(x.type.dtype)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -87,9 +96,10 @@ def renormalize(weight: Tensor, indices: Tensor, max_norm: float, norm_type: flo
         nobody, everybody = (number_value(n, weight.dtype, (size,), places.device)
                              for n, size in ((0, weight._type.shape[0]), (1, places.type.size)))
         used = wrap(put_along(nobody, places, everybody, 0, "max"))
-        lengths = norm(weight, norm_type, 1)
+        wide = sums_of(weight.dtype) or weight.dtype  # half types are rounded once, but for the norm
+        lengths = norm(weight, norm_type, 1).to(wide)
         scale = where((used > 0) & (lengths > max_norm), mul(reciprocal(add(lengths, 1e-7)), max_norm), 1.0)
-        weight.copy_(mul(weight, scale.unsqueeze(1)))
+        weight.copy_(mul(weight.to(wide), scale.unsqueeze(1)))
 
 
 def by_frequency(found: Tensor, indices: Tensor, rows: int) -> Tensor:

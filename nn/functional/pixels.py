@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.shape import permute, reshape, unflatten
 from ...tracer.tensor.tensor import Tensor
 
@@ -37,7 +38,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     n, c = len(lead), channels // (r * r)
     split = reshape(input, (*lead, c, r, r, height, width))
     mixed = permute(split, (*range(n + 1), n + 3, n + 1, n + 4, n + 2))
-    return reshape(mixed, (*lead, c, height * r, width * r))
+    return in_own_memory(reshape(mixed, (*lead, c, height * r, width * r)), input)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -63,7 +64,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     n = len(lead)
     split = reshape(input, (*lead, channels, height // r, r, width // r, r))
     mixed = permute(split, (*range(n + 1), n + 2, n + 4, n + 1, n + 3))
-    return reshape(mixed, (*lead, channels * r * r, height // r, width // r))
+    return in_own_memory(reshape(mixed, (*lead, channels * r * r, height // r, width // r)), input)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:

@@ -6,11 +6,8 @@ What does not pass yet is listed in `opinfo/failing.txt`; a listed cell that pas
 
 from __future__ import annotations
 
-import os
-import subprocess
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,15 +18,17 @@ torch = pytest.importorskip("torch")
 import flambeau  # noqa: E402
 
 from ..engines import on_numpy  # noqa: E402
-from .opinfo.excluded import DATA_DEPENDENT, EXCLUDED, RANDOM  # noqa: E402
-from .opinfo.harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, Outcome, run_cell  # noqa: E402
+from .opinfo.excluded import CUT_BY_VALUES, DATA_DEPENDENT, EXCLUDED, RANDOM  # noqa: E402
+from .opinfo.harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome, run_cell  # noqa: E402
 from .opinfo.listed import read_list  # noqa: E402
 from .opinfo.randomness import DRAWS  # noqa: E402
 from .opinfo.records import dtypes_of, entries, every_entry  # noqa: E402
+from .opinfo.result import chosen, commit, difference  # noqa: E402
 
 GROUPS = 40
 LISTED = read_list()
 BROAD = ("forward", "strides", "variants", "out", "gradient")
+AGAIN, OF_EACH = 200, 2  # cells of the checked-in result that are run again, and first samples of each: minutes of compiling
 FEWER = ("forward", "gradient")  # of dtypes other than float32, whose other forms are the same functions
 
 
@@ -64,18 +63,30 @@ def test_first_samples_are_torchs_but_for_what_is_listed(group: int) -> None:
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def _commit() -> str:
-    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
-    return os.environ.get("FLAMBEAU_COMMIT") or told.stdout.strip()
-
-
 def test_a_rotating_twentieth_forward_and_gradient_in_one_jitted_program() -> None:
     cells = [cell for cell in _cells(sorted(entries())) if cell[1] == "float32"]
-    rng = np.random.default_rng(zlib.crc32(_commit().encode()))
+    rng = np.random.default_rng(zlib.crc32(commit().encode()))
     chosen = rng.permutation(len(cells))[:len(cells) // 20]
     outcomes = [run_cell(*cells[i], "jitted", 1) for i in sorted(chosen)]
     wrong = [told for outcome in outcomes if (told := _judge(outcome))]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_random_cells_of_the_checked_in_result_come_out_as_it_says() -> None:
+    seed = zlib.crc32(commit().encode())
+    print(f"seed {seed}")
+    found = [(told, run_cell(*told.cell, OF_EACH)) for told in chosen(AGAIN, seed)]
+    wrong = [text for pair in found if (text := difference(*pair, OF_EACH))]
+    assert not wrong, f"seed {seed}\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("was, now, differ", [
+    ((PASSED, -1), (PASSED, -1), False), ((PASSED, -1), (FAILED, 0), True), ((FAILED, 1), (FAILED, 1), False),
+    ((FAILED, 1), (PASSED, -1), True), ((FAILED, 0), (FAILED, 1), True), ((FAILED, 5), (PASSED, -1), False),
+    ((FAILED, 5), (FAILED, 1), True), ((PASSED, -1), (LATE, 1), True), ((SKIPPED, -1), (PASSED, -1), False)])
+def test_what_differs_from_the_result(was: tuple[str, int], now: tuple[str, int], differ: bool) -> None:
+    told, found = (Outcome("add", "float32", "forward", outcome, first=first) for outcome, first in (was, now))
+    assert (difference(told, found, 2) is not None) == differ
 
 
 @pytest.mark.parametrize("name", DRAWS)
@@ -97,5 +108,5 @@ def test_draws_are_torchs_in_distribution_and_a_seed_repeats_them(name: str) -> 
 
 def test_names_of_the_tables_are_of_the_record() -> None:
     known = set(every_entry())
-    assert {*EXCLUDED, *RANDOM, *DATA_DEPENDENT} <= known
+    assert {*EXCLUDED, *RANDOM, *DATA_DEPENDENT, *CUT_BY_VALUES} <= known
     assert {cell[0] for cell in LISTED} <= set(entries())

@@ -60,7 +60,9 @@ def conj(input: Tensor) -> Tensor:
 @pointwise()
 @with_out_of(FOUND)
 def conj_physical(input: Tensor) -> Tensor:
-    """The complex conjugates, in memory of their own."""
+    """The complex conjugates, in memory of their own; of real numbers the tensor itself."""
+    if not input.dtype.is_complex:
+        return input
     return wrap(ops.alias(conj(input)._read()))
 
 

@@ -30,6 +30,16 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     return in_format(wrap(alias(input._read())), memory_format, input)
 
 
+def shares_memory(x: Tensor, y: Tensor) -> bool:
+    """Whether one is the other, or both show parts of one memory, so that a write to one may change the other."""
+    return x is y or x._storage is y._storage
+
+
+def in_own_memory(result: Tensor, read: Tensor) -> Tensor:
+    """The result, copied where it is what was read, or a view of its memory: for functions that torch computes whatever comes."""
+    return clone(result) if shares_memory(result, read) else result
+
+
 @method()
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself if its elements lie in order (or in that of `memory_format`), else a copy."""

@@ -12,9 +12,10 @@ from ..ops import OPS
 from ..ops.elementwise import alias
 from ..ops.window import running_position, shift
 from ..tensor.tensor import Tensor
-from .arithmetic import add, sub
+from .arithmetic import add, div, mul, sub
 from .choosing import masked_fill, maximum, where
-from .comparing import eq, ge, isinf, logical_and, logical_xor
+from .comparing import eq, ge, isfinite, isinf, logical_and, logical_xor
+from .complex_numbers import complex as as_complex
 from .conversions import clone
 from .defaults import Defaults
 from .dims import checked_dim
@@ -22,10 +23,12 @@ from .joining import cat
 from .methods import Out, method, named, with_out, with_out_of, with_typed_out
 from .operands import cast_value, wrap
 from .return_types import pair, return_type, zero_index
+from .scattering import gather
 from .slicing import sliced
 from .spelling import spelled
 from .unary import abs as absolute
 from .unary import exp, log1p, neg
+from .unary import round as rounded
 
 _CumMax, _CumMin = return_type("cummax"), return_type("cummin")
 
@@ -103,7 +106,26 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     while step < n:
         result = _log_add(result, wrap(shift(result._read(), step, axis, -math.inf)))
         step *= 2
+    if result.dtype.is_complex:
+        result = _turned(input, result, axis)
     return clone(result) if result is input else result
+
+
+def _turned(x: Tensor, sums: Tensor, axis: int) -> Tensor:
+    """The logarithms of sums with as many turns in the imaginary part as adding from the first to the last element gives.
+
+    There each sum keeps the angle of the larger of the sum so far and the element, and adds that of 1 + exp(their difference).
+    """
+    x, told = x.detach(), sums.detach()
+    before = wrap(shift(told._read(), 1, axis, -math.inf))
+    anew = ge(x.real, before.real)
+    angles = log1p(exp(where(anew, sub(before, x), sub(x, before)))).imag
+    total = cumsum(angles, axis)
+    last = cummax(anew.to(dtypes.int64), axis)[1]
+    wanted = add(gather(sub(add(x.imag, angles), total), axis, last), total)
+    count = rounded(div(sub(wanted, told.imag), 2 * math.pi))
+    turns = mul(where(isfinite(count), count, 0.0), 2 * math.pi)
+    return add(sums, as_complex(mul(turns, 0.0), turns))
 
 
 @method()

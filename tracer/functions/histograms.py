@@ -11,6 +11,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .choosing import clamp, where
 from .comparing import logical_and
+from .conversions import clone
 from .creation import ones, zeros
 from .methods import method, with_out
 from .operands import scalar_name
@@ -109,7 +110,7 @@ def _counted(name: str, points: Tensor, bins: list[Any], range: Any, weight: Ten
 
 def _edges(name: str, x: Tensor, bins: Any, range: Any) -> Tensor:
     if isinstance(bins, Tensor):
-        return bins
+        return clone(bins)
     if bins <= 0:
         raise RuntimeError(f"torch.{name}(): bins must be > 0, but got {bins} for dimension 0")
     if range is not None:

@@ -108,6 +108,10 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | N
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     spacings = _spacings(spacing, dims, dim)
+    for h in spacings:
+        if isinstance(h, Tensor) and h._device != input._device:
+            raise RuntimeError("torch.gradient expected each tensor to be on the same device, but got devices "
+                               f"{input.device} and {h.device}!")
     for d, _ in zip(dims, spacings):
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")

@@ -17,15 +17,22 @@ from .arithmetic import add, mul
 from .choosing import where
 from .methods import EXACT, Out, in_place, into, method, with_out, with_out_of
 from .operands import Number, common_shape, expand_value, same_shape, scalar_name, wrap
+from .precision import is_half
 
 _CONTRACTED: Final = Out("tensordot: Expected the output tensor to have dtype {result}, but got "
                         "an output tensor with dtype {out}")
 _DOT: Final = Out("result dtype {out} does not match input dtype {result}")
 
 
-def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ())) -> Value:
-    """dot_general: batch axes first, then the free axes of x, then those of y."""
-    return ops.dot(x, y, contract=axes, batch=batch, dtype=None)
+def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Ints] = ((), ()),
+             kind: dtype | None = None) -> Value:
+    """dot_general: batch axes first, then the free axes of x, then those of y; `kind`, of the result, else theirs."""
+    return ops.dot(x, y, contract=axes, batch=batch, dtype=kind)
+
+
+def sums_of(kind: dtype) -> dtype | None:
+    """In what half types are summed, as the result of `contract`, where more follows before rounding; None for other types."""
+    return dtypes.float32 if is_half(kind) else None
 
 
 def _checked(name: str, x: Tensor, y: Tensor) -> tuple[Value, Value]:
@@ -84,17 +91,17 @@ def _mismatch(a: Ints, b: Ints) -> str:
     return f"mat1 and mat2 shapes cannot be multiplied ({flat(a)} and {flat(b) if len(b) <= 2 else list(b)})"
 
 
-def _product(x: Value, y: Value) -> Value:
+def _product(x: Value, y: Value, kind: dtype | None = None) -> Value:
     xn, yn = x.type.ndim, y.type.ndim
     if yn <= 2:  # the leading dimensions of x are free axes: one contraction, no broadcast
-        return contract(x, y, ((xn - 1,), (0,)))
+        return contract(x, y, ((xn - 1,), (0,)), kind=kind)
     if xn == 1:
-        return contract(x, y, ((0,), (yn - 2,)))
+        return contract(x, y, ((0,), (yn - 2,)), kind=kind)
     lead = common_shape(x.type.shape[:-2], y.type.shape[:-2])
     x = expand_value(x, (*lead, *x.type.shape[-2:]))
     y = expand_value(y, (*lead, *y.type.shape[-2:]))
     axes = tuple(range(len(lead)))
-    return contract(x, y, ((x.type.ndim - 1,), (y.type.ndim - 2,)), (axes, axes))
+    return contract(x, y, ((x.type.ndim - 1,), (y.type.ndim - 2,)), (axes, axes), kind)
 
 
 @method("__rmatmul__")
@@ -181,14 +188,22 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 @with_out_of(EXACT)
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
-    return scaled_sum(input, beta, mm(mat1, mat2), alpha)
+    return _added_once(input, beta, mm(mat1, mat2), alpha, mat1, mat2)
 
 
 @in_place()
 @with_out_of(EXACT)
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
-    return scaled_sum(input, beta, bmm(batch1, batch2), alpha)
+    return _added_once(input, beta, bmm(batch1, batch2), alpha, batch1, batch2)
+
+
+def _added_once(input: Tensor, beta: Number, product: Tensor, alpha: Number, x: Tensor, y: Tensor) -> Tensor:
+    """`scaled_sum` of the product of x and y, which in half types is summed anew in float32, as torch's kernels do it."""
+    wide = sums_of(product.dtype)
+    if wide is None or input.dtype is not product.dtype:
+        return scaled_sum(input, beta, product, alpha)
+    return scaled_sum(input.to(wide), beta, wrap(_product(x._read(), y._read(), wide)), alpha).to(product.dtype)
 
 
 def scaled_sum(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:

@@ -55,13 +55,18 @@ def _most(name: str, kind: dtype) -> float:
     return dtypes.iinfo(kind).max
 
 
+def _least_exponent(name: str, kind: dtype) -> complex:
+    """What has the exponential 0."""
+    return complex(-math.inf, 0) if kind.is_complex else _least(name, kind)
+
+
 def _constant(number: float) -> Callable[[str, dtype], float]:
     return lambda name, kind: number
 
 
-_IDENTITIES: dict[str, Callable[[str, dtype], float]] = {
+_IDENTITIES: dict[str, Callable[[str, dtype], complex]] = {
     "sum": _constant(0), "cumsum": _constant(0), "prod": _constant(1), "cumprod": _constant(1), "norm": _constant(0),
-    "normalize": _constant(0), "median": _constant(math.nan), "amax": _least, "argmax": _least, "logsumexp": _least,
+    "normalize": _constant(0), "median": _constant(math.nan), "amax": _least, "argmax": _least, "logsumexp": _least_exponent,
     "logaddexp": _least, "softmax": _least, "log_softmax": _least, "amin": _most, "argmin": _most, "softmin": _most,
 }
 

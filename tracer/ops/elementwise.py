@@ -378,20 +378,31 @@ zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({d
                    light=False)
 
 
+def _pi_cot(turn: Value) -> Value:
+    """pi cot(pi t) for t from -1/2 to 1/2, infinite at 0, to the last bits also near 0, its pole, and near 1/2, its zero."""
+    pole = _is(turn, "EQ", full_like(turn, 0))
+    safe = where(pole, full_like(turn, 0.25), turn)
+    size = abs_(safe)
+    inner = _is(size, "LE", full_like(turn, 0.25))
+    angle = scaled(where(inner, safe, sub(full_like(turn, 0.5), size)), math.pi)
+    slope = tan(angle)
+    near = div(div(angle, where(inner, slope, full_like(turn, 1))), safe)  # the error of the angle cancels
+    far = mul(scaled(slope, math.pi), sign(safe))
+    return where(pole, full_like(turn, math.inf), where(inner, near, far))
+
+
 def polygamma_of(order: int, x: Value) -> Value:
     """The derivative of digamma of an order, also below zero, where CHLO's stops too early: https://dlmf.nist.gov/5.15.E6
 
-    There it is that of 1 - x, reflected, less a polynomial in cot(pi x), whose derivatives follow from -pi (1 + cot**2).
+    There it is that of 1 - x, reflected, less a polynomial in pi cot(pi x), the derivative of which is -(pi**2 + its square).
     """
     below = _is(x, "LE", full_like(x, 0))
     above = polygamma(full_like(x, order), where(below, sub(full_like(x, 1), x), x))
-    turn = where(below, sub(x, round_nearest_even(x)), full_like(x, 0.25))
-    pole = _is(turn, "EQ", full_like(x, 0))
-    cot = where(pole, full_like(x, math.inf), reciprocal(tan(scaled(where(pole, full_like(x, 0.25), turn), math.pi))))
+    cot = _pi_cot(where(below, sub(x, round_nearest_even(x)), full_like(x, 0.25)))
     factors = np.array([0.0, 1.0])
     for _ in range(order):
-        factors = np.polynomial.polynomial.polymul(np.polynomial.polynomial.polyder(factors), [-1.0, 0.0, -1.0])
-    *lower, highest = (float(factor) * math.pi**(order + 1) for factor in factors)
+        factors = np.polynomial.polynomial.polymul(np.polynomial.polynomial.polyder(factors), [-math.pi**2, 0.0, -1.0])
+    *lower, highest = map(float, factors)
     total = full_like(x, highest)
     for factor in reversed(lower):
         total = shifted(mul(total, cot), factor)

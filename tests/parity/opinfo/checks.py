@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 
 import flambeau  # noqa: E402
 
-from .compare import GRADCHECK, Mismatch, Tolerance, compare, compare_strides, half_within, tolerance  # noqa: E402
-from .excluded import DATA_DEPENDENT, DROPS, RANDOM, TIED, TIES, UP_TO_PHASE, WRONG_IN_TORCH  # noqa: E402
+from .compare import GRADCHECK, Mismatch, Tolerance, compare, compare_memory, compare_strides, half_within, tolerance  # noqa: E402
+from .excluded import CUT_BY_VALUES, DATA_DEPENDENT, DROPS, RANDOM, TIED, TIES, UP_TO_PHASE, WRONG_IN_TORCH  # noqa: E402
 from .translate import AbsentError, function, ours_at, tensor, value  # noqa: E402
 from .wide import compare_to_wide, widened  # noqa: E402
 
@@ -117,9 +117,12 @@ def _wide_result(cell: Cell, sample: Any) -> Any:
 
 
 def strides(cell: Cell, sample: Any) -> None:
-    """The function's result in memory, lazily."""
+    """The function's result in memory, lazily: strides, and of which arguments it is a view."""
     args, kwargs = _translated(sample)
-    compare_strides(cell.ours()(*args, **kwargs), _theirs(cell.entry.op, sample))
+    ours, theirs = cell.ours()(*args, **kwargs), _theirs(cell.entry.op, sample)
+    compare_strides(ours, theirs)
+    compare_memory(_tensors(ours, flambeau), _tensors([args, kwargs], flambeau), _tensors(theirs, torch),
+                   _tensors(list(_arguments(sample)), torch))
 
 
 def variants(cell: Cell, sample: Any) -> None:
@@ -330,6 +333,8 @@ def second(cell: Cell, sample: Any) -> None:
 
 def jitted(cell: Cell, sample: Any) -> None:
     """Forward and, where there is one, the gradient in one jitted program."""
+    if cell.name in CUT_BY_VALUES and _tensors(sample.args, torch):
+        raise NotApplicable("a shape that follows from values")
     try:
         gradient(cell, sample, jitted=True)
     except NotApplicable:

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import flambeau  # noqa: E402
+from flambeau.tracer.functions.conversions import shares_memory  # noqa: E402
 
 from .translate import array  # noqa: E402
 
@@ -107,3 +108,12 @@ def compare_strides(ours: Any, theirs: Any, where: str = "result") -> None:
         kept = [i for i, n in enumerate(theirs.shape) if n > 1]
         _need([ours.stride(i) for i in kept] == [theirs.stride(i) for i in kept], f"strides of {where}",
               theirs.stride(), ours.stride())
+
+
+def compare_memory(ours: list[Any], read: list[Any], theirs: list[Any], read_by_torch: list[Any]) -> None:
+    """Mismatch where a result shows the memory of an argument and torch's does not, or the other way round."""
+    for i, (mine, their) in enumerate(zip(ours, theirs)):
+        for j, (x, y) in enumerate(zip(read, read_by_torch)):
+            if their.numel() and y.numel() and their.layout is y.layout is torch.strided and their.device == y.device:
+                shared = their.untyped_storage().data_ptr() == y.untyped_storage().data_ptr() != 0
+                _need(shares_memory(mine, x) == shared, f"whether result {i} shows the memory of tensor {j}", shared, not shared)

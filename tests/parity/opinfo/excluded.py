@@ -53,3 +53,6 @@ DATA_DEPENDENT = frozenset({
     "item", "allclose", "equal", "nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "bincount",
     "repeat_interleave", "nn.functional.one_hot", "combinations", "histogramdd",
 })
+
+# The same where an argument after the first is a tensor: it says where to cut.
+CUT_BY_VALUES = frozenset({"tensor_split"})

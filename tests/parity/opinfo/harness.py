@@ -6,10 +6,11 @@ import re
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...engines import on_numpy
 from .checks import CHECKS, Cell, NotApplicable, applies, samples_of
 from .records import entries
 from .translate import AbsentError
@@ -17,6 +18,7 @@ from .wide import judged
 
 PASSED, FAILED, ABSENT, SKIPPED, LATE = "passed", "failed", "absent", "not applicable", "late"
 LONGEST = 160  # of a reason
+FIRST = 64  # samples of a cell that run on the engine that is installed; those after them run on numpy's, and compile nothing
 NO_DTYPE = "-"  # the dtype of error inputs, which have their own
 
 
@@ -35,6 +37,8 @@ class Outcome:
     samples: int = 0
     first: int = -1
     reason: str = ""
+    commit: str = ""
+    compiled: int = FIRST  # how many of the samples at most ran on the engine that is installed
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -47,16 +51,18 @@ class Outcome:
 
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
+    """LateError after that much of the processor's time, which does not hang on what else a machine does."""
+
     def late(*_: Any) -> None:
         raise LateError(f"longer than {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _short(reason: str) -> str:
@@ -64,8 +70,16 @@ def _short(reason: str) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", " ".join(reason.split()))[:LONGEST]
 
 
-def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0) -> Outcome:
-    """Run a check on the first samples of an entry in a dtype (all where `samples` is 0)."""
+def _ran(cell: Cell, check: str, sample: Any) -> bool:
+    try:
+        CHECKS[check](cell, sample)
+    except NotApplicable:
+        return False
+    return True
+
+
+def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float = 60.0, compiled: int = FIRST) -> Outcome:
+    """Run a check on the first samples of an entry in a dtype (0: all); those after `compiled` on numpy's engine."""
     cell = Cell(name, entries()[name], "float32" if dtype == NO_DTYPE else dtype)
     if not applies(cell, check):
         return Outcome(name, dtype, check, SKIPPED)
@@ -78,11 +92,8 @@ def run_cell(name: str, dtype: str, check: str, samples: int = 0, timeout: float
             cell.ours()
             for i, sample in samples_of(cell, check, samples):
                 first = i
-                try:
-                    CHECKS[check](cell, sample)
-                    ran += 1
-                except NotApplicable:
-                    continue
+                with on_numpy() if i >= compiled else nullcontext():
+                    ran += _ran(cell, check, sample)
     except AbsentError as error:
         return Outcome(name, dtype, check, ABSENT, ran, first, _short(str(error)))
     except AttributeError as error:

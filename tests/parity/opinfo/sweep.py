@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 import subprocess
@@ -13,9 +14,10 @@ from pathlib import Path
 
 from ...engines import on_numpy
 from .checks import CHECKS
-from .harness import ABSENT, FAILED, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome, run_cell
+from .harness import ABSENT, FAILED, FIRST, LATE, NO_DTYPE, PASSED, SKIPPED, Outcome, run_cell
 from .listed import write_list
-from .records import DTYPES, dtypes_of, entries
+from .records import DTYPES, entries
+from .result import cells, commit, write_result
 
 STARTED = "started"
 
@@ -33,6 +35,8 @@ def main(argv: list[str]) -> int:
         Path(options.report).write_text("\n".join(report(found)) + "\n")
     if options.write_list:
         write_list(found)
+    if options.write_result:
+        write_result(found)
     return 0
 
 
@@ -43,10 +47,13 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--check", nargs="+", default=list(CHECKS), choices=CHECKS)
     parser.add_argument("--samples", type=int, default=0, metavar="N", help="the first N samples (default: all)")
     parser.add_argument("--engine", choices=("xla", "numpy"), default="xla")
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for one cell (default: 60)")
+    parser.add_argument("--compiled", type=int, default=FIRST, metavar="N",
+                        help=f"samples of a cell through XLA; those after them run on numpy's engine (default: {FIRST})")
+    parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="processor time of a cell (default: 300)")
     parser.add_argument("--resume", metavar="FILE", help="lines of JSON: what is there is not run again")
     parser.add_argument("--report", metavar="FILE", help="write every cell that does not pass")
     parser.add_argument("--write-list", action="store_true", help="make the list of what fails anew from these outcomes")
+    parser.add_argument("--write-result", action="store_true", help="put these outcomes into the checked-in result")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes; needs --resume")
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every N-th entry, from the I-th")
     parser.add_argument("--verbose", action="store_true", help="a line per cell that does not pass")
@@ -62,34 +69,36 @@ _ran: list[Outcome] = []
 # --- Running ----------------------------------------------------------------------------------------------------------
 
 
-def _chosen(options: argparse.Namespace) -> list[str]:
+def _chosen(options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """The cells that are asked for: of all entries the most telling checks come first."""
     index, count = map(int, options.shard.split("/"))
-    names = [name for name in entries() if re.search(options.entries, name)]
-    return names[index::count]
+    names = set([name for name in entries() if re.search(options.entries, name)][index::count])
+    dtypes, checks = {*options.dtype, NO_DTYPE}, set(options.check)
+    return sorted((cell for cell in cells() if cell[0] in names and cell[1] in dtypes and cell[2] in checks), key=_phase)
 
 
-def _cells(name: str, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    checks = [check for check in options.check if check != "errors"]
-    for dtype in dtypes_of(entries()[name]):
-        if dtype in options.dtype:
-            yield from ((dtype, check) for check in checks)
-    if "errors" in options.check:
-        yield NO_DTYPE, "errors"
+def _phase(cell: tuple[str, str, str]) -> int:
+    main = cell[2] in ("forward", "gradient")
+    if cell[1] == "float32":
+        return 0 if main else 2
+    return 1 if cell[1] == NO_DTYPE else 3 if main else 4
 
 
 def _run(options: argparse.Namespace) -> None:
     done = {o.cell for o in read_outcomes(options.resume)} if options.resume else set()
+    at = commit()
     with on_numpy(options.engine == "numpy"):
-        for name in _chosen(options):
-            for dtype, check in _cells(name, options):
-                if (name, dtype, check) not in done:
-                    _run_one(name, dtype, check, options)
+        for cell in _chosen(options):
+            if cell not in done:
+                _run_one(*cell, options, at)
 
 
-def _run_one(name: str, dtype: str, check: str, options: argparse.Namespace) -> None:
+def _run_one(name: str, dtype: str, check: str, options: argparse.Namespace, at: str) -> None:
     if options.resume:  # a process that dies in a cell says so by this line alone
-        _append(options.resume, Outcome(name, dtype, check, STARTED))
-    outcome = run_cell(name, dtype, check, options.samples, options.timeout)
+        _append(options.resume, Outcome(name, dtype, check, STARTED, commit=at))
+    compiled = 0 if options.engine == "numpy" else options.compiled
+    found = run_cell(name, dtype, check, options.samples, options.timeout, compiled)
+    outcome = dataclasses.replace(found, commit=at, compiled=compiled)
     _ran.append(outcome)
     if options.resume:
         _append(options.resume, outcome)
@@ -110,12 +119,14 @@ def read_outcomes(path: str) -> Iterator[Outcome]:
             outcome = Outcome(**json.loads(line))
             last[outcome.cell] = outcome
     for outcome in last.values():
-        yield Outcome(*outcome.cell, FAILED, reason="ends the process") if outcome.outcome == STARTED else outcome
+        if outcome.outcome == STARTED:
+            outcome = dataclasses.replace(outcome, outcome=FAILED, reason="ends the process")
+        yield outcome
 
 
 def _run_in_processes(options: argparse.Namespace, argv: list[str]) -> None:
     """Shards in processes, started again where one dies: what it was at is then known and passed over."""
-    plain = [a for a in argv if a not in ("--write-list",)]
+    plain = [a for a in argv if a not in ("--write-list", "--write-result")]
     left = {i: 20 for i in range(options.jobs)}
     running = {i: _shard(plain, i, options.jobs) for i in left}
     while running:
