@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..tracer.ir.errors import CheckpointError
-from .restoring import target
+from .restoring import target, torchs
 from .safetensors_file import ZIP, damaged
 from .stored_tensors import KNOWN, Array, StorageKind, Stored, storage_id
 from .unpickler import Bounded, Reader
@@ -87,7 +87,7 @@ class _Trusting(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """What a name of the file means."""
-        known = KNOWN.get(f"{module}.{name}")
+        known = torchs.get(f"{module}.{name}", KNOWN.get(f"{module}.{name}"))
         if known is not None:
             return known
         top, _, rest = module.partition(".")
