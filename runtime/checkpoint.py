@@ -49,8 +49,9 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
     Args: `obj`, anything that can be pickled, whole modules too; for a safetensors file a tensor, or dicts, lists and
     tuples, nested as you like, of tensors, numbers, strings, bools and None (so any state_dict, or several in a dict).
     Tensors that are one object are written once, in PyTorch's format also memory that several share. `f`, a path, or an
-    object with a method `write`, which gets the bytes as they come, from where it stands. `_use_new_zipfile_serialization`, PyTorch's format wherever it goes: True for the
-    zip archive, False for the form before it; `pickle_protocol` and `_disable_byteorder_record` are for these.
+    object with a method `write`, which gets the bytes as they come, from where it stands.
+    `_use_new_zipfile_serialization`, PyTorch's format wherever it goes: True for the zip archive, False for the form before
+    it; `pickle_protocol` and `_disable_byteorder_record` are for these.
     `max_shard_size`, bytes or text such as "5GB", for a dict of tensors: it is saved as Hugging Face's libraries do, in
     files of at most so many bytes of tensors with an index, `model-00001-of-00003.safetensors` and so on in a folder `f`, or
     by the name of a path that ends in .safetensors. Tied tensors are written once; a set that was there is replaced as a whole.
