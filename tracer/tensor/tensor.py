@@ -19,7 +19,7 @@ from ..ir.recorder import Recorder, grad_mode, recording
 from ..ir.state import state
 from ..ops.elementwise import alias, select, stop_gradient, with_value
 from .context import context
-from .device import Size, device
+from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
 from .maps import home
@@ -347,7 +347,7 @@ class Tensor:
     @property
     def shape(self) -> Size:
         """The sizes of the dimensions."""
-        return Size(self._type.shape)
+        return as_size(self._type.shape)
 
     @property
     def dtype(self) -> dtype:
