@@ -17,6 +17,7 @@ from ..ir.errors import TraceError
 from ..ir.graph import GradientHooks, Value
 from ..ir.recorder import Recorder, grad_mode, recording
 from ..ir.state import state
+from ..ir.types import Type
 from ..ops.elementwise import alias, select, stop_gradient, with_value
 from .context import context
 from .device import Size, as_size, device
@@ -651,13 +652,21 @@ _constructors: dict[str, Any] = {}
 
 
 def _viewed_type(step: Step, base: Any) -> Any:
-    """The type a step gives, found by recording it on a stand-in."""
+    """The type a step gives: what the step says, or what is found by recording it on a stand-in."""
     from_cache = _view_types.get((step, base))
-    if from_cache is None:
-        from_cache = _view_types[step, base] = _probe(step, base)
-    return from_cache
+    if from_cache is not None:
+        return from_cache
+    shape = step.shape_of(base.shape)
+    if shape is None:
+        found = _view_types[step, base] = _probe(step, base)
+        return found
+    found = Type.of(shape, base.dtype)
+    if len(_view_types) < REMEMBERED:
+        _view_types[step, base] = found
+    return found
 
 
+REMEMBERED = 4096  # types of views: there are as many slices as a data set has samples
 _view_types: dict[tuple[Step, Any], Any] = {}
 
 
