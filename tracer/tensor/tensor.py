@@ -134,15 +134,21 @@ class Tensor:
 
     def _view(self, step: Step, geometry: Geometry | None = None) -> Tensor:
         """A tensor that shares this one's storage through one more step."""
+        if context.trace is not None:
+            step = step.known()
+        return self._viewed((step,), geometry, _viewed_type(step, self._type))
+
+    def _viewed(self, steps: tuple[Step, ...], geometry: Geometry | None, kind: Type) -> Tensor:
+        """A tensor that shares this one's storage through further steps, which give it this type."""
         made = object.__new__(Tensor)
         if context.trace is not None:
-            step, made._inside = step.known(), context.trace.mark
+            made._inside = context.trace.mark
         made._storage = self._storage
         root = self if self._base is None or self._requires_grad or self._parted else self._base
         made._base = root
-        made._steps = (step,) if root is self else (*self._steps, step)
+        made._steps = steps if root is self else (*self._steps, *steps)
         made._geometry = geometry
-        made._type = _viewed_type(step, self._type)
+        made._type = kind
         made._detached = self._detached or not state.grad
         return made
 
