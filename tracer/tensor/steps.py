@@ -138,6 +138,10 @@ class Slice(Step):
     limit: Ints
     stride: Ints
 
+    def slices(self) -> tuple[slice, ...]:
+        """The subscript of an array that gives it."""
+        return tuple(map(slice, self.start, self.limit, self.stride))
+
     def shape_of(self, base: Ints) -> Ints:
         return tuple([-(-(b - a) // s) for a, b, s in zip(self.start, self.limit, self.stride)])
 

@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
@@ -24,7 +26,7 @@ from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
 from .maps import home
-from .steps import Step, written_through
+from .steps import Reshape, Slice, Step, written_through
 from .storage import Storage, has_contents
 from .strides import Geometry, contiguous_stride, lies_in_order, of_gradient, overlaps
 
@@ -192,8 +194,13 @@ class Tensor:
                 and (seen[1] or not state.grad or not value.requires_grad)):
             return seen[2]
         source = value
-        for step in self._steps:
-            value = step.read(value)
+        buffer = value.buffer
+        if (isinstance(buffer, np.ndarray) and self._type.nbytes <= COPIED and not value.requires_grad and value.device == "cpu"
+                and context.trace is None and not context.in_body and _COPIABLE.issuperset(map(type, self._steps))):
+            value = Value(self._type, "cpu", _copied(buffer, self._steps))
+        else:
+            for step in self._steps:
+                value = step.read(value)
         if self._requires_grad or value is source:  # a leaf among views needs a value of its own
             value = alias(_without_history(value) if self._requires_grad else value)
         self._seen = (source, state.grad, value, state.recorder)
@@ -670,6 +677,17 @@ def _viewed_type(step: Step, base: Any) -> Any:
     if len(_view_types) < REMEMBERED:
         _view_types[step, base] = found
     return found
+
+
+COPIED = 1 << 12  # bytes of a view that are read as a copy where the memory is at hand, without an operation
+_COPIABLE = frozenset((Slice, Reshape))
+
+
+def _copied(array: Any, steps: tuple[Step, ...]) -> Any:
+    """The elements of a view of a host array, which later writes do not change."""
+    for step in steps:
+        array = array.reshape(step.shape) if isinstance(step, Reshape) else array[step.slices()]
+    return array.copy()
 
 
 REMEMBERED = 4096  # types of views: there are as many slices as a data set has samples

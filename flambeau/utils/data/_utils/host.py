@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ....tracer.functions.operands import wrap
 from ....tracer.ir.dtypes import from_numpy
 from ....tracer.ir.graph import Value
 from ....tracer.ir.types import Type
-from ....tracer.lazy.flush import contents
+from ....tracer.lazy.flush import contents, materialize
 from ....tracer.lazy.shared import SharedStorage
 from ....tracer.tensor.context import context
 from ....tracer.tensor.steps import Permute, Recoded, Reshape, Slice
@@ -122,6 +122,22 @@ def rows(tensors: Sequence[Tensor], index: list[Any]) -> list[Tensor] | None:
             return None
         made.append(on_array(array[index]))
     return made
+
+
+def start(batch: Any) -> None:
+    """Start what a batch was computed by, as a program of its own: the next batch's is the same, whatever is done with them."""
+    if context.trace is None and not context.in_body:
+        materialize([tensor._read() for tensor in _tensors(batch) if not tensor.requires_grad], "a DataLoader made a batch")
+
+
+def _tensors(batch: Any) -> Iterator[Tensor]:
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, (list, tuple)):
+        for part in batch:
+            yield from _tensors(part)
+    elif isinstance(batch, dict):
+        yield from _tensors(list(batch.values()))
 
 
 def on_array(array: Array) -> Tensor:
