@@ -66,7 +66,8 @@ def test_state_continues_and_copies() -> None:
     g.set_state(saved)
     for other in (copy.deepcopy(g), pickle.loads(pickle.dumps(g)), g.clone_state()):
         assert r.rand(3, generator=other).tolist() == expected
-    assert saved.dtype is dtypes.uint8 and saved.view(dtypes.uint64).tolist() == [7, 2]  # draws do not write into a state that was taken
+    assert saved.dtype is dtypes.uint8
+    assert saved.view(dtypes.uint64).tolist() == [7, 2]  # draws do not write into a state that was taken
 
 
 def test_seeds() -> None:
