@@ -683,10 +683,10 @@ COPIED = 1 << 12  # bytes of a view that are read as a copy where the memory is 
 _COPIABLE = frozenset((Slice, Reshape))
 
 
-def _copied(array: Any, steps: tuple[Step, ...]) -> Any:
+def _copied(array: Any, steps: tuple[Any, ...]) -> Any:
     """The elements of a view of a host array, which later writes do not change."""
     for step in steps:
-        array = array.reshape(step.shape) if isinstance(step, Reshape) else array[step.slices()]
+        array = array.reshape(step.shape) if type(step) is Reshape else array[step.slices()]
     return array.copy()
 
 

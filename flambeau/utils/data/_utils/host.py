@@ -19,7 +19,6 @@ from ....tracer.tensor.steps import Permute, Recoded, Reshape, Slice
 from ....tracer.tensor.strides import is_contiguous
 from ....tracer.tensor.tensor import Tensor
 
-
 PLAIN = frozenset((Slice, Reshape, Permute))  # steps of which strides and offset say everything
 
 
