@@ -15,6 +15,7 @@ from typing import IO, Any
 from .cuda.devices import device_count
 from .legacy_storages import storage_class
 from .nn.parameter import Buffer, Parameter
+from .nn.torch_state import WrappedHook as _WrappedHook
 from .runtime.checkpoint import load, save
 from .runtime.file_options import (
     LoadEndianness,
@@ -28,7 +29,9 @@ from .runtime.file_options import (
 )
 from .runtime.packages import default_restore_location, location_tag, register_package
 from .runtime.restoring import NO_CUDA
+from .runtime.restoring import classes as _classes
 from .runtime.restoring import makers as _makers
+from .runtime.restoring import torchs as _torchs
 from .runtime.safe_globals import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from .tracer.ir.dtypes import dtype
 from .tracer.tensor.device import device
@@ -41,6 +44,9 @@ __all__ = ["LoadEndianness", "SourceChangeWarning", "StorageType", "add_safe_glo
            "validate_cuda_device", "validate_hpu_device"]
 
 _makers.update(Parameter=Parameter, Buffer=lambda data, persistent: Buffer(data, persistent=persistent))
+_classes.update(Parameter=Parameter, Buffer=Buffer)
+_torchs.update({"torch.nn.parameter.Parameter": Parameter, "torch.nn.parameter.Buffer": Buffer,
+                "torch.nn.modules.module._WrappedHook": _WrappedHook})
 
 
 class SourceChangeWarning(Warning):

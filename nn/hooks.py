@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..tracer.autograd.hooks import Handle, add_to
+from ..tracer.autograd.hooks import RemovableHandle, add_to
 from ..tracer.tensor.context import context
 from .backward_hooks import BackwardHooks
 
@@ -59,17 +59,18 @@ def as_hooks_say(kind: str, module: Module, name: str, value: Any) -> Any:
     return value
 
 
-def _of_all(kind: str, call: Callable[..., Any], **flags: bool) -> Handle:
+def _of_all(kind: str, call: Callable[..., Any], **flags: bool) -> RemovableHandle:
     EVERYWHERE.used = True
     return add_to(EVERYWHERE.tables[kind], Hook(call, **flags))
 
 
-def register_module_forward_pre_hook(hook: Callable[..., Any]) -> Handle:
+def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, args)` before the forward of every module; what it returns, if not None, replaces the arguments."""
     return _of_all("forward_pre", hook)
 
 
-def register_module_forward_hook(hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False) -> Handle:
+def register_module_forward_hook(hook: Callable[..., Any], *, with_kwargs: bool = False,
+                                 always_call: bool = False) -> RemovableHandle:
     """Call `hook(module, args, output)` after the forward of every module; what it returns, if not None, replaces the output.
 
     >>> import flambeau as torch
@@ -81,34 +82,34 @@ def register_module_forward_hook(hook: Callable[..., Any], *, with_kwargs: bool 
     return _of_all("forward", hook, with_kwargs=with_kwargs, always_call=always_call)
 
 
-def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Handle:
+def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, grad_output)` before the backward of every module."""
     return _of_all("backward_pre", hook)
 
 
-def register_module_full_backward_hook(hook: Callable[..., Any]) -> Handle:
+def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, grad_input, grad_output)` after the backward of every module."""
     check_backward_kind(EVERYWHERE, True)
     return _of_all("backward", hook)
 
 
-def register_module_backward_hook(hook: Callable[..., Any]) -> Handle:
+def register_module_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """`register_module_full_backward_hook` in torch's older form, which cannot be mixed with it."""
     check_backward_kind(EVERYWHERE, False)
     return _of_all("backward", hook, full=False)
 
 
-def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> Handle:
+def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, name, parameter)` when one is registered; what it returns, if not None, is registered instead."""
     return _of_all("parameter", hook)
 
 
-def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> Handle:
+def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, name, buffer)` when one is registered; what it returns, if not None, is registered instead."""
     return _of_all("buffer", hook)
 
 
-def register_module_module_registration_hook(hook: Callable[..., Any]) -> Handle:
+def register_module_module_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, name, child)` when one is registered; what it returns, if not None, is registered instead."""
     return _of_all("module", hook)
 
@@ -120,7 +121,7 @@ def check_backward_kind(hooks: Hooks | None, full: bool) -> None:
                            "one of them.")
 
 
-def add_hook(module: Module, kind: str, call: Callable[..., Any], prepend: bool, **flags: bool) -> Handle:
+def add_hook(module: Module, kind: str, call: Callable[..., Any], prepend: bool, **flags: bool) -> RemovableHandle:
     """Register a hook and return its handle."""
     assert module._hooks is not None
     table = module._hooks.tables[kind]

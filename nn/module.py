@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-from ..tracer.autograd.hooks import Handle
+from ..tracer.autograd.hooks import RemovableHandle
 from ..tracer.functions.operands import scalar_name
 from ..tracer.guards.identity import Identity, comparable
 from ..tracer.ir.state import state
@@ -19,6 +19,7 @@ from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_ho
 from .moving import Movable
 from .parameter import Buffer, Parameter
 from .state_dict import Loading, collect, load, load_own, save_own
+from .torch_state import in_our_form
 
 T = TypeVar("T")
 _missing = object()
@@ -232,7 +233,7 @@ class Module(Compilable, Movable):
         return self.__dict__.copy()
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        self.__dict__.update(saved)
+        self.__dict__.update(in_our_form(saved))
         _changed()
         for name, child in self._modules.items():
             if child is not None:
@@ -495,57 +496,57 @@ class Module(Compilable, Movable):
 
     # --- Hooks --------------------------------------------------------------------------------------------------------
 
-    def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool = False, **flags: bool) -> Handle:
+    def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool = False, **flags: bool) -> RemovableHandle:
         if self._hooks is None:
             self.__dict__["_hooks"] = Hooks()
         _changed()
         return add_hook(self, kind, hook, prepend, **flags)
 
     def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
-                                  with_kwargs: bool = False) -> Handle:
+                                  with_kwargs: bool = False) -> RemovableHandle:
         """Call `hook(module, args)` before forward; what it returns, if not None, replaces the arguments."""
         return self._add_hook("forward_pre", hook, prepend, with_kwargs=with_kwargs)
 
     def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
-                              always_call: bool = False) -> Handle:
+                              always_call: bool = False) -> RemovableHandle:
         """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
         return self._add_hook("forward", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
 
-    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_output)` before the backward; what it returns, if not None, replaces `grad_output`."""
         return self._add_hook("backward_pre", hook, prepend)
 
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_input, grad_output)` after it; what it returns, if not None, replaces `grad_input`."""
         check_backward_kind(self._hooks, True)
         return self._add_hook("backward", hook, prepend)
 
-    def register_backward_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """`register_full_backward_hook` in torch's older form, which cannot be mixed with it."""
         check_backward_kind(self._hooks, False)
         return self._add_hook("backward", hook, full=False)
 
-    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, prefix, keep_vars)` before the state dict is collected."""
         return self._add_hook("state_dict_pre", hook)
 
-    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata)` on the collected state dict."""
         return self._add_hook("state_dict_post", hook)
 
-    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> Handle:
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """As `register_state_dict_post_hook`; what the hook returns, if not None, is the state dict (torch's older form)."""
         return self._add_hook("state_dict_post", hook, replaces=True)
 
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` first."""
         return self._add_hook("load_pre", hook)
 
-    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Handle:
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> RemovableHandle:
         """As `register_load_state_dict_pre_hook`; without `with_module` the hook is not given the module."""
         return self._add_hook("load_pre", hook, with_module=with_module)
 
-    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, incompatible_keys)` after loading."""
         return self._add_hook("load_post", hook)
 

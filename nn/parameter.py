@@ -19,7 +19,7 @@ def _sharing(kind: type[Tensor], data: Tensor | None) -> Any:
     if data is None:
         data = empty(0)
     if not isinstance(data, Tensor):
-        raise TypeError(f"{kind.__name__} requires a Tensor, got {type(data).__name__}")
+        raise AttributeError(f"'{type(data).__name__}' object has no attribute 'detach'\n({kind.__name__} requires a Tensor)")
     made = data.detach()
     made.__class__ = kind
     return made
@@ -30,7 +30,7 @@ class Parameter(Tensor):
 
     Args: `data`, the tensor whose memory it shares, empty by default; `requires_grad`, whether gradients reach it. It
     is a leaf: optimizers update it in place, under `no_grad`. Set `requires_grad` to False to freeze it; then it is
-    still part of the state dict. Raises TypeError if `data` is no tensor.
+    still part of the state dict. Raises AttributeError if `data` is no tensor.
 
     >>> import flambeau as torch
     >>> torch.nn.Parameter(torch.ones(2))
@@ -59,7 +59,7 @@ class Buffer(Tensor):
 
     Args: `data`, the tensor whose memory it shares, empty by default; `persistent`, whether it is in the state dict. A
     module that it is assigned to lists it among its buffers: it moves with `to()`, and no optimizer sees it. Raises
-    TypeError if `data` is no tensor.
+    AttributeError if `data` is no tensor.
 
     >>> import flambeau as torch
     >>> model = torch.nn.Module()

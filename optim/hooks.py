@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from itertools import chain, count
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from ..tracer.autograd.hooks import RemovableHandle, add_to
 from ..tracer.lazy.flush import end_of_step
 from ..tracer.tensor.context import context
-from ..tracer.tensor.epochs import structure_epoch
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
 State = dict[str, Any]
 
-_numbers = count()
-every_pre_hook: dict[int, Any] = {}  # hooks of the steps of all optimizers
-every_post_hook: dict[int, Any] = {}
+Table = OrderedDict[int, Any]
+every_pre_hook: Table = OrderedDict()  # hooks of the steps of all optimizers
+every_post_hook: Table = OrderedDict()
 
 
-class RemovableHandle:
-    """What registering a hook returns; `remove()` takes the hook away."""
-
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
-        self._hooks, self._key = hooks, next(_numbers)
-        before = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[self._key] = hook
-        hooks.update(before)
-        structure_epoch[0] += 1
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.pop(self._key, None)
-        structure_epoch[0] += 1
+def _added(table: Table, hook: Any, prepend: bool = False) -> RemovableHandle:
+    handle = add_to(table, hook)
+    if prepend:
+        table.move_to_end(handle.id, last=False)
+    return handle
 
 
 def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,12 +67,12 @@ class Hooked:
     """The hooks of an optimizer."""
 
     def _reset_hooks(self) -> None:
-        self._pre_hooks: dict[int, Any] = {}
-        self._post_hooks: dict[int, Any] = {}
-        self._saving_hooks: dict[int, Any] = {}
-        self._saved_hooks: dict[int, Any] = {}
-        self._loading_hooks: dict[int, Any] = {}
-        self._loaded_hooks: dict[int, Any] = {}
+        self._pre_hooks: Table = OrderedDict()
+        self._post_hooks: Table = OrderedDict()
+        self._saving_hooks: Table = OrderedDict()
+        self._saved_hooks: Table = OrderedDict()
+        self._loading_hooks: Table = OrderedDict()
+        self._loaded_hooks: Table = OrderedDict()
         self._in_step = self._opt_called = False
 
     def _called(self) -> Iterator[Callable[..., Any]]:
@@ -96,30 +86,30 @@ class Hooked:
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
-        return RemovableHandle(self._pre_hooks, hook)
+        return _added(self._pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return RemovableHandle(self._post_hooks, hook)
+        return _added(self._post_hooks, hook)
 
     def register_state_dict_pre_hook(self, hook: Callable[[Any], None], prepend: bool = False) -> RemovableHandle:
         """Call `hook(optimizer)` before `state_dict()`; `prepend` for before the hooks that are there."""
-        return RemovableHandle(self._saving_hooks, hook, prepend)
+        return _added(self._saving_hooks, hook, prepend)
 
     def register_state_dict_post_hook(self, hook: Callable[[Any, State], State | None],
                                       prepend: bool = False) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` on what `state_dict()` gives; it may return another one."""
-        return RemovableHandle(self._saved_hooks, hook, prepend)
+        return _added(self._saved_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[[Any, State], State | None],
                                           prepend: bool = False) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` on what is to be loaded; it may return another one."""
-        return RemovableHandle(self._loading_hooks, hook, prepend)
+        return _added(self._loading_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook: Callable[[Any], None],
                                            prepend: bool = False) -> RemovableHandle:
         """Call `hook(optimizer)` after `load_state_dict()`."""
-        return RemovableHandle(self._loaded_hooks, hook, prepend)
+        return _added(self._loaded_hooks, hook, prepend)
 
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
@@ -131,9 +121,9 @@ def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandl
     >>> optimizer.step(), handle.remove(), optimizer.step(), seen
     (None, None, None, ['before'])
     """
-    return RemovableHandle(every_pre_hook, hook)
+    return _added(every_pre_hook, hook)
 
 
 def register_optimizer_step_post_hook(hook: Callable[..., None]) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` after each step of any optimizer."""
-    return RemovableHandle(every_post_hook, hook)
+    return _added(every_post_hook, hook)

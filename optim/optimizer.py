@@ -13,6 +13,7 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any, ClassVar
 
+from ..tracer.autograd.hooks import RemovableHandle
 from ..tracer.autograd.modes import enable_grad, no_grad, set_grad_enabled
 from ..tracer.functions.complex_numbers import view_as_complex, view_as_real
 from ..tracer.functions.creation import tensor, zeros
@@ -26,7 +27,6 @@ from ..tracer.tensor.tensor import Tensor
 from .group import Group, Groups
 from .hooks import (
     Hooked,
-    RemovableHandle,
     hooked,
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -99,7 +99,7 @@ class Optimizer(Hooked):
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state if isinstance(state.get("param_groups"), Groups) else _in_our_form(state))
         structure_epoch[0] += 1
         if "_pre_hooks" not in self.__dict__:
             self._reset_hooks()
@@ -395,6 +395,18 @@ def _working(x: Tensor) -> Tensor:
 
 def _store(target: Tensor, result: Tensor) -> None:
     assign(target, view_as_complex(result) if target._type.dtype.is_complex else result)
+
+
+def _in_our_form(pickled: dict[str, Any]) -> dict[str, Any]:
+    """What torch pickles of an optimizer, in our containers."""
+    states = States(pickled.get("state", {}))
+    groups = Groups(pickled.get("param_groups", ()))
+    for group in groups:
+        counters: dict[Any, Tensor] = {}
+        for param in group["params"]:
+            if param in states:
+                states[param] = _loaded_state(param, states[param], counters)
+    return {**pickled, "state": states, "param_groups": groups}
 
 
 def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor]) -> State:

@@ -6,6 +6,7 @@ pickled, and loading runs no code. PyTorch's files, which are pickles, are read 
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -20,7 +21,7 @@ from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.operands import wrap
 from ..tracer.ir import dtypes
 from ..tracer.ir.dtypes import dtype
-from ..tracer.ir.errors import CheckpointError
+from ..tracer.ir.errors import CheckpointError, EmptyFileError
 from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
 from ..tracer.lazy.flush import host_array, materialize
@@ -44,13 +45,14 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
          max_shard_size: int | str | None = None) -> None:
     """Save `obj` to one file, replacing it as a whole or not at all, or to an open binary file.
 
-    A path that ends in .pt, .pth, .bin or .ckpt gets PyTorch's own format, which PyTorch reads with its default
-    (`weights_only=True`); any other path, and an open file, a safetensors file.
-    Args: `obj`, a tensor, or dicts, lists and tuples, nested as you like, of tensors, numbers, strings, bools and None
-    (so any state_dict, or several in a dict); in PyTorch's format anything that can be pickled. Tensors that are one
-    object, or share a storage, are written once. `f`, a path, or an object with a method `write`, which gets the bytes as
-    they come, from where it stands. `_use_new_zipfile_serialization`, PyTorch's format wherever it goes: True for the
-    zip archive, False for the form before it; `pickle_protocol` and `_disable_byteorder_record` are for these.
+    A path that ends in .safetensors gets a safetensors file; any other path, and an open file, PyTorch's own format, in
+    which PyTorch reads tensors, numbers and containers of them with its default (`weights_only=True`).
+    Args: `obj`, anything that can be pickled, whole modules too; for a safetensors file a tensor, or dicts, lists and
+    tuples, nested as you like, of tensors, numbers, strings, bools and None (so any state_dict, or several in a dict).
+    Tensors that are one object are written once, in PyTorch's format also memory that several share. `f`, a path, or an
+    object with a method `write`, which gets the bytes as they come, from where it stands.
+    `_use_new_zipfile_serialization`, PyTorch's format wherever it goes: True for the zip archive, False for the form before
+    it; `pickle_protocol` and `_disable_byteorder_record` are for these.
     `max_shard_size`, bytes or text such as "5GB", for a dict of tensors: it is saved as Hugging Face's libraries do, in
     files of at most so many bytes of tensors with an index, `model-00001-of-00003.safetensors` and so on in a folder `f`, or
     by the name of a path that ends in .safetensors. Tied tensors are written once; a set that was there is replaced as a whole.
@@ -70,7 +72,7 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
     if max_shard_size is not None:
         _save_shards(obj, f, bytes_in(max_shard_size))
         return
-    if _use_new_zipfile_serialization is not None or _is_torchs_name(f):
+    if _use_new_zipfile_serialization is not None or not _is_safetensors_name(f):
         top = os.path.splitext(os.path.basename(os.fsdecode(f)))[0] if isinstance(f, (str, os.PathLike)) else ""
         _write(f, import_module(".torch_writer", __package__).writer(
             obj, top or "archive", pickle_protocol, _use_new_zipfile_serialization is False, not _disable_byteorder_record))
@@ -86,7 +88,7 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = pickle, pickle_prot
 
 
 def _save_shards(obj: Any, f: Any, most: int) -> None:
-    if not isinstance(f, (str, os.PathLike)) or _is_torchs_name(f):
+    if not isinstance(f, (str, os.PathLike)) or os.path.splitext(os.fsdecode(f))[1].lower() in TORCHS_ENDINGS:
         raise ValueError(f"max_shard_size requires a folder, or a path that ends in .safetensors, got {f!r:.80}")
     tensors = _named_tensors(obj)
     same = tied({name: (x._storage, x._steps, x._type) for name, x in tensors.items()})
@@ -116,8 +118,8 @@ def _host_arrays(values: Mapping[str, Value]) -> dict[str, tuple[dtype, Array]]:
     return {name: (value.type.dtype, np.asarray(host_array(value))) for name, value in values.items()}
 
 
-def _is_torchs_name(f: Any) -> bool:
-    return isinstance(f, (str, os.PathLike)) and os.path.splitext(os.fsdecode(f))[1].lower() in TORCHS_ENDINGS
+def _is_safetensors_name(f: Any) -> bool:
+    return isinstance(f, (str, os.PathLike)) and os.fsdecode(f).lower().endswith(".safetensors")
 
 
 def _write(f: Path | IO[bytes], write_to: Callable[[IO[bytes]], None]) -> None:
@@ -189,10 +191,25 @@ def _load(file: IO[bytes], name: str, map_location: Place, weights_only: bool, m
     start = file.tell()
     first = file.read(16)
     file.seek(start)
+    if not first:
+        raise EmptyFileError(f"{name} is no checkpoint: it is empty, or stands at its end and was not rewound by seek(0)")
     if is_torchs(first):
         with no_grad():
-            return import_module(".torch_file", __package__).load_file(file, name, map_location, weights_only, mapped)
+            return _load_torchs(file, start, name, map_location, weights_only, mapped)
     return _unpacked(*read(file, name), name, map_location)
+
+
+def _load_torchs(file: IO[bytes], start: int, *options: Any) -> Any:
+    load_file = import_module(".torch_file", __package__).load_file
+    if isinstance(file, io.IOBase):
+        return load_file(file, *options)
+    whole = io.BytesIO()  # of somebody's own file no more is asked than `read`, `seek` and `tell`
+    while piece := file.read(1 << 24):
+        whole.write(piece)
+    whole.seek(0)
+    made = load_file(whole, *options)
+    file.seek(start + whole.tell())
+    return made
 
 
 def _unpacked(arrays: dict[str, tuple[dtype, Array]], metadata: dict[str, str], name: str, map_location: Place) -> Any:

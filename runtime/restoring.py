@@ -14,7 +14,10 @@ NO_CUDA = ("Attempting to deserialize object on a CUDA device but torch.cuda.is_
            "CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your storages to the CPU.")
 
 Maker = Callable[[Tensor, bool], Tensor]
-makers: dict[str, Maker] = {}  # "Parameter", "Buffer": set by the face, since layers are not this folder's to know
+# "Parameter" and "Buffer": set by the face, since layers are not this folder's to know
+makers: dict[str, Maker] = {}
+classes: dict[str, type[Tensor]] = {}
+torchs: dict[str, Any] = {"torch.Tensor": Tensor}  # what else a file whose author is trusted may name, by torch's name
 
 
 class Place:

@@ -18,7 +18,7 @@ from ..tracer.ir.types import Type
 from ..tracer.tensor import layouts
 from ..tracer.tensor.device import Size, device
 from ..tracer.tensor.strides import is_contiguous
-from ..tracer.tensor.tensor import Tensor
+from ..tracer.tensor.tensor import _OWN, Tensor
 from .restoring import makers
 from .unpickler import PYTHONS, check_keys, refused
 
@@ -145,6 +145,8 @@ def _rebuild_from_type(function: Any, kind: Any, arguments: Any, state: Any) -> 
             type(arguments) is not tuple:
         raise refused("a tensor made by a function that makes none")
     made = function(*arguments)
+    if isinstance(kind, type) and issubclass(kind, Tensor) and kind is not Tensor:  # a class that the user vouches for
+        made.__class__ = kind
     state = dict(state) if isinstance(state, dict) else {}
     if state.pop("_is_buffer", False):
         made = _made("Buffer", made, bool(state.pop("persistent", True)))
@@ -154,7 +156,7 @@ def _rebuild_from_type(function: Any, kind: Any, arguments: Any, state: Any) -> 
 def _with_attributes(x: Tensor, state: Any) -> Tensor:
     """The tensor with what users hung on it; what it is made of itself stays."""
     for name, value in (state if isinstance(state, dict) else {}).items():
-        if isinstance(name, str) and not name.startswith("_") and not hasattr(Tensor, name):
+        if isinstance(name, str) and name not in _OWN and not hasattr(Tensor, name):
             x.__dict__[name] = value
     return x
 

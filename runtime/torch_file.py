@@ -23,6 +23,7 @@ from ..tracer.ir.errors import CheckpointError
 from . import file_options
 from .file_options import byte_order, skipping
 from .packages import restored
+from .restoring import torchs
 from .safe_globals import vouched
 from .safetensors_file import ZIP, damaged
 from .stored_tensors import KNOWN, Array, StorageKind, Stored, storage_id
@@ -116,7 +117,7 @@ class _Trusting(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """What a name of the file means."""
-        known = KNOWN.get(f"{module}.{name}")
+        known = torchs.get(f"{module}.{name}", KNOWN.get(f"{module}.{name}"))
         if known is not None:
             return known
         top, _, rest = module.partition(".")

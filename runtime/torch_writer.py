@@ -25,6 +25,7 @@ from ..tracer.tensor.strides import contiguous_stride
 from ..tracer.tensor.tensor import _OWN, Tensor
 from .file_options import Options, skipping
 from .packages import tag_of
+from .restoring import classes
 from .safetensors_file import as_bytes
 from .stored_tensors import STORAGES, Array
 from .torch_file import MAGIC, PROTOCOL
@@ -94,6 +95,8 @@ class _Pickler(_Written):  # type: ignore[misc]
     def reducer_override(self, x: Any) -> Any:
         """How torch makes what is a class of ours."""
         if isinstance(x, Tensor):
+            if not _is_ours_to_say(type(x)):
+                return NotImplemented
             made = self._tensor(x)
         elif isinstance(x, Size):
             made = _named("torch", "Size"), (tuple(x),)
@@ -121,17 +124,17 @@ class _Pickler(_Written):  # type: ignore[misc]
     dispatch[bytes] = save_bytes
 
     def _tensor(self, x: Tensor) -> Any:
-        kind = type(x).__name__
         attributes = {name: value for name, value in x.__dict__.items() if name not in _OWN and name != "persistent"}
-        if kind == "Parameter":
+        if isinstance(x, classes["Parameter"]):
             function = "_rebuild_parameter_with_state" if attributes else "_rebuild_parameter"
             arguments = (x.detach(), x.requires_grad, OrderedDict(), *([attributes] if attributes else []))
             return _named("torch._utils", function), arguments
         make, arguments = self._plain(x)
-        if kind == "Buffer":
+        if type(x) is classes["Buffer"]:
             attributes |= {"persistent": x.persistent, "_is_buffer": True}
-        if attributes:
-            return _named("torch._tensor", "_rebuild_from_type_v2"), (make, _named("torch", "Tensor"), arguments, attributes)
+        kind = _named("torch", "Tensor") if type(x) in (Tensor, classes["Buffer"]) else type(x)
+        if attributes or kind is type(x):
+            return _named("torch._tensor", "_rebuild_from_type_v2"), (make, kind, arguments, attributes)
         return make, arguments
 
     def _plain(self, x: Tensor) -> tuple[_Name, tuple[Any, ...]]:
@@ -165,6 +168,12 @@ class _Pickler(_Written):  # type: ignore[misc]
             count = whole.numel() * (1 if name else whole.itemsize)
             found = self.storages[key] = _Storage(whole, named, str(len(self.storages)), count)
         return found
+
+
+def _is_ours_to_say(kind: type[Tensor]) -> bool:
+    """Whether a class of tensors has no way of its own to be pickled."""
+    by: Any = kind.__reduce_ex__
+    return any(by is known.__reduce_ex__ for known in (Tensor, *classes.values()))
 
 
 def _pickled(obj: Any, protocol: int, legacy: bool) -> tuple[bytes, list[tuple[_Storage, Array]]]:

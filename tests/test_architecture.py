@@ -42,8 +42,10 @@ LATE = {
     ("flambeau/__init__.py", "__getattr__", "flambeau.runtime.jax_call"): "`import flambeau` must load no jax",
     ("flambeau/__init__.py", "__getattr__", "flambeau.distributions"): "a namespace is loaded when it is first used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.linalg"): "a namespace is loaded when it is first used",
-    ("runtime/checkpoint.py", "save", "flambeau.runtime.torch_writer"): "a zip writer and a pickler, for files that few write",
-    ("runtime/checkpoint.py", "_load", "flambeau.runtime.torch_file"): "a reader of pickles, for files that few read",
+    ("runtime/checkpoint.py", "save", "flambeau.runtime.torch_writer"):
+        "a zip writer and a pickler, which few programs need at their start",
+    ("runtime/checkpoint.py", "_load_torchs", "flambeau.runtime.torch_file"):
+        "a reader of pickles, which few programs need at their start",
     ("flambeau/serialization.py", "get_unsafe_globals_in_checkpoint", "flambeau.runtime.torch_file"): "as above",
     ("flambeau/utils/__init__.py", "__getattr__", "flambeau.utils.data"): "`import flambeau` must load no multiprocessing",
     ("flambeau/__main__.py", "main", "flambeau.info"): "a wrong argument is told without loading the engine",

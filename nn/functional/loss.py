@@ -242,12 +242,19 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
 # --- Distances --------------------------------------------------------------------------------------------------------
 
 
+def _difference(input: Tensor, target: Any) -> Tensor:
+    """input - target; torch's error for a target that is no tensor."""
+    if not isinstance(target, Tensor):
+        raise AttributeError(f"'{type(target).__name__}' object has no attribute 'size'\n(a loss requires a tensor as target)")
+    return sub(input, target)
+
+
 @with_older_words
 @rounded_once
 def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - t) ** 2."""
-    loss = square(sub(input, target))
+    loss = square(_difference(input, target))
     if weight is None:
         return reduced(loss, reduction)
     if reduction == "mean":
@@ -259,7 +266,7 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
 def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
             reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|x - t|, times `weight` of the input's shape; the mean is then one over the weights."""
-    loss = absolute(sub(input, target))
+    loss = absolute(_difference(input, target))
     if weight is None:
         return reduced(loss, reduction)
     _check_weight(weight, input)
@@ -282,7 +289,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    distance = absolute(sub(input, target))
+    distance = absolute(_difference(input, target))
     near = logical_not(distance >= beta)  # only a near distance is squared: the gradient of an infinite one would be NaN
     loss = where(near, mul(square(where(near, distance, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
     return reduced(loss, reduction)
@@ -294,7 +301,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2); times `weight` of the input's shape."""
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    distance = absolute(sub(input, target))
+    distance = absolute(_difference(input, target))
     near = logical_not(distance >= delta)
     loss = where(near, mul(square(where(near, distance, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
     if weight is not None:

@@ -411,7 +411,7 @@ def killed(child):
 def test_a_save_removes_what_killed_saves_left_and_nothing_else(path):
     (path.parent / f".{path.name}.abcdef012345.tmp").write_bytes(b"somebody else's")
     others = set(os.listdir(path.parent))
-    living, dead, unread = saving(path), saving(path.with_name("other")), saving(path)
+    living, dead, unread = saving(path), saving(path.with_name("other.safetensors")), saving(path)
     assert len(os.listdir(path.parent)) == 3 + len(others)
     killed(dead)
     unread.kill()  # nobody has asked yet how it ended

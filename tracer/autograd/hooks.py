@@ -6,11 +6,10 @@ a leaf makes compiled steps that use it trace again.
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..functions.methods import method
 from ..functions.operands import wrap
@@ -23,34 +22,57 @@ from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import Tensor
 
 Hook = Callable[[Any], Any]
-_numbers = itertools.count()
 
 
-class Handle:
-    """Removes a hook: `handle.remove()`, or at the end of `with handle:`."""
+class RemovableHandle:
+    """Takes a hook out of its table: by `remove()`, or at the end of `with handle:`; also of a table that a class keeps itself.
 
-    def __init__(self, table: OrderedDict[int, Any], number: int) -> None:
-        self._table, self.id = weakref.ref(table), number
+    Args: `hooks_dict`, the table, in which the hook has the key `handle.id`; `extra_dict`, further ones, or a list of them.
+
+    >>> from collections import OrderedDict
+    >>> table = OrderedDict()
+    >>> handle = RemovableHandle(table)
+    >>> table[handle.id] = print
+    >>> handle.remove()
+    >>> len(table)
+    0
+    """
+
+    next_id: ClassVar[int] = 0
+
+    def __init__(self, hooks_dict: Any, *, extra_dict: Any = None) -> None:
+        given = [] if extra_dict is None else extra_dict if isinstance(extra_dict, list) else [extra_dict]
+        self._tables = [weakref.ref(table) for table in (hooks_dict, *given)]
+        self.id = max(self.next_id, *(key + 1 for key in hooks_dict if isinstance(key, int)), 0)  # some came from a file
+        RemovableHandle.next_id = self.id + 1
 
     def remove(self) -> None:
         """Take the hook off; does nothing the second time."""
-        table = self._table()
-        if table is not None and table.pop(self.id, None) is not None:
-            structure_epoch[0] += 1
+        for reference in self._tables:
+            table = reference()
+            if table is not None and table.pop(self.id, None) is not None:
+                structure_epoch[0] += 1
 
-    def __enter__(self) -> Handle:
+    def __enter__(self) -> RemovableHandle:
         return self
 
     def __exit__(self, *error: Any) -> None:
         self.remove()
 
+    def __getstate__(self) -> Any:
+        return [reference() for reference in self._tables], self.id
 
-def add_to(table: OrderedDict[int, Any], hook: Any) -> Handle:
+    def __setstate__(self, saved: Any) -> None:
+        tables, self.id = saved
+        self._tables = [weakref.ref(OrderedDict() if table is None else table) for table in tables]
+
+
+def add_to(table: OrderedDict[int, Any], hook: Any) -> RemovableHandle:
     """Put a hook behind those of a table."""
-    number = next(_numbers)
-    table[number] = hook
+    handle = RemovableHandle(table)
+    table[handle.id] = hook
     structure_epoch[0] += 1
-    return Handle(table, number)
+    return handle
 
 
 class Hooks:
@@ -128,7 +150,7 @@ def _checked(result: Any, gradient: Value, hook: Hook) -> Value:
 
 
 @method()
-def register_hook(self: Tensor, hook: Hook) -> Handle:
+def register_hook(self: Tensor, hook: Hook) -> RemovableHandle:
     """Call `hook(gradient)` whenever the gradient of this tensor is known; what it returns, unless None, replaces it.
 
     >>> import flambeau as torch
@@ -142,7 +164,7 @@ def register_hook(self: Tensor, hook: Hook) -> Handle:
 
 
 @method()
-def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Handle:
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
     """Call `hook(tensor)` after `backward()` filled this leaf's `.grad`."""
     if self.requires_grad and not self._requires_grad:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")

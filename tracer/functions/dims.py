@@ -32,6 +32,15 @@ def checked_dims(dims: int | Sequence[int] | None, ndim: int) -> Ints:
     return chosen
 
 
+def check_keepdim(name: str, keepdim: Any, dim: Any = (), position: int = 2) -> None:
+    """torch's TypeError where `keepdim` is no bool, or where there is no `dim` (None) that it goes with."""
+    if not isinstance(keepdim, (bool, np.bool_)):
+        raise TypeError(f"{name}(): argument 'keepdim' (position {position}) must be bool, not {type(keepdim).__name__}")
+    if dim is None:
+        raise TypeError(f"{name}() received an invalid combination of arguments - got (keepdim=bool, ), but expected one of:\n"
+                        " * no arguments\n * a dim, with or without keepdim")
+
+
 def shape_argument(sizes: Sequence[Any], named: Any = None, name: str = "size") -> Ints:
     """Sizes given one by one, or as one sequence, or as one sequence by its name, as a tuple of ints."""
     if named is not None:

@@ -19,6 +19,7 @@ from ..ir.constants import full_like
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.source import describe, user_position
+from ..ir.types import Type
 from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
@@ -41,11 +42,11 @@ class _Chosen(NamedTuple):
     alone: bool
 
 
-@lru_cache(maxsize=4096)
-def _row_steps(shape: Ints, i: int) -> tuple[Slice, Reshape]:
-    rest = shape[1:]
-    zeros, ones = (0,) * len(rest), (1,) * len(rest)
-    return Slice((i, *zeros), (i + 1, *rest), (1, *ones)), Reshape(rest)
+@lru_cache(maxsize=1024)
+def _row_form(kind: Type) -> tuple[Type, Reshape, Ints, Ints]:
+    """Of all rows of a type of tensor: their type, the step that ends them, and their slice but for its place."""
+    rest = kind.shape[1:]
+    return Type.of(rest, kind.dtype), Reshape(rest), (0,) * len(rest), (1,) * kind.ndim
 
 
 def _row(x: Tensor, i: int) -> Tensor:
@@ -58,10 +59,10 @@ def _row(x: Tensor, i: int) -> Tensor:
         raise IndexError(f"index {i} is out of bounds for dimension 0 with size {n}")
     i %= n
     geometry = x._strides
-    offset = geometry.offset + i * geometry.stride[0]
-    cut, squeeze = _row_steps(shape, i)
-    row = x if n == 1 else x._view(cut, Geometry(geometry.stride, offset))
-    return row._view(squeeze, Geometry(geometry.stride[1:], offset))
+    stride = geometry.stride
+    kind, squeeze, zeros, ones = _row_form(x._type)
+    steps = (squeeze,) if n == 1 else (Slice((i, *zeros), (i + 1, *squeeze.shape), ones), squeeze)
+    return x._viewed(steps, Geometry(stride[1:], geometry.offset + i * stride[0]), kind)
 
 
 # --- The stage of arrays ----------------------------------------------------------------------------------------------

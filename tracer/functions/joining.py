@@ -96,6 +96,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
                                f"{list(x._type.shape)} at entry {i}")
     d = checked_dim(dim, len(first) + 1)
+    if d == 0 and len(tensors) > 1 and len(first) == 1 and first[0]:  # one operation, not one for each tensor
+        return reshape(cat(tensors), (len(tensors), *first))
     return cat([unsqueeze(x, d) for x in tensors], d)
 
 

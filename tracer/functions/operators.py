@@ -15,17 +15,18 @@ from .comparing import eq, ge, gt, le, lt, ne
 from .methods import method
 from .operands import NUMBERS, wrap
 from .precision import is_half
-from .spelling import REFUSED
 from .unary import abs, neg, positive, reciprocal
 from .whole_numbers import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
 
 
-def _operator(name: str, function: Any, reflected: Any = None) -> None:
+def _operator(name: str, function: Any, reflected: Any = None, arrays: bool = True) -> None:
+    """Attach an operator and its reflected form. As in torch an array of numpy's is taken on the right, and not in an order."""
+
     def forward(self: Tensor, other: Any) -> Any:
         if isinstance(other, (Tensor, *NUMBERS)):
             return function(self, other)
-        if isinstance(other, np.ndarray):
-            return function(self, as_tensor_like(other, self))
+        if arrays and isinstance(other, np.ndarray):
+            return function(*_promoted(self, other, floating=name == "truediv"))
         return NotImplemented
 
     def backward(self: Tensor, other: Any) -> Any:
@@ -35,8 +36,8 @@ def _operator(name: str, function: Any, reflected: Any = None) -> None:
             return (reflected or _swapped(function))(self, other)
         if isinstance(other, Tensor):  # by name alone: Python asks the left operand first
             return function(other, self)
-        if isinstance(other, np.ndarray):
-            return function(as_tensor_like(other, self), self)
+        if name == "truediv" and isinstance(other, np.ndarray):
+            return _array_over(self, other)
         return NotImplemented
 
     setattr(Tensor, f"__{name}__", forward)
@@ -48,6 +49,11 @@ def _swapped(function: Any) -> Any:
     return lambda self, number: function(tensor_like(number, self), self)
 
 
+def _array_over(self: Tensor, array: Any) -> Tensor:
+    """array / self, the one reflected operator that torch has for arrays."""
+    return mul(*_promoted(reciprocal(self), array))
+
+
 def _number_over(self: Tensor, number: Any) -> Tensor:
     """number / self; of half types by the reciprocal, rounded once more, as in torch."""
     if is_half(self._type.dtype):
@@ -55,9 +61,15 @@ def _number_over(self: Tensor, number: Any) -> Tensor:
     return div(tensor_like(number, self), self)
 
 
-def as_tensor_like(array: Any, like: Tensor) -> Tensor:
-    """A numpy operand as a tensor on `like`'s device."""
-    return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), like._device, np.array(array)))
+def _promoted(x: Tensor, array: Any, floating: bool = False) -> tuple[Tensor, Tensor]:
+    """A tensor and an array of numpy's as two tensors, of the dtype that numpy computes in, as torch leaves it to."""
+    other = wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), x._device, np.array(array)))
+    if x._type.dtype.numpy.isbuiltin != 1:
+        return x, other
+    kind = dtypes.from_numpy(np.result_type(x._type.dtype.numpy, array.dtype))
+    if floating and not kind.is_inexact:
+        kind = dtypes.float64
+    return x.to(kind), other.to(kind)
 
 
 @method("__invert__")
@@ -74,12 +86,9 @@ def _delete(self: Tensor, index: Any) -> None:
 
 def _in_place_operator(name: str, update: str) -> None:
     def operate(self: Tensor, other: Any) -> Any:
-        try:
-            return getattr(self, update)(other)
-        except REFUSED:
-            if not isinstance(other, np.ndarray):
-                raise
-        return NotImplemented  # and Python makes a new tensor with `+`, as in torch
+        if isinstance(other, np.ndarray):
+            return NotImplemented  # and Python makes a new tensor with `+`, as in torch
+        return getattr(self, update)(other)
 
     setattr(Tensor, f"__i{name}__", operate)
 
@@ -97,7 +106,7 @@ _operator("xor", bitwise_xor, lambda self, number: bitwise_xor(self, number))
 _operator("lshift", bitwise_left_shift)
 _operator("rshift", bitwise_right_shift)
 for _name, _function in [("eq", eq), ("ne", ne), ("lt", lt), ("le", le), ("gt", gt), ("ge", ge)]:
-    _operator(_name, _function)
+    _operator(_name, _function, arrays=_name in ("eq", "ne"))
 for _name, _update in [("add", "add_"), ("sub", "sub_"), ("mul", "mul_"), ("truediv", "div_"),
                        ("floordiv", "floor_divide_"), ("mod", "remainder_"), ("pow", "pow_"), ("and", "bitwise_and_"),
                        ("or", "bitwise_or_"), ("xor", "bitwise_xor_"), ("lshift", "bitwise_left_shift_"),

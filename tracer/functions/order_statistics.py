@@ -15,7 +15,7 @@ from .checks import unchecked
 from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt
 from .conversions import clone
-from .dims import checked_dim
+from .dims import check_keepdim, checked_dim
 from .methods import Out, method, with_out, with_out_of
 from .operands import number_value, wrap
 from .reduce import any_ as any_of
@@ -101,6 +101,8 @@ def _median_of_all(kind: Callable[..., Any], input: Tensor) -> Tensor:
 @with_out
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median (the lower of two) of all elements; or (values, indices) along `dim`. NaN if there is one."""
+    if keepdim is not False:
+        check_keepdim("median", keepdim, dim)
     return _median_of_all(_Median, input) if dim is None else _median_along(_Median, "median", input, dim, keepdim)
 
 
@@ -108,6 +110,8 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 @with_out
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """`median` of the elements that are not NaN."""
+    if keepdim is not False:
+        check_keepdim("nanmedian", keepdim, dim)
     if dim is None:
         return _median_of_all(_NanMedian, input)
     return _median_along(_NanMedian, "nanmedian", input, dim, keepdim)
@@ -117,6 +121,8 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 @with_out
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent elements along `dim`: of several the smallest, of its places the last."""
+    if keepdim is not False:
+        check_keepdim("mode", keepdim)
     axis = checked_dim(dim, input.ndim)
     if input.ndim == 0:
         return _Mode(clone(input), wrap(zero_index(input)))

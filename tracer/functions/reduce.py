@@ -18,7 +18,7 @@ from .arithmetic import add, div, mul, sub
 from .choosing import maximum, minimum, where
 from .comparing import eq, isnan, logical_and, logical_not, logical_or, ne
 from .defaults import Defaults
-from .dims import checked_dim, checked_dims, shape_argument
+from .dims import check_keepdim, checked_dim, checked_dims, shape_argument
 from .methods import EXACT, Out, into, method, named, out_kind, with_out, with_out_of, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .precision import rounded_once
@@ -80,6 +80,8 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype 
 
     Source: https://pytorch.org/docs/stable/generated/torch.sum.html
     """
+    if keepdim is not False:
+        check_keepdim("sum", keepdim, dim)
     kind = dtype if out is None else out_kind(out, dtype)
     if kind is dtypes.boolean:
         return into(out, any_(input, dim, keepdim))
@@ -90,6 +92,8 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype 
 @with_typed_out
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """The product of all elements, or along one dimension."""
+    if keepdim is not False:
+        check_keepdim("prod", keepdim, dim)
     if dtype is dtypes.boolean:
         return all(input, dim, keepdim)
     return wrap(reduced("reduce_prod", _wider(input, dtype), _axes(input, dim), keepdim))
@@ -122,6 +126,8 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype
 
     Source: https://pytorch.org/docs/stable/generated/torch.mean.html
     """
+    if keepdim is not False:
+        check_keepdim("mean", keepdim, dim)
     kind = _float_input("mean", input, dtype)
     axes = _axes(input, dim)
     total = wrap(reduced("reduce_sum", cast_value(input._read(), kind), axes, keepdim))
@@ -220,6 +226,8 @@ def _require_elements(name: str, input: Tensor, axes: Ints, given: Any) -> None:
 @with_out_of(_EXTREME)
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The largest elements along `dim`; equal ones share the gradient evenly."""
+    if keepdim is not False:
+        check_keepdim("amax", keepdim)
     axes = _axes(input, dim)
     _require_elements("amax", input, axes, dim)
     return wrap(reduced("reduce_max", input._read(), axes, keepdim))
@@ -243,6 +251,8 @@ def _whole_extreme(op: str, input: Tensor) -> Tensor:
 @with_out_of(_EXTREME)
 def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest elements along `dim`; equal ones share the gradient evenly."""
+    if keepdim is not False:
+        check_keepdim("amin", keepdim)
     axes = _axes(input, dim)
     _require_elements("amin", input, axes, dim)
     return wrap(reduced("reduce_min", input._read(), axes, keepdim))
@@ -254,6 +264,8 @@ def _extreme(name: str, whole: Any, arg: str, of_two: Any, result: Any) -> Any:
     def function(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
         if isinstance(dim, Tensor) or other is not None:
             return of_two(input, dim if other is None else other)
+        if keepdim is not False:
+            check_keepdim(name, keepdim, dim)
         if dim is None:
             return whole(input)
         axis = checked_dim(dim, input.ndim)
@@ -272,6 +284,8 @@ def _arg(name: str) -> Any:
     @named(name, f"The index of the {name[3:]}imum (the first of equal ones), of all elements or along `dim`.")
     @with_out_of(EXACT)
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        if keepdim is not False:
+            check_keepdim(name, keepdim)
         x = input.reshape(-1) if dim is None or input.ndim == 0 else input
         axis = checked_dim(0 if dim is None else dim, x.ndim)
         if dim is None and not input.numel():
@@ -355,10 +369,12 @@ def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dty
     >>> torch.nansum(torch.tensor([1.0, float("nan"), 2.0]))
     tensor(3.)
     """
+    if keepdim is not False:
+        check_keepdim("nansum", keepdim)
     if input.dtype.is_complex:
         raise RuntimeError("nansum on CPU does not support complex inputs")
     numbers = where(isnan(input), 0, input) if input.dtype.is_floating_point else input
-    return sum(numbers, dim, keepdim, dtype=dtype)
+    return sum(numbers, () if dim is None else dim, keepdim, dtype=dtype)
 
 
 @method()
@@ -370,6 +386,8 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt
     >>> torch.nanmean(torch.tensor([[1.0, float("nan")], [2.0, 4.0]]), dim=1)
     tensor([1., 3.])
     """
+    if keepdim is not False:
+        check_keepdim("nanmean", keepdim)
     if not input.dtype.is_inexact:
         raise RuntimeError("nanmean(): expected input to have floating point or complex dtype but got "
                            f"{scalar_name(input.dtype)}")
@@ -413,6 +431,8 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 @rounded_once
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, without overflow."""
+    if keepdim is not False:
+        check_keepdim("logsumexp", keepdim)
     x = input if input.dtype.is_inexact else input.to(Defaults.dtype)
     axes = _axes(x, dim)
     size = real(x._read()) if x.dtype.is_complex else x._read()

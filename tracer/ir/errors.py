@@ -75,6 +75,10 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written, or a file that is no checkpoint or a damaged one."""
 
 
+class EmptyFileError(CheckpointError, EOFError):
+    """A file in which a checkpoint is expected and nothing is there, which torch tells by an EOFError."""
+
+
 def requires(condition: bool, op: str, what: str, given: object) -> None:
     """Raise `OpError` with "op requires X, got Y" unless the condition holds."""
     if not condition:

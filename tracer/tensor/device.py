@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Any
+
+from ..ir.stand_in import StandIn
 
 
 class Size(tuple[int, ...]):
     """A shape, as `Tensor.shape` gives it. >>> Size((2, 3)).numel() -> 6"""
+
+    def __new__(cls, sizes: Any = ()) -> Size:
+        made = tuple.__new__(cls, sizes)
+        if all(type(n) is int for n in made):
+            return made
+        return tuple.__new__(cls, [_whole(n, at) for at, n in enumerate(made)])
 
     def numel(self) -> int:
         """The number of elements."""
@@ -21,24 +31,37 @@ class Size(tuple[int, ...]):
     # Parts and sums of shapes are shapes: `Tensor(x.shape[1:])` asks for sizes, `Tensor((2, 3))` for data.
     def __getitem__(self, index: Any) -> Any:
         found = tuple.__getitem__(self, index)
-        return Size(found) if type(index) is slice else found
+        return as_size(found) if type(index) is slice else found
 
     def __add__(self, other: Any) -> Size:
         if not isinstance(other, tuple):
             raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to torch.Size")
-        return Size((*self, *other))
+        return as_size((*self, *other))
 
     def __radd__(self, other: Any) -> Size:
-        return Size((*other, *self)) if isinstance(other, tuple) else NotImplemented
+        return as_size((*other, *self)) if isinstance(other, tuple) else NotImplemented
 
     def __mul__(self, count: Any) -> Size:
-        return Size(tuple.__mul__(self, count))
+        return as_size(tuple.__mul__(self, count))
 
     __rmul__ = __mul__
 
 
+as_size = functools.partial(tuple.__new__, Size)  # of numbers that are known to be whole
+
+
+def _whole(n: Any, at: int) -> Any:
+    """A size: a whole number, a tensor of one (as a number), or a number that a trace reads at each call."""
+    if isinstance(n, (bool, int, StandIn)):
+        return n
+    try:
+        return operator.index(n)
+    except TypeError:
+        raise TypeError(f"torch.Size() takes an iterable of 'int' (item {at} is '{type(n).__name__}')") from None
+
+
 # Those of torch, and what else XLA runs on.
-TYPES = ("cpu", "cuda", "tpu", "rocm", "gpu", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+TYPES = ("cpu", "cuda", "tpu", "rocm", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
          "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone")
 
 

@@ -65,6 +65,10 @@ class Step:
         plain = [known(x) for x in given]
         return self if all(map(is_, given, plain)) else type(self)(*plain)
 
+    def shape_of(self, base: Ints) -> Ints | None:
+        """The view's shape, where it is told by the base's alone and the dtype stays; None where `read` must be asked."""
+        return None
+
     def read(self, base: Value) -> Value:
         """The view's value."""
         raise NotImplementedError
@@ -103,6 +107,9 @@ class Reshape(Step):
 
     shape: Ints
 
+    def shape_of(self, base: Ints) -> Ints:
+        return self.shape
+
     def read(self, base: Value) -> Value:
         return base if base.type.shape == self.shape else reshape(base, shape=self.shape)
 
@@ -130,6 +137,13 @@ class Slice(Step):
     start: Ints
     limit: Ints
     stride: Ints
+
+    def slices(self) -> tuple[slice, ...]:
+        """The subscript of an array that gives it."""
+        return tuple(map(slice, self.start, self.limit, self.stride))
+
+    def shape_of(self, base: Ints) -> Ints:
+        return tuple([-(-(b - a) // s) for a, b, s in zip(self.start, self.limit, self.stride)])
 
     def read(self, base: Value) -> Value:
         return slice_(base, start=self.start, limit=self.limit, stride=self.stride)

@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
@@ -17,13 +19,14 @@ from ..ir.errors import TraceError
 from ..ir.graph import GradientHooks, Value
 from ..ir.recorder import Recorder, grad_mode, recording
 from ..ir.state import state
+from ..ir.types import Type
 from ..ops.elementwise import alias, select, stop_gradient, with_value
 from .context import context
-from .device import Size, device
+from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
 from .maps import home
-from .steps import Step, written_through
+from .steps import Reshape, Slice, Step, written_through
 from .storage import Storage, has_contents
 from .strides import Geometry, contiguous_stride, lies_in_order, of_gradient, overlaps
 
@@ -133,15 +136,21 @@ class Tensor:
 
     def _view(self, step: Step, geometry: Geometry | None = None) -> Tensor:
         """A tensor that shares this one's storage through one more step."""
+        if context.trace is not None:
+            step = step.known()
+        return self._viewed((step,), geometry, _viewed_type(step, self._type))
+
+    def _viewed(self, steps: tuple[Step, ...], geometry: Geometry | None, kind: Type) -> Tensor:
+        """A tensor that shares this one's storage through further steps, which give it this type."""
         made = object.__new__(Tensor)
         if context.trace is not None:
-            step, made._inside = step.known(), context.trace.mark
+            made._inside = context.trace.mark
         made._storage = self._storage
         root = self if self._base is None or self._requires_grad or self._parted else self._base
         made._base = root
-        made._steps = (step,) if root is self else (*self._steps, step)
+        made._steps = steps if root is self else (*self._steps, *steps)
         made._geometry = geometry
-        made._type = _viewed_type(step, self._type)
+        made._type = kind
         made._detached = self._detached or not state.grad
         return made
 
@@ -185,8 +194,13 @@ class Tensor:
                 and (seen[1] or not state.grad or not value.requires_grad)):
             return seen[2]
         source = value
-        for step in self._steps:
-            value = step.read(value)
+        buffer = value.buffer
+        if (isinstance(buffer, np.ndarray) and self._type.nbytes <= COPIED and not value.requires_grad and value.device == "cpu"
+                and context.trace is None and not context.in_body and _COPIABLE.issuperset(map(type, self._steps))):
+            value = Value(self._type, "cpu", _copied(buffer, self._steps))
+        else:
+            for step in self._steps:
+                value = step.read(value)
         if self._requires_grad or value is source:  # a leaf among views needs a value of its own
             value = alias(_without_history(value) if self._requires_grad else value)
         self._seen = (source, state.grad, value, state.recorder)
@@ -347,7 +361,7 @@ class Tensor:
     @property
     def shape(self) -> Size:
         """The sizes of the dimensions."""
-        return Size(self._type.shape)
+        return as_size(self._type.shape)
 
     @property
     def dtype(self) -> dtype:
@@ -652,13 +666,32 @@ _constructors: dict[str, Any] = {}
 
 
 def _viewed_type(step: Step, base: Any) -> Any:
-    """The type a step gives, found by recording it on a stand-in."""
+    """The type a step gives: what the step says, or what is found by recording it on a stand-in."""
     from_cache = _view_types.get((step, base))
-    if from_cache is None:
-        from_cache = _view_types[step, base] = _probe(step, base)
-    return from_cache
+    if from_cache is not None:
+        return from_cache
+    shape = step.shape_of(base.shape)
+    if shape is None:
+        found = _view_types[step, base] = _probe(step, base)
+        return found
+    found = Type.of(shape, base.dtype)
+    if len(_view_types) < REMEMBERED:
+        _view_types[step, base] = found
+    return found
 
 
+COPIED = 1 << 12  # bytes of a view that are read as a copy where the memory is at hand, without an operation
+_COPIABLE = frozenset((Slice, Reshape))
+
+
+def _copied(array: Any, steps: tuple[Any, ...]) -> Any:
+    """The elements of a view of a host array, which later writes do not change."""
+    for step in steps:
+        array = array.reshape(step.shape) if type(step) is Reshape else array[step.slices()]
+    return array.copy()
+
+
+REMEMBERED = 4096  # types of views: there are as many slices as a data set has samples
 _view_types: dict[tuple[Step, Any], Any] = {}
 
 

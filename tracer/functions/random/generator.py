@@ -26,7 +26,7 @@ from ..defaults import device_name
 from ..operands import expand_value, number_value, wrap
 
 DEFAULT_SEED = 67280421310721  # of a `Generator` that was never seeded, as in torch
-STATE = Type.of((2,), dtypes.uint64)
+STATE, BYTES = Type.of((2,), dtypes.uint64), Type.of((16,), dtypes.uint8)
 
 
 class Generator:
@@ -90,13 +90,14 @@ class Generator:
         return self._start if self._tensor is None else int(host_array(self._tensor._read())[0])
 
     def get_state(self) -> Tensor:
-        """The state as a tensor, to be given to `set_state`: uint64 (seed, offset)."""
-        return self._state.clone()
+        """The state as a tensor of bytes, to be given to `set_state`: those of the seed and of the offset."""
+        return self._state.clone().view(dtypes.uint8)
 
     def set_state(self, new_state: Tensor) -> Generator:
         """Continue from a state that `get_state` returned."""
-        if not isinstance(new_state, Tensor) or new_state._type is not STATE:
-            raise TypeError(f"set_state expected a state from get_state (uint64 of 2 elements), got {new_state!r:.80}")
+        if not isinstance(new_state, Tensor) or new_state._type not in (STATE, BYTES):  # numbers: in older checkpoints
+            raise TypeError(f"set_state expected a state from get_state (uint8 of 16 elements), got {new_state!r:.80}")
+        new_state = new_state.contiguous().view(dtypes.uint64)
         with rebinding:
             self._state._write(alias(new_state.to(self._device)._read()))
         return self

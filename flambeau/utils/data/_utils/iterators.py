@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..sampler import drawn_seed
 from .errors import ExceptionWrapper
 from .fetch import FETCHERS
+from .host import start
 from .messages import limit, receive, send
 from .realised import realised
 from .worker import Ended, Job, NumpyFirst, Resumed, run
@@ -84,7 +85,9 @@ class SingleProcessIterator(BaseIterator):
         self._fetcher = fetcher(loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last)
 
     def _next_data(self) -> Any:
-        return self._fetcher.fetch(next(self._sampler_iter))
+        batch = self._fetcher.fetch(next(self._sampler_iter))
+        start(batch)
+        return batch
 
 
 class MultiProcessIterator(BaseIterator):
