@@ -41,7 +41,7 @@ _ENTRY = 30  # bytes of a local header before the name
 def load_file(file: IO[bytes], name: str, map_location: Any, weights_only: bool, mapped: bool) -> Any:
     """The object in a file of torch's, from where it stands."""
     if not weights_only:
-        warnings.warn(RUNS_CODE, stacklevel=4)
+        warnings.warn(RUNS_CODE, stacklevel=5)
     start = file.tell()
     zipped = file.read(4) == ZIP
     file.seek(start)

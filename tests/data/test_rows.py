@@ -9,7 +9,7 @@ import pytest
 
 import flambeau as torch
 from flambeau.tracer.ir.recorder import thread_recorder
-from flambeau.tracer.tensor import tensor as tensors
+from flambeau.tracer.tensor import viewed as tensors
 from flambeau.utils.data import DataLoader, Dataset, default_collate
 
 
@@ -49,10 +49,10 @@ def test_a_batch_of_rows(name: str) -> None:
 def test_rows_of_data_record_nothing_and_leave_nothing() -> None:
     x, y = torch.tensor(np.random.rand(6000, 4)), torch.arange(6000)
     assert y.tolist()[:2] == [0, 1]  # nothing is pending
-    before, known = len(thread_recorder().nodes), len(tensors._view_types)
+    before, known = len(thread_recorder().nodes), len(tensors.view_types)
     batch = default_collate([(x[i], y[i]) for i in range(6000)])
     assert len(thread_recorder().nodes) == before
-    assert len(tensors._view_types) <= max(known, tensors.REMEMBERED)
+    assert len(tensors.view_types) <= max(known, tensors.REMEMBERED)
     assert batch[0].tolist() == x.tolist() and batch[1].tolist() == y.tolist()
 
 

@@ -352,10 +352,8 @@ cosh: Op = unary("cosh", "chlo.cosh", np.cosh, lambda out, x: sinh(x))
 asinh = unary("asinh", "chlo.asinh", np.arcsinh, lambda out, x: rsqrt(shifted(square(x), 1)))
 acosh = unary("acosh", "chlo.acosh", np.arccosh, _acosh_derivative)
 atanh = unary("atanh", "chlo.atanh", np.arctanh, lambda out, x: reciprocal(sub(full_like(x, 1), square(x))))
-erf = unary("erf", "chlo.erf", special("erf"),
-            lambda out, x: scaled(exp(neg(square(x))), 2 / math.sqrt(math.pi)), REAL)
-erfc = unary("erfc", "chlo.erfc", special("erfc"),
-             lambda out, x: scaled(exp(neg(square(x))), -2 / math.sqrt(math.pi)), REAL)
+erf = unary("erf", "chlo.erf", special("erf"), lambda out, x: scaled(exp(neg(square(x))), 2 / math.sqrt(math.pi)), REAL)
+erfc = unary("erfc", "chlo.erfc", special("erfc"), lambda out, x: scaled(exp(neg(square(x))), -2 / math.sqrt(math.pi)), REAL)
 erfinv = unary("erfinv", "chlo.erf_inv", lambda x: np.where(x == 0, x, special("erfinv")(x)),
                lambda out, x: scaled(exp(square(out)), math.sqrt(math.pi) / 2), REAL)
 lgamma = unary("lgamma", "chlo.lgamma", lambda x: np.where(np.isinf(x), np.inf, special("gammaln")(x)),
@@ -374,21 +372,18 @@ def _zeta_vjp(g: Value, out: Value, s: Value, x: Value) -> tuple[None, Value]:
 
 polygamma: Op = elementwise("polygamma", "chlo.polygamma", special("polygamma"), _polygamma_vjp,
                             frozenset({dtypes.float32, dtypes.float64}), light=False)
-zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}),
-                   light=False)
+zeta = elementwise("zeta", "chlo.zeta", special("zeta"), _zeta_vjp, frozenset({dtypes.float32, dtypes.float64}), light=False)
 
 
 def _pi_cot(turn: Value) -> Value:
     """pi cot(pi t) for t from -1/2 to 1/2, infinite at 0, to the last bits also near 0, its pole, and near 1/2, its zero."""
     pole = _is(turn, "EQ", full_like(turn, 0))
     safe = where(pole, full_like(turn, 0.25), turn)
-    size = abs_(safe)
-    inner = _is(size, "LE", full_like(turn, 0.25))
-    angle = scaled(where(inner, safe, sub(full_like(turn, 0.5), size)), math.pi)
-    slope = tan(angle)
-    near = div(div(angle, where(inner, slope, full_like(turn, 1))), safe)  # the error of the angle cancels
-    far = mul(scaled(slope, math.pi), sign(safe))
-    return where(pole, full_like(turn, math.inf), where(inner, near, far))
+    inner = _is(abs_(safe), "LE", full_like(turn, 0.25))
+    angle = scaled(where(inner, safe, sub(full_like(turn, 0.5), abs_(safe))), math.pi)
+    near = div(div(angle, where(inner, tan(angle), full_like(turn, 1))), safe)  # the error of the angle cancels
+    cot = where(inner, near, mul(scaled(tan(angle), math.pi), sign(safe)))
+    return where(pole, full_like(turn, math.inf), cot)
 
 
 def polygamma_of(order: int, x: Value) -> Value:
@@ -414,8 +409,7 @@ ceil = elementwise("ceil", "ceil", np.ceil, flat_gradient, REAL)
 round_nearest_even = elementwise("round_nearest_even", "round_nearest_even", np.rint, flat_gradient, REAL)
 nextafter = elementwise("nextafter", "chlo.next_after", np.nextafter, zero_gradient,
                         frozenset({dtypes.float32, dtypes.float64}), exact=True)
-is_finite = elementwise("is_finite", "is_finite", np.isfinite, zero_gradient, REAL, result=lambda d: dtypes.boolean,
-                        exact=True)
+is_finite = elementwise("is_finite", "is_finite", np.isfinite, zero_gradient, REAL, result=lambda d: dtypes.boolean, exact=True)
 
 
 # --- Complex parts ----------------------------------------------------------------------------------------------------

@@ -359,7 +359,10 @@ def as_key(key: Any) -> Any:
     """A key with the numbers themselves where scalars are in it: the trace looked at these when they were hashed."""
     if type(key) is Scalar:
         return key.example
-    return tuple(map(as_key, key)) if type(key) is tuple else key
+    if type(key) is not tuple:
+        return key
+    plain = tuple(map(as_key, key))
+    return key if all(map(operator.is_, plain, key)) else plain
 
 
 def keyed(held: Mapping[Any, Any]) -> dict[Any, Any]:

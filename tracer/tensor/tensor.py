@@ -10,8 +10,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
@@ -26,9 +24,10 @@ from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
 from .maps import home
-from .steps import Reshape, Slice, Step, written_through
+from .steps import Step, written_through
 from .storage import Storage, has_contents
 from .strides import Geometry, contiguous_stride, lies_in_order, of_gradient, overlaps
+from .viewed import read_through, viewed_type
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 WRITE_BESIDE_HISTORY = (
@@ -136,21 +135,17 @@ class Tensor:
 
     def _view(self, step: Step, geometry: Geometry | None = None) -> Tensor:
         """A tensor that shares this one's storage through one more step."""
-        if context.trace is not None:
-            step = step.known()
-        return self._viewed((step,), geometry, _viewed_type(step, self._type))
+        step = step if context.trace is None else step.known()
+        return self._viewed((step,), geometry, viewed_type(step, self._type))
 
     def _viewed(self, steps: tuple[Step, ...], geometry: Geometry | None, kind: Type) -> Tensor:
         """A tensor that shares this one's storage through further steps, which give it this type."""
         made = object.__new__(Tensor)
         if context.trace is not None:
             made._inside = context.trace.mark
-        made._storage = self._storage
-        root = self if self._base is None or self._requires_grad or self._parted else self._base
-        made._base = root
+        made._storage, made._geometry, made._type = self._storage, geometry, kind
+        made._base = root = self if self._base is None or self._requires_grad or self._parted else self._base
         made._steps = steps if root is self else (*self._steps, *steps)
-        made._geometry = geometry
-        made._type = kind
         made._detached = self._detached or not state.grad
         return made
 
@@ -193,14 +188,7 @@ class Tensor:
         if (seen is not None and seen[0] is value and seen[3] is state.recorder
                 and (seen[1] or not state.grad or not value.requires_grad)):
             return seen[2]
-        source = value
-        buffer = value.buffer
-        if (isinstance(buffer, np.ndarray) and self._type.nbytes <= COPIED and not value.requires_grad and value.device == "cpu"
-                and context.trace is None and not context.in_body and _COPIABLE.issuperset(map(type, self._steps))):
-            value = Value(self._type, "cpu", _copied(buffer, self._steps))
-        else:
-            for step in self._steps:
-                value = step.read(value)
+        source, value = value, read_through(self._steps, value, self._type)
         if self._requires_grad or value is source:  # a leaf among views needs a value of its own
             value = alias(_without_history(value) if self._requires_grad else value)
         self._seen = (source, state.grad, value, state.recorder)
@@ -663,41 +651,6 @@ _FIELDS = tuple(Tensor.__annotations__)
 _OWN = frozenset(_FIELDS)
 _OF_A_HANDLE = frozenset(_FIELDS[_FIELDS.index("_grad"):])
 _constructors: dict[str, Any] = {}
-
-
-def _viewed_type(step: Step, base: Any) -> Any:
-    """The type a step gives: what the step says, or what is found by recording it on a stand-in."""
-    from_cache = _view_types.get((step, base))
-    if from_cache is not None:
-        return from_cache
-    shape = step.shape_of(base.shape)
-    if shape is None:
-        found = _view_types[step, base] = _probe(step, base)
-        return found
-    found = Type.of(shape, base.dtype)
-    if len(_view_types) < REMEMBERED:
-        _view_types[step, base] = found
-    return found
-
-
-COPIED = 1 << 12  # bytes of a view that are read as a copy where the memory is at hand, without an operation
-_COPIABLE = frozenset((Slice, Reshape))
-
-
-def _copied(array: Any, steps: tuple[Any, ...]) -> Any:
-    """The elements of a view of a host array, which later writes do not change."""
-    for step in steps:
-        array = array.reshape(step.shape) if type(step) is Reshape else array[step.slices()]
-    return array.copy()
-
-
-REMEMBERED = 4096  # types of views: there are as many slices as a data set has samples
-_view_types: dict[tuple[Step, Any], Any] = {}
-
-
-def _probe(step: Step, base: Any) -> Any:
-    with recording():
-        return step.read(Value(base, "cpu")).type
 
 
 def _fresh(value: Value) -> Value:
