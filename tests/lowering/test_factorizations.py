@@ -78,7 +78,7 @@ def test_singular_values_that_are_far_apart_without_lapack() -> None:
     sizes = np.array([1e2, 1.0, 1.0, 1e-1, 1e-2, 0.0])
     x = (left * sizes @ right).astype(np.float32)
     u, s, vh, _ = run_xla(graph_of("svd", x, full=False, vectors=True), [x])
-    np.testing.assert_allclose(s, sizes, atol=1e-4)  # a millionth of the largest
+    np.testing.assert_allclose(s, sizes, atol=4e-4)  # float32 of the largest, for each of 36 rotations
     orthonormal(u)
     np.testing.assert_allclose(u * s @ vh, x, atol=2e-3)
 

@@ -90,7 +90,8 @@ class Table(Owner):
         """The entries."""
         if self.keys is None:
             return dict(dict.items(self.thing))
-        return {k: v for k in self.keys if (v := dict.get(self.thing, k, MISSING)) is not MISSING}
+        keys = frozenset(self.keys)
+        return {k: v for k, v in dict.items(self.thing) if k in keys}
 
     def get(self, key: Any) -> Any:
         """The entry."""
@@ -98,12 +99,12 @@ class Table(Owner):
 
     @property
     def moved(self) -> tuple[Any, ...]:
-        """Where the keys first come in another order, and from there on."""
-        if self.keys is not None or not self.order:
-            return ()
+        """The keys that do not come where editing leaves or puts them, and those behind."""
         after = set(self.order)
         edited = [*(k for k in self.before if k in after), *(k for k in self.order if k not in self.before)]
-        return next((self.order[i:] for i, key in enumerate(edited) if key is not self.order[i]), ())
+        places = {id(key): place for place, key in enumerate(edited)}
+        found = [places.get(id(key), -1) for key in self.order]
+        return next((self.order[i:] for i in range(1, len(found)) if found[i] < found[i - 1]), ())
 
     def put_last(self, keys: Iterable[Any]) -> None:
         """Let these be the last, in this order."""
