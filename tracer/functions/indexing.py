@@ -23,7 +23,6 @@ from ..ir.types import Type
 from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
-from ..tensor.context import context
 from ..tensor.steps import Reshape, Slice
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
@@ -31,7 +30,7 @@ from .masked_reads import MaskedRead, is_through, masked_read
 from .methods import method
 from .operands import NUMBERS, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
 from .precision import fitting
-from .subscripts import ZERO_D, Found, is_alone, is_mask, mask_refusal, mask_value, observed_mask, plan, wrapped
+from .subscripts import ZERO_D, Found, has_contents_now, is_alone, is_mask, mask_refusal, mask_value, observed_mask, plan, wrapped
 
 
 class _Chosen(NamedTuple):
@@ -131,7 +130,7 @@ def _single_mask(found: Sequence[Found]) -> bool:
 def _gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
     """A copy of what the indices choose."""
     shape = view._type.shape
-    if context.trace is not None and _single_mask(found) and isinstance(found[0].index, Tensor):
+    if _single_mask(found) and isinstance(found[0].index, Tensor) and not has_contents_now(found[0].index):
         axis, mask = found[0]
         _check_mask(mask, shape, axis)
         refusal = mask_refusal(f"indexing with a mask (at {describe(user_position())})")

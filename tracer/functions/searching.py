@@ -18,7 +18,6 @@ from ..lazy.flush import host_array
 from ..ops.elementwise import compare, convert, not_
 from ..ops.reduction import reduce_or, reduce_sum
 from ..ops.structural import broadcast, reshape
-from ..tensor.context import context
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
@@ -30,13 +29,14 @@ from .shape import atleast_1d
 from .slicing import unbind
 from .spelling import spelled
 from .static_size import nonzero_static, unique_static
+from .subscripts import has_contents_now
 
 UNTRACED = ("{name} requires the values of its input, since they decide the size of the result, and a traced tensor "
             "has none. Inside jit keep the size fixed: {instead}.")
 
 
 def _observed(name: str, input: Tensor, instead: str) -> Any:
-    if context.trace is not None:
+    if not has_contents_now(input):
         raise TraceError(UNTRACED.format(name=name, instead=instead))
     return host_array(input._read())
 

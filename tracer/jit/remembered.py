@@ -13,7 +13,7 @@ from typing import Any
 from ..guards.outside import Outside
 from ..guards.owners import Owner
 from ..guards.remembered import Remembering, Results, tensors_of
-from ..ir.graph import Graph, Value, needed_nodes
+from ..ir.graph import Graph, needed_nodes
 from ..tensor.nested import all_leaves
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -102,14 +102,4 @@ def _is_constant(x: Tensor, trace: Trace) -> bool:
     """Whether a tensor of the trace would be the same in any other."""
     if x._base is not None or x._requires_grad or x._storage.value.requires_grad:
         return False
-    todo, seen = [x._storage.value], set[Value]()
-    while todo:
-        value = todo.pop()
-        if value in seen:
-            continue
-        seen.add(value)
-        if value.node is not None:
-            todo += value.node.inputs
-        elif value not in trace.constants:
-            return False
-    return True
+    return trace.is_constant(x._storage.value)

@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..ir.errors import READING_A_VALUE, TraceError
-from ..ir.graph import Graph, Node, Value
+from ..ir.graph import Graph, Node, Value, needed_nodes
 from ..ir.recorder import Recorder, placeholder, thread_recorder
 from ..ir.source import describe, user_position
 from ..ir.state import state
-from ..tensor.context import context
+from ..lazy.flush import host_array
+from ..tensor.context import context, outside_trace
 from ..tensor.storage import Storage, own
 from ..tensor.tensor import Tensor
+from ..walks.replay import replay
 from .dependencies import Dependencies
 from .shadows import ShadowedArguments
 
@@ -41,6 +43,7 @@ class Trace(ShadowedArguments, Dependencies):
         self.decisions: list[Any] = []  # of autocast
         self.made: list[Callable[[], Any]] = []  # what takes back the state that was made outside for this trace
         self._now: dict[Storage, Value] = {}
+        self._contents: dict[Value, Any] = {}  # of values that were looked at
 
     # --- Storages -----------------------------------------------------------------------------------------------------
 
@@ -107,6 +110,32 @@ class Trace(ShadowedArguments, Dependencies):
     def current(self, storage: Storage) -> Value:
         """The value of a written storage at the end."""
         return self._now[storage]
+
+    # --- Values that are the same at every call -------------------------------------------------------------------------
+
+    def is_constant(self, value: Value) -> bool:
+        """Whether a value of the trace is made of nothing but data that the function has itself."""
+        todo, seen = [value], set[Value]()
+        while todo:
+            v = todo.pop()
+            if v in seen:
+                continue
+            seen.add(v)
+            if v.node is not None:
+                todo += v.node.inputs
+            elif v not in self.constants:
+                return False
+        return True
+
+    def known(self, value: Value) -> Any:
+        """The contents of such a value as a host array; None of any other, and inside the bodies of transforms."""
+        if context.region is not None or context.maps or not self.is_constant(value):
+            return None
+        if value not in self._contents:
+            graph = Graph([*self.constants], needed_nodes(self.recorder.nodes, [value]), [value], "constants")
+            with outside_trace():
+                self._contents[value] = host_array(replay(graph, [*self.constants.values()])[0])
+        return self._contents[value]
 
     # --- Errors -------------------------------------------------------------------------------------------------------
 

@@ -93,6 +93,9 @@ class Tracing(Protocol):
     def saw(self, module: Any) -> None:
         """A module's forward ran in this trace."""
 
+    def known(self, value: Value) -> Any:
+        """The contents of a value that is the same at every call, as a host array; None of any other."""
+
     def value_read(self) -> Exception:
         """The error for reading a value."""
 
