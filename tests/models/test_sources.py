@@ -18,8 +18,6 @@ import flambeau
 
 torch = pytest.importorskip("torch")
 
-from flambeau.tracer.ir.errors import TraceError  # noqa: E402
-
 from ..engines import on_numpy  # noqa: E402
 from .twins import SOURCES, Side, default_dtype, same, twins  # noqa: E402
 
@@ -30,9 +28,6 @@ STEPS = 5
 
 # Whose steps XLA compiles, which takes it up to a quarter of a minute; FLAMBEAU_MODELS=xla lets it compile all.
 COMPILED = set(NAMES) if os.environ.get("FLAMBEAU_MODELS") == "xla" else {"gat", "gpt2", "resnet", "vae"}
-
-# Whose steps cannot be traced as they are written, and what is said.
-REFUSED = {"simclr": "indexing with a mask .* requires the mask's values"}
 
 # Run as scripts, in processes of their own.
 SCRIPTS = ["gat", "llama", "vae"]
@@ -48,7 +43,7 @@ def test_outputs_and_gradients_are_torchs(name: str, numpy_engine: None) -> None
                 same(found[part], expected[part], 1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in REFUSED])
+@pytest.mark.parametrize("name", NAMES)
 def test_trainings_are_torchs_in_one_program_and_files_go_both_ways(name: str, tmp_path: Path) -> None:
     with on_numpy(name not in COMPILED):
         ours, theirs = twins(name)
@@ -57,18 +52,6 @@ def test_trainings_are_torchs_in_one_program_and_files_go_both_ways(name: str, t
         np.testing.assert_allclose(ours.train(range(STEPS), step), losses, rtol=1e-3)
         assert len(set(losses)) == STEPS and step.stats.compiles == 1
         check_files(ours, theirs, tmp_path)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_traced_is_refused_and_trained_without_jit(name: str, tmp_path: Path, numpy_engine: None) -> None:
-    ours, theirs = twins(name)
-    before = ours.state()
-    with pytest.raises(TraceError, match=REFUSED[name]):
-        ours.train(range(1), flambeau.jit(ours.source.step))
-    same(ours.state(), before, 0)
-    losses = theirs.train(range(STEPS), theirs.source.step)
-    np.testing.assert_allclose(ours.train(range(STEPS), ours.source.step), losses, rtol=1e-3)
-    check_files(ours, theirs, tmp_path)
 
 
 def check_files(ours: Side, theirs: Side, tmp_path: Path) -> None:
