@@ -105,7 +105,7 @@ REFUSED: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_all_else_is_refused(numpy_engine: None, name: str) -> None:
-    with pytest.raises((TraceError, RuntimeError), match="traced|mask"):
+    with pytest.raises((TraceError, RuntimeError), match=r"traced|mask"):
         torch.jit(REFUSED[name])(X, 1.5)
 
 

@@ -15,7 +15,7 @@ from .mentions import ANY_NAME
 from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, owners_of
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
-from .reachable import Reachable
+from .reachable import NAMESPACES, Reachable
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, name_of, table
 from .tables import attributes_to_set
@@ -180,7 +180,7 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
 
 
 def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Place]) -> dict[int, list[Any]]:
-    """By owner: the keys that code may set, and that nothing looks at."""
+    """By owner: the keys that code may set, and that nothing looks at; of users' objects, since who else may read others?"""
     kinds = {id(names.table): id(kind) for kind, names in found.classes}
 
     def identity_of(held: Any) -> int:
@@ -188,12 +188,13 @@ def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Pl
 
     read = {(identity_of(place.table), key) for place in places if isinstance(place, Names) for key in place.keys}
     whole = {id(place.dict) for place in places if isinstance(place, Entries)}
+    users = {id(own) for own, _ in found.tables} | {id(attributes(x)) for x, _ in found.seen.values() if type(x) in NAMESPACES}
     only: dict[int, list[Any]] = {}
     for identity, owner in owners.items():
         if type(owner) is GrownTable:
             names: Any = owner.before
-        elif type(owner) in (ObjectTable, ClassTable, Fields):
-            names = found.bound
+        elif identity in users or isinstance(owner, (ClassTable, Fields)):
+            names = found.bound if identity in users or users_class(_kind_of(owner)) else ()
         else:
             names = found.globals[identity].stored if identity in found.globals else ()
         keys = [key for key, value in owner.before.items() if key in names and (identity, key) not in read
@@ -201,6 +202,11 @@ def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Pl
         if keys:
             only[identity] = keys
     return only
+
+
+def _kind_of(owner: Owner) -> type:
+    """The class, or that of the object with these slots."""
+    return owner.kind if isinstance(owner, ClassTable) else type(getattr(owner.thing, "owner", None))
 
 
 def _is_descriptor(x: Any) -> bool:

@@ -371,11 +371,11 @@ class Reachable:
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
         kind = type(x)
-        library = is_library(file_of(kind)) and kind not in _NAMESPACES
+        library = is_library(file_of(kind)) and kind not in NAMESPACES
         # All that a schedule knows, or what a container of another package holds.
         inside = frozenset(own) if of_ours(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
-                                       always=frozenset() if library else inside, whole=kind in _NAMESPACES,
+                                       always=frozenset() if library else inside, whole=kind in NAMESPACES,
                                        aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
 
     def _logger(self, x: logging.Logger, own: dict[str, Any], path: str) -> None:
@@ -452,7 +452,7 @@ class _Anything(set[str | None]):
         return True
 
 
-_NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
+NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _EXTENDED = (int, float, complex, str, bytes, enum.Enum)  # may have attributes in a class of a user's
 _NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
