@@ -13,7 +13,7 @@ from flambeau.lowering import PLATFORM_OVERRIDES
 from flambeau.lowering.module import module_text
 from flambeau.tracer.backend import backend
 from flambeau.tracer.ir import recorder
-from flambeau.tracer.tensor import tensor
+from flambeau.tracer.tensor import viewed
 from flambeau.tracer.walks import kept as saved
 
 from .recording import new_step
@@ -72,5 +72,5 @@ def trace_and_print(settings: Settings, cold: bool) -> tuple[float, str]:
 
 def forget() -> None:
     """Drop what a trace could profit from that an earlier one found out: inferred types, what gradients read, views."""
-    for cache in (recorder._inferred, saved._reads, tensor._view_types):
+    for cache in (recorder._inferred, saved._reads, viewed.view_types):
         cache.clear()

@@ -99,8 +99,11 @@ def _nodes(graph: Graph) -> Iterator[Node]:
 
 
 def _operations(graph: Graph) -> dict[str, int]:
-    """How many operations compute in which dtype, the most frequent first; what only moves data does not count."""
-    found = Counter(node.types[0].dtype.name for node in _nodes(graph)
+    """How many operations compute in which dtype, the most frequent first; what only moves data does not count.
+
+    A product computes in the dtype of its operands, though its sums may be wider.
+    """
+    found = Counter((node.inputs if node.op.name in _PRODUCTS else node.outputs)[0].type.dtype.name for node in _nodes(graph)
                     if node.types and node.types[0].dtype.is_inexact and not node.op.exact and node.op.name != "convert")
     return dict(found.most_common())
 
@@ -115,7 +118,8 @@ def _unneeded(graph: Graph, needed: set[_Group], results: Sequence[Value]) -> It
     for group, nodes in groups.items():
         if group in needed:
             continue
-        for name in dict.fromkeys(node.op.name for node in nodes if node.op.name in _PRODUCTS and _is_wide(node.types[0].dtype)):
+        for name in dict.fromkeys(node.op.name for node in nodes if node.op.name in _PRODUCTS
+                                  and _is_wide(node.inputs[0].type.dtype)):
             count = sum(node.op.name == name for node in nodes)
             yield _row(count, (name, "a product outside of autocast: put it into the block", *group))
         wide = [node for node in nodes if node.op.name not in ("convert", *_PRODUCTS) and not node.op.exact
