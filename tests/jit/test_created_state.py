@@ -548,3 +548,24 @@ def test_a_class_whose_module_is_in_no_table_is_followed() -> None:
     for _ in range(3):
         step(torch.tensor(1.0))
     assert optimizer.state[w]["m"].tolist() == [1.75, 1.75] and step.stats.compiles == 1
+
+
+@pytest.mark.parametrize("second", [lambda z: z, lambda z: z.detach(), lambda z: z[0], lambda z: z.clone()])
+def test_what_is_kept_and_returned_is_one_tensor(second: Any) -> None:
+    """In the first call alone: later ones find it, and return another."""
+    told = []
+    for compiled in (False, True):
+        table: dict[str, Any] = {}
+
+        def step(x: Any, table: dict[str, Any] = table) -> Any:
+            z = torch.full((2, 3), 2.0)
+            if "k" not in table:
+                table["k"] = z
+            return second(z)
+
+        call, found = torch.jit(step) if compiled else step, []
+        for _ in range(3):
+            result = call(X)
+            found.append((result is table["k"], result.add_(1).tolist(), table["k"].tolist()))
+        told.append(found)
+    assert told[0] == told[1]
