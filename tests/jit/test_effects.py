@@ -387,3 +387,21 @@ def test_a_container_that_is_given_and_reached_is_one() -> None:
         assert call(box.items, X).tolist() == box.items[0].tolist() == wanted
     jitted(mine, X)
     assert mine[0].tolist() == (X * 4).tolist() and jitted.stats.compiles == 2
+
+
+@pytest.mark.parametrize("make", [lambda x, n: x * 2, lambda x, n: (x * 2).int() if n % 2 else x, lambda x, n: x[: 1 + n % 3]])
+def test_state_that_changes_its_type_in_turn_takes_a_program_per_type(numpy_engine: None, make: Any) -> None:
+    """Not one per call: what is there is an input, of whichever type."""
+    one, other = types.SimpleNamespace(h=torch.zeros(3)), types.SimpleNamespace(h=torch.zeros(3))
+
+    def step(o: Any, x: Any, n: Any) -> Any:
+        out = o.h.sum() + x
+        o.h = make(x, n)
+        return out
+
+    jitted = torch.jit(lambda x, n: step(one, x, n))
+    for n in range(12):
+        x = torch.arange(3.0 + n % 2) + n
+        assert jitted(x, n).tolist() == step(other, x, n).tolist()
+        assert one.h.tolist() == other.h.tolist() and one.h.dtype is other.h.dtype
+    assert jitted.stats.compiles <= 7

@@ -36,6 +36,7 @@ class Slot:
     type: Type
     device: str
     twin: Slot | None = None  # where the very same tensor must be
+    fixed: bool = True  # whether the other one is of this type too
 
     def storage(self) -> Storage:
         """The memory of the tensor that is there now."""
@@ -155,8 +156,8 @@ class Effects:
             chosen = kept
         found: dict[int, dict[Any, Slot]] = {}
         for where in chosen.values():
-            (first, key, _), old = where[0], self._before(where)
-            slot = Slot(self.found[first][0], key, old._type, old._device)
+            (first, key, now), old = where[0], self._before(where)
+            slot = Slot(self.found[first][0], key, old._type, old._device, None, now is MISSING or now._type is old._type)
             for i, name, _ in where:
                 found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
         return found
@@ -203,11 +204,8 @@ def exchanged(outside: Outside, changes: list[Change]) -> Places:
 
 
 def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int]) -> bool:
-    """Whether a place that held `old` may be given any such tensor: it gets one like it that was made or moved, or none."""
-    if not _is_there(old):
-        return False
-    return now is MISSING or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)
-                              and now._type is old._type and now._device == old._device)
+    """Whether a place that held `old` may be given any such tensor: it gets another one that was made or moved, or none."""
+    return _is_there(old) and (now is MISSING or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
 
 
 def is_plain(x: Tensor) -> bool:

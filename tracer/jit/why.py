@@ -155,7 +155,7 @@ class Bound:
 
     def __init__(self, writes: Writes) -> None:
         held = [(effect.owner.label(key), key) for effect in writes.outside for key, now in effect.edits.items()
-                if key not in effect.slots and isinstance(now, (Output, Alias))]
+                if not (key in effect.slots and effect.slots[key].fixed) and isinstance(now, (Output, Alias))]
         held += [("", key) for _, contents in writes.containers for key, now in contents.items()
                  if isinstance(now, (Output, Alias))]
         self.labels = {label for label, _ in held}
