@@ -390,7 +390,8 @@ def test_a_container_that_is_given_and_reached_is_one() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::flambeau.tracer.jit.why.RetraceWarning")
-@pytest.mark.parametrize("make", [lambda x, n: x * 2, lambda x, n: (x * 2).int() if n % 2 else x, lambda x, n: x[: 1 + n % 3] * 1])
+@pytest.mark.parametrize("make", [lambda x, n: x * 2, lambda x, n: (x * 2).int() if n % 2 else x,
+                                  lambda x, n: x[: 1 + n % 3] * 1])
 def test_state_that_changes_its_type_in_turn_takes_a_program_per_type(numpy_engine: None, make: Any) -> None:
     """Not one per call: what is there is an input, of whichever type."""
     one, other = types.SimpleNamespace(h=torch.zeros(3)), types.SimpleNamespace(h=torch.zeros(3))
