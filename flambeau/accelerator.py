@@ -139,7 +139,7 @@ def current_stream(device: Any = None, /) -> Any:
     return cuda.current_stream(device)
 
 
-def set_stream(stream: Any, /) -> None:
+def set_stream(stream: Any) -> None:
     """Accepted where there is an accelerator: there is one stream."""
     if not hasattr(stream, "wait_event"):
         raise TypeError(f"set_stream requires a torch.Stream, got {type(stream).__name__}")

@@ -15,7 +15,6 @@ _UNKNOWN = {dtypes.complex64: "ComplexFloat", dtypes.complex128: "ComplexDouble"
             dtypes.uint32: "UInt32", dtypes.uint64: "UInt64"}
 
 
-@method()
 @with_out
 def hash_tensor(input: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int = 0) -> Tensor:
     """The bits of all elements, in which those are set that an odd number of elements has: uint64.
@@ -50,6 +49,14 @@ def hash_tensor(input: Tensor, dim: Any = (), *, keepdim: bool = False, mode: in
                     if bits.numel() else zeros([*(input.shape[d] for d in kept), 1], dtype=dtypes.int64, device=input.device))
     found = found.view(dtypes.uint64)
     return found.reshape([1 if d in dims else input.shape[d] for d in range(input.ndim)]) if keepdim else found
+
+
+@method("hash_tensor")
+def _hash_method(self: Tensor, *dims: Any, dim: Any = (), keepdim: bool = False, mode: int = 0) -> Tensor:
+    """`hash_tensor`, of which a method takes the dimensions also one by one."""
+    chosen = dim if not dims else dims[0] if len(dims) == 1 else dims
+    made: Tensor = hash_tensor(self, chosen, keepdim=keepdim, mode=mode)
+    return made
 
 
 def _folded(bits: Tensor) -> Tensor:

@@ -41,8 +41,12 @@ class LegacyStorage(TypedStorage, metaclass=_Meta):
     ([1.0, 2.0], True)
     """
 
-    def __new__(cls, *args: Any, wrap_storage: Any = None) -> Any:
-        """A `TypedStorage`; what is not given is zero."""
+    def __new__(cls, *args: Any, wrap_storage: Any = None, dtype: Any = None, device: Any = None) -> Any:
+        """A `TypedStorage`; what is not given is zero. The class says of which dtype and where: neither may be given."""
+        for name, given in (("dtype", dtype), ("device", device)):
+            if given is not None:
+                raise RuntimeError(f"{cls}.__new__ received an invalid combination of arguments. {_FORMS}"
+                                   f"Keyword argument '{name}' cannot be specified")
         if len(args) > 1:
             raise RuntimeError(f"{cls}.__new__ received an invalid combination of arguments. {_FORMS}"
                                "Too many positional arguments")

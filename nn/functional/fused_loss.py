@@ -44,7 +44,7 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
     loss = cross_entropy(reshape(logits, shape), target, weight=weight.to(wide) if weight is not None and wide else weight,
                          ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction,
                          label_smoothing=label_smoothing)
-    return loss.to(input.dtype)
+    return loss if wide is None else loss.to(input.dtype)
 
 
 def _logits_shape(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
