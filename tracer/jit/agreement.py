@@ -104,6 +104,17 @@ def _equal(x: Any, y: Any) -> bool:
     return type(x) is type(y) and (x == y or (x != x and y != y))
 
 
+class _Twins:
+    """Tensors and memory of two traces, each with what it is in the other."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, Any] = {}  # by id
+
+    def are(self, x: Any, y: Any) -> bool:
+        """Whether these may be one thing in both traces: what comes twice in one comes twice in the other."""
+        return self._of.setdefault(id(x), y) is y and self._of.setdefault(id(y), x) is x
+
+
 class _Comparison:
     """Goes through all that two traces give and leave; `pairs` are the values that have to be the same.
 
@@ -116,7 +127,7 @@ class _Comparison:
         self._pairs: list[tuple[Value, Value]] = []
         self._unread: dict[Storage, Value] = {}
         self._seen: set[tuple[int, int]] = set()
-        self._twins: dict[int, Any] = {}  # of tensors and memory of either trace, by id, those of the other
+        self._twins = _Twins()
         self._stand_ins = {id(s): i for i, s in enumerate(first.given.tensors)}
         self._go_through()
 
@@ -216,7 +227,7 @@ class _Comparison:
             self._need(y is self._second.given.tensors[i])
         elif x._storage.trace is not self._first.trace:
             self._need(x is y)
-        elif not self._are_twins(x, y) or not self._are_twins(x._storage, y._storage):
+        elif not self._twins.are(x, y) or not self._twins.are(x._storage, y._storage):
             raise _Differs
         elif x._base is None and y._base is None:
             self._need(x._requires_grad is y._requires_grad and x._geometry == y._geometry)
@@ -225,10 +236,6 @@ class _Comparison:
             self._need(x._base is not None and y._base is not None and x._detached is y._detached)
             self._need(repr(x._steps) == repr(y._steps) and x._geometry == y._geometry)
             self._tensors(x._root, y._root)
-
-    def _are_twins(self, x: Any, y: Any) -> bool:
-        """Whether these may be one thing in both traces: what comes twice in one comes twice in the other."""
-        return self._twins.setdefault(id(x), y) is y and self._twins.setdefault(id(y), x) is x
 
     def _held(self, storage: Storage) -> Value:
         """What memory holds at the end of the second trace."""
