@@ -129,9 +129,11 @@ class Trace(ShadowedArguments, Dependencies):
 
     def known(self, value: Value) -> Any:
         """The contents of such a value as a host array; None of any other, and inside the bodies of transforms."""
-        if context.region is not None or context.maps or not self.is_constant(value):
+        if context.region is not None or context.maps:
             return None
         if value not in self._contents:
+            if not self.is_constant(value):
+                return None
             graph = Graph([*self.constants], needed_nodes(self.recorder.nodes, [value]), [value], "constants")
             with outside_trace():
                 self._contents[value] = host_array(replay(graph, [*self.constants.values()])[0])

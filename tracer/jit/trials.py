@@ -55,18 +55,19 @@ class Trials:
 
     def _once(self, call: Signature) -> tuple[Outside, Recorded]:
         """Trace; if that fails where something was hidden, once more without, since it may have been looked at after all."""
+        outside = outside_of(self._function, call)
         try:
-            return self._as_it_is(call, hides=True)
+            return outside, self._recorded(call, outside, hides=True)
         except TraceError:
             raise
         except Exception:
-            if not outside_of(self._function, call).only_sets:
+            if not outside.only_sets:
                 raise
-        return self._as_it_is(call, hides=False)
-
-    def _as_it_is(self, call: Signature, hides: bool) -> tuple[Outside, Recorded]:
         outside = outside_of(self._function, call)
-        return outside, recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, hides)
+        return outside, self._recorded(call, outside, hides=False)
+
+    def _recorded(self, call: Signature, outside: Outside, hides: bool) -> Recorded:
+        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, hides)
 
     def _on(self, created: Created, call: Signature, first: Recorded) -> tuple[Outside, Recorded] | None:
         """Trace on what the first trace created; None, and nothing is created, if that is another program."""
