@@ -97,7 +97,6 @@ REFUSED: dict[str, Any] = {
     "argument": lambda x, n: x[x > 0.5] @ x,
     "argument and constant": lambda x, n: x.sum().item(),
     "memory outside": lambda x, n: bool(OUTSIDE.any()),
-    "a number": lambda x, n: (torch.arange(4) * n).tolist(),
     "random": lambda x, n: torch.rand(2).tolist(),
     "written": lambda x, n: torch.zeros(2).copy_(x[0, :2]).tolist(),
 }
@@ -107,6 +106,36 @@ REFUSED: dict[str, Any] = {
 def test_all_else_is_refused(numpy_engine: None, name: str) -> None:
     with pytest.raises((TraceError, RuntimeError), match=r"traced|mask"):
         torch.jit(REFUSED[name])(X, 1.5)
+
+
+# Made of constants and a number: a program for each number.
+LOOKED_AT: dict[str, Any] = {
+    "list": lambda x, n: x * sum((torch.arange(4) * n).tolist()),
+    "mask": lambda x, n: x[torch.arange(4) < n] @ x.T[:, :2],
+    "positions": lambda x, n: x[torch.nonzero(torch.tensor([1, 3, 0]) > n)[:, 0]],
+    "item": lambda x, n: x * torch.tensor([1.0, 2.0, 4.0, 8.0])[n].item(),
+    "shape": lambda x, n: x.new_zeros(int(torch.tensor(n) + 1)),
+}
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_numbers_are_looked_at(numpy_engine: None, name: str) -> None:
+    step = torch.jit(LOOKED_AT[name])
+    for n in (1, 2, 1, 2):
+        assert step(X, n).tolist() == LOOKED_AT[name](X, n).tolist()
+    assert step.stats.compiles == 2
+
+
+def test_a_mask_made_with_a_number_is_one_program_to_write(numpy_engine: None) -> None:
+    def write(x: Any, n: Any) -> Any:
+        x, mask = x.clone(), torch.arange(4) < n
+        x[mask] = (x * 2)[mask]
+        return x
+
+    step = torch.jit(write)
+    for n in (1, 2, 3):
+        assert step(X, n).tolist() == write(X, n).tolist()
+    assert step.stats.compiles == 1
 
 
 def test_not_inside_of_transforms(numpy_engine: None) -> None:

@@ -127,6 +127,8 @@ def _numbers(data: Any) -> np.ndarray[Any, Any]:
         array = np.array(data)
     except ValueError:
         raise _ill_formed(data) from None
+    if array.dtype == object and any(type(x) is float for x in array.flat) and {*map(type, array.flat)} <= {int, float, bool}:
+        return array.astype(np.float64)  # with an int that numpy's do not hold
     if array.dtype.kind in "SUV" or (array.dtype == object and not _is_long(array)):
         raise _ill_formed(data)
     return array

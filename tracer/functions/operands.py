@@ -88,8 +88,6 @@ def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:
         if number.fits():
             return expand_value(cast_value(number.on(on), kind), shape)
         number = number.look()
-    if type(number) is int and not -(1 << 63) <= number < 1 << 64:
-        raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
     if isinstance(number, (np.number, np.bool_)):
         number = number.item()
     return constant.on(on, value=literal(number, kind), shape=shape, dtype=kind)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..ir import dtypes
+from ..ir.constants import literal
 from ..ir.dtypes import dtype
 from ..tensor.tensor import Tensor
 from .operands import cast_value, result_dtype, wrap
@@ -79,6 +80,7 @@ def fitting(number: Any, kind: dtype) -> Any:
     if type(number) is complex and not kind.is_complex and number.imag:
         raise RuntimeError(overflow(kind))
     if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(number, kind):
+        literal(number, kind)  # OverflowError for an int beyond 64 bits
         raise RuntimeError(overflow(kind))
     return number
 

@@ -36,7 +36,7 @@ UNTRACED = ("{name} requires the values of its input, since they decide the size
 
 
 def _observed(name: str, input: Tensor, instead: str) -> Any:
-    if not has_contents_now(input):
+    if not has_contents_now(input, looking=True):
         raise TraceError(UNTRACED.format(name=name, instead=instead))
     return host_array(input._read())
 

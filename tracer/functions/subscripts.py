@@ -302,15 +302,18 @@ def mask_refusal(purpose: str) -> str:
 def observed_mask(mask: Any, purpose: str) -> Any:
     """A mask's contents; while tracing there are none, but of one that is the same at every call."""
     if isinstance(mask, Tensor):
-        if not has_contents_now(mask):
+        if not has_contents_now(mask, looking=True):
             raise TraceError(mask_refusal(purpose))
         return host_array(mask._read())
     return mask
 
 
-def has_contents_now(x: Tensor) -> bool:
-    """Whether a tensor is more than a stand-in here: outside of traces, or made of nothing but constants."""
-    return context.trace is None or context.trace.known(x._read()) is not None
+def has_contents_now(x: Tensor, looking: bool = False) -> bool:
+    """Whether a tensor is more than a stand-in here: outside of traces, or made of nothing but constants.
+
+    With `looking` numbers may be among these; a trace then depends on them.
+    """
+    return context.trace is None or context.trace.known(x._read(), looking) is not None
 
 
 def mask_value(mask: Any, on: str) -> Value:

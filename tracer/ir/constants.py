@@ -27,7 +27,12 @@ def full_like(x: Value, number: complex, kind: dtype | None = None) -> Value:
 
 
 def literal(number: Any, kind: dtype) -> str:
-    """The canonical text of a number in a dtype, as the `constant` op keeps it: -0.0, nan and 1 stay apart."""
+    """The canonical text of a number in a dtype, as the `constant` op keeps it: -0.0, nan and 1 stay apart.
+
+    OverflowError for an int that 64 bits do not hold.
+    """
+    if type(number) is int and number.bit_length() > 63:
+        number = _in_64_bits(number, kind)
     if kind is dtypes.boolean:
         return "True" if number else "False"
     if kind.is_complex:
@@ -36,6 +41,14 @@ def literal(number: Any, kind: dtype) -> str:
     if kind.is_floating_point:
         return repr(float(number))
     return str(int(number))
+
+
+def _in_64_bits(number: int, kind: dtype) -> int:
+    """A large int as torch has it: without a sign if need be, which a signed type reads as a negative number."""
+    if not -(1 << 63) <= number < 1 << 64:
+        raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
+    wraps = number >= 1 << 63 and kind.is_signed and not kind.is_inexact
+    return number - (1 << 64) if wraps else number
 
 
 def from_literal(text: str, kind: dtype) -> Any:

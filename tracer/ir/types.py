@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import ClassVar
 
 from . import dtypes
@@ -31,6 +32,8 @@ class Type:
         found = cls._interned.get((shape, dtype))
         if found is None:
             shape = known(shape)
+            if any(type(n) is not int for n in shape):  # 2.0 is equal to 2, and would be in every type of this size from now on
+                shape = tuple(map(operator.index, shape))
             found = object.__new__(cls)
             found.shape, found.dtype, found.ndim, found.size = shape, dtype, len(shape), math.prod(shape)
             found = cls._interned.setdefault((shape, dtype), found)

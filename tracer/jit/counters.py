@@ -17,8 +17,11 @@ from .effects import Effects, Places
 from .trace import Trace
 
 
-def put_scalars(trace: Trace, outside: Outside, places: Places) -> None:
-    """Let scalars of the trace stand in for the numbers at these places. `Effects` puts the numbers back."""
+def put_scalars(trace: Trace, outside: Outside, places: Places, looked_at: bool) -> None:
+    """Let scalars of the trace stand in for the numbers at these places. `Effects` puts the numbers back.
+
+    With `looked_at` the numbers stay there, and the trace holds for these only.
+    """
     for (thing, key), known in places.items():
         owner = outside.owners.get(thing) or trace.noted.get(thing)
         if owner is None and isinstance(known, ModuleTable):
@@ -27,7 +30,10 @@ def put_scalars(trace: Trace, outside: Outside, places: Places) -> None:
             continue
         scalar = trace.host.source(Source(owner.label(key), None, partial(owner.get, key)), number)
         trace.counted[thing, key] = owner, scalar
-        owner.hide({key: scalar})
+        if looked_at:
+            scalar.look()
+        else:
+            owner.hide({key: scalar})
 
 
 def written(effects: Effects) -> Places:

@@ -76,19 +76,20 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, exchanged: Places, hides: bool) -> Recorded:
+             places: Places, exchanged: Places, plainly: bool) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and tensors at those exchanged as state.
 
-    `hides`: what code sets and never reads is hidden from it. Nothing outside has changed if this raises.
+    What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
+    has changed if this raises.
     """
     trace = Trace(name)
     effects = None
     try:
-        given = StandIns(trace, outside.looks_at_types, outside.has)
+        given = StandIns(trace, plainly or outside.looks_at_types, outside.has)
         with tracing(trace), checking(options.checks):
             args, kwargs = given.all(call)
-            put_scalars(trace, outside, places)
-            if hides:
+            put_scalars(trace, outside, places, plainly)
+            if not plainly:
                 outside.hide(places)
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..ir.errors import READING_A_VALUE, TraceError
 from ..ir.graph import Graph, Node, Value, needed_nodes
 from ..ir.recorder import Recorder, placeholder, thread_recorder
@@ -115,28 +117,26 @@ class Trace(ShadowedArguments, Dependencies):
 
     def is_constant(self, value: Value) -> bool:
         """Whether a value of the trace is made of nothing but data that the function has itself."""
-        todo, seen = [value], set[Value]()
-        while todo:
-            v = todo.pop()
-            if v in seen:
-                continue
-            seen.add(v)
-            if v.node is not None:
-                todo += v.node.inputs
-            elif v not in self.constants:
-                return False
-        return True
+        return self.constants.keys() >= _sources(value)
 
-    def known(self, value: Value) -> Any:
-        """The contents of such a value as a host array; None of any other, and inside the bodies of transforms."""
+    def known(self, value: Value, looking: bool = False) -> Any:
+        """The contents of such a value as a host array; None of any other, and inside the bodies of transforms.
+
+        With `looking` the value may be made of numbers, too: the trace holds for these only, from then on.
+        """
         if context.region is not None or context.maps:
             return None
         if value not in self._contents:
-            if not self.is_constant(value):
+            numbers = {v: scalar for scalar, v in self.host.inputs.pairs()} if looking else {}
+            sources = _sources(value)
+            if not {*self.constants, *numbers} >= sources:
                 return None
-            graph = Graph([*self.constants], needed_nodes(self.recorder.nodes, [value]), [value], "constants")
+            given = dict(self.constants)
+            for v in sources & numbers.keys():
+                given[v] = Value(v.type, v.device, np.asarray(numbers[v].look(), v.type.dtype.numpy))
+            graph = Graph([*given], needed_nodes(self.recorder.nodes, [value]), [value], "constants")
             with outside_trace():
-                self._contents[value] = host_array(replay(graph, [*self.constants.values()])[0])
+                self._contents[value] = host_array(replay(graph, [*given.values()])[0])
         return self._contents[value]
 
     # --- Errors -------------------------------------------------------------------------------------------------------
@@ -144,6 +144,21 @@ class Trace(ShadowedArguments, Dependencies):
     def value_read(self) -> TraceError:
         """The error for reading a value."""
         return TraceError(READING_A_VALUE.format(where=f" at {describe(user_position(2))}"))
+
+
+def _sources(value: Value) -> set[Value]:
+    """What a value is made of in the end."""
+    todo, seen, found = [value], set[Value](), set[Value]()
+    while todo:
+        v = todo.pop()
+        if v in seen:
+            continue
+        seen.add(v)
+        if v.node is None:
+            found.add(v)
+        else:
+            todo += v.node.inputs
+    return found
 
 
 @contextmanager

@@ -54,20 +54,21 @@ class Trials:
         return outside, trace
 
     def _once(self, call: Signature) -> tuple[Outside, Recorded]:
-        """Trace; if that fails where something was hidden, once more without, since it may have been looked at after all."""
+        """Trace; if that fails where something was hidden or stood for a number, once more plainly: it may have been why.
+
+        `Decimal(n)`, say, takes an int and nothing that stands for one.
+        """
         outside = outside_of(self._function, call)
         try:
-            return outside, self._recorded(call, outside, hides=True)
-        except TraceError:
-            raise
-        except Exception:
-            if not outside.only_sets:
+            return outside, self._recorded(call, outside, plainly=False)
+        except Exception as error:
+            if not (call.numbers or self._places or (outside.only_sets and not isinstance(error, TraceError))):
                 raise
         outside = outside_of(self._function, call)
-        return outside, self._recorded(call, outside, hides=False)
+        return outside, self._recorded(call, outside, plainly=True)
 
-    def _recorded(self, call: Signature, outside: Outside, hides: bool) -> Recorded:
-        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, hides)
+    def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
+        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, plainly)
 
     def _on(self, created: Created, call: Signature, first: Recorded) -> tuple[Outside, Recorded] | None:
         """Trace on what the first trace created; None, and nothing is created, if that is another program."""

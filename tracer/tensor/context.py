@@ -93,8 +93,11 @@ class Tracing(Protocol):
     def saw(self, module: Any) -> None:
         """A module's forward ran in this trace."""
 
-    def known(self, value: Value) -> Any:
-        """The contents of a value that is the same at every call, as a host array; None of any other."""
+    def known(self, value: Value, looking: bool = False) -> Any:
+        """The contents of a value that is the same at every call, as a host array; None of any other.
+
+        With `looking` numbers may be in it, which are the same from then on.
+        """
 
     def value_read(self) -> Exception:
         """The error for reading a value."""

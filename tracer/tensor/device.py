@@ -6,7 +6,6 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Any
 
-from ..ir.stand_in import StandIn
 
 
 class Size(tuple[int, ...]):
@@ -51,8 +50,8 @@ as_size = functools.partial(tuple.__new__, Size)  # of numbers that are known to
 
 
 def _whole(n: Any, at: int) -> Any:
-    """A size: a whole number, a tensor of one (as a number), or a number that a trace reads at each call."""
-    if isinstance(n, (bool, int, StandIn)):
+    """A size: a whole number, a tensor of one (as a number), or a whole number that a trace reads at each call."""
+    if isinstance(n, int):
         return n
     try:
         return operator.index(n)
