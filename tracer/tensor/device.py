@@ -7,7 +7,6 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 
-
 class Size(tuple[int, ...]):
     """A shape, as `Tensor.shape` gives it. >>> Size((2, 3)).numel() -> 6"""
 
