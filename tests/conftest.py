@@ -9,6 +9,7 @@ do not ask for it, which another run has seen.
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import os
 import re
@@ -62,6 +63,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         asking = {item: _asks_for(wanted, getattr(item, "function", None)) for item in items}
         config.hook.pytest_deselected(items=[item for item in items if not asking[item]])
         items[:] = [item for item in items if asking[item]]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A million objects that live as long as the run are no business of `gc.collect`, which many tests call many times."""
+    gc.collect()
+    gc.freeze()
 
 
 @functools.cache
