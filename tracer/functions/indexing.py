@@ -24,7 +24,7 @@ from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
 from ..tensor.steps import Reshape, Slice
-from ..tensor.strides import Geometry
+from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
 from .masked_reads import MaskedRead, is_through, masked_read
 from .methods import method
@@ -42,10 +42,11 @@ class _Chosen(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _row_form(kind: Type) -> tuple[Type, Reshape, Ints, Ints]:
-    """Of all rows of a type of tensor: their type, the step that ends them, and their slice but for its place."""
-    rest = kind.shape[1:]
-    return Type.of(rest, kind.dtype), Reshape(rest), (0,) * len(rest), (1,) * kind.ndim
+def _row_form(kind: Type) -> tuple[Type, Reshape, Ints, Ints, Ints, int]:
+    """Of all rows of a type of tensor: their type, the step that ends them, and their slice but for its place; and the strides
+    within a row and from one to the next, in row-major order."""
+    rest, stride = kind.shape[1:], contiguous_stride(kind.shape)
+    return Type.of(rest, kind.dtype), Reshape(rest), (0,) * len(rest), (1,) * kind.ndim, stride[1:], stride[0]
 
 
 def _row(x: Tensor, i: int) -> Tensor:
@@ -56,12 +57,14 @@ def _row(x: Tensor, i: int) -> Tensor:
     n = shape[0]
     if not -n <= i < n:
         raise IndexError(f"index {i} is out of bounds for dimension 0 with size {n}")
-    i %= n
-    geometry = x._strides
-    stride = geometry.stride
-    kind, squeeze, zeros, ones = _row_form(x._type)
+    if i < 0:
+        i += n
+    kind, squeeze, zeros, ones, within, apart = _row_form(x._type)
+    offset, geometry = 0, x._geometry
+    if geometry is not None:
+        within, apart, offset = geometry.stride[1:], geometry.stride[0], geometry.offset
     steps = (squeeze,) if n == 1 else (Slice((i, *zeros), (i + 1, *squeeze.shape), ones), squeeze)
-    return x._viewed(steps, Geometry(stride[1:], geometry.offset + i * stride[0]), kind)
+    return x._viewed(steps, Geometry(within, offset + i * apart), kind)
 
 
 # --- The stage of arrays ----------------------------------------------------------------------------------------------

@@ -97,7 +97,9 @@ def from_short(short: str) -> dtype:
 
 def from_numpy(numpy_dtype: Any) -> dtype:
     """The dtype that stores `numpy_dtype`; TypeError for one that no tensor can hold (objects, strings)."""
-    found = _BY_NUMPY.get(np.dtype(numpy_dtype).newbyteorder("="))
+    found = _BY_NUMPY.get(numpy_dtype) if isinstance(numpy_dtype, np.dtype) else None
+    if found is None:
+        found = _BY_NUMPY.get(np.dtype(numpy_dtype).newbyteorder("="))
     if found is None:
         raise TypeError(f"can't convert np.ndarray of type {np.dtype(numpy_dtype)}. The only supported types are: "
                         + ", ".join(d.name for d in ALL) + ".")

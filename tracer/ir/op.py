@@ -109,6 +109,10 @@ class Op:
 
     def __call__(self, *inputs: Value, **params: Any) -> Any:
         """Record the op on `inputs`: its output, or a tuple of them."""
+        if everywhere.at_once is not None:
+            made = everywhere.at_once(self, inputs, params, None)
+            if made is not None:
+                return made
         node = record(self, inputs, params)
         outputs = node.output(0) if len(node.types) == 1 and not self.multiple else node.outputs
         if everywhere.debug is not None:
@@ -117,6 +121,10 @@ class Op:
 
     def on(self, device: str, **params: Any) -> Value:
         """Record an op without operands, whose result lives on `device`."""
+        if everywhere.at_once is not None:
+            made = everywhere.at_once(self, (), params, device)
+            if made is not None:
+                return made
         node = record(self, (), params, device)
         value = node.output(0)
         if everywhere.debug is not None:

@@ -81,6 +81,15 @@ def record(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: st
     return node
 
 
+def result_types(op: Op, inputs: tuple[Value, ...], params: dict[str, Any]) -> tuple[Type, ...]:
+    """What `record` finds out, without recording; the op's error for operands that it does not take."""
+    key = (op, *[v.type for v in inputs], *op.key_of(params))
+    inferred = _inferred.get(key)
+    if inferred is None:
+        inferred = _inferred[key] = _infer(op, inputs, params)
+    return inferred
+
+
 def _infer(op: Op, inputs: tuple[Value, ...], params: dict[str, Any]) -> tuple[Type, ...]:
     """Output types. Keys of nodes hold the values of parameters without their names, so the order must be one."""
     given = tuple(params)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from .graph import Node, Value
+    from .op import Op
     from .recorder import Recorder
 
 
@@ -31,12 +32,13 @@ class AnomalyCheck(Protocol):
 class _ThreadState(threading.local):
     """Recorder, modes and source position of one thread.
 
-    `recorder` takes the nodes; `grad` is the grad mode; `scope` the path of the module whose forward runs; `of` the
-    forward node a backward rule is for; `anomaly` what looks for NaN in gradients, if it is on; `checks` says whether
-    conditions on values are made part of what is recorded.
+    `recorder` takes the nodes; `at_once` says that what numpy can do at once is not recorded; `grad` is the grad mode; `scope`
+    the path of the module whose forward runs; `of` the forward node a backward rule is for; `anomaly` what looks for NaN in
+    gradients, if it is on; `checks` says whether conditions on values are made part of what is recorded.
     """
 
     recorder: Recorder | None = None
+    at_once: bool = False
     grad: bool = True
     scope: str = ""
     of: Node | None = None
@@ -44,10 +46,18 @@ class _ThreadState(threading.local):
     checks: bool = True
 
 
+class Eager(Protocol):
+    """Asked before an operation is recorded."""
+
+    def __call__(self, op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: str | None) -> Any:
+        """What the operation gives; None if it must be recorded."""
+
+
 class _Everywhere:
-    """What is true in all threads: `debug` is called after each operation."""
+    """What is true in all threads: `debug` is called after each operation, `at_once` asked before."""
 
     debug: Watcher | None = None
+    at_once: Eager | None = None
 
 
 state = _ThreadState()

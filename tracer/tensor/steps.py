@@ -101,7 +101,7 @@ def written_through(steps: Sequence[Step], base: Value, new: Value, touched: Val
     return new
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Reshape(Step):
     """The same elements in another shape."""
 
@@ -117,7 +117,7 @@ class Reshape(Step):
         return reshape(new, shape=base.type.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Permute(Step):
     """The dimensions in another order."""
 
@@ -130,7 +130,7 @@ class Permute(Step):
         return transpose(new, permutation=inverse_permutation(self.permutation))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Slice(Step):
     """Every stride-th element from start to limit, along each dimension."""
 
@@ -206,7 +206,7 @@ class Window(Step):
         return hash(self.sizes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Expand(Step):
     """Repeated along dimensions. If several copies of one element are written, the first one counts."""
 
@@ -262,7 +262,7 @@ class Recoded(Step):
         return self.write(base, new), reshape(touched, shape=shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Part(Recoded):
     """The real or the imaginary part."""
 
@@ -275,7 +275,7 @@ class Part(Recoded):
         return complex_(real(base), new) if self.imaginary else complex_(new, imag(base))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Conjugate(Recoded):
     """The complex conjugate."""
 
@@ -286,7 +286,7 @@ class Conjugate(Recoded):
         return self.read(new)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Pairs(Recoded):
     """Complex numbers as pairs of reals along a new last dimension."""
 
@@ -298,7 +298,7 @@ class Pairs(Recoded):
         return FromPairs().read(new)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class FromPairs(Recoded):
     """Pairs of reals along the last dimension as complex numbers."""
 
@@ -313,7 +313,7 @@ class FromPairs(Recoded):
         return Pairs().read(new)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Bits(Recoded):
     """The same bits under another type."""
 
@@ -326,7 +326,7 @@ class Bits(Recoded):
         return reinterpreted(new, base.type.dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Elements(Step):
     """Elements at given places of the flattened base: what diagonals, windows and arbitrary strides are."""
 

@@ -11,14 +11,19 @@ import numpy as np
 from ..ops.structural import Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Geometry:
-    """torch's metadata of a tensor: strides and offset, in elements of its storage."""
+    """torch's metadata of a tensor: strides and offset, in elements of its storage.
+
+    Nothing changes one, as nothing changes a step of a view. They are made for each view, and a frozen class costs five times
+    as much to make.
+    """
 
     stride: Ints
     offset: int = 0
 
 
+@lru_cache(maxsize=4096)
 def contiguous_stride(shape: Ints) -> Ints:
     """Row-major strides; a dimension of size 0 counts as 1, as in torch."""
     strides, step = [], 1

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+from ....tracer.lazy.at_once import at_once
 from ....tracer.tensor.tensor import Tensor
 from ..dataset import Subset, TensorDataset
 from .collate import collate_tensor_fn, default_collate, default_collate_fn_map
@@ -18,6 +19,7 @@ class MapFetcher:
     def __init__(self, dataset: Any, batched: bool, collate_fn: Callable[[Any], Any], drop_last: bool) -> None:
         self.dataset, self.batched, self.collate_fn = dataset, batched, collate_fn
 
+    @at_once()
     def fetch(self, index: Any) -> Any:
         """The batch of these numbers."""
         if not self.batched:
@@ -35,6 +37,7 @@ class IterableFetcher:
         self.batched, self.collate_fn, self.drop_last = batched, collate_fn, drop_last
         self._samples, self._ended = iter(dataset), False
 
+    @at_once()
     def fetch(self, index: Any) -> Any:
         """The next batch; StopIteration at the end."""
         if self._ended:
