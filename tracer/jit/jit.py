@@ -24,6 +24,7 @@ from ..ir.graph import Graph
 from ..ir.locks import open_after_fork
 from ..ir.recorder import thread_recorder
 from ..ir.state import state
+from ..tensor.assigned import pending, settle
 from ..tensor.context import context
 from ..tensor.nested import is_open
 from ..tensor.storage import rebinding
@@ -129,6 +130,8 @@ class Jitted(Shown):
         if inlined():
             with checking(self._options.checks):
                 return self.function(*args, **kwargs)
+        if pending:
+            settle()
         call = self._signature(args, kwargs)
         key = call.key, state.grad, Defaults.dtype, Defaults.device, autocast_modes.on, state.anomaly is not None
         with self._lock:

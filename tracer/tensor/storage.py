@@ -43,10 +43,11 @@ class Storage:
     requires gradients: whoever reads the cell gets a value that says so, whichever handle is read first.
     """
 
-    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "memory", "__weakref__")
+    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "memory", "_handles", "__weakref__")
 
     shared = False  # whether others can see the memory
     memory: Any  # which, of a shared storage
+    _handles: dict[int, ref[Tensor]]  # set where there are several that are no views of one another
 
     def __init__(self, value: Value) -> None:
         current = context
@@ -88,6 +89,22 @@ class Storage:
         if self.leaf is not None and value.leaf is None and self.leaf() is not None:
             value.requires_grad, value.leaf = True, self.leaf
         return value
+
+    def show(self, *tensors: Tensor) -> None:
+        """Take down that these tensors show the contents."""
+        handles = getattr(self, "_handles", None)
+        if handles is None:
+            handles = self._handles = {}
+        elif len(handles) > 7 and not len(handles) & (len(handles) - 1):
+            for gone in [key for key, handle in handles.items() if handle() is None]:
+                del handles[gone]
+        for tensor in tensors:
+            handles[id(tensor)] = ref(tensor)
+
+    def others(self, tensor: Tensor) -> list[Tensor]:
+        """The other tensors that show the contents, but for views."""
+        found = [handle() for handle in getattr(self, "_handles", {}).values()]
+        return [x for x in found if x is not None and x is not tensor and x._storage is self]
 
     def settle(self) -> None:
         """Before a step uses the contents: raise if they are lost."""

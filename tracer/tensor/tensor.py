@@ -19,6 +19,7 @@ from ..ir.recorder import Recorder, grad_mode, recording
 from ..ir.state import state
 from ..ir.types import Type
 from ..ops.elementwise import alias, select, stop_gradient, with_value
+from .assigned import assign, pending, settle
 from .context import context
 from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
@@ -247,6 +248,8 @@ class Tensor:
 
     def _set(self, value: Value, touched: Callable[[], Value] | None = None) -> None:
         """Write without refusing; in grad mode the history of what was there is replaced, else it stays."""
+        if pending:
+            settle()
         if self._base is not None and not self._parted:
             self._set_view(self._root, value, touched)
             return
@@ -539,6 +542,8 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """A tensor that shares this one's storage and through which no gradient flows."""
+        if pending:
+            settle()
         made = object.__new__(Tensor)
         made._storage, made._type, made._geometry, made._parted = self._storage, self._type, self._geometry, True
         if self._base is not None:
@@ -549,6 +554,7 @@ class Tensor:
             made._inside = context.trace.mark
             if self._storage.trace is None:
                 context.trace.handles.setdefault(self, (self._requires_grad, self._storage))
+        made._storage.show(self, made)
         return made
 
     def _from_outside(self) -> bool:
@@ -586,17 +592,16 @@ class Tensor:
 
     @data.setter
     def data(self, new: Tensor) -> None:
-        """Replace the contents; shape and dtype may change, as in torch."""
-        value = _without_history(new._read())
-        if value.type is not self._type or (self._storage.shared and context.trace is None):  # arrays keep what they show
-            self._storage = Storage(value)
-            _structure_changed()
-            self._base, self._steps, self._geometry, self._type = None, (), None, value.type
-            if self._requires_grad:
-                self._become_leaf()
-        else:
-            with grad_mode(False):
-                self._set(value)
+        """Show the memory of another tensor from now on; shape and dtype may change, as in torch."""
+        assign(self, new)
+
+    def _renew(self, value: Value) -> None:
+        """Take memory of its own, with other contents."""
+        self._storage = Storage(value)
+        _structure_changed()
+        self._base, self._steps, self._geometry, self._type = None, (), None, value.type
+        if self._requires_grad:
+            self._become_leaf()
 
     def retain_grad(self) -> None:
         """Keep `.grad` of this non-leaf tensor too."""
