@@ -8,6 +8,7 @@ from typing import Any
 
 from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.dims import whole_list
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import rounded_once
@@ -36,7 +37,7 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def _trailing(name: str, input: Tensor, normalized_shape: Sequence[int], *others: Tensor | None) -> tuple[int, ...]:
     """The last axes, which must have the normalized shape."""
-    shape = tuple(normalized_shape)
+    shape = whole_list(normalized_shape, "normalized_shape")
     if not shape:
         raise RuntimeError(f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
                            f"element, but got normalized_shape = {list(shape)}")

@@ -19,7 +19,7 @@ from .checks import check_none
 from .choosing import clamp_min, where
 from .comparing import isnan
 from .conversions import clone
-from .dims import checked_dim
+from .dims import checked_dim, is_whole
 from .matrix_norms import vector_norm
 from .order_statistics import nanmedian
 from .shape import broadcast_to
@@ -77,9 +77,9 @@ def _filled(name: str, input: Tensor, mask: Tensor | None) -> Tensor:
 
 def _axes(dim: Dims, ndim: int) -> Ints:
     """All dimensions for None and for an empty sequence, also those of 0-d tensors."""
-    if dim is None or (not isinstance(dim, int) and not len(dim)):
+    if dim is None or (not is_whole(dim) and not len(dim)):
         return tuple(range(ndim))
-    axes = tuple(checked_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim))
+    axes = tuple(checked_dim(int(d), ndim) for d in ((dim,) if is_whole(dim) else dim))
     for d in axes:
         if axes.count(d) > 1:
             raise RuntimeError(f"dim={d} appears multiple times in the list of dims")
@@ -290,7 +290,7 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: dtype 
     Source: https://pytorch.org/docs/stable/masked.html
     """
     floating = input.dtype.is_floating_point
-    axis = checked_dim(dim if isinstance(dim, int) else dim[0], input.ndim)
+    axis = checked_dim(int(dim if is_whole(dim) else dim[0]), input.ndim)
     x = input if floating else input.to(dtypes.float32)
     result = nanmedian(_filled("median", x, mask), axis, bool(keepdim)).values
     if floating:

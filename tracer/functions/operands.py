@@ -88,9 +88,16 @@ def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:
         if number.fits():
             return expand_value(cast_value(number.on(on), kind), shape)
         number = number.look()
-    if isinstance(number, (np.number, np.bool_)):
-        number = number.item()
+    if isinstance(number, (np.number, np.bool_, str)):
+        number = _plain(number)
     return constant.on(on, value=literal(number, kind), shape=shape, dtype=kind)
+
+
+def _plain(number: np.number | np.bool_ | str) -> Any:
+    """A numpy number as Python's; torch's TypeError for what is only written as a number is."""
+    if isinstance(number, str):
+        raise TypeError(f"expected a Number, but got {type(number).__name__} '{number}'")
+    return number.item()
 
 
 def full(shape: Ints, number: Any, kind: dtype, on: str) -> Value:

@@ -17,6 +17,7 @@ from .choosing import clamp, where
 from .comparing import logical_and
 from .complex_numbers import complex as complex_of
 from .creation import zeros
+from .dims import whole_number, whole_place
 from .linear import matmul
 from .methods import method, with_out
 from .operands import Number, scalar_name
@@ -96,6 +97,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
 
 
 def _covariances(name: str, input: Tensor, correction: int, fweights: Tensor | None, aweights: Tensor | None) -> Tensor:
+    correction = whole_place(correction, "correction")
     if input.ndim > 2:
         raise RuntimeError(f"{name}(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
                            "dimensions")
@@ -172,6 +174,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
     tensor([0., 2., 1., 0.])
     """
+    bins = whole_number(bins, "bins")
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     if not input.dtype.is_floating_point:

@@ -14,6 +14,7 @@ from ..ir.dtypes import dtype
 from ..ops.structural import iota
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
+from .dims import whole_number
 from .operands import wrap
 from .ruled import not_implemented
 from .special import i0
@@ -47,8 +48,7 @@ def _kaiser(n: Tensor, last: float, beta: float) -> Tensor:
 
 
 def _checked(name: str, window_length: int, layout: Any, kind: dtype | None) -> dtype:
-    if isinstance(window_length, float):
-        raise TypeError(f"{name}(): argument 'window_length' (position 1) must be int, not float")
+    window_length = whole_number(window_length, "window_length")
     kind = kind or Defaults.dtype
     if layout is not None and str(layout) != "torch.strided":
         raise RuntimeError(f"{name} is not implemented for sparse types, got: {layout}")
