@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ops.structural import Ints
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Scalar, real
 from ..tensor.tensor import Tensor
 
 
@@ -20,7 +20,7 @@ def whole_number(x: Any, name: str) -> int:
         return x
     if not isinstance(x, (bool, np.bool_)) and not (isinstance(x, Tensor) and (x.ndim or x.dtype is dtypes.boolean)):
         try:
-            return operator.index(x)
+            return int(operator.index(x))
         except TypeError:
             pass
     raise TypeError(f"argument '{name}' must be int, not {type(x).__name__}")
@@ -29,6 +29,13 @@ def whole_number(x: Any, name: str) -> int:
 def whole_place(x: Any, name: str) -> Any:
     """`whole_number` where a number of the traced function may stay what it is: an input of the program."""
     return x if type(x) is Scalar and x.kind() is int else whole_number(x, name)
+
+
+def real_number(x: Any, name: str) -> Any:
+    """`real(x)`; torch's TypeError for text that a number is written in."""
+    if isinstance(x, str):
+        raise TypeError(f"argument '{name}' must be Number, not {type(x).__name__}")
+    return real(x)
 
 
 def is_whole(x: Any) -> bool:
@@ -61,7 +68,7 @@ def _all_whole(given: Sequence[Any], name: str) -> Ints:
         raise TypeError(f"argument '{name}' must be tuple of ints, but found element of type "
                         f"{type(given[0]).__name__} at pos 0")
     try:
-        return tuple(map(operator.index, given))
+        return tuple(int(operator.index(n)) for n in given)
     except TypeError:
         return _refused_sizes(given, name)
 

@@ -229,6 +229,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     if is_whole(dims):
         dims = int(dims)
         pairs = tuple(range(x.type.ndim - dims, x.type.ndim)), tuple(range(dims))
+    elif isinstance(dims, (float, complex, str)):
+        raise RuntimeError("tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] containing two "
+                           f"lists, but got dims={dims}")
     else:
         pairs = tuple(d % x.type.ndim for d in dims[0]), tuple(d % y.type.ndim for d in dims[1])
     for i, j in zip(*pairs):  # a dimension of size 1 broadcasts

@@ -21,6 +21,7 @@ from ..tensor.device import Size
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import Defaults
+from .dims import whole_numbers
 
 Number = int | float | bool | complex | Scalar
 NUMBERS = (Scalar, int, float, complex, np.number, np.bool_)  # Scalar first: to ask it for more is to look
@@ -172,7 +173,10 @@ def broadcast_shapes(*shapes: Sequence[int] | int) -> Size:
     >>> broadcast_shapes((2, 1), (3,))
     torch.Size([2, 3])
     """
-    return Size(common_shape(*((shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes)))
+    for shape in shapes:
+        if not isinstance(shape, (int, tuple, list)):
+            raise RuntimeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}")
+    return Size(common_shape(*(whole_numbers(shape, "shape") for shape in shapes)))
 
 
 @functools.lru_cache(maxsize=4096)  # asked anew for every pair of operands, mostly of few different shapes

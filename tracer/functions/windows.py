@@ -26,6 +26,7 @@ Weights = Callable[[Tensor], Tensor]
 
 def _made(weights: Weights, count: int, kind: dtype, device: Any, requires_grad: bool) -> Tensor:
     """weights(n) for n = 0, 1, ...; a window of one point is 1."""
+    count = whole_number(count, "M")
     n = wrap(iota.on(device_name(device), shape=(count,), axis=0, dtype=dtypes.float64))
     made = (weights(n) if count > 1 else n * 0 + 1).to(kind)
     return made.requires_grad_() if requires_grad else made
@@ -163,7 +164,7 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
 
 
 def _checked_signal(name: str, count: int, layout: Any, kind: dtype | None) -> dtype:
-    if isinstance(count, float):
+    if isinstance(count, float) and count:
         raise TypeError(f"{name}(): argument 'M' must be int, not float")
     kind = kind or Defaults.dtype
     if count < 0:

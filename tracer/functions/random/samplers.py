@@ -20,7 +20,7 @@ from ..arithmetic import add, div, mul
 from ..checks import check_none
 from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
-from ..dims import shape_argument, whole_place
+from ..dims import shape_argument, whole_number, whole_place
 from ..layout import in_format
 from ..methods import Out, into, method, with_out, with_out_of
 from ..operands import cast_value, common_shape, expand_value, number_value, scalar_name, wrap
@@ -248,6 +248,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     >>> torch.multinomial(torch.tensor([0.0, 3.0, 0.0]), 2, replacement=True)
     tensor([1, 1])
     """
+    num_samples = whole_number(num_samples, "num_samples")
     _check_multinomial(input, num_samples, replacement)
     kind = dtypes.float64 if input.dtype is dtypes.float64 else dtypes.float32
     weights = input.detach().to(kind)
