@@ -9,7 +9,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
-from ...tracer.functions.dims import whole_number
+from ...tracer.functions.dims import whole_number, whole_place
 from ...tracer.functions.linear import contract, einsum, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
@@ -76,7 +76,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
         raise RuntimeError("'weight' must be 2-D")
     rows = weight._type.shape[0]
     if padding_idx is not None:
-        padding_idx = whole_number(padding_idx, "padding_idx")
+        padding_idx = whole_place(padding_idx, "padding_idx")
         if not -rows <= padding_idx < rows:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= rows

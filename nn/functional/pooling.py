@@ -10,7 +10,7 @@ import numpy as np
 
 from ...tracer.functions.arithmetic import div, mul, pow
 from ...tracer.functions.creation import tensor as make_tensor
-from ...tracer.functions.dims import whole_number
+from ...tracer.functions.dims import whole_place
 from ...tracer.functions.methods import EXACT, named, with_out_of
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.unary import abs as absolute
@@ -134,7 +134,7 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
         window = _Window(name, input, rank, kernel_size, stride, padding, 1, ceil_mode)
         total = _pooled(input, window, "add")
         if divisor_override is not None:
-            divisor_override = whole_number(divisor_override, "divisor_override")
+            divisor_override = whole_place(divisor_override, "divisor_override")
             if divisor_override == 0:
                 raise RuntimeError("divisor must be not zero")
             return _shared(total, divisor_override)

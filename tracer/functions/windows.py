@@ -26,7 +26,7 @@ Weights = Callable[[Tensor], Tensor]
 
 def _made(weights: Weights, count: int, kind: dtype, device: Any, requires_grad: bool) -> Tensor:
     """weights(n) for n = 0, 1, ...; a window of one point is 1."""
-    count = whole_number(count, "M")
+    count = int(count)  # which also stands for a bool and for 0.0, as in torch
     n = wrap(iota.on(device_name(device), shape=(count,), axis=0, dtype=dtypes.float64))
     made = (weights(n) if count > 1 else n * 0 + 1).to(kind)
     return made.requires_grad_() if requires_grad else made
