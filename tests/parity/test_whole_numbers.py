@@ -37,8 +37,9 @@ DIFFERENT: Final = {
     "__getitem__": ("float str", "torch cuts the numbers of a list to ints: [1, 2.0] is [1, 2]"),
     "histogram": ("0d", "the edges of no bin: an error of another class"),
     **dict.fromkeys(("var", "std", "var_mean", "std_mean"), ("bool", _LONE_BOOL)),
-    **dict.fromkeys([f"masked.{name}" for name in ["sum", "prod", "cumsum", "cumprod", "amax", "amin", "mean", "median", "norm", "softmax", "log_softmax", "softmin", "normalize", "logsumexp"]],
-        ("np 0d", _MASKED)),
+    **dict.fromkeys(("masked.sum", "masked.prod", "masked.cumsum", "masked.cumprod", "masked.amax", "masked.amin", "masked.mean",
+                     "masked.median", "masked.norm", "masked.softmax", "masked.log_softmax", "masked.softmin",
+                     "masked.normalize", "masked.logsumexp"), ("np 0d", _MASKED)),
 }
 
 

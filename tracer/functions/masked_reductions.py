@@ -82,9 +82,10 @@ def _unlike_bool(dim: int) -> int:
 
 def _axes(dim: Dims, ndim: int) -> Ints:
     """All dimensions for None and for an empty sequence, also those of 0-d tensors."""
-    if dim is None or (not is_whole(dim) and not len(dim)):
+    if dim is None or (isinstance(dim, Sequence) and not dim):
         return tuple(range(ndim))
-    axes = tuple(checked_dim(_unlike_bool(d), ndim) for d in ((dim,) if is_whole(dim) else dim))
+    dims: Any = (dim,) if is_whole(dim) else dim
+    axes = tuple(checked_dim(_unlike_bool(d), ndim) for d in dims)
     for d in axes:
         if axes.count(d) > 1:
             raise RuntimeError(f"dim={d} appears multiple times in the list of dims")
@@ -295,7 +296,8 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: dtype 
     Source: https://pytorch.org/docs/stable/masked.html
     """
     floating = input.dtype.is_floating_point
-    axis = checked_dim(_unlike_bool(dim if is_whole(dim) else dim[0]), input.ndim)
+    given: Any = dim  # or a list of it
+    axis = checked_dim(_unlike_bool(dim if is_whole(dim) else given[0]), input.ndim)
     x = input if floating else input.to(dtypes.float32)
     result = nanmedian(_filled("median", x, mask), axis, bool(keepdim)).values
     if floating:

@@ -12,7 +12,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, mul
 from .choosing import where
 from .comparing import eq
-from .dims import checked_dim, checked_dims, is_whole, whole_numbers
+from .dims import checked_dim, checked_dims, whole_numbers
 from .matrices import require_inexact, require_matrices, require_square
 from .methods import EXACT, Out, method, with_out, with_out_of
 from .norms import length
@@ -184,7 +184,7 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
 
     Source: https://pytorch.org/docs/stable/generated/torch.norm.html
     """
-    if isinstance(p, str) and (p != "fro" or (dim is not None and not is_whole(dim) and len(dim) > 2)):
+    if isinstance(p, str) and (p != "fro" or (isinstance(dim, Sequence) and len(dim) > 2)):
         return matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim,  # type: ignore[arg-type]
                            dtype=dtype)
     require_inexact("linalg.vector_norm", input, low_precision=True)
@@ -203,7 +203,7 @@ def frobenius_norm(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.norm.html
     """
-    if dim is not None and not is_whole(dim) and len(dim) > 2:
+    if isinstance(dim, Sequence) and len(dim) > 2:
         raise RuntimeError(f"Expected at most 2 dimensions, but got {len(dim)} dimensions instead.")
     return norm(input, 2.0, dim, keepdim)
 

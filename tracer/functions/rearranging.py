@@ -69,6 +69,8 @@ def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
 
 def _shifts(given: Any) -> tuple[Any, ...]:
     """The amounts as ints, but numbers of the traced function as they are."""
+    if type(given) is Scalar:
+        return (whole_place(given, "shifts"),)
     if isinstance(given, (tuple, list)) and any(type(x) is Scalar for x in given):
         return tuple(whole_place(x, "shifts") for x in given)
     return whole_numbers(given, "shifts")
@@ -77,7 +79,7 @@ def _shifts(given: Any) -> tuple[Any, ...]:
 @method()
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Elements moved along dimensions, one after the other, those pushed out coming back on the other side."""
-    amounts: Sequence[Any] = (shifts,) if type(shifts) is Scalar else _shifts(shifts)
+    amounts = _shifts(shifts)
     if not amounts:
         raise RuntimeError("`shifts` required")
     chosen = () if dims is None else whole_numbers(dims, "dims")

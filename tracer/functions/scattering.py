@@ -462,9 +462,8 @@ def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = 
                   step: int = 1) -> Tensor:
     """A copy of the input whose elements start:end:step along `dim` are src."""
     axis = checked_dim(dim, input.ndim)
-    start, end, step = (None if n is None else whole_place(n, name)
-                        for name, n in (("start", start), ("end", end), ("step", step)))
-    return _changed(input, lambda x: x[(*[slice(None)] * axis, slice(start, end, step))], src)
+    bounds = [None if n is None else whole_place(n, name) for name, n in (("start", start), ("end", end), ("step", step))]
+    return _changed(input, lambda x: x[(*[slice(None)] * axis, slice(*bounds))], src)
 
 
 @method()

@@ -230,7 +230,7 @@ def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int
     if not is_whole(cuts) and not isinstance(cuts, (list, tuple, Tensor)):
         raise TypeError(f"{name}() received an invalid combination of arguments. Required are an int of sections, or a sequence "
                         f"of ints, got {type(cuts).__name__}")
-    if is_whole(cuts) and not isinstance(cuts, Tensor) and (cuts < 1 or input._type.shape[dim] % cuts):
+    if isinstance(cuts, (int, np.integer)) and (cuts < 1 or input._type.shape[dim] % cuts):
         raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
                            f"{input._type.shape[dim]} is not divisible by the split_size {cuts}!")
     return tensor_split(input, cuts, dim)
