@@ -14,8 +14,11 @@ from ..tensor.scalar import Scalar, real
 from ..tensor.tensor import Tensor
 
 
-def whole_number(x: Any, name: str) -> int:
-    """An argument that is to be a whole number, numpy's and 0-d integer tensors among them; torch's TypeError for others."""
+def whole_number(x: Any, name: str, function: str = "", position: int = 0) -> int:
+    """An argument that is to be a whole number, numpy's and 0-d integer tensors among them; torch's TypeError for others.
+
+    That names the function and the position of the argument in it, where they are told.
+    """
     if type(x) is int:
         return x
     if not isinstance(x, (bool, np.bool_)) and not (isinstance(x, Tensor) and (x.ndim or x.dtype is dtypes.boolean)):
@@ -23,7 +26,8 @@ def whole_number(x: Any, name: str) -> int:
             return int(operator.index(x))
         except TypeError:
             pass
-    raise TypeError(f"argument '{name}' must be int, not {type(x).__name__}")
+    of, at = f"{function}(): " * bool(function), f" (position {position})" * bool(position)
+    raise TypeError(f"{of}argument '{name}'{at} must be int, not {type(x).__name__}")
 
 
 def whole_place(x: Any, name: str) -> Any:

@@ -242,7 +242,8 @@ def _one_dimensional(kind: _Kind) -> Callable[..., Tensor]:
     def function(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
         if isinstance(input, Tensor) and input.ndim == 0:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-        n = None if n is None else whole_number(n, "n")
+        name = f"fft_{kind.name}"
+        n, dim = None if n is None else whole_number(n, "n", name), whole_number(dim, "dim", name)
         return _transform(kind, kind.name, input, (checked_dim(dim, input.ndim),), (n,), norm)
 
     _documented(function, kind.name, "`n`, its length, to which it is cut or extended by zeros; `dim`", "along a dimension")

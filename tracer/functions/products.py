@@ -222,7 +222,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     tensor([[89, 55],
             [55, 34]])
     """
-    shape, n = input._type.shape, whole_number(n, "n")
+    shape, n = input._type.shape, whole_number(n, "n", "matrix_power", 2)
     if len(shape) < 2:
         raise RuntimeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")
     if shape[-1] != shape[-2]:

@@ -22,7 +22,7 @@ from ..ops.window import cumsum
 from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked
-from .dims import checked_dim, whole_list, whole_number, whole_place
+from .dims import checked_dim, whole_number, whole_place
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
@@ -489,7 +489,6 @@ def as_strided_scatter(input: Tensor, src: Tensor, size: Sequence[int], stride: 
     """
     own = input.storage_offset()
     offset = own if storage_offset is None else whole_number(storage_offset, "storage_offset")
-    size, stride = whole_list(size, "size"), whole_list(stride, "stride")
     if as_strided(input, size, stride, offset).shape != src.shape:
         raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
                            f"slice size = {list(size)}")

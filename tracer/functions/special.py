@@ -270,7 +270,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     """
     if input.dtype is dtypes.boolean:
         raise RuntimeError("The input tensor may not be a boolean tensor.")
-    p = whole_number(p, "p")
+    p = whole_number(p, "p", "mvlgamma", 2)
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     floating_kind("mvlgamma", input, whole=True)
@@ -287,7 +287,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     >>> torch.polygamma(1, torch.tensor([1.0, 0.5]))
     tensor([1.6449, 4.9348])
     """
-    n = whole_number(n, "n")
+    n = whole_number(n, "n", "polygamma", 1)
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     kind = floating_kind("polygamma", input, whole=True)

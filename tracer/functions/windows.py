@@ -49,7 +49,7 @@ def _kaiser(n: Tensor, last: float, beta: float) -> Tensor:
 
 
 def _checked(name: str, window_length: int, layout: Any, kind: dtype | None) -> dtype:
-    window_length = whole_number(window_length, "window_length")
+    window_length = whole_number(window_length, "window_length", name, 1)
     kind = kind or Defaults.dtype
     if layout is not None and str(layout) != "torch.strided":
         raise RuntimeError(f"{name} is not implemented for sparse types, got: {layout}")
