@@ -26,7 +26,8 @@ class Activation(Module):
         return type(self).function(input, **{name: getattr(self, name) for name in self.options})
 
     def extra_repr(self) -> str:
-        shown = [f"{name}={getattr(self, name)!r}" for name in self.options if name != "inplace"]
+        shown = [f"{name}={getattr(self, name)!r}" if isinstance(usual, str) else f"{name}={getattr(self, name)}"
+                 for name, usual in self.options.items() if name != "inplace"]
         return ", ".join(shown + ["inplace=True"] * bool("inplace" in self.options and self.inplace))
 
 

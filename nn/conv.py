@@ -13,13 +13,10 @@ from . import init
 from .functional.convolution import same_padding
 from .module import Module
 from .parameter import Parameter
+from .sizes import _ntuple
 
 Sizes = int | Sequence[int]
 MODES = ("zeros", "reflect", "replicate", "circular")
-
-
-def _tuple(size: Sizes, rank: int) -> tuple[int, ...]:
-    return (size,) * rank if isinstance(size, int) else tuple(size)
 
 
 class _ConvNd(Module):
@@ -37,9 +34,9 @@ class _ConvNd(Module):
         _check_options(in_channels, out_channels, groups, padding, stride, padding_mode)
         rank = self.rank
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride = _tuple(kernel_size, rank), _tuple(stride, rank)
-        self.padding = padding if isinstance(padding, str) else _tuple(padding, rank)
-        self.dilation, self.output_padding = _tuple(dilation, rank), _tuple(output_padding, rank)
+        self.kernel_size, self.stride = _ntuple(rank)(kernel_size), _ntuple(rank)(stride)
+        self.padding = padding if isinstance(padding, str) else _ntuple(rank)(padding)
+        self.dilation, self.output_padding = _ntuple(rank)(dilation), _ntuple(rank)(output_padding)
         self.groups, self.padding_mode = groups, padding_mode
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         self.weight = Parameter(empty(first, second // groups, *self.kernel_size, device=device, dtype=dtype))
@@ -79,7 +76,7 @@ def _check_options(inputs: int, outputs: int, groups: int, padding: Any, stride:
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
             raise ValueError(f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}")
-        if padding == "same" and any(s != 1 for s in _tuple(stride, 1)):
+        if padding == "same" and any(s != 1 for s in _ntuple(1)(stride)):
             raise ValueError("padding='same' is not supported for strided convolutions")
     if mode not in MODES:
         raise ValueError(f"padding_mode must be one of {set(MODES)}, but got padding_mode='{mode}'")

@@ -149,7 +149,7 @@ class EmbeddingBag(Module):
         return made
 
     def extra_repr(self) -> str:
-        shown = [f"{self.num_embeddings}, {self.embedding_dim}"]
+        shown = [f"{self.num_embeddings!r}, {self.embedding_dim!r}"]
         for name, usual in (("max_norm", None), ("norm_type", 2), ("scale_grad_by_freq", False), ("mode", ...),
                             ("padding_idx", None)):
             if getattr(self, name) != usual:

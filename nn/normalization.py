@@ -104,7 +104,7 @@ class RMSNorm(Module):
 
 def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(normalized_shape, numbers.Integral):
-        return (int(normalized_shape),)
+        return (normalized_shape,)  # type: ignore[return-value]
     return tuple(normalized_shape)  # type: ignore[arg-type]
 
 

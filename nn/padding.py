@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .module import Module
+from .sizes import _ntuple
 
 
 class _Pad(Module):
@@ -16,7 +17,7 @@ class _Pad(Module):
 
     def __init__(self, padding: int | Sequence[int]) -> None:
         super().__init__()
-        self.padding = (padding,) * (2 * self.rank) if isinstance(padding, int) else tuple(padding)
+        self.padding = _ntuple(2 * self.rank)(padding)
 
     def forward(self, input: Tensor) -> Tensor:
         """Longer by the padding."""

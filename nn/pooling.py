@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .module import Module
+from .sizes import _single
 
 Sizes = int | Sequence[int]
 
@@ -122,7 +123,7 @@ class AvgPool1d(Module):
     def __init__(self, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> None:
         super().__init__()
-        self.kernel_size, self.stride, self.padding = ((n,) if isinstance(n, int) else n for n in (
+        self.kernel_size, self.stride, self.padding = (_single(n) for n in (
             kernel_size, kernel_size if stride is None else stride, padding))
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 

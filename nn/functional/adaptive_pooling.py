@@ -7,6 +7,7 @@ from typing import Any
 
 from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.conversions import in_own_memory
+from ...tracer.functions.dims import whole_numbers
 from ...tracer.functions.joining import stack
 from ...tracer.functions.methods import named
 from ...tracer.functions.precision import rounded_once
@@ -24,14 +25,14 @@ def _bins(n: int, out: int) -> list[tuple[int, int]]:
 
 def _wanted(name: str, input: Tensor, output_size: Any, rank: int) -> Ints:
     """The size of each dimension of the result, None being that of the input; torch's refusals."""
-    sequence = isinstance(output_size, Sequence)
+    sequence = isinstance(output_size, Sequence) and not isinstance(output_size, str)
     _check_dims(name, input, sequence, rank)
     wanted = tuple(output_size) if sequence else (output_size,) * rank
     if len(wanted) != rank:
         raise RuntimeError(f"{name}() argument 'output_size' should contain one int (got {len(wanted)})" if rank == 1 else
                            f"{name}(): internal error: output_size.size() must be {rank}" if "max" in name else
                            f"{name}: output_size must be {rank}")
-    wanted = tuple(n if w is None else int(w) for n, w in zip(input._type.shape[-rank:], wanted))
+    wanted = whole_numbers([n if w is None else w for n, w in zip(input._type.shape[-rank:], wanted)], "output_size")
     for dim in range(1 if input.ndim == rank + 2 else 0, input.ndim):
         if not input._type.shape[dim] and wanted[0] >= 0:
             raise RuntimeError(f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has "

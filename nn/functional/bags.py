@@ -9,6 +9,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range, known
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.cumulative import cumsum
+from ...tracer.functions.dims import whole_place
 from ...tracer.functions.linear import sums_of
 from ...tracer.functions.operands import number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
@@ -45,6 +46,7 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
     _check_kinds(input, weight, offsets, mode, scale_grad_by_freq, sparse, per_sample_weights)
     rows = weight._type.shape[0]
     if padding_idx is not None:
+        padding_idx = whole_place(padding_idx, "padding_idx")
         if not -rows <= padding_idx < rows:
             raise RuntimeError(f"padding_idx must be within the number of embeddings, -{rows} through {rows - 1}, but got "
                                f"{padding_idx}")

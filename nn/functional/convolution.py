@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
+from ...tracer.functions.dims import per_dimension, whole_number
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import c_name, wrap
 from ...tracer.ir.graph import Value
@@ -17,11 +18,9 @@ Sizes = int | Sequence[int]
 
 def spread(size: Sizes, rank: int, what: str) -> Ints:
     """A size for each of `rank` axes, from one for all or a list."""
-    if isinstance(size, int):
+    if type(size) is int:
         return (size,) * rank
-    sizes = tuple(int(n) for n in size)
-    if len(sizes) == 1:
-        return sizes * rank
+    sizes = per_dimension(size, rank, what)
     if len(sizes) != rank:
         raise RuntimeError(f"expected {what} to be a single integer value or a list of {rank} values to match the "
                            f"convolution dimensions, but got {what}={list(sizes)}")
@@ -75,7 +74,8 @@ def _check_steps(strides: Ints, dilations: Ints) -> None:
         raise RuntimeError("dilation should be greater than zero")
 
 
-def _check_groups(weight: Tensor, groups: int) -> None:
+def _checked_groups(weight: Tensor, groups: int) -> int:
+    groups = whole_number(groups, "groups")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
     shape = list(weight.shape)
@@ -83,6 +83,7 @@ def _check_groups(weight: Tensor, groups: int) -> None:
         wanted = f"at least {groups}" if shape[0] < groups else f"divisible by {groups}"
         raise RuntimeError(f"Given groups={groups}, expected weight to be {wanted} at dimension 0, but got weight of size "
                            f"{shape} instead")
+    return groups
 
 
 def _check_channels(input: Value, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool) -> None:
@@ -115,7 +116,7 @@ def _conv(name: str, rank: int) -> Callable[..., Tensor]:
         strides, dilations = spread(stride, rank, "stride"), spread(dilation, rank, "dilation")
         pairs = _padding(padding, weight._type.shape[2:], strides, dilations)
         _check_steps(strides, dilations)
-        _check_groups(weight, groups)
+        groups = _checked_groups(weight, groups)
         _check_channels(x, weight, bias, groups, False)
         _check_reach(x, weight, pairs, dilations)
         return _finished(ops.conv(x, weight._read(), strides, pairs, dilations, groups), bias, single)
@@ -142,7 +143,7 @@ def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
         strides, paddings, extra, dilations = (spread(size, rank, what) for size, what in (
             (stride, "stride"), (padding, "padding"), (output_padding, "output_padding"), (dilation, "dilation")))
         _check_steps(strides, dilations)
-        _check_groups(weight, groups)
+        groups = _checked_groups(weight, groups)
         _check_channels(x, weight, bias, groups, True)
         if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations)):
             raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "

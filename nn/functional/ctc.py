@@ -13,6 +13,7 @@ from ...tracer.functions.comparing import logical_and
 from ...tracer.functions.control import scan
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.cumulative import cumsum
+from ...tracer.functions.dims import whole_list
 from ...tracer.functions.joining import cat, stack
 from ...tracer.functions.operands import scalar_name
 from ...tracer.functions.ranges import arange
@@ -73,7 +74,7 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Lengths, target_
 
 
 def _lengths(lengths: Any, name: str, batch: int, like: Tensor) -> Tensor:
-    made = lengths if isinstance(lengths, Tensor) else make_tensor([int(n) for n in lengths], device=like.device)
+    made = lengths if isinstance(lengths, Tensor) else make_tensor(whole_list(lengths, name), device=like.device)
     made = made.to(device=like.device, dtype=dtypes.int64).reshape(-1)
     if made._type.shape[0] != batch:
         raise RuntimeError(f"{name} must be of size batch_size")
@@ -83,7 +84,7 @@ def _lengths(lengths: Any, name: str, batch: int, like: Tensor) -> Tensor:
 def _values(lengths: Any) -> list[int] | None:
     """The numbers, where they are known."""
     if not isinstance(lengths, Tensor):
-        return [int(n) for n in lengths]
+        return list(whole_list(lengths, "lengths"))
     there = known(lengths)
     return None if there is None else [int(n) for n in there.reshape(-1)]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from ...tracer.functions.arithmetic import add
+from ...tracer.functions.dims import per_dimension
 from ...tracer.functions.joining import stack
 from ...tracer.functions.operands import number_value, scalar_name, wrap
 from ...tracer.functions.shape import reshape
@@ -21,9 +22,7 @@ NAMES = ("kernel_size", "dilation", "padding", "stride")
 
 
 def _pair(size: Sizes, name: str) -> Ints:
-    sizes = (size,) * 2 if isinstance(size, int) else tuple(int(n) for n in size)
-    if len(sizes) == 1:
-        sizes *= 2
+    sizes = per_dimension(size, 2, name)
     if len(sizes) != 2:
         raise RuntimeError(f"It is expected {name} equals to 2, but got size {len(sizes)}")
     return sizes

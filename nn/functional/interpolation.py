@@ -17,6 +17,7 @@ from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.choosing import clamp
 from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.creation import tensor as make_tensor
+from ...tracer.functions.dims import whole_numbers
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.shape import reshape
@@ -255,7 +256,7 @@ def _asked(input: Tensor, size: Sizes, scale_factor: Scales, recompute: bool | N
     if size is not None:
         if recompute:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
-        return tuple(int(n) for n in _for_each(size, rank)), (None,) * rank
+        return whole_numbers(_for_each(size, rank), "size"), (None,) * rank
     factors = tuple(float(f) for f in _for_each(scale_factor, rank))
     sizes = tuple(math.floor(float(n) * f) for n, f in zip(spatial, factors))
     return sizes, (None,) * rank if recompute else factors

@@ -9,6 +9,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
+from ...tracer.functions.dims import whole_number, whole_place
 from ...tracer.functions.linear import contract, einsum, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
@@ -75,6 +76,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
         raise RuntimeError("'weight' must be 2-D")
     rows = weight._type.shape[0]
     if padding_idx is not None:
+        padding_idx = whole_place(padding_idx, "padding_idx")
         if not -rows <= padding_idx < rows:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= rows
@@ -116,6 +118,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 (*, num_classes), 1 at each class and 0 elsewhere; -1 reads the largest class there is."""
     if tensor.dtype is not dtypes.int64:
         raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
+    num_classes = whole_number(num_classes, "num_classes")
     if num_classes == -1:
         if tensor.numel() == 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")

@@ -13,6 +13,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_none, check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.comparing import logical_not
+from ...tracer.functions.dims import whole_place
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
@@ -91,6 +92,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     x = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
     if target._type.shape == input._type.shape and target.dtype.is_floating_point:
         return _soft_cross_entropy(x, target, weight, reduction, label_smoothing, dim).to(input.dtype)
+    ignore_index = whole_place(ignore_index, "ignore_index")
     _check_classes("cross_entropy", input, target, dim, ignore_index)
     shifted = sub(x, amax(x, dim, True).detach()) if x._type.shape[dim] else x
     total = log(sum(exp(shifted), dim))
@@ -178,6 +180,7 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
              ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-input at the target class: cross entropy of what are log probabilities already."""
     dim = 0 if input.ndim == 1 else 1
+    ignore_index = whole_place(ignore_index, "ignore_index")
     _check_classes("nll_loss", input, target, dim, ignore_index)
     return _weighted_nll(_at_class(input, target, dim), target, weight, ignore_index, reduction)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...tracer.functions.arithmetic import add, sub
+from ...tracer.functions.dims import whole_list
 from ...tracer.functions.methods import with_out
 from ...tracer.functions.reduce import mean
 from ...tracer.functions.unary import rsqrt, square
@@ -28,7 +29,7 @@ def _detached(statistics: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def native_layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None,
                       eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """`layer_norm`, with the mean and one over the standard deviation."""
-    shape = tuple(normalized_shape)
+    shape = whole_list(normalized_shape, "normalized_shape")
     made = layer_norm(input, shape, weight, bias, eps)
     return made, *_detached(_statistics(input, tuple(range(input.ndim - len(shape), input.ndim)), eps))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.dims import whole_list, whole_number
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import rounded_once
@@ -36,7 +37,7 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def _trailing(name: str, input: Tensor, normalized_shape: Sequence[int], *others: Tensor | None) -> tuple[int, ...]:
     """The last axes, which must have the normalized shape."""
-    shape = tuple(normalized_shape)
+    shape = whole_list(normalized_shape, "normalized_shape")
     if not shape:
         raise RuntimeError(f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
                            f"element, but got normalized_shape = {list(shape)}")
@@ -169,6 +170,7 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
     if input.numel() == 0:
         return input
+    size = whole_number(size, "size")
     before, after = size // 2, (size - 1) // 2
     squares, shape = square(input), input._type.shape
     edges = [wrap(number_value(0, input.dtype, (shape[0], n, *shape[2:]), input._device)) for n in (before, after)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...tracer.functions.dims import whole_list
 from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import fitting
@@ -23,7 +24,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     >>> torch.nn.functional.pad(torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3), (1, 1), "reflect").flatten().tolist()
     [2.0, 1.0, 2.0, 3.0, 2.0]
     """
-    counts = [int(n) for n in pad]
+    counts = whole_list(pad, "pad")
     if len(counts) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(counts) // 2 > input.ndim:

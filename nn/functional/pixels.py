@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...tracer.functions.conversions import in_own_memory
+from ...tracer.functions.dims import whole_number
 from ...tracer.functions.shape import permute, reshape, unflatten
 from ...tracer.tensor.tensor import Tensor
 
@@ -29,7 +30,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.pixel_shuffle.html
     """
-    r = upscale_factor
+    r = whole_number(upscale_factor, "upscale_factor")
     _check("pixel_shuffle", input, r, "upscale_factor")
     *lead, channels, height, width = input._type.shape
     if channels % (r * r):
@@ -54,7 +55,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.pixel_unshuffle.html
     """
-    r = downscale_factor
+    r = whole_number(downscale_factor, "downscale_factor")
     _check("pixel_unshuffle", input, r, "downscale_factor")
     *lead, channels, height, width = input._type.shape
     for what, dim, size in (("height", -2, height), ("width", -1, width)):
@@ -81,6 +82,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """
     if input.ndim < 3:
         raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}")
+    groups = whole_number(groups, "groups")
     if groups <= 0:
         raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
     channels = input._type.shape[1]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...tracer.functions.arithmetic import div, mul, pow
 from ...tracer.functions.creation import tensor as make_tensor
+from ...tracer.functions.dims import whole_place
 from ...tracer.functions.methods import EXACT, named, with_out_of
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.unary import abs as absolute
@@ -41,7 +42,8 @@ class _Window:
                  ceil_mode: bool, indices: bool = False) -> None:
         check_dims(name, rank, input, indices)
         self.kernel = spread(kernel_size, rank, "kernel_size")
-        self.stride = self.kernel if stride is None or stride == () or stride == [] else spread(stride, rank, "stride")
+        none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
+        self.stride = self.kernel if none else spread(stride, rank, "stride")
         self.padding, self.dilation = spread(padding, rank, "padding"), spread(dilation, rank, "dilation")
         self.rank, self.sizes = rank, input._type.shape[-rank:]
         check_steps(name, indices, self.kernel, self.stride, self.padding, self.dilation)
@@ -132,6 +134,7 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
         window = _Window(name, input, rank, kernel_size, stride, padding, 1, ceil_mode)
         total = _pooled(input, window, "add")
         if divisor_override is not None:
+            divisor_override = whole_place(divisor_override, "divisor_override")
             if divisor_override == 0:
                 raise RuntimeError("divisor must be not zero")
             return _shared(total, divisor_override)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -63,7 +64,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         warnings.warn(UNIT_SIZE, stacklevel=2)
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
-    sizes = tuple(int(n) for n in size[2:])
+    sizes = tuple(map(operator.index, size[2:]))
     places = [_centres(n, bool(align_corners)) for n in sizes]
     columns = [*reversed(np.meshgrid(*places, indexing="ij")), np.ones(sizes)]
     base = make_tensor(np.stack(columns, -1).reshape(1, -1, rank + 1), dtype=theta.dtype, device=theta.device)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...tracer.functions.arithmetic import mul
 from ...tracer.functions.choosing import where
+from ...tracer.functions.dims import whole_number
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.random.fills import uniform_
 from ...tracer.functions.shape import broadcast_tensors
@@ -165,7 +166,8 @@ def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: boo
 
 def grid_sampler(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
     """`nn.functional.grid_sample`, with modes 0, 1 or 2 for bilinear, nearest or bicubic; zeros, border or reflection."""
-    return F.grid_sample(input, grid, MODES[interpolation_mode], PADDINGS[padding_mode], align_corners)
+    mode = MODES[whole_number(interpolation_mode, "interpolation_mode")]
+    return F.grid_sample(input, grid, mode, PADDINGS[whole_number(padding_mode, "padding_mode")], align_corners)
 
 
 grid_sampler_2d = grid_sampler_3d = grid_sampler

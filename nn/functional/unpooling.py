@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...tracer.functions.checks import check_range
+from ...tracer.functions.dims import whole_list, whole_numbers
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import number_value, scalar_name, wrap
 from ...tracer.functions.scattering import scatter
@@ -14,15 +15,18 @@ from ...tracer.functions.shape import reshape
 from ...tracer.ir import dtypes
 from ...tracer.ops.structural import Ints
 from ...tracer.tensor.tensor import Tensor
-from .convolution import Sizes, spread
+from ..sizes import _ntuple
+from .convolution import Sizes
+
+Numbers = tuple[float, ...]
 
 
-def _output_size(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, wanted: Any, rank: int) -> Ints:
+def _output_size(input: Tensor, kernel: Numbers, stride: Numbers, padding: Numbers, wanted: Any, rank: int) -> Ints:
     """The size that is asked for, if the pool could have made the input of it; else the smallest such size."""
-    usual = tuple((n - 1) * s + k - 2 * p for n, k, s, p in zip(input._type.shape[-rank:], kernel, stride, padding))
+    usual = list((n - 1) * s + k - 2 * p for n, k, s, p in zip(input._type.shape[-rank:], kernel, stride, padding))
     if wanted is None:
-        return usual
-    wanted = tuple(int(n) for n in wanted)
+        return whole_list(usual, "output_size")
+    wanted = whole_list(wanted, "output_size")
     if len(wanted) == rank + 2:
         wanted = wanted[2:]
     if len(wanted) != rank:
@@ -35,6 +39,8 @@ def _output_size(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, wante
 
 
 def _max_unpool(name: str, rank: int) -> Callable[..., Any]:
+    each = _ntuple(rank)  # any numbers, where `output_size` says how large the result is
+
     @named(name, f"""What `max_pool{rank}d` kept, back at its places; zeros elsewhere.
 
     Args: `input` (N, C, *) or (C, *); `indices`, the flat places that the pool returned; `kernel_size`, `stride` and
@@ -42,8 +48,10 @@ def _max_unpool(name: str, rank: int) -> Callable[..., Any]:
     """)
     def function(input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0,
                  output_size: Sequence[int] | None = None) -> Tensor:
-        kernel, paddings = spread(kernel_size, rank, "kernel_size"), spread(padding, rank, "padding")
-        strides = kernel if stride is None else spread(stride, rank, "stride")
+        kernel, paddings = each(kernel_size), each(padding)
+        strides = kernel if stride is None else each(stride)
+        if rank == 3:  # only here torch hands the steps on
+            strides, paddings = whole_numbers(strides, "stride"), whole_numbers(paddings, "padding")
         sizes = _output_size(input, kernel, strides, paddings, output_size, rank)
         _check(input, indices, rank)
         return _unpooled(name, input, indices, sizes)

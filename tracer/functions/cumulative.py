@@ -18,7 +18,7 @@ from .comparing import eq, ge, isfinite, isinf, logical_and, logical_xor
 from .complex_numbers import complex as as_complex
 from .conversions import clone
 from .defaults import Defaults
-from .dims import checked_dim
+from .dims import checked_dim, whole_number
 from .joining import cat
 from .methods import Out, method, named, with_out, with_out_of, with_typed_out
 from .operands import cast_value, wrap
@@ -135,6 +135,7 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     """The n-th differences of neighbours along `dim` of prepend, input, append joined (bools: whether they differ)."""
     if input.ndim == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
+    n = whole_number(n, "n")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     axis = checked_dim(dim, input.ndim)

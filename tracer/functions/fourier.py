@@ -22,7 +22,7 @@ from .arithmetic import mul
 from .autocast import castable
 from .complex_numbers import conj
 from .conversions import clone
-from .dims import checked_dim
+from .dims import checked_dim, whole_number, whole_numbers
 from .methods import into
 from .operands import cast_value, float_kind, full, scalar_name, wrap
 from .spelling import spelled
@@ -100,8 +100,7 @@ def _with_length(x: Value, axis: int, length: int) -> Value:
 
 def _checked_axes(x: Tensor, s: Any, dim: Any) -> tuple[Ints, tuple[int | None, ...]]:
     """The dimensions that are transformed, and the length that is asked for along each (None: as it is)."""
-    s = (s,) if isinstance(s, int) else None if s is None else tuple(int(n) for n in s)
-    dim = (dim,) if isinstance(dim, int) else None if dim is None else tuple(dim)
+    s, dim = (None if x is None else whole_numbers(x, name) for name, x in (("s", s), ("dim", dim)))
     if dim is not None:
         if dim and not x.ndim:
             raise IndexError(f"Dimension specified as {dim[0]} but tensor has no dimensions")
@@ -243,9 +242,8 @@ def _one_dimensional(kind: _Kind) -> Callable[..., Tensor]:
     def function(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
         if isinstance(input, Tensor) and input.ndim == 0:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-        for argument, x in (("n", n), ("dim", dim)):
-            if isinstance(x, (float, str)):
-                raise TypeError(f"fft_{kind.name}(): argument '{argument}' must be int, not {type(x).__name__}")
+        name = f"fft_{kind.name}"
+        n, dim = None if n is None else whole_number(n, "n", name), whole_number(dim, "dim", name)
         return _transform(kind, kind.name, input, (checked_dim(dim, input.ndim),), (n,), norm)
 
     _documented(function, kind.name, "`n`, its length, to which it is cut or extended by zeros; `dim`", "along a dimension")

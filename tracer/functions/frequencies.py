@@ -15,7 +15,7 @@ from .arithmetic import mul, sub
 from .choosing import where
 from .comparing import ge
 from .defaults import Defaults, device_name
-from .dims import checked_dim
+from .dims import checked_dim, whole_numbers
 from .methods import CREATED, with_out_typed
 from .operands import wrap
 from .rearranging import roll
@@ -75,7 +75,7 @@ def rfftfreq(n: int, d: float = 1.0, *, dtype: dtype | None = None, layout: Any 
 
 
 def _shifted(input: Tensor, dim: int | Sequence[int] | None, inverse: bool) -> Tensor:
-    axes = tuple(range(input.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    axes = tuple(range(input.ndim)) if dim is None else whole_numbers(dim, "dim")
     if not axes:
         raise RuntimeError("`shifts` required")
     return roll(input, [(input.shape[checked_dim(a, input.ndim)] + inverse) // 2 for a in axes], axes)

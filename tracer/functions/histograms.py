@@ -13,6 +13,7 @@ from .choosing import clamp, where
 from .comparing import logical_and
 from .conversions import clone
 from .creation import ones, zeros
+from .dims import whole_number, whole_numbers
 from .methods import method, with_out
 from .operands import scalar_name
 from .ranges import linspace
@@ -46,7 +47,7 @@ def histogram(input: Tensor, bins: Any, *, range: Sequence[float] | None = None,
     """
     points = reshape(input, (-1, 1))
     weight = _checked_weight(input, weight)
-    given = [bins] if isinstance(bins, Tensor) else [int(bins)]
+    given = [bins] if isinstance(bins, Tensor) else [whole_number(bins, "bins")]
     counts, edges = _counted("histogram", points, given, range, weight, density)
     return _Histogram(counts, edges[0])
 
@@ -71,7 +72,9 @@ def histogramdd(input: Tensor, bins: Any, range: Sequence[float] | None = None, 
                            f"{input.ndim}")
     points = reshape(input, (-1, input.shape[-1]))
     weight = _checked_weight(input[..., 0], weight)
-    given = [bins] * input.shape[-1] if isinstance(bins, int) else list(bins)
+    given = list(bins) if isinstance(bins, (tuple, list)) else [bins] * input.shape[-1]
+    if not all(isinstance(ends, Tensor) and ends.ndim for ends in given):
+        given = list(whole_numbers(given, "bins"))
     if len(given) != input.shape[-1]:
         raise RuntimeError("histogramdd: The size of bins must be equal to the innermost dimension of the input.")
     counts, edges = _counted("histogramdd", points, given, range, weight, density)

@@ -9,7 +9,7 @@ from ..ir import dtypes
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .cumulative import cumsum
-from .dims import checked_dim, checked_dims
+from .dims import checked_dim, checked_dims, whole_number
 from .joining import cat
 from .methods import named
 from .operands import NUMBERS, Number
@@ -105,6 +105,7 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | N
     Source: https://pytorch.org/docs/stable/generated/torch.gradient.html
     """
     dims = checked_dims(dim, input.ndim)
+    edge_order = whole_number(edge_order, "edge_order")
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     spacings = _spacings(spacing, dims, dim)

@@ -15,6 +15,7 @@ from ..ops.structural import Ints, transpose
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
 from .choosing import where
+from .dims import is_whole
 from .methods import EXACT, Out, in_place, into, method, with_out, with_out_of
 from .operands import Number, common_shape, expand_value, same_shape, scalar_name, wrap
 from .precision import is_half
@@ -225,8 +226,12 @@ def nothing_of(x: Tensor) -> Tensor:
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over `dims`: a count of trailing/leading axes, or two lists of axes."""
     x, y = _checked("tensordot", a, b)
-    if isinstance(dims, int):
+    if is_whole(dims):
+        dims = int(dims)
         pairs = tuple(range(x.type.ndim - dims, x.type.ndim)), tuple(range(dims))
+    elif isinstance(dims, (float, complex, str)):
+        raise RuntimeError("tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] containing two "
+                           f"lists, but got dims={dims}")
     else:
         pairs = tuple(d % x.type.ndim for d in dims[0]), tuple(d % y.type.ndim for d in dims[1])
     for i, j in zip(*pairs):  # a dimension of size 1 broadcasts

@@ -19,7 +19,7 @@ from .checks import check_none
 from .choosing import clamp_min, where
 from .comparing import isnan
 from .conversions import clone
-from .dims import checked_dim
+from .dims import checked_dim, is_whole
 from .matrix_norms import vector_norm
 from .order_statistics import nanmedian
 from .shape import broadcast_to
@@ -75,11 +75,17 @@ def _filled(name: str, input: Tensor, mask: Tensor | None) -> Tensor:
     return input if mask is None else where(_mask_like(input, mask), input, _IDENTITIES[name](name, input.dtype))
 
 
+def _unlike_bool(dim: int) -> int:
+    """A dimension, for which bools pass here, as in torch."""
+    return int(dim) if isinstance(dim, bool) else dim
+
+
 def _axes(dim: Dims, ndim: int) -> Ints:
     """All dimensions for None and for an empty sequence, also those of 0-d tensors."""
-    if dim is None or (not isinstance(dim, int) and not len(dim)):
+    if dim is None or (isinstance(dim, Sequence) and not dim):
         return tuple(range(ndim))
-    axes = tuple(checked_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim))
+    dims: Any = (dim,) if is_whole(dim) else dim
+    axes = tuple(checked_dim(_unlike_bool(d), ndim) for d in dims)
     for d in axes:
         if axes.count(d) > 1:
             raise RuntimeError(f"dim={d} appears multiple times in the list of dims")
@@ -290,7 +296,8 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: dtype 
     Source: https://pytorch.org/docs/stable/masked.html
     """
     floating = input.dtype.is_floating_point
-    axis = checked_dim(dim if isinstance(dim, int) else dim[0], input.ndim)
+    given: Any = dim  # or a list of it
+    axis = checked_dim(_unlike_bool(dim if is_whole(dim) else given[0]), input.ndim)
     x = input if floating else input.to(dtypes.float32)
     result = nanmedian(_filled("median", x, mask), axis, bool(keepdim)).values
     if floating:
@@ -379,7 +386,7 @@ def logaddexp(input: Tensor, other: Tensor, *, dtype: dtype | None = None, input
 def _shares(name: str, meaning: str, apply: Callable[..., Tensor], at: str) -> Any:
     def function(input: Tensor, dim: int, *, dtype: dtype | None = None, mask: Tensor | None = None) -> Tensor:
         x = input.to(dtype) if dtype else input
-        result = apply(_filled(name, x, mask), dim)
+        result = apply(_filled(name, x, mask), _unlike_bool(dim))
         return result if result.dtype is x.dtype else result.to(x.dtype)  # whole numbers keep their type in sums
 
     function.__name__ = function.__qualname__ = name

@@ -17,7 +17,7 @@ from .comparing import isfinite, lt
 from .complex_numbers import conj
 from .control import while_loop
 from .creation import zeros_like
-from .dims import checked_dim
+from .dims import checked_dim, whole_number
 from .joining import cat, stack
 from .linear import matmul
 from .matrices import adjoint, require_inexact, require_same_dtype, require_square
@@ -211,7 +211,7 @@ def linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
             [1, 2, 4],
             [1, 3, 9]])
     """
-    count = N if N is not None else x._type.shape[-1] if x.ndim else 1
+    count = whole_number(N, "N") if N is not None else x._type.shape[-1] if x.ndim else 1
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")
     return _powers(x if x.ndim else unsqueeze(x, 0), count)
@@ -232,6 +232,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """`torch.linalg.vander` of a vector, with the powers from the highest to the lowest unless `increasing`."""
     if x.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
+    N = None if N is None else whole_number(N, "N")
     if N is not None and N < 0:
         raise RuntimeError("N must be non-negative.")
     found = _powers(x, x._type.shape[0] if N is None else N)

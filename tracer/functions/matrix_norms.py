@@ -12,7 +12,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, mul
 from .choosing import where
 from .comparing import eq
-from .dims import checked_dim, checked_dims
+from .dims import checked_dim, checked_dims, whole_numbers
 from .matrices import require_inexact, require_matrices, require_square
 from .methods import EXACT, Out, method, with_out, with_out_of
 from .norms import length
@@ -64,8 +64,8 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
     if isinstance(ord, str):
         raise TypeError("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not str")
     require_inexact("linalg.vector_norm", x, low_precision=True)
-    dims = [dim] if isinstance(dim, int) else dim
-    axes = checked_dims(None if dims is not None and not len(dims) else dims, x.ndim) if x.ndim else ()
+    dims = None if dim is None else whole_numbers(dim, "dim")
+    axes = checked_dims(dims or None, x.ndim) if x.ndim else ()
     order = real(ord)
     if order < 0 or order == math.inf:
         _require_elements(x, order, axes if dims else None)
@@ -91,7 +91,7 @@ _COLUMNS_OR_ROWS = (1.0, -1.0, math.inf, -math.inf)
 
 
 def _two_dims(x: Tensor, dim: Any) -> tuple[int, int]:
-    given = [dim] if isinstance(dim, int) else list(dim)
+    given = whole_numbers(dim, "dim")
     if len(given) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, given))}")
     rows, columns = (checked_dim(d, x.ndim) for d in given)
@@ -160,7 +160,7 @@ def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = 
 
     Source: https://pytorch.org/docs/stable/generated/torch.linalg.norm.html
     """
-    dims = [dim] if isinstance(dim, int) else dim
+    dims = None if dim is None else whole_numbers(dim, "dim")
     if dims is not None and len(dims) not in (1, 2):
         raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}")
     if dims is None and ord is not None and A.ndim not in (1, 2):
@@ -168,7 +168,7 @@ def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = 
                            f"Got {A.ndim}D.")
     matrices = (len(dims) if dims is not None else A.ndim) == 2
     if ord is not None and (matrices or isinstance(ord, str)):
-        return matrix_norm(A, ord, tuple(dims) if dims is not None else tuple(range(A.ndim)), keepdim, dtype=dtype)
+        return matrix_norm(A, ord, dims if dims is not None else tuple(range(A.ndim)), keepdim, dtype=dtype)
     return vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)
 
 
@@ -184,7 +184,7 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
 
     Source: https://pytorch.org/docs/stable/generated/torch.norm.html
     """
-    if isinstance(p, str) and (p != "fro" or (dim is not None and not isinstance(dim, int) and len(dim) > 2)):
+    if isinstance(p, str) and (p != "fro" or (isinstance(dim, Sequence) and len(dim) > 2)):
         return matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim,  # type: ignore[arg-type]
                            dtype=dtype)
     require_inexact("linalg.vector_norm", input, low_precision=True)
@@ -203,7 +203,7 @@ def frobenius_norm(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.norm.html
     """
-    if dim is not None and not isinstance(dim, int) and len(dim) > 2:
+    if isinstance(dim, Sequence) and len(dim) > 2:
         raise RuntimeError(f"Expected at most 2 dimensions, but got {len(dim)} dimensions instead.")
     return norm(input, 2.0, dim, keepdim)
 

@@ -10,7 +10,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .choosing import clamp, where
 from .comparing import ne
-from .dims import checked_dim
+from .dims import checked_dim, real_number
 from .linear import matmul
 from .methods import EXACT, in_place, method, with_out_of
 from .operands import common_shape, scalar_name
@@ -24,7 +24,7 @@ from .unary import reciprocal, square
 
 def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (sum |x|^p)^(1/p); its gradient is zero where the norm is, and at zeros where it has no limit."""
-    size = absolute(x)
+    size, dim = absolute(x), () if dim is None else dim  # no dimensions are all, also where they are kept
     if p == math.inf or p == -math.inf:  # of a number of a traced function no more is asked than this
         return (amax if p > 0 else amin)(size, dim, keepdim)
     if p == 0:
@@ -76,7 +76,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     >>> torch.dist(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0]))
     tensor(5.)
     """
-    gap, order = sub(input, other), real(p)
+    gap, order = sub(input, other), real_number(p, "p")
     if not gap.dtype.is_inexact:
         raise RuntimeError("norm(): input dtype should be either floating point or complex. Got "
                            f"{scalar_name(gap.dtype)} instead.")

@@ -21,6 +21,7 @@ from ..tensor.device import Size
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import Defaults
+from .dims import whole_numbers
 
 Number = int | float | bool | complex | Scalar
 NUMBERS = (Scalar, int, float, complex, np.number, np.bool_)  # Scalar first: to ask it for more is to look
@@ -88,9 +89,16 @@ def number_value(number: Any, kind: dtype, shape: Ints, on: str) -> Value:
         if number.fits():
             return expand_value(cast_value(number.on(on), kind), shape)
         number = number.look()
-    if isinstance(number, (np.number, np.bool_)):
-        number = number.item()
+    if isinstance(number, (np.number, np.bool_, str)):
+        number = _plain(number)
     return constant.on(on, value=literal(number, kind), shape=shape, dtype=kind)
+
+
+def _plain(number: np.number | np.bool_ | str) -> Any:
+    """A numpy number as Python's; torch's TypeError for what is only written as a number is."""
+    if isinstance(number, str):
+        raise TypeError(f"expected a Number, but got {type(number).__name__} '{number}'")
+    return number.item()
 
 
 def full(shape: Ints, number: Any, kind: dtype, on: str) -> Value:
@@ -165,7 +173,10 @@ def broadcast_shapes(*shapes: Sequence[int] | int) -> Size:
     >>> broadcast_shapes((2, 1), (3,))
     torch.Size([2, 3])
     """
-    return Size(common_shape(*((shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes)))
+    for shape in shapes:
+        if not isinstance(shape, (int, tuple, list)):
+            raise RuntimeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}")
+    return Size(common_shape(*(whole_numbers(shape, "shape") for shape in shapes)))
 
 
 @functools.lru_cache(maxsize=4096)  # asked anew for every pair of operands, mostly of few different shapes

@@ -15,7 +15,7 @@ from .checks import unchecked
 from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt
 from .conversions import clone
-from .dims import check_keepdim, checked_dim
+from .dims import check_keepdim, checked_dim, whole_place
 from .methods import Out, method, with_out, with_out_of
 from .operands import number_value, wrap
 from .reduce import any_ as any_of
@@ -57,6 +57,7 @@ def _chosen(kind: Callable[..., Any], input: Tensor, axis: int, position: Callab
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the k-th smallest elements along `dim`, counted from 1."""
     axis = checked_dim(dim, input.ndim)
+    k = whole_place(k, "k")
     if not 1 <= k <= (input._type.shape[axis] if input.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     return _chosen(_KthValue, input, axis, lambda values: k - 1, keepdim)

@@ -14,7 +14,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .choosing import where
 from .comparing import logical_and, logical_or
-from .dims import checked_dim
+from .dims import checked_dim, whole_number
 from .joining import stack
 from .linear import contract, matmul, nothing_of, outer
 from .methods import EXACT, in_place, method, with_out, with_out_of
@@ -222,9 +222,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     tensor([[89, 55],
             [55, 34]])
     """
-    if isinstance(n, float):
-        raise TypeError("matrix_power(): argument 'n' (position 2) must be int, not float")
-    shape, n = input._type.shape, int(n)
+    shape, n = input._type.shape, whole_number(n, "n", "matrix_power", 2)
     if len(shape) < 2:
         raise RuntimeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")
     if shape[-1] != shape[-2]:

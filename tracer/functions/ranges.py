@@ -18,6 +18,7 @@ from ..tensor.layouts import check_layout, layout
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
+from .dims import whole_number
 from .methods import CREATED, into, with_out_typed
 from .operands import cast_value, expand_value, number_value, wrap
 
@@ -140,7 +141,7 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: dty
 
 
 def _check_steps(name: str, start: Any, end: Any, steps: Any) -> None:
-    if isinstance(steps, (float, complex)):
+    if isinstance(steps, (bool, float, complex, str)) or isinstance(start, str) or isinstance(end, str):
         raise TypeError(f"{name}() received an invalid combination of arguments - got "
                         f"({', '.join(type(x).__name__ for x in (start, end, steps))}), but expected a start, an end, each a "
                         "Number or a Tensor, and int steps")
@@ -188,7 +189,8 @@ def eye(n: int, m: int | None = None, *, dtype: dtype | None = None, device: Any
         layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     check_layout(layout)
-    shape, on = (n, n if m is None else m), device_name(device)
+    n = whole_number(n, "n")
+    shape, on = (n, n if m is None else whole_number(m, "m")), device_name(device)
     for name, size in zip("nm", shape):
         if size < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")

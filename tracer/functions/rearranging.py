@@ -9,7 +9,7 @@ from ..ops.structural import reverse
 from ..tensor.context import context
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
-from .dims import checked_dim, checked_dims, shape_argument
+from .dims import checked_dim, checked_dims, shape_argument, whole_list, whole_number, whole_numbers, whole_place
 from .joining import cat
 from .methods import method
 from .operands import wrap
@@ -28,6 +28,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     tensor([[1, 3],
             [0, 2]])
     """
+    k, dims = whole_number(k, "k"), whole_list(dims, "dims")
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if input.ndim < 2:
@@ -66,14 +67,24 @@ def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
     return wrap(reverse(input._read(), axes=checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)))
 
 
+def _shifts(given: Any) -> tuple[Any, ...]:
+    """The amounts as ints, but numbers of the traced function as they are."""
+    if type(given) is Scalar:
+        return (whole_place(given, "shifts"),)
+    if isinstance(given, (tuple, list)) and any(type(x) is Scalar for x in given):
+        return tuple(whole_place(x, "shifts") for x in given)
+    return whole_numbers(given, "shifts")
+
+
 @method()
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Elements moved along dimensions, one after the other, those pushed out coming back on the other side."""
-    if not isinstance(shifts, (int, Scalar)) and not shifts:
+    amounts = _shifts(shifts)
+    if not amounts:
         raise RuntimeError("`shifts` required")
-    if dims is None or dims == ():
-        return reshape(roll(ravel(input), shifts, 0), input.shape)
-    amounts, chosen = ((x,) if isinstance(x, (int, Scalar)) else tuple(x) for x in (shifts, dims))
+    chosen = () if dims is None else whole_numbers(dims, "dims")
+    if not chosen:
+        return reshape(roll(ravel(input), amounts, 0), input.shape)
     if len(amounts) != len(chosen):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(chosen)}")
     for amount, given in zip(amounts, chosen):

@@ -47,7 +47,7 @@ def _axes(x: Tensor, dim: Dims) -> Ints:
     if ndim == 0:
         checked_dims(dim, 0)
         return ()
-    return checked_dims(None if not isinstance(dim, int) and len(dim) == 0 else dim, ndim)
+    return checked_dims(None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
 
 
 def reduced(op: str, value: Value, axes: Ints, keepdim: bool) -> Value:

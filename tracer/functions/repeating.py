@@ -10,7 +10,7 @@ from ..tensor.tensor import Tensor
 from .checks import check_none
 from .creation import zeros
 from .cumulative import cumsum
-from .dims import checked_dim
+from .dims import checked_dim, whole_number
 from .methods import method
 from .operands import wrap
 from .scattering import index_add, index_select
@@ -39,9 +39,10 @@ def repeat_interleave(input: Tensor | None = None, repeats: Any = None, dim: int
     if input is None or repeats is None:
         return _positions(_checked(input if repeats is None else repeats), output_size)
     x = ravel(input) if dim is None else input
-    axis = checked_dim(dim or 0, x.ndim)
+    axis = checked_dim(0 if dim is None else dim, x.ndim)
+    output_size = None if output_size is None else whole_number(output_size, "output_size")
     if not isinstance(repeats, Tensor):
-        return _evenly(x, repeats, axis, output_size)
+        return _evenly(x, whole_number(repeats, "repeats"), axis, output_size)
     size, repeats = x._type.shape[axis], _checked(repeats)
     if repeats.numel() == 1:
         repeats = expand(ravel(repeats), (size,))

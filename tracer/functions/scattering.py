@@ -22,7 +22,7 @@ from ..ops.window import cumsum
 from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked
-from .dims import checked_dim
+from .dims import checked_dim, whole_number, whole_place
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
@@ -462,7 +462,8 @@ def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = 
                   step: int = 1) -> Tensor:
     """A copy of the input whose elements start:end:step along `dim` are src."""
     axis = checked_dim(dim, input.ndim)
-    return _changed(input, lambda x: x[(*[slice(None)] * axis, slice(start, end, step))], src)
+    bounds = [None if n is None else whole_place(n, name) for name, n in (("start", start), ("end", end), ("step", step))]
+    return _changed(input, lambda x: x[(*[slice(None)] * axis, slice(*bounds))], src)
 
 
 @method()
@@ -487,7 +488,7 @@ def as_strided_scatter(input: Tensor, src: Tensor, size: Sequence[int], stride: 
             [0., 1.]])
     """
     own = input.storage_offset()
-    offset = own if storage_offset is None else storage_offset
+    offset = own if storage_offset is None else whole_number(storage_offset, "storage_offset")
     if as_strided(input, size, stride, offset).shape != src.shape:
         raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
                            f"slice size = {list(size)}")

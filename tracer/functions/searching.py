@@ -20,7 +20,7 @@ from ..ops.reduction import reduce_or, reduce_sum
 from ..ops.structural import broadcast, reshape
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
-from .dims import checked_dim
+from .dims import checked_dim, whole_number
 from .methods import EXACT, method, with_out, with_out_of
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap
 from .reduce import any_ as any_of
@@ -139,6 +139,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     array = _observed("bincount", input, "zeros(size).scatter_add(0, input, weights)")
     if array.ndim != 1 or (array.size and array.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    minlength = whole_number(minlength, "minlength")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     if weights is not None and weights._type.shape != input._type.shape:

@@ -13,7 +13,7 @@ from ..tensor.steps import Bits, Expand, Permute, Reshape
 from ..tensor.strides import Geometry, viewed_stride
 from ..tensor.tensor import Tensor
 from .conversions import contiguous
-from .dims import checked_dim, checked_dims, shape_argument
+from .dims import checked_dim, checked_dims, shape_argument, whole_list, whole_numbers
 from .methods import method
 from .operands import broadcast_shapes, scalar_name, wrap
 from .spelling import spelled
@@ -126,7 +126,7 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.reshape.html
     """
-    sizes = _resolved(tuple(shape), input.numel(), shape)
+    sizes = _resolved(whole_list(shape, "shape"), input.numel(), shape)
     geometry = input._strides
     strides = viewed_stride(input._type.shape, geometry.stride, sizes)
     if strides is None:
@@ -166,7 +166,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension split into `sizes`."""
     d = checked_dim(dim, input.ndim)
     shape = input._type.shape
-    inner = _resolved(tuple(sizes), shape[d], sizes)
+    inner = _resolved(whole_list(sizes, "sizes"), shape[d], sizes)
     return reshape(input, (*shape[:d], *inner, *shape[d + 1:]))
 
 
@@ -236,6 +236,7 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
 
     Source: https://pytorch.org/docs/stable/generated/torch.permute.html
     """
+    dims = whole_list(dims, "dims")
     if len(dims) != input.ndim:
         raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
                            f"desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to "
@@ -276,7 +277,7 @@ swapaxes = method("swapaxes")(spelled(transpose))
 @method()
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions moved to new places, the others keeping their order."""
-    given = [(d,) if isinstance(d, int) else tuple(d) for d in (source, destination)]
+    given = [whole_numbers(d, name) for name, d in (("source", source), ("destination", destination))]
     if len(given[0]) != len(given[1]):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain "
                            f"the same number of dims as destination ({list(given[1])} dims)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -17,7 +16,7 @@ from ..tensor.steps import Slice, block_of
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .checks import check_range
-from .dims import checked_dim
+from .dims import checked_dim, is_whole, whole_list, whole_number, whole_place
 from .methods import Out, method, with_out_of
 from .operands import from_front, scalar_name, wrap
 from .shape import squeezed
@@ -124,12 +123,12 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     if input.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = checked_dim(dim, input.ndim)
-    length, size = operator.index(length), input._type.shape[d]
+    length, size = whole_number(length, "length"), input._type.shape[d]
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if isinstance(start, Tensor):
         return block(input, d, _narrowed_at(start, length, size, input._device), length)
-    return block(input, d, on_host(_NARROWED, start, length, size), length)
+    return block(input, d, on_host(_NARROWED, whole_place(start, "start"), length, size), length)
 
 
 @method()
@@ -139,7 +138,7 @@ def select(input: Tensor, dim: int, index: int | Tensor) -> Tensor:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d, shape = checked_dim(dim, input.ndim), input._type.shape
     at = (_selected_at(index, d, *shape, on=input._device) if isinstance(index, Tensor) else
-          on_host(_SELECTED, index, d, *shape))
+          on_host(_SELECTED, whole_place(index, "index"), d, *shape))
     return squeezed(block(input, d, at, 1), (d,))
 
 
@@ -148,13 +147,13 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
     """Views of consecutive pieces along `dim`, of one size (the last may be smaller) or of the given sizes."""
     d = checked_dim(dim, tensor.ndim)
     size = tensor._type.shape[d]
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
+    if is_whole(split_size_or_sections):
+        step = whole_number(split_size_or_sections, "split_size")
         if step < 0 or (step == 0 and size):
             raise RuntimeError(f"split expects split_size be non-negative, but got split_size={step}")
         lengths = [min(step, size - at) for at in range(0, size, step)] if size else [0]
     else:
-        lengths = list(split_size_or_sections)
+        lengths = list(whole_list(split_size_or_sections, "split_size"))
         if sum(lengths) != size:
             raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's size at "
                                f"dimension {d}), but got split_sizes={lengths}")
@@ -173,13 +172,14 @@ def _split_method(self: Tensor, split_size: int | Sequence[int], dim: int = 0) -
 @spelled
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces of the given sizes."""
-    return split(input, list(split_sizes), dim)
+    return split(input, whole_list(split_sizes, "split_sizes"), dim)
 
 
 @method()
 @spelled
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size, the last perhaps smaller; that many empty ones of an empty dimension."""
+    chunks = whole_number(chunks, "chunks")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     size = input._type.shape[checked_dim(dim, input.ndim)]
@@ -196,12 +196,14 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tenso
     size = input._type.shape[d]
     if isinstance(indices_or_sections, Tensor):
         indices_or_sections = _told_cuts(indices_or_sections)
-    if isinstance(indices_or_sections, int):
-        if indices_or_sections <= 0:
-            raise RuntimeError(f"number of sections must be larger than 0, got {indices_or_sections}")
-        base, extra = divmod(size, indices_or_sections)
-        return split(input, [base + (i < extra) for i in range(indices_or_sections)], d)
-    cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in indices_or_sections), size]
+    if is_whole(indices_or_sections):
+        sections = whole_number(indices_or_sections, "sections")
+        if sections <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
+        base, extra = divmod(size, sections)
+        return split(input, [base + (i < extra) for i in range(sections)], d)
+    places = whole_list(indices_or_sections, "indices")
+    cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in places), size]
     return tuple(sliced(input, d, a, max(a, b)) for a, b in pairwise(cuts))
 
 
@@ -225,10 +227,10 @@ def _stacked_split(name: str, input: Tensor, cuts: int | Sequence[int], dim: int
     if input.ndim < least:
         raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a "
                            f"tensor with {input.ndim} dimensions!")
-    if not isinstance(cuts, (int, list, tuple, Tensor)):
+    if not is_whole(cuts) and not isinstance(cuts, (list, tuple, Tensor)):
         raise TypeError(f"{name}() received an invalid combination of arguments. Required are an int of sections, or a sequence "
                         f"of ints, got {type(cuts).__name__}")
-    if isinstance(cuts, int) and (cuts < 1 or input._type.shape[dim] % cuts):
+    if isinstance(cuts, (int, np.integer)) and (cuts < 1 or input._type.shape[dim] % cuts):
         raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
                            f"{input._type.shape[dim]} is not divisible by the split_size {cuts}!")
     return tensor_split(input, cuts, dim)
@@ -277,7 +279,7 @@ def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     if dim >= input.ndim:
         raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  (Could this error "
                            "message be improved?  If so, please report an enhancement request to PyTorch.)")
-    if isinstance(length, int) and length < 0:
+    if whole_number(length, "length") < 0:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({input._type.shape[dim]}).")
     return narrow(input, dim, start, length).contiguous().clone()
 

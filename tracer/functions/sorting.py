@@ -10,7 +10,7 @@ from ..ops import sorting as ops
 from ..ops.elementwise import alias
 from ..ops.structural import iota, transpose
 from ..tensor.tensor import Tensor
-from .dims import checked_dim
+from .dims import checked_dim, whole_number
 from .methods import EXACT, method, with_out, with_out_of
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
@@ -89,6 +89,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     _require_real("topk", input)
     axis, value = checked_dim(dim, input.ndim), input._read()
+    k = whole_number(k, "k")
     if not 0 <= k <= (input._type.shape[axis] if input.ndim else 1):
         raise RuntimeError("selected index k out of range")
     if input.ndim == 0:

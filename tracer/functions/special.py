@@ -22,6 +22,7 @@ from .chebyshev import chebyshev_sum, coefficients
 from .choosing import maximum, where
 from .comparing import gt, logical_and, logical_or, lt
 from .defaults import Defaults
+from .dims import whole_number
 from .layout import keeps_layout
 from .methods import Out, in_place, method, named, pointwise, with_out, with_out_of
 from .operands import Number, cast_value, float_kind, result_dtype, wrap
@@ -269,6 +270,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     """
     if input.dtype is dtypes.boolean:
         raise RuntimeError("The input tensor may not be a boolean tensor.")
+    p = whole_number(p, "p", "mvlgamma", 2)
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     floating_kind("mvlgamma", input, whole=True)
@@ -285,8 +287,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     >>> torch.polygamma(1, torch.tensor([1.0, 0.5]))
     tensor([1.6449, 4.9348])
     """
-    if not isinstance(n, int):
-        raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}")
+    n = whole_number(n, "n", "polygamma", 1)
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     kind = floating_kind("polygamma", input, whole=True)

@@ -19,6 +19,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import floor_divide, remainder
 from .choosing import clamp, where
 from .comparing import ge, ne
+from .dims import whole_number
 from .joining import cat, stack
 from .methods import method, with_out
 from .operands import number_value, same_shape, wrap
@@ -26,11 +27,10 @@ from .operands import number_value, same_shape, wrap
 
 def checked_size(name: str, size: Any) -> int:
     """A size as an int; RuntimeError if it is negative."""
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-        raise TypeError(f"{name} requires an int as size, got {type(size).__name__}")
+    size = whole_number(size, "size")
     if size < 0:
         raise RuntimeError(f"{name}: 'size' must be an non-negative integer")
-    return int(size)
+    return size
 
 
 def first_places(flags: Value, size: int) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..tensor.scalar import real
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .checks import check_none, known
@@ -17,6 +16,7 @@ from .choosing import clamp, where
 from .comparing import logical_and
 from .complex_numbers import complex as complex_of
 from .creation import zeros
+from .dims import real_number, whole_number, whole_place
 from .linear import matmul
 from .methods import method, with_out
 from .operands import Number, scalar_name
@@ -96,6 +96,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
 
 
 def _covariances(name: str, input: Tensor, correction: int, fweights: Tensor | None, aweights: Tensor | None) -> Tensor:
+    correction = whole_place(correction, "correction")
     if input.ndim > 2:
         raise RuntimeError(f"{name}(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
                            "dimensions")
@@ -172,13 +173,14 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
     tensor([0., 2., 1., 0.])
     """
+    bins = whole_number(bins, "bins")
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     if not input.dtype.is_floating_point:
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{scalar_name(input.dtype)}'")
     x = flatten(input.detach())
     x = x.to(dtypes.float32) if input.dtype.itemsize < 4 else x
-    low, high = _edges(x, real(min), real(max))
+    low, high = _edges(x, real_number(min, "min"), real_number(max, "max"))
     inside = logical_and(x >= low, x <= high)
     places = div(mul(sub(x, low), bins), sub(high, low) if isinstance(high, Tensor) else high - low)
     places = where(inside, clamp(where(inside, places, 0).to(dtypes.int64), 0, bins - 1), bins)

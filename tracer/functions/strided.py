@@ -13,7 +13,7 @@ from ..tensor.steps import Elements
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
 from .complex_numbers import view_as_complex, view_as_real
-from .dims import checked_dim
+from .dims import checked_dim, whole_list, whole_number
 from .methods import method
 from .shape import permute, view_as_type
 
@@ -26,6 +26,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     a, b = checked_dim(dim1, input.ndim), checked_dim(dim2, input.ndim)
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    offset = whole_number(offset, "offset")
     shape, strides = input._type.shape, contiguous_stride(input._type.shape)
     row, column = max(0, -offset), max(0, offset)
     length = max(0, min(shape[a] - row, shape[b] - column))
@@ -50,6 +51,7 @@ def _elements(input: Tensor, shape: Ints, stride: Ints, start: int, real: Any = 
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """All windows of `size` along a dimension, `step` apart, as a new last dimension."""
     d = checked_dim(dimension, self.ndim)
+    size, step = whole_number(size, "size"), whole_number(step, "step")
     if size < 0:
         raise RuntimeError(f"size is {size} but must be >= 0")
     if step <= 0:
@@ -84,8 +86,8 @@ BESIDE_A_LEAF = (
 @method()
 def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
     """A view of the storage by sizes, strides and offset, all counted in elements of this tensor's dtype."""
-    size, stride = tuple(size), tuple(stride)
-    offset = input.storage_offset() if storage_offset is None else storage_offset
+    size, stride = whole_list(size, "size"), whole_list(stride, "stride")
+    offset = input.storage_offset() if storage_offset is None else whole_number(storage_offset, "storage_offset")
     memory, first, last = _memory(input)
     reach = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1
     if 0 not in size and (offset < first or reach > last):

@@ -19,6 +19,7 @@ from .choosing import where
 from .comparing import eq, ne
 from .complex_numbers import conj, imag
 from .creation import zeros, zeros_like
+from .dims import whole_list, whole_number
 from .linear import matmul
 from .matrices import (
     adjoint,
@@ -466,6 +467,7 @@ def _count(sizes: Sequence[int]) -> int:
 @with_out
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of A as a linear map from its dimensions from `ind` on to those before, whose sizes have one product."""
+    ind = whole_number(ind, "ind")
     if ind <= 0:
         raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
     first, last = A._type.shape[:ind], A._type.shape[ind:]
@@ -480,7 +482,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tensor:
     """The X with tensordot(A, X, X.ndim) = B; the dimensions `dims` of A are moved to its end first."""
     if dims is not None:
-        moved = [d % A.ndim for d in dims]
+        moved = [d % A.ndim for d in whole_list(dims, "dims")]
         A = A.permute([d for d in range(A.ndim) if d not in moved] + moved)
     rest, rows = A._type.shape[B.ndim:], B.numel()
     if _count(rest) != rows:

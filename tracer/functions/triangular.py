@@ -15,7 +15,7 @@ from ..ops.structural import Ints, broadcast, iota, pad
 from ..tensor.layouts import check_layout, layout
 from ..tensor.tensor import Tensor
 from .creation import tensor
-from .dims import checked_dim
+from .dims import checked_dim, whole_number, whole_place
 from .methods import EXACT, in_place, method, with_out, with_out_of
 from .operands import Number, number_value, wrap
 from .reduce import sum as sum_
@@ -31,7 +31,7 @@ def _columns_minus_rows(shape: Ints, on: str) -> Value:
 
 
 def _triangle(name: str, input: Tensor, diagonal: int, direction: str) -> Tensor:
-    shape = input._type.shape
+    shape, diagonal = input._type.shape, whole_place(diagonal, "diagonal")
     if len(shape) < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
     value = input._read()
@@ -66,15 +66,21 @@ def _positions(found: Any, kind: dtype | None, device: Any, layout: layout | Non
     return tensor(np.stack(found).astype(np.int64), dtype=kind or dtypes.int64, device=device, requires_grad=requires_grad)
 
 
+def _integers(**given: Any) -> list[int]:
+    return [whole_number(x, name) for name, x in given.items()]
+
+
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None,
                  layout: layout | None = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """Rows and columns of the lower triangle of a row by col matrix, an integer tensor [2, n]."""
+    row, col, offset = _integers(row=row, col=col, offset=offset)
     return _positions(np.tril_indices(row, offset, col), dtype, device, layout, requires_grad)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None,
                  layout: layout | None = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """Rows and columns of the upper triangle of a row by col matrix, an integer tensor [2, n]."""
+    row, col, offset = _integers(row=row, col=col, offset=offset)
     return _positions(np.triu_indices(row, offset, col), dtype, device, layout, requires_grad)
 
 
@@ -115,7 +121,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     a, b = checked_dim(dim1, ndim), checked_dim(dim2, ndim)
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    value = input._read()
+    value, offset = input._read(), whole_number(offset, "offset")
     *lead, n = value.type.shape
     side, rank = n + abs(offset), len(lead)
     zero = number_value(0, input.dtype, (), value.device)

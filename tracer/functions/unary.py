@@ -11,6 +11,7 @@ from ..ops import OPS
 from ..ops import elementwise as ops
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub, truncated
+from .dims import whole_place
 from .layout import laid_out
 from .masked_reads import MaskedRead, over
 from .methods import FOUND, in_place, into, method, named, pointwise, with_out, with_out_of
@@ -190,6 +191,8 @@ fix = trunc
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, halves to even; `decimals` moves the point."""
     value = input._read()
+    if type(decimals) is not int:
+        decimals = whole_place(decimals, "decimals")
     if not value.type.dtype.is_floating_point:
         return wrap(ops.alias(value))
     if decimals:

@@ -14,6 +14,7 @@ from ..ir.dtypes import dtype
 from ..ops.structural import iota
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
+from .dims import whole_number
 from .operands import wrap
 from .ruled import not_implemented
 from .special import i0
@@ -25,6 +26,7 @@ Weights = Callable[[Tensor], Tensor]
 
 def _made(weights: Weights, count: int, kind: dtype, device: Any, requires_grad: bool) -> Tensor:
     """weights(n) for n = 0, 1, ...; a window of one point is 1."""
+    count = int(count)  # which also stands for a bool and for 0.0, as in torch
     n = wrap(iota.on(device_name(device), shape=(count,), axis=0, dtype=dtypes.float64))
     made = (weights(n) if count > 1 else n * 0 + 1).to(kind)
     return made.requires_grad_() if requires_grad else made
@@ -47,8 +49,7 @@ def _kaiser(n: Tensor, last: float, beta: float) -> Tensor:
 
 
 def _checked(name: str, window_length: int, layout: Any, kind: dtype | None) -> dtype:
-    if isinstance(window_length, float):
-        raise TypeError(f"{name}(): argument 'window_length' (position 1) must be int, not float")
+    window_length = whole_number(window_length, "window_length", name, 1)
     kind = kind or Defaults.dtype
     if layout is not None and str(layout) != "torch.strided":
         raise RuntimeError(f"{name} is not implemented for sparse types, got: {layout}")
@@ -163,7 +164,7 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
 
 
 def _checked_signal(name: str, count: int, layout: Any, kind: dtype | None) -> dtype:
-    if isinstance(count, float):
+    if isinstance(count, float) and count:
         raise TypeError(f"{name}(): argument 'M' must be int, not float")
     kind = kind or Defaults.dtype
     if count < 0:

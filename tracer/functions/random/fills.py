@@ -8,11 +8,11 @@ from typing import Any
 from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
-from ...tensor.scalar import whole
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
 from ..complex_numbers import complex as make_complex
 from ..creation import empty_like
+from ..dims import whole_place
 from ..methods import assign, method
 from ..operands import cast_value, scalar_name, wrap
 from ..unary import exp, log, neg, tan
@@ -118,11 +118,11 @@ def random_(self: Tensor, from_: int | None = None, to: int | None = None, *, ge
     low, high = named.get("from", from_), to
     if high is None:
         low, high = 0, (_beyond(self.dtype) if low is None else low)
-    low = 0 if low is None else low
+    low, high = whole_place(0 if low is None else low, "from"), whole_place(high, "to")
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     check_bounds(self.dtype, low, high - 1, "to - 1")
-    return _fill(self, integer_value(self._type.shape, whole(low), whole(high), generator_on(self._device, generator)))
+    return _fill(self, integer_value(self._type.shape, low, high, generator_on(self._device, generator)))
 
 
 def _beyond(kind: dtype) -> int:

@@ -14,13 +14,13 @@ from ...ops.sorting import sort, top_k
 from ...ops.structural import Ints, iota
 from ...ops.window import cumsum
 from ...tensor.layouts import check_layout, layout, memory_format
-from ...tensor.scalar import Scalar, whole
+from ...tensor.scalar import Scalar
 from ...tensor.tensor import Tensor
 from ..arithmetic import add, div, mul
 from ..checks import check_none
 from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
-from ..dims import shape_argument
+from ..dims import shape_argument, whole_number, whole_place
 from ..layout import in_format
 from ..methods import Out, into, method, with_out, with_out_of
 from ..operands import cast_value, common_shape, expand_value, number_value, scalar_name, wrap
@@ -119,7 +119,7 @@ def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Gene
         low, high = 0, low
     if size is None:
         raise TypeError("randint() missing required argument: size")
-    low, high = whole(low), whole(high)
+    low, high = whole_place(low, "low"), whole_place(high, "high")
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     kind = dtype or (dtypes.int64 if out is None else out.dtype)
@@ -248,6 +248,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     >>> torch.multinomial(torch.tensor([0.0, 3.0, 0.0]), 2, replacement=True)
     tensor([1, 1])
     """
+    num_samples = whole_number(num_samples, "num_samples")
     _check_multinomial(input, num_samples, replacement)
     kind = dtypes.float64 if input.dtype is dtypes.float64 else dtypes.float32
     weights = input.detach().to(kind)
