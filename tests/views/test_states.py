@@ -32,7 +32,7 @@ WAYS: dict[str, tuple[str, Callable[[], Tensor]]] = {
     "written": ("owner", lambda: torch.zeros(3).add_(_leaf(3))),
     "asked for a gradient": ("leaf", lambda: torch.ones(3).requires_grad_()),
     "asked for none again": ("owner", lambda: _leaf(3).requires_grad_(False)),
-    "new data of another shape": ("leaf", lambda: _with_data(_leaf(3), torch.ones(4))),
+    "new data of another shape": ("parted leaf", lambda: _with_data(_leaf(3), torch.ones(4))),
     "a parameter, which shares its memory": ("parted leaf", lambda: torch.nn.Parameter(torch.ones(3))),
     "indexed": ("view", lambda: torch.ones(3, 2)[0]),
     "indexed, of a leaf": ("view", lambda: _leaf(3, 2)[0]),

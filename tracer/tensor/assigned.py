@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from ..ir.errors import TraceError
+from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from .context import context
 from .epochs import _structure_changed
@@ -122,4 +123,13 @@ def _assign_in_trace(tensor: Tensor, source: Tensor) -> None:
     if source._type is tensor._type:
         _put(tensor, source)
     else:
-        tensor._renew(source._read())
+        _renew(tensor, source._read())
+
+
+def _renew(tensor: Tensor, value: Value) -> None:
+    """Give a tensor memory of its own, with contents of another type."""
+    tensor._storage = Storage(value)
+    tensor._base, tensor._steps, tensor._geometry, tensor._type, tensor._parted = None, (), None, value.type, True
+    if tensor._requires_grad:
+        tensor._become_leaf()
+    _structure_changed()

@@ -595,14 +595,6 @@ class Tensor:
         """Show the memory of another tensor from now on; shape and dtype may change, as in torch."""
         assign(self, new)
 
-    def _renew(self, value: Value) -> None:
-        """Take memory of its own, with other contents."""
-        self._storage = Storage(value)
-        _structure_changed()
-        self._base, self._steps, self._geometry, self._type = None, (), None, value.type
-        if self._requires_grad:
-            self._become_leaf()
-
     def retain_grad(self) -> None:
         """Keep `.grad` of this non-leaf tensor too."""
         if not self.requires_grad:
