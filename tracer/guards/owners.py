@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
+from operator import is_
 from typing import Any
 
 from ..ir.errors import TraceError
@@ -61,8 +62,8 @@ class Owner:
             found.update(dict.fromkeys((k for k in self.before if k not in now), MISSING))
         if self.hidden:
             self.before, self.hidden = {**self.before, **self.hidden}, {}
-        elif not found and self.order == tuple(self.before):
-            return {}
+        elif not found and len(now) == len(self.before) and all(map(is_, now, self.before)):
+            return {}  # under the very same keys: a scalar is equal to its number
         self.hold(self.before)
         return found
 
@@ -115,10 +116,11 @@ class Table(Owner):
                 self.kind.__setitem__(self.thing, key, value)
 
     def hold(self, values: Mapping[Any, Any]) -> None:
-        """Entries that stay keep their places, if they are in this order."""
-        held = list(self.held())
+        """Entries that stay keep their places, if they are in this order, under the very same keys."""
+        held, wanted = list(self.held()), list(values)
         stay = [k for k in held if k in values]
-        gone = held if stay != list(values)[:len(stay)] else [k for k in held if k not in values]
+        in_order = len(stay) <= len(wanted) and all(map(is_, stay, wanted))
+        gone = [k for k in held if k not in values] if in_order else held
         for key in gone:
             self.kind.__delitem__(self.thing, key)
         for key, value in values.items():

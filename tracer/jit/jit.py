@@ -171,25 +171,26 @@ class Jitted(Shown):
 
     def _first_run(self, key: Any, call: Signature) -> Any:
         """Trace, compile and run. Nothing outside has changed if this raises."""
-        trace, step = self._compile(key, call)
-        self._latest = step
+        trace, compiled = self._compile(key, call)
+        self._latest = step = compiled.step
         self.stats.calls += 1
+        step.used, calls = self.stats.calls, step.calls
         try:
             with rebinding:
-                result = step.run(call)
-            trace.validity.settle()
+                result = compiled.run(call)
+            compiled.validity.settle()
             if trace.after is not None:
                 trace.after()
             return result
         except BaseException:
-            if step.calls == 0:
+            if step.calls == calls:
                 trace.take_back()
             raise
 
-    def _compile(self, key: Any, call: Signature) -> tuple[Recorded, Step]:
+    def _compile(self, key: Any, call: Signature) -> tuple[Recorded, Compiled]:
         now = described(call)
-        known = self._compiled.get(key)
-        since = [trace.validity.changes(call) for trace in known or ()]  # each, the latest first
+        known = self._compiled.get(key, [])
+        since = [trace.validity.changes(call) for trace in known]  # each, the latest first
         changes = since[0] if since else self._history.changes(key, now)
         if self._max is not None and self.stats.compiles >= self._max:
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
@@ -197,6 +198,16 @@ class Jitted(Shown):
         started = time.perf_counter()
         outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes)
         self.stats.seconds["trace"] += time.perf_counter() - started
+        # State that was taken away and is made once more may be what an earlier program works on.
+        made = next((c for c in known if trace.made and c.validity.holds(call)), None)
+        if made is None:
+            made = self._made(trace)
+            _keep(self._compiled, key, made, self._bound)
+            self._history.add(key, now, changes, time.perf_counter() - started)
+            self._history.warn(outside.impure, changes, now, Bound(trace.plan.writes))
+        return trace, made
+
+    def _made(self, trace: Recorded) -> Compiled:
         try:
             with _compile_lock:
                 step = Step(self._prepared(trace.plan), self.stats)
@@ -204,10 +215,7 @@ class Jitted(Shown):
             trace.take_back()
             raise
         step.used = self.stats.calls + 1
-        _keep(self._compiled, key, Compiled(trace.validity, step), self._bound)
-        self._history.add(key, now, changes, time.perf_counter() - started)
-        self._history.warn(outside.impure, changes, now, Bound(trace.plan.writes))
-        return trace, step
+        return Compiled(trace.validity, step)
 
     def _prepared(self, plan: Plan) -> Plan:
         started = time.perf_counter()

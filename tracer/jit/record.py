@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,13 +76,15 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, exchanged: Places, plainly: bool) -> Recorded:
-    """Trace a call of the function, with scalars for the numbers at these places, and tensors at those exchanged as state.
+             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, plainly: bool) -> Recorded:
+    """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
+    tensors at those exchanged as state.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
     has changed if this raises.
     """
     trace = Trace(name)
+    trace.own_numbers = own
     effects = None
     try:
         given = StandIns(trace, plainly or outside.looks_at_types, outside.has)

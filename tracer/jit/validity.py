@@ -194,8 +194,10 @@ class Validity:
             outside.leave_out(slot.owner, slot.key)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
         for place, (owner, scalar) in trace.counted.items():
-            # One that the code came to know another way, from a cache, is compared as before.
-            if place in written or (plan.evaluation is not None and plan.evaluation.uses(scalar)):
+            # One that the code may have come to know another way, from a cache, is compared as before; but not one that only
+            # the function itself writes, on another path.
+            used = place in written or (plan.evaluation is not None and plan.evaluation.uses(scalar))
+            if used or (place in trace.own_numbers and not outside.caches):
                 outside.leave_out(owner, place[1])
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, themselves)
         self.evaluation = plan.evaluation
