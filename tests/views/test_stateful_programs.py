@@ -124,14 +124,16 @@ def expected(program: Program) -> tuple[list[Moment], Bound] | None:
     run = Run(oracle, program, noted=True)
     moments, kinds, outside = [], set(), 0
     values: dict[Any, set[Any]] = collections.defaultdict(set)
-    known, tensors = Seen(True), collections.defaultdict[Any, list[int]](list)
+    known, views, tensors = Seen(True), set[int](), collections.defaultdict[Any, list[int]](list)
     for i in range(len(program.calls)):
         arguments = run.before(i)
         run.notes.clear()
         built, _ = description([arguments, run.world.all()], Seen(False))
         for place, number in numbers(built[3]).items():
             values[place].add(number)
-        for place, tensor in objects(description([run.world.all()], known)[0]).items():
+        found, there = description([run.world.all()], known)
+        views |= {known.numbers[id(t)] for t in there if t.untyped_storage().nbytes() > t.nbytes}
+        for place, tensor in objects(found).items():
             tensors[place].append(tensor)
         version = run.world.p._version
         moments.append(run.call(i, arguments))
@@ -146,8 +148,9 @@ def expected(program: Program) -> tuple[list[Moment], Bound] | None:
     moments.append(run.shifted())
     if not all(finite(m.arrays) for m in moments):
         return None
-    # One that was bound anew in some calls and left in others may cost a compile.
-    exchanged = sum(len(set(found)) > 1 and any(a == b for a, b in itertools.pairwise(found)) for found in tensors.values())
+    # One that was bound anew in some calls and left in others may cost a compile, and so may one that was a view of more.
+    exchanged = sum(len(set(found)) > 1 and (any(a == b for a, b in itertools.pairwise(found)) or not views.isdisjoint(found))
+                    for found in tensors.values())
     return moments, Bound(len(kinds), sum(len(v) > 1 for v in values.values()) + exchanged)
 
 

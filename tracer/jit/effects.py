@@ -157,7 +157,7 @@ class Effects:
         found: dict[int, dict[Any, Slot]] = {}
         for where in chosen.values():
             (first, key, now), old = where[0], self._before(where)
-            slot = Slot(self.found[first][0], key, old._type, old._device, None, now is MISSING or now._type is old._type)
+            slot = Slot(self.found[first][0], key, old._type, old._device, None, _is_nothing(now) or now._type is old._type)
             for i, name, _ in where:
                 found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
         return found
@@ -205,7 +205,12 @@ def exchanged(outside: Outside, changes: list[Change]) -> Places:
 
 def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int]) -> bool:
     """Whether a place that held `old` may be given any such tensor: it gets another one that was made or moved, or none."""
-    return _is_there(old) and (now is MISSING or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
+    return _is_there(old) and (_is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
+
+
+def _is_nothing(x: Any) -> bool:
+    """Whether nothing is left in a place."""
+    return x is MISSING or x is None
 
 
 def is_plain(x: Tensor) -> bool:
