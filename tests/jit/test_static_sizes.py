@@ -136,7 +136,7 @@ def test_without_a_size_the_error_names_the_alternative(call: Callable[[Any], An
 
 @pytest.mark.parametrize("call, error, message", [
     (lambda x: torch.nonzero(x, size=-1), RuntimeError, "non-negative"),
-    (lambda x: torch.nonzero_static(x, size=1.5), TypeError, "int as size, got float"),
+    (lambda x: torch.nonzero_static(x, size=1.5), TypeError, "must be int, not float"),
     (lambda x: torch.masked_select(x, x > 0, size=-1), RuntimeError, "non-negative"),
     (lambda x: torch.unique(x, size=2, dim=0), NotImplementedError, "dim=None"),
 ])

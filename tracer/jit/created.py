@@ -67,6 +67,11 @@ class Created:
             type(x) is Tensor and x._base is None and not x._requires_grad and x._storage.trace is self._trace
             for x in self._tensors())
 
+    @property
+    def only_tensors(self) -> bool:
+        """Whether it is tensors in their places and nothing else."""
+        return all(isinstance(now, Tensor) for _, edits in self.edits for now in edits.values())
+
     def put(self) -> None:
         """Make it."""
         with outside_trace():

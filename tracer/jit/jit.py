@@ -199,7 +199,7 @@ class Jitted(Shown):
         outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes)
         self.stats.seconds["trace"] += time.perf_counter() - started
         # State that was taken away and is made once more may be what an earlier program works on.
-        made = next((c for c in known if trace.made and c.validity.holds(call)), None)
+        made = next((c for c in known if trace.made_tensors and c.validity.holds(call)), None)
         if made is None:
             made = self._made(trace)
             _keep(self._compiled, key, made, self._bound)
@@ -210,12 +210,10 @@ class Jitted(Shown):
     def _made(self, trace: Recorded) -> Compiled:
         try:
             with _compile_lock:
-                step = Step(self._prepared(trace.plan), self.stats)
+                return Compiled(trace.validity, Step(self._prepared(trace.plan), self.stats))
         except BaseException:
             trace.take_back()
             raise
-        step.used = self.stats.calls + 1
-        return Compiled(trace.validity, step)
 
     def _prepared(self, plan: Plan) -> Plan:
         started = time.perf_counter()

@@ -39,8 +39,8 @@ class Options:
 @dataclass
 class Recorded:
     """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
-    other numbers than it found, whether it must be made again, since a function remembers results from now on, and what is
-    done after the first call."""
+    other numbers than it found, whether it must be made again, since a function remembers results from now on, what is
+    done after the first call, and whether the state that was made is tensors and nothing else."""
 
     plan: Plan
     validity: Validity
@@ -49,6 +49,7 @@ class Recorded:
     traced: Traced
     again: bool
     after: Callable[[], None] | None = None
+    made_tensors: bool = False
 
     def take_back(self) -> None:
         """Undo what was made outside, since the trace comes to nothing."""

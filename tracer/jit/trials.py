@@ -84,7 +84,7 @@ class Trials:
             if agree(first.traced, second.traced, created) and second.validity.holds(call):
                 second.validity.gradients.may_lack = created.gradients
                 second.made[:0] = first.made
-                second.after = created.put_in_order
+                second.after, second.made_tensors = created.put_in_order, created.only_tensors
                 return outside, second
             second.take_back()
         except Exception:

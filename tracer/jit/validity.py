@@ -8,6 +8,7 @@ from typing import Any
 
 from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
+from ..guards.owners import Owner, Table
 from ..guards.statics import attributes
 from ..guards.texts import Change, change
 from ..tensor.context import outside_trace
@@ -194,10 +195,10 @@ class Validity:
             outside.leave_out(slot.owner, slot.key)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
         for place, (owner, scalar) in trace.counted.items():
-            # One that the code may have come to know another way, from a cache, is compared as before; but not one that only
-            # the function itself writes, on another path.
+            # One that the code may have come to know another way, from a cache, is compared as before; but nothing that only
+            # the function itself writes, on another path; of a dictionary that would be the order of its keys, too.
             used = place in written or (plan.evaluation is not None and plan.evaluation.uses(scalar))
-            if used or (place in trace.own_numbers and not outside.caches):
+            if used or (place in trace.own_numbers and not _is_dictionary(owner) and not outside.caches):
                 outside.leave_out(owner, place[1])
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, themselves)
         self.evaluation = plan.evaluation
@@ -261,6 +262,11 @@ class Validity:
             self.outside.see(self.rebinds)
         if self.moves and self.seen[0] == self.outside.epoch == structure_epoch[0] - self.moves:
             self.seen[0] = self.outside.epoch = structure_epoch[0]  # it was this step alone that moved it
+
+
+def _is_dictionary(owner: Owner) -> bool:
+    """Whether it is one whose keys have an order that code may look at."""
+    return type(owner) is Table and owner.keys is None
 
 
 def _hooks(tensor: Tensor) -> Any:
