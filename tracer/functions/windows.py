@@ -16,7 +16,7 @@ from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import whole_number
 from .operands import wrap
-from .ruled import not_implemented
+from .refusals import not_implemented
 from .special import i0
 from .unary import abs as absolute
 from .unary import cos, exp, sin, sqrt
