@@ -17,7 +17,7 @@ from ...tracer.functions.defaults import Defaults
 from ...tracer.functions.dims import checked_dim, whole_place
 from ...tracer.functions.methods import CASTS, check_shape
 from ...tracer.functions.operands import float_kind, number_value, scalar_name, wrap
-from ...tracer.functions.precision import rounded_once
+from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
 from ...tracer.functions.refusals import not_implemented
 from ...tracer.functions.unary import abs as absolute
@@ -429,7 +429,7 @@ def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = 
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1."""
-    edge = wrap(number_value(margin if input.dtype.is_inexact else int(margin), input.dtype, (), input._device))
+    edge = wrap(number_value(fitting(margin, input.dtype), input.dtype, (), input._device))  # in the dtype of the input
     apart = clamp(sub(edge, input), min=0)
     return reduced(add(where(target != 1, apart, 0), where(target != -1, input, 0)), reduction)
 
