@@ -28,7 +28,7 @@ from .opinfo.records import entries  # noqa: E402
 from .opinfo.translate import AbsentError, function, value  # noqa: E402
 
 PARTS: Final = 2
-ONE_OF: Final = 20  # calls that are tried
+ONE_OF: Final = 16  # calls that are tried
 DTYPES: Final = ("bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64")
 WITHOUT_DIMENSIONS: Final = (None, 0, 1)  # which operand
 COARSE: Final = ("float16", "bfloat16")
