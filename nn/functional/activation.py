@@ -16,6 +16,7 @@ from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.operands import scalar_name
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
+from ...tracer.functions.refusals import not_implemented
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
@@ -135,6 +136,8 @@ def _mish(input: Tensor) -> Tensor:
 @rounded_once
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x exceeds the threshold."""
+    if not input.dtype.is_floating_point:
+        raise not_implemented("softplus_cpu", input.dtype)
     scaled = mul(input, beta)
     linear = scaled > threshold
     smooth = log1p(exp(where(linear, 0.0, scaled).to(input.dtype)))
@@ -145,6 +148,8 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
 @rounded_once
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|))."""
+    if not input.dtype.is_floating_point:
+        raise not_implemented("log_sigmoid_cpu", input.dtype)
     below = where(input < 0, input, 0).to(input.dtype)
     return sub(below, log1p(exp(where(input < 0, input, neg(input)))))
 

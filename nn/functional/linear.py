@@ -147,8 +147,10 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, o
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) * max(|x2|, eps)) along `dim`."""
-    shape = common_shape(x1._type.shape, x2._type.shape)
-    x1, x2 = x1.broadcast_to(shape), x2.broadcast_to(shape)
+    shape, kind = common_shape(x1._type.shape, x2._type.shape), dtypes.promote_types(x1.dtype, x2.dtype)
+    if not kind.is_floating_point:
+        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {scalar_name(kind)}")
+    x1, x2 = x1.to(kind).broadcast_to(shape), x2.to(kind).broadcast_to(shape)
     lengths = [clamp(norm(x, 2, dim, True), min=eps) for x in (x1, x2)]
     return sum(mul(div(x1, lengths[0]), div(x2, lengths[1])), dim)
 

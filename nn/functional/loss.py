@@ -8,18 +8,22 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ...tracer.functions.activation import log_softmax
+from ...tracer.functions.activation import check_real, log_softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_none, check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.comparing import logical_not
-from ...tracer.functions.dims import whole_place
-from ...tracer.functions.operands import scalar_name, wrap
-from ...tracer.functions.precision import rounded_once
+from ...tracer.functions.defaults import Defaults
+from ...tracer.functions.dims import checked_dim, whole_place
+from ...tracer.functions.methods import CASTS, check_shape
+from ...tracer.functions.operands import float_kind, number_value, scalar_name, wrap
+from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
+from ...tracer.functions.refusals import not_implemented
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
+from ...tracer.ir.dtypes import dtype
 from ...tracer.ops.indexing import take
 from ...tracer.tensor.tensor import Tensor
 from .activation import logsigmoid, softplus
@@ -89,9 +93,15 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 0 if input.ndim == 1 else 1
+    soft = target._type.shape == input._type.shape
+    if soft and not target.dtype.is_floating_point:
+        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {scalar_name(target.dtype)}\n"
+                           f"(classes as integers have the shape {[*input.shape[:dim], *input.shape[dim + 1:]]})")
+    check_real("log_softmax", input, checked_dim(dim, input.ndim))
     x = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
-    if target._type.shape == input._type.shape and target.dtype.is_floating_point:
-        return _soft_cross_entropy(x, target, weight, reduction, label_smoothing, dim).to(input.dtype)
+    if soft:
+        loss = _soft_cross_entropy(x, target, weight, reduction, label_smoothing, dim)
+        return loss.to(functools.reduce(dtypes.promote_types, [t.dtype for t in (input, target, weight) if t is not None]))
     ignore_index = whole_place(ignore_index, "ignore_index")
     _check_classes("cross_entropy", input, target, dim, ignore_index)
     shifted = sub(x, amax(x, dim, True).detach()) if x._type.shape[dim] else x
@@ -108,18 +118,20 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
 
 
 def _check_classes(name: str, input: Tensor, target: Tensor, dim: int, ignore_index: int) -> None:
+    if not input.ndim:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    wanted = (*input._type.shape[:dim], *input._type.shape[dim + 1:])
+    if target._type.shape != wanted:
+        batch = target._type.shape[0] if target.ndim else 0
+        if input.ndim > 1 and batch != input._type.shape[0]:
+            raise ValueError(f"Expected input batch_size ({input._type.shape[0]}) to match target batch_size ({batch}).")
+        text = "0D or 1D target tensor expected, multi-target not supported" if input.ndim < 3 else \
+            f"Expected target size {list(wanted)}, got {list(target.shape)}"
+        raise RuntimeError(f"{text}\n{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}")
     if target.dtype.is_inexact or target.dtype is dtypes.boolean:
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}\n{name} requires "
                            "integer class targets of shape (N, d1, ...), or probabilities in the shape of the input, got "
                            f"{list(target.shape)} for {list(input.shape)}")
-    wanted = (*input._type.shape[:dim], *input._type.shape[dim + 1:])
-    if target._type.shape != wanted:
-        if target.ndim and input.ndim > 1 and target._type.shape[0] != input._type.shape[0]:
-            raise ValueError(f"Expected input batch_size ({input._type.shape[0]}) to match target batch_size "
-                             f"({target._type.shape[0]}).")
-        text = "0D or 1D target tensor expected, multi-target not supported" if input.ndim < 3 else \
-            f"Expected target size {list(wanted)}, got {list(target.shape)}"
-        raise RuntimeError(f"{text}\n{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}")
     classes = input._type.shape[dim]
     check_range(name, target, 0, classes, IndexError, "Target {value} is out of bounds.", ignore_index)
 
@@ -198,6 +210,10 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-(t * log(p) + (1 - t) * log(1 - p)), with logarithms not below -100."""
     _check_size(input, target, "bce")
+    if target.dtype is not input.dtype:
+        raise RuntimeError(f"Found dtype {scalar_name(target.dtype)} but expected {scalar_name(input.dtype)}")
+    if not input.dtype.is_floating_point:
+        raise not_implemented("binary_cross_entropy", input.dtype)
     check_none("binary_cross_entropy", ~((input >= 0) & (input <= 1)), RuntimeError,
                "all elements of input should be between 0 and 1", input.detach(), "{value}")
     certain = mul(input, 1 - input).detach() < 1e-12
@@ -219,19 +235,28 @@ def _certain_loss(input: Tensor, target: Tensor) -> Tensor:
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
                                      size_average: bool | None = None, reduce: bool | None = None,
                                      reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
-    """Binary cross entropy of sigmoid(input): (1 - t) * x - log(sigmoid(x)), positives weighted by `pos_weight`."""
+    """Binary cross entropy of sigmoid(input): (1 - t) * x - log(sigmoid(x)), positives weighted by `pos_weight`.
+
+    The loss has the dtype of the target, in which torch sums it up.
+    """
     _check_size(input, target, "logits")
     logs = logsigmoid(input)
+    CASTS.check(target.dtype, dtypes.promote_types(input.dtype, target.dtype))
     if pos_weight is not None:
         logs = mul(logs, add(mul(sub(pos_weight, 1), target), 1))
     loss = sub(mul(1 - target, input), logs)
-    return reduced(loss if weight is None else mul(loss, weight), reduction)
+    loss = loss if weight is None else mul(loss, weight)
+    return reduced(loss if loss.dtype is target.dtype else loss.to(target.dtype), reduction)
 
 
 @with_older_words
 def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
            reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target * (log(target) - input), for log probabilities as input; `batchmean` divides the sum by the batch."""
+    for refused, what in ((input.dtype.is_complex or target.dtype.is_complex, "Complex"),
+                          (not (input.dtype.is_inexact and target.dtype.is_inexact), "Integral")):
+        if refused:
+            raise RuntimeError(f"kl_div: {what} inputs not supported.")
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
@@ -245,19 +270,41 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
 # --- Distances --------------------------------------------------------------------------------------------------------
 
 
-def _difference(input: Tensor, target: Any) -> Tensor:
-    """input - target; torch's error for a target that is no tensor."""
+def of_one_dtype(kernel: str) -> Callable[[F], F]:
+    """Give a function of input and target both in the dtype that they promote to, which must be a floating one.
+
+    As two tensors of one shape: torch expands them first, so that one without dimensions counts as much as the other.
+    """
+
+    def give(function: F) -> F:
+        @functools.wraps(function)
+        def call(input: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
+            kind = _common_dtype(input, target)
+            if not kind.is_floating_point:
+                raise not_implemented(kernel, kind)
+            if input._type.dtype is not target._type.dtype:
+                input, target = input.to(kind), target.to(kind)
+            return function(input, target, *args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return give
+
+
+def _common_dtype(input: Tensor, target: Any) -> dtype:
+    """The dtype that tensors of one shape promote to; torch's error for a target that is no tensor."""
     if not isinstance(target, Tensor):
         raise AttributeError(f"'{type(target).__name__}' object has no attribute 'size'\n(a loss requires a tensor as target)")
-    return sub(input, target)
+    return dtypes.promote_types(input._type.dtype, target._type.dtype)
 
 
 @with_older_words
+@of_one_dtype("mse_cpu")
 @rounded_once
 def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - t) ** 2."""
-    loss = square(_difference(input, target))
+    loss = square(sub(input, target))
     if weight is None:
         return reduced(loss, reduction)
     if reduction == "mean":
@@ -269,7 +316,8 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
 def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
             reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|x - t|, times `weight` of the input's shape; the mean is then one over the weights."""
-    loss = absolute(_difference(input, target))
+    kind, difference = _common_dtype(input, target), sub(input, target)
+    loss = absolute(difference if difference.dtype is kind else sub(input.to(kind), target.to(kind)))
     if weight is None:
         return reduced(loss, reduction)
     _check_weight(weight, input)
@@ -284,7 +332,6 @@ def _check_weight(weight: Tensor, input: Tensor) -> None:
 
 
 @with_older_words
-@rounded_once
 def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                    reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d ** 2 / (2 * beta) for |d| < beta, else |d| - beta / 2."""
@@ -292,19 +339,38 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    distance = absolute(_difference(input, target))
+    return _smooth_l1(input, target, reduction, beta)
+
+
+@of_one_dtype("smooth_l1_cpu")
+@rounded_once
+def _smooth_l1(input: Tensor, target: Tensor, reduction: str, beta: float) -> Tensor:
+    distance = absolute(sub(input, target))
     near = logical_not(distance >= beta)  # only a near distance is squared: the gradient of an infinite one would be NaN
     loss = where(near, mul(square(where(near, distance, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
     return reduced(loss, reduction)
 
 
-@rounded_once
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
                weight: Tensor | None = None) -> Tensor:
-    """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2); times `weight` of the input's shape."""
+    """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2); times `weight` of the input's shape.
+
+    The loss has the dtype of the input, which must hold what it promotes to with the target.
+    """
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    distance = absolute(_difference(input, target))
+    kind = _common_dtype(input, target)
+    CASTS.check(input.dtype, kind)
+    loss = _huber(input, target, reduction, delta, weight)
+    if kind is input.dtype:
+        return loss
+    return loss.to(input.dtype if weight is None else dtypes.promote_types(input.dtype, weight.dtype))
+
+
+@of_one_dtype("huber_cpu")
+@rounded_once
+def _huber(input: Tensor, target: Tensor, reduction: str, delta: float, weight: Tensor | None) -> Tensor:
+    distance = absolute(sub(input, target))
     near = logical_not(distance >= delta)
     loss = where(near, mul(square(where(near, distance, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
     if weight is not None:
@@ -321,8 +387,8 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full
     loss = sub(exp(input), mul(target, input)) if log_input else sub(input, mul(target, log(add(input, eps))))
     if full:
         safe = where(target > 1, target, 1.0)
-        stirling = add(sub(mul(safe, log(safe)), safe), mul(log(mul(safe, 6.283185307179586)), 0.5))
-        loss = add(loss, where(target > 1, stirling, 0.0))
+        stirling = add(sub(mul(safe, log(safe)), target), mul(log(mul(safe, 6.283185307179586)), 0.5))
+        loss = add(loss, where(target > 1, stirling, 0.0)).to(loss.dtype)
     return reduced(loss, reduction)
 
 
@@ -332,12 +398,14 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
     spread = var if isinstance(var, Tensor) else mul(add(mul(input.detach(), 0), 1), var)
+    check_none("gaussian_nll_loss", spread < 0, ValueError, "var has negative entry/entries", spread.detach(), "{value}")
     if spread._type.shape != input._type.shape:
         if spread._type.shape == input._type.shape[:-1]:
             spread = spread.unsqueeze(-1)
         elif spread.ndim != input.ndim or [n for n, m in zip(spread._type.shape, input._type.shape) if n != m] != [1]:
             raise ValueError("var is of incorrect size")
-    check_none("gaussian_nll_loss", spread < 0, ValueError, "var has negative entry/entries", spread.detach(), "{value}")
+    if not spread.dtype.is_inexact:  # torch clamps a copy of it in place
+        CASTS.check(spread.dtype, Defaults.dtype)
     kept = where(spread < eps, eps, spread.detach())
     safe = add(sub(spread, spread.detach()), kept)  # the clamp has no part in the gradient
     loss = mul(add(log(safe), div(square(sub(input, target)), safe)), 0.5)
@@ -347,16 +415,23 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
 @with_older_words
 def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
-    """log(1 + exp(-t * x)) for targets of 1 and -1."""
-    return reduced(softplus(neg(mul(input, target)), threshold=float("inf")), reduction)
+    """log(1 + exp(-t * x)) for targets of 1 and -1; of the shape and the dtype of x."""
+    exponent = mul(neg(input), target)
+    check_shape(input, exponent._type.shape)
+    for kind in (exponent.dtype, float_kind(input)):
+        CASTS.check(input.dtype, kind)
+    exponent = exponent.to(input.dtype)
+    loss = log(add(exp(exponent), 1)) if exponent.dtype.is_complex else softplus(exponent, threshold=float("inf"))
+    return reduced(loss, reduction)
 
 
 @with_older_words
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1."""
-    apart = clamp(margin - input, min=0)
-    return reduced(add(where(target != 1, apart, 0.0), where(target != -1, input, 0.0)), reduction)
+    edge = wrap(number_value(fitting(margin, input.dtype), input.dtype, (), input._device))  # in the dtype of the input
+    apart = clamp(sub(edge, input), min=0)
+    return reduced(add(where(target != 1, apart, 0), where(target != -1, input, 0)), reduction)
 
 
 @with_older_words
@@ -367,7 +442,7 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
                            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ")
-    return reduced(clamp(add(neg(mul(target, sub(input1, input2))), margin), min=0), reduction)
+    return reduced(clamp(add(mul(neg(target), sub(input1, input2)), margin), min=0), reduction)
 
 
 @with_older_words

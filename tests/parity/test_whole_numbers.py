@@ -35,7 +35,6 @@ DIFFERENT: Final = {
     "tensordot": ("np", "torch's Python asks for an int, and takes no other"),
     "nn.functional.unfold": ("0d", "torch's Python walks over it"),
     "__getitem__": ("float str", "torch cuts the numbers of a list to ints: [1, 2.0] is [1, 2]"),
-    "histogram": ("0d", "the edges of no bin: an error of another class"),
     **dict.fromkeys(("var", "std", "var_mean", "std_mean"), ("bool", _LONE_BOOL)),
     **dict.fromkeys(("masked.sum", "masked.prod", "masked.cumsum", "masked.cumprod", "masked.amax", "masked.amin", "masked.mean",
                      "masked.median", "masked.norm", "masked.softmax", "masked.log_softmax", "masked.softmin",

@@ -13,7 +13,8 @@ from .methods import EXACT, FOUND, method, pointwise, with_out_of
 from .operands import scalar_name
 from .precision import fitting, rounded_once
 from .reduce import amax, sum
-from .ruled import check_tensor, floating_kind, not_implemented
+from .refusals import not_implemented
+from .ruled import check_tensor, floating_kind
 from .unary import exp, log
 
 
@@ -86,7 +87,7 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
     """
     x = input.to(dtype) if dtype else input
     axis = checked_dim(_softmax_dim(x, dim), x.ndim)
-    _check_real("softmax", x, axis)
+    check_real("softmax", x, axis)
     if x.ndim == 0:
         return div(x, x) * 0 + 1
     powers = exp(sub(x, amax(x, axis, True).detach())) if x.numel() else exp(x)
@@ -100,16 +101,16 @@ def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = Non
     """log(softmax(x)) along `dim`, without overflow."""
     x = input.to(dtype) if dtype else input
     axis = checked_dim(_softmax_dim(x, dim), x.ndim)
-    _check_real("log_softmax", x, axis)
+    check_real("log_softmax", x, axis)
     if x.ndim == 0:
         return sub(x, x)
     shifted = sub(x, amax(x, axis, True).detach()) if x.numel() else x
     return sub(shifted, log(sum(exp(shifted), axis, True)))
 
 
-def _check_real(name: str, x: Tensor, axis: int) -> None:
-    """torch's NotImplementedError for integers."""
-    if not x.dtype.is_inexact:
+def check_real(name: str, x: Tensor, axis: int) -> None:
+    """torch's NotImplementedError for what is no real number of a floating type."""
+    if not x.dtype.is_floating_point:
         raise not_implemented(f"{name}_{'lastdim_' * (axis >= x.ndim - 1)}kernel_impl", x.dtype)
 
 

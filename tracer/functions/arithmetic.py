@@ -15,8 +15,20 @@ from ..tensor.tensor import Tensor
 from .checks import check_divisor
 from .layout import apply, keeps_layout, laid_out, meets_wider
 from .methods import assign, in_place, into, method, pointwise, with_out
-from .operands import Number, cast_value, float_kind, number_dtype, number_value, operands, result_dtype, scalar_name, wrap
+from .operands import (
+    Number,
+    c_name,
+    cast_value,
+    float_kind,
+    number_dtype,
+    number_value,
+    operands,
+    result_dtype,
+    scalar_name,
+    wrap,
+)
 from .precision import fitting, is_half, rounded_once
+from .refusals import not_implemented
 from .ruled import Derivative, check_number
 from .spelling import with_alpha_first
 
@@ -61,14 +73,23 @@ def add(input: Tensor, other: Tensor | Number, *older: Any, alpha: Number = 1, o
     return result if out is None else into(out, result, input, other)
 
 
+def _no_difference(of_two: bool) -> RuntimeError:
+    """torch's error for bools in a difference, of which it tells two apart from one."""
+    return RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+                        "`logical_xor()` operator instead." if of_two else
+                        "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+                        "mask, use the `~` or `logical_not()` operator instead.")
+
+
 @in_place("sub", "subtract")
 def sub(input: Tensor, other: Tensor | Number, *older: Any, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other."""
     if older:
         other, alpha = with_alpha_first("sub", other, *older)
-    if _is_bool(input) and _is_bool(other):
-        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                           "`logical_xor()` operator instead.")
+    first = input._type.dtype if isinstance(input, Tensor) else type(input)
+    second = other._type.dtype if isinstance(other, Tensor) else type(other)
+    if first is dtypes.boolean or second is dtypes.boolean or first is bool or second is bool:
+        raise _no_difference(_is_bool(input) and _is_bool(other))
     result = _with_alpha(ops.sub, input, other, alpha)
     return result if out is None else into(out, result, input, other)
 
@@ -117,6 +138,8 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
                            f"'{rounding_mode}'")
     _check_divisor("div", input, other)
     kind = result_dtype(input, other)
+    if kind.is_complex or kind is dtypes.boolean:
+        raise not_implemented(f"div_{rounding_mode}_cpu", kind)
     wide = is_half(kind) and (rounding_mode == "floor" or meets_wider(kind, input, other))
     x, y = operands(input, other, kind=dtypes.float32 if wide else kind)
     if kind.is_inexact:
@@ -275,6 +298,8 @@ def rsub(input: Tensor, other: Tensor | Number, alpha: Number = 1) -> Tensor:
     if not isinstance(input, Tensor):
         raise TypeError("rsub() received an invalid combination of arguments - got "
                         f"({type(input).__name__}, {type(other).__name__}), but expected a Tensor first")
+    if other is True or other is False:
+        raise _no_difference(_is_bool(input))
     return sub(tensor_like(other, input), input, alpha=alpha)
 
 
@@ -291,6 +316,8 @@ def tensor_like(number: Any, like: Any) -> Tensor:
 @rounded_once
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
+    if input.dtype is tensor1.dtype is tensor2.dtype is dtypes.boolean:
+        raise not_implemented("addcmul_cpu_out", input.dtype)
     return add(input, mul(tensor1, tensor2), alpha=value)
 
 
@@ -299,14 +326,23 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 @rounded_once
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 / tensor2."""
+    if not (tensor1.dtype.is_inexact or tensor2.dtype.is_inexact):
+        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform "
+                           "a true division of tensor1 and tensor2.\n(It requires a floating tensor1 or tensor2, got "
+                           f"{scalar_name(tensor1.dtype)} and {scalar_name(tensor2.dtype)}: divide by `div`, then add.)")
     return add(input, div(tensor1, tensor2), alpha=value)
 
 
 @pointwise()
 @with_out
-@rounded_once
 def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     """input + weight * (end - input), and from the other end for weights of 0.5 and more: `end` itself for 1."""
+    _check_lerp(input, end, weight)
+    return _between(input, end, weight)
+
+
+@rounded_once
+def _between(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     way = sub(end, input)
     if isinstance(weight, (Tensor, Scalar)):
         part = tensor_like(weight, way)
@@ -314,6 +350,16 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
         size, half = operands(wrap(ops.abs_(part._read())), 0.5, shape=x.type.shape)
         return wrap(ops.select(ops.compare(size, half, direction="LT"), x, y))
     return add(input, mul(way, weight)) if abs(weight) < 0.5 else sub(end, mul(way, 1 - weight))
+
+
+def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
+    """torch's errors: nothing is promoted but a weight without dimensions, and whole numbers have no halfway."""
+    kind = input._type.dtype
+    for name, x in (("end", end), ("weight", weight)):
+        if isinstance(x, Tensor) and x._type.dtype is not kind and (name == "end" or x._type.ndim):
+            raise RuntimeError(f"expected dtype {c_name(kind)} for `{name}` but got dtype {c_name(x._type.dtype)}")
+    if not kind.is_inexact:
+        raise not_implemented(f"lerp_kernel_{'tensor' if isinstance(weight, Tensor) else 'scalar'}", kind)
 
 
 def _power_kind(*xs: Any) -> dtype:

@@ -25,7 +25,8 @@ from .layout import laid_out
 from .methods import named, with_out
 from .operands import operands, wrap
 from .precision import is_half
-from .ruled import check_tensor, floating_kind, not_implemented
+from .refusals import not_implemented
+from .ruled import check_tensor, floating_kind
 from .special import first_modified
 from .unary import abs as absolute
 from .unary import cos, exp, log, sin, sqrt

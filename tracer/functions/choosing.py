@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir import dtypes
-from ..ir.dtypes import dtype
 from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
 from ..tensor.tensor import Tensor
@@ -17,6 +16,7 @@ from .layout import apply, keeps_layout, laid_out
 from .methods import assign, method, pointwise, with_out
 from .operands import Number, common_shape, expand_value, number_value, operands, result_dtype, wrap
 from .precision import fitting, overflow
+from .refusals import not_implemented, unordered
 from .ruled import Derivative, check_tensor
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
@@ -43,6 +43,7 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
 @with_out
 def fmax(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two elements, ignoring a NaN; the first of equal ones, which gets the gradient."""
+    _check_ordered("fmax", input, other)
     return where(logical_or(ge(input, other), isnan(other)), input, other)
 
 
@@ -51,7 +52,13 @@ def fmax(input: Tensor, other: Tensor) -> Tensor:
 @with_out
 def fmin(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two elements, ignoring a NaN; the first of equal ones, which gets the gradient."""
+    _check_ordered("fmin", input, other)
     return where(logical_or(le(input, other), isnan(other)), input, other)
+
+
+def _check_ordered(function: str, x: Tensor, y: Tensor) -> None:
+    if x.dtype.is_complex or y.dtype.is_complex:
+        raise unordered(function)
 
 
 # --- Bounds -----------------------------------------------------------------------------------------------------------
@@ -77,11 +84,15 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
     """
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    kind = result_dtype(input, *(fitting(b, input.dtype) for b in (min, max) if b is not None))
+    if input._type.dtype.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
     if min is None:
-        return _clamped(input, max, kind, "LE")
+        return _clamped(input, max, "LE")
     if max is None:
-        return _clamped(input, min, kind, "GE")
+        return _clamped(input, min, "GE")
+    kind = result_dtype(input, fitting(min, input.dtype), fitting(max, input.dtype))
+    if kind.is_complex or kind is dtypes.boolean:
+        raise not_implemented("clamp_cpu" if isinstance(min, Tensor) else "clamp_scalar_cpu", kind)
     low, x, high = operands(min, input, max, kind=kind)
     return wrap(ops.clamp(low, x, high))
 
@@ -89,8 +100,11 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
 clip = clamp
 
 
-def _clamped(input: Tensor, bound: Any, kind: dtype, direction: str) -> Tensor:
+def _clamped(input: Tensor, bound: Any, direction: str) -> Tensor:
     """x where it compares with the bound in that direction, else the bound; NaN if either is, and then without a gradient."""
+    kind = result_dtype(input, fitting(bound, input.dtype))
+    if kind.is_complex:
+        raise not_implemented("maximum_cpu" if direction == "GE" else "minimum_cpu", kind)
     x, limit = operands(input, bound, kind=kind)
     inside = ops.compare(x, limit, direction=direction)
     if kind.is_floating_point:
@@ -103,14 +117,14 @@ def _clamped(input: Tensor, bound: Any, kind: dtype, direction: str) -> Tensor:
 @with_out
 def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
     """Elements not below `min`."""
-    return clamp(input, min=min)
+    return _clamped(input, min, "GE")
 
 
 @pointwise()
 @with_out
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """Elements not above `max`."""
-    return clamp(input, max=max)
+    return _clamped(input, max, "LE")
 
 
 # --- Choice by a condition --------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from ..tensor.tensor import Tensor
 from .layout import apply, keeps_layout
 from .methods import into, method, named, pointwise, with_out
 from .operands import Number, number_value, operands, wrap
-from .ruled import check_bool, constant_like, not_implemented
+from .refusals import not_implemented
+from .ruled import check_bool, constant_like
 from .unary import abs
 
 # --- Comparison -------------------------------------------------------------------------------------------------------

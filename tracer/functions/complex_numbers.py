@@ -16,6 +16,7 @@ from .comparing import isnan, lt
 from .layout import apply, keeps_layout
 from .methods import FOUND, Out, method, pointwise, with_out, with_out_of
 from .operands import float_kind, number_value, scalar_name, wrap
+from .refusals import not_implemented
 from .ruled import check_tensor
 from .shape import tensor_property
 from .spelling import check_tensors, spelled
@@ -44,10 +45,12 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     check_tensor("polar", "abs", 1, abs)
     check_tensor("polar", "angle", 2, angle)
     kinds = [scalar_name(x.dtype) for x in (abs, angle)]
-    if not all(x.dtype.is_floating_point for x in (abs, angle)):
+    if not all(x.dtype in (dtypes.float16, dtypes.float32, dtypes.float64) for x in (abs, angle)):
         raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {kinds[0]} and {kinds[1]}")
     if abs.dtype is not angle.dtype:
         raise RuntimeError(f"Expected object of scalar type {kinds[0]} but got scalar type {kinds[1]} for second argument")
+    if abs.dtype is dtypes.float16:
+        raise not_implemented("polar_cpu", abs.dtype)
     return complex(mul(abs, cos(angle)), mul(abs, sin(angle)))
 
 

@@ -19,7 +19,8 @@ from .layout import keeps_layout
 from .methods import with_out
 from .operands import NUMBERS, Number, wrap
 from .precision import is_half
-from .ruled import Derivative, check_number, floating_kind, not_implemented, ruled
+from .refusals import not_implemented
+from .ruled import Derivative, check_number, floating_kind, ruled
 from .unary import abs as absolute
 from .unary import erfc, erfinv, exp, log, log1p, sqrt
 

@@ -22,6 +22,7 @@ from .comparing import logical_and, logical_or
 from .layout import keeps_layout, laid_out
 from .methods import Out, into, method, pointwise, with_out, with_out_of
 from .operands import Number, common_shape, float_kind, operands, wrap
+from .refusals import not_implemented
 from .return_types import return_type
 from .ruled import Derivative, check_bool, check_tensor, constant_like, floating_kind, ruled
 from .spelling import spelled
@@ -176,6 +177,8 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """
     check_tensor("ldexp", "other", 2, other)
     kind = float_kind(input, other)
+    if other.dtype is dtypes.boolean and input.dtype.is_floating_point:
+        raise not_implemented("ldexp_cpu_exp", other.dtype)
     if other.dtype.is_inexact or kind.to_real not in _FORMATS:
         return mul(input, pow(2.0, other)).to(kind)
     (x,), (exponent,) = (operands(t, kind=k, shape=common_shape(input._type.shape, other._type.shape))

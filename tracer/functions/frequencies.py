@@ -19,7 +19,7 @@ from .dims import checked_dim, whole_numbers
 from .methods import CREATED, with_out_typed
 from .operands import wrap
 from .rearranging import roll
-from .ruled import not_implemented
+from .refusals import not_implemented
 
 
 def _frequencies(name: str, n: int, count: int, d: float, kind: dtype | None, device: Any, requires_grad: bool) -> Tensor:

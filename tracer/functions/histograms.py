@@ -15,7 +15,7 @@ from .conversions import clone
 from .creation import ones, zeros
 from .dims import whole_number, whole_numbers
 from .methods import method, with_out
-from .operands import scalar_name
+from .operands import c_name, scalar_name
 from .ranges import linspace
 from .reduce import aminmax, sum
 from .return_types import return_type
@@ -46,6 +46,8 @@ def histogram(input: Tensor, bins: Any, *, range: Sequence[float] | None = None,
     Source: https://pytorch.org/docs/stable/generated/torch.histogram.html
     """
     points = reshape(input, (-1, 1))
+    if isinstance(bins, Tensor):
+        _check_ends(input, bins)
     weight = _checked_weight(input, weight)
     given = [bins] if isinstance(bins, Tensor) else [whole_number(bins, "bins")]
     counts, edges = _counted("histogram", points, given, range, weight, density)
@@ -79,6 +81,15 @@ def histogramdd(input: Tensor, bins: Any, range: Sequence[float] | None = None, 
         raise RuntimeError("histogramdd: The size of bins must be equal to the innermost dimension of the input.")
     counts, edges = _counted("histogramdd", points, given, range, weight, density)
     return _HistogramDD(counts, edges)
+
+
+def _check_ends(input: Tensor, bins: Tensor) -> None:
+    if bins.dtype is not input.dtype:
+        raise RuntimeError("torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with "
+                           f"dtype {c_name(input.dtype)} and bins for dimension 0 with dtype {c_name(bins.dtype)}")
+    if bins.ndim != 1:
+        raise RuntimeError(f"torch.histogramdd: bins tensor should have one dimension, but got {bins.ndim} dimensions in the "
+                           "bins tensor for dimension 0")
 
 
 def _checked_weight(input: Tensor, weight: Tensor | None) -> Tensor | None:

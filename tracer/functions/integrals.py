@@ -25,6 +25,8 @@ def _distances(y: Tensor, x: Tensor | None, dx: Number, d: int) -> Any:
     """How far the samples are apart: a number, or a tensor that broadcasts against the sums of neighbours."""
     if x is None:
         return dx
+    if x.ndim == 0:
+        x = reshape(x, (1,) * y.ndim)
     if x.ndim == 1:
         if x.shape[0] != y.shape[d]:
             raise RuntimeError("trapezoid: There must be one `x` value for each sample point")
@@ -80,10 +82,17 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | Non
 def _checked(name: str, y: Tensor, x: Tensor | None, dx: Number | None, dim: int) -> int:
     if x is not None and dx is not None:
         raise TypeError(f"{name}() takes x or dx, not both")
+    if y.ndim == 0 and name == "trapezoid":  # which torch looks at first there, and at bools in the other
+        raise _no_dimensions(x, dim)
     if y.dtype is dtypes.boolean or (x is not None and x.dtype is dtypes.boolean):
-        raise RuntimeError(f"{name}: received a bool input for `{'y' if y.dtype is dtypes.boolean else 'x'}`, but bool is not "
-                           "supported")
+        raise RuntimeError(f"{name}: received a bool input for {'`y`' if x is None else '`x` or `y`'}, but bool is not supported")
+    if y.ndim == 0:
+        raise _no_dimensions(x, dim)
     return checked_dim(dim, y.ndim)
+
+
+def _no_dimensions(x: Tensor | None, dim: int) -> IndexError:
+    return IndexError(f"Dimension specified as {dim if x is None else 0} but tensor has no dimensions")
 
 
 # --- Differences ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ..ir import dtypes
 from ..ir.constants import from_literal, literal
 from ..ir.dtypes import dtype
+from ..ir.errors import OpError
 from ..ir.op import Op
 from ..ops.elementwise import convert
 from ..ops.structural import Ints, constant
@@ -17,6 +18,7 @@ from ..tensor.strides import Geometry, dense_stride, is_contiguous
 from ..tensor.tensor import Tensor
 from .masked_reads import any_read, over
 from .operands import common_shape, expand_value, operands, result_dtype, wrap
+from .refusals import refusal
 from .spelling import REFUSED, check_tensors, respelled, tensors_first
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,6 +97,8 @@ def keeps_layout(function: F) -> F:
             if any_read(args):
                 return over(call, *args, **kwargs)
             result = function(*args, **kwargs)
+        except OpError as error:
+            raise refusal(error, function.__name__, (*args, *kwargs.values())) from None
         except REFUSED:
             check_tensors(function, args, tensors)
             args, kwargs = respelled(function, args, kwargs)

@@ -228,6 +228,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     x, y = _checked("tensordot", a, b)
     if is_whole(dims):
         dims = int(dims)
+        if dims > min(x.type.ndim, y.type.ndim):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         pairs = tuple(range(x.type.ndim - dims, x.type.ndim)), tuple(range(dims))
     elif isinstance(dims, (float, complex, str)):
         raise RuntimeError("tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] containing two "

@@ -35,7 +35,7 @@ def _operator(name: str, function: Any, reflected: Any = None, arrays: bool = Tr
         if isinstance(other, NUMBERS):
             return (reflected or _swapped(function))(self, other)
         if isinstance(other, Tensor):  # by name alone: Python asks the left operand first
-            return function(other, self)
+            return mul(reciprocal(self), other) if name == "truediv" else function(other, self)
         if name == "truediv" and isinstance(other, np.ndarray):
             return _array_over(self, other)
         return NotImplemented

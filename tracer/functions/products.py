@@ -184,9 +184,9 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """
     axis = _space(input, other, dim)
     shape = common_shape(input._type.shape, other._type.shape)
+    _refuse_bools("cross", input)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(other.dtype)}")
-    _refuse_bools("cross", input)
     a, b = (unbind(expand(x, shape), axis) for x in (input, other))
     return stack([sub(mul(a[i - 2], b[i - 1]), mul(a[i - 1], b[i - 2])) for i in range(3)], axis)
 

@@ -13,7 +13,8 @@ from ..ops.custom import Flags, PassedOn, custom_gradient, transposed
 from ..ops.elementwise import stop_gradient
 from ..tensor.tensor import Tensor
 from .layout import laid_out
-from .operands import NUMBERS, Number, cast_value, float_kind, full, operands, result_dtype, scalar_name, wrap
+from .operands import NUMBERS, Number, cast_value, float_kind, full, operands, result_dtype, wrap
+from .refusals import not_implemented
 
 Pull = Callable[..., Sequence[Tensor | None]]
 
@@ -72,11 +73,6 @@ def check_number(function: str, x: Any, *xs: Any) -> None:
     if not any(isinstance(t, Tensor) for t in (x, *xs)):
         raise TypeError(f"{function}() requires a Tensor among its operands, got "
                         f"({', '.join(type(t).__name__ for t in (x, *xs))})")
-
-
-def not_implemented(kernel: str, kind: dtype) -> NotImplementedError:
-    """torch's error for a dtype that a function is not made for."""
-    return NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(kind)}'")
 
 
 def floating_kind(function: str, *xs: Any, whole: bool = False) -> dtype:

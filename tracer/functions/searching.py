@@ -24,6 +24,7 @@ from .dims import checked_dim, whole_number
 from .methods import EXACT, method, with_out, with_out_of
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap
 from .reduce import any_ as any_of
+from .refusals import not_implemented
 from .scattering import scatter_add
 from .shape import atleast_1d
 from .slicing import unbind
@@ -174,6 +175,8 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: 
     values = wrap(operands(input, kind=kind, shape=())[0]) if scalar else input
     assert isinstance(values, Tensor)
     _check_search(sorted_sequence, values)
+    if kind.is_complex or kind is dtypes.boolean:
+        raise not_implemented("searchsorted_out_cpu", kind)
     shape, n = values._type.shape, sorted_sequence._type.shape[-1]
     sequence, wanted = cast_value(sorted_sequence._read(), kind), cast_value(values._read(), kind)
     pairs = (*shape, n)

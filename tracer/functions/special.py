@@ -27,7 +27,8 @@ from .layout import keeps_layout
 from .methods import Out, in_place, method, named, pointwise, with_out, with_out_of
 from .operands import Number, cast_value, float_kind, result_dtype, wrap
 from .precision import fitting, rounded_once
-from .ruled import Derivative, check_number, check_tensor, floating_kind, not_implemented, ruled
+from .refusals import not_implemented
+from .ruled import Derivative, check_number, check_tensor, floating_kind, ruled
 from .unary import abs as absolute
 from .unary import cos, digamma, exp, lgamma, log, log1p, neg, sigmoid, sign, sin, sqrt
 

@@ -15,7 +15,8 @@ from .control import while_loop
 from .layout import apply, laid_out
 from .methods import FOUND, named, pointwise, with_out, with_out_of
 from .operands import Number, operands, result_dtype, wrap
-from .ruled import check_tensor, not_implemented
+from .refusals import not_implemented
+from .ruled import check_tensor
 from .unary import abs as absolute
 
 # --- Bits -------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import whole_number
 from .operands import wrap
-from .ruled import not_implemented
+from .refusals import not_implemented
 from .special import i0
 from .unary import abs as absolute
 from .unary import cos, exp, sin, sqrt
@@ -77,7 +77,7 @@ def hann_window(window_length: int, periodic: bool = True, *, dtype: dtype | Non
     Source: https://pytorch.org/docs/stable/generated/torch.hann_window.html
     """
     kind = _checked("hann_window", window_length, layout, dtype)
-    last = window_length - (not periodic)
+    last = window_length - int(not periodic)
     return _made(lambda n: _waves(n, last, (0.5, 0.5)), window_length, kind, device, requires_grad)
 
 
@@ -98,7 +98,7 @@ def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.5
     Source: https://pytorch.org/docs/stable/generated/torch.hamming_window.html
     """
     kind = _checked("hamming_window", window_length, layout, dtype)
-    last = window_length - (not periodic)
+    last = window_length - int(not periodic)
     return _made(lambda n: _waves(n, last, (alpha, beta)), window_length, kind, device, requires_grad)
 
 
@@ -117,7 +117,7 @@ def blackman_window(window_length: int, periodic: bool = True, *, dtype: dtype |
     Source: https://pytorch.org/docs/stable/generated/torch.blackman_window.html
     """
     kind = _checked("blackman_window", window_length, layout, dtype)
-    last = window_length - (not periodic)
+    last = window_length - int(not periodic)
     return _made(lambda n: _waves(n, last, (0.42, 0.5, 0.08)), window_length, kind, device, requires_grad)
 
 
@@ -136,7 +136,7 @@ def bartlett_window(window_length: int, periodic: bool = True, *, dtype: dtype |
     Source: https://pytorch.org/docs/stable/generated/torch.bartlett_window.html
     """
     kind = _checked("bartlett_window", window_length, layout, dtype)
-    last = window_length - (not periodic)
+    last = window_length - int(not periodic)
     return _made(lambda n: 1 - absolute(n * (2 / last) - 1), window_length, kind, device, requires_grad)
 
 
@@ -156,7 +156,7 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
     Source: https://pytorch.org/docs/stable/generated/torch.kaiser_window.html
     """
     kind = _checked("kaiser_window", window_length, layout, dtype)
-    last = window_length - (not periodic)
+    last = window_length - int(not periodic)
     return _made(lambda n: _kaiser(n, last, beta), window_length, kind, device, requires_grad)
 
 
@@ -200,7 +200,7 @@ def general_cosine(M: int, *, a: Any, sym: bool = True, dtype: dtype | None = No
         raise ValueError("Coefficients cannot be empty")
     if any(isinstance(x, complex) for x in a):
         raise TypeError("must be real number, not complex")
-    return _made(lambda n: _waves(n, M - sym, a), M, kind, device, requires_grad)
+    return _made(lambda n: _waves(n, M - int(sym), a), M, kind, device, requires_grad)
 
 
 def general_hamming(M: int, *, alpha: float = 0.54, sym: bool = True, dtype: dtype | None = None, layout: Any = None,
@@ -282,7 +282,7 @@ def bartlett(M: int, *, sym: bool = True, dtype: dtype | None = None, layout: An
     Source: https://pytorch.org/docs/stable/generated/torch.signal.windows.bartlett.html
     """
     kind = _checked_signal("bartlett", M, layout, dtype)
-    return _made(lambda n: 1 - absolute(n * (2 / (M - sym)) - 1), M, kind, device, requires_grad)
+    return _made(lambda n: 1 - absolute(n * (2 / (M - int(sym))) - 1), M, kind, device, requires_grad)
 
 
 def cosine(M: int, *, sym: bool = True, dtype: dtype | None = None, layout: Any = None, device: Any = None,
@@ -316,7 +316,7 @@ def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: b
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
     if sym and center is not None:
         raise ValueError("Center must be None for symmetric windows")
-    middle = (M - sym) / 2 if center is None else center
+    middle = (M - int(sym)) / 2 if center is None else center
     return _made(lambda n: exp(absolute(n - middle) / -tau), M, kind, device, requires_grad)
 
 
@@ -333,7 +333,7 @@ def gaussian(M: int, *, std: float = 1.0, sym: bool = True, dtype: dtype | None 
     kind = _checked_signal("gaussian", M, layout, dtype)
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
-    middle = (M - sym) / 2
+    middle = (M - int(sym)) / 2
     return _made(lambda n: exp(((n - middle) / std)**2 / -2), M, kind, device, requires_grad)
 
 
@@ -352,4 +352,4 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, dtype: dtype | None 
     kind = _checked_signal("kaiser", M, layout, dtype)
     if beta < 0:
         raise ValueError(f"beta must be non-negative, got: {beta} instead.")
-    return _made(lambda n: _kaiser(n, M - sym, beta), M, kind, device, requires_grad)
+    return _made(lambda n: _kaiser(n, M - int(sym), beta), M, kind, device, requires_grad)

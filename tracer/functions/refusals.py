@@ -1,0 +1,35 @@
+"""What torch says of a dtype that a function is not made for: told once an op has refused it, so that no call pays for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+from ..ir.errors import OpError
+from ..tensor.tensor import Tensor
+from .operands import NUMBERS, result_dtype, scalar_name
+
+_KERNELS: Final = {"atan2": "atan2_cpu", "fmod": "fmod_cpu", "pow": "pow", "remainder": "remainder_cpu"}
+_UNORDERED: Final = frozenset({"fmax", "fmin", "maximum", "minimum"})  # of complex numbers none is the larger one
+
+
+def not_implemented(kernel: str, kind: dtype) -> NotImplementedError:
+    """torch's error for a dtype that a function is not made for."""
+    return NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(kind)}'")
+
+
+def unordered(function: str) -> RuntimeError:
+    """torch's error for an extreme of complex numbers."""
+    return RuntimeError(f"{function} not implemented for complex tensors.")
+
+
+def refusal(error: OpError, function: str, given: Iterable[Any]) -> Exception:
+    """torch's error for a function whose op has refused complex or bool operands; the op's own for anything else."""
+    kind = result_dtype(*(x for x in given if isinstance(x, (Tensor, *NUMBERS))))
+    if kind.is_complex and function in _UNORDERED:
+        return unordered(function)
+    if function in _KERNELS and (kind.is_complex or kind is dtypes.boolean):
+        return not_implemented(_KERNELS[function], kind)
+    return error
