@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 import types
 import unittest
@@ -33,6 +34,7 @@ def every_entry() -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db  # noqa: PLC0415  (seconds: only when asked)
+    gc.freeze()  # it stays: other tests of the process, which collect garbage, need not go through it
     return {entry.full_name: entry for entry in op_db}
 
 
