@@ -20,7 +20,7 @@ from .programs import Program, Step, accepted, arguments, finite, properties, ra
 
 oracle = pytest.importorskip("torch")
 
-COUNT = int(os.environ.get("FLAMBEAU_PROGRAMS", "1500"))
+COUNT = int(os.environ.get("FLAMBEAU_PROGRAMS", "1000"))
 READS_VALUES = "masked"  # a step that cannot be traced
 Expected = tuple[list[Any], list[Any]]
 
