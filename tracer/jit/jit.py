@@ -202,6 +202,7 @@ class Jitted(Shown):
         made = next((c for c in known if trace.made_tensors and c.validity.holds(call)), None)
         if made is None:
             made = self._made(trace)
+            made.step.used = self.stats.calls + 1
             _keep(self._compiled, key, made, self._bound)
             self._history.add(key, now, changes, time.perf_counter() - started)
             self._history.warn(outside.impure, changes, now, Bound(trace.plan.writes))
