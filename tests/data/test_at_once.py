@@ -203,6 +203,12 @@ def test_an_error_is_raised_in_the_sample_and_leaves_nothing_on(numpy_engine: No
     assert not state.at_once and everywhere.at_once is None
 
 
+def test_debug_mode_looks_at_samples(numpy_engine: None) -> None:
+    """The operation that gives the first NaN is named, as it is outside of data sets."""
+    with torch.debug_mode(nans=True), pytest.raises(FloatingPointError, match="log"):
+        next(iter(DataLoader(Made(lambda i: torch.tensor([-1.0]).log()), batch_size=2)))
+
+
 def test_other_threads_record(numpy_engine: None) -> None:
     inside, looked = threading.Event(), threading.Event()
     seen: list[bool] = []

@@ -46,7 +46,7 @@ _blocks: list[None] = []  # one for each such block that some thread is in
 def done_at_once(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], device: str | None) -> Any:
     """What an operation gives, as `Op.__call__` does; None where it must be recorded."""
     recorder = state.recorder
-    if not state.at_once or (recorder is not None and not recorder.lazy):
+    if not state.at_once or everywhere.debug is not None or (recorder is not None and not recorder.lazy):
         return None
     if not inputs:
         return _filled(**params) if op is constant and device == "cpu" else None
