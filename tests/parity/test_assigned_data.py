@@ -22,6 +22,19 @@ def scenario(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return function
 
 
+def training(optimizer: Any, loss: Callable[..., Any]) -> Callable[..., Any]:
+    """A step that descends a loss, which it gives."""
+
+    def step(*given: Any) -> Any:
+        optimizer.zero_grad()
+        value = loss(*given)
+        value.backward()
+        optimizer.step()
+        return value
+
+    return step
+
+
 @scenario
 def backup(T: Any, J: Any) -> Any:
     p = T.nn.Parameter(T.tensor([1.0, 2.0]))
@@ -52,14 +65,7 @@ def share_opt(T: Any, J: Any) -> Any:
     p.data = t
     o = T.optim.SGD([p], lr=0.1)
 
-
-    def step() -> Any:
-        o.zero_grad()
-        l = (p ** 2).sum()
-        l.backward()
-        o.step()
-        return l
-    step = J(step)
+    step = J(training(o, lambda: (p ** 2).sum()))
     r = [step(), step()]
     return (r, p, t)
 
@@ -73,13 +79,13 @@ def tie(T: Any, J: Any) -> Any:
     b.weight.data = a.weight.data
     o = T.optim.SGD(a.parameters(), lr=0.1)
 
-
     def step(x: Any) -> Any:
         o.zero_grad()
         l = a(x).sum()
         l.backward()
         o.step()
         return b(x).sum()
+
     step = J(step)
     return ([step(T.ones(1, 2)) for _ in range(3)], a.weight, b.weight)
 
@@ -92,14 +98,7 @@ def clipper(T: Any, J: Any) -> Any:
         l.weight.fill_(1.0)
         l.bias.fill_(0.5)
 
-
-    def step(x: Any) -> Any:
-        o.zero_grad()
-        y = l(x).sum()
-        y.backward()
-        o.step()
-        return y
-    step = J(step)
+    step = J(training(o, lambda x: l(x).sum()))
     r = []
     for _i in range(4):
         r.append(step(T.ones(1, 2)))
@@ -113,7 +112,6 @@ def clipper(T: Any, J: Any) -> Any:
 def in_step(T: Any, J: Any) -> Any:
     p = T.nn.Parameter(T.tensor([1.0, 2.0]))
 
-
     def step(x: Any) -> Any:
         old = p.data
         p.data = p.data - x
@@ -121,6 +119,7 @@ def in_step(T: Any, J: Any) -> Any:
         v = old.view(-1) + 0
         p.data = old * 2
         return (d, v, p.data * 1)
+
     step = J(step)
     return ([step(T.tensor([0.5, 0.25])) for _ in range(3)], p)
 
@@ -130,7 +129,6 @@ def sam(T: Any, J: Any) -> Any:
     p = T.nn.Parameter(T.tensor([1.0, 2.0]))
     st = {}
     o = T.optim.SGD([p], lr=0.1)
-
 
     def step(x: Any) -> Any:
         (p * x).pow(2).sum().backward()
@@ -142,6 +140,7 @@ def sam(T: Any, J: Any) -> Any:
         o.step()
         o.zero_grad()
         return p.sum()
+
     step = J(step)
     return ([step(T.tensor([1.0, 0.5])) for _ in range(4)], p)
 
@@ -160,14 +159,7 @@ def flat(T: Any, J: Any) -> Any:
     f.mul_(2)
     o = T.optim.SGD(m.parameters(), lr=0.1)
 
-
-    def step(x: Any) -> Any:
-        o.zero_grad()
-        l = m(x).sum()
-        l.backward()
-        o.step()
-        return l
-    step = J(step)
+    step = J(training(o, lambda x: m(x).sum()))
     r = [step(T.ones(1, 2)), step(T.ones(1, 2))]
     return (r, f, list(m.parameters()))
 
@@ -254,7 +246,6 @@ def soft_update(T: Any, J: Any) -> Any:
         t.weight.fill_(0.0)
     o = T.optim.SGD(n.parameters(), lr=0.1)
 
-
     def step(x: Any) -> Any:
         o.zero_grad()
         l = (n(x) - t(x) - 1).pow(2).sum()
@@ -263,6 +254,7 @@ def soft_update(T: Any, J: Any) -> Any:
         for p, q in zip(n.parameters(), t.parameters()):
             q.data = 0.9 * q.data + 0.1 * p.data
         return l
+
     step = J(step)
     return ([step(T.ones(1, 1)) for _ in range(4)], t.weight)
 
@@ -277,7 +269,6 @@ def ema_apply(T: Any, J: Any) -> Any:
     o = T.optim.SGD(lin.parameters(), lr=0.1)
     ev = J(lambda x: lin(x).sum())
 
-
     def step(x: Any) -> Any:
         o.zero_grad()
         l = lin(x).pow(2).sum()
@@ -286,6 +277,7 @@ def ema_apply(T: Any, J: Any) -> Any:
         for n, p in lin.named_parameters():
             sh[n] = 0.1 * p.data + 0.9 * sh[n]
         return l
+
     step = J(step)
     r = []
     for _i in range(5):

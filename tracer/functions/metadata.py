@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..tensor.assigned import show_memory_of
 from ..tensor.layouts import memory_format
 from ..tensor.steps import Reshape
 from ..tensor.strides import contiguous_stride
@@ -51,8 +52,7 @@ def set_(self: Tensor, source: Tensor | None = None, storage_offset: int = 0, si
     self._leave_behind()
     twin = source.detach()
     shown = twin._view(Reshape(twin._type.shape), twin._geometry)
-    for name in ("_storage", "_base", "_steps", "_geometry", "_type", "_parted", "_seen"):
-        setattr(self, name, getattr(shown, name))
+    show_memory_of(self, shown)
     return self
 
 

@@ -173,8 +173,7 @@ class Jitted(Shown):
         """Trace, compile and run. Nothing outside has changed if this raises."""
         trace, compiled = self._compile(key, call)
         self._latest = step = compiled.step
-        self.stats.calls += 1
-        step.used, calls = self.stats.calls, step.calls
+        self.stats.calls, calls = self.stats.calls + 1, step.calls
         try:
             with rebinding:
                 result = compiled.run(call)
@@ -199,10 +198,10 @@ class Jitted(Shown):
         outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes)
         self.stats.seconds["trace"] += time.perf_counter() - started
         # State that was taken away and is made once more may be what an earlier program works on.
-        made = next((c for c in known if trace.made_tensors and c.validity.holds(call)), None)
-        if made is None:
-            made = self._made(trace)
-            made.step.used = self.stats.calls + 1
+        there = next((c for c in known if trace.made_tensors and c.validity.holds(call)), None)
+        made = there or self._made(trace)
+        made.step.used = self.stats.calls + 1
+        if there is None:
             _keep(self._compiled, key, made, self._bound)
             self._history.add(key, now, changes, time.perf_counter() - started)
             self._history.warn(outside.impure, changes, now, Bound(trace.plan.writes))

@@ -15,7 +15,7 @@ from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from .context import context
 from .epochs import _structure_changed
-from .storage import Storage
+from .storage import Storage, without_history
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -93,15 +93,21 @@ def _follow(tensor: Tensor, storage: Storage) -> None:
         _structure_changed()
 
 
-def _move(tensor: Tensor, source: Tensor) -> None:
-    before = tensor._storage
+def show_memory_of(tensor: Tensor, source: Tensor) -> None:
+    """Let a tensor be the view of memory that another one is."""
     for name in _OF_MEMORY:
         setattr(tensor, name, getattr(source, name))
-    tensor._seen = tensor._graph = tensor._graph_of = None
+    tensor._seen = None
+
+
+def _move(tensor: Tensor, source: Tensor) -> None:
+    before = tensor._storage
+    show_memory_of(tensor, source)
+    tensor._graph = tensor._graph_of = None
     tensor._detached = False
     if before.leaf is not None and before.leaf() is tensor:
         before.leaf = None
-        before.write(before.value.twin() if before.value.buffer is not None else before.value)
+        before.write(without_history(before.value))
     tensor._storage.show(tensor)
     if tensor._requires_grad:
         tensor._become_leaf()

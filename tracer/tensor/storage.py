@@ -12,7 +12,7 @@ from ..ir.locks import open_after_fork
 from ..ir.recorder import thread_recorder
 from ..ir.source import describe
 from ..ir.state import state
-from ..ops.elementwise import alias
+from ..ops.elementwise import alias, stop_gradient
 from .context import context
 
 if TYPE_CHECKING:
@@ -166,6 +166,15 @@ def has_contents(value: Value) -> bool:
     In a body of control flow it may not: there it stands for what a later step will hold.
     """
     return value.buffer is not None and context.region is None
+
+
+def without_history(value: Value) -> Value:
+    """The same contents, through which no gradient flows."""
+    if not value.requires_grad:
+        return value
+    if has_contents(value):
+        return value.twin()
+    return stop_gradient(value)
 
 
 def own(value: Value) -> Value:

@@ -18,7 +18,7 @@ from ..ir.graph import GradientHooks, Value
 from ..ir.recorder import Recorder, grad_mode, recording
 from ..ir.state import state
 from ..ir.types import Type
-from ..ops.elementwise import alias, select, stop_gradient, with_value
+from ..ops.elementwise import alias, select, with_value
 from .assigned import assign, pending, settle
 from .context import context
 from .device import Size, as_size, device
@@ -26,7 +26,7 @@ from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
 from .maps import home
 from .steps import Step, written_through
-from .storage import Storage, has_contents
+from .storage import Storage, has_contents, without_history
 from .strides import Geometry, contiguous_stride, lies_in_order, of_gradient, overlaps
 from .viewed import read_through, viewed_type
 
@@ -170,9 +170,9 @@ class Tensor:
             elif leaf() is not self:
                 return self._own_leaf(value)
         elif self._parted:
-            return self._with_history(_without_history(value))
+            return self._with_history(without_history(value))
         elif self._detached:
-            return _without_history(value)
+            return without_history(value)
         return value
 
     def _read_at_home(self) -> Value:
@@ -191,7 +191,7 @@ class Tensor:
             return seen[2]
         source, value = value, read_through(self._steps, value, self._type)
         if self._requires_grad or value is source:  # a leaf among views needs a value of its own
-            value = alias(_without_history(value) if self._requires_grad else value)
+            value = alias(without_history(value) if self._requires_grad else value)
         self._seen = (source, state.grad, value, state.recorder)
         return value
 
@@ -200,7 +200,7 @@ class Tensor:
         if self._seen is None or self._seen[0] is not value:
             if self._from_outside():
                 raise TraceError(LEAVES_SHARE_STORAGE)
-            own = _without_history(value)
+            own = without_history(value)
             self._mark_leaf(own)
             self._seen = (value, True, own, None)
         return self._seen[2]
@@ -260,7 +260,7 @@ class Tensor:
             if before.requires_grad:
                 value = _overwritten(before, value)
         if self._parted:
-            self._set_contents(_without_history(value), touched)
+            self._set_contents(without_history(value), touched)
             if state.grad and not self._requires_grad:
                 self._graph = value if value.requires_grad else None
                 self._graph_of = self._contents()
@@ -279,7 +279,7 @@ class Tensor:
     def _contents(self) -> Value:
         """The plain value of a parted tensor."""
         value = self._storage.read() if self._base is None else self._through_steps(self._root._read())
-        return _without_history(value)
+        return without_history(value)
 
     def _set_contents(self, value: Value, touched: Callable[[], Value] | None) -> None:
         if self._base is None:
@@ -486,7 +486,7 @@ class Tensor:
             self._requires_grad = False
             if self._base is None:
                 self._storage.leaf = None
-                self._storage.write(_without_history(self._storage.read()))
+                self._storage.write(without_history(self._storage.read()))
             self._seen = None
             _structure_changed()
         elif not requires_grad and self.requires_grad:
@@ -582,7 +582,7 @@ class Tensor:
         self._parted = True
         value = self._storage.read()
         if value.requires_grad:
-            self._storage.write(_without_history(value))
+            self._storage.write(without_history(value))
             self._graph, self._graph_of = value, self._storage.read()
 
     @property
@@ -631,7 +631,7 @@ class Tensor:
         if memo_key in memo:
             return memo[memo_key]
         with grad_mode(False):
-            copy = type(self)._of(_fresh(_without_history(self._read())))
+            copy = type(self)._of(_fresh(without_history(self._read())))
         copy.__class__ = self.__class__
         for name, attribute in self.__dict__.items():
             if name not in _OWN:
@@ -655,15 +655,6 @@ def _fresh(value: Value) -> Value:
     if has_contents(value):
         return value.twin()
     return alias(value)
-
-
-def _without_history(value: Value) -> Value:
-    """The same contents, through which no gradient flows."""
-    if not value.requires_grad:
-        return value
-    if has_contents(value):
-        return value.twin()
-    return stop_gradient(value)
 
 
 def _joined(before: Value, value: Value) -> Value:
