@@ -318,6 +318,22 @@ def test_what_lies_around_a_view_argument_is_not_known_inside() -> None:
         made.as_strided((2,), (1,), 0)
 
 
+def test_any_strides_over_the_elements_of_a_view_argument() -> None:
+    """At a place that the call tells, as what is read, written and given back; torch computes the numbers."""
+    def windows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = x.as_strided((2,), (2,), x.storage_offset() + 1)
+        y.mul_(3)
+        return y, x.as_strided((2, 2), (1, 2)).sum()
+
+    for step in (windows, torch.jit(windows)):
+        base = torch.arange(12.0)
+        found = [(y.tolist(), total.item()) for y, total in (step(base[at:at + 6]) for at in (0, 5, 0))]
+        assert found == [([3, 9], 14), ([18, 24], 54), ([9, 27], 38)]
+        assert base.tolist() == [0, 9, 2, 27, 4, 5, 18, 7, 24, 9, 10, 11]
+    with pytest.raises(NotImplementedError, match="elements are passed, not the memory around them"):
+        step(base[6:8])
+
+
 def test_slices_of_one_tensor_need_one_compile() -> None:
     data = torch.arange(10.0)
     f = torch.jit(lambda x, y: (x * y).sum())

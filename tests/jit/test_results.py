@@ -405,15 +405,11 @@ def difference(view: View, form: Callable[..., Any], source: Callable[[], Any]) 
     return "" if len(expected) == len(got) else "more or less to see"
 
 
-REFUSED = {"as_strided", "as_strided_"}  # of a view argument: what lies around it is not known inside
-
-
 @pytest.mark.parametrize("source", SOURCES, ids=lambda f: f.__name__)
 def test_views_as_results(source: Any, numpy_engine: None) -> None:
     """Each member from every third source; they leave the step in all forms by turns."""
     number = SOURCES.index(source)
-    members = {name: view for i, (name, view) in enumerate(VIEWS.items())
-               if i % 3 == number % 3 and (source is not view_argument or name not in REFUSED)}
+    members = {name: view for i, (name, view) in enumerate(VIEWS.items()) if i % 3 == number % 3}
     forms, wrong = list(FORMS), []
     for turn, (name, view) in enumerate(members.items(), number // 3):
         form = forms[turn % len(forms)]

@@ -91,8 +91,11 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
     memory, first, last = _memory(input)
     reach = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1
     if 0 not in size and (offset < first or reach > last):
-        if memory._root._base is not None:
+        root = memory._root
+        if root._base is not None:
             raise NotImplementedError(BESIDE_A_LEAF.format(first=first, last=last - 1, offset=offset, reach=reach - 1))
+        if _is_passed(root):
+            raise NotImplementedError(NOT_ITS_MEMORY.format(shape=list(input.shape), stride=input.stride()))
         needed, there = (n * input.dtype.itemsize for n in (reach, last))
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
                            f"{input.dtype.itemsize} requiring a storage size of {needed} are out of bounds for storage of "
@@ -105,21 +108,25 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
 def _memory(x: Tensor) -> tuple[Tensor, int, int]:
     """A view of all elements of the storage that `x` lies in, in the order of memory, in the dtype of `x`.
 
-    Of a part that is a leaf, or has another history of its own, that part alone: there a gradient flows to nothing else.
-    Also where in the storage the view begins and ends.
+    Of a part that is a leaf, or has another history of its own, or was passed, that part alone: a gradient flows to nothing
+    else, and nothing else is there. Also where in the storage the view begins and ends.
     """
     root, parted = x, False
     while root._base is not None and root._graph is None and not root._requires_grad:
         root, parted = root._root, parted or root._parted
     root = root.detach() if parted else root
     order = sorted(range(root.ndim), key=lambda d: -root._strides.stride[d])
-    first, trace = root._strides.offset, root._storage.trace
-    passed = root._base is None and (first > 0 or (trace is not None and trace.is_part(root._storage)))
-    if passed or not permute(root, order).is_contiguous():
+    if not permute(root, order).is_contiguous():
         raise NotImplementedError(NOT_ITS_MEMORY.format(shape=list(root.shape), stride=root.stride()))
     flat = _in_dtype_of(x, permute(root, order).view(-1))
-    first = first * root.itemsize // x.itemsize
+    first = root.storage_offset() * root.itemsize // x.itemsize
     return flat, first, first + flat.numel()
+
+
+def _is_passed(root: Tensor) -> bool:
+    """Whether it has the elements of a view alone: an argument or a result of a jitted function."""
+    trace = root._storage.trace
+    return root._strides.offset > 0 or (trace is not None and trace.is_part(root._storage))
 
 
 def _in_dtype_of(x: Tensor, flat: Tensor) -> Tensor:
