@@ -26,6 +26,7 @@ class _Listed(Module):
 
     def _renumber(self, modules: Iterable[Module]) -> None:
         listed = list(modules)
+        self._about_to_change()
         self._modules.clear()
         for i, module in enumerate(listed):
             self.add_module(str(i), module)

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from ..tracer.functions.creation import tensor
 from ..tracer.ir import dtypes
+from ..tracer.ir.errors import NeededFirst
+from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -51,7 +53,12 @@ class LazyModuleMixin(Module):
 
 
 def _infer_parameters(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Before the first forward: give the parameters their shapes, and the module its class."""
+    """Before the first forward: give the parameters their shapes, and the module its class.
+
+    Before the trace that came here, too: the step then finds an ordinary module, as all later calls do.
+    """
+    if context.trace is not None and not context.trace.is_made(module):
+        raise NeededFirst(lambda: _infer_parameters(module, args, kwargs))
     module.initialize_parameters(*args, **kwargs)
     if module.has_uninitialized_params():
         raise RuntimeError(f"module {module._get_name()} has not been fully initialized")

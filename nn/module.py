@@ -157,6 +157,11 @@ class Module(Compilable, Movable):
         elif "_parameters" not in own:
             object.__setattr__(self, name, value)
 
+    def _about_to_change(self, table: dict[str, Any] | None = None, name: str = "") -> None:
+        """Tell the trace, which does this again at each call; `table[name]` may be set to what is there."""
+        if context.trace is not None:
+            context.trace.note_change(self, table, name)
+
     def _require_init(self, own: dict[str, Any], what: str) -> None:
         if "_parameters" not in own:
             raise AttributeError(f"cannot assign {what} before Module.__init__() call")
@@ -168,12 +173,12 @@ class Module(Compilable, Movable):
             self.register_parameter(name, None)
         elif name in own["_modules"]:
             _require_none(value, "child module", name, "torch.nn.Module or None")
+            self._about_to_change()
             own["_modules"][name] = None
         elif name in own["_buffers"] or isinstance(value, Buffer):
             if value is not None and not isinstance(value, Tensor):
                 _require_none(value, "buffer", name, "torch.nn.Buffer, torch.Tensor or None")
-            if context.trace is not None:
-                context.trace.note_rebound(type(self).__name__, own["_buffers"], name)
+            self._about_to_change(own["_buffers"], name)
             if isinstance(value, Buffer):
                 self._forget(name, "_buffers")
                 self.register_buffer(name, value, value.persistent)
@@ -184,14 +189,14 @@ class Module(Compilable, Movable):
         return True
 
     def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
-        if context.trace is not None:
-            context.trace.note_rebound(type(self).__name__, own, name)
+        self._about_to_change(own, name)
         if own.get(name, _missing) is not value:
             object.__setattr__(self, name, value)
             _changed()
 
     def _set_module(self, name: str, module: Module | None) -> None:
         module = as_hooks_say("module", self, name, module) if EVERYWHERE.used else module
+        self._about_to_change()
         self._modules[name] = module
         _changed()
         if module is not None:
@@ -199,6 +204,7 @@ class Module(Compilable, Movable):
 
     def _forget(self, name: str, kept: str) -> None:
         """Remove other kinds of attribute of that name."""
+        self._about_to_change()
         own = self.__dict__
         own.pop(name, None)
         for table in ("_parameters", "_buffers", "_modules"):
@@ -216,6 +222,7 @@ class Module(Compilable, Movable):
 
     def __delattr__(self, name: str) -> None:
         own = self.__dict__
+        self._about_to_change()
         _changed()
         for table in ("_parameters", "_buffers", "_modules"):
             if name in own.get(table, ()):
@@ -247,6 +254,7 @@ class Module(Compilable, Movable):
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or "
                             "None required)")
+        self._about_to_change()
         self._parameters[name] = as_hooks_say("parameter", self, name, param) if EVERYWHERE.used and param is not None else param
         _changed()
 
@@ -256,6 +264,7 @@ class Module(Compilable, Movable):
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None "
                             "required)")
+        self._about_to_change()
         self._buffers[name] = as_hooks_say("buffer", self, name, tensor) if EVERYWHERE.used and tensor is not None else tensor
         change = self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add
         change(name)
@@ -300,6 +309,8 @@ class Module(Compilable, Movable):
         for name, x in (*own["_parameters"].items(), *own["_buffers"].items()):
             found[f"{path}{name}"] = None if x is None else (Identity(x), Identity(x._storage))
             found[f"{path}{name}.requires_grad"] = x is not None and x.requires_grad
+        if own["_non_persistent_buffers_set"]:
+            found[f"{path}_non_persistent_buffers_set"] = frozenset(own["_non_persistent_buffers_set"])
         if own["_hooks"] is not None or EVERYWHERE.used:
             found[f"{path}hooks"] = (*(own["_hooks"] or NONE).key, *EVERYWHERE.key)
         for name, child in own["_modules"].items():
@@ -497,6 +508,7 @@ class Module(Compilable, Movable):
     # --- Hooks --------------------------------------------------------------------------------------------------------
 
     def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool = False, **flags: bool) -> RemovableHandle:
+        self._about_to_change()
         if self._hooks is None:
             self.__dict__["_hooks"] = Hooks()
         _changed()

@@ -50,7 +50,10 @@ class RemovableHandle:
         """Take the hook off; does nothing the second time."""
         for reference in self._tables:
             table = reference()
-            if table is not None and table.pop(self.id, None) is not None:
+            if table is not None and self.id in table:
+                if context.trace is not None:
+                    context.trace.note_hooks(table)
+                del table[self.id]
                 structure_epoch[0] += 1
 
     def __enter__(self) -> RemovableHandle:
@@ -69,6 +72,8 @@ class RemovableHandle:
 
 def add_to(table: OrderedDict[int, Any], hook: Any) -> RemovableHandle:
     """Put a hook behind those of a table."""
+    if context.trace is not None:
+        context.trace.note_hooks(table)
     handle = RemovableHandle(table)
     table[handle.id] = hook
     structure_epoch[0] += 1
@@ -84,8 +89,8 @@ class Hooks:
 
     @property
     def key(self) -> tuple[int, ...]:
-        """Equal as long as the hooks are the same."""
-        return (*self.table, -1, *self.after)
+        """Equal as long as the hooks are the same; empty if there is none."""
+        return (*self.table, -1, *self.after) if self.table or self.after else ()
 
     def run(self, gradient: Value) -> Value:
         """The gradient as the hooks leave it."""
@@ -176,6 +181,7 @@ def _hooks_of(tensor: Tensor) -> Hooks:
     if not tensor.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if tensor._requires_grad:
+        tensor._noted()
         hooks = tensor._hooks = tensor._hooks or Hooks()
     else:
         value = tensor._read()

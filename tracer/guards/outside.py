@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -12,12 +11,12 @@ from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, owners_of
+from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
 from .reachable import NAMESPACES, Reachable
 from .remembered import Remembering
-from .statics import attributes, is_a, mro, name_of, table
+from .statics import attributes, is_a, mro, table
 from .tables import attributes_to_set
 from .texts import Change, Portrait, portraits
 from .whose import foreign_function, looked_up, of_us, users_class
@@ -42,6 +41,7 @@ class Outside(Watch):
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)
+        self.modules = _module_owners(self._reached)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read, dict[str, Portrait]]] = []
         self.owners = _owners(found, self._places.values())
@@ -71,13 +71,9 @@ class Outside(Watch):
             owner.hide({key: HIDDEN for key in keys if (identity, key) not in but})
 
     def holders(self) -> Iterator[Owner]:
-        """What holds the values that the function may read, modules among it."""
+        """What holds the values that the function may read, attributes of modules among it."""
         yield from self.owners.values()
-        for thing in self._reached:
-            for path, part in getattr(thing, "named_modules", tuple)():
-                prefix = f"{type(thing).__name__}.{path + '.' if path else ''}"
-                for held in (part.__dict__, part._buffers):
-                    yield ModuleTable(held, lambda key, prefix=prefix: f"{prefix}{key}")  # type: ignore[misc]
+        yield from (owner for owner in self.modules.values() if type(owner) is ModuleTable)
 
     def has(self, container: Any) -> bool:
         """Whether the function reaches this container, and may do more to it than put things in."""
@@ -113,9 +109,9 @@ class Outside(Watch):
 
     def let_go(self) -> None:
         """After the last trace of a call: what things held before is not kept."""
-        for owner in self.owners.values():
+        for owner in (*self.owners.values(), *self.modules.values()):
             owner.before = {}
-        self.owners = {}
+        self.owners, self.modules = {}, {}
 
     def watched(self) -> Iterator[Tensor]:
         """Tensors that must be where they were seen."""
@@ -158,11 +154,6 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     owners: dict[int, Owner] = {id(own): ObjectTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
     owners |= {id(kind): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
-    filled = {kind for kind in set(map(type, found.structures.values())) if _fills_itself(kind)}
-    for thing in found.structures.values():
-        if type(thing) in filled and "_parameters" in attributes(thing):
-            own = attributes(thing)
-            owners[id(own)] = ModuleTable(own, f"{name_of(thing)}.{{}}".format)
     for owner in owners_of(places):
         owners.setdefault(owner.identity, owner)
     for names, stored in [(g.table, g.stored) for g in found.globals.values() if g.stored]:
@@ -177,6 +168,17 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         for owner in _bound_in(thing, path, found.bound, owners):
             owners[owner.identity] = owner
     return owners
+
+
+def _module_owners(reached: Iterable[Any]) -> dict[int, Owner]:
+    """What makes modules what they are, by id: a trace may change it past their methods."""
+    found: dict[int, Owner] = {}
+    for thing in roots(reached):
+        for path, part in getattr(thing, "named_modules", tuple)():
+            if id(part.__dict__) not in found:
+                label = f"{type(thing).__name__}.{path + '.' if path else ''}{{}}".format
+                found.update((owner.identity, owner) for owner in module_owners(part.__dict__, label))
+    return found
 
 
 def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Place]) -> dict[int, list[Any]]:
@@ -212,11 +214,6 @@ def _kind_of(owner: Owner) -> type:
 def _is_descriptor(x: Any) -> bool:
     """Whether a class has this to say what its instances have."""
     return any("__get__" in table(base) for base in mro(type(x)))
-
-
-def _fills_itself(kind: type) -> bool:
-    """Whether something is put into the attributes of an object past its class: by a cached property."""
-    return any(is_a(v, functools.cached_property) for base in mro(kind) if users_class(base) for v in table(base).values())
 
 
 def _bound_in(x: Any, path: str, names: set[str], owners: Mapping[int, Owner]) -> Iterator[Owner]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import is_
 from typing import Any
 
@@ -148,6 +148,12 @@ class ModuleTable(ObjectTable):
     def __init__(self, thing: dict[Any, Any], label: Callable[[Any], str], keys: tuple[Any, ...] | None = None) -> None:
         super().__init__(thing, label, keys)
         self.keys_set: set[Any] = set()
+
+
+class RegisteredTable(ModuleTable):
+    """Parameters, children or hooks, which code also goes through without naming them."""
+
+    named = False
 
 
 class OptionsTable(Table):
@@ -333,6 +339,19 @@ class Cell(Owner):
             self.thing.cell_contents = values[""]
         else:
             del self.thing.cell_contents
+
+
+def module_owners(own: dict[str, Any], label: Callable[[Any], str]) -> Iterator[Owner]:
+    """What holds all that makes a module with these attributes what it is."""
+    yield ModuleTable(own, label)
+    if "_parameters" in own:
+        yield ModuleTable(own["_buffers"], label)
+        yield RegisteredTable(own["_parameters"], label)
+        yield RegisteredTable(own["_modules"], label)
+        yield MembersOf(own["_non_persistent_buffers_set"], label)
+        if own["_hooks"] is not None:
+            for kind, table in own["_hooks"].tables.items():
+                yield RegisteredTable(table, lambda key, kind=kind: label(f"hooks.{kind}[{key}]"))  # type: ignore[misc]
 
 
 def owners_of(places: Iterable[Place]) -> Iterable[Owner]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 READING_A_VALUE = (
@@ -19,6 +19,17 @@ class TraceError(RuntimeError):
         super().__init__(*args)
         if _noted.errors is not None:
             _noted.errors.append(self)
+
+
+class NeededFirst(BaseException):
+    """Raised in a trace: `do` has to be done outside of it, and then the function is traced from its beginning.
+
+    No Exception, so that the code that is traced does not catch it.
+    """
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        super().__init__("something has to be done before the function is traced")
+        self.do = do
 
 
 class _Noted(threading.local):

@@ -16,7 +16,7 @@ from ..ir.recorder import placeholder, recording
 from ..ir.types import Type
 from ..ops import structural as ops
 from ..ops.elementwise import convert
-from ..tensor.nested import children, vars_of
+from ..tensor.nested import children, contents, vars_of
 from ..tensor.scalar import Scalar, constant
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
@@ -209,7 +209,7 @@ class _Comparison:
             self._seen.add((id(x), id(y)))
             made = id(y) in self._created.containers
             known = self._first.effects.is_known(x)
-            inside, other = (None, None) if known else (children(x, objects=made), children(y, objects=made))
+            inside, other = (None, None) if known else map(contents if made else children, (x, y))
             if inside is None or other is None:
                 self._need(not known and interchangeable(x, y))
             else:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from ..guards.outside import Outside
-from ..guards.owners import ModuleTable
 from ..guards.texts import Change
 from ..tensor.scalar import Scalar, Source
 from .effects import Effects, Places
@@ -22,10 +21,8 @@ def put_scalars(trace: Trace, outside: Outside, places: Places, looked_at: bool)
 
     With `looked_at` the numbers stay there, and the trace holds for these only.
     """
-    for (thing, key), known in places.items():
+    for thing, key in places:
         owner = outside.owners.get(thing) or trace.noted.get(thing)
-        if owner is None and isinstance(known, ModuleTable):
-            owner = trace.noted[thing] = ModuleTable(known.thing, known.label)
         if owner is None or not _is_number(number := owner.before.get(key)):
             continue
         scalar = trace.host.source(Source(owner.label(key), None, partial(owner.get, key)), number)

@@ -21,7 +21,7 @@ from ..ir.graph import Value, needed_nodes
 from ..ir.recorder import close
 from ..tensor.context import outside_trace
 from ..tensor.epochs import structure_epoch
-from ..tensor.nested import children, container_of
+from ..tensor.nested import children, container_of, contents
 from ..tensor.scalar import Scalar, keyed
 from ..tensor.storage import Storage, own
 from ..tensor.tensor import Tensor
@@ -68,6 +68,11 @@ class Created:
             for x in self._tensors())
 
     @property
+    def places(self) -> set[tuple[int, Any]]:
+        """Where it is: by the id of what holds it, and its key there."""
+        return {(owner.identity, key) for owner, edits in self.edits for key in edits}
+
+    @property
     def only_tensors(self) -> bool:
         """Whether it is tensors in their places and nothing else."""
         return all(isinstance(now, Tensor) for _, edits in self.edits for now in edits.values())
@@ -104,8 +109,11 @@ class Created:
 
     def _inside(self, x: Any) -> dict[Any, Any]:
         """What something that the trace made holds."""
-        found = None if self._is_known(x) else children(x, objects=holds_traced(x, self._trace))
+        found = self._contents(x)
         return {} if found is None else found[1]
+
+    def _contents(self, x: Any) -> tuple[Any, dict[Any, Any]] | None:
+        return None if self._is_known(x) else contents(x) if holds_traced(x, self._trace) else children(x)
 
     def _tensors(self) -> Iterator[Tensor]:
         todo, seen = [now for _, edits in self.edits for now in edits.values()], set[int]()
@@ -125,7 +133,7 @@ class Created:
             return self.stand_ins.get(id(x), x)
         if type(x) is Scalar:
             return x.example
-        if self._is_known(x) or children(x, objects=holds_traced(x, self._trace)) is None:
+        if self._contents(x) is None:
             return x
         made = self._copies.get(id(x))
         if made is None:

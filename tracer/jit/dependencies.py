@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ..guards.owners import ModuleTable, OptionsTable, Owner
+from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, module_owners
 from ..ir.source import describe, user_position
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
@@ -21,7 +21,7 @@ class Dependencies:
         self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
         self.own_numbers: Collection[tuple[int, Any]] = ()  # those of these places that some trace of the function writes
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
-        self.noted: dict[int, ModuleTable] = {}  # attributes of modules, as they were before the first was set
+        self.noted: dict[int, Owner] = {}  # what makes modules what they are, as it was before the trace changed it
         self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
@@ -32,12 +32,28 @@ class Dependencies:
         """A module with these attributes is made in the trace: what becomes of them means nothing outside."""
         self.inside[id(table)] = table
 
-    def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
-        """`table[name]`, an attribute of a module, is about to become another thing."""
-        if id(table) not in self.noted and id(table) not in self.inside:
-            self.noted[id(table)] = ModuleTable(table, lambda key: f"{owner}.{key}")
-        if id(table) not in self.inside:
-            self.noted[id(table)].keys_set.add(name)
+    def note_change(self, module: Any, table: dict[str, Any] | None = None, name: str = "") -> None:
+        """A module is about to change, in `table[name]` if that is told."""
+        own = module.__dict__
+        if self.is_made(module):
+            return
+        if id(own) not in self.noted:
+            for owner in module_owners(own, f"{type(module).__name__}.{{}}".format):
+                self.noted.setdefault(owner.identity, owner)
+        self.modules[module] = None
+        noted = self.noted[id(own if table is None else table)]
+        if table is not None and isinstance(noted, ModuleTable):
+            noted.keys_set.add(name)
+
+    def note_hooks(self, table: dict[int, Any]) -> None:
+        """A table of hooks is about to change; unless it is that of a module that the trace made, what it was is kept."""
+        made = (hooks.tables.values() for own in self.inside.values() if (hooks := own.get("_hooks")) is not None)
+        if id(table) not in self.noted and not any(table is x for tables in made for x in tables):
+            self.noted[id(table)] = RegisteredTable(table, "hooks[{}]".format)
+
+    def is_made(self, module: Any) -> bool:
+        """Whether the trace made this module."""
+        return id(module.__dict__) in self.inside
 
     # --- Options of groups of parameters ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..guards.identity import MISSING, kept
 from ..guards.outside import Outside
-from ..guards.owners import Grown, GrownTable, ModuleTable, Owner
+from ..guards.owners import Grown, GrownTable, ModuleTable, Owner, RegisteredTable
 from ..guards.statics import is_a
 from ..guards.texts import Change, shown
 from ..ir.types import Type
@@ -85,16 +85,18 @@ class Effect:
 
 
 class Effects:
-    """What a trace did outside; all of it is undone by now.
+    """What a trace did outside; all of it is undone by now. `leaves` says which tensors became leaves, or stopped being some.
 
     `exchanged` are places where a call found another tensor than the one before: what is there is state, also of a trace that
     does not bind it anew.
     """
 
     def __init__(self, outside: Outside, trace: Trace, exchanged: Places | None = None) -> None:
-        modules = {thing: ModuleTable(known.thing, known.label) for (thing, _), known in (exchanged or {}).items()
-                   if isinstance(known, ModuleTable)}
-        owners = {**modules, **trace.noted, **outside.owners, **trace.options}
+        self.leaves = {t: t._requires_grad for t, (before, _) in trace.handles.items()
+                       if t._requires_grad is not before and t._inside is None}
+        for tensor, leaf in self.leaves.items():
+            _flag(tensor, not leaf)
+        owners = {**trace.noted, **outside.owners, **trace.options}
         self._owners, self._reads = list(owners.values()), outside.reads
         self.found: list[tuple[Owner, dict[Any, Any]]] = []
         for owner in self._owners:
@@ -127,6 +129,10 @@ class Effects:
         """Whether a container is one of those outside that the trace could write to."""
         return id(x) in self._identities or (is_dataclass(type(x)) and id(vars_of(x)) in self._identities)
 
+    def holds(self, x: Any) -> bool:
+        """Whether something held this before the trace."""
+        return any(x is held for owner in self._owners for held in owner.before.values())
+
     def may_read(self, owner: Owner, key: Any) -> bool:
         """Whether code may read what something has under a key."""
         return not owner.named or self._reads.may_read(key)
@@ -157,7 +163,7 @@ class Effects:
         found: dict[int, dict[Any, Slot]] = {}
         for where in chosen.values():
             (first, key, now), old = where[0], self._before(where)
-            slot = Slot(self.found[first][0], key, old._type, old._device, None, _is_nothing(now) or now._type is old._type)
+            slot = Slot(self.found[first][0], key, old._type, old._device, None, is_nothing(now) or now._type is old._type)
             for i, name, _ in where:
                 found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
         return found
@@ -189,11 +195,21 @@ class Effects:
         owner = effect.owner
         if isinstance(owner, (Grown, GrownTable)):
             return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
-        if not owner.placed:
+        if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
             return []
         free = effect.slots.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
         return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where)  # type: ignore[misc]
                 for key in effect.edits if key not in free]
+
+
+def _flag(tensor: Tensor, leaf: bool) -> None:
+    """Set `requires_grad` back, and that alone: nothing else of what `requires_grad_` does was done outside of the trace."""
+    if leaf:
+        tensor._become_leaf()
+    else:
+        tensor._requires_grad, tensor._seen = False, None
+        if tensor._base is None:
+            tensor._storage.leaf = None
 
 
 def exchanged(outside: Outside, changes: list[Change]) -> Places:
@@ -205,10 +221,10 @@ def exchanged(outside: Outside, changes: list[Change]) -> Places:
 
 def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int]) -> bool:
     """Whether a place that held `old` may be given any such tensor: it gets another one that was made or moved, or none."""
-    return _is_there(old) and (_is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
+    return _is_there(old) and (is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
 
 
-def _is_nothing(x: Any) -> bool:
+def is_nothing(x: Any) -> bool:
     """Whether nothing is left in a place."""
     return x is MISSING or x is None
 

@@ -195,7 +195,8 @@ class Jitted(Shown):
             raise TraceError(f"{self.__name__} would be compiled more than max_compiles={self._max} times: "
                              + "; ".join(f"{n} changed from {o!r} to {w!r}" for n, o, w in changes))
         started = time.perf_counter()
-        outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes)
+        outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes,
+                                            lambda: any(c.validity.holds(call) for c in known))
         self.stats.seconds["trace"] += time.perf_counter() - started
         # State that was taken away and is made once more may be what an earlier program works on.
         there = next((c for c in known if trace.made_tensors and c.validity.holds(call)), None)
@@ -225,7 +226,7 @@ class Jitted(Shown):
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         call = self._signature(args, kwargs)
-        _, trace = self._trials.record(call, [])
+        _, trace = self._trials.record(call, [], lambda: False)
         trace.take_back()
         return trace.plan
 

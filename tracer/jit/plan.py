@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,18 +43,24 @@ class Writes:
     """What a call writes beside the state that it also read; numbers count the outputs of the step.
 
     `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
-    with that number) becomes, `arguments` what is written into arguments, `leaves` which arguments become leaves or stop
-    being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get more), `outside`
-    what becomes of other things.
+    with that number) becomes, `arguments` what is written into arguments, `leaves` which of them, and which tensors outside,
+    become leaves or stop being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get
+    more), `outside` what becomes of other things, `seen_gradients` the templates of `.grad`s that leave another way, too.
     """
 
     created: tuple[tuple[Storage, int], ...]
     gradients: tuple[tuple[Tensor | int, int | None], ...]
     arguments: tuple[tuple[int, int], ...]
-    leaves: tuple[tuple[int, bool], ...]
+    leaves: tuple[tuple[Tensor | int, bool], ...]
     containers: tuple[tuple[int, dict[Any, Any]], ...] = ()
     grown: frozenset[int] = frozenset()
     outside: tuple[Effect, ...] = ()
+    seen_gradients: tuple[tuple[Tensor | int, Any], ...] = ()
+
+    @property
+    def nothing_else(self) -> bool:
+        """Whether state is all that is written."""
+        return not (self.gradients or self.seen_gradients or self.leaves or self.containers or self.outside)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Plan:
     Inputs in order: `packs` (written; `gradient_packs` are among them), `read_packs`, the loose `state` (the first
     `rewritten` of which are written), arguments, numbers of the types `numbers` (those that the `evaluation` gives first).
     `gradients` are the states that are the `.grad` of a tensor, `slots` those that are bound anew: looked up at each call,
-    since there is another tensor then.
+    since there is another tensor then; so are the `.grad`s of `passed`, which leave the step as the tensors that they are.
 
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
@@ -79,6 +86,7 @@ class Plan:
     written: int
     gradients: Mapping[int, Tensor]
     slots: Mapping[int, Slot]
+    passed: tuple[Tensor, ...]
     numbers: tuple[Type, ...]
     evaluation: Evaluation | None
     positions: tuple[int, ...]
@@ -151,7 +159,8 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     stand_ins, arguments, numbers = given.tensors, given.inputs, _Numbers(trace.host)
     rewritten = [s for s in trace.written if s in trace.captured]
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
-    gradients, guards = _gradients_among(storages, trace)
+    looked_up = _looked_up(trace, effects)
+    gradients, guards = _gradients_among(storages, trace, looked_up)
     slots = effects.slots(trace, call.tensors)
     at = {id(s): i for i, s in enumerate(storages)}
     read = {at[where]: slot for i, found in slots.items() for key, slot in found.items()
@@ -160,26 +169,33 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     labels = _labels(trace, inputs)
     names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
     outputs = _Outputs(trace.current(s) for s in rewritten)
-    found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured),
-                    tuple(_written_gradients(trace, stand_ins, outputs)),
+    found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured), (),
                     tuple((i, outputs.add(held_in(s))) for i, (s, v) in enumerate(zip(stand_ins, arguments))
                           if held_in(s) is not v),
-                    tuple((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
-                          if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad))
+                    (*((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
+                       if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad), *effects.leaves.items()))
     checks = [] if check is None else [check]
     checks += nan_checks(names, trace.recorder.nodes) if check_nan else []
     checked = guarded(checks, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments],
                       check_nan or not donate, trace.name) if checks else None
-    template = Template(trace, call.tensors, given, effects.is_known, effects.held(slots), numbers.add, outputs.add)
+    template = Template(trace, call.tensors, given, effects.is_known, effects.held(slots), looked_up, numbers.add,
+                        outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
         check_keys(held, trace)
-    template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found)])
+    rebound = list(_rebound_gradients(trace, stand_ins))
+    template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found),
+                            [gradient for _, gradient in rebound]])
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
                      grown=frozenset((*call.grown.values(), *call.by_key.values())),
                      outside=tuple(_effect(trace, owner, edits, slots.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
+    count = Counter(id(g) for _, g in rebound)
+    seen = [(t, g) for t, g in rebound if g is not None and (count[id(g)] > 1 or template.has_met(g))]
+    new = [(t, g) for t, g in rebound if g is None or not (count[id(g)] > 1 or template.has_met(g))]
+    writes = replace(writes, gradients=tuple((t, None if g is None else outputs.add(g._read())) for t, g in new),
+                     seen_gradients=tuple((t, template.of(g)) for t, g in seen))
     here = describe(user_position())
     guards += [guard for effect in writes.outside for guard in effects.guards_of(effect, here)]
     reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)
@@ -188,9 +204,9 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
         i: positions[i] for i in range(len(rewritten))
         if outputs[i].type is inputs[i].type and positions.count(positions[i]) == 1}
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
-                len(rewritten), gradients, read, tuple(v.type for v in numbers.inputs), numbers.evaluation(),
-                tuple(positions), tuple(positions[:len(rewritten)]), tuple(v.type for v in graph.outputs), donated,
-                writes, returned, reports, checked, tape, tuple(trace.decisions))
+                len(rewritten), gradients, read, tuple(template.gradients_needed), tuple(v.type for v in numbers.inputs),
+                numbers.evaluation(), tuple(positions), tuple(positions[:len(rewritten)]),
+                tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions))
     return plan, guards
 
 
@@ -204,16 +220,17 @@ def held_in(stand_in: Tensor) -> Value:
     return stand_in._read() if stand_in._parted else stand_in._storage.value
 
 
-def _gradients_among(storages: Sequence[Storage], trace: Trace) -> tuple[dict[int, Tensor], list[Guard]]:
+def _gradients_among(storages: Sequence[Storage], trace: Trace,
+                     looked_up: Mapping[Tensor, Tensor]) -> tuple[dict[int, Tensor], list[Guard]]:
     """State that is the `.grad` of a tensor, by its number; guards for gradients that are not as `backward()` makes them."""
     at = {s: i for i, s in enumerate(storages)}
     found: dict[int, Tensor] = {}
     guards = []
     for tensor, gradient in trace.grads_before.items():
         position = at.get(gradient._storage) if gradient is not None else None
-        if gradient is None or position is None:
+        if gradient is None or (position is None and tensor in looked_up):
             continue
-        if position in found or not is_plain_gradient(tensor, gradient):
+        if position is None or position in found or not is_plain_gradient(tensor, gradient):
             same = weakref.ref(gradient)
             guards.append(Guard(".grad of a tensor", lambda t=tensor, same=same: t._grad is same(),  # type: ignore[misc]
                                 True, describe(user_position())))
@@ -222,22 +239,27 @@ def _gradients_among(storages: Sequence[Storage], trace: Trace) -> tuple[dict[in
     return found, guards
 
 
+def _looked_up(trace: Trace, effects: Effects) -> dict[Tensor, Tensor]:
+    """The `.grad`s, by tensor, that another one may come in the place of at each call: nothing else leads to them."""
+    there = {t: g for t, g in trace.grads_before.items() if g is not None}
+    once = Counter(map(id, there.values()))
+    return {t: g for t, g in there.items() if once[id(g)] == 1 and is_plain_gradient(t, g) and not effects.holds(g)}
+
+
 def is_plain_gradient(tensor: Tensor, gradient: Any) -> bool:
     """Whether the gradient is as `backward()` makes it, so that another one may come in its place."""
     return gradient._type is tensor._type and is_plain(gradient)
 
 
-def _written_gradients(trace: Trace, stand_ins: list[Tensor],
-                       outputs: _Outputs) -> Iterable[tuple[Tensor | int, int | None]]:
-    """`.grad`s that were rebound."""
+def _rebound_gradients(trace: Trace, stand_ins: list[Tensor]) -> Iterable[tuple[Tensor | int, Tensor | None]]:
+    """The tensors, or arguments by number, whose `.grad` was rebound, and what it is now."""
     numbers = {id(s): i for i, s in enumerate(stand_ins)}
     for tensor, gradient in trace.grads.items():
         if gradient is trace.grads_before.get(tensor, trace.grads_given.get(tensor, MISSING)):
             continue
         number = numbers.get(id(tensor))
-        if number is None and tensor._storage.trace is trace:
-            continue  # a leaf made inside: nobody outside sees it
-        yield tensor if number is None else number, None if gradient is None else outputs.add(gradient._read())
+        if number is not None or tensor._storage.trace is not trace:  # of a leaf made inside nobody outside knows
+            yield tensor if number is None else number, gradient
 
 
 def _closed(trace: Trace, inputs: Sequence[Value], outputs: Sequence[Value], labels: dict[Value, str],
@@ -318,11 +340,11 @@ def packed(plan: Plan) -> Plan:
         state=_lasting([plan.state[j] for j in loose], {*gradients, *slots}))
 
 
-def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]], tuple[tuple[Tensor | int, int | None], ...]]:
+def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]], tuple[tuple[Tensor | int, Any], ...]]:
     """Packs of small gradients that the step leaves behind, with the outputs of the program that they are; and the rest."""
     groups: dict[dtype, list[tuple[Tensor, int]]] = {}
     for target, output in plan.writes.gradients:
-        at = -1 if output is None else plan.positions[output]
+        at = plan.positions[output] if isinstance(output, int) else -1
         if at >= 0 and isinstance(target, Tensor) and plan.types[at].nbytes <= LIMIT and plan.positions.count(at) == 1:
             groups.setdefault(plan.types[at].dtype, []).append((target, at))
     made = [(GradientPack([t for t, _ in members], kind, plan.device), [at for _, at in members])

@@ -91,6 +91,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         given = StandIns(trace, plainly or outside.looks_at_types, outside.has)
         with tracing(trace), checking(options.checks):
             args, kwargs = given.all(call)
+            trace.noted.update(outside.modules)
             put_scalars(trace, outside, places, plainly)
             if not plainly:
                 outside.hide(places)

@@ -14,7 +14,7 @@ from ..functions.slicing import windowed
 from ..guards.identity import HIDDEN
 from ..ir.errors import TraceError
 from ..ir.graph import Value
-from ..tensor.nested import all_leaves, children, container_of, is_open
+from ..tensor.nested import all_leaves, children, container_of, contents, is_module, is_open, vars_of
 from ..tensor.scalar import Scalar, as_key, keyed
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
@@ -29,13 +29,14 @@ from .trace import Trace
 class Output:
     """An output of the program, and how it lies in memory; of which class it is, and whether it is a leaf.
 
-    (No dataclass: those are containers.)
+    `grad` is the template of its gradient, if it has one. (No dataclass: those are containers.)
     """
 
-    __slots__ = ("index", "geometry", "kind", "leaf")
+    __slots__ = ("index", "geometry", "kind", "leaf", "grad")
 
     def __init__(self, index: int, geometry: Geometry | Late | None, kind: type[Tensor] = Tensor, leaf: bool = False) -> None:
         self.index, self.geometry, self.kind, self.leaf = index, geometry, kind, leaf
+        self.grad: Any = None
 
     def made(self, outputs: list[Value], values: list[Any]) -> Tensor:
         """The tensor, anew."""
@@ -67,6 +68,12 @@ class Container(_Numbered):
 
 class Number(_Numbered):
     """A number that is computed on the host at each call."""
+
+    __slots__ = ()
+
+
+class Gradient(_Numbered):
+    """What the `.grad` of a tensor is before the call, itself."""
 
     __slots__ = ()
 
@@ -115,15 +122,16 @@ class Alias:
     """A tensor on the memory of an argument (by its index), of one from outside, or of what another template makes.
 
     It is detached, or a view by some steps. Steps and geometry may be `Late`: they lie where the call says. `history` is an
-    output: that of a detached tensor which was written since. `argument` is that whose memory it is.
+    output: that of a detached tensor which was written since. `argument` is that whose memory it is. `grad` as of an output.
     """
 
-    __slots__ = ("of", "argument", "steps", "geometry", "detached", "history", "kind", "leaf")
+    __slots__ = ("of", "argument", "steps", "geometry", "detached", "history", "kind", "leaf", "grad")
 
     def __init__(self, x: Tensor, of: Any, argument: int | None, steps: tuple[Step | Late, ...],
                  geometry: Geometry | Late | None, detached: bool, history: int | None) -> None:
         self.of, self.argument, self.steps, self.geometry, self.detached = of, argument, steps, geometry, detached
         self.history, self.kind, self.leaf = history, type(x), x._requires_grad
+        self.grad: Any = None
 
     def made(self, tensor: Tensor, outputs: list[Value], call: Signature) -> Tensor:
         """The tensor, anew, on the memory of this one."""
@@ -158,15 +166,20 @@ def _became(tensor: Tensor, kind: type[Tensor], leaf: bool) -> Tensor:
 class Template:
     """The result of a traced function with its tensors replaced by what they are made of.
 
-    `is_known` says what was there before the trace, `held` which tensors a call finds in a slot. `output(value)` makes a
-    value an output of the program and gives its number, `wanted(scalar)` has a number computed.
+    `is_known` says what was there before the trace, `held` which tensors a call finds in a slot, `gradients` which it finds as
+    the `.grad` of another; those that it needs are `gradients_needed`. `output(value)` makes a value an output of the program
+    and gives its number, `wanted(scalar)` has a number computed.
     """
 
     def __init__(self, trace: Trace, arguments: list[Any], given: StandIns, is_known: Callable[[Any], bool],
-                 held: Sequence[tuple[Tensor, Slot]], wanted: Callable[[Scalar], int], output: Callable[[Value], int]) -> None:
+                 held: Sequence[tuple[Tensor, Slot]], gradients: Mapping[Tensor, Tensor], wanted: Callable[[Scalar], int],
+                 output: Callable[[Value], int]) -> None:
         self._trace, self._is_known, self._output, self._wanted = trace, is_known, output, wanted
         self._held = {id(tensor): Held(slot) for tensor, slot in held}
         self._held_memory = {tensor._storage: self._held[id(tensor)] for tensor, _ in held}
+        self._gradients = {gradient._storage: (gradient, leaf) for leaf, gradient in gradients.items()}
+        self.gradients_needed: list[Tensor] = []
+        self._passed: dict[Storage, Gradient] = {}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
         self._begun: set[int] = set()  # containers whose contents are being looked at
@@ -183,7 +196,7 @@ class Template:
         """The template of something that leaves the step."""
         if id(x) in self._containers:
             return self._containers[id(x)]
-        inside = None if self._is_known(x) else children(x, objects=self._holds_traced(x))
+        inside = None if self._is_known(x) else contents(x) if self._holds_traced(x) else children(x)
         if inside is None:
             return self._leaf(x)
         made = self._made.get(id(x))
@@ -201,6 +214,11 @@ class Template:
             raise TraceError(f"a {type(x).__name__} that {self._trace.name} makes holds itself, so that no call could make one "
                              "like it. Make it outside, and let the function put things into it.")
         return made
+
+    def has_met(self, gradient: Tensor) -> bool:
+        """Whether a `.grad` is there already, or leaves the step another way too."""
+        return (gradient._storage.trace is not self._trace or id(gradient) in self._made or id(gradient) in self._stand_ins
+                or gradient._storage in self._shared)
 
     def left(self, x: Any) -> Any:
         """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it."""
@@ -225,6 +243,8 @@ class Template:
         if made is None:
             made = self._made[id(x)] = self._template(x)
             self._kept.append(x)  # or its id would be another's
+            if type(made) in (Output, Alias) and (gradient := self._trace.grads.get(x)) is not None:
+                made.grad = self.of(gradient)
         return made
 
     def _late(self, x: Any) -> Any:
@@ -245,8 +265,9 @@ class Template:
         index = self._storages.get(x._storage)
         if index is None and x._storage.trace is None:
             if x._inside is self._trace.mark:
-                return self._alias(x, None, lambda: self._held_memory.get(x._storage) or x.detach())
-            return self._held.get(id(x), x)
+                return self._alias(x, None, lambda: self._memory_of(x) or x.detach())
+            gradient, _ = self._gradients.get(x._storage, (None, None))
+            return self._memory_of(x) if gradient is x else self._held.get(id(x), x)
         if index is not None:
             stand_in = self._stand_ins.get(id(x))
             return self._alias(x, index, lambda: index) if stand_in is None else Argument(stand_in)
@@ -255,6 +276,16 @@ class Template:
             value = (x.detach() if x._requires_grad else x)._read()
             return Output(self._output(value), self._late(x._geometry), type(x), x._requires_grad)
         return self._alias(x, None, lambda: self._leaf(root))
+
+    def _memory_of(self, x: Tensor) -> Any:
+        """The template of the tensor whose memory a tensor shows and that each call looks up; None if there is none."""
+        if x._storage not in self._gradients:
+            return self._held_memory.get(x._storage)
+        found = self._passed.get(x._storage)
+        if found is None:
+            found = self._passed[x._storage] = Gradient(len(self.gradients_needed))
+            self.gradients_needed.append(self._gradients[x._storage][1])
+        return found
 
     def _alias(self, x: Tensor, argument: int | None, memory: Callable[[], Any]) -> Alias:
         """The template of a view, or of a detached tensor on what `memory()` gives."""
@@ -266,7 +297,9 @@ class Template:
 
 
 def holds_traced(x: Any, trace: Trace) -> bool:
-    """Whether an object of a user's class holds a tensor that a trace made."""
+    """Whether an object of a user's class holds a tensor that a trace made, or is a module that it made."""
+    if is_module(type(x)):
+        return id(vars_of(x)) in trace.inside
     return is_open(type(x)) and any(isinstance(v, Tensor) and v._storage.trace is trace for v in all_leaves(x))
 
 
@@ -282,7 +315,7 @@ def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
     """The function's result; a tensor that came twice in it comes twice."""
     if template is None:
         return None
-    if type(template) is Output:
+    if type(template) is Output and template.grad is None:
         return template.made(outputs, call.values)
     return rebuilt_all([template], outputs, call)[0]
 
@@ -301,6 +334,8 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
             return call.values[x.index]
         if kind is Held:
             return x.tensor()
+        if kind is Gradient:
+            return call.gradients[x.index]
         if kind is not Output and kind is not Alias and kind is not Built:
             return x
         thing = made.get(id(x))
@@ -308,6 +343,8 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
             thing = made[id(x)] = (
                 x.made(outputs, call.values) if kind is Output else x.made(source(x.of), outputs, call) if kind is Alias
                 else container_of(x.like, {k: build(v) for k, v in x.held.items()}))
+            if kind is not Built and x.grad is not None:
+                thing._bind_grad(build(x.grad))
         return thing
 
     def source(of: Any) -> Tensor:

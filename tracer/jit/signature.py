@@ -32,14 +32,15 @@ class Signature:
     means nothing to it.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "values", "key", "args", "kwargs", "parameters", "grown", "by_key",
-                 "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "values", "gradients", "key", "args", "kwargs", "parameters", "grown",
+                 "by_key", "_met", "_inside")
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
         self.values: list[Any] = []  # what the trace that holds computes of the numbers
         self.containers: list[Any] = []
+        self.gradients: list[Any] = []  # the `.grad`s before the call that leave it as they are
         if parameters.named and len(kwargs) > 1:
             kwargs = {name: kwargs[name] for name in sorted(kwargs)}
         self.args, self.kwargs, self.parameters = args, kwargs, parameters
@@ -93,7 +94,7 @@ class Signature:
             parts += (x._type, value.device, leaf, flows)
             if x._geometry is not None and (stride := notable_stride(x._type.shape, x._geometry.stride)) is not None:
                 parts.append(("stride", stride))
-            if leaf and x._hooks is not None:
+            if leaf and x._hooks is not None and x._hooks.key:
                 parts.append(x._hooks.key)
             if leaf and x._grad is not None:
                 parts.append("grad")

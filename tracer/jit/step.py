@@ -45,9 +45,8 @@ class Step:
         self.used = 0  # the number of the function's call in which it ran last
         self.donates = len(plan.donated) > 0
         # Whether a call has nothing to do with the outputs but to rebind the state.
-        writes = plan.writes
         self.plain = (plan.template is None and len(plan.positions) == plan.written + (plan.checked is not None)
-                      and not (writes.gradients or writes.leaves or writes.containers or writes.outside))
+                      and plan.writes.nothing_else)
         self._numbers_seen: list[tuple[Any, Any]] = [(None, None)] * len(plan.numbers)
 
     def run(self, call: Signature) -> Any:
@@ -62,6 +61,7 @@ class Step:
             if not pack.current:
                 pack.gather(host_array)
             buffers.append(pack.buffer)
+        call.gradients = [t._grad for t in plan.passed]
         values: list[Value] = []
         in_place = True
         if plan.state:
@@ -196,9 +196,10 @@ def _mark_lost(plan: Plan) -> None:
 def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     """The result; containers among the arguments get what the step put into them."""
     writes = plan.writes
-    if not writes.containers and not writes.outside:
+    if not writes.containers and not writes.outside and not writes.seen_gradients:
         return rebuilt(plan.template, outputs, call)
-    groups = [*(held for _, held in writes.containers), *(effect.edits for effect in writes.outside)]
+    groups = [*(held for _, held in writes.containers), *(effect.edits for effect in writes.outside), dict(enumerate(
+        template for _, template in writes.seen_gradients))]
     result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values())], outputs, call)
     given = iter(things)
     for i, held in writes.containers:
@@ -206,6 +207,8 @@ def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
         grow(call.containers[i], contents) if i in writes.grown else refill(call.containers[i], contents)
     for effect in writes.outside:
         effect.apply({key: next(given) for key in effect.edits})
+    for (target, _), gradient in zip(writes.seen_gradients, given, strict=True):
+        (call.tensors[target] if isinstance(target, int) else target)._bind_grad(gradient)
     return result
 
 
@@ -214,12 +217,12 @@ def _write_back(writes: Writes, call: Signature, outputs: list[Value]) -> None:
     for storage, at in writes.created:
         storage.rebind(claimed(outputs[at]))
         storage.lost = ""
-    for target, at_grad in writes.gradients:
+    for target, new in writes.gradients:
         tensor = call.tensors[target] if isinstance(target, int) else target
-        tensor._bind_grad(None if at_grad is None else tensor._gradient(outputs[at_grad]))
+        tensor._bind_grad(None if new is None else tensor._gradient(outputs[new]))
     for i, at in writes.arguments:
         tensor = call.tensors[i]
         if isinstance(tensor, Tensor):
             tensor._set(outputs[at])
-    for i, leaf in writes.leaves:
-        call.tensors[i].requires_grad_(leaf)
+    for which, leaf in writes.leaves:
+        (call.tensors[which] if isinstance(which, int) else which).requires_grad_(leaf)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..guards.outside import Outside
 from ..guards.texts import Change
-from ..ir.errors import TraceError
+from ..ir.errors import NeededFirst, TraceError
 from .agreement import agree
 from .counters import changed
 from .created import Created
@@ -20,7 +20,8 @@ class Trials:
     """Traces calls of one function.
 
     `places` are the numbers outside that its programs read at each call, `own` those of them that its traces write, `exchanged`
-    the places of tensors that were found to be others.
+    the places of tensors that were found to be others, `made` those of what a call created or changed: what comes and goes, as
+    with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it is tensors that an earlier program works on.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
@@ -28,11 +29,13 @@ class Trials:
         self._places: Places = {}
         self._own: set[tuple[int, Any]] = set()
         self._exchanged: Places = {}
+        self._made: set[tuple[int, Any]] = set()
 
-    def record(self, call: Signature, changes: list[Change]) -> tuple[Outside, Recorded]:
+    def record(self, call: Signature, changes: list[Change], holds: Callable[[], bool]) -> tuple[Outside, Recorded]:
         """The trace of a call, made since these things changed, and what was outside before.
 
-        If the function created state, it is that of a call that finds this state there, where both do the same.
+        If the function created state, it is that of a call that finds this state there, where both do the same; where that
+        comes and goes only if an earlier trace `holds` then.
         """
         if changes:
             now = outside_of(self._function, call)
@@ -41,7 +44,10 @@ class Trials:
             now.let_go()
         outside, first = self._counted(call)
         created = Created(first.traced)
-        outside, trace = (self._on(created, call, first) if created else None) or (outside, first)
+        again = not self._made.isdisjoint(created.places)
+        self._made |= created.places
+        tried = created and (created.only_tensors or not again)
+        outside, trace = (self._on(created, call, first, holds if again else None) if tried else None) or (outside, first)
         outside.let_go()
         return outside, trace
 
@@ -56,6 +62,14 @@ class Trials:
         return outside, trace
 
     def _once(self, call: Signature) -> tuple[Outside, Recorded]:
+        """Trace, after whatever turns out to be needed first."""
+        while True:
+            try:
+                return self._tried(call)
+            except NeededFirst as needed:
+                needed.do()
+
+    def _tried(self, call: Signature) -> tuple[Outside, Recorded]:
         """Trace; if that fails where something was hidden or stood for a number, once more plainly: it may have been why.
 
         `Decimal(n)`, say, takes an int and nothing that stands for one.
@@ -73,15 +87,16 @@ class Trials:
         return recorded(self._function, self._name, call, outside, self._options, self._places, self._own, self._exchanged,
                         plainly)
 
-    def _on(self, created: Created, call: Signature, first: Recorded) -> tuple[Outside, Recorded] | None:
-        """Trace on what the first trace created; None, and nothing is created, if that is another program."""
+    def _on(self, created: Created, call: Signature, first: Recorded,
+            holds: Callable[[], bool] | None) -> tuple[Outside, Recorded] | None:
+        """Trace on what the first trace created; None, and nothing is created, if that is another program, or nothing `holds`."""
         places, values = self._places, call.values
         self._places = dict(places)
         first.made.append(created.take_back)
         try:
             created.put()
             outside, second = self._counted(call)
-            if agree(first.traced, second.traced, created) and second.validity.holds(call):
+            if agree(first.traced, second.traced, created) and second.validity.holds(call) and (holds is None or holds()):
                 second.validity.gradients.may_lack = created.gradients
                 second.made[:0] = first.made
                 second.after, second.made_tensors = created.put_in_order, created.only_tensors

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
-from ..guards.owners import Owner, Table
+from ..guards.owners import Owner, RegisteredTable, Table
 from ..guards.statics import attributes
-from ..guards.texts import Change, change
+from ..guards.texts import Change, change, shown
+from ..ir.source import describe, user_position
 from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
 from ..tensor.tensor import Tensor
@@ -54,6 +55,7 @@ class _Gradients:
         self.without = [t for t, g in trace.grads_before.items() if g is None]
         self.present = [t for t, g in trace.grads_before.items() if g is not None]
         self.state = list(plan.gradients.values())
+        self.alike = list(dict.fromkeys((*self.state, *plan.passed)))  # of one type and on memory of their own
         self.may_lack: list[Tensor] = []  # those to which zeros are as good as none
 
     def complete(self) -> list[Tensor]:
@@ -73,7 +75,7 @@ class _Gradients:
         missing = {id(t) for t in self.present if t._grad is None}
         if missing and not missing <= set(map(id, self.may_lack)):
             return [(".grad of a parameter", "present", None)]
-        if not all(is_plain_gradient(t, t._grad) for t in self.state if t._grad is not None):
+        if not all(is_plain_gradient(t, t._grad) for t in self.alike if t._grad is not None):
             return [(".grad of a parameter", "a tensor of its own", "a view, or of another type")]
         if len(self.storages()) < len(self.state) - len(missing):
             return [(".grad of parameters", "separate tensors", "one tensor")]
@@ -177,6 +179,15 @@ class _Marks:
                 if not interchangeable(value, new)]
 
 
+def _of_its_type(owner: Owner, key: Any) -> Guard:
+    """That there is a number of the type that was there, whichever it is: code asks whether there is one."""
+    def read() -> str:
+        now = owner.get(key)
+        return type(now).__name__ if type(now) in (int, float) else shown(now)
+
+    return Guard(owner.label(key), read, type(owner.before[key]).__name__, describe(user_position()))
+
+
 class Validity:
     """What a trace depended on beside the signature of its arguments."""
 
@@ -190,16 +201,19 @@ class Validity:
         self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
         self.separate = len({id(slot.storage()) for slot in self.slots})
         self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if (e.slots or e.numbers) and e.settled)
-        self.moves = sum(effect.moves_structure for effect in plan.writes.outside)  # what a run adds to the epoch of structures
+        moving = [e for e in plan.writes.outside if e.moves_structure]
+        # What a run adds to the epoch of structures; nothing is said where it makes another structure than the one it needs.
+        self.moves = 0 if any(isinstance(e.owner, RegisteredTable) for e in moving) else len(moving)
         for slot in self.slots:
             outside.leave_out(slot.owner, slot.key)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
         for place, (owner, scalar) in trace.counted.items():
             # One that the code may have come to know another way, from a cache, is compared as before; but nothing that only
             # the function itself writes, on another path; of a dictionary that would be the order of its keys, too.
-            used = place in written or (plan.evaluation is not None and plan.evaluation.uses(scalar))
-            if used or (place in trace.own_numbers and not _is_dictionary(owner) and not outside.caches):
+            used = plan.evaluation is not None and plan.evaluation.uses(scalar)
+            if used or place in written or (place in trace.own_numbers and not _is_dictionary(owner) and not outside.caches):
                 outside.leave_out(owner, place[1])
+                guards += [] if used else [_of_its_type(owner, place[1])]
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, themselves)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
@@ -270,7 +284,7 @@ def _is_dictionary(owner: Owner) -> bool:
 
 
 def _hooks(tensor: Tensor) -> Any:
-    return tensor._hooks and tensor._hooks.key
+    return (tensor._hooks and tensor._hooks.key) or ()
 
 
 def _may_overlap(x: Tensor, y: Tensor) -> bool:

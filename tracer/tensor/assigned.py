@@ -26,6 +26,11 @@ SHARED_OUTSIDE = ("a tensor's .data was assigned to in a function that is traced
                   "or clone the other tensor.")
 
 
+ANOTHER_TYPE = ("the .data of a tensor from outside, {old}, was given another shape or dtype, {new}, in a function that is "
+                "traced, as to(), double() or half() of a module do: each call would find another tensor than the one that was "
+                "traced. Do it outside, before the function is called, or compute with a copy: w = p.detach().double().")
+
+
 class _Share(NamedTuple):
     """A tensor that shows the memory of another one, as long as that is there."""
 
@@ -125,11 +130,18 @@ def _assign_in_trace(tensor: Tensor, source: Tensor) -> None:
     others = [] if trace is None else storage.others(tensor)
     if any(x._inside is None and storage.trace is None for x in others):
         raise TraceError(SHARED_OUTSIDE)
+    if source._type is not tensor._type and trace is not None and _is_from_outside(tensor):
+        raise TraceError(ANOTHER_TYPE.format(old=tensor._type, new=source._type))
     _leave(tensor, others)
     if source._type is tensor._type:
         _put(tensor, source)
     else:
         _renew(tensor, source._read())
+
+
+def _is_from_outside(tensor: Tensor) -> bool:
+    trace = context.trace
+    return trace is not None and (trace.is_stand_in(tensor) or (tensor._inside is None and tensor._storage.trace is None))
 
 
 def _renew(tensor: Tensor, value: Value) -> None:

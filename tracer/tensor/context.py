@@ -69,8 +69,14 @@ class Tracing(Protocol):
     def note_made(self, table: dict[str, Any]) -> None:
         """A module with these attributes is made in the trace."""
 
-    def note_rebound(self, owner: str, table: dict[str, Any], name: str) -> None:
-        """An attribute of a module is about to become another tensor."""
+    def note_change(self, module: Any, table: dict[str, Any] | None = None, name: str = "") -> None:
+        """A module is about to change."""
+
+    def note_hooks(self, table: dict[int, Any]) -> None:
+        """A table of hooks is about to change."""
+
+    def is_made(self, module: Any) -> bool:
+        """Whether the trace made this module."""
 
     def note_option(self, group: Any, key: str) -> None:
         """An option of a group of parameters is about to be set or taken out."""

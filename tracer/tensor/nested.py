@@ -33,6 +33,11 @@ def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None
     return None
 
 
+def contents(x: Any) -> tuple[Any, dict[Any, Any]] | None:
+    """`children` of what code made and may be made anew: of objects and modules, too."""
+    return (type(x), dict(vars_of(x))) if is_module(type(x)) else children(x, objects=True)
+
+
 def vars_of(x: Any) -> dict[str, Any]:
     """The attributes that an object has beside its slots."""
     return getattr(x, "__dict__", {})
@@ -63,7 +68,8 @@ def empty_like(x: Any) -> Any:
         return deque(maxlen=x.maxlen)
     if kind in (list, dict):
         return kind()
-    made: Any = kind.__new__(kind) if isinstance(x, (dict, SimpleNamespace)) else object.__new__(kind)
+    made: Any = (kind.__new__(kind) if isinstance(x, (dict, SimpleNamespace)) else kind._blank() if is_module(kind) else
+                 object.__new__(kind))
     if isinstance(x, dict):
         vars_of(made).update(vars_of(x))
         if hasattr(x, "default_factory"):
@@ -113,6 +119,11 @@ def map_structure(x: Any, leaf: Callable[[Any, str], Any], path: str = "") -> An
     return container_of(x, {key: map_structure(v, leaf, path + step_to(kind, key)) for key, v in held.items()})
 
 
+def is_module(kind: type) -> bool:
+    """Whether instances of the class are modules."""
+    return hasattr(kind, "_blank")
+
+
 def is_open(kind: type) -> bool:
     """Whether instances of the class are no more than their attributes: they can be copied, and equal ones are alike.
 
@@ -153,13 +164,13 @@ def leaves(x: Any) -> list[Any]:
 
 
 def all_leaves(x: Any) -> Iterator[Any]:
-    """The leaves of `x`, each object once, also inside instances of users' classes, and of what holds itself."""
+    """The leaves of `x`, each object once, also inside instances of users' classes and modules, and of what holds itself."""
     todo, seen = [x], dict[int, Any]()
     while todo:
         x = todo.pop()
         if id(x) not in seen:
             seen[id(x)] = x
-            inside = children(x, objects=True)
+            inside = contents(x)
             if inside is None:
                 yield x
             else:

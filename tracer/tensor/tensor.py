@@ -150,6 +150,11 @@ class Tensor:
         made._detached = self._detached or not state.grad
         return made
 
+    def _noted(self) -> None:
+        """Let the trace know what it is now, before it is used or changed in it, if it comes from outside."""
+        if context.trace is not None and self._storage.trace is None:
+            context.trace.handles.setdefault(self, (self._requires_grad, self._storage))
+
     # --- The current value --------------------------------------------------------------------------------------------
 
     def _read(self) -> Value:
@@ -157,12 +162,9 @@ class Tensor:
         if context.in_body and context.maps and all(step.placed for step in self._steps):
             return self._read_at_home()  # a view at a place that the body computed is read in the body, its base at home
         base = self._base
-        if context.trace is not None and self._storage.trace is None:
-            context.trace.handles.setdefault(self, (self._requires_grad, self._storage))
-        if base is None:
-            value = self._storage.read()
-        else:
-            value = self._through_steps(self._root._read())
+        if context.trace is not None:
+            self._noted()
+        value = self._storage.read() if base is None else self._through_steps(self._root._read())
         if self._requires_grad:
             leaf = value.leaf
             if leaf is None:
@@ -473,6 +475,7 @@ class Tensor:
         """Make this tensor a leaf whose `.grad` is filled by `backward()`, or stop it from being one."""
         if requires_grad and not self.dtype.is_inexact:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+        self._noted()
         if requires_grad and not self.requires_grad:
             if self._base is None:
                 # A value of its own: earlier uses of the old one must not start to carry gradients.
@@ -552,8 +555,7 @@ class Tensor:
             self._part()
         if context.trace is not None:
             made._inside = context.trace.mark
-            if self._storage.trace is None:
-                context.trace.handles.setdefault(self, (self._requires_grad, self._storage))
+            self._noted()
         made._storage.show(self, made)
         return made
 
