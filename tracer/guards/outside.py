@@ -144,8 +144,7 @@ class Outside(Watch):
             thing = ref()
             # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
             if thing is not None and (now := thing._snapshot(read)) != before:
-                found = _differences(type(thing).__name__, before, known, now)
-                changes.extend(change for change in found if change[0] not in self._left_out)
+                changes += _differences(type(thing).__name__, before, known, now, self._left_out)
         return changes
 
 
@@ -244,7 +243,9 @@ def roots(things: Iterable[Any]) -> list[Any]:
     return [thing for thing in things if id(thing) not in parts]
 
 
-def _differences(owner: str, before: dict[str, Any], known: dict[str, Portrait], now: dict[str, Any]) -> list[Change]:
-    """What differs between two snapshots, by path; of objects in the first, portraits are `known`."""
+def _differences(owner: str, before: dict[str, Any], known: dict[str, Portrait], now: dict[str, Any],
+                 left_out: Collection[str]) -> list[Change]:
+    """What differs between two snapshots, by path, but at those left out; of objects in the first, portraits are `known`."""
     return [(known.get(path) or Portrait(before.get(path, MISSING))).change(f"{owner}.{path}", Portrait(now.get(path, MISSING)))
-            for path in dict.fromkeys((*before, *now)) if before.get(path, MISSING) != now.get(path, MISSING)]
+            for path in dict.fromkeys((*before, *now))
+            if before.get(path, MISSING) != now.get(path, MISSING) and f"{owner}.{path}" not in left_out]

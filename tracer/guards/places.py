@@ -35,21 +35,21 @@ class Place:
         """What the names in the expression stand for."""
         return {name: self.read, f"{name}_seen": self.seen}
 
-    def changes(self) -> list[Change]:
-        """What is there now that is not as it was."""
+    def changes(self, open: Collection[str] = ()) -> list[Change]:
+        """What is there now that is not as it was, but for what has one of these labels."""
         now = self.now()
         if len(now) == len(self.seen) and all(map(is_, now, self.seen)):
             return []
-        found = self.differences(now)
+        found = self.differences(now, open)
         if not found:
             self.seen = now  # equal values in new objects: the next test is for those
         return found
 
-    def differences(self, now: tuple[Any, ...]) -> list[Change]:
-        """What differs between `now` and what was seen."""
+    def differences(self, now: tuple[Any, ...], open: Collection[str]) -> list[Change]:
+        """What differs between `now` and what was seen. A change names what differs inside: that may be what a label names."""
         return [change(self.label(i), old, new)
                 for i, (old, new) in enumerate(zip_longest(self.seen, now, fillvalue=MISSING))
-                if not interchangeable(old, new)]
+                if not interchangeable(old, new) and not (open and self.label(i) in open)]
 
 
 class Contents(Place):
@@ -89,7 +89,7 @@ class Sequence(Place):
 class Members(Sequence):
     """The members of a set: one that was not touched gives them in the same order."""
 
-    def differences(self, now: tuple[Any, ...]) -> list[Change]:
+    def differences(self, now: tuple[Any, ...], open: Collection[str]) -> list[Change]:
         """One for all of them."""
         if len(now) == len(self.seen) and same_members(now, self.seen):
             return []
@@ -111,7 +111,7 @@ class Keys(Place):
         """The table, and the names that were in it."""
         return {name: self.table, f"{name}_seen": self.seen}
 
-    def differences(self, now: tuple[Any, ...]) -> list[Change]:
+    def differences(self, now: tuple[Any, ...], open: Collection[str]) -> list[Change]:
         """One for all of them."""
         return [] if now == self.seen else [(self.label(0), shown(self.seen), shown(now))]
 
@@ -152,7 +152,7 @@ class Entries(_Entered):
         return {name: dict.values(self.dict), f"{name}_keys": keys(self.dict), f"{name}_order": self.order,
                 f"{name}_dict": self.dict} | _bound(name, self.seen, type(self.dict) is dict)
 
-    def changes(self) -> list[Change]:
+    def changes(self, open: Collection[str] = ()) -> list[Change]:
         """Keys that have another value, or that came or went; else another order."""
         now, there, order = tuple(map(kept, dict.values(self.dict))), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
         if len(now) == len(self.seen) and all(map(is_, order, self.order)) and all(map(is_, now, self.seen)):
@@ -160,8 +160,8 @@ class Entries(_Entered):
         old, new = (dict(zip(map(token, names), zip(names, values)))
                     for names, values in ((self.keys, self.seen), (there, now)))
         pairs = {key: (old.get(key, (None, MISSING)), new.get(key, (None, MISSING))) for key in (*old, *new)}
-        found = [change(self.by_key(a[0] if key in old else b[0]), a[1], b[1]) for key, (a, b) in pairs.items()
-                 if not interchangeable(a[1], b[1])]
+        found = [change(label, a[1], b[1]) for key, (a, b) in pairs.items() if not interchangeable(a[1], b[1])
+                 and (label := self.by_key(a[0] if key in old else b[0])) not in open]
         if not found and tuple(map(token, order)) != tuple(map(token, self.order)):
             return [("the order of " + self.by_key(Text("...")), shown(list(self.order)), shown(list(order)))]
         if not found:
@@ -279,11 +279,7 @@ class Watch:
         found = []
         for name, place in self._places.items():
             before = place.seen
-            differences = place.changes()
-            closed = [change for change in differences if change[0] not in self.open]
-            if differences and not closed:
-                place.seen = place.now()
-            found += closed
+            found += place.changes(self.open)
             if place.seen is not before:  # equal values in new objects
                 self._names.update(place.bind(name))
         return found

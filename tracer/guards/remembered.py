@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any
 
 from ..tensor.nested import all_leaves
@@ -101,7 +101,7 @@ class Results(Place):
         """What to ask."""
         return {name: self.same}
 
-    def changes(self) -> list[Change]:
+    def changes(self, open: Collection[str] = ()) -> list[Change]:
         """One for all of them."""
         if self.same():
             return []
