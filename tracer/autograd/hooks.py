@@ -101,7 +101,8 @@ class Hooks:
         for hook in list(self.after.values()):
             if context.trace is not None:
                 context.trace.follow(hook)
-            hook(leaf)
+            if hook(leaf) is not None:
+                raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
     def recorded(self, value: Value, size: int | None = None) -> Value:
         """`value`, with the hooks as an op behind it; over a batch of `size` if one is given."""

@@ -111,7 +111,10 @@ def check_range(op: str, index: Tensor, low: int, high: int, error: type[Excepti
                 exempt: int | None = None) -> None:
     """`error` unless all integers of `index` are in [low, high), or `exempt`; `{value}` in `message` is the first that is not."""
     if index._type.size and state.checks:
-        _check_integers(op, index._read(), low, high, low if exempt is None else exempt, False, error, message)
+        if low >= high and exempt is None and not _is_now():
+            raise error(message.format(value="any"))  # whichever they are
+        exempt = exempt if exempt is not None else low if low < high else -2**63
+        _check_integers(op, index._read(), low, high, exempt, False, error, message)
 
 
 def check_divisor(op: str, divisor: Any) -> None:

@@ -78,19 +78,25 @@ def _check_mask(mask: Any, shape: Ints, axis: int) -> None:
 
 
 def _choose(view: Tensor, found: Sequence[Found], purpose: str) -> list[_Chosen]:
-    """Every index as positions along one dimension; a mask becomes the positions where it holds."""
+    """Every index as positions along one dimension; a mask becomes the positions where it holds.
+
+    As in torch, arrays are looked at only where something is chosen: `zeros(2, 0)[[7]]` has nothing of it.
+    """
     shape, on = view._type.shape, view._device
-    chosen = []
+    given: list[tuple[int, Any, int]] = []  # the dimension, positions, and how torch counts in its errors: arrays by themselves
     for axis, index in found:
         if is_mask(index):
             _check_mask(index, shape, axis)
-            for j, positions in enumerate(np.nonzero(observed_mask(index, purpose))):
-                chosen.append(_Chosen(axis + j, wrapped(positions, shape[axis + j], axis + j, on), False))
-        else:  # torch counts arrays by themselves in its errors
-            alone = is_alone(index)
-            told = axis if alone else sum(not c.alone for c in chosen)
-            chosen.append(_Chosen(axis, wrapped(index, shape[axis], told, on), alone))
-    return chosen
+            given += [(axis + j, p, axis + j) for j, p in enumerate(np.nonzero(observed_mask(index, purpose)))]
+        else:
+            given.append((axis, index, axis if is_alone(index) else sum(not is_alone(x) for _, x, _ in given)))
+    axes = {axis for axis, _, _ in given}
+    empty = any(0 in index.shape for _, index, _ in given)
+    if not empty and any(shape[axis] == 0 for axis, index, _ in given if not is_alone(index)):
+        raise IndexError("index is out of bounds for dimension with size 0")
+    nothing = empty or any(n == 0 for d, n in enumerate(shape) if d not in axes)
+    return [_Chosen(axis, wrapped(np.zeros(index.shape, np.int64), 1, told, on) if nothing and not is_alone(index) else
+                    wrapped(index, shape[axis], told, on), is_alone(index)) for axis, index, told in given]
 
 
 def _common_shape(chosen: Sequence[_Chosen]) -> Ints:
@@ -141,8 +147,6 @@ def _gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
     places = _places(shape, _choose(view, found, "indexing with a mask"), _single_mask(found))
     result = windows_shape(places.indices.type.shape, places.sizes, places.dims)
     if any(shape[d] == 0 for d in places.dims.map):
-        if math.prod(result):
-            raise IndexError(f"index 0 is out of bounds for dimension {places.dims.map[0]} with size 0")
         return wrap(reshape(view._read(), shape=result))
     return wrap(places.gather(view._read()))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Final
 
 from ..ir import dtypes
@@ -221,8 +222,10 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def _check_updated(name: str, input: Tensor, index: Tensor, axis: int) -> None:
-    """torch's error for slices that are not there; the functions differ in it."""
+    """torch's error for slices that are not there; the functions differ in it, and look at none where these are empty."""
     size = _size(input, axis)
+    if (not input.numel() and input.ndim != 1) if name == "index_add_" else _slices_are_empty(input, axis):
+        return
     if name == "index_add_" and input.ndim == 1:
         check_range(name, index, 0, size, IndexError, OUT_OF_RANGE)
     elif name == "index_add_":
@@ -230,6 +233,10 @@ def _check_updated(name: str, input: Tensor, index: Tensor, axis: int) -> None:
     elif name == "index_copy_":
         check_range(name, index, 0, size, IndexError,
                     f"index_copy_(): index {{value}} is out of bounds for dimension {axis} with size {size}")
+
+
+def _slices_are_empty(x: Tensor, axis: int) -> bool:
+    return 0 in (*x._type.shape[:axis], *x._type.shape[axis + 1:])
 
 
 def _index_update(name: str, input: Tensor, dim: int, index: Tensor, source: Value, combiner: str) -> Tensor:
@@ -288,7 +295,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
         mask = index_fill(wrap(full_like(input._read(), 0, dtypes.boolean)), dim, index, True)
         filler = expand_value(cast_value(value._read(), input.dtype), input._type.shape)
         return wrap(select(mask._read(), filler, input._read()))
-    positions = wrap(wrapped(index, _size(input, axis), axis, input._device))
+    with unchecked() if _slices_are_empty(input, axis) else nullcontext():
+        positions = wrap(wrapped(index, _size(input, axis), axis, input._device))
     shape = list(input._type.shape or (1,))
     shape[axis] = index.numel()
     filler = (expand_value(cast_value(value._read(), input.dtype), tuple(shape)) if isinstance(value, Tensor) else
@@ -353,6 +361,8 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     if source.numel() != index.numel():
         raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got "
                            f"source.numel() = {source.numel()}, index.numel() = {index.numel()}")
+    if index.numel() and not self.numel():
+        raise IndexError("put_(): Tried to put elements into an empty tensor")
     positions = reshape(_flat_positions(self, index), shape=(index.numel(),))
     flat = reshape(self._read(), shape=(self.numel(),))
     if index.numel():
@@ -382,6 +392,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     common = common_shape(*rests)
     x, i = (wrap(expand_value(t._read(), tuple(t._type.shape[d] if d == axis else n for d, n in enumerate(common))))
             for t in (input, indices))
+    if not _size(input, axis) and i.numel():
+        raise RuntimeError("ZeroDivisionError")
     with unchecked():  # torch takes positions modulo the size
         return gather(x, axis, remainder(i, max(_size(input, axis), 1)))
 
