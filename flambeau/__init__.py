@@ -126,9 +126,8 @@ from .tracer.functions.reduce import (
 )
 from .tracer.functions.repeating import repeat_interleave
 from .tracer.functions.scattering import (
-    as_strided_scatter, diagonal_scatter, gather, index_add, index_copy, index_fill, index_reduce, index_select,
-    masked_scatter, masked_select, put, scatter, scatter_add, scatter_reduce, select_scatter, slice_scatter, take,
-    take_along_dim,
+    gather, index_add, index_copy, index_fill, index_reduce, index_select, masked_scatter, masked_select, put, scatter,
+    scatter_add, scatter_reduce, take, take_along_dim,
 )
 from .tracer.functions.searching import (
     argwhere, bincount, bucketize, isin, nonzero, searchsorted, unique, unique_consecutive,
@@ -137,6 +136,7 @@ from .tracer.functions.shape import (
     adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_tensors, broadcast_to, flatten, meshgrid, moveaxis, movedim, permute,
     ravel, reshape, squeeze, swapaxes, swapdims, t, tile, transpose, unflatten, unsqueeze,
 )
+from .tracer.functions.slice_writes import as_strided_scatter, diagonal_scatter, select_scatter, slice_scatter
 from .tracer.functions.slicing import (
     chunk, dsplit, hsplit, narrow, narrow_copy, select, split, split_with_sizes, tensor_split, unbind, unsafe_chunk,
     unsafe_split, unsafe_split_with_sizes, vsplit,

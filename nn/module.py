@@ -82,13 +82,13 @@ class Module(Compilable, Movable):
         object.__setattr__(made, "_path", (-1, ""))
         object.__setattr__(made, "_compiled", None)
         object.__setattr__(made, "_key", id(made) >> 4)
+        if context.trace is not None:
+            context.trace.note_made(made.__dict__)
         return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__.update(training=True, _parameters={}, _buffers={}, _non_persistent_buffers_set=set(), _modules={},
                              _hooks=None)
-        if context.trace is not None:
-            context.trace.note_made(self.__dict__)
         _changed()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[no-redef]

@@ -132,7 +132,7 @@ def expected(program: Program) -> tuple[list[Moment], Bound] | None:
         for place, number in numbers(built[3]).items():
             values[place].add(number)
         found, there = description([run.world.all()], known)
-        views |= {known.numbers[id(t)] for t in there if t.untyped_storage().nbytes() > t.nbytes}
+        views |= {known.numbers[id(t)] for t in there if t._is_view() or t.untyped_storage().nbytes() > t.nbytes}
         for place, tensor in objects(found).items():
             tensors[place].append(tensor)
         version = run.world.p._version

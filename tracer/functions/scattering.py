@@ -6,7 +6,6 @@ Source: https://pytorch.org/docs/stable/torch.html#indexing-slicing-joining-muta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from ..ops.window import cumsum
 from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked
-from .dims import checked_dim, whole_number, whole_place
+from .dims import checked_dim
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
@@ -31,7 +30,6 @@ from .shape import ravel
 from .slicing import sliced
 from .spelling import spelled
 from .static_size import checked_size, chosen, first_places
-from .strided import as_strided
 from .subscripts import check_positions, is_mask, mask_value, observed_mask, one_dimension, wrapped
 
 _GATHERED: Final = EXACT._replace(apart=True)
@@ -450,63 +448,3 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """In-place form of `masked_scatter`."""
     return assign(self, masked_scatter(self, mask, source))
-
-
-# --- Writing into slices ----------------------------------------------------------------------------------------------
-
-
-def _changed(input: Tensor, view: Any, src: Tensor) -> Tensor:
-    copy = wrap(alias(input._read()))
-    view(copy).copy_(src)
-    return copy
-
-
-@method()
-@spelled
-def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
-    """A copy of the input whose slice at `index` along `dim` is src."""
-    return _changed(input, lambda x: x.select(dim, index), src)
-
-
-@method()
-@with_out_of(EXACT)
-def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
-                  step: int = 1) -> Tensor:
-    """A copy of the input whose elements start:end:step along `dim` are src."""
-    axis = checked_dim(dim, input.ndim)
-    bounds = [None if n is None else whole_place(n, name) for name, n in (("start", start), ("end", end), ("step", step))]
-    return _changed(input, lambda x: x[(*[slice(None)] * axis, slice(*bounds))], src)
-
-
-@method()
-def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """A copy of the input whose diagonal is src."""
-    return _changed(input, lambda x: x.diagonal(offset, dim1, dim2), src)
-
-
-def _reach(size: Sequence[int], stride: Sequence[int], offset: int) -> int:
-    """The first element of the memory that a view by strides does not need."""
-    return offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1 if 0 not in size else offset
-
-
-@method()
-def as_strided_scatter(input: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int],
-                       storage_offset: int | None = None) -> Tensor:
-    """A copy of the input, and of the memory around it, in which as_strided(size, stride, storage_offset) is src.
-
-    >>> import flambeau as torch
-    >>> torch.as_strided_scatter(torch.zeros(2, 2), torch.ones(2), (2,), (3,))
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    own = input.storage_offset()
-    offset = own if storage_offset is None else whole_number(storage_offset, "storage_offset")
-    if as_strided(input, size, stride, offset).shape != src.shape:
-        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
-                           f"slice size = {list(size)}")
-    shape: Ints = input._type.shape
-    start, strides = min(own, offset), input.stride()
-    end = max(_reach(shape, strides, own), _reach(size, stride, offset))
-    memory = as_strided(input, (end - start,), (1,), start).clone()
-    as_strided(memory, size, stride, offset - start).copy_(src)
-    return as_strided(memory, shape, strides, own - start)

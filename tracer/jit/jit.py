@@ -226,7 +226,7 @@ class Jitted(Shown):
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         call = self._signature(args, kwargs)
-        _, trace = self._trials.record(call, [], lambda: False)
+        _, trace = self._trials.record(call, [])
         trace.take_back()
         return trace.plan
 

@@ -266,7 +266,7 @@ def _closed(trace: Trace, inputs: Sequence[Value], outputs: Sequence[Value], lab
             stand_ins: Sequence[Tensor]) -> tuple[Graph, list[int], Tape | None]:
     """The graph, with equal outputs given once and with what a backward from outside will read; where each output is."""
     differentiable = [o for o in outputs if state.grad and has_history(o)]
-    inner = inner_leaves(trace.recorder.nodes, differentiable, stand_ins)
+    inner = inner_leaves(trace.recorder.nodes, differentiable, stand_ins, set(outputs))
     positions: dict[Value, int] = {}
     for value in [*outputs, *inner, *kept_for_backward(trace.recorder.nodes, outputs, differentiable)]:
         positions.setdefault(value, len(positions))

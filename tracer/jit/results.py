@@ -158,9 +158,14 @@ class Alias:
 
 
 def _became(tensor: Tensor, kind: type[Tensor], leaf: bool) -> Tensor:
-    """A tensor that nobody has yet, of another class or as a leaf."""
+    """A tensor that nobody has yet, of another class or as a leaf; also of a value that a history outside ends in already."""
     tensor.__class__ = kind
-    return tensor.requires_grad_() if leaf else tensor
+    if leaf and tensor._storage.value.requires_grad:
+        tensor._become_leaf()
+        tensor._mark_leaf(tensor._storage.value)
+    elif leaf:
+        tensor.requires_grad_()
+    return tensor
 
 
 class Template:
@@ -273,8 +278,7 @@ class Template:
             return self._alias(x, index, lambda: index) if stand_in is None else Argument(stand_in)
         root = self._shared.get(x._storage)
         if root is None or x is root:
-            value = (x.detach() if x._requires_grad else x)._read()
-            return Output(self._output(value), self._late(x._geometry), type(x), x._requires_grad)
+            return Output(self._output(x._read()), self._late(x._geometry), type(x), x._requires_grad)
         return self._alias(x, None, lambda: self._leaf(root))
 
     def _memory_of(self, x: Tensor) -> Any:

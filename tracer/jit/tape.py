@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..ir.graph import Graph, Node, Value, needed_nodes
@@ -16,8 +16,8 @@ class Tape:
     """Puts one `call` node, which has run already, where the step was called.
 
     `requires` says of each output whether gradients flow through it, `leaves` which tensor each input is a leaf of. A leaf
-    whose value the program computes (it was written before it was used, or shares its memory with another one) is `inner`:
-    an output of the program, by its number, and an input of the node.
+    whose value the program computes (it was written before it was used, shares its memory with another one, or is made by the
+    step and leaves it) is `inner`: an output of the program, by its number, and an input of the node.
     """
 
     def __init__(self, graph: Graph, inner: Sequence[Value], stand_ins: Sequence[Tensor]) -> None:
@@ -26,8 +26,12 @@ class Tape:
         self.requires = [v.requires_grad and v not in inner for v in graph.outputs]
         self.leaves = [v.leaf() if v.leaf is not None else None for v in graph.inputs]
         arguments = {id(x): i for i, x in enumerate(stand_ins)}
-        self.inner: list[tuple[int, Any]] = [  # the leaf, or the number of the argument that is one
-            (graph.outputs.index(v), arguments.get(id(leaf), leaf)) for v in inner if v.leaf and (leaf := v.leaf()) is not None]
+        # Outputs, each with the leaf, with the number of the argument that is one, or None for one that is yet to be made of it.
+        self.inner: list[tuple[int, Any]] = [
+            (graph.outputs.index(v), arguments.get(id(leaf), leaf if leaf._storage.trace is None else None))
+            for v in inner if v.leaf and (leaf := v.leaf()) is not None]
+        for at, which in self.inner:
+            self.requires[at] = which is None
 
     def mark_leaves(self) -> None:
         """Let the values that leaves hold now say so."""
@@ -46,18 +50,26 @@ class Tape:
         for at, leaf in self.inner:
             output = self.graph.outputs[at]
             own.append(Value(output.type, output.device, results[at]))
+            if leaf is None:
+                own[-1].requires_grad = True
+                continue
             (arguments[leaf] if isinstance(leaf, int) else leaf)._mark_leaf(own[-1])
         with recording():  # it is not pending: it ran
             node: Node = record(call_op, (*inputs, *own), {"graph": self.graph})
         outputs = list(node.outputs)
         for value, buffer in zip(outputs, results, strict=True):
             value.buffer = buffer
+        for (at, leaf), value in zip(self.inner, own):
+            if leaf is None:
+                outputs[at] = value
         node.done, node.saved = True, dict(enumerate(results))
         return outputs
 
 
-def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value], stand_ins: Sequence[Tensor]) -> list[Value]:
-    """Values that the program computes, that a tensor outside (or an argument) is a leaf of, and that gradients flow into."""
+def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value], stand_ins: Sequence[Tensor],
+                 outputs: Collection[Value]) -> list[Value]:
+    """Values that the program computes, that a tensor is a leaf of, and that gradients flow into: one outside, an argument, or
+    one that the step makes, if it is among the outputs."""
     made = set(nodes)
     todo, found = list(differentiable), dict.fromkeys(differentiable)
     for value in todo:
@@ -67,7 +79,8 @@ def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value], stand_i
             found.update(dict.fromkeys(more))
     leaves = [(v, v.leaf()) for v in found if v.leaf is not None and v.node in made]
     arguments = set(map(id, stand_ins))
-    return [v for v, leaf in leaves if leaf is not None and (leaf._storage.trace is None or id(leaf) in arguments)]
+    return [v for v, leaf in leaves if leaf is not None and (leaf._storage.trace is None or id(leaf) in arguments
+                                                             or v in outputs)]
 
 
 def kept_for_backward(nodes: Sequence[Node], outputs: Sequence[Value], differentiable: Sequence[Value]) -> list[Value]:

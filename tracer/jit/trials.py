@@ -31,11 +31,12 @@ class Trials:
         self._exchanged: Places = {}
         self._made: set[tuple[int, Any]] = set()
 
-    def record(self, call: Signature, changes: list[Change], holds: Callable[[], bool]) -> tuple[Outside, Recorded]:
+    def record(self, call: Signature, changes: list[Change],
+               holds: Callable[[], bool] | None = None) -> tuple[Outside, Recorded]:
         """The trace of a call, made since these things changed, and what was outside before.
 
         If the function created state, it is that of a call that finds this state there, where both do the same; where that
-        comes and goes only if an earlier trace `holds` then.
+        comes and goes only if an earlier trace `holds` then (None: the trace is only looked at).
         """
         if changes:
             now = outside_of(self._function, call)
@@ -45,7 +46,7 @@ class Trials:
         outside, first = self._counted(call)
         created = Created(first.traced)
         again = not self._made.isdisjoint(created.places)
-        self._made |= created.places
+        self._made |= created.places if holds is not None else set()
         tried = created and (created.only_tensors or not again)
         outside, trace = (self._on(created, call, first, holds if again else None) if tried else None) or (outside, first)
         outside.let_go()
