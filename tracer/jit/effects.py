@@ -129,9 +129,9 @@ class Effects:
         """Whether a container is one of those outside that the trace could write to."""
         return id(x) in self._identities or (is_dataclass(type(x)) and id(vars_of(x)) in self._identities)
 
-    def holds(self, x: Any) -> bool:
-        """Whether something held this before the trace."""
-        return any(x is held for owner in self._owners for held in owner.before.values())
+    def held_before(self) -> set[int]:
+        """The ids of all that something held before the trace."""
+        return {id(x) for owner in self._owners for x in owner.before.values()}
 
     def may_read(self, owner: Owner, key: Any) -> bool:
         """Whether code may read what something has under a key."""
@@ -163,7 +163,7 @@ class Effects:
         found: dict[int, dict[Any, Slot]] = {}
         for where in chosen.values():
             (first, key, now), old = where[0], self._before(where)
-            slot = Slot(self.found[first][0], key, old._type, old._device, None, is_nothing(now) or now._type is old._type)
+            slot = Slot(self.found[first][0], key, old._type, old._device, None, _is_nothing(now) or now._type is old._type)
             for i, name, _ in where:
                 found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
         return found
@@ -221,10 +221,10 @@ def exchanged(outside: Outside, changes: list[Change]) -> Places:
 
 def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int]) -> bool:
     """Whether a place that held `old` may be given any such tensor: it gets another one that was made or moved, or none."""
-    return _is_there(old) and (is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
+    return _is_there(old) and (_is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
 
 
-def is_nothing(x: Any) -> bool:
+def _is_nothing(x: Any) -> bool:
     """Whether nothing is left in a place."""
     return x is MISSING or x is None
 

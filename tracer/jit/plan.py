@@ -242,8 +242,8 @@ def _gradients_among(storages: Sequence[Storage], trace: Trace,
 def _looked_up(trace: Trace, effects: Effects) -> dict[Tensor, Tensor]:
     """The `.grad`s, by tensor, that another one may come in the place of at each call: nothing else leads to them."""
     there = {t: g for t, g in trace.grads_before.items() if g is not None}
-    once = Counter(map(id, there.values()))
-    return {t: g for t, g in there.items() if once[id(g)] == 1 and is_plain_gradient(t, g) and not effects.holds(g)}
+    count, held = Counter(map(id, there.values())), effects.held_before() if there else set()
+    return {t: g for t, g in there.items() if count[id(g)] == 1 and id(g) not in held and is_plain_gradient(t, g)}
 
 
 def is_plain_gradient(tensor: Tensor, gradient: Any) -> bool:
@@ -340,11 +340,11 @@ def packed(plan: Plan) -> Plan:
         state=_lasting([plan.state[j] for j in loose], {*gradients, *slots}))
 
 
-def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]], tuple[tuple[Tensor | int, Any], ...]]:
+def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]], tuple[tuple[Tensor | int, int | None], ...]]:
     """Packs of small gradients that the step leaves behind, with the outputs of the program that they are; and the rest."""
     groups: dict[dtype, list[tuple[Tensor, int]]] = {}
     for target, output in plan.writes.gradients:
-        at = plan.positions[output] if isinstance(output, int) else -1
+        at = -1 if output is None else plan.positions[output]
         if at >= 0 and isinstance(target, Tensor) and plan.types[at].nbytes <= LIMIT and plan.positions.count(at) == 1:
             groups.setdefault(plan.types[at].dtype, []).append((target, at))
     made = [(GradientPack([t for t, _ in members], kind, plan.device), [at for _, at in members])
