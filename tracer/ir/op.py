@@ -69,7 +69,9 @@ class Op:
     A `light` op costs next to nothing within the program that reads its result: it is done again rather than kept for a
     gradient. A vjp that `takes_none` gets None, not zeros, for outputs that no gradient flows to. `reads(out, inputs, **params)`
     says which of that many outputs and inputs the vjp uses; without it the vjp is recorded once to find out. Parameters
-    named in `of_gradient` say nothing of the types and of the program: neither is remembered by them.
+    named in `of_gradient` say nothing of the types and of the program: neither is remembered by them. Of an op that computes
+    some outputs from others, `between(wanted, g, out, *inputs, **params)` gives the whole cotangents of the outputs with these
+    numbers: their own in `g`, and what flows to them from other outputs.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Op:
     takes_none: bool = False
     reads: Callable[..., tuple[tuple[bool, ...], tuple[bool, ...]]] | None = None
     of_gradient: frozenset[str] = frozenset()
+    between: Callable[..., Sequence[Value | None]] | None = None
 
     def is_exact(self, types: Sequence[Type]) -> bool:
         """Whether `reference` gives XLA's bits for operands of these types."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir.checks import Check, Site, note
+from ..ir.constants import full_like
 from ..ir.errors import requires
 from ..ir.graph import Graph, Value, needed_nodes
 from ..ir.op import Emitter, Op, Operand, register
@@ -31,14 +32,27 @@ def _lower(h: Emitter, *operands: Operand, graph: Graph) -> tuple[Operand, ...]:
 
 def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
     """One call of the backward graph, which reads the outputs that the forward call saved."""
-    key = (graph, graph.tape, tuple(v.requires_grad for v in inputs))
+    return _pulled_back((), g, out, inputs, graph)
+
+
+def _between(wanted: tuple[int, ...], g: tuple[Value | None, ...], out: tuple[Value, ...], *inputs: Value,
+             graph: Graph) -> Sequence[Value | None]:
+    """The same of some outputs, from which the graph computes others."""
+    return _pulled_back(wanted, g, out, inputs, graph)
+
+
+def _pulled_back(wanted: tuple[int, ...], g: tuple[Value | None, ...], out: tuple[Value, ...], inputs: Sequence[Value],
+                 graph: Graph) -> Sequence[Value | None]:
+    flows = tuple(c is not None for c in g)
+    key = (graph, graph.tape, wanted, flows, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)
     if found is None:
-        found = _backward_graph(graph, inputs)
+        found = _backward_graph(graph, inputs, wanted, flows)
         if not found[2]:  # what a user's backward takes from outside may be another value next time
             _backwards[key] = found
     body, flags, free, sites = found
-    results = iter(call(*inputs, *out, *g, *free, graph=body))
+    cotangents = [full_like(v, 0) if c is None else c for v, c in zip(out, g)]
+    results = iter(call(*inputs, *out, *cotangents, *free, graph=body))
     if sites:
         note(Check(next(results), sites))
     return [next(results) if flag else None for flag in flags]
@@ -48,9 +62,10 @@ Backward = tuple[Graph, tuple[bool, ...], tuple[Value, ...], tuple[Site, ...]]
 _backwards: dict[Any, Backward] = {}
 
 
-def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> Backward:
+def _backward_graph(graph: Graph, inputs: Sequence[Value], wanted: tuple[int, ...], flows: Sequence[bool]) -> Backward:
     """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are.
 
+    If some outputs are `wanted`, by their numbers, it goes to theirs instead; `flows` says which have a cotangent.
     Then the values from outside that a user's backward took, which are further operands, and the sites of the checks in
     it, on which the first output reports.
     """
@@ -59,14 +74,15 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value]) -> Backward:
         outputs = replay(graph, operands)
         forward = len(recorder.nodes)
         cotangents = [placeholder(v.type, v.device) for v in outputs]
-        pairs = [(o, c) for o, c in zip(outputs, cotangents) if o.requires_grad]
-        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], operands,
+        pairs = [(o, c) for o, c, flow in zip(outputs, cotangents, flows) if o.requires_grad and flow]
+        ends_at = [outputs[k] for k in wanted] or operands
+        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at,
                                        create_graph=True)  # the graph may be differentiated in its turn
         check = joined(recorder.checks) if recorder.checks else None
     saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
     for node in recorder.nodes[forward:]:
         node.inputs = tuple(saved.get(v, v) for v in node.inputs)
-    kept = [gradients.get(v) for v in operands]
+    kept = [gradients.get(v) for v in ends_at]
     ends = [*([check.report] if check else ()), *(saved.get(v, v) for v in kept if v is not None)]
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
     # Only what the ends need: what the forward saved is not computed again.
@@ -86,4 +102,4 @@ def _batch(size: int, batched: Sequence[bool], *inputs: Value, graph: Graph) -> 
 
 
 call = register(Op("call", _infer, lambda *arrays, graph: tuple(interpret(graph, arrays)), _lower, _vjp, _batch,
-                   jvp=_jvp, multiple=True))
+                   jvp=_jvp, multiple=True, between=_between))

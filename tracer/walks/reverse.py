@@ -82,7 +82,8 @@ def useful_nodes(outputs: Sequence[Value], targets: Targets | None) -> list[Node
         node, expanded = stack.pop()
         if expanded:
             useful[node] = targets is None or any(
-                targets.find(v) is not None or (_flows(v) and useful.get(v.node, False)) for v in node.inputs)  # type: ignore[arg-type]
+                targets.find(v) is not None or (_flows(v) and useful.get(v.node, False)) for v in node.inputs) or (  # type: ignore[arg-type]
+                node.op.between is not None and any(targets.find(v) is not None for v in node.outputs))
             if useful[node]:
                 order.append(node)
             continue
@@ -105,11 +106,11 @@ def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], tar
     outputs = node.outputs
     with backward_of(node):
         incoming = [_after_hooks(v, sums.pop(v)) if v in sums else None for v in outputs]
-    for value, cotangent in zip(outputs, incoming):
-        if cotangent is not None and (target := _target(value, targets)) is not None:
-            _accumulate(results, target, cotangent)
     if all(g is None for g in incoming):
         return
+    for value, cotangent in zip(outputs, _whole(node, incoming, targets)):
+        if cotangent is not None and (target := _target(value, targets)) is not None:
+            _accumulate(results, target, cotangent)
     with backward_of(node):
         filled = tuple(full_like(v, 0) if g is None and not node.op.takes_none else g for v, g in zip(outputs, incoming))
         single = len(outputs) == 1 and not node.op.multiple
@@ -122,6 +123,20 @@ def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], tar
                 assert cotangent.type is value.type, (
                     f"the vjp of {node.op.name} gives {cotangent.type} for an input of type {value.type}")
                 _accumulate(sums, value, cotangent)
+
+
+def _whole(node: Node, incoming: list[Value | None], targets: Targets | None) -> list[Value | None]:
+    """The cotangents of a node's outputs, with what flows to one that is wanted from others of the same node."""
+    if node.op.between is None:
+        return incoming
+    outputs, whole = node.outputs, [*incoming]
+    wanted = tuple(k for k, v in enumerate(outputs) if v.requires_grad and _target(v, targets) is not None)
+    if wanted and any(g is not None for k, g in enumerate(incoming) if wanted != (k,)):
+        with backward_of(node):
+            found = node.op.between(wanted, tuple(incoming), outputs, *node.inputs, **node.params)
+        for k, cotangent in zip(wanted, found):
+            whole[k] = cotangent
+    return whole
 
 
 def _after_hooks(value: Value, cotangent: Value) -> Value:
