@@ -90,9 +90,12 @@ class Outside(Watch):
                     name = f"{type(thing).__name__}.{path + '.' if path else ''}{key}"
                     self._left_out |= {name, f"{name}.requires_grad"}
 
-    def settle(self, ran: Iterable[Any], called: Iterable[Any]) -> None:
-        """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read."""
-        ran = list(ran)
+    def settle(self, ran: Iterable[Any], lasting: Iterable[Any], called: Iterable[Any]) -> None:
+        """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read.
+
+        Of those that are not `lasting`, since the trace made them, only what their classes do.
+        """
+        ran, lasting = list(ran), list(lasting)
         kinds = dict.fromkeys(map(type, (*self._reached, *ran)))
         exchanged = (foreign_function(owner, name) for kind in kinds for owner, name, _ in looked_up(kind) if of_us(owner))
         more = dict.fromkeys((*called, *(f for f in exchanged if f is not None)))
@@ -101,7 +104,7 @@ class Outside(Watch):
         self.add(_looked_up(kinds))
         # What an optimizer knows of its parameters means nothing to a trace in which it did not run.
         idle = {id(s) for s in self._reached if getattr(s, "_grows", False)} - set(map(id, ran))
-        for thing in roots(dict.fromkeys((*self._reached, *ran))):
+        for thing in roots(dict.fromkeys((*self._reached, *lasting))):
             read = self.reads.by_users if id(thing) in idle else self.reads.of_module
             before = self._before.get(id(thing)) or thing._snapshot(read)
             self.structures.append((weakref.ref(thing), before, read, portraits(before)))

@@ -195,7 +195,7 @@ class Validity:
                  themselves: Mapping[int, Any]) -> None:
         self.outside = outside
         self.handles = _Handles({**outside.tensors, **trace.handles})
-        outside.settle([m for m in trace.modules if not trace.is_made(m)], trace.called)
+        outside.settle(trace.modules, [m for m in trace.modules if not trace.is_made(m)], trace.called)
         self.gradients = _Gradients(trace, plan)
         self.memory = _Memory(trace, plan, call.tensors)
         self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
