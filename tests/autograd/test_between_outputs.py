@@ -9,6 +9,8 @@ import pytest
 
 import flambeau as torch
 
+from ..nested import near
+
 grad = torch.autograd.grad
 
 
@@ -88,10 +90,4 @@ def test_gradients_between_outputs(use: Any, numpy_engine: None) -> None:
     for f in (chain, torch.jit(chain)):
         x, w = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in ([1.0, 2.0], [0.5, -1.5]))
         found.append(shown(use(f, x, w)))
-    assert _close(*found), found
-
-
-def _close(a: Any, b: Any) -> bool:
-    if isinstance(a, list):
-        return isinstance(b, list) and len(a) == len(b) and all(map(_close, a, b))
-    return bool(a == b) if a is None else bool(b == pytest.approx(a, rel=1e-9))
+    assert near(*found, rel=1e-9), found

@@ -18,6 +18,8 @@ import pytest
 import flambeau as torch
 from flambeau import nn
 
+from ..nested import near
+
 X = torch.tensor([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
 
 
@@ -254,16 +256,11 @@ def agree(way: Callable[[Any, Any], Any], calls: int = 5) -> Any:
     torch.manual_seed(3)
     for k in range(1, calls + 1):
         got = _plain(step(X * k)), _plain(one)
-        assert str(got) == str(wanted[k - 1]) or _near(got, wanted[k - 1]), (k, got, wanted[k - 1])
+        assert str(got) == str(wanted[k - 1]) or _alike(got, wanted[k - 1]), (k, got, wanted[k - 1])
     return step
 
 
-def _near(x: Any, y: Any) -> bool:
-    if isinstance(x, dict):
-        return x.keys() == y.keys() and all(_near(x[k], y[k]) for k in x)
-    if isinstance(x, (list, tuple)):
-        return len(x) == len(y) and all(map(_near, x, y))
-    return bool(x == pytest.approx(y, rel=1e-5)) if isinstance(x, float) else bool(x == y)
+_alike = partial(near, rel=1e-5)
 
 
 @pytest.mark.parametrize("way", SAME, ids=lambda way: way.__name__)
@@ -292,7 +289,7 @@ def test_a_first_call_that_fails_leaves_nothing_behind(way: Any, monkeypatch: py
             step(X)
     assert _plain(one) == _plain(fresh)
     step(X), way(fresh, X)
-    assert _near(_plain(one), _plain(fresh))
+    assert _alike(_plain(one), _plain(fresh))
 
 
 def _interrupted(*args: Any) -> None:
@@ -352,7 +349,7 @@ def test_created_anew_after_it_was_taken_away() -> None:
         assert step(X * k).item() == pytest.approx(bound_anew(other, X * k).item(), rel=1e-5, abs=1e-6)
         if k % 3 == 2:
             one.hidden = other.hidden = None
-    assert _near(_plain(one), _plain(other))
+    assert _alike(_plain(one), _plain(other))
 
 
 def test_a_failed_check_of_the_first_call_is_raised() -> None:
@@ -374,7 +371,7 @@ def test_numbers_and_flags_of_a_class_and_of_two_calls_in_one_step() -> None:
     one, other = holder(), holder()
     step = torch.jit(lambda x: moments(one, x) + moments(one, x * 2))
     for k in range(1, 5):
-        assert _near(_plain(step(X * k)), _plain(moments(other, X * k) + moments(other, X * k * 2)))
+        assert _alike(_plain(step(X * k)), _plain(moments(other, X * k) + moments(other, X * k * 2)))
     assert step.stats.compiles == 1 and one.step == 8
 
 
@@ -411,7 +408,7 @@ def test_gradients_that_are_missing_are_as_good_as_zeros(order: str, layers: int
         assert step(X, i).item() == pytest.approx(eager(X, i).item(), rel=1e-4)
         for p, q in zip(model.parameters(), other.parameters()):
             assert (p.grad is None) == (q.grad is None)
-            assert p.grad is None or _near(p.grad.tolist(), q.grad.tolist()) or order == "accumulated"
+            assert p.grad is None or _alike(p.grad.tolist(), q.grad.tolist()) or order == "accumulated"
     assert unused.grad is None and unused.tolist() == [1, 1]
     assert step.stats.compiles == (2 if order == "accumulated" else 1), step.why()
 

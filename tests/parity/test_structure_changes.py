@@ -10,10 +10,11 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 
 import flambeau
+
+from ..nested import near
 
 oracle = pytest.importorskip("torch")
 CALLS = 8
@@ -218,9 +219,7 @@ def run(torch: Any, kind: Kind, order: str, way: str, wrap: Callable[[Any], Any]
 
 
 def close(x: Any, y: Any) -> bool:
-    if isinstance(x, (list, tuple)) and isinstance(y, (list, tuple)):
-        return len(x) == len(y) and all(map(close, x, y))
-    return bool(np.isclose(x, y, rtol=1e-6, atol=1e-9)) if isinstance(x, float) else bool(x == y)
+    return near(x, y, rel=1e-6, abs=1e-9)
 
 
 def difference(wanted: list[Any], found: list[Any]) -> str:

@@ -192,10 +192,10 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                      outside=tuple(_effect(trace, owner, edits, slots.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
     count = Counter(id(g) for _, g in rebound)
-    seen = [(t, g) for t, g in rebound if g is not None and (count[id(g)] > 1 or template.has_met(g))]
-    new = [(t, g) for t, g in rebound if g is None or not (count[id(g)] > 1 or template.has_met(g))]
-    writes = replace(writes, gradients=tuple((t, None if g is None else outputs.add(g._read())) for t, g in new),
-                     seen_gradients=tuple((t, template.of(g)) for t, g in seen))
+    seen = {id(g) for _, g in rebound if g is not None and (count[id(g)] > 1 or template.has_met(g))}
+    writes = replace(
+        writes, gradients=tuple((t, None if g is None else outputs.add(g._read())) for t, g in rebound if id(g) not in seen),
+        seen_gradients=tuple((t, template.of(g)) for t, g in rebound if id(g) in seen))
     here = describe(user_position())
     guards += [guard for effect in writes.outside for guard in effects.guards_of(effect, here)]
     reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)

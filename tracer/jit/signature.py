@@ -34,13 +34,13 @@ class Signature:
 
     __slots__ = ("tensors", "numbers", "containers", "values", "gradients", "key", "args", "kwargs", "parameters", "grown",
                  "by_key", "_met", "_inside")
+    gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
         self.values: list[Any] = []  # what the trace that holds computes of the numbers
         self.containers: list[Any] = []
-        self.gradients: list[Any] = []  # the `.grad`s before the call that leave it as they are
         if parameters.named and len(kwargs) > 1:
             kwargs = {name: kwargs[name] for name in sorted(kwargs)}
         self.args, self.kwargs, self.parameters = args, kwargs, parameters

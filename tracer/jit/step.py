@@ -198,9 +198,9 @@ def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     writes = plan.writes
     if not writes.containers and not writes.outside and not writes.seen_gradients:
         return rebuilt(plan.template, outputs, call)
-    groups = [*(held for _, held in writes.containers), *(effect.edits for effect in writes.outside), dict(enumerate(
-        template for _, template in writes.seen_gradients))]
-    result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values())], outputs, call)
+    groups = [*(held for _, held in writes.containers), *(effect.edits for effect in writes.outside)]
+    result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values()),
+                                   *(t for _, t in writes.seen_gradients)], outputs, call)
     given = iter(things)
     for i, held in writes.containers:
         contents = {key: next(given) for key in held}
@@ -208,7 +208,7 @@ def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     for effect in writes.outside:
         effect.apply({key: next(given) for key in effect.edits})
     for (target, _), gradient in zip(writes.seen_gradients, given, strict=True):
-        (call.tensors[target] if isinstance(target, int) else target)._bind_grad(gradient)
+        _meant(target, call)._bind_grad(gradient)
     return result
 
 
@@ -217,12 +217,17 @@ def _write_back(writes: Writes, call: Signature, outputs: list[Value]) -> None:
     for storage, at in writes.created:
         storage.rebind(claimed(outputs[at]))
         storage.lost = ""
-    for target, new in writes.gradients:
-        tensor = call.tensors[target] if isinstance(target, int) else target
-        tensor._bind_grad(None if new is None else tensor._gradient(outputs[new]))
+    for target, at_grad in writes.gradients:
+        tensor = _meant(target, call)
+        tensor._bind_grad(None if at_grad is None else tensor._gradient(outputs[at_grad]))
     for i, at in writes.arguments:
         tensor = call.tensors[i]
         if isinstance(tensor, Tensor):
             tensor._set(outputs[at])
-    for which, leaf in writes.leaves:
-        (call.tensors[which] if isinstance(which, int) else which).requires_grad_(leaf)
+    for target, leaf in writes.leaves:
+        _meant(target, call).requires_grad_(leaf)
+
+
+def _meant(target: Tensor | int, call: Signature) -> Tensor:
+    """A tensor outside, or the argument with this number."""
+    return call.tensors[target] if isinstance(target, int) else target

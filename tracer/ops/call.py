@@ -32,17 +32,12 @@ def _lower(h: Emitter, *operands: Operand, graph: Graph) -> tuple[Operand, ...]:
 
 def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
     """One call of the backward graph, which reads the outputs that the forward call saved."""
-    return _pulled_back((), g, out, inputs, graph)
+    return _between((), g, out, *inputs, graph=graph)
 
 
 def _between(wanted: tuple[int, ...], g: tuple[Value | None, ...], out: tuple[Value, ...], *inputs: Value,
              graph: Graph) -> Sequence[Value | None]:
-    """The same of some outputs, from which the graph computes others."""
-    return _pulled_back(wanted, g, out, inputs, graph)
-
-
-def _pulled_back(wanted: tuple[int, ...], g: tuple[Value | None, ...], out: tuple[Value, ...], inputs: Sequence[Value],
-                 graph: Graph) -> Sequence[Value | None]:
+    """The same for the wanted outputs, from which the graph computes others; for the inputs if none is."""
     flows = tuple(c is not None for c in g)
     key = (graph, graph.tape, wanted, flows, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)

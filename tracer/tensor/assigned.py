@@ -130,7 +130,7 @@ def _assign_in_trace(tensor: Tensor, source: Tensor) -> None:
     others = [] if trace is None else storage.others(tensor)
     if any(x._inside is None and storage.trace is None for x in others):
         raise TraceError(SHARED_OUTSIDE)
-    if source._type is not tensor._type and trace is not None and _is_from_outside(tensor):
+    if source._type is not tensor._type and _is_from_outside(tensor):
         raise TraceError(ANOTHER_TYPE.format(old=tensor._type, new=source._type))
     _leave(tensor, others)
     if source._type is tensor._type:
@@ -140,6 +140,7 @@ def _assign_in_trace(tensor: Tensor, source: Tensor) -> None:
 
 
 def _is_from_outside(tensor: Tensor) -> bool:
+    """Whether a trace is in progress that did not make this tensor."""
     trace = context.trace
     return trace is not None and (trace.is_stand_in(tensor) or (tensor._inside is None and tensor._storage.trace is None))
 
