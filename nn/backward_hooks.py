@@ -112,6 +112,7 @@ class Watch(PassedOn):
     """
 
     name = "BackwardHookFunction"
+    of_user = True
 
     def __init__(self, key: Any, at: tuple[int, ...], zeros: tuple[Type | None, ...],
                  call: Callable[[Gradients], Gradients]) -> None:

@@ -140,13 +140,13 @@ def _gradients(ends: Sequence[Tensor], starts: Sequence[Tensor], gradients: Sequ
     pairs = [_start(output, gradient) for output, gradient in zip(ends, gradients, strict=True)]
     values = [x._read() for x in starts]
     found = pull_back([v for v, _ in pairs], [g for _, g in pairs], values, retain_graph=keep, create_graph=create_graph)
-    return tuple(_found(found.get(v), v, unused, materialize) for v in values)
+    return tuple(_found(i, found.get(v), v, unused, materialize) for i, v in enumerate(values))
 
 
-def _found(cotangent: Value | None, value: Value, allow_unused: bool, materialize: bool) -> Tensor | None:
+def _found(index: int, cotangent: Value | None, value: Value, allow_unused: bool, materialize: bool) -> Tensor | None:
     if cotangent is not None:
         return wrap(cotangent)
     if not allow_unused:
-        raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set "
+        raise RuntimeError(f"The differentiated Tensor at index {index} appears to not have been used in the graph. Set "
                            "allow_unused=True if this is the desired behavior.")
     return wrap(full_like(value, 0)) if materialize else None

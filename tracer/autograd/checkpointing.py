@@ -17,7 +17,7 @@ from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import Recorder, close, grad_mode, recording, thread_recorder
 from ..ir.state import state
 from ..ops.control import optimization_barrier
-from ..ops.custom import Flags, PassedOn, custom_gradient, transposed
+from ..ops.custom import Flags, PassedOn, custom_gradient, runs_users_code, transposed
 from ..ops.elementwise import with_value
 from ..tensor.nested import leaves, map_structure
 from ..tensor.storage import Storage
@@ -126,6 +126,7 @@ class Checkpoint(PassedOn):
 
     def __init__(self, graph: Graph, kept: tuple[int, ...]) -> None:
         self.graph, self.kept = graph, kept
+        self.of_user = runs_users_code(graph)
         self._key = graph, graph.tape, kept
 
     def __eq__(self, other: object) -> bool:

@@ -283,6 +283,8 @@ class VmapInfo:
 class FunctionRule(PassedOn):
     """The gradient rule of one kind of application of a `Function`."""
 
+    of_user = True
+
     def __init__(self, function: type[Function], saved: Any, attributes: dict[str, Any], arguments: tuple[Any, ...],
                  places: tuple[int | Type | None, ...], materialize: bool) -> None:
         self.function, self.name = function, function.__name__

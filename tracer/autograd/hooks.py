@@ -92,6 +92,13 @@ class Hooks:
         """Equal as long as the hooks are the same; empty if there is none."""
         return (*self.table, -1, *self.after) if self.table or self.after else ()
 
+    def copy(self) -> Hooks:
+        """Hooks of their own, the same for now."""
+        made = Hooks()
+        made.table.update(self.table)
+        made.after.update(self.after)
+        return made
+
     def run(self, gradient: Value) -> Value:
         """The gradient as the hooks leave it."""
         return _run(tuple(self.table.values()), gradient)
@@ -116,6 +123,7 @@ class HookRule(PassedOn):
     """An identity whose gradient goes through hooks."""
 
     name = "Hook"
+    of_user = True
 
     def __init__(self, hooks: tuple[Hook, ...]) -> None:
         self.hooks = hooks
@@ -184,11 +192,14 @@ def _hooks_of(tensor: Tensor) -> Hooks:
     if tensor._requires_grad:
         tensor._noted()
         hooks = tensor._hooks = tensor._hooks or Hooks()
-    else:
-        value = tensor._read()
-        if value.node is None:
-            raise TraceError("a hook can be registered inside a traced function on tensors computed there and on leaves, not "
-                             "on a tensor that was computed outside: register it there")
-        hooks = value.node.hooks_of(value.index, Hooks)
-    assert isinstance(hooks, Hooks)
-    return hooks
+        assert isinstance(hooks, Hooks)
+        return hooks
+    value = tensor._read()
+    if value.node is None:
+        raise TraceError("a hook can be registered inside a traced function on tensors computed there and on leaves, not "
+                         "on a tensor that was computed outside: register it there")
+    found = value.node.hooks_of(value.index, Hooks)
+    assert isinstance(found, Hooks)
+    if context.trace is not None:
+        context.trace.note_own_hooks(found.table)
+    return found

@@ -23,6 +23,9 @@ class GradientHooks(Protocol):
     def key(self) -> tuple[int, ...]:
         """Equal as long as the hooks are the same."""
 
+    def copy(self) -> GradientHooks:
+        """Hooks of their own, the same for now."""
+
     def run(self, gradient: Value) -> Value:
         """The gradient as the hooks leave it."""
 
@@ -69,9 +72,10 @@ class Node:
     """One application of a primitive.
 
     `where` is the user's source position, `scope` the module path, `of` the forward node that this node is the
-    backward of. `spent` marks a node whose gradient was taken without `retain_graph`. Outputs are held weakly, so
-    that a value dies with its last user; `outputs` makes them again when needed, with the buffers that are `saved` by
-    index for a gradient. `hooks` are those of the gradients of its outputs, by index.
+    backward of. `spent` marks a node whose gradient was taken without `retain_graph`, or tells for which of its outputs
+    there is none any more (of a node that stands for a graph). Outputs are held weakly, so that a value dies with its last
+    user; `outputs` makes them again when needed, with the buffers that are `saved` by index for a gradient. `hooks` are those
+    of the gradients of its outputs, by index.
     """
 
     __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released", "saved",
@@ -83,7 +87,8 @@ class Node:
         self.op, self.inputs, self.params, self.types = op, inputs, params, types
         self.where, self.scope, self.of = where, scope, of
         self.device, self.requires_grad = device, requires_grad
-        self.spent = self.done = self.released = False
+        self.spent: bool | frozenset[int] = False
+        self.done = self.released = False
         self.saved: dict[int, Any] | None = None
         self.hooks: dict[int, GradientHooks] | None = None
         self._outputs: list[ref[Value] | None] = [None] * len(types)
@@ -116,10 +121,23 @@ class Node:
 
     def settle(self) -> None:
         """Of a node that ran: release it, unless a gradient can still flow through it or a value is still due."""
-        if self.spent or not self.requires_grad:
+        if self.spent is True or not self.requires_grad:
             living = [v for v in map(self.living, range(len(self.types))) if v is not None]
             if all(v.buffer is not None for v in living):
                 self.release()
+
+    def is_spent(self, index: int) -> bool:
+        """Whether the gradient of this output was taken."""
+        return self.spent is True or (self.spent is not False and index in self.spent)
+
+    def spend(self, outputs: frozenset[int] | None = None) -> None:
+        """Mark these outputs, all without any; let go of what was saved if no gradient is left that could read it."""
+        if outputs is not None:
+            outputs |= self.spent or frozenset()  # type: ignore[operator]
+            living = [v for i in range(len(self.types)) if i not in outputs and (v := self.living(i)) is not None]
+        self.spent = True if outputs is None or not any(v.requires_grad for v in living) else outputs
+        if self.done:
+            self.settle()  # else a loss that is kept would keep what was saved for its gradient
 
     def hooks_of(self, index: int, make: Callable[[], GradientHooks]) -> GradientHooks:
         """The hooks of the gradient of one output; made if there are none yet."""

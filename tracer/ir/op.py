@@ -70,8 +70,12 @@ class Op:
     gradient. A vjp that `takes_none` gets None, not zeros, for outputs that no gradient flows to. `reads(out, inputs, **params)`
     says which of that many outputs and inputs the vjp uses; without it the vjp is recorded once to find out. Parameters
     named in `of_gradient` say nothing of the types and of the program: neither is remembered by them. Of an op that computes
-    some outputs from others, `between(wanted, g, out, *inputs, **params)` gives the whole cotangents of the outputs with these
-    numbers: their own in `g`, and what flows to them from other outputs.
+    some outputs from others, `between(wanted, g, out, *inputs, cut, **params)` gives the whole cotangents of the outputs with
+    these numbers: their own in `g`, and what flows to them from other outputs, but not through those in `cut`; and those of the
+    inputs if none are wanted. `used_up(flow, wanted, onward, **params)` gives the outputs that have no gradient any more when
+    one was taken of those with a True in `flow`, to the `wanted` outputs and to the inputs with a True in `onward` (None: all);
+    `leading(wanted, onward, **params)` gives the outputs through which a gradient comes there, and `order(k, **params)` sorts
+    outputs so that none is computed from a later one.
     """
 
     name: str
@@ -89,6 +93,9 @@ class Op:
     reads: Callable[..., tuple[tuple[bool, ...], tuple[bool, ...]]] | None = None
     of_gradient: frozenset[str] = frozenset()
     between: Callable[..., Sequence[Value | None]] | None = None
+    used_up: Callable[..., frozenset[int]] | None = None
+    leading: Callable[..., frozenset[int]] | None = None
+    order: Callable[..., int] | None = None
 
     def is_exact(self, types: Sequence[Type]) -> bool:
         """Whether `reference` gives XLA's bits for operands of these types."""

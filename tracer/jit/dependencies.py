@@ -21,6 +21,7 @@ class Dependencies:
         self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
         self.own_numbers: Collection[tuple[int, Any]] = ()  # those of these places that some trace of the function writes
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
+        self.own_hooks: dict[int, dict[int, Any]] = {}  # tables of hooks of values of the trace
         self.noted: dict[int, Owner] = {}  # what makes modules what they are, as it was before the trace changed it
         self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set
         self.modules: dict[Any, None] = {}
@@ -46,10 +47,16 @@ class Dependencies:
             noted.keys_set.add(name)
 
     def note_hooks(self, table: dict[int, Any]) -> None:
-        """A table of hooks is about to change; unless it is that of a module that the trace made, what it was is kept."""
+        """A table of hooks is about to change; unless it is of a module or a value that the trace made, what it was is kept."""
+        if id(table) in self.own_hooks:
+            return
         made = (hooks.tables.values() for own in self.inside.values() if (hooks := own.get("_hooks")) is not None)
         if id(table) not in self.noted and not any(table is x for tables in made for x in tables):
             self.noted[id(table)] = RegisteredTable(table, "hooks[{}]".format)
+
+    def note_own_hooks(self, table: dict[int, Any]) -> None:
+        """A table of hooks is that of a value of the trace: it means nothing outside."""
+        self.own_hooks[id(table)] = table
 
     def is_made(self, module: Any) -> bool:
         """Whether the trace made this module."""

@@ -27,21 +27,24 @@ from .trace import Trace
 
 
 class Output:
-    """An output of the program, and how it lies in memory; of which class it is, and whether it is a leaf.
+    """An output of the program, and how it lies in memory; of which class it is, whether it is a leaf or keeps its gradient.
 
     `grad` is the template of its gradient, if it has one. (No dataclass: those are containers.)
     """
 
-    __slots__ = ("index", "geometry", "kind", "leaf", "grad")
+    __slots__ = ("index", "geometry", "kind", "leaf", "retains", "grad")
 
-    def __init__(self, index: int, geometry: Geometry | Late | None, kind: type[Tensor] = Tensor, leaf: bool = False) -> None:
-        self.index, self.geometry, self.kind, self.leaf = index, geometry, kind, leaf
+    def __init__(self, index: int, geometry: Geometry | Late | None, kind: type[Tensor] = Tensor, leaf: bool = False,
+                 retains: bool = False) -> None:
+        self.index, self.geometry, self.kind, self.leaf, self.retains = index, geometry, kind, leaf, retains
         self.grad: Any = None
 
     def made(self, outputs: list[Value], values: list[Any]) -> Tensor:
         """The tensor, anew."""
         tensor = Tensor._of(outputs[self.index])
         tensor._geometry = present(self.geometry, outputs, values)
+        if self.retains and tensor.requires_grad:
+            tensor.retain_grad()
         return tensor if self.kind is Tensor and not self.leaf else _became(tensor, self.kind, self.leaf)
 
 
@@ -278,7 +281,7 @@ class Template:
             return self._alias(x, index, lambda: index) if stand_in is None else Argument(stand_in)
         root = self._shared.get(x._storage)
         if root is None or x is root:
-            return Output(self._output(x._read()), self._late(x._geometry), type(x), x._requires_grad)
+            return Output(self._output(x._read()), self._late(x._geometry), type(x), x._requires_grad, x._retains_grad)
         return self._alias(x, None, lambda: self._leaf(root))
 
     def _memory_of(self, x: Tensor) -> Any:

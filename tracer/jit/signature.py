@@ -90,7 +90,7 @@ class Signature:
         if kind is Tensor or isinstance(x, Tensor):
             self.tensors.append(x)
             value, leaf = x._storage.value, x._requires_grad
-            flows = not leaf and (value.requires_grad or x._graph is not None) and x.requires_grad
+            flows = not leaf and (value.requires_grad or x._graph is not None or x._base is not None) and x.requires_grad
             parts += (x._type, value.device, leaf, flows)
             if x._geometry is not None and (stride := notable_stride(x._type.shape, x._geometry.stride)) is not None:
                 parts.append(("stride", stride))

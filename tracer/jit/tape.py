@@ -32,6 +32,9 @@ class Tape:
             for v in inner if v.leaf and (leaf := v.leaf()) is not None]
         for at, which in self.inner:
             self.requires[at] = which is None
+        # Hooks that the step registered on what it returns come before those that are registered on that outside.
+        self.hooks = {at: hooks for at, v in enumerate(graph.outputs)
+                      if v.node is not None and v.node.hooks and self.requires[at] and (hooks := v.node.hooks.get(v.index))}
 
     def mark_leaves(self) -> None:
         """Let the values that leaves hold now say so."""
@@ -42,6 +45,10 @@ class Tape:
     def attach(self, results: list[Any], inputs: list[Value], arguments: Sequence[Any]) -> list[Value]:
         """Values of the results, from which `backward()` flows into `inputs` and into inner leaves."""
         own: list[Value] = []
+        for i, v in enumerate(self.graph.inputs):
+            first = self.graph.inputs.index(v)
+            if first != i:  # a tensor and another handle on it, such as x.detach(): what they are one input of is x
+                inputs[i] = inputs[first] = inputs[i] if inputs[i].requires_grad else inputs[first]
         for i, leaf in enumerate(self.leaves):
             value = inputs[i]
             if isinstance(leaf, Tensor) and leaf._storage.trace is None and (value.leaf is None or value.leaf() is not leaf):
@@ -56,6 +63,7 @@ class Tape:
             (arguments[leaf] if isinstance(leaf, int) else leaf)._mark_leaf(own[-1])
         with recording():  # it is not pending: it ran
             node: Node = record(call_op, (*inputs, *own), {"graph": self.graph})
+        node.hooks = {at: hooks.copy() for at, hooks in self.hooks.items()} or None
         outputs = list(node.outputs)
         for value, buffer in zip(outputs, results, strict=True):
             value.buffer = buffer
@@ -73,11 +81,11 @@ def inner_leaves(nodes: Sequence[Node], differentiable: Sequence[Value], stand_i
     made = set(nodes)
     todo, found = list(differentiable), dict.fromkeys(differentiable)
     for value in todo:
-        if value.leaf is None and value.node in made:
+        if not _is_leaf(value) and value.node in made:
             more = [v for v in value.node.inputs if v.requires_grad and v not in found]
             todo += more
             found.update(dict.fromkeys(more))
-    leaves = [(v, v.leaf()) for v in found if v.leaf is not None and v.node in made]
+    leaves = [(v, v.leaf()) for v in found if _is_leaf(v) and v.node in made]  # type: ignore[misc]
     arguments = set(map(id, stand_ins))
     return [v for v, leaf in leaves if leaf is not None and (leaf._storage.trace is None or id(leaf) in arguments
                                                              or v in outputs)]
@@ -90,4 +98,10 @@ def kept_for_backward(nodes: Sequence[Node], outputs: Sequence[Value], different
 
 def has_history(value: Value) -> bool:
     """Whether gradients can flow through an output: not if it is a leaf, or a backward inside has used up its history."""
-    return value.requires_grad and value.leaf is None and value.node is not None and not value.node.spent
+    return (value.requires_grad and not _is_leaf(value) and value.node is not None and not value.node.is_spent(value.index))
+
+
+def _is_leaf(value: Value) -> bool:
+    """Whether gradients end in it; one that `retain_grad()` marked is passed through."""
+    leaf = value.leaf() if value.leaf is not None else None
+    return value.leaf is not None and (leaf is None or leaf._requires_grad)

@@ -8,16 +8,20 @@ from typing import Any
 from ..ir.checks import Check, Site, note
 from ..ir.constants import full_like
 from ..ir.errors import requires
-from ..ir.graph import Graph, Value, needed_nodes
+from ..ir.graph import Graph, Node, Value, needed_nodes
 from ..ir.op import Emitter, Op, Operand, register
 from ..ir.recorder import close, grad_mode, placeholder, recording
+from ..ir.state import state
 from ..ir.types import Type
 from ..walks import batch as batching
 from ..walks import forward as pushforward
 from ..walks import reverse as autodiff
 from ..walks.interpret import interpret
-from ..walks.replay import replay
+from ..walks.kept import vjp_reads
+from ..walks.replay import replay, replay_node
 from .checks import joined
+from .custom import runs_users_code
+from .elementwise import alias
 
 
 def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:
@@ -30,19 +34,24 @@ def _lower(h: Emitter, *operands: Operand, graph: Graph) -> tuple[Operand, ...]:
     return h.inline(graph, operands)
 
 
-def _vjp(g: tuple[Value, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
+def _vjp(g: tuple[Value | None, ...], out: tuple[Value, ...], *inputs: Value, graph: Graph) -> Sequence[Value | None]:
     """One call of the backward graph, which reads the outputs that the forward call saved."""
     return _between((), g, out, *inputs, graph=graph)
 
 
 def _between(wanted: tuple[int, ...], g: tuple[Value | None, ...], out: tuple[Value, ...], *inputs: Value,
-             graph: Graph) -> Sequence[Value | None]:
-    """The same for the wanted outputs, from which the graph computes others; for the inputs if none is."""
+             graph: Graph, cut: tuple[int, ...] = ()) -> Sequence[Value | None]:
+    """The same for the wanted outputs, from which the graph computes others; for the inputs if none is.
+
+    Nothing flows through the outputs in `cut` but what `g` says, which hooks have seen.
+    """
+    if runs_users_code(graph):
+        return _openly(wanted, g, out, inputs, graph, cut)
     flows = tuple(c is not None for c in g)
-    key = (graph, graph.tape, wanted, flows, tuple(v.requires_grad for v in inputs))
+    key = (graph, graph.tape, wanted, flows, cut, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)
     if found is None:
-        found = _backward_graph(graph, inputs, wanted, flows)
+        found = _backward_graph(graph, inputs, wanted, flows, cut)
         if not found[2]:  # what a user's backward takes from outside may be another value next time
             _backwards[key] = found
     body, flags, free, sites = found
@@ -57,7 +66,46 @@ Backward = tuple[Graph, tuple[bool, ...], tuple[Value, ...], tuple[Site, ...]]
 _backwards: dict[Any, Backward] = {}
 
 
-def _backward_graph(graph: Graph, inputs: Sequence[Value], wanted: tuple[int, ...], flows: Sequence[bool]) -> Backward:
+def _openly(wanted: tuple[int, ...], g: Sequence[Value | None], out: Sequence[Value], inputs: Sequence[Value], graph: Graph,
+            cut: tuple[int, ...]) -> Sequence[Value | None]:
+    """The cotangents, recorded where the walk is, so that users' code sees real tensors; what the outputs are is known."""
+    ends = {graph.outputs[k]: _as_leaf(out[k]) for k in cut if graph.outputs[k] not in graph.inputs}
+    with grad_mode(True):
+        outputs = _replayed(graph, inputs, ends)
+    for value, known in zip(outputs, out):
+        if value.buffer is None:
+            value.buffer = known.buffer
+    pairs = [(o, c) for o, c in zip(outputs, g) if o.requires_grad and c is not None]
+    ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or inputs
+    found = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at, create_graph=state.grad)
+    return [found.get(v) for v in ends_at]
+
+
+def _as_leaf(value: Value) -> Value:
+    """The same value, in which gradients end."""
+    twin = value.twin() if value.buffer is not None else alias(value)
+    twin.requires_grad = True
+    return twin
+
+
+def _replayed(graph: Graph, operands: Sequence[Value], ends: dict[Value, Value]) -> tuple[Value, ...]:
+    """The outputs, recorded again; those in which gradients are to end are others for whoever computes with them.
+
+    Hooks of the outputs are those of the node that calls the graph.
+    """
+    now, whole = dict(zip(graph.inputs, operands, strict=True)), dict[Value, Value]()
+    outputs = set(graph.outputs)
+    for node in graph.nodes:
+        bare = [v.index for v in node.outputs if v in outputs] if node.hooks else ()
+        now.update(zip(node.outputs, replay_node(node, [now[v] for v in node.inputs], bare), strict=True))
+        for v in node.outputs:
+            if v in ends:
+                whole[v], now[v] = now[v], ends[v]
+    return tuple(whole.get(v, now[v]) for v in graph.outputs)
+
+
+def _backward_graph(graph: Graph, inputs: Sequence[Value], wanted: tuple[int, ...], flows: Sequence[bool],
+                    cut: tuple[int, ...]) -> Backward:
     """The graph from (inputs, outputs, cotangents) to the cotangents of the inputs, and which of these there are.
 
     If some outputs are `wanted`, by their numbers, it goes to theirs instead; `flows` says which have a cotangent.
@@ -65,24 +113,80 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value], wanted: tuple[int, ..
     it, on which the first output reports.
     """
     operands = [placeholder(v.type, v.device, v.requires_grad) for v in inputs]
+    ends = {v: placeholder(v.type, v.device, True) for v in (graph.outputs[k] for k in cut) if v not in graph.inputs}
     with recording() as recorder, grad_mode(True):
-        outputs = replay(graph, operands)
+        outputs = _replayed(graph, operands, ends)
         forward = len(recorder.nodes)
         cotangents = [placeholder(v.type, v.device) for v in outputs]
         pairs = [(o, c) for o, c, flow in zip(outputs, cotangents, flows) if o.requires_grad and flow]
-        ends_at = [outputs[k] for k in wanted] or operands
+        ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or operands
         gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at,
                                        create_graph=True)  # the graph may be differentiated in its turn
         check = joined(recorder.checks) if recorder.checks else None
     saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
-    for node in recorder.nodes[forward:]:
-        node.inputs = tuple(saved.get(v, v) for v in node.inputs)
-    kept = [gradients.get(v) for v in ends_at]
-    ends = [*([check.report] if check else ()), *(saved.get(v, v) for v in kept if v is not None)]
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
-    # Only what the ends need: what the forward saved is not computed again.
-    body, free = close([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, ends), tuple(ends), "backward")
+    known = {end: slots[graph.outputs.index(v)] for v, end in ends.items()}
+    for i, node in enumerate(recorder.nodes):
+        node.inputs = tuple(known.get(v, v if i < forward else saved.get(v, v)) for v in node.inputs)
+    kept = [gradients.get(v) for v in ends_at]
+    results = [*([check.report] if check else ()), *(saved.get(v, v) for v in kept if v is not None)]
+    # Only what these need: what the forward saved is not computed again.
+    body, free = close([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, results), tuple(results), "backward")
     return body, tuple(v is not None for v in kept), free, check.sites if check else ()
+
+
+def _order(k: int, *, graph: Graph) -> int:
+    """The position of the node that computes an output."""
+    return next((i for i, node in enumerate(graph.nodes) if node is graph.outputs[k].node), -1)
+
+
+def _used_up(flow: tuple[bool, ...], wanted: tuple[int, ...], onward: tuple[bool, ...] | None, *,
+             graph: Graph) -> frozenset[int]:
+    """The outputs whose gradients read what was let go of after a walk from those that `flow` tells.
+
+    It went to the outputs `wanted` and to the inputs that `onward` tells, all if it is None.
+    """
+    key = graph, graph.tape, flow, wanted, onward
+    found = _gone.get(key)
+    if found is None:
+        leads, every = _to_goals(graph, wanted, onward), _to_goals(graph, (), None)
+        gone = _reading([v for v, taken in zip(graph.outputs, flow) if taken], leads)
+        found = _gone[key] = frozenset(k for k, v in enumerate(graph.outputs) if gone & _reading([v], every))
+    return found
+
+
+_gone: dict[Any, frozenset[int]] = {}
+
+
+def _leading(wanted: tuple[int, ...], onward: tuple[bool, ...], *, graph: Graph) -> frozenset[int]:
+    """The outputs that are `wanted` or computed from what is."""
+    leads = _to_goals(graph, wanted, onward)
+    return frozenset(k for k, v in enumerate(graph.outputs) if k in wanted or v.node in leads
+                     or (v in graph.inputs and onward[graph.inputs.index(v)]))
+
+
+def _to_goals(graph: Graph, wanted: tuple[int, ...], onward: tuple[bool, ...] | None) -> set[Node]:
+    """The nodes through which gradients come to the `wanted` outputs and the inputs that `onward` tells; None: all inputs."""
+    goals = {graph.outputs[k] for k in wanted}
+    goals.update(graph.inputs if onward is None else (v for v, goes_on in zip(graph.inputs, onward) if goes_on))
+    found = set()
+    for node in graph.nodes:
+        if node.requires_grad and any(v.requires_grad and v in goals for v in node.inputs):
+            found.add(node)
+            goals.update(node.outputs)
+    return found
+
+
+def _reading(ends: Sequence[Value], among: set[Node]) -> set[Node]:
+    """The nodes, of these, from which a walk from `ends` reads something that was saved."""
+    met: set[Node] = set()
+    stack = [v.node for v in ends]
+    while stack:
+        node = stack.pop()
+        if node in among and node not in met:
+            met.add(node)
+            stack += [v.node for v in node.inputs if v.requires_grad]
+    return {node for node in met if any(map(any, vjp_reads(node)))}
 
 
 def _jvp(tangents: Sequence[Value | None], *inputs: Value,
@@ -97,4 +201,5 @@ def _batch(size: int, batched: Sequence[bool], *inputs: Value, graph: Graph) -> 
 
 
 call = register(Op("call", _infer, lambda *arrays, graph: tuple(interpret(graph, arrays)), _lower, _vjp, _batch,
-                   jvp=_jvp, multiple=True, between=_between))
+                   jvp=_jvp, multiple=True, takes_none=True, between=_between, used_up=_used_up,
+                   leading=_leading, order=_order))

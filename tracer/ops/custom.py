@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..ir.checks import Check, note
 from ..ir.constants import full_like, with_leading
 from ..ir.errors import requires
-from ..ir.graph import Value
+from ..ir.graph import Graph, Value, graphs_in
 from ..ir.op import Op, Operand, register
 from ..ir.recorder import close, grad_mode, placeholder, recording
 from ..ir.types import Type
@@ -100,6 +100,11 @@ class Mapped:
         """The name of the rule for one example."""
         return self.rule.name
 
+    @property
+    def of_user(self) -> bool:
+        """As the rule for one example."""
+        return getattr(self.rule, "of_user", False)
+
     def pull_back(self, g: Sequence[Value | None], out: Sequence[Value], inputs: Sequence[Value]) -> Sequence[Value | None]:
         """The examples' cotangents; those of an input that all examples share are summed."""
         found = self._each(self.rule.pull_back, g, out, inputs)
@@ -153,6 +158,7 @@ class PassedOn:
     """The rule of an identity: cotangents and tangents go through as they are. Others derive from it."""
 
     name = "Identity"
+    of_user = False  # whether it asks users' code, which may do something each time
 
     def pull_back(self, g: Sequence[Value | None], out: Sequence[Value], inputs: Sequence[Value]) -> Sequence[Value | None]:
         """g itself."""
@@ -170,6 +176,12 @@ class PassedOn:
     def mapped(self, size: int, batched: Flags, inputs: Sequence[Value]) -> Sequence[Value] | None:
         """No batch rule of its own."""
         return None
+
+
+def runs_users_code(graph: Graph) -> bool:
+    """Whether its gradient asks hooks or functions of users, which may do something each time."""
+    return any(node.hooks or getattr(node.params.get("rule"), "of_user", False)
+               or any(map(runs_users_code, graphs_in(node.params.values()))) for node in graph.nodes)
 
 
 def zero_where_none(g: Sequence[Value | None], out: Sequence[Value]) -> list[Value]:

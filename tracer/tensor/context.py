@@ -75,6 +75,9 @@ class Tracing(Protocol):
     def note_hooks(self, table: dict[int, Any]) -> None:
         """A table of hooks is about to change."""
 
+    def note_own_hooks(self, table: dict[int, Any]) -> None:
+        """A table of hooks is that of a value of the trace."""
+
     def is_made(self, module: Any) -> bool:
         """Whether the trace made this module."""
 

@@ -189,7 +189,8 @@ class Tensor:
     def _through_steps(self, value: Value) -> Value:
         seen = self._seen
         if (seen is not None and seen[0] is value and seen[3] is state.recorder
-                and (seen[1] or not state.grad or not value.requires_grad)):
+                and (seen[1] or not state.grad or not value.requires_grad)
+                and (seen[2].node is None or not seen[2].node.spent)):  # a view saves nothing: its gradient is there again
             return seen[2]
         source, value = value, read_through(self._steps, value, self._type)
         if self._requires_grad or value is source:  # a leaf among views needs a value of its own

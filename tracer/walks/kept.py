@@ -31,20 +31,20 @@ def read_by_gradients(nodes: Sequence[Node], roots: Iterable[Value]) -> list[Val
     stack = [v.node for v in roots if v.requires_grad]
     while stack:
         node = stack.pop()
-        if node is None or node in needed or node not in inside or not node.requires_grad or node.spent:
+        if node is None or node in needed or node not in inside or not node.requires_grad or node.spent is True:
             continue
         needed.add(node)
         stack.extend(v.node for v in node.inputs if v.requires_grad)
     read: dict[Value, None] = {}
     for node in nodes:
         if node in needed:
-            outs, ins = _vjp_reads(node)
+            outs, ins = vjp_reads(node)
             read.update((v, None) for v, flag in zip(node.outputs, outs) if flag)
             read.update((v, None) for v, flag in zip(node.inputs, ins) if flag)
     return list(read)
 
 
-def _vjp_reads(node: Node) -> tuple[Flags, Flags]:
+def vjp_reads(node: Node) -> tuple[Flags, Flags]:
     """Which outputs and inputs the op's vjp uses: as it says, or found by recording it once per op and types."""
     if node.op.reads is not None:
         return node.op.reads(len(node.types), len(node.inputs), **node.params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import replayed
@@ -16,11 +16,11 @@ def replay(graph: Graph, values: Sequence[Value]) -> tuple[Value, ...]:
     return tuple(env[v] for v in graph.outputs)
 
 
-def replay_node(node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
-    """Record one node again, with its hooks."""
+def replay_node(node: Node, inputs: Sequence[Value], bare: Collection[int] = ()) -> tuple[Value, ...]:
+    """Record one node again, with its hooks, but for those of `bare` outputs."""
     with replayed(node):
         made = node.op(*inputs, **node.params) if inputs else node.op.on(node.device, **node.params)
     outputs = made if isinstance(made, tuple) else (made,)
     if node.hooks:
-        outputs = tuple(node.hooks[i].recorded(v) if i in node.hooks else v for i, v in enumerate(outputs))
+        outputs = tuple(node.hooks[i].recorded(v) if i in node.hooks and i not in bare else v for i, v in enumerate(outputs))
     return outputs

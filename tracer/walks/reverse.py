@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..ir.constants import full_like
-from ..ir.graph import Node, Value
+from ..ir.graph import GradientHooks, Node, Value
 from ..ir.op import OPS
 from ..ir.recorder import backward_of, grad_mode
 from ..ir.source import describe
@@ -35,8 +35,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
     with grad_mode(create_graph):
         for value, cotangent in zip(outputs, cotangents, strict=True):
             _accumulate(sums, value, cotangent)
-        for node in reversed(order):
-            _step(node, sums, results, targets)
+        flows = {node: _step(node, sums, results, targets, order) for node in reversed(order)}
         for value, cotangent in sums.items():
             target = _target(value, targets)
             if target is not None:
@@ -44,10 +43,8 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
     if state.anomaly is not None:
         state.anomaly.check()
     if not retain_graph:
-        for node in reversed(order):  # users first: what they alone held is gone when its own node comes
-            node.spent = True
-            if node.done:
-                node.settle()  # else a loss that is kept would keep what was saved for its gradient
+        for node, flow in flows.items():  # users first: what they alone held is gone when its own node comes
+            node.spend(None if node.op.used_up is None else _used_up(node, flow, targets, order))
     return results
 
 
@@ -77,7 +74,7 @@ def useful_nodes(outputs: Sequence[Value], targets: Targets | None) -> list[Node
     """The nodes between outputs and targets, inputs before their users."""
     order: list[Node] = []
     useful: dict[Node, bool] = {}
-    stack: list[tuple[Node, bool]] = [(v.node, False) for v in outputs if _flows(v)]  # type: ignore[misc]
+    stack: list[tuple[Node, bool]] = [(_unspent(v), False) for v in outputs if _flows(v)]
     while stack:
         node, expanded = stack.pop()
         if expanded:
@@ -89,40 +86,63 @@ def useful_nodes(outputs: Sequence[Value], targets: Targets | None) -> list[Node
             continue
         if node in useful:
             continue
-        if node.spent:
-            raise RuntimeError(f"{SECOND_TIME} (first through {node.op.name} at {describe(node.where)})")
         useful[node] = False
         stack.append((node, True))
-        stack.extend((v.node, False) for v in node.inputs if _flows(v) and v.node not in useful)  # type: ignore[misc]
+        stack.extend((_unspent(v), False) for v in node.inputs if _flows(v) and (v.node not in useful or v.node.spent))
     return order
+
+
+def _unspent(value: Value) -> Node:
+    """The node of a value, whose gradient must not have been taken."""
+    node = value.node
+    if node.spent and node.is_spent(value.index):  # type: ignore[union-attr]
+        raise RuntimeError(f"{SECOND_TIME} (first through {node.op.name} at {describe(node.where)})")  # type: ignore[union-attr]
+    return node  # type: ignore[return-value]
 
 
 def _flows(value: Value) -> bool:
     return value.node is not None and value.requires_grad and value.node.requires_grad
 
 
-def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: Targets | None) -> None:
-    """Move the cotangents of one node's outputs to its inputs."""
-    outputs = node.outputs
+def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: Targets | None,
+          order: Sequence[Node]) -> tuple[bool, ...]:
+    """Move the cotangents of one node's outputs to its inputs; tell of which outputs there are any."""
+    outputs, through = node.outputs, node.op.between is not None
+    incoming = [sums.pop(v) if v in sums else None for v in outputs]
+    hooks = node.hooks or {}
+    if node.op.leading is not None and targets is not None:
+        leading = node.op.leading(_wanted(node, targets), _onward(node, targets, order), **node.params)
+        incoming = [g if k in leading else None for k, g in enumerate(incoming)]
+        hooks = {k: of_one for k, of_one in hooks.items() if k in leading}
     with backward_of(node):
-        incoming = [_after_hooks(v, sums.pop(v)) if v in sums else None for v in outputs]
-    if all(g is None for g in incoming):
-        return
+        incoming = _hooked_in_turn(node, incoming, hooks) if through and hooks else [
+            None if g is None else _after_hooks(v, g) for v, g in zip(outputs, incoming)]
+    flow = tuple(g is not None for g in incoming)
+    if not any(flow):
+        return flow
     for value, cotangent in zip(outputs, _whole(node, incoming, targets)):
         if cotangent is not None and (target := _target(value, targets)) is not None:
             _accumulate(results, target, cotangent)
     with backward_of(node):
-        filled = tuple(full_like(v, 0) if g is None and not node.op.takes_none else g for v, g in zip(outputs, incoming))
-        single = len(outputs) == 1 and not node.op.multiple
-        cotangents = node.op.vjp(filled[0] if single else filled, outputs[0] if single else outputs, *node.inputs,
-                                 **node.params)
-        if state.anomaly is not None:
-            state.anomaly.note(node, cotangents)
-        for value, cotangent in zip(node.inputs, cotangents, strict=True):
+        for value, cotangent in zip(node.inputs, _pulled(node, incoming), strict=True):
             if cotangent is not None and value.requires_grad:
                 assert cotangent.type is value.type, (
                     f"the vjp of {node.op.name} gives {cotangent.type} for an input of type {value.type}")
                 _accumulate(sums, value, cotangent)
+    return flow
+
+
+def _pulled(node: Node, incoming: list[Value | None]) -> Sequence[Value | None]:
+    """The cotangents of a node's inputs."""
+    outputs = node.outputs
+    if node.hooks and node.op.between is not None:
+        return node.op.between((), tuple(incoming), outputs, *node.inputs, cut=tuple(node.hooks), **node.params)
+    filled = tuple(full_like(v, 0) if g is None and not node.op.takes_none else g for v, g in zip(outputs, incoming))
+    single = len(outputs) == 1 and not node.op.multiple
+    cotangents = node.op.vjp(filled[0] if single else filled, outputs[0] if single else outputs, *node.inputs, **node.params)
+    if state.anomaly is not None:
+        state.anomaly.note(node, cotangents)
+    return cotangents
 
 
 def _whole(node: Node, incoming: list[Value | None], targets: Targets | None) -> list[Value | None]:
@@ -130,13 +150,49 @@ def _whole(node: Node, incoming: list[Value | None], targets: Targets | None) ->
     if node.op.between is None:
         return incoming
     outputs, whole = node.outputs, [*incoming]
-    wanted = tuple(k for k, v in enumerate(outputs) if v.requires_grad and _target(v, targets) is not None)
+    hooks = node.hooks or {}
+    wanted = tuple(k for k in _wanted(node, targets) if k not in hooks)
     if wanted and any(g is not None for k, g in enumerate(incoming) if wanted != (k,)):
         with backward_of(node):
-            found = node.op.between(wanted, tuple(incoming), outputs, *node.inputs, **node.params)
+            found = node.op.between(wanted, tuple(incoming), outputs, *node.inputs, cut=tuple(hooks), **node.params)
         for k, cotangent in zip(wanted, found):
             whole[k] = cotangent
     return whole
+
+
+def _wanted(node: Node, targets: Targets | None) -> tuple[int, ...]:
+    return tuple(k for k, v in enumerate(node.outputs) if v.requires_grad and _target(v, targets) is not None)
+
+
+def _hooked_in_turn(node: Node, incoming: list[Value | None], hooks: dict[int, GradientHooks]) -> list[Value | None]:
+    """The cotangents of a node's outputs, of which some are computed from others, as their hooks leave them: users first."""
+    outputs, between, order = node.outputs, node.op.between, node.op.order
+    assert between is not None and order is not None
+    for k in sorted(hooks, reverse=True, key=lambda k: order(k, **node.params)):
+        others = tuple(None if i == k else g for i, g in enumerate(incoming))
+        if any(g is not None for g in others):
+            (more,) = between((k,), others, outputs, *node.inputs, cut=tuple(hooks), **node.params)
+            if more is not None:
+                g = incoming[k]
+                incoming[k] = more if g is None else OPS["add"](g, more)
+        if (g := incoming[k]) is not None:
+            incoming[k] = hooks[k].run(g)
+    return incoming
+
+
+def _used_up(node: Node, flow: tuple[bool, ...], targets: Targets | None, order: Sequence[Node]) -> frozenset[int] | None:
+    """The outputs of a node that stands for a graph whose gradients cannot be taken any more; None for all."""
+    assert node.op.used_up is not None
+    left = [v for i, taken in enumerate(flow) if not taken and (v := node.living(i)) is not None]
+    if targets is None and not any(v.requires_grad for v in left):
+        return None
+    onward = None if targets is None else _onward(node, targets, order)
+    return node.op.used_up(flow, _wanted(node, targets), onward, **node.params)
+
+
+def _onward(node: Node, targets: Targets, order: Sequence[Node]) -> tuple[bool, ...]:
+    """The inputs of a node that lead to what is wanted."""
+    return tuple(v.node in order or targets.find(v) is not None for v in node.inputs)
 
 
 def _after_hooks(value: Value, cotangent: Value) -> Value:
