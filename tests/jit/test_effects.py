@@ -317,10 +317,30 @@ def test_what_a_step_leaves_behind_has_no_history() -> None:
         kept.features = model(x)
         return kept.features.sum()
 
-    loss = step(X)
+    with pytest.warns(UserWarning, match="step leaves a tensor outside, in an attribute or a container, that has a history"):
+        loss = step(X)
     assert loss.requires_grad and not kept.features.requires_grad
     loss.backward()
     assert model.bias.grad.tolist() == [1, 1]
+
+
+def test_what_nobody_can_go_back_through_is_left_without_a_warning() -> None:
+    model, kept = nn.Linear(3, 2), Holder()
+
+    @torch.jit
+    def step(x: Any, inside: bool) -> Any:
+        kept.features = model(x)
+        if inside:
+            kept.features.sum().backward()
+        else:
+            kept.features = kept.features.detach()
+        with torch.no_grad():
+            kept.more = model(x)
+        return x * 1
+
+    step(X, True)
+    step(X, False)
+    assert not kept.features.requires_grad and not kept.more.requires_grad
 
 
 def test_a_thousand_calls_leave_no_growth() -> None:

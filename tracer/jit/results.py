@@ -6,6 +6,7 @@ twice.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from ..functions.slicing import windowed
 from ..guards.identity import HIDDEN
 from ..ir.errors import TraceError
 from ..ir.graph import Value
+from ..ir.state import state
 from ..tensor.nested import all_leaves, children, container_of, contents, is_module, is_open, vars_of
 from ..tensor.scalar import Scalar, as_key, keyed
 from ..tensor.steps import Step, Window, block_of
@@ -23,6 +25,7 @@ from ..tensor.tensor import Tensor
 from .effects import Slot
 from .signature import Signature
 from .standins import StandIns
+from .tape import has_history
 from .trace import Trace
 
 
@@ -230,8 +233,13 @@ class Template:
 
     def left(self, x: Any) -> Any:
         """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it."""
-        return self.of(x.detach() if isinstance(x, Tensor) and x._storage.trace is self._trace and not x._requires_grad
-                       and x.requires_grad else x)
+        if not isinstance(x, Tensor) or x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
+            return self.of(x)
+        if state.grad and has_history(x._read()):
+            warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it keeps "
+                          "its value only. Return it, if a backward outside is to go through it; store x.detach() if none is.",
+                          stacklevel=2)
+        return self.of(x.detach())
 
     def _holds_traced(self, x: Any) -> bool:
         """Whether an object of a user's class was made inside, since what it holds was."""
