@@ -712,3 +712,18 @@ def test_a_leaf_and_a_detached_tensor_on_its_memory_are_told_apart(leaf_first: b
             p.grad = None
             seen.append((run(*((p, d) if leaf_first else (d, p))).tolist(), p.grad.tolist(), p.tolist(), d.tolist()))
     assert seen[:2] == seen[2:] and jitted.stats.compiles == 1
+
+
+class Named(torch.Tensor):
+    """A user's class of tensors."""
+
+
+@pytest.mark.parametrize("looks", [lambda x: isinstance(x, nn.Parameter), lambda x: type(x) is nn.Parameter, lambda x: type(x).__name__,
+                                   lambda x: isinstance(x, Named), lambda x: x.__class__ is torch.Tensor])
+def test_the_class_of_a_tensor_is_part_of_it(looks: Any, numpy_engine: None) -> None:
+    given = [torch.ones(2, requires_grad=True), nn.Parameter(torch.ones(2)), Named(torch.ones(2)).requires_grad_()]
+    told: list[Any] = []
+    step = torch.jit(lambda x: x * float(len(repr(looks(x)))))
+    for x in [*given, *given]:
+        told.append(step(x).tolist() == [float(len(repr(looks(x))))] * 2)
+    assert all(told) and step.stats.compiles <= 3

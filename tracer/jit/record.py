@@ -136,7 +136,8 @@ def _description(x: Any) -> Any:
     if isinstance(x, Tensor):
         grad = ", requires grad" if x._requires_grad else ""
         strides = "" if x.is_contiguous() else f" with strides {x.stride()}"
-        return Text(f"{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{strides}{grad}")
+        kind = "" if type(x) is Tensor else f"{type(x).__name__} "
+        return Text(f"{kind}{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{strides}{grad}")
     if isinstance(x, np.ndarray):
         return Text(f"array {x.dtype}{list(x.shape)}")
     return Text(type(x).__name__) if type(x) in (int, float) else Described(x)

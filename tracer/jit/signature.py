@@ -92,6 +92,8 @@ class Signature:
             value, leaf = x._storage.value, x._requires_grad
             flows = not leaf and (value.requires_grad or x._graph is not None or x._base is not None) and x.requires_grad
             parts += (x._type, value.device, leaf, flows)
+            if kind is not Tensor:
+                parts.append(kind)  # which its stand-in is of, too
             if x._geometry is not None and (stride := notable_stride(x._type.shape, x._geometry.stride)) is not None:
                 parts.append(("stride", stride))
             if leaf and x._hooks is not None and x._hooks.key:
