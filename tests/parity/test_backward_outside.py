@@ -97,6 +97,27 @@ def of_hooks_inside(torch: Any, jit: Jit) -> Any:
     return told
 
 
+def of_hooks_in_their_order(torch: Any, jit: Jit) -> Any:
+    """What was computed last comes first; a leaf's hooks run once a pass, on all of its gradient."""
+    told: list[Any] = []
+    w = torch.ones(2, requires_grad=True)
+    w.register_hook(partial(noted, told, "w", 2.0))
+
+    def f() -> Any:
+        made = [w * (i + 1) for i in range(4)]
+        for i, y in enumerate(made):
+            y.register_hook(partial(noted, told, i, 1.0 + i))
+        return made[0].sum() + sum(made[::-1]).sum(), made[3]
+
+    step = jit(f)
+    for _ in range(3):
+        loss, one = step()
+        one.register_hook(partial(noted, told, "outside", 3.0))
+        (loss + one.sum()).backward()
+        told.append(w.grad.tolist())
+    return told
+
+
 def of_hooks_of_modules(torch: Any, jit: Jit) -> Any:
     model, seen = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)), []
     for p in model.parameters():
@@ -185,8 +206,9 @@ def of_a_checkpoint_beside(torch: Any, jit: Jit) -> Any:
     return told
 
 
-CASES = [of_heads_apart, of_one_after_another, of_a_pipeline, of_hooks_in_a_row, of_hooks_inside, of_hooks_of_modules,
-         of_functions_of_users, of_views_of_leaves, of_a_tensor_and_its_detached, of_what_is_retained_inside,
+CASES = [of_heads_apart, of_one_after_another, of_a_pipeline, of_hooks_in_a_row, of_hooks_inside,
+         of_hooks_in_their_order, of_hooks_of_modules, of_functions_of_users, of_views_of_leaves,
+         of_a_tensor_and_its_detached, of_what_is_retained_inside,
          of_a_checkpoint_beside]
 
 

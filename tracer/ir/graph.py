@@ -6,6 +6,7 @@ A `Value` never changes. The recorded nodes are the autograd tape; there is no s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
@@ -75,18 +76,18 @@ class Node:
     backward of. `spent` marks a node whose gradient was taken without `retain_graph`, or tells for which of its outputs
     there is none any more (of a node that stands for a graph). Outputs are held weakly, so that a value dies with its last
     user; `outputs` makes them again when needed, with the buffers that are `saved` by index for a gradient. `hooks` are those
-    of the gradients of its outputs, by index.
+    of the gradients of its outputs, by index. A backward walk comes to nodes in the order of their `number`, the last first.
     """
 
     __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released", "saved",
-                 "device", "requires_grad", "hooks", "_outputs", "__weakref__")
+                 "device", "requires_grad", "hooks", "number", "_outputs", "__weakref__")
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], params: dict[str, Any], types: tuple[Type, ...],
                  where: Position, scope: str = "", of: Node | None = None, device: str = "cpu",
                  requires_grad: bool = False) -> None:
         self.op, self.inputs, self.params, self.types = op, inputs, params, types
         self.where, self.scope, self.of = where, scope, of
-        self.device, self.requires_grad = device, requires_grad
+        self.device, self.requires_grad, self.number = device, requires_grad, next(_numbers)
         self.spent: bool | frozenset[int] = False
         self.done = self.released = False
         self.saved: dict[int, Any] | None = None
@@ -164,6 +165,9 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {self.op.name} -> {', '.join(map(str, self.types))} at {describe(self.where)}>"
+
+
+_numbers = count()  # of all nodes, in the order in which they were recorded
 
 
 class Graph:

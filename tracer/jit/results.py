@@ -236,8 +236,8 @@ class Template:
         if not isinstance(x, Tensor) or x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
             return self.of(x)
         if state.grad and has_history(x._read()):
-            warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it keeps "
-                          "its value only. Return it, if a backward outside is to go through it; store x.detach() if none is.",
+            warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it "
+                          "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if none is.",
                           stacklevel=2)
         return self.of(x.detach())
 

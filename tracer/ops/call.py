@@ -71,12 +71,13 @@ def _openly(wanted: tuple[int, ...], g: Sequence[Value | None], out: Sequence[Va
     """The cotangents, recorded where the walk is, so that users' code sees real tensors; what the outputs are is known."""
     ends = {graph.outputs[k]: _as_leaf(out[k]) for k in cut if graph.outputs[k] not in graph.inputs}
     with grad_mode(True):
-        outputs = _replayed(graph, inputs, ends)
+        operands = [alias(v) if v.requires_grad else v for v in inputs]  # whose hooks are those of the walk around this one
+        outputs = _replayed(graph, operands, ends)
     for value, known in zip(outputs, out):
         if value.buffer is None:
             value.buffer = known.buffer
     pairs = [(o, c) for o, c in zip(outputs, g) if o.requires_grad and c is not None]
-    ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or inputs
+    ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or operands
     found = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at, create_graph=state.grad)
     return [found.get(v) for v in ends_at]
 

@@ -6,6 +6,7 @@ It serves `Tensor.backward`, `autograd.grad`, `create_graph=True` and the transf
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from ..ir.constants import full_like
 from ..ir.graph import GradientHooks, Node, Value
@@ -71,8 +72,9 @@ def _target(value: Value, targets: Targets | None) -> Value | None:
 
 
 def useful_nodes(outputs: Sequence[Value], targets: Targets | None) -> list[Node]:
-    """The nodes between outputs and targets, inputs before their users."""
+    """The nodes between outputs and targets, inputs before their users: as they were recorded, as torch's engine has them."""
     order: list[Node] = []
+    in_time = True
     useful: dict[Node, bool] = {}
     stack: list[tuple[Node, bool]] = [(_unspent(v), False) for v in outputs if _flows(v)]
     while stack:
@@ -88,8 +90,15 @@ def useful_nodes(outputs: Sequence[Value], targets: Targets | None) -> list[Node
             continue
         useful[node] = False
         stack.append((node, True))
-        stack.extend((_unspent(v), False) for v in node.inputs if _flows(v) and (v.node not in useful or v.node.spent))
+        above = [_unspent(v) for v in node.inputs if _flows(v)]
+        in_time = in_time and all(other.number < node.number for other in above)
+        stack.extend((other, False) for other in above if other not in useful)
+    if in_time:
+        order.sort(key=_number)
     return order
+
+
+_number = attrgetter("number")
 
 
 def _unspent(value: Value) -> Node:
