@@ -237,8 +237,8 @@ class Template:
             return self.of(x)
         if state.grad and has_history(x._read()):
             warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it "
-                          "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if none is.",
-                          stacklevel=2)
+                          "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if "
+                          "none is.", stacklevel=2)
         return self.of(x.detach())
 
     def _holds_traced(self, x: Any) -> bool:
