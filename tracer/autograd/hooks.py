@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 from ..functions.methods import method
@@ -91,6 +92,10 @@ class Hooks:
     def key(self) -> tuple[int, ...]:
         """Equal as long as the hooks are the same; empty if there is none."""
         return (*self.table, -1, *self.after) if self.table or self.after else ()
+
+    def all(self) -> Iterator[Hook]:
+        """Each of them."""
+        return chain(self.table.values(), self.after.values())
 
     def run(self, gradient: Value) -> Value:
         """The gradient as the hooks leave it."""

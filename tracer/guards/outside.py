@@ -31,8 +31,9 @@ class Outside(Watch):
     Module and optimizer structure is looked at only if some such structure changed at all since.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
-        found = Reachable(function, arguments)
+    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
+                 holders: Iterable[tuple[str, Any]] = ()) -> None:
+        found = Reachable(function, arguments, holders)
         super().__init__(found.places())
         self.impure = list(found.impure)
         self.reads = found.reads()

@@ -64,13 +64,14 @@ _ANY_NAME = (getattr, hasattr, vars, dir, operator.attrgetter, operator.methodca
 
 
 class Reachable:
-    """Everything that `function`, and arguments of it that are no tensors, can lead it to.
+    """Everything that `function` can lead to, and its arguments: of tensors their hooks, of `holders`, what holds all, the class.
 
     `structures` are the modules and optimizers on the way, `tensors` the tensors; `impure` names what it mentions that
     gives another value each time without a trace of it.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
+                 holders: Iterable[tuple[str, Any]] = ()) -> None:
         self.structures: dict[int, Any] = {}
         self.tensors: dict[Tensor, str] = {}  # with what to call each
         self.impure: dict[str, None] = {}
@@ -105,7 +106,12 @@ class Reachable:
         self._todo: deque[tuple[Any, str]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
         for name, value in arguments:
-            self.later(value, name)
+            if is_a(value, Tensor):
+                self._code_of(value, name)
+            else:
+                self.later(value, name)
+        for name, value in holders:
+            self._class_of(value, name)
         self._of_ours(Tensor)
         self._follow()
 
@@ -329,6 +335,7 @@ class Reachable:
             for name, tensor in _tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
+                self._code_of(tensor, name)
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
                 self._attributes.append(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
@@ -413,6 +420,19 @@ class Reachable:
             self.tensors[x] = path
             if not x.__dict__.keys() <= _OWN:
                 self._attributes.append(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
+            self._code_of(x, path)
+
+    def _class_of(self, x: Any, path: str) -> None:
+        """Only the class of an object, where that is a user's: what it holds is looked at by others."""
+        if self._way(type(x)).users:
+            self.aliases.setdefault(id(x), set()).add(path.rpartition(".")[2])
+            self._kind(x)
+
+    def _code_of(self, x: Tensor, path: str) -> None:
+        """What a tensor runs of users' code: a class of its own, hooks of a leaf, which a backward walk calls."""
+        self._class_of(x, path)
+        for hook in x._hooks.all() if x._hooks is not None else ():
+            self.later(hook, f"a hook of {path}")
 
     def _of_tensors(self) -> Iterator[Place]:
         """Attributes that code would read of tensors, if they were there; those that modules have are meant for these."""

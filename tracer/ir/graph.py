@@ -23,6 +23,9 @@ class GradientHooks(Protocol):
     def key(self) -> tuple[int, ...]:
         """Equal as long as the hooks are the same."""
 
+    def all(self) -> Iterable[Callable[[Any], Any]]:
+        """Each of them."""
+
     def run(self, gradient: Value) -> Value:
         """The gradient as the hooks leave it."""
 
