@@ -10,6 +10,8 @@ from itertools import repeat, zip_longest
 from operator import is_
 from typing import Any
 
+import numpy as np
+
 from .identity import MISSING, Weakly, interchangeable, kept, real, same, same_members, token
 from .statics import is_a, keys, plain_dict, reader
 from .texts import Change, Text, change, short, shown
@@ -53,11 +55,24 @@ class Place:
 
 
 class Contents(Place):
-    """What is in a buffer or an array of numbers: `read` copies it, and the copies are compared."""
+    """What is in a buffer or an array of numbers: `read` copies it, and the copies are compared; `write` puts one back."""
+
+    def __init__(self, thing: Any, read: Callable[[], tuple[Any, ...]], write: Callable[[tuple[Any, ...]], None],
+                 label: Callable[[Any], str]) -> None:
+        super().__init__(read, label)
+        self.thing, self.copy, self.write = thing, read, write
 
     def test(self, name: str) -> str:
         """Bytes and the like, which are equal without asking anybody."""
         return f"tuple({name}()) == {name}_seen"
+
+
+class Objects(Place):
+    """The items of a numpy array of objects."""
+
+    def __init__(self, array: Any, label: Callable[[Any], str]) -> None:
+        super().__init__(lambda: np.ndarray.flatten(array).tolist(), label)
+        self.array = array
 
 
 class Sequence(Place):
