@@ -96,9 +96,14 @@ def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
 
 def _weak(walk: Walk, x: Any, path: str) -> None:
     walk.watch(Place(lambda: (referent(x) is None,), lambda i: f"whether what {path} refers to is gone"))
-    walk.later(referent(x), path)
+    walk.weakly(referent(x), path)
     if is_a(x, weakref.WeakMethod):
         walk.later(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
+
+
+def _finalizer(walk: Walk, x: weakref.finalize[Any, Any], path: str) -> None:
+    registry = weakref.finalize._registry  # type: ignore[attr-defined]
+    walk.watch(Place(lambda: (dict.__contains__(registry, x),), lambda i: f"{path}.alive"))
 
 
 def _getter(walk: Walk, x: Any, path: str) -> None:
@@ -148,4 +153,4 @@ CONTENTS: list[tuple[Any, Callable[[Walk, Any, str], None]]] = [
     ((types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items())), _shown), (MappingView, _mapping),
     ((bytearray, memoryview, array.array), _bytes), (ContextVar, _variable),
     ((weakref.ref, weakref.ProxyType, weakref.CallableProxyType), _weak),
-    ((operator.attrgetter, operator.methodcaller), _getter), (np.ndarray, _array)]
+    (weakref.finalize, _finalizer), ((operator.attrgetter, operator.methodcaller), _getter), (np.ndarray, _array)]

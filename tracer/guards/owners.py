@@ -13,6 +13,7 @@ import numpy as np
 from ..ir.errors import TraceError
 from .identity import MISSING
 from .places import Attribute, Contents, Entries, Members, Names, Objects, Place, Sequence
+from .tables import OfReferent
 
 
 class Owner:
@@ -414,7 +415,7 @@ def owners_of(places: Iterable[Place]) -> Iterable[Owner]:
         elif isinstance(place, Names):
             if isinstance(place.table, dict):
                 yield Table(place.table, place.by_key, place.keys)
-            elif not isinstance(place.table, types.MappingProxyType):
+            elif not isinstance(place.table, (types.MappingProxyType, OfReferent)):
                 yield Fields(place.table, place.by_key, place.keys)
         elif isinstance(place, Attribute) and place.name == "cell_contents":
             for i, cell in enumerate(place.objects):

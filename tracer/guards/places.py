@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .identity import MISSING, Weakly, interchangeable, kept, real, same, same_members, token
+from .identity import MISSING, Weakly, interchangeable, kept, kept_weakly, real, same, same_members, token
 from .statics import is_a, keys, plain_dict, reader
 from .texts import Change, Text, change, short, shown
 
@@ -22,12 +22,19 @@ class Place:
 
     def __init__(self, read: Callable[[], Iterable[Any]], label: Callable[[int], str]) -> None:
         self.read, self.label = read, label
+        self.keep = kept
         self.seen = self.now()
         self.holder = 0  # the id of what holds the values, if it is one thing
 
     def now(self) -> tuple[Any, ...]:
         """What to keep of what is there."""
-        return tuple([kept(real(x)) for x in self.read()])
+        return tuple([self.keep(real(x)) for x in self.read()])
+
+    def let_go(self) -> Place:
+        """Keep nothing alive that was seen here."""
+        self.keep = kept_weakly
+        self.seen = self.now()
+        return self
 
     def test(self, name: str) -> str:
         """An expression that is true if the very same objects are there. `bind` gives what `name` and its like mean."""
@@ -104,6 +111,10 @@ class Sequence(Place):
 class Members(Sequence):
     """The members of a set: one that was not touched gives them in the same order."""
 
+    def let_go(self) -> Place:
+        """They are compared by what they are."""
+        return self
+
     def differences(self, now: tuple[Any, ...], open: Collection[str]) -> list[Change]:
         """One for all of them."""
         if len(now) == len(self.seen) and same_members(now, self.seen):
@@ -139,7 +150,7 @@ class _Entered(Place):
     def __init__(self, table: Any, read: Callable[[], Iterable[Any]], label: Callable[[Any], str]) -> None:
         super().__init__(read, lambda i: label(self.keys[i]))
         self.table, self.by_key = table, label
-        self.holder = id(getattr(self, "dict", table))
+        self.holder = id(getattr(self, "dict", getattr(table, "own_table", table)))
 
 
 
@@ -169,7 +180,7 @@ class Entries(_Entered):
 
     def changes(self, open: Collection[str] = ()) -> list[Change]:
         """Keys that have another value, or that came or went; else another order."""
-        now, there, order = tuple(map(kept, dict.values(self.dict))), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
+        now, there, order = tuple(map(self.keep, dict.values(self.dict))), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
         if len(now) == len(self.seen) and all(map(is_, order, self.order)) and all(map(is_, now, self.seen)):
             return []
         old, new = (dict(zip(map(token, names), zip(names, values)))

@@ -22,6 +22,7 @@ import os
 import sys
 import threading
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from .mentions import BY_NAME, SELF, Mentions, mentions
 from .module_globals import ModuleGlobals, only_grown
 from .places import Attribute, Kinds, Names, Place, value_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
+from .tables import OF_STRUCTURE, Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -91,6 +92,8 @@ class Reachable:
         self._functions: list[tuple[str, Any]] = []
         self._defaults: list[tuple[str, Any]] = []
         self._instances: list[tuple[str, Any]] = []
+        self._referents: list[tuple[str, Any]] = []  # the same, of those that are not kept alive
+        self._weak = False  # whether what is looked at was found behind a weak reference
         self.globals: dict[int, ModuleGlobals] = {}
         self._attributes: list[Table] = []
         self._classes: dict[int, Table] = {}
@@ -103,7 +106,7 @@ class Reachable:
         self.caches: list[Any] = []  # functions that remember their results
         self.bound: set[str] = set()  # attributes that code sets
         self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
-        self._todo: deque[tuple[Any, str]] = deque()
+        self._todo: deque[tuple[Any, str, bool]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
         for name, value in arguments:
             if is_a(value, Tensor):
@@ -133,24 +136,33 @@ class Reachable:
         code = [Attribute(name, functions) for name, functions in (
             ("__code__", self._functions), ("__defaults__", self._defaults)) if functions]
         kinds = [Kinds(self._instances)] if self._instances else []
-        return [*tables, *self._contents, *self._of_tensors(), *code, *kinds]
+        labels, found = [label for label, _ in self._referents], [ref for _, ref in self._referents]
+        gone = [Place(lambda: [type(ref()) for ref in found], labels.__getitem__)] if found else []
+        return [*tables, *self._contents, *self._of_tensors(), *code, *kinds, *gone]
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
         if is_a(value, Tensor):
             self._tensor(value, path)
         elif self._way(type(value)).followed:
-            self._todo.append((value, path))
+            self._todo.append((value, path, self._weak))
             self.aliases.setdefault(id(value), set()).add(path.rpartition(".")[2])
+
+    def weakly(self, value: Any, path: str) -> None:
+        """Look at what a weak reference leads to: it is not kept alive, nor what it leads to (but for containers)."""
+        before, self._weak = self._weak, True
+        self.later(value, path)
+        self._weak = before
 
     def _follow(self) -> None:
         while self._todo:
             while self._todo:
-                value, path = self._todo.popleft()
+                value, path, self._weak = self._todo.popleft()
                 if id(value) not in self.seen:
                     self.seen[id(value)] = value, path
                     self._visit(value, path)
             for names in self._attributes:  # code that was found meanwhile may mention more of them
+                self._weak = names.weak
                 names.look(self)
 
     def _way(self, kind: type) -> _Way:
@@ -168,8 +180,13 @@ class Reachable:
 
     def watch(self, place: Place) -> tuple[Any, ...]:
         """Look at a place again at each call; gives what is there now."""
-        self._contents.append(place)
+        self._contents.append(place.let_go() if self._weak else place)
         return tuple(map(real, place.read()))
+
+    def _look_at(self, names: Table) -> None:
+        """Look at these attributes."""
+        names.weak = self._weak
+        self._attributes.append(names)
 
     # --- Code ---------------------------------------------------------------------------------------------------------
 
@@ -179,7 +196,7 @@ class Reachable:
             self._kept_by(f, path)
             return
         self._functions.append((f"the code of {path}", f))
-        self._attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
+        self._look_at(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
         found = mentions(f.__code__)
         self._note(found, f)
         known = self.globals.setdefault(id(f.__globals__), ModuleGlobals(f.__globals__))
@@ -274,7 +291,7 @@ class Reachable:
         """What a wrapper of functions holds."""
         kind = next(kind for kind in HOLDS if is_a(x, kind))
         if kind is functools.partial:
-            self._attributes.append(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
+            self._look_at(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
         for name in HOLDS[kind]:
             value = held(x, kind, name)
             self.later(value, path)
@@ -288,7 +305,7 @@ class Reachable:
         if known:
             self.later(names.get("__getattr__"), path)
         # Of other modules that is read which code names behind theirs: it may be another function by now.
-        self._attributes.append(Table(names, lambda n: f"{path}.{n}", strict=not known, whole=known,
+        self._look_at(Table(names, lambda n: f"{path}.{n}", strict=not known, whole=known,
                                        aliases=None if known else [self.aliases[id(x)]], behind=[self.aliases[id(x)]]))
 
     def _class(self, x: type, path: str) -> None:
@@ -315,7 +332,7 @@ class Reachable:
             inherited = frozenset(n for base in mro(x)[1:] if users_class(base) for n in table(base))
             found = self._classes[id(x)] = Table(own, lambda n: f"{name}.{n}", always=called_by_others(x), aliases=named,
                                                   may_come=inherited - own.keys(), kinds=(x,))
-            self._attributes.append(found)
+            self._look_at(found)
             self.classes.append((x, found))
             self._methods |= {id(f): x for v in own.values() for f in functions_of(v)}
             self.computed |= {n for n, v in own.items() if is_a(v, (property, functools.cached_property))}
@@ -337,7 +354,7 @@ class Reachable:
                     self._tensor(tensor, name)
                 self._code_of(tensor, name)
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
-                self._attributes.append(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
+                self._look_at(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if not way.known:
                 way.known = True
@@ -351,7 +368,8 @@ class Reachable:
             self._kind(x)
             self._attributes_of(x, own, path, structured)
             if not structured:
-                self._instances.append((f"the class of {path}", x))
+                ref = self._reference(x)
+                (self._instances if ref is None else self._referents).append((f"the class of {path}", x if ref is None else ref))
         elif is_a(x, logging.Logger):
             self._logger(x, own, path)
         elif not structured and own is attributes(x) and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
@@ -373,7 +391,7 @@ class Reachable:
         name = name_of(x)
         self._classes[id(x)] = found = Table(table(x), lambda n: f"{name}.{n}", whole=False)
         self.classes.append((x, found))
-        self._attributes.append(found)
+        self._look_at(found)
 
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
@@ -381,18 +399,31 @@ class Reachable:
         library = is_library(file_of(kind)) and kind not in NAMESPACES
         # All that a schedule knows, or what a container of another package holds.
         inside = frozenset(own) if of_ours(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
-        self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
+        self._look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        always=frozenset() if library else inside, whole=kind in NAMESPACES,
                                        aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
+
+    def _reference(self, x: Any) -> weakref.ref[Any] | None:
+        """A reference to what must not be kept alive, if there can be one."""
+        try:
+            return weakref.ref(x) if self._weak else None
+        except TypeError:
+            return None
+
+    def _table_of(self, x: Any, own: dict[str, Any]) -> Any:
+        """The attributes of an object, as they are read at each call."""
+        if is_a(x, threading.local):
+            return OfThread(x)
+        return OfReferent(x) if own and self._reference(x) is not None else own
 
     def _logger(self, x: logging.Logger, own: dict[str, Any], path: str) -> None:
         """A logger: whether it is enabled for a level hangs on it, on those above it, and on `logging.disable`."""
         state = frozenset({"level", "disabled", "parent"})
-        self._attributes.append(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
+        self._look_at(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
         manager = attributes(logging.root.manager)
         if id(manager) not in self.seen:
             self.seen[id(manager)] = manager, "logging"
-            self._attributes.append(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
+            self._look_at(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
                                           strict=True))
 
     def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
@@ -402,11 +433,11 @@ class Reachable:
         aliases = [self.aliases[id(x)]]
         if not structured and not is_a(x, threading.local):
             self.tables.append((own, path))
-        self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
+        self._look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        watched=not structured or "_parameters" not in own, structured=structured,
                                        may_come=hidden, aliases=aliases, kinds=mro(type(x))))
         if slots := slots_of(mro(type(x))[0]):
-            self._attributes.append(Table(Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
+            self._look_at(Table(Slots(x, slots, self._reference(x)), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 
@@ -419,7 +450,7 @@ class Reachable:
         if x not in self.tensors:
             self.tensors[x] = path
             if not x.__dict__.keys() <= _OWN:
-                self._attributes.append(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
+                self._look_at(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
             self._code_of(x, path)
 
     def _class_of(self, x: Any, path: str) -> None:
