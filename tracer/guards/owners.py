@@ -91,9 +91,10 @@ class Table(Owner):
         super().__init__(thing, label)
 
     def held(self) -> dict[Any, Any]:
-        """The entries."""
+        """The entries, in their order."""
         if self.keys is None:
-            return dict(dict.items(self.thing))
+            held = dict(dict.items(self.thing))
+            return held if self.kind is dict else {key: held[key] for key in OrderedDict.__iter__(self.thing)}
         keys = frozenset(self.keys)
         return {k: v for k, v in dict.items(self.thing) if k in keys}
 
