@@ -142,6 +142,37 @@ class Keys(Place):
         return [] if now == self.seen else [(self.label(0), shown(self.seen), shown(now))]
 
 
+class Special(Place):
+    """The special methods that a class has: one that comes later means something to Python, whether code names it or not."""
+
+    def __init__(self, names: Mapping[str, Any], label: Callable[[str], str]) -> None:
+        self.names, self.size = names, len(names)
+        super().__init__(self._now, lambda i: label("__*__"))
+
+    def _now(self) -> tuple[str, ...]:
+        self.size = len(self.names)
+        return tuple(n for n, x in self.names.items() if n.startswith("__") and n not in _NO_METHODS and (callable(x) or x is None))
+
+    def test(self, name: str) -> str:
+        """As many names as there were: what another one stands for is seen elsewhere, if it matters."""
+        return f"len({name}) == {name}_size"
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """All names, and how many there were."""
+        return {name: self.names, f"{name}_size": self.size}
+
+    def changes(self, open: Collection[str] = ()) -> list[Change]:
+        """One for all of them; if there is none, other names are there."""
+        now = self._now()
+        if sorted(now) != sorted(self.seen):
+            return [(self.label(0), shown(self.seen), shown(now))]
+        self.seen = now
+        return []
+
+
+_NO_METHODS = frozenset({"__doc__", "__slotnames__", "__module__", "__annotate__", "__annotations__"})
+
+
 class _Entered(Place):
     """Values that are under keys of a table."""
 

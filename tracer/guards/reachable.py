@@ -40,7 +40,7 @@ from .identity import MISSING, PLAIN, real
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
 from .module_globals import ModuleGlobals, only_grown
-from .places import Attribute, Kinds, Names, Place, value_of
+from .places import Attribute, Kinds, Names, Place, Special, value_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
 from .tables import OF_STRUCTURE, Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
@@ -78,7 +78,7 @@ class Reachable:
         self.impure: dict[str, None] = {}
         self.mentioned: dict[str, set[str | None]] = {}  # attributes that code reads, with the names in front of them
         self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
-        self.computed: set[str | None] = {None}  # names in front that may stand for any object
+        self.computed: set[str | None] = {None, *_WAYS_ON}  # names in front that may stand for any object
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
         self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
         self.grown: set[str] = set()  # attributes that are containers which code only puts things in
@@ -91,6 +91,7 @@ class Reachable:
         self._contents: list[Place] = []
         self._functions: list[tuple[str, Any]] = []
         self._defaults: list[tuple[str, Any]] = []
+        self._named_defaults: list[tuple[str, Any]] = []
         self._instances: list[tuple[str, Any]] = []
         self._referents: list[tuple[str, Any]] = []  # the same, of those that are not kept alive
         self._weak = False  # whether what is looked at was found behind a weak reference
@@ -100,6 +101,10 @@ class Reachable:
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self.makes = False  # whether code may make instances of any class it has an instance of
         self._ways: dict[int, _Way] = {}  # by class
+        self.texts: set[str] = set()  # that code may read
+        self._imported: dict[str, None] = {}  # names of modules that functions import
+        self._annotated: set[int] = set()  # functions of which the annotations are looked at
+        self._branched: set[int] = set()  # classes of which the classes below are looked at
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
@@ -134,15 +139,19 @@ class Reachable:
         """Where all that was found can be read again."""
         tables = [place for names in (*(g.names for g in self.globals.values()), *self._attributes) for place in names.places()]
         code = [Attribute(name, functions) for name, functions in (
-            ("__code__", self._functions), ("__defaults__", self._defaults)) if functions]
+            ("__code__", self._functions), ("__defaults__", self._defaults), ("__kwdefaults__", self._named_defaults)) if functions]
+        code += [Attribute(name, functions) for name in _OF_FUNCTIONS if (functions := list(self._whose(name)))]
         kinds = [Kinds(self._instances)] if self._instances else []
         labels, found = [label for label, _ in self._referents], [ref for _, ref in self._referents]
         gone = [Place(lambda: [type(ref()) for ref in found], labels.__getitem__)] if found else []
-        return [*tables, *self._contents, *self._of_tensors(), *code, *kinds, *gone]
+        imported = [Names(sys.modules, self._imported, "sys.modules[{!r}]".format)] if self._imported else []
+        return [*tables, *self._contents, *self._of_tensors(), *code, *kinds, *gone, *imported, *self._names_of_classes()]
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
-        if is_a(value, Tensor):
+        if type(value) is str:
+            self.texts.add(value)
+        elif is_a(value, Tensor):
             self._tensor(value, path)
         elif self._way(type(value)).followed:
             self._todo.append((value, path, self._weak))
@@ -155,7 +164,9 @@ class Reachable:
         self._weak = before
 
     def _follow(self) -> None:
-        while self._todo:
+        known = -1
+        while self._todo or len(self.texts) > known:
+            known = len(self.texts)
             while self._todo:
                 value, path, self._weak = self._todo.popleft()
                 if id(value) not in self.seen:
@@ -164,6 +175,13 @@ class Reachable:
             for names in self._attributes:  # code that was found meanwhile may mention more of them
                 self._weak = names.weak
                 names.look(self)
+            self._weak = False
+            if "__subclasses__" in self.mentioned or "__subclasses__" in self.called:
+                self._subclasses()
+            for path, f in self._whose("__annotations__"):
+                if id(f) not in self._annotated:
+                    self._annotated.add(id(f))
+                    dictionary(self, f.__annotations__, path)
 
     def _way(self, kind: type) -> _Way:
         found = self._ways.get(id(kind))
@@ -208,15 +226,47 @@ class Reachable:
                 self.only_grown.pop(id(value), None)
         for name in grown:
             self.puts_in(f.__globals__[name], name, partial(dict.get, f.__globals__, name))
-        variables |= {n: sys.modules.get(n) for n in found.modules} | self._closure(f, path, found)
+        variables |= self._imports(found.modules) | self._closure(f, path, found)
         for name, value in variables.items():
             self.later(value, name)
             self._judge(name, value, found.attributes, f)
         if f.__defaults__:
             self._defaults.append((f"a default of {path}", f))
             each(self, f.__defaults__, f"the defaults of {path}")
+        if f.__code__.co_kwonlyargcount:
+            self._named_defaults.append((f"a default of {path}", f))
         if f.__kwdefaults__:
             dictionary(self, f.__kwdefaults__, f"a default of {path}")
+
+    def _imports(self, names: Iterable[str]) -> dict[str, Any]:
+        """The modules of these names that are there: code that imports one gets what `sys.modules` has by then."""
+        found = {name: sys.modules[name] for full in names for name in (full, full.partition(".")[0]) if name in sys.modules}
+        self._imported |= dict.fromkeys(found)
+        return found
+
+    def _whose(self, name: str) -> Iterator[tuple[str, types.FunctionType]]:
+        """The functions of which code reads an attribute that every function has; of methods it says which."""
+        owners = self.mentioned.get(name, set())
+        yield from ((f"{path.removeprefix('the code of ')}.{name}", f) for path, f in self._functions if owners
+                    and ((None in owners and id(f) not in self._methods) or not owners.isdisjoint(self.aliases[id(f)])
+                         or not owners.isdisjoint(_WAYS_ON)))
+
+    def _names_of_classes(self) -> Iterator[Place]:
+        """What users' classes are called, if code asks."""
+        kinds = [kind for kind, _ in self.classes if users_class(kind)]
+        for name, asked in (("__name__", {"__name__", "_get_name"}), ("__qualname__", {"__qualname__"})):
+            if kinds and not asked.isdisjoint(self.mentioned.keys() | self.called.keys()):
+                read = type.__dict__[name].__get__
+                yield Place(lambda read=read: map(read, kinds), lambda i, name=name: f"{name_of(kinds[i])}.{name}")  # type: ignore[misc]
+
+    def _subclasses(self) -> None:
+        """The classes below those of users that were found; they are not kept alive."""
+        for kind, _ in list(self.classes):
+            if id(kind) not in self._branched and users_class(kind):
+                self._branched.add(id(kind))
+                path = f"{name_of(kind)}.__subclasses__()"
+                place = Place(partial(type.__subclasses__, kind), lambda i, path=path: path)  # type: ignore[misc]
+                each(self, self.watch(place.let_go()), path)
 
     def _note(self, found: Mentions, f: types.FunctionType) -> None:
         """Remember what the code of a function mentions."""
@@ -239,6 +289,7 @@ class Reachable:
                 self.everything = True
             else:
                 self.whole_behind.add(owner)
+        self.texts |= {c for c in f.__code__.co_consts if type(c) is str}
         self.looks_at_types = self.looks_at_types or "type" in found.globals
         self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
         for what in unseen(found.globals, f.__globals__):
@@ -275,8 +326,8 @@ class Reachable:
             for logger in (logging.root, *(logging.root.manager.loggerDict.get(text) for text in texts)):
                 self.later(logger, f"the logger {getattr(logger, 'name', None)!r}")
         if value is sys and "modules" in attributes:
-            for text in texts:
-                self.later(sys.modules.get(text), str(text))
+            for text, module in self._imports(text for text in texts if type(text) is str).items():
+                self.later(module, text)
         self.everything = self.everything or (name not in BY_NAME and any(value is read for read in _ANY_NAME))
         for what in impure(name, value, attributes):
             self.impure[f"{what}, at {describe((f.__code__, 0))}"] = None
@@ -310,8 +361,6 @@ class Reachable:
 
     def _class(self, x: type, path: str) -> None:
         """A class that code mentions: it may make instances."""
-        if users_class(type(x)):  # properties of classes are there
-            self._kind(x)
         for base in mro(x):
             if users_class(base):
                 self._class_table(base).makes = True
@@ -329,11 +378,14 @@ class Reachable:
             name, own = name_of(x), table(x)
             named = self.of_instances.setdefault(id(x), [])
             named.append(self.aliases.setdefault(id(x), {name}))
-            inherited = frozenset(n for base in mro(x)[1:] if users_class(base) for n in table(base))
+            inherited = frozenset(n for base in mro(x)[1:] for n in table(base) if users_class(base) or not n.startswith("__"))
             found = self._classes[id(x)] = Table(own, lambda n: f"{name}.{n}", always=called_by_others(x), aliases=named,
                                                   may_come=inherited - own.keys(), kinds=(x,))
             self._look_at(found)
+            self.watch(Special(own, lambda n: f"{name}.{n}"))
             self.classes.append((x, found))
+            if users_class(type(x)):
+                self._kind(x)
             self._methods |= {id(f): x for v in own.values() for f in functions_of(v)}
             self.computed |= {n for n, v in own.items() if is_a(v, (property, functools.cached_property))}
             if "__getattr__" in own or "__getattribute__" in own:
@@ -503,6 +555,8 @@ class _Anything(set[str | None]):
         return True
 
 
+_WAYS_ON = ("__class__", "__func__", "__self__", "__wrapped__", "__call__", "func", "fget", "fset")  # to what is known elsewhere
+_OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__")
 NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _EXTENDED = (int, float, complex, str, bytes, enum.Enum)  # may have attributes in a class of a user's
 _NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object

@@ -29,7 +29,7 @@ class Walk(Protocol):
 
     `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
     any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
-    without, with the names in front or the id of the class of whose instances it reads them. `makes` says that it may make
+    without, with the names in front or the id of the class of whose instances it reads them. `texts` were found. `makes` says that it may make
     instances of any class it has an instance of.
     """
 
@@ -39,6 +39,7 @@ class Walk(Protocol):
     grown: set[str]
     bound: set[str]
     doubted: dict[str, set[str | int | None]]
+    texts: set[str]
     makes: bool
 
     def later(self, value: Any, path: str) -> None:
@@ -132,6 +133,8 @@ class Table:
         for name in grown - meant:
             walk.puts_in(self.table.get(name), self.label(name), partial(self.table.get, name))
         whole = {n for n in there if not n.startswith("__") and n not in self.left_out} if self.whole else set()
+        if not self.may_be_whole and walk.is_whole(self.kinds, self.behind or self.aliases or ()):
+            whole = walk.texts & there  # a name that is computed is likely to be one of the texts that code reads
         for name in (meant | whole | self._always(walk, there) | self._missing(walk, there)) - self.keys.keys():
             self.add(name, walk, self.label(name))
 
