@@ -244,7 +244,7 @@ class Module(Compilable, Movable):
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self.__dict__.update(in_our_form(saved))
         own = self.__dict__
-        own.update((name, Registered(own[name])) for name in _REGISTERED if not isinstance(own.get(name), (Registered, type(None))))
+        own.update((n, Registered(own[n])) for n in _REGISTERED if not isinstance(own.get(n), (Registered, type(None))))
         _changed()
         for name, child in self._modules.items():
             if child is not None:

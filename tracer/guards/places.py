@@ -151,7 +151,8 @@ class Special(Place):
 
     def _now(self) -> tuple[str, ...]:
         self.size = len(self.names)
-        return tuple(n for n, x in self.names.items() if n.startswith("__") and n not in _NO_METHODS and (callable(x) or x is None))
+        return tuple(n for n, x in self.names.items()
+                     if n.startswith("__") and n not in _NO_METHODS and (callable(x) or x is None))
 
     def test(self, name: str) -> str:
         """As many names as there were: what another one stands for is seen elsewhere, if it matters."""

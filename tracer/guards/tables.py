@@ -29,8 +29,8 @@ class Walk(Protocol):
 
     `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
     any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
-    without, with the names in front or the id of the class of whose instances it reads them. `texts` were found. `makes` says that it may make
-    instances of any class it has an instance of.
+    without, with the names in front or the id of the class of whose instances it reads them. `texts` are those that it may
+    read. `makes` says that it may make instances of any class it has an instance of.
     """
 
     mentioned: dict[str, set[str | None]]
