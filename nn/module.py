@@ -18,6 +18,7 @@ from .compiled import OF_JIT, Compilable, handles
 from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_hooks, check_backward_kind
 from .moving import Movable
 from .parameter import Buffer, Parameter
+from .registered import Registered
 from .state_dict import Loading, collect, load, load_own, save_own
 from .torch_state import in_our_form
 
@@ -30,6 +31,7 @@ def _changed() -> None:
     structure_epoch[0] += 1
 
 
+_REGISTERED = ("_parameters", "_buffers", "_modules")
 _TABLES = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set"})
 
 
@@ -87,8 +89,8 @@ class Module(Compilable, Movable):
         return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.__dict__.update(training=True, _parameters={}, _buffers={}, _non_persistent_buffers_set=set(), _modules={},
-                             _hooks=None)
+        self.__dict__.update(training=True, _parameters=Registered(), _buffers=Registered(), _non_persistent_buffers_set=set(),
+                             _modules=Registered(), _hooks=None)
         _changed()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[no-redef]
@@ -207,14 +209,14 @@ class Module(Compilable, Movable):
         self._about_to_change()
         own = self.__dict__
         own.pop(name, None)
-        for table in ("_parameters", "_buffers", "_modules"):
+        for table in _REGISTERED:
             if table != kept:
                 own[table].pop(name, None)
         own["_non_persistent_buffers_set"].discard(name)
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
-        for table in ("_parameters", "_buffers", "_modules"):
+        for table in _REGISTERED:
             found = own.get(table)
             if found is not None and name in found:
                 return found[name]
@@ -224,7 +226,7 @@ class Module(Compilable, Movable):
         own = self.__dict__
         self._about_to_change()
         _changed()
-        for table in ("_parameters", "_buffers", "_modules"):
+        for table in _REGISTERED:
             if name in own.get(table, ()):
                 del own[table][name]
                 own["_non_persistent_buffers_set"].discard(name)
@@ -241,6 +243,8 @@ class Module(Compilable, Movable):
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self.__dict__.update(in_our_form(saved))
+        own = self.__dict__
+        own.update((n, Registered(own[n])) for n in _REGISTERED if not isinstance(own.get(n), (Registered, type(None))))
         _changed()
         for name, child in self._modules.items():
             if child is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 from ..functions.methods import method
@@ -98,6 +99,10 @@ class Hooks:
         made.table.update(self.table)
         made.after.update(self.after)
         return made
+
+    def all(self) -> Iterator[Hook]:
+        """Each of them."""
+        return chain(self.table.values(), self.after.values())
 
     def run(self, gradient: Value) -> Value:
         """The gradient as the hooks leave it."""

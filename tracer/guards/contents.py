@@ -17,7 +17,7 @@ import numpy as np
 
 from ..ir.errors import TraceError
 from .identity import MISSING, PLAIN
-from .places import Contents, Entries, Members, Place, Sequence
+from .places import Contents, Entries, Members, Objects, Place, Sequence
 from .statics import held, is_a, name_of, plain_dict, reader, referent, size
 from .tables import Walk
 
@@ -77,7 +77,17 @@ def _mapping(walk: Walk, x: MappingView, path: str) -> None:
 
 def _bytes(walk: Walk, x: Any, path: str) -> None:
     _refuse_large(memoryview(x).nbytes, "buffer", path)
-    walk.watch(Contents(lambda: (memoryview(x).tobytes(),), lambda i: f"the contents of {path}"))
+    walk.watch(Contents(x, lambda: (memoryview(x).tobytes(),), partial(_put_bytes, x), lambda i: f"the contents of {path}"))
+
+
+def _put_bytes(x: Any, seen: tuple[bytes]) -> None:
+    """Let a buffer hold what it held."""
+    if is_a(x, array.array):
+        array.array.__setitem__(x, slice(None), array.array(x.typecode, seen[0]))
+    elif is_a(x, bytearray):
+        bytearray.__setitem__(x, slice(None), seen[0])
+    else:
+        x.cast("B")[:] = seen[0]
 
 
 def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
@@ -86,9 +96,14 @@ def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
 
 def _weak(walk: Walk, x: Any, path: str) -> None:
     walk.watch(Place(lambda: (referent(x) is None,), lambda i: f"whether what {path} refers to is gone"))
-    walk.later(referent(x), path)
+    walk.weakly(referent(x), path)
     if is_a(x, weakref.WeakMethod):
         walk.later(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
+
+
+def _finalizer(walk: Walk, x: weakref.finalize[Any, Any], path: str) -> None:
+    registry = weakref.finalize._registry  # type: ignore[attr-defined]
+    walk.watch(Place(lambda: (dict.__contains__(registry, x),), lambda i: f"{path}.alive"))
 
 
 def _getter(walk: Walk, x: Any, path: str) -> None:
@@ -106,8 +121,18 @@ def _array(walk: Walk, x: np.ndarray[Any, Any], path: str) -> None:
     _refuse_large(nbytes(), "numpy array", path)
     label = f"the contents of {path}"
     if kind().hasobject:
-        each(walk, walk.watch(Place(lambda: np.ndarray.flatten(x).tolist(), lambda i: label)), path)
-    walk.watch(Contents(lambda: (shape(), kind().str, b"" if kind().hasobject else copy()), lambda i: label))
+        each(walk, walk.watch(Objects(x, lambda i: label)), path)
+    walk.watch(Contents(x, lambda: (shape(), kind().str, b"" if kind().hasobject else copy()),
+                        lambda seen: _put_array(x, kind(), seen), lambda i: label))
+
+
+def _put_array(x: np.ndarray[Any, Any], kind: np.dtype[Any], seen: tuple[Any, ...]) -> None:
+    """Let an array have the shape that it had, and hold the same numbers."""
+    shape, _, data = seen
+    if _ARRAY[0](x) != shape:
+        np.ndarray.resize(x, shape, refcheck=False)
+    if not kind.hasobject:
+        np.ndarray.__setitem__(x, ..., np.frombuffer(data, kind).reshape(shape))
 
 
 def _refuse_large(nbytes: int, what: str, path: str) -> None:
@@ -128,4 +153,4 @@ CONTENTS: list[tuple[Any, Callable[[Walk, Any, str], None]]] = [
     ((types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items())), _shown), (MappingView, _mapping),
     ((bytearray, memoryview, array.array), _bytes), (ContextVar, _variable),
     ((weakref.ref, weakref.ProxyType, weakref.CallableProxyType), _weak),
-    ((operator.attrgetter, operator.methodcaller), _getter), (np.ndarray, _array)]
+    (weakref.finalize, _finalizer), ((operator.attrgetter, operator.methodcaller), _getter), (np.ndarray, _array)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor.tensor import Tensor
-from .statics import attributes, is_a, reader
+from .statics import attributes, is_a, name_of, reader
 
 
 class _Missing:
@@ -95,18 +95,28 @@ def real(x: Any) -> Any:
 
 
 class Weakly(weakref.ref[Any]):
-    """A tensor that was seen somewhere. It is not kept alive: once it is gone, nothing is the same as it."""
+    """Something that was seen somewhere, such as a tensor. It is not kept alive: once it is gone, nothing is the same as it."""
 
-    __slots__ = ("type",)
+    __slots__ = ("text",)
 
-    def __init__(self, tensor: Tensor) -> None:
-        super().__init__(tensor)  # type: ignore[call-arg]
-        self.type = tensor._type
+    def __init__(self, thing: Any) -> None:
+        super().__init__(thing)  # type: ignore[call-arg]
+        self.text = f"a tensor {thing._type}" if is_a(thing, Tensor) else f"<{name_of(type(thing))} object>"
 
 
 def kept(x: Any) -> Any:
     """What to keep of a value that is compared later."""
     return Weakly(x) if is_a(x, Tensor) and not x._escaped() else x
+
+
+def kept_weakly(x: Any) -> Any:
+    """What to keep of a value that must not be kept alive for being compared, if that can be."""
+    if escaped(x) or is_a(x, (*PLAIN, types.FunctionType)):
+        return x
+    try:
+        return Weakly(x)
+    except TypeError:
+        return x
 
 
 def same(now: Any, seen: Any) -> bool:

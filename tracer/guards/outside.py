@@ -17,7 +17,7 @@ from .places import Entries, Names, Place, Watch
 from .reachable import NAMESPACES, Reachable
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
-from .tables import attributes_to_set
+from .tables import OfReferent, attributes_to_set
 from .texts import Change, Portrait, portraits
 from .whose import foreign_function, looked_up, of_us, users_class
 
@@ -31,8 +31,9 @@ class Outside(Watch):
     Module and optimizer structure is looked at only if some such structure changed at all since.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
-        found = Reachable(function, arguments)
+    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
+                 holders: Iterable[tuple[str, Any]] = ()) -> None:
+        found = Reachable(function, arguments, holders)
         super().__init__(found.places())
         self.impure = list(found.impure)
         self.reads = found.reads()
@@ -188,6 +189,7 @@ def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Pl
     kinds = {id(names.table): id(kind) for kind, names in found.classes}
 
     def identity_of(held: Any) -> int:
+        held = held.own_table if is_a(held, OfReferent) else held
         return kinds.get(id(held), id(held if is_a(held, dict) else getattr(held, "owner", held)))
 
     read = {(identity_of(place.table), key) for place in places if isinstance(place, Names) for key in place.keys}

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import is_
 from typing import Any
 
+import numpy as np
+
 from ..ir.errors import TraceError
 from .identity import MISSING
-from .places import Attribute, Entries, Members, Names, Place, Sequence
+from .places import Attribute, Contents, Entries, Members, Names, Objects, Place, Sequence
+from .tables import OfReferent
 
 
 class Owner:
@@ -88,9 +91,10 @@ class Table(Owner):
         super().__init__(thing, label)
 
     def held(self) -> dict[Any, Any]:
-        """The entries."""
+        """The entries, in their order."""
         if self.keys is None:
-            return dict(dict.items(self.thing))
+            held = dict(dict.items(self.thing))
+            return held if self.kind is dict else {key: held[key] for key in OrderedDict.__iter__(self.thing)}
         keys = frozenset(self.keys)
         return {k: v for k, v in dict.items(self.thing) if k in keys}
 
@@ -323,6 +327,45 @@ class MembersOf(Owner):
         set.update(self.thing, values)
 
 
+class Buffer(Owner):
+    """What is in a buffer or an array of numbers, as a whole."""
+
+    def __init__(self, place: Contents) -> None:
+        self.place = place
+        super().__init__(place.thing, place.label)
+
+    def held(self) -> dict[Any, Any]:
+        """A copy of it."""
+        return {"": self.place.copy()}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """This."""
+        self.place.write(values[""])
+
+    def edits(self) -> dict[Any, Any]:
+        """All of it, if it became other than before; undone now."""
+        now = self.place.copy()
+        if now == self.before[""]:
+            return {}
+        self.hold(self.before)
+        return {"": now}
+
+
+class ObjectArray(Owner):
+    """A numpy array of objects."""
+
+    def held(self) -> dict[Any, Any]:
+        """The items, by position."""
+        return dict(enumerate(np.ndarray.flatten(self.thing).tolist()))
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """These."""
+        items = np.empty(len(values), object)
+        for i, value in values.items():
+            items[i] = value
+        np.ndarray.__setitem__(self.thing, ..., items.reshape(np.shape(self.thing)))
+
+
 class Cell(Owner):
     """A variable of a closure."""
 
@@ -365,10 +408,15 @@ def owners_of(places: Iterable[Place]) -> Iterable[Owner]:
         elif isinstance(place, Sequence):
             if isinstance(place.items, (list, deque)):
                 yield Items(place.items, place.label)
+        elif isinstance(place, Contents):
+            yield Buffer(place)
+        elif isinstance(place, Objects):
+            if place.array.dtype == object:
+                yield ObjectArray(place.array, place.label)
         elif isinstance(place, Names):
             if isinstance(place.table, dict):
                 yield Table(place.table, place.by_key, place.keys)
-            elif not isinstance(place.table, types.MappingProxyType):
+            elif not isinstance(place.table, (types.MappingProxyType, OfReferent)):
                 yield Fields(place.table, place.by_key, place.keys)
         elif isinstance(place, Attribute) and place.name == "cell_contents":
             for i, cell in enumerate(place.objects):

@@ -10,7 +10,9 @@ from itertools import repeat, zip_longest
 from operator import is_
 from typing import Any
 
-from .identity import MISSING, Weakly, interchangeable, kept, real, same, same_members, token
+import numpy as np
+
+from .identity import MISSING, Weakly, interchangeable, kept, kept_weakly, real, same, same_members, token
 from .statics import is_a, keys, plain_dict, reader
 from .texts import Change, Text, change, short, shown
 
@@ -20,12 +22,19 @@ class Place:
 
     def __init__(self, read: Callable[[], Iterable[Any]], label: Callable[[int], str]) -> None:
         self.read, self.label = read, label
+        self.keep = kept
         self.seen = self.now()
         self.holder = 0  # the id of what holds the values, if it is one thing
 
     def now(self) -> tuple[Any, ...]:
         """What to keep of what is there."""
-        return tuple([kept(real(x)) for x in self.read()])
+        return tuple([self.keep(real(x)) for x in self.read()])
+
+    def let_go(self) -> Place:
+        """Keep nothing alive that was seen here."""
+        self.keep = kept_weakly
+        self.seen = self.now()
+        return self
 
     def test(self, name: str) -> str:
         """An expression that is true if the very same objects are there. `bind` gives what `name` and its like mean."""
@@ -53,11 +62,24 @@ class Place:
 
 
 class Contents(Place):
-    """What is in a buffer or an array of numbers: `read` copies it, and the copies are compared."""
+    """What is in a buffer or an array of numbers: `read` copies it, and the copies are compared; `write` puts one back."""
+
+    def __init__(self, thing: Any, read: Callable[[], tuple[Any, ...]], write: Callable[[tuple[Any, ...]], None],
+                 label: Callable[[Any], str]) -> None:
+        super().__init__(read, label)
+        self.thing, self.copy, self.write = thing, read, write
 
     def test(self, name: str) -> str:
         """Bytes and the like, which are equal without asking anybody."""
         return f"tuple({name}()) == {name}_seen"
+
+
+class Objects(Place):
+    """The items of a numpy array of objects."""
+
+    def __init__(self, array: Any, label: Callable[[Any], str]) -> None:
+        super().__init__(lambda: np.ndarray.flatten(array).tolist(), label)
+        self.array = array
 
 
 class Sequence(Place):
@@ -89,6 +111,10 @@ class Sequence(Place):
 class Members(Sequence):
     """The members of a set: one that was not touched gives them in the same order."""
 
+    def let_go(self) -> Place:
+        """They are compared by what they are."""
+        return self
+
     def differences(self, now: tuple[Any, ...], open: Collection[str]) -> list[Change]:
         """One for all of them."""
         if len(now) == len(self.seen) and same_members(now, self.seen):
@@ -116,6 +142,38 @@ class Keys(Place):
         return [] if now == self.seen else [(self.label(0), shown(self.seen), shown(now))]
 
 
+class Special(Place):
+    """The special methods that a class has: one that comes later means something to Python, whether code names it or not."""
+
+    def __init__(self, names: Mapping[str, Any], label: Callable[[str], str]) -> None:
+        self.names, self.size = names, len(names)
+        super().__init__(self._now, lambda i: label("__*__"))
+
+    def _now(self) -> tuple[str, ...]:
+        self.size = len(self.names)
+        return tuple(n for n, x in self.names.items()
+                     if n.startswith("__") and n not in _NO_METHODS and (callable(x) or x is None))
+
+    def test(self, name: str) -> str:
+        """As many names as there were: what another one stands for is seen elsewhere, if it matters."""
+        return f"len({name}) == {name}_size"
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """All names, and how many there were."""
+        return {name: self.names, f"{name}_size": self.size}
+
+    def changes(self, open: Collection[str] = ()) -> list[Change]:
+        """One for all of them; if there is none, other names are there."""
+        now = self._now()
+        if sorted(now) != sorted(self.seen):
+            return [(self.label(0), shown(self.seen), shown(now))]
+        self.seen = now
+        return []
+
+
+_NO_METHODS = frozenset({"__doc__", "__slotnames__", "__module__", "__annotate__", "__annotations__"})
+
+
 class _Entered(Place):
     """Values that are under keys of a table."""
 
@@ -124,7 +182,7 @@ class _Entered(Place):
     def __init__(self, table: Any, read: Callable[[], Iterable[Any]], label: Callable[[Any], str]) -> None:
         super().__init__(read, lambda i: label(self.keys[i]))
         self.table, self.by_key = table, label
-        self.holder = id(getattr(self, "dict", table))
+        self.holder = id(getattr(self, "dict", getattr(table, "own_table", table)))
 
 
 
@@ -154,7 +212,7 @@ class Entries(_Entered):
 
     def changes(self, open: Collection[str] = ()) -> list[Change]:
         """Keys that have another value, or that came or went; else another order."""
-        now, there, order = tuple(map(kept, dict.values(self.dict))), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
+        now, there, order = tuple(map(self.keep, dict.values(self.dict))), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
         if len(now) == len(self.seen) and all(map(is_, order, self.order)) and all(map(is_, now, self.seen)):
             return []
         old, new = (dict(zip(map(token, names), zip(names, values)))

@@ -15,13 +15,10 @@ import argparse
 import enum
 import functools
 import gc
-import inspect
 import logging
-import operator
-import os
-import sys
 import threading
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,18 +27,16 @@ from typing import Any
 
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
-from ..ir.source import describe, is_library, is_ours
+from ..ir.source import is_library, is_ours
 from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
-from .contents import CONTENTS, dictionary, each
+from .code import Code, reads_any_name
+from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
-from .impure import impure, unseen
-from .mentions import BY_NAME, SELF, Mentions, mentions
-from .module_globals import ModuleGlobals, only_grown
-from .places import Attribute, Kinds, Names, Place, value_of
+from .places import Kinds, Names, Place, Special
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
+from .tables import OF_STRUCTURE, Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -60,52 +55,43 @@ _REMEMBERING = type(functools.lru_cache(lambda: None))
 _OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
            types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType,
            types.MemberDescriptorType)
-_ANY_NAME = (getattr, hasattr, vars, dir, operator.attrgetter, operator.methodcaller, inspect.getmembers, inspect.getattr_static)
 
 
-class Reachable:
-    """Everything that `function`, and arguments of it that are no tensors, can lead it to.
+class Reachable(Code):
+    """Everything that `function` can lead to, and its arguments: of tensors their hooks, of `holders`, what holds all, the class.
 
     `structures` are the modules and optimizers on the way, `tensors` the tensors; `impure` names what it mentions that
     gives another value each time without a trace of it.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
+                 holders: Iterable[tuple[str, Any]] = ()) -> None:
+        super().__init__()
         self.structures: dict[int, Any] = {}
         self.tensors: dict[Tensor, str] = {}  # with what to call each
-        self.impure: dict[str, None] = {}
-        self.mentioned: dict[str, set[str | None]] = {}  # attributes that code reads, with the names in front of them
-        self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
-        self.computed: set[str | None] = {None}  # names in front that may stand for any object
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
         self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
-        self.grown: set[str] = set()  # attributes that are containers which code only puts things in
-        self.asked: dict[str, set[str | None]] = {}  # attributes that code can do without, with the names in front of them
-        self.doubted: dict[str, set[str | int | None]] = {}  # the same and those of which it catches errors; ids are of classes
-        self.everything = False  # whether code reads attributes of any object by names that are not in it
-        self.whole_of: set[int] = set()  # the classes of which it does so
-        self.whole_behind: set[str] = set()  # and the names in front of the objects
-        self._methods: dict[int, type] = {}  # functions that classes define
         self._contents: list[Place] = []
-        self._functions: list[tuple[str, Any]] = []
-        self._defaults: list[tuple[str, Any]] = []
         self._instances: list[tuple[str, Any]] = []
-        self.globals: dict[int, ModuleGlobals] = {}
+        self._referents: list[tuple[str, Any]] = []  # the same, of those that are not kept alive
+        self._weak = False  # whether what is looked at was found behind a weak reference
         self._attributes: list[Table] = []
         self._classes: dict[int, Table] = {}
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
-        self.makes = False  # whether code may make instances of any class it has an instance of
         self._ways: dict[int, _Way] = {}  # by class
-        self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
+        self._branched: set[int] = set()  # classes of which the classes below are looked at
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
-        self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.caches: list[Any] = []  # functions that remember their results
-        self.bound: set[str] = set()  # attributes that code sets
         self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
-        self._todo: deque[tuple[Any, str]] = deque()
+        self._todo: deque[tuple[Any, str, bool]] = deque()
         self.later(function, getattr(function, "__name__", type(function).__name__))
         for name, value in arguments:
-            self.later(value, name)
+            if is_a(value, Tensor):
+                self._code_of(value, name)
+            else:
+                self.later(value, name)
+        for name, value in holders:
+            self._class_of(value, name)
         self._of_ours(Tensor)
         self._follow()
 
@@ -116,36 +102,46 @@ class Reachable:
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
                      frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
 
-    def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
-        """Whether code reads attributes of such an object by names that are not in it."""
-        return (self.everything or any(id(kind) in self.whole_of for kind in kinds)
-                or any(not self.whole_behind.isdisjoint(names) for names in aliases))
-
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
         tables = [place for names in (*(g.names for g in self.globals.values()), *self._attributes) for place in names.places()]
-        code = [Attribute(name, functions) for name, functions in (
-            ("__code__", self._functions), ("__defaults__", self._defaults)) if functions]
         kinds = [Kinds(self._instances)] if self._instances else []
-        return [*tables, *self._contents, *self._of_tensors(), *code, *kinds]
+        labels, found = [label for label, _ in self._referents], [ref for _, ref in self._referents]
+        gone = [Place(lambda: [type(ref()) for ref in found], labels.__getitem__)] if found else []
+        return [*tables, *self._contents, *self._of_tensors(), *self.places_of_code(), *kinds, *gone, *self._names_of_classes()]
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
-        if is_a(value, Tensor):
+        if type(value) is str:
+            self.texts.add(value)
+        elif is_a(value, Tensor):
             self._tensor(value, path)
         elif self._way(type(value)).followed:
-            self._todo.append((value, path))
+            self._todo.append((value, path, self._weak))
             self.aliases.setdefault(id(value), set()).add(path.rpartition(".")[2])
 
+    def weakly(self, value: Any, path: str) -> None:
+        """Look at what a weak reference leads to: it is not kept alive, nor what it leads to (but for containers)."""
+        before, self._weak = self._weak, True
+        self.later(value, path)
+        self._weak = before
+
     def _follow(self) -> None:
-        while self._todo:
+        known = -1
+        while self._todo or len(self.texts) > known:
+            known = len(self.texts)
             while self._todo:
-                value, path = self._todo.popleft()
+                value, path, self._weak = self._todo.popleft()
                 if id(value) not in self.seen:
                     self.seen[id(value)] = value, path
                     self._visit(value, path)
             for names in self._attributes:  # code that was found meanwhile may mention more of them
+                self._weak = names.weak
                 names.look(self)
+            self._weak = False
+            if "__subclasses__" in self.mentioned or "__subclasses__" in self.called:
+                self._subclasses()
+            self.look_at_annotations()
 
     def _way(self, kind: type) -> _Way:
         found = self._ways.get(id(kind))
@@ -162,101 +158,30 @@ class Reachable:
 
     def watch(self, place: Place) -> tuple[Any, ...]:
         """Look at a place again at each call; gives what is there now."""
-        self._contents.append(place)
+        self._contents.append(place.let_go() if self._weak else place)
         return tuple(map(real, place.read()))
 
-    # --- Code ---------------------------------------------------------------------------------------------------------
+    def look_at(self, names: Table) -> None:
+        """Look at these attributes."""
+        names.weak = self._weak
+        self._attributes.append(names)
 
-    def _function(self, f: types.FunctionType, path: str) -> None:
-        self.later(f.__dict__.get("__wrapped__"), path)
-        if not followed(f.__code__.co_filename, f.__globals__):
-            self._kept_by(f, path)
-            return
-        self._functions.append((f"the code of {path}", f))
-        self._attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
-        found = mentions(f.__code__)
-        self._note(found, f)
-        known = self.globals.setdefault(id(f.__globals__), ModuleGlobals(f.__globals__))
-        read, grown, anew = known.note(found)
-        variables = {name: f.__globals__.get(name) for name in read}
-        for name, value in variables.items():
-            known.names.add(name, self, name)
-            if name in anew:
-                self.only_grown.pop(id(value), None)
-        for name in grown:
-            self.puts_in(f.__globals__[name], name, partial(dict.get, f.__globals__, name))
-        variables |= {n: sys.modules.get(n) for n in found.modules} | self._closure(f, path, found)
-        for name, value in variables.items():
-            self.later(value, name)
-            self._judge(name, value, found.attributes, f)
-        if f.__defaults__:
-            self._defaults.append((f"a default of {path}", f))
-            each(self, f.__defaults__, f"the defaults of {path}")
-        if f.__kwdefaults__:
-            dictionary(self, f.__kwdefaults__, f"a default of {path}")
+    def _names_of_classes(self) -> Iterator[Place]:
+        """What users' classes are called, if code asks."""
+        kinds = [kind for kind, _ in self.classes if users_class(kind)]
+        for name, asked in (("__name__", {"__name__", "_get_name"}), ("__qualname__", {"__qualname__"})):
+            if kinds and not asked.isdisjoint(self.mentioned.keys() | self.called.keys()):
+                read = type.__dict__[name].__get__
+                yield Place(lambda read=read: map(read, kinds), lambda i, name=name: f"{name_of(kinds[i])}.{name}")  # type: ignore[misc]
 
-    def _note(self, found: Mentions, f: types.FunctionType) -> None:
-        """Remember what the code of a function mentions."""
-        for owner, name, is_called in found.chains:
-            if name not in found.grown:
-                (self.called if is_called else self.mentioned).setdefault(name, set()).add(owner)
-        self.grown |= found.attributes & found.grown
-        self.bound |= found.bound
-        kind = self._methods.get(id(f))  # the class of its first parameter
-        for owner, name in found.asked:
-            if owner != SELF or kind is None:  # else it is no tensor
-                self.asked.setdefault(name, set()).add(None if owner == SELF else owner)
-            self.doubted.setdefault(name, set()).add(owner if owner != SELF else None if kind is None else id(kind))
-        for owner, name in found.tried:
-            self.doubted.setdefault(name, set()).add(owner)
-        for owner in found.computed:
-            if owner == SELF and kind is not None:
-                self.whole_of.add(id(kind))
-            elif owner is None or owner == SELF:
-                self.everything = True
-            else:
-                self.whole_behind.add(owner)
-        self.looks_at_types = self.looks_at_types or "type" in found.globals
-        self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
-        for what in unseen(found.globals, f.__globals__):
-            self.impure[f"what {what} gives, at {describe((f.__code__, 0))}"] = None
-
-    def _kept_by(self, f: types.FunctionType, path: str) -> None:
-        """What a function that is not followed was made with: the one that it decorates, those that it chooses among."""
-        for cell in f.__closure__ or ():
-            value = value_of(cell, "cell_contents")
-            if callable(value):
-                self.later(value, path)
-        self.later(f.__dict__.get("registry"), f"{path}.registry")  # of functools.singledispatch
-
-    def _closure(self, f: types.FunctionType, path: str, found: Mentions) -> dict[str, Any]:
-        cells = {n: c for n, c in zip(f.__code__.co_freevars, f.__closure__ or ()) if n != "__class__"}
-        for name in [n for n, c in cells.items() if only_grown(n, value_of(c, "cell_contents"), found)]:
-            cell = cells.pop(name)
-            self.puts_in(cell.cell_contents, name, partial(value_of, cell, "cell_contents"))
-        if not cells:
-            return {}
-        named = [(f"{n} (closure of {path})", c) for n, c in cells.items()]
-        return dict(zip(cells, self.watch(Attribute("cell_contents", named))))
-
-    def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
-        """Code only puts things in this container, or in another one that `find` gives later."""
-        self.only_grown.setdefault(id(container), (container, path, find))
-
-    def _judge(self, name: str, value: Any, attributes: frozenset[str], f: types.FunctionType) -> None:
-        """Note what the trace must not depend on, and what is read another way than by its name."""
-        texts: list[Any] = [f.__globals__.get("__name__"), *(c for c in f.__code__.co_consts if type(c) is str)]
-        if value is os and attributes & {"environ", "getenv"}:
-            self.later(os.environ.__dict__["_data"], "os.environ")
-        if (value is logging and "getLogger" in attributes) or value is logging.getLogger:
-            for logger in (logging.root, *(logging.root.manager.loggerDict.get(text) for text in texts)):
-                self.later(logger, f"the logger {getattr(logger, 'name', None)!r}")
-        if value is sys and "modules" in attributes:
-            for text in texts:
-                self.later(sys.modules.get(text), str(text))
-        self.everything = self.everything or (name not in BY_NAME and any(value is read for read in _ANY_NAME))
-        for what in impure(name, value, attributes):
-            self.impure[f"{what}, at {describe((f.__code__, 0))}"] = None
+    def _subclasses(self) -> None:
+        """The classes below those of users that were found; they are not kept alive."""
+        for kind, _ in list(self.classes):
+            if id(kind) not in self._branched and users_class(kind):
+                self._branched.add(id(kind))
+                path = f"{name_of(kind)}.__subclasses__()"
+                place = Place(partial(type.__subclasses__, kind), lambda i, path=path: path)  # type: ignore[misc]
+                each(self, self.watch(place.let_go()), path)
 
     def _method(self, x: types.MethodType, path: str) -> None:
         if users_class(type(x.__self__)):
@@ -268,11 +193,11 @@ class Reachable:
         """What a wrapper of functions holds."""
         kind = next(kind for kind in HOLDS if is_a(x, kind))
         if kind is functools.partial:
-            self._attributes.append(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
+            self.look_at(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
         for name in HOLDS[kind]:
             value = held(x, kind, name)
             self.later(value, path)
-            self.everything = self.everything or any(value is read for read in _ANY_NAME)
+            self.everything = self.everything or reads_any_name(value)
 
     # --- Objects ------------------------------------------------------------------------------------------------------
 
@@ -282,13 +207,11 @@ class Reachable:
         if known:
             self.later(names.get("__getattr__"), path)
         # Of other modules that is read which code names behind theirs: it may be another function by now.
-        self._attributes.append(Table(names, lambda n: f"{path}.{n}", strict=not known, whole=known,
+        self.look_at(Table(names, lambda n: f"{path}.{n}", strict=not known, whole=known,
                                        aliases=None if known else [self.aliases[id(x)]], behind=[self.aliases[id(x)]]))
 
     def _class(self, x: type, path: str) -> None:
         """A class that code mentions: it may make instances."""
-        if users_class(type(x)):  # properties of classes are there
-            self._kind(x)
         for base in mro(x):
             if users_class(base):
                 self._class_table(base).makes = True
@@ -306,11 +229,14 @@ class Reachable:
             name, own = name_of(x), table(x)
             named = self.of_instances.setdefault(id(x), [])
             named.append(self.aliases.setdefault(id(x), {name}))
-            inherited = frozenset(n for base in mro(x)[1:] if users_class(base) for n in table(base))
+            inherited = frozenset(n for base in mro(x)[1:] for n in table(base) if users_class(base) or not n.startswith("__"))
             found = self._classes[id(x)] = Table(own, lambda n: f"{name}.{n}", always=called_by_others(x), aliases=named,
                                                   may_come=inherited - own.keys(), kinds=(x,))
-            self._attributes.append(found)
+            self.look_at(found)
+            self.watch(Special(own, lambda n: f"{name}.{n}"))
             self.classes.append((x, found))
+            if users_class(type(x)):
+                self._kind(x)
             self._methods |= {id(f): x for v in own.values() for f in functions_of(v)}
             self.computed |= {n for n, v in own.items() if is_a(v, (property, functools.cached_property))}
             if "__getattr__" in own or "__getattribute__" in own:
@@ -329,8 +255,9 @@ class Reachable:
             for name, tensor in _tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
+                self._code_of(tensor, name)
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
-                self._attributes.append(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
+                self.look_at(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if not way.known:
                 way.known = True
@@ -344,7 +271,8 @@ class Reachable:
             self._kind(x)
             self._attributes_of(x, own, path, structured)
             if not structured:
-                self._instances.append((f"the class of {path}", x))
+                ref = self._reference(x)
+                (self._instances if ref is None else self._referents).append((f"the class of {path}", x if ref is None else ref))
         elif is_a(x, logging.Logger):
             self._logger(x, own, path)
         elif not structured and own is attributes(x) and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
@@ -366,7 +294,7 @@ class Reachable:
         name = name_of(x)
         self._classes[id(x)] = found = Table(table(x), lambda n: f"{name}.{n}", whole=False)
         self.classes.append((x, found))
-        self._attributes.append(found)
+        self.look_at(found)
 
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
@@ -374,18 +302,31 @@ class Reachable:
         library = is_library(file_of(kind)) and kind not in NAMESPACES
         # All that a schedule knows, or what a container of another package holds.
         inside = frozenset(own) if of_ours(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
-        self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
+        self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        always=frozenset() if library else inside, whole=kind in NAMESPACES,
                                        aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
+
+    def _reference(self, x: Any) -> weakref.ref[Any] | None:
+        """A reference to what must not be kept alive, if there can be one."""
+        try:
+            return weakref.ref(x) if self._weak else None
+        except TypeError:
+            return None
+
+    def _table_of(self, x: Any, own: dict[str, Any]) -> Any:
+        """The attributes of an object, as they are read at each call."""
+        if is_a(x, threading.local):
+            return OfThread(x)
+        return OfReferent(x) if own and self._reference(x) is not None else own
 
     def _logger(self, x: logging.Logger, own: dict[str, Any], path: str) -> None:
         """A logger: whether it is enabled for a level hangs on it, on those above it, and on `logging.disable`."""
         state = frozenset({"level", "disabled", "parent"})
-        self._attributes.append(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
+        self.look_at(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
         manager = attributes(logging.root.manager)
         if id(manager) not in self.seen:
             self.seen[id(manager)] = manager, "logging"
-            self._attributes.append(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
+            self.look_at(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
                                           strict=True))
 
     def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
@@ -395,11 +336,11 @@ class Reachable:
         aliases = [self.aliases[id(x)]]
         if not structured and not is_a(x, threading.local):
             self.tables.append((own, path))
-        self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
+        self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        watched=not structured or "_parameters" not in own, structured=structured,
                                        may_come=hidden, aliases=aliases, kinds=mro(type(x))))
         if slots := slots_of(mro(type(x))[0]):
-            self._attributes.append(Table(Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
+            self.look_at(Table(Slots(x, slots, self._reference(x)), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 
@@ -412,7 +353,20 @@ class Reachable:
         if x not in self.tensors:
             self.tensors[x] = path
             if not x.__dict__.keys() <= _OWN:
-                self._attributes.append(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
+                self.look_at(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
+            self._code_of(x, path)
+
+    def _class_of(self, x: Any, path: str) -> None:
+        """Only the class of an object, where that is a user's: what it holds is looked at by others."""
+        if self._way(type(x)).users:
+            self.aliases.setdefault(id(x), set()).add(path.rpartition(".")[2])
+            self._kind(x)
+
+    def _code_of(self, x: Tensor, path: str) -> None:
+        """What a tensor runs of users' code: a class of its own, hooks of a leaf, which a backward walk calls."""
+        self._class_of(x, path)
+        for hook in x._hooks.all() if x._hooks is not None else ():
+            self.later(hook, f"a hook of {path}")
 
     def _of_tensors(self) -> Iterator[Place]:
         """Attributes that code would read of tensors, if they were there; those that modules have are meant for these."""
@@ -456,7 +410,7 @@ NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _EXTENDED = (int, float, complex, str, bytes, enum.Enum)  # may have attributes in a class of a user's
 _NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
-    (types.FunctionType, Reachable._function), (types.MethodType, Reachable._method), (tuple(HOLDS), Reachable._members),
+    (types.FunctionType, Reachable.function), (types.MethodType, Reachable._method), (tuple(HOLDS), Reachable._members),
     (types.ModuleType, Reachable._module), (type, Reachable._class), *CONTENTS]
 
 

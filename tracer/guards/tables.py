@@ -29,8 +29,8 @@ class Walk(Protocol):
 
     `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
     any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
-    without, with the names in front or the id of the class of whose instances it reads them. `makes` says that it may make
-    instances of any class it has an instance of.
+    without, with the names in front or the id of the class of whose instances it reads them. `texts` are those that it may
+    read. `makes` says that it may make instances of any class it has an instance of.
     """
 
     mentioned: dict[str, set[str | None]]
@@ -39,6 +39,7 @@ class Walk(Protocol):
     grown: set[str]
     bound: set[str]
     doubted: dict[str, set[str | int | None]]
+    texts: set[str]
     makes: bool
 
     def later(self, value: Any, path: str) -> None:
@@ -46,6 +47,9 @@ class Walk(Protocol):
 
     def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
         """Code only puts things in this container, or in another one that `find` gives later."""
+
+    def weakly(self, value: Any, path: str) -> None:
+        """The same of what a weak reference leads to: it must not be kept alive, nor what it leads to."""
 
     def watch(self, place: Place) -> tuple[Any, ...]:
         """Look at a place again at each call; gives what is there now."""
@@ -109,6 +113,7 @@ class Table:
         self.keys: dict[str, None] = {}
         self.may_be_whole, self.whole = whole, False
         self.makes = False  # of a class: whether code may call it
+        self.weak = False  # whether it was found behind a weak reference: then nothing is kept alive
 
     def add(self, name: str, walk: Walk, path: str) -> None:
         """Read this name."""
@@ -128,6 +133,8 @@ class Table:
         for name in grown - meant:
             walk.puts_in(self.table.get(name), self.label(name), partial(self.table.get, name))
         whole = {n for n in there if not n.startswith("__") and n not in self.left_out} if self.whole else set()
+        if not self.may_be_whole and walk.is_whole(self.kinds, self.behind or self.aliases or ()):
+            whole = walk.texts & there  # a name that is computed is likely to be one of the texts that code reads
         for name in (meant | whole | self._always(walk, there) | self._missing(walk, there)) - self.keys.keys():
             self.add(name, walk, self.label(name))
 
@@ -155,7 +162,8 @@ class Table:
             yield Entries(self.table, self.label)
             return
         if self.watched and self.keys.keys() - self.left_out:
-            yield Names(self.table, [n for n in self.keys if n not in self.left_out], self.label)
+            names = Names(self.table, [n for n in self.keys if n not in self.left_out], self.label)
+            yield names.let_go() if self.weak else names
         if self.watched and self.whole:
             yield Keys(self.table, self.label("*"))
 
@@ -168,10 +176,15 @@ def slots_of(kind: type) -> dict[str, Any]:
 
 
 class Slots:
-    """The slots of an object, by name."""
+    """The slots of an object, by name; `refers` leads to the object."""
 
-    def __init__(self, owner: Any, slots: Mapping[str, Any]) -> None:
-        self.owner, self.slots = owner, slots
+    def __init__(self, owner: Any, slots: Mapping[str, Any], refers: Callable[[], Any] | None = None) -> None:
+        self._owner, self._refers, self.slots = None if refers else owner, refers, slots
+
+    @property
+    def owner(self) -> Any:
+        """The object."""
+        return self._owner if self._refers is None else self._refers()
 
     def keys(self) -> Collection[str]:
         """The names of the slots."""
@@ -193,7 +206,7 @@ class Slots:
 
     def get(self, name: str, default: Any = None) -> Any:
         """What a slot holds."""
-        return field(self.owner, self.slots[name], default) if name in self.slots else default
+        return default if (owner := self.owner) is None or name not in self.slots else field(owner, self.slots[name], default)
 
 
 class OfThread:
@@ -262,6 +275,18 @@ class Given:
     def __delitem__(self, name: str) -> None:
         """Delete one."""
         del self.table[name]
+
+
+class OfReferent(Given):
+    """The attributes of an object that a weak reference leads to, which others write through its dictionary."""
+
+    def __init__(self, owner: Any) -> None:
+        super().__init__(owner, frozenset())
+
+    @property
+    def own_table(self) -> dict[str, Any]:
+        """This dictionary."""
+        return self.table
 
 
 def attributes_to_set(x: Any) -> Iterator[Any]:

@@ -40,7 +40,7 @@ class _Repr(reprlib.Repr):
         if is_a(x, Tensor):
             return f"a tensor {x._type}"
         if kind is Weakly:
-            return f"a tensor {x.type}"
+            return str(x.text)
         if is_a(x, type):
             return f"<class {name_of(x)}>"
         if kind in _SHOWN or is_a(x, np.generic) or _tells_no_more(kind):

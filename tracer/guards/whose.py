@@ -14,6 +14,7 @@ from .mentions import SELF, mentions
 from .statics import attributes, defined, held, home_of, is_a, mro, name_of, table
 
 _IN_C = "<frozen>"  # modules without a file
+_MADE = "<made>"  # those that code of users made
 _using_us: dict[str, bool] = {}  # of modules, by name
 _homes: dict[str, tuple[str, bool]] = {}  # where modules are, and whether they are followed
 
@@ -45,9 +46,14 @@ def of_us(x: Any) -> bool:
 
 
 def file_of_module(x: Any) -> str:
-    """Where a module's code is."""
-    file = attributes(x).get("__file__")
-    return file if isinstance(file, str) else _IN_C
+    """Where a module's code is; one that was not imported, `ModuleType("name")`, is where the package is that it is in."""
+    names = attributes(x)
+    if isinstance(file := names.get("__file__"), str):
+        return file
+    if names.get("__spec__") is not None:
+        return _IN_C
+    package = sys.modules.get(str(names.get("__name__")).rpartition(".")[0])
+    return file_of_module(package) if is_a(package, types.ModuleType) else _MADE
 
 
 def _home(name: str) -> tuple[str, bool]:

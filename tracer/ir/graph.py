@@ -27,6 +27,9 @@ class GradientHooks(Protocol):
     def copy(self) -> GradientHooks:
         """Hooks of their own, the same for now."""
 
+    def all(self) -> Iterable[Callable[[Any], Any]]:
+        """Each of them."""
+
     def run(self, gradient: Value) -> Value:
         """The gradient as the hooks leave it."""
 

@@ -63,7 +63,8 @@ def _take_back(made: list[Callable[[], Any]]) -> None:
 
 def outside_of(function: Callable[..., Any], call: Signature) -> Outside:
     """What the function may read of the world as it is now, before the trace."""
-    return Outside(function, ((p, x) for p, x in call.leaves(whole=True) if not isinstance(x, (np.ndarray, Tensor))))
+    leaves, holders = call.outside()
+    return Outside(function, [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)], holders)
 
 
 def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[Any]) -> None:

@@ -175,7 +175,12 @@ class Signature:
 
     def leaves(self, whole: bool = False) -> Iterator[tuple[str, Any]]:
         """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
-        return _leaves_of(self, whole)
+        return _leaves_of(self, whole, {})
+
+    def outside(self) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+        """What in the arguments may lead to more than a signature tells: all leaves, and what holds them, by path."""
+        opened: dict[int, tuple[str, Any]] = {}
+        return list(_leaves_of(self, True, opened)), list(opened.values())
 
 
 def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list[Any]) -> None:
@@ -206,8 +211,7 @@ def _note_sharing(tensors: list[Any], parts: list[Any]) -> None:
         parts.append(tuple(storages.index(s) for s in storages))
 
 
-def _leaves_of(call: Signature, whole: bool = False) -> Iterator[tuple[str, Any]]:
-    met: set[int] = set()
+def _leaves_of(call: Signature, whole: bool, met: dict[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(call.args)]
     given += ((name, name, x) for name, x in call.kwargs.items())
     for key, path, x in given:
@@ -219,7 +223,7 @@ def _leaves_of(call: Signature, whole: bool = False) -> Iterator[tuple[str, Any]
             yield path, x
     for key, path, x in given:
         if key in call.by_key and id(x) not in met:
-            met.add(id(x))
+            met[id(x)] = path, x
             for name in names_in(x):
                 yield from _leaves(x[name], path + step_to(dict, name), met)
 
@@ -232,16 +236,15 @@ def _named(call: Signature) -> Iterator[tuple[str, Any]]:
             yield path, x
 
 
-def _leaves(x: Any, path: str, met: set[int]) -> Iterator[tuple[str, Any]]:
-    """What a signature meets in `x`, by path; each container is entered once."""
+def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """What a signature meets in `x`, by path; each container but tuples is entered once, and noted in `met`."""
     inside = opened(x)
     if inside is None:
         yield path, x
         return
-    if not isinstance(x, tuple):
-        if id(x) in met:
-            return
-        met.add(id(x))
+    if id(x) in met and not isinstance(x, tuple):
+        return
+    met[id(x)] = path, x
     for key, value in inside[1].items():
         yield from _leaves(value, path + step_to(inside[0], key), met)
     if hasattr(x, "_facts"):

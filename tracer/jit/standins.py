@@ -38,6 +38,7 @@ class StandIns:
         self.containers: list[Any] = []
         self._filled: list[dict[Any, Any]] = []  # what each of these was given
         self._copies: dict[int, Any] = {}
+        self._arrays: dict[int, Tensor] = {}
 
     def all(self, call: Signature) -> tuple[list[Any], dict[str, Any]]:
         """What stands in for the arguments of a call; one that is compiled in, or never read, is what it is."""
@@ -98,8 +99,12 @@ class StandIns:
         return copy
 
     def _leaf(self, x: Any, path: str) -> Any:
-        if isinstance(x, (Tensor, np.ndarray)):
-            return self._tensor(x if isinstance(x, Tensor) else _tensor_of(x), path)
+        if isinstance(x, Tensor):
+            return self._tensor(x, path)
+        if isinstance(x, np.ndarray):
+            if id(x) not in self._arrays:
+                self._arrays[id(x)] = _tensor_of(x)
+            return self._tensor(self._arrays[id(x)], path)
         if is_input(x):
             number = self._trace.host.source(Source(path, next(self._numbers)), x)
             return number.look() if self._looks_at_types else number

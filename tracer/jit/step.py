@@ -224,6 +224,8 @@ def _write_back(writes: Writes, call: Signature, outputs: list[Value]) -> None:
         tensor = call.tensors[i]
         if isinstance(tensor, Tensor):
             tensor._set(outputs[at])
+        else:
+            np.copyto(tensor, host_array(outputs[at]))
     for target, leaf in writes.leaves:
         _meant(target, call).requires_grad_(leaf)
 

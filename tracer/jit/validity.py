@@ -6,6 +6,8 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
 from ..guards.owners import Owner, RegisteredTable, Table
@@ -90,6 +92,7 @@ class _Memory:
         self.changed = set(trace.written)
         self.written = {i for i, _ in plan.writes.arguments}
         self.writes = bool(self.changed or self.written)
+        self.arrays = [i for i in self.written if isinstance(arguments[i], np.ndarray)]
         tensors = [(i, x) for i, x in enumerate(arguments) if isinstance(x, Tensor)]
         self.aliased = [(i, x._storage) for i, x in tensors if x._storage in trace.aliased]
         self.offsets = [(i, x._strides.offset) for i, x in tensors if x in trace.placed]
@@ -128,6 +131,10 @@ class _Memory:
 
         Such a view is passed by value, so that another offset needs no other program; that would be wrong here.
         """
+        for i in self.arrays:
+            x = tensors[i]
+            if any(isinstance(y, np.ndarray) and y is not x and np.may_share_memory(x, y) for y in tensors):
+                return i
         for i, x in enumerate(tensors):
             if not isinstance(x, Tensor) or x._base is None:
                 continue
@@ -217,8 +224,8 @@ class Validity:
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, themselves)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
-        self.particular = bool(guards or self.memory.offsets or self.memory.aliased or self.gradients.present
-                               or self.marks.seen or self.slots or self.containers.matter(call))
+        self.particular = bool(guards or self.memory.offsets or self.memory.arrays or self.memory.aliased
+                               or self.gradients.present or self.marks.seen or self.slots or self.containers.matter(call))
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
 
