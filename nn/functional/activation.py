@@ -12,6 +12,7 @@ from ...tracer.functions.activation import relu as _relu
 from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.operands import scalar_name
 from ...tracer.functions.precision import fitting, rounded_once
@@ -48,14 +49,15 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x clamped to [min_val, max_val]; outside, and on the ends, the gradient is 0."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    input, target = in_pieces(input), input
     low = where(input <= fitting(min_val, input.dtype), min_val, input)
     fitting(max_val, input.dtype)
-    return _result(input, where(input >= max_val, max_val, low).to(input.dtype), inplace)
+    return _result(target, where(input >= max_val, max_val, low).to(input.dtype), inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for positive x, negative_slope * x else."""
-    return _result(input, _leaky(input, negative_slope), inplace)
+    return _result(input, _leaky(in_pieces(input), negative_slope), inplace)
 
 
 @rounded_once
@@ -69,7 +71,8 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     slope = add(mul(rand_like(input), upper - lower), lower) if training else (lower + upper) / 2
-    return _result(input, where(input >= 0, input, mul(input, slope)), inplace)
+    x = in_pieces(input)
+    return _result(input, where(x > 0, x, mul(x, slope)), inplace)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -182,6 +185,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     if lambd < 0:
         raise RuntimeError(f"lambda must be in range [0, {largest:.6g}] for input dtype {scalar_name(input.dtype)}, but found "
                            f"{lambd:g}")
+    input = in_pieces(input)
     return where(absolute(input) <= lambd, 0.0, where(input > 0, sub(input, lambd), add(input, lambd)))
 
 
@@ -198,7 +202,7 @@ def softsign(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value."""
-    return _result(input, _cut(input, threshold, fitting(value, input.dtype)), inplace)
+    return _result(input, _cut(in_pieces(input), threshold, fitting(value, input.dtype)), inplace)
 
 
 @rounded_once

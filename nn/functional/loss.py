@@ -15,6 +15,7 @@ from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.comparing import logical_not
 from ...tracer.functions.defaults import Defaults
 from ...tracer.functions.dims import checked_dim, whole_place
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import CASTS, check_shape
 from ...tracer.functions.operands import float_kind, number_value, scalar_name, wrap
 from ...tracer.functions.precision import fitting, rounded_once
@@ -194,7 +195,7 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
     dim = 0 if input.ndim == 1 else 1
     ignore_index = whole_place(ignore_index, "ignore_index")
     _check_classes("nll_loss", input, target, dim, ignore_index)
-    return _weighted_nll(_at_class(input, target, dim), target, weight, ignore_index, reduction)
+    return _weighted_nll(_at_class(in_pieces(input), target, dim), target, weight, ignore_index, reduction)
 
 
 def _check_size(input: Tensor, target: Tensor, name: str) -> None:
@@ -345,9 +346,10 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
 @of_one_dtype("smooth_l1_cpu")
 @rounded_once
 def _smooth_l1(input: Tensor, target: Tensor, reduction: str, beta: float) -> Tensor:
-    distance = absolute(sub(input, target))
+    difference = sub(input, target)
+    distance = absolute(difference)
     near = logical_not(distance >= beta)  # only a near distance is squared: the gradient of an infinite one would be NaN
-    loss = where(near, mul(square(where(near, distance, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
+    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
     return reduced(loss, reduction)
 
 
@@ -370,9 +372,10 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
 @of_one_dtype("huber_cpu")
 @rounded_once
 def _huber(input: Tensor, target: Tensor, reduction: str, delta: float, weight: Tensor | None) -> Tensor:
-    distance = absolute(sub(input, target))
+    difference = sub(input, target)
+    distance = absolute(difference)
     near = logical_not(distance >= delta)
-    loss = where(near, mul(square(where(near, distance, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
+    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
     if weight is not None:
         _check_weight(weight, input)
         loss = mul(loss, weight)

@@ -11,6 +11,7 @@ import numpy as np
 from ...tracer.functions.arithmetic import div, mul, pow
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_place
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import EXACT, named, with_out_of
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.unary import abs as absolute
@@ -71,9 +72,10 @@ class _Window:
 
 
 def _pooled(input: Tensor, window: _Window, kind: str) -> Tensor:
-    x = input.unsqueeze(0) if input.ndim == window.rank + 1 else input
+    alone, x = input.ndim == window.rank + 1, in_pieces(input)
+    x = x.unsqueeze(0) if alone else x
     result = wrap(reduce_window(x._read(), kind=kind, **window.slide()._asdict()))
-    return result.squeeze(0) if x is not input else result
+    return result.squeeze(0) if alone else result
 
 
 # --- Max --------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from .arithmetic import div, mul, sub
 from .choosing import where
 from .comparing import le, logical_and
 from .dims import checked_dim
-from .layout import keeps_layout
+from .layout import in_pieces, keeps_layout
 from .methods import EXACT, FOUND, method, pointwise, with_out_of
 from .operands import scalar_name
 from .precision import fitting, rounded_once
@@ -21,6 +21,7 @@ from .unary import exp, log
 @pointwise()
 def relu(input: Tensor) -> Tensor:
     """max(x, 0). The gradient at 0 is 0, and NaN stays NaN."""
+    input = in_pieces(input)
     return where(le(input, 0), 0, input)
 
 
@@ -36,6 +37,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     floating_kind("hardshrink", input)
     fitting(lambd, input.dtype)
+    input = in_pieces(input)
     return where(logical_and(input >= -lambd, input <= lambd), 0.0, input)
 
 
@@ -63,6 +65,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
             raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
                                f"{weight.numel()} and channel size = {channels}.")
     weight = weight.reshape(-1, *(1,) * (input.ndim - 2)) if input.ndim > 1 else weight.reshape(())
+    input, weight = in_pieces(input), in_pieces(weight)
     return where(input > 0, input, mul(weight, input))
 
 

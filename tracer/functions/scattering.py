@@ -23,6 +23,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked
 from .dims import checked_dim
+from .fits import check_fits
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
@@ -288,6 +289,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} "
                            "dimension(s).")
+    if not input.dtype.is_complex and (value.dtype.is_complex if isinstance(value, Tensor) else type(value) is complex):
+        raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+    if isinstance(value, Tensor):
+        check_fits("index_fill_", value, input.dtype)
     axis = checked_dim(dim, input.ndim)
     if isinstance(value, Tensor) and value.requires_grad:  # a slice named twice counts once in the gradient
         mask = index_fill(wrap(full_like(input._read(), 0, dtypes.boolean)), dim, index, True)
