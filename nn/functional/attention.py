@@ -8,7 +8,7 @@ from ...tracer.functions.activation import softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.linear import contract, sums_of
-from ...tracer.functions.operands import cast_value, common_shape, expand_value, wrap
+from ...tracer.functions.operands import c_name, cast_value, common_shape, expand_value, wrap
 from ...tracer.functions.reduce import amax, sum
 from ...tracer.functions.unary import exp
 from ...tracer.ir import dtypes
@@ -76,6 +76,9 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
     _check(query, key, value)
     if attn_mask is not None and is_causal:
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if attn_mask is not None and attn_mask.dtype not in (dtypes.boolean, dtypes.float32, query.dtype):
+        raise RuntimeError("Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
+                           f"{c_name(attn_mask.dtype)} and  query.dtype: {c_name(query.dtype)} instead.")
     if enable_gqa:
         key, value = (_shared_heads(x, query._type.shape[-3]) for x in (key, value))
     lead = common_shape(*(x._type.shape[:-2] for x in (query, key, value)))

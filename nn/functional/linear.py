@@ -10,7 +10,7 @@ from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_number, whole_place
-from ...tracer.functions.linear import contract, einsum, sums_of
+from ...tracer.functions.linear import contract, einsum, refuse_bools, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
@@ -44,6 +44,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if x.type.dtype is not w.type.dtype:
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {scalar_name(x.type.dtype)} and "
                            f"{scalar_name(w.type.dtype)}")
+    refuse_bools("addmm_impl_cpu_", input)
     result = projected(x, w, bias)
     return result if out is None else into(out, result)
 

@@ -72,7 +72,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 @method()
 @with_out_of(EXACT)
 @rounded_once
-def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """Scores as probabilities: positive, and of sum 1 along a dimension.
 
     y[i] = exp(x[i]) / sum over j of exp(x[j])
@@ -89,7 +89,7 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
     Source: https://pytorch.org/docs/stable/generated/torch.softmax.html
     """
     x = input.to(dtype) if dtype else input
-    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    axis = checked_dim(dim, x.ndim)
     check_real("softmax", x, axis)
     if x.ndim == 0:
         return div(x, x) * 0 + 1
@@ -100,10 +100,10 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
 @method()
 @with_out_of(EXACT)
 @rounded_once
-def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`, without overflow."""
     x = input.to(dtype) if dtype else input
-    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    axis = checked_dim(dim, x.ndim)
     check_real("log_softmax", x, axis)
     if x.ndim == 0:
         return sub(x, x)
@@ -115,8 +115,3 @@ def check_real(name: str, x: Tensor, axis: int) -> None:
     """torch's NotImplementedError for what is no real number of a floating type."""
     if not x.dtype.is_floating_point:
         raise not_implemented(f"{name}_{'lastdim_' * (axis >= x.ndim - 1)}kernel_impl", x.dtype)
-
-
-def _softmax_dim(x: Tensor, dim: int | None) -> int:
-    """torch's implicit dimension: 0 for 0-d, 1-d and 3-d tensors, else 1."""
-    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1

@@ -143,11 +143,17 @@ def _numbers(data: Any) -> np.ndarray[Any, Any]:
         array = np.array(data)
     except ValueError:
         raise _ill_formed(data) from None
+    if array.dtype == np.float64 and array.size and np.max(np.abs(array)) >= 2.0**63 and _all_ints(data):
+        return np.array(data, dtype=object)  # some beyond int64, which numpy makes floats of beside others
     if array.dtype == object and any(type(x) is float for x in array.flat) and {*map(type, array.flat)} <= {int, float, bool}:
         return array.astype(np.float64)  # with an int that numpy's do not hold
     if array.dtype.kind in "SUV" or (array.dtype == object and not _is_long(array)):
         raise _ill_formed(data)
     return array
+
+
+def _all_ints(data: Any) -> bool:
+    return all(map(_all_ints, data)) if isinstance(data, (list, tuple)) else type(data) is int
 
 
 def _ill_formed(data: Any) -> Exception:

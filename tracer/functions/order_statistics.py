@@ -11,7 +11,7 @@ from ..ops.elementwise import with_value
 from ..ops.indexing import take_along
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, floor_divide, mul, rsub, sub
-from .checks import unchecked
+from .checks import check_none, unchecked
 from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt
 from .conversions import clone
@@ -153,6 +153,8 @@ def _check_quantile(name: str, input: Tensor, q: Any, interpolation: str) -> Non
             raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
         if q.dtype is not input.dtype:
             raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+        check_none(name, logical_not(logical_and(q >= 0, q <= 1)), RuntimeError,
+                   "quantile() q values must be in the range [0, 1]", q.detach(), "{value}")
     elif not 0 <= q <= 1:
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
     if interpolation not in INTERPOLATIONS:
