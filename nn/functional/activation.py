@@ -17,7 +17,7 @@ from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.operands import scalar_name
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
-from ...tracer.functions.refusals import not_implemented
+from ...tracer.functions.refusals import INEXACT, NUMBER, not_implemented, require_kind
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
@@ -44,11 +44,17 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+def _refuse_bools(text: str, x: Tensor) -> None:
+    if x.dtype is dtypes.boolean:
+        raise RuntimeError(text)
+
+
 @spelled
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x clamped to [min_val, max_val]; outside, and on the ends, the gradient is 0."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    _refuse_bools("Bool inputs not supported for hardtanh", input)
     input, target = in_pieces(input), input
     low = where(input <= fitting(min_val, input.dtype), min_val, input)
     fitting(max_val, input.dtype)
@@ -57,6 +63,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for positive x, negative_slope * x else."""
+    require_kind("leaky_relu_cpu", input)
     return _result(input, _leaky(in_pieces(input), negative_slope), inplace)
 
 
@@ -70,6 +77,7 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     """leaky_relu whose slope is random in [lower, upper] while training, and the mean of both else."""
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    require_kind("rrelu_with_noise_cpu" if training else "leaky_relu_cpu", input)
     slope = add(mul(rand_like(input), upper - lower), lower) if training else (lower + upper) / 2
     x = in_pieces(input)
     return _result(input, where(x > 0, x, mul(x, slope)), inplace)
@@ -83,6 +91,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 @rounded_once
 def _bent(input: Tensor, alpha: float, width: float = 1.0, scale: float = 1.0) -> Tensor:
     """x above 0, alpha * (exp(x / width) - 1) else, both times scale."""
+    require_kind("elu_cpu", input)
     below = input <= 0
     bend = where(below, input, 0.0)  # no overflow on the side that is not taken: its gradient would be NaN
     bent = where(below, mul(expm1(bend if width == 1.0 else div(bend, width)), alpha), input)
@@ -107,6 +116,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
     Source: Hendrycks, Gimpel: "Gaussian error linear units", https://arxiv.org/abs/1606.08415
     """
+    require_kind("GeluKernelImpl", input)
     if approximate == "none":
         return mul(mul(input, 0.5), add(erf(mul(input, math.sqrt(0.5))), 1))
     if approximate != "tanh":
@@ -122,6 +132,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 @rounded_once
 def _gated(input: Tensor) -> Tensor:
+    require_kind("silu_cpu", input, INEXACT)
     return mul(input, sigmoid(input))
 
 
@@ -164,6 +175,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 @rounded_once
 def _hard_gate(input: Tensor) -> Tensor:
+    require_kind("hardsigmoid_cpu", input)
     return div(relu6(add(input, 3)), 6)
 
 
@@ -174,6 +186,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 @rounded_once
 def _hard_gated(input: Tensor) -> Tensor:
+    require_kind("hardswish_cpu", input)
     return div(mul(input, relu6(add(input, 3))), 6)
 
 
@@ -181,7 +194,8 @@ def _hard_gated(input: Tensor) -> Tensor:
 @rounded_once
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved toward 0 by lambd, and 0 on the way."""
-    largest = dtypes.finfo(input.dtype).max if input.dtype.is_floating_point else 0
+    require_kind("softshrink_check", input)
+    largest = dtypes.finfo(input.dtype).max
     if lambd < 0:
         raise RuntimeError(f"lambda must be in range [0, {largest:.6g}] for input dtype {scalar_name(input.dtype)}, but found "
                            f"{lambd:g}")
@@ -202,6 +216,7 @@ def softsign(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value."""
+    require_kind("threshold_cpu", input, NUMBER)
     return _result(input, _cut(in_pieces(input), threshold, fitting(value, input.dtype)), inplace)
 
 
@@ -215,6 +230,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a * sigmoid(b) for the halves a, b of x along `dim`."""
     if input.ndim == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
+    require_kind("glu_cpu", input)
     if input.shape[dim] % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size "
                            f"{input.shape[dim]}")
@@ -249,8 +265,8 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     Source: Jang, Gu, Poole: "Categorical reparameterization with Gumbel-softmax", https://arxiv.org/abs/1611.01144
     """
     if not logits.dtype.is_floating_point:
-        raise RuntimeError("Exponential distribution is a continuous probability distribution. dtype must be a floating point but "
-                           f"you specified {scalar_name(logits.dtype)}")
+        raise RuntimeError("Exponential distribution is a continuous probability distribution. dtype must be a floating "
+                           f"point but you specified {scalar_name(logits.dtype)}")
     kind = dtypes.float64 if logits.dtype is dtypes.float64 else dtypes.float32
     unit = open_uniform(logits._type.shape, kind, generator_on(logits._device))
     noise = neg(neg(unit.log()).log()).to(logits.dtype)

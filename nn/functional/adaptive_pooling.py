@@ -13,6 +13,7 @@ from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import named
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean
+from ...tracer.functions.refusals import require_kind
 from ...tracer.functions.scattering import gather
 from ...tracer.functions.shape import reshape
 from ...tracer.ops.structural import Ints
@@ -89,6 +90,7 @@ def _avg(name: str, rank: int) -> Callable[..., Any]:
     @rounded_once
     def function(input: Tensor, output_size: Any) -> Tensor:
         x = in_pieces(input)
+        require_kind(f"adaptive_avg_pool{max(rank, 2)}d" + "_cpu" * (rank == 3), input)
         for dim, size in enumerate(_wanted(name, x, output_size, rank), x.ndim - rank):
             if x._type.shape[dim] != size:
                 windows, _ = _windows(x, dim, size)
@@ -117,6 +119,7 @@ def _max(name: str, rank: int, always: bool = False) -> Callable[..., Any]:
     """)
     def function(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         wanted = _wanted(name, input, output_size, rank)
+        require_kind(f"adaptive_max_pool{max(rank, 2)}d" + "_cpu" * (rank == 3), input)
         values, places = in_pieces(input), None
         step = 1
         for dim in range(input.ndim - 1, input.ndim - rank - 1, -1):  # the first of equal ones, in the order of memory

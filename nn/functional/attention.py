@@ -58,6 +58,9 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
     if not query.dtype is key.dtype is value.dtype:
         raise RuntimeError(f"Expected query, key, and value to have the same dtype, but got query.dtype: {query.dtype} "
                            f"key.dtype: {key.dtype} and value.dtype: {value.dtype} instead.")
+    if not query.dtype.is_floating_point:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: float != {c_name(query.dtype)}\n"
+                           "(scaled_dot_product_attention requires floating-point query, key and value)")
     if query._type.shape[-1] != key._type.shape[-1] or key._type.shape[-2] != value._type.shape[-2]:
         raise RuntimeError(f"scaled_dot_product_attention requires query (..., L, E), key (..., S, E) and value "
                            f"(..., S, V), got {list(query.shape)}, {list(key.shape)} and {list(value.shape)}")

@@ -110,8 +110,8 @@ def _check_offsets(input: Tensor, offsets: Any) -> None:
         _check_ends(offsets, input._type.shape[0])
 
 
-_FIRST = ("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {value}\n"
-          "[ torch.LongTensor{{}} ]")
+_FIRST = ("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got "
+          "{value}\n[ torch.LongTensor{{}} ]")
 
 
 def _check_ends(offsets: Tensor, length: int) -> None:

@@ -93,8 +93,8 @@ def _check_values(given: Any, lengths: Tensor, name: str, most: int) -> None:
     values = _values(given)
     if values is None:  # the program will find them
         for failed, bound in ((lengths < 0, "least 0"), (lengths > most, f"most {most}")):
-            check_none("ctc_loss", failed, RuntimeError, f"Expected {name} to have value at {bound}, but got value {{value}} {WHERE}",
-                       lengths)
+            check_none("ctc_loss", failed, RuntimeError,
+                       f"Expected {name} to have value at {bound}, but got value {{value}} {WHERE}", lengths)
     for n in values or ():
         if n < 0:
             raise RuntimeError(f"Expected {name} to have value at least 0, but got value {n} {WHERE}")

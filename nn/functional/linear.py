@@ -15,6 +15,7 @@ from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
+from ...tracer.functions.refusals import FULL, require_kind
 from ...tracer.functions.scattering import index_add
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
@@ -174,6 +175,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError("pdist only supports floating-point dtypes")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
+    require_kind("pdist", input, FULL)
     first, second = np.triu_indices(input._type.shape[0], 1)
     rows = (wrap(take(input._read(), make_tensor(at, device=input.device)._read(), 0)) for at in (first, second))
     return norm(sub(*rows), p, -1)

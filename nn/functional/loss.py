@@ -20,7 +20,7 @@ from ...tracer.functions.methods import CASTS, check_shape
 from ...tracer.functions.operands import float_kind, number_value, scalar_name, wrap
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
-from ...tracer.functions.refusals import not_implemented
+from ...tracer.functions.refusals import not_implemented, require_kind
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
@@ -210,6 +210,7 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
     dim = 0 if input.ndim == 1 else 1
     ignore_index = whole_place(ignore_index, "ignore_index")
     _check_classes("nll_loss", input, target, weight, dim, ignore_index)
+    require_kind("nll_loss_out_frame", input)
     return _weighted_nll(_at_class(in_pieces(input), target, dim), target, weight, ignore_index, reduction)
 
 

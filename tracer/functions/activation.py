@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub
@@ -21,6 +22,8 @@ from .unary import exp, log
 @pointwise()
 def relu(input: Tensor) -> Tensor:
     """max(x, 0). The gradient at 0 is 0, and NaN stays NaN."""
+    if input.dtype is dtypes.boolean:
+        raise RuntimeError("Boolean inputs not supported for relu")
     input = in_pieces(input)
     return where(le(input, 0), 0, input)
 

@@ -17,6 +17,7 @@ from .checks import check_divisor
 from .layout import apply, keeps_layout, laid_out, meets_wider
 from .methods import assign, in_place, into, method, pointwise, with_out
 from .operands import (
+    NUMBERS,
     Number,
     c_name,
     cast_value,
@@ -347,6 +348,11 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 @with_out
 def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     """input + weight * (end - input), and from the other end for weights of 0.5 and more: `end` itself for 1."""
+    if isinstance(weight, Tensor) and not weight._type.ndim and input._type.dtype is end._type.dtype:
+        kind = result_dtype(input, end, weight)
+        input, end, weight = input.to(kind), end.to(kind), weight.to(kind)
+    if not isinstance(weight, (Tensor, *NUMBERS)):
+        raise TypeError(f"lerp(): argument 'weight' must be Number or Tensor, not {type(weight).__name__}")
     _check_lerp(input, end, weight)
     return _between(input, end, weight)
 

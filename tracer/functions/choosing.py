@@ -14,7 +14,7 @@ from .comparing import eq, ge, isnan, le, logical_or
 from .fits import check_fits
 from .layout import apply, keeps_layout, laid_out
 from .methods import assign, method, pointwise, with_out
-from .operands import Number, common_shape, expand_value, number_value, operands, result_dtype, wrap
+from .operands import Number, c_name, common_shape, expand_value, number_value, operands, result_dtype, wrap
 from .precision import fitting, is_half
 from .refusals import not_implemented, unordered
 from .ruled import Derivative, check_tensor
@@ -191,6 +191,8 @@ def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> T
 @keeps_layout
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask holds, else input; the dtype stays input's."""
+    if mask.dtype is not dtypes.boolean:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {c_name(mask.dtype)}")
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor with "
                            f"{value.ndim} dimension(s).")
@@ -216,6 +218,10 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     """NaN and infinities replaced, the latter by the type's extremes unless given."""
     if not input.dtype.is_inexact:
         return wrap(ops.alias(input._read()))
+    if input.dtype.is_complex:
+        value = input._read()
+        parts = (nan_to_num(wrap(part(value)), nan, posinf, neginf)._read() for part in (ops.real, ops.imag))
+        return wrap(ops.complex_(*parts))
     info = dtypes.finfo(input.dtype)
     result = where(eq(input, math.inf), info.max if posinf is None else posinf, input)
     result = where(eq(input, -math.inf), info.min if neginf is None else neginf, result)

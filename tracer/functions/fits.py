@@ -1,4 +1,4 @@
-"""Tensors of one number that stand for it, where a dtype must hold what it is: the check of `precision.fitting`, in the program."""
+"""Tensors of one number that stand for it: whether a dtype holds it, as `precision.fitting` looks for numbers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _beyond(x: Tensor, kind: dtype) -> Tensor | None:
         return logical_not(logical_and(x >= float(info.min), x <= float(info.max)))
     low, high = info.min if kind.is_signed else -info.max, info.max  # whole numbers below zero wrap in one without a sign
     known = dtypes.iinfo(source)
-    if low <= known.min and known.max <= high or source is dtypes.uint64 or kind is dtypes.uint64:
+    if (low <= known.min and known.max <= high) or source is dtypes.uint64 or kind is dtypes.uint64:
         return None
     x = x.long()
     return logical_not(logical_and(x >= low, x <= high))

@@ -19,6 +19,7 @@ from .methods import method, with_out
 from .operands import c_name, scalar_name
 from .ranges import linspace
 from .reduce import aminmax, sum
+from .refusals import not_implemented
 from .return_types import return_type
 from .scattering import index_add
 from .searching import searchsorted
@@ -96,6 +97,8 @@ def _check_ends(input: Tensor, bins: Tensor) -> None:
 def _checked_weight(input: Tensor, weight: Tensor | None) -> Tensor | None:
     if not input.dtype.is_floating_point:
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{scalar_name(input.dtype)}'")
+    if input.dtype.itemsize < 4:
+        raise not_implemented("histogramdd", input.dtype)
     if weight is None:
         return None
     if weight.dtype is not input.dtype:

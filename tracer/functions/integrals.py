@@ -115,6 +115,8 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | N
 
     Source: https://pytorch.org/docs/stable/generated/torch.gradient.html
     """
+    if input.dtype is dtypes.uint8:
+        raise RuntimeError("torch.gradient does not support uint8 input.")
     dims = checked_dims(dim, input.ndim)
     edge_order = whole_number(edge_order, "edge_order")
     if edge_order not in (1, 2):

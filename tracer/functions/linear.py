@@ -333,8 +333,8 @@ def _check_subscripts(part: str, start: int, where: str, twice: str) -> None:
             raise RuntimeError(f"einsum(): found '.' {where} " + (twice if ellipsis and i > len(before) else
                                "that is not part of any ellipsis" + (" (...)" if where == "for output" else "")))
         if letter not in string.ascii_letters + " \0":
-            raise RuntimeError(f"einsum(): invalid subscript given at index {start + i} in the equation string, subscripts must be "
-                               "in [a-zA-Z]")
+            raise RuntimeError(f"einsum(): invalid subscript given at index {start + i} in the equation string, subscripts must "
+                               "be in [a-zA-Z]")
 
 
 def _letter(n: Any) -> str:

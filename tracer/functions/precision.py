@@ -66,8 +66,8 @@ def _narrow(x: Any, kind: dtype) -> Any:
 
 
 _C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "int8": "int8_t",
-            "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int", "uint32": "uint32_t", "int64": "int64_t",
-            "uint64": "uint64_t"}
+            "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int", "uint32": "uint32_t",
+            "int64": "int64_t", "uint64": "uint64_t"}
 
 
 def overflow(kind: dtype, name: str | None = None) -> str:

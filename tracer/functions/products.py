@@ -24,7 +24,6 @@ from .shape import expand, reshape, unsqueeze
 from .slicing import unbind
 from .systems import inv
 
-
 # --- Added to a tensor ------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from .fits import check_fits
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
+from .refusals import NUMBER, ORDERED, require_kind
 from .shape import ravel
 from .slicing import sliced
 from .spelling import spelled
@@ -161,6 +162,10 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
     dim; without `include_self` what was at those positions does not count.
     """
     combiner, hlo = _combiners(reduce)
+    if reduce == "mean":
+        require_kind("scatter_gather_tensor_cpu_reduce_mean", input, NUMBER)
+    elif reduce in ("amax", "amin"):
+        require_kind(f"scatter_gather_tensor_cpu_reduce_{reduce}", input, ORDERED)
     axis = checked_dim(dim, input.ndim)
     if index.numel() == 0:
         return wrap(alias(input._read()))

@@ -11,7 +11,7 @@ import numpy as np
 from ..ir import dtypes
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
-from .checks import check_none
+from .checks import check_none, known
 from .choosing import clamp, where
 from .comparing import logical_and
 from .complex_numbers import complex as complex_of

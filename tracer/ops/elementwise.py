@@ -402,7 +402,9 @@ def polygamma_of(order: int, x: Value) -> Value:
     total = full_like(x, highest)
     for factor in reversed(lower):
         total = shifted(mul(total, cot), factor)
-    return where(below, sub(scaled(above, (-1)**order), total), above)
+    result = where(below, sub(scaled(above, (-1)**order), total), above)
+    end = full_like(x, 0 if order == 1 else math.nan)  # as torch has it
+    return where(_is(x, "EQ", full_like(x, math.inf)), end, result)
 
 
 floor = elementwise("floor", "floor", np.floor, flat_gradient, REAL)
