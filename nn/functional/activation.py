@@ -12,11 +12,12 @@ from ...tracer.functions.activation import relu as _relu
 from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.operands import scalar_name
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
-from ...tracer.functions.refusals import not_implemented
+from ...tracer.functions.refusals import INEXACT, NUMBER, not_implemented, require_kind
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
@@ -43,19 +44,27 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+def _refuse_bools(text: str, x: Tensor) -> None:
+    if x.dtype is dtypes.boolean:
+        raise RuntimeError(text)
+
+
 @spelled
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x clamped to [min_val, max_val]; outside, and on the ends, the gradient is 0."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    _refuse_bools("Bool inputs not supported for hardtanh", input)
+    input, target = in_pieces(input), input
     low = where(input <= fitting(min_val, input.dtype), min_val, input)
     fitting(max_val, input.dtype)
-    return _result(input, where(input >= max_val, max_val, low).to(input.dtype), inplace)
+    return _result(target, where(input >= max_val, max_val, low).to(input.dtype), inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for positive x, negative_slope * x else."""
-    return _result(input, _leaky(input, negative_slope), inplace)
+    require_kind("leaky_relu_cpu", input)
+    return _result(input, _leaky(in_pieces(input), negative_slope), inplace)
 
 
 @rounded_once
@@ -68,8 +77,10 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     """leaky_relu whose slope is random in [lower, upper] while training, and the mean of both else."""
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    require_kind("rrelu_with_noise_cpu" if training else "leaky_relu_cpu", input)
     slope = add(mul(rand_like(input), upper - lower), lower) if training else (lower + upper) / 2
-    return _result(input, where(input >= 0, input, mul(input, slope)), inplace)
+    x = in_pieces(input)
+    return _result(input, where(x > 0, x, mul(x, slope)), inplace)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -80,6 +91,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 @rounded_once
 def _bent(input: Tensor, alpha: float, width: float = 1.0, scale: float = 1.0) -> Tensor:
     """x above 0, alpha * (exp(x / width) - 1) else, both times scale."""
+    require_kind("elu_cpu", input)
     below = input <= 0
     bend = where(below, input, 0.0)  # no overflow on the side that is not taken: its gradient would be NaN
     bent = where(below, mul(expm1(bend if width == 1.0 else div(bend, width)), alpha), input)
@@ -104,6 +116,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
     Source: Hendrycks, Gimpel: "Gaussian error linear units", https://arxiv.org/abs/1606.08415
     """
+    require_kind("GeluKernelImpl", input)
     if approximate == "none":
         return mul(mul(input, 0.5), add(erf(mul(input, math.sqrt(0.5))), 1))
     if approximate != "tanh":
@@ -119,6 +132,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 @rounded_once
 def _gated(input: Tensor) -> Tensor:
+    require_kind("silu_cpu", input, INEXACT)
     return mul(input, sigmoid(input))
 
 
@@ -161,6 +175,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 @rounded_once
 def _hard_gate(input: Tensor) -> Tensor:
+    require_kind("hardsigmoid_cpu", input)
     return div(relu6(add(input, 3)), 6)
 
 
@@ -171,6 +186,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 @rounded_once
 def _hard_gated(input: Tensor) -> Tensor:
+    require_kind("hardswish_cpu", input)
     return div(mul(input, relu6(add(input, 3))), 6)
 
 
@@ -178,10 +194,12 @@ def _hard_gated(input: Tensor) -> Tensor:
 @rounded_once
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved toward 0 by lambd, and 0 on the way."""
-    largest = dtypes.finfo(input.dtype).max if input.dtype.is_floating_point else 0
+    require_kind("softshrink_check", input)
+    largest = dtypes.finfo(input.dtype).max
     if lambd < 0:
         raise RuntimeError(f"lambda must be in range [0, {largest:.6g}] for input dtype {scalar_name(input.dtype)}, but found "
                            f"{lambd:g}")
+    input = in_pieces(input)
     return where(absolute(input) <= lambd, 0.0, where(input > 0, sub(input, lambd), add(input, lambd)))
 
 
@@ -198,7 +216,8 @@ def softsign(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value."""
-    return _result(input, _cut(input, threshold, fitting(value, input.dtype)), inplace)
+    require_kind("threshold_cpu", input, NUMBER)
+    return _result(input, _cut(in_pieces(input), threshold, fitting(value, input.dtype)), inplace)
 
 
 @rounded_once
@@ -211,6 +230,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a * sigmoid(b) for the halves a, b of x along `dim`."""
     if input.ndim == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
+    require_kind("glu_cpu", input)
     if input.shape[dim] % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size "
                            f"{input.shape[dim]}")
@@ -218,20 +238,25 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return mul(first, sigmoid(second))
 
 
+def _implicit(x: Tensor, dim: int | None) -> int:
+    """torch's dimension where none is given: 0 for 0-d, 1-d and 3-d tensors, else 1."""
+    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+
+
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtypes.dtype | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`."""
-    return _softmax(input, dim, dtype)
+    return _softmax(input, _implicit(input, dim), dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtypes.dtype | None = None) -> Tensor:
     """softmax(-x)."""
-    return _softmax(neg(input), dim, dtype)
+    return _softmax(neg(input), _implicit(input, dim), dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
                 dtype: dtypes.dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`."""
-    return _log_softmax(input, dim, dtype)
+    return _log_softmax(input, _implicit(input, dim), dtype)
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
@@ -239,6 +264,9 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
     Source: Jang, Gu, Poole: "Categorical reparameterization with Gumbel-softmax", https://arxiv.org/abs/1611.01144
     """
+    if not logits.dtype.is_floating_point:
+        raise RuntimeError("Exponential distribution is a continuous probability distribution. dtype must be a floating "
+                           f"point but you specified {scalar_name(logits.dtype)}")
     kind = dtypes.float64 if logits.dtype is dtypes.float64 else dtypes.float32
     unit = open_uniform(logits._type.shape, kind, generator_on(logits._device))
     noise = neg(neg(unit.log()).log()).to(logits.dtype)

@@ -9,9 +9,11 @@ from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.dims import whole_numbers
 from ...tracer.functions.joining import stack
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import named
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean
+from ...tracer.functions.refusals import require_kind
 from ...tracer.functions.scattering import gather
 from ...tracer.functions.shape import reshape
 from ...tracer.ops.structural import Ints
@@ -87,7 +89,8 @@ def _avg(name: str, rank: int) -> Callable[..., Any]:
     """)
     @rounded_once
     def function(input: Tensor, output_size: Any) -> Tensor:
-        x = input
+        x = in_pieces(input)
+        require_kind(f"adaptive_avg_pool{max(rank, 2)}d" + "_cpu" * (rank == 3), input)
         for dim, size in enumerate(_wanted(name, x, output_size, rank), x.ndim - rank):
             if x._type.shape[dim] != size:
                 windows, _ = _windows(x, dim, size)
@@ -116,7 +119,8 @@ def _max(name: str, rank: int, always: bool = False) -> Callable[..., Any]:
     """)
     def function(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         wanted = _wanted(name, input, output_size, rank)
-        values, places = input, None
+        require_kind(f"adaptive_max_pool{max(rank, 2)}d" + "_cpu" * (rank == 3), input)
+        values, places = in_pieces(input), None
         step = 1
         for dim in range(input.ndim - 1, input.ndim - rank - 1, -1):  # the first of equal ones, in the order of memory
             values, found = _largest(values, dim, wanted[dim - input.ndim])

@@ -8,7 +8,7 @@ from ...tracer.functions.activation import softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.linear import contract, sums_of
-from ...tracer.functions.operands import cast_value, common_shape, expand_value, wrap
+from ...tracer.functions.operands import c_name, cast_value, common_shape, expand_value, wrap
 from ...tracer.functions.reduce import amax, sum
 from ...tracer.functions.unary import exp
 from ...tracer.ir import dtypes
@@ -58,6 +58,9 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
     if not query.dtype is key.dtype is value.dtype:
         raise RuntimeError(f"Expected query, key, and value to have the same dtype, but got query.dtype: {query.dtype} "
                            f"key.dtype: {key.dtype} and value.dtype: {value.dtype} instead.")
+    if not query.dtype.is_floating_point:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: float != {c_name(query.dtype)}\n"
+                           "(scaled_dot_product_attention requires floating-point query, key and value)")
     if query._type.shape[-1] != key._type.shape[-1] or key._type.shape[-2] != value._type.shape[-2]:
         raise RuntimeError(f"scaled_dot_product_attention requires query (..., L, E), key (..., S, E) and value "
                            f"(..., S, V), got {list(query.shape)}, {list(key.shape)} and {list(value.shape)}")
@@ -76,6 +79,9 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
     _check(query, key, value)
     if attn_mask is not None and is_causal:
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if attn_mask is not None and attn_mask.dtype not in (dtypes.boolean, dtypes.float32, query.dtype):
+        raise RuntimeError("Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
+                           f"{c_name(attn_mask.dtype)} and  query.dtype: {c_name(query.dtype)} instead.")
     if enable_gqa:
         key, value = (_shared_heads(x, query._type.shape[-3]) for x in (key, value))
     lead = common_shape(*(x._type.shape[:-2] for x in (query, key, value)))

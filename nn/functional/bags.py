@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ...tracer.functions.arithmetic import add, div, mul, sub
-from ...tracer.functions.checks import check_range, known
+from ...tracer.functions.checks import check_none, check_range, known
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.cumulative import cumsum
 from ...tracer.functions.dims import whole_place
@@ -110,13 +110,21 @@ def _check_offsets(input: Tensor, offsets: Any) -> None:
         _check_ends(offsets, input._type.shape[0])
 
 
+_FIRST = ("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got "
+          "{value}\n[ torch.LongTensor{{}} ]")
+
+
 def _check_ends(offsets: Tensor, length: int) -> None:
     there = known(offsets)
+    if there is None and offsets._type.size:  # the program will find it
+        first, last = offsets[0], offsets[-1]
+        check_none("embedding_bag", first != 0, RuntimeError, _FIRST, first)
+        check_none("embedding_bag", last > length, RuntimeError,
+                   f"offsets[-1] can not be greater than input's length {length} but got offsets[-1] of {{value}}", last)
     if there is None or not there.size:
         return
     if there[0] != 0:
-        raise RuntimeError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
-                           f"However, got {there[0]}\n[ torch.LongTensor{{}} ]")
+        raise RuntimeError(_FIRST.format(value=there[0]))
     if there[-1] > length:
         raise RuntimeError(f"offsets[-1] can not be greater than input's length {length} but got offsets[-1] of {there[-1]}")
 

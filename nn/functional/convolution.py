@@ -8,6 +8,7 @@ from ...tracer.functions.arithmetic import add
 from ...tracer.functions.dims import per_dimension, whole_number
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import c_name, wrap
+from ...tracer.functions.refusals import NUMBER, require_kind
 from ...tracer.ir.graph import Value
 from ...tracer.ops import convolution as ops
 from ...tracer.ops.structural import Ints
@@ -113,6 +114,7 @@ def _conv(name: str, rank: int) -> Callable[..., Tensor]:
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1,
                  padding: str | Sizes = 0, dilation: Sizes = 1, groups: int = 1) -> Tensor:
         x, single = _batched(name, input, weight, bias, rank)
+        require_kind("slow_conv2d_cpu", x, NUMBER)
         strides, dilations = spread(stride, rank, "stride"), spread(dilation, rank, "dilation")
         pairs = _padding(padding, weight._type.shape[2:], strides, dilations)
         _check_steps(strides, dilations)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...tracer.functions.arithmetic import add, div, sub
-from ...tracer.functions.checks import known
+from ...tracer.functions.checks import check_none, known
 from ...tracer.functions.choosing import clamp, maximum, where
 from ...tracer.functions.comparing import logical_and
 from ...tracer.functions.control import scan
@@ -59,7 +59,7 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Lengths, target_
         raise RuntimeError("blank must be in label range")
     reads, writes = (_lengths(lengths, name, batch, scores) for lengths, name in (
         (input_lengths, "input_lengths"), (target_lengths, "target_lengths")))
-    _check_values(input_lengths, "input_lengths", steps)
+    _check_values(input_lengths, reads, "input_lengths", steps)
     labels = _labels(targets.to(dtypes.int64), target_lengths, writes, batch)
     loss = neg(_log_likelihood(scores, labels, reads, writes, blank))
     loss = _with_torchs_gradient(loss, scores, reads)
@@ -89,8 +89,13 @@ def _values(lengths: Any) -> list[int] | None:
     return None if there is None else [int(n) for n in there.reshape(-1)]
 
 
-def _check_values(lengths: Any, name: str, most: int) -> None:
-    for n in _values(lengths) or ():
+def _check_values(given: Any, lengths: Tensor, name: str, most: int) -> None:
+    values = _values(given)
+    if values is None:  # the program will find them
+        for failed, bound in ((lengths < 0, "least 0"), (lengths > most, f"most {most}")):
+            check_none("ctc_loss", failed, RuntimeError,
+                       f"Expected {name} to have value at {bound}, but got value {{value}} {WHERE}", lengths)
+    for n in values or ():
         if n < 0:
             raise RuntimeError(f"Expected {name} to have value at least 0, but got value {n} {WHERE}")
         if n > most:
@@ -100,8 +105,12 @@ def _check_values(lengths: Any, name: str, most: int) -> None:
 def _labels(targets: Tensor, given: Any, lengths: Tensor, batch: int) -> Tensor:
     """The targets as (N, S); what lies beyond a length is of no account."""
     values = _values(given)
-    _check_values(given, "target_lengths", 1 << 62)
+    _check_values(given, lengths, "target_lengths", 1 << 62)
     if targets.ndim == 2:
+        if values is None:
+            check_none("ctc_loss", lengths > targets._type.shape[1], RuntimeError,
+                       "Expected tensor to have size at least {value} at dimension 1, but got size "
+                       f"{targets._type.shape[1]} for argument #2 'targets' {WHERE}", lengths)
         if values and max(values) > targets._type.shape[1]:
             raise RuntimeError(f"Expected tensor to have size at least {max(values)} at dimension 1, but got size "
                                f"{targets._type.shape[1]} for argument #2 'targets' {WHERE}")

@@ -8,6 +8,7 @@ from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.methods import assign
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.random import chance_value, generator_on
+from ...tracer.functions.refusals import require_kind
 from ...tracer.ops.elementwise import select
 from ...tracer.ops.structural import Ints
 from ...tracer.tensor.tensor import Tensor
@@ -28,7 +29,8 @@ def _kept(x: Tensor, p: float, shape: Ints) -> Tensor:
 def _require_inexact(x: Tensor) -> None:
     if not x.dtype.is_inexact:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {x.dtype.name}: dropout "
-                           "requires floating-point or complex elements")
+                           "requires floating-point elements")
+    require_kind("bernoulli_scalar_cpu_", x)
 
 
 def _dropped(x: Tensor, p: float, shape: Ints) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...tracer.functions.arithmetic import add, mul, sub
 from ...tracer.functions.joining import cat
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import named
 from ...tracer.functions.random import rand
 from ...tracer.functions.ranges import arange
@@ -46,7 +47,7 @@ def _fractional(name: str, rank: int, always: bool = False) -> Callable[..., Any
             samples = rand(*x._type.shape[:2], rank, dtype=x.dtype, device=x.device)
         elif samples.dtype is not x.dtype:
             raise RuntimeError("Expect _random_samples to have the same dtype as input")
-        values, places = _pooled(x, kernel, sizes, samples.narrow(0, 0, x._type.shape[0]))
+        values, places = _pooled(in_pieces(x), kernel, sizes, samples.narrow(0, 0, x._type.shape[0]))
         if x is not input:
             values, places = values.squeeze(0), places.squeeze(0)
         return (values, places) if return_indices or always else values

@@ -10,11 +10,12 @@ from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_number, whole_place
-from ...tracer.functions.linear import contract, einsum, sums_of
+from ...tracer.functions.linear import contract, einsum, refuse_bools, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
+from ...tracer.functions.refusals import FULL, require_kind
 from ...tracer.functions.scattering import index_add
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
@@ -44,6 +45,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if x.type.dtype is not w.type.dtype:
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {scalar_name(x.type.dtype)} and "
                            f"{scalar_name(w.type.dtype)}")
+    refuse_bools("addmm_impl_cpu_", input)
     result = projected(x, w, bias)
     return result if out is None else into(out, result)
 
@@ -173,6 +175,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError("pdist only supports floating-point dtypes")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
+    require_kind("pdist", input, FULL)
     first, second = np.triu_indices(input._type.shape[0], 1)
     rows = (wrap(take(input._read(), make_tensor(at, device=input.device)._read(), 0)) for at in (first, second))
     return norm(sub(*rows), p, -1)

@@ -15,11 +15,12 @@ from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.comparing import logical_not
 from ...tracer.functions.defaults import Defaults
 from ...tracer.functions.dims import checked_dim, whole_place
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import CASTS, check_shape
 from ...tracer.functions.operands import float_kind, number_value, scalar_name, wrap
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
-from ...tracer.functions.refusals import not_implemented
+from ...tracer.functions.refusals import not_implemented, require_kind
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
@@ -100,10 +101,11 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     check_real("log_softmax", input, checked_dim(dim, input.ndim))
     x = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
     if soft:
+        _check_weight_of_classes(input, weight, input._type.shape[dim], "cross_entropy: ")
         loss = _soft_cross_entropy(x, target, weight, reduction, label_smoothing, dim)
         return loss.to(functools.reduce(dtypes.promote_types, [t.dtype for t in (input, target, weight) if t is not None]))
     ignore_index = whole_place(ignore_index, "ignore_index")
-    _check_classes("cross_entropy", input, target, dim, ignore_index)
+    _check_classes("cross_entropy", input, target, weight, dim, ignore_index)
     shifted = sub(x, amax(x, dim, True).detach()) if x._type.shape[dim] else x
     total = log(sum(exp(shifted), dim))
     # log softmax at one class is its shifted input minus the log of the sum: only one number per row is formed
@@ -117,7 +119,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
                      input._type.shape[dim]).to(input.dtype)
 
 
-def _check_classes(name: str, input: Tensor, target: Tensor, dim: int, ignore_index: int) -> None:
+def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore_index: int) -> None:
     if not input.ndim:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     wanted = (*input._type.shape[:dim], *input._type.shape[dim + 1:])
@@ -128,12 +130,26 @@ def _check_classes(name: str, input: Tensor, target: Tensor, dim: int, ignore_in
         text = "0D or 1D target tensor expected, multi-target not supported" if input.ndim < 3 else \
             f"Expected target size {list(wanted)}, got {list(target.shape)}"
         raise RuntimeError(f"{text}\n{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}")
-    if target.dtype.is_inexact or target.dtype is dtypes.boolean:
+    if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}\n{name} requires "
                            "integer class targets of shape (N, d1, ...), or probabilities in the shape of the input, got "
                            f"{list(target.shape)} for {list(input.shape)}")
     classes = input._type.shape[dim]
+    _check_weight_of_classes(input, weight, classes)
+    if input.ndim > 2 and target.dtype is dtypes.uint8:
+        raise RuntimeError("expected scalar type Long but found Byte")
     check_range(name, target, 0, classes, IndexError, "Target {value} is out of bounds.", ignore_index)
+
+
+def _check_weight_of_classes(input: Tensor, weight: Tensor | None, classes: int, name: str = "") -> None:
+    if weight is None:
+        return
+    if weight._type.shape != (classes,):
+        raise RuntimeError("weight tensor should be defined either for all or no classes" if input.ndim > 2 and not name else
+                           f"{name}weight tensor should be defined either for all {classes} classes or no classes but got weight "
+                           f"tensor of shape: {list(weight.shape)}")
+    if weight.dtype is not input.dtype and not name:
+        raise RuntimeError(f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}")
 
 
 def _at_class(x: Tensor, target: Tensor, dim: int) -> Tensor:
@@ -193,8 +209,9 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
     """-input at the target class: cross entropy of what are log probabilities already."""
     dim = 0 if input.ndim == 1 else 1
     ignore_index = whole_place(ignore_index, "ignore_index")
-    _check_classes("nll_loss", input, target, dim, ignore_index)
-    return _weighted_nll(_at_class(input, target, dim), target, weight, ignore_index, reduction)
+    _check_classes("nll_loss", input, target, weight, dim, ignore_index)
+    require_kind("nll_loss_out_frame", input)
+    return _weighted_nll(_at_class(in_pieces(input), target, dim), target, weight, ignore_index, reduction)
 
 
 def _check_size(input: Tensor, target: Tensor, name: str) -> None:
@@ -216,6 +233,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
         raise not_implemented("binary_cross_entropy", input.dtype)
     check_none("binary_cross_entropy", ~((input >= 0) & (input <= 1)), RuntimeError,
                "all elements of input should be between 0 and 1", input.detach(), "{value}")
+    check_none("binary_cross_entropy", ~((target >= 0) & (target <= 1)), RuntimeError,
+               "all elements of target should be between 0 and 1", target.detach(), "{value}")
     certain = mul(input, 1 - input).detach() < 1e-12
     x = where(certain, 0.5, input)
     loss = neg(add(mul(target, log(x)), mul(1 - target, log1p(neg(x)))))
@@ -345,9 +364,10 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
 @of_one_dtype("smooth_l1_cpu")
 @rounded_once
 def _smooth_l1(input: Tensor, target: Tensor, reduction: str, beta: float) -> Tensor:
-    distance = absolute(sub(input, target))
+    difference = sub(input, target)
+    distance = absolute(difference)
     near = logical_not(distance >= beta)  # only a near distance is squared: the gradient of an infinite one would be NaN
-    loss = where(near, mul(square(where(near, distance, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
+    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
     return reduced(loss, reduction)
 
 
@@ -370,9 +390,10 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
 @of_one_dtype("huber_cpu")
 @rounded_once
 def _huber(input: Tensor, target: Tensor, reduction: str, delta: float, weight: Tensor | None) -> Tensor:
-    distance = absolute(sub(input, target))
+    difference = sub(input, target)
+    distance = absolute(difference)
     near = logical_not(distance >= delta)
-    loss = where(near, mul(square(where(near, distance, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
+    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
     if weight is not None:
         _check_weight(weight, input)
         loss = mul(loss, weight)

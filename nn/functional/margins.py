@@ -12,6 +12,7 @@ from ...tracer.functions.cumulative import cumprod
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import any_, sum
+from ...tracer.functions.refusals import FULL, require_kind
 from ...tracer.functions.scattering import gather
 from ...tracer.functions.unary import neg, square
 from ...tracer.ir import dtypes
@@ -57,6 +58,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
         raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
     _check_long(target)
     check_range("multi_margin_loss", t, 0, classes, RuntimeError, "target out of range")
+    require_kind("multi_margin_loss_cpu_kernel", input, FULL)
     hit = classes_equal(t, classes, 1)
     gap = clamp(add(sub(x, sum(where(hit, x, 0.0), 1, True)), margin), min=0)
     gap = gap if p == 1 else square(gap)

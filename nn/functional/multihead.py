@@ -33,6 +33,8 @@ class Heads(NamedTuple):
 def projected(inputs: Sequence[Tensor], together: bool, joint: Tensor | None, separate: Sequence[Any],
               bias: Tensor | None) -> list[Tensor]:
     """Queries, keys and values by a joint weight (3 E, E) or separate ones; self-attention is one product."""
+    if joint is not None and inputs[0]._type.shape[-1] != joint._type.shape[1]:
+        raise AssertionError(f"was expecting embedding dimension of {joint._type.shape[1]}, but got {inputs[0]._type.shape[-1]}")
     if joint is not None and together:
         return list(linear(inputs[0], joint, bias).chunk(3, -1))
     weights = separate if joint is None else joint.chunk(3)
@@ -44,6 +46,7 @@ def attended(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, mask: Tens
              heads: Heads) -> tuple[Tensor, Tensor]:
     """All heads side by side (N, L, E), and the weights (N, heads, L, S), of projections (N, L, E) and (N, S, E)."""
     batch, length, before, width = q.shape[0], q.shape[1], k.shape[1], q.shape[2]
+    _check_sizes(q, k, v, padding, mask, heads.number)
     if heads.bias_k is not None:
         k, v = (cat([x, b.expand(batch, 1, width)], 1) for x, b in ((k, heads.bias_k), (v, heads.bias_v)))  # type: ignore[union-attr]
     if heads.add_zero_attn:
@@ -54,6 +57,23 @@ def attended(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, mask: Tens
     weights = attend(scores(q * (1 / math.sqrt(size)), k), joined, False)
     weights = dropout(weights, heads.dropout_p, heads.training)
     return weighted(weights, v).transpose(1, 2).reshape(batch, length, width), weights
+
+
+def _check_sizes(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, mask: Tensor | None, heads: int) -> None:
+    """torch's errors for a key, a value or masks that do not fit."""
+    (batch, length, width), (others, keys, _) = q._type.shape, k._type.shape
+    if k._type.shape[:2] != v._type.shape[:2]:
+        raise AssertionError(f"key's batch and sequence dims {list(k.shape[:2])} do not match value's {list(v.shape[:2])}")
+    if others != batch:
+        raise RuntimeError(f"shape '[{keys}, {batch * heads}, {width // heads}]' is invalid for input of size {k.numel()}\n"
+                           f"(multi-head attention requires keys of the query's batch size {batch}, got {others})")
+    for dim, wanted in enumerate((batch, keys)):
+        if padding is not None and padding._type.shape[dim] != wanted:
+            raise AssertionError(f"Expected key_padded_mask.shape[{dim}] to be {wanted}, but got {padding._type.shape[dim]}")
+    if mask is not None:
+        wanted = (length, keys) if mask.ndim == 2 else (batch * heads, length, keys)
+        if mask._type.shape != wanted:
+            raise RuntimeError(f"The shape of the {mask.ndim}D attn_mask is {mask.shape}, but should be {wanted}.")
 
 
 def _joined_mask(padding: Tensor | None, mask: Tensor | None, batch: int, extra: int, heads: int, kind: Any) -> Tensor | None:

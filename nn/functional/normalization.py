@@ -13,6 +13,7 @@ from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean, sum
+from ...tracer.functions.refusals import FLOATING, INEXACT, require_kind
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.ir import dtypes
@@ -58,6 +59,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     Source: Ba, Kiros, Hinton: "Layer normalization", https://arxiv.org/abs/1607.06450
     """
     axes = _trailing("layer_norm", input, normalized_shape, weight, bias)
+    require_kind("LayerNormKernelImpl", input)
     return _scaled(_centred(_wide(input), axes, eps), weight, bias).to(input.dtype)
 
 
@@ -68,6 +70,7 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
     Source: Zhang, Sennrich: "Root mean square layer normalization", https://arxiv.org/abs/1910.07467
     """
     axes = _trailing("rms_norm", input, normalized_shape, weight)
+    require_kind("rms_norm", input, INEXACT)
     x = _wide(input)
     eps = dtypes.finfo(x.dtype).eps if eps is None else eps
     return _scaled(mul(x, rsqrt(add(mean(square(x), axes, True), eps))), weight, None).to(input.dtype)
@@ -90,6 +93,7 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
     if channels % num_groups:
         raise RuntimeError(f"Expected number of channels in input to be divisible by num_groups, but got input of "
                            f"shape {list(input.shape)} and num_groups={num_groups}")
+    require_kind("GroupNormKernelImpl", input)
     x = _wide(input).reshape(batch, num_groups, channels // num_groups * math.prod(spatial))
     x = _centred(x, 2, eps).reshape(input.shape)
     return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
@@ -106,6 +110,7 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     count = math.prod(input._type.shape[a] for a in axes)
     x = _wide(input)
     _check_channels(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    require_kind("batch_norm", input)
     if training:
         if count == 1:
             raise ValueError("Expected more than 1 value per channel when training, got input size "
@@ -150,6 +155,7 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    require_kind("batch_norm", input)
     axes, x = tuple(range(2, input.ndim)), _wide(input)
     count = math.prod(input._type.shape[2:])
     if count == 1:
@@ -170,6 +176,7 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
     if input.numel() == 0:
         return input
+    require_kind("avg_pool2d", input, FLOATING | {dtypes.int64})
     size = whole_number(size, "size")
     before, after = size // 2, (size - 1) // 2
     squares, shape = square(input), input._type.shape

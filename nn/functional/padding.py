@@ -10,6 +10,7 @@ from ...tracer.functions.joining import cat
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import fitting
 from ...tracer.functions.rearranging import flip
+from ...tracer.functions.refusals import NUMBER, require_kind
 from ...tracer.functions.slicing import narrow
 from ...tracer.ops import structural as ops
 from ...tracer.tensor.tensor import Tensor
@@ -56,6 +57,9 @@ def replication_pad(input: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def _extended(input: Tensor, pairs: Sequence[tuple[int, int]], mode: str) -> Tensor:
+    if mode != "circular":
+        rank = sum(pair != (0, 0) for pair in pairs)
+        require_kind(f"{'reflection' if mode == 'reflect' else 'replication'}_pad{rank}d", input, NUMBER)
     for dim, (low, high) in enumerate(pairs):
         if (low, high) != (0, 0):
             input = _along(input, dim, low, high, mode)

@@ -11,10 +11,12 @@ import numpy as np
 from ...tracer.functions.arithmetic import div, mul, pow
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_place
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import EXACT, named, with_out_of
 from ...tracer.functions.operands import wrap
+from ...tracer.functions.refusals import FLOATING, REAL, require_kind
 from ...tracer.functions.unary import abs as absolute
-from ...tracer.functions.unary import sign
+from ...tracer.functions.unary import neg, sign
 from ...tracer.ir import dtypes
 from ...tracer.ops import structural as ops
 from ...tracer.ops.convolution import Pairs, dilated
@@ -71,9 +73,10 @@ class _Window:
 
 
 def _pooled(input: Tensor, window: _Window, kind: str) -> Tensor:
-    x = input.unsqueeze(0) if input.ndim == window.rank + 1 else input
+    alone, x = input.ndim == window.rank + 1, in_pieces(input)
+    x = x.unsqueeze(0) if alone else x
     result = wrap(reduce_window(x._read(), kind=kind, **window.slide()._asdict()))
-    return result.squeeze(0) if x is not input else result
+    return result.squeeze(0) if alone else result
 
 
 # --- Max --------------------------------------------------------------------------------------------------------------
@@ -85,6 +88,8 @@ def _max_pool(name: str, rank: int) -> Callable[..., Any]:
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
                  ceil_mode: bool = False, return_indices: bool = False) -> Any:
         window = _Window(name, input, rank, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        require_kind("max_pool1d_impl" if rank == 1 else name if rank == 2 else "max_pool3d_cpu", input,
+                     FLOATING if rank == 1 and not return_indices else REAL)
         result = _pooled(input, window, "max")
         return (result, _places(input, window)) if return_indices else result
 
@@ -132,6 +137,7 @@ def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
         window = _Window(name, input, rank, kernel_size, stride, padding, 1, ceil_mode)
+        require_kind("avg_pool3d_out_frame" if rank == 3 else "avg_pool2d", input, FLOATING | {dtypes.int64})
         total = _pooled(input, window, "add")
         if divisor_override is not None:
             divisor_override = whole_place(divisor_override, "divisor_override")
@@ -155,6 +161,11 @@ def _lp_pool(name: str, rank: int) -> Callable[..., Any]:
     A window that `ceil_mode` lets hang over counts as if all of it were like the part inside, as in torch.
     """)
     def function(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+        if norm_type in (math.inf, -math.inf):
+            size = absolute(input)
+            if norm_type > 0:
+                return MAXIMA[rank](size, kernel_size, stride, 0, 1, ceil_mode)
+            return neg(MAXIMA[rank](neg(size), kernel_size, stride, 0, 1, ceil_mode))
         mean_power = AVERAGES[rank](pow(input, real(norm_type)), kernel_size, stride, 0, ceil_mode)
         total = mul(mul(sign(mean_power), relu(absolute(mean_power))), math.prod(spread(kernel_size, rank, "kernel_size")))
         return pow(total, 1 / norm_type)
@@ -162,5 +173,6 @@ def _lp_pool(name: str, rank: int) -> Callable[..., Any]:
     return function
 
 
+MAXIMA = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 AVERAGES = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
 lp_pool1d, lp_pool2d, lp_pool3d = (_lp_pool(f"lp_pool{rank}d", rank) for rank in (1, 2, 3))

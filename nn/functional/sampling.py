@@ -16,6 +16,7 @@ from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.linear import matmul
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import rounded_once
+from ...tracer.functions.refusals import require_kind
 from ...tracer.functions.shape import movedim, reshape
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import floor, round
@@ -119,6 +120,7 @@ def _check(input: Tensor, grid: Tensor, mode: str) -> None:
     given = f"but got input with sizes {sizes} and grid with sizes {places}"
     if input.dtype is not grid.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(grid.dtype)}")
+    require_kind(f"grid_sampler_{rank}d_cpu" + "_kernel_impl" * (rank == 2), input)
     if sizes[:1] != places[:1]:
         raise RuntimeError(f"grid_sampler(): expected grid and input to have same batch size, {given}")
     if input.ndim not in (4, 5) or grid.ndim != input.ndim:

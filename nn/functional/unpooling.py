@@ -8,6 +8,7 @@ from typing import Any
 
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.dims import whole_list, whole_numbers
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import number_value, scalar_name, wrap
 from ...tracer.functions.scattering import scatter
@@ -54,7 +55,7 @@ def _max_unpool(name: str, rank: int) -> Callable[..., Any]:
             strides, paddings = whole_numbers(strides, "stride"), whole_numbers(paddings, "padding")
         sizes = _output_size(input, kernel, strides, paddings, output_size, rank)
         _check(input, indices, rank)
-        return _unpooled(name, input, indices, sizes)
+        return _unpooled(name, in_pieces(input), indices, sizes)
 
     return function
 

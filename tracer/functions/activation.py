@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub
 from .choosing import where
 from .comparing import le, logical_and
 from .dims import checked_dim
-from .layout import keeps_layout
+from .layout import in_pieces, keeps_layout
 from .methods import EXACT, FOUND, method, pointwise, with_out_of
 from .operands import scalar_name
 from .precision import fitting, rounded_once
@@ -21,6 +22,9 @@ from .unary import exp, log
 @pointwise()
 def relu(input: Tensor) -> Tensor:
     """max(x, 0). The gradient at 0 is 0, and NaN stays NaN."""
+    if input.dtype is dtypes.boolean:
+        raise RuntimeError("Boolean inputs not supported for relu")
+    input = in_pieces(input)
     return where(le(input, 0), 0, input)
 
 
@@ -36,6 +40,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     floating_kind("hardshrink", input)
     fitting(lambd, input.dtype)
+    input = in_pieces(input)
     return where(logical_and(input >= -lambd, input <= lambd), 0.0, input)
 
 
@@ -63,13 +68,14 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
             raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
                                f"{weight.numel()} and channel size = {channels}.")
     weight = weight.reshape(-1, *(1,) * (input.ndim - 2)) if input.ndim > 1 else weight.reshape(())
+    input, weight = in_pieces(input), in_pieces(weight)
     return where(input > 0, input, mul(weight, input))
 
 
 @method()
 @with_out_of(EXACT)
 @rounded_once
-def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """Scores as probabilities: positive, and of sum 1 along a dimension.
 
     y[i] = exp(x[i]) / sum over j of exp(x[j])
@@ -86,7 +92,7 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
     Source: https://pytorch.org/docs/stable/generated/torch.softmax.html
     """
     x = input.to(dtype) if dtype else input
-    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    axis = checked_dim(dim, x.ndim)
     check_real("softmax", x, axis)
     if x.ndim == 0:
         return div(x, x) * 0 + 1
@@ -97,10 +103,10 @@ def softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -
 @method()
 @with_out_of(EXACT)
 @rounded_once
-def log_softmax(input: Tensor, dim: int | None = None, dtype: dtype | None = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`, without overflow."""
     x = input.to(dtype) if dtype else input
-    axis = checked_dim(_softmax_dim(x, dim), x.ndim)
+    axis = checked_dim(dim, x.ndim)
     check_real("log_softmax", x, axis)
     if x.ndim == 0:
         return sub(x, x)
@@ -112,8 +118,3 @@ def check_real(name: str, x: Tensor, axis: int) -> None:
     """torch's NotImplementedError for what is no real number of a floating type."""
     if not x.dtype.is_floating_point:
         raise not_implemented(f"{name}_{'lastdim_' * (axis >= x.ndim - 1)}kernel_impl", x.dtype)
-
-
-def _softmax_dim(x: Tensor, dim: int | None) -> int:
-    """torch's implicit dimension: 0 for 0-d, 1-d and 3-d tensors, else 1."""
-    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1

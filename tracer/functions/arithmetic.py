@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from ..ir import dtypes
+from ..ir.constants import full_like
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.op import Op
@@ -16,6 +17,7 @@ from .checks import check_divisor
 from .layout import apply, keeps_layout, laid_out, meets_wider
 from .methods import assign, in_place, into, method, pointwise, with_out
 from .operands import (
+    NUMBERS,
     Number,
     c_name,
     cast_value,
@@ -136,10 +138,10 @@ def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = No
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
                            f"'{rounding_mode}'")
-    _check_divisor("div", input, other)
     kind = result_dtype(input, other)
     if kind.is_complex or kind is dtypes.boolean:
         raise not_implemented(f"div_{rounding_mode}_cpu", kind)
+    _check_divisor("div", input, other)
     wide = is_half(kind) and (rounding_mode == "floor" or meets_wider(kind, input, other))
     x, y = operands(input, other, kind=dtypes.float32 if wide else kind)
     if kind.is_inexact:
@@ -158,6 +160,11 @@ def _check_divisor(op: str, input: Tensor | Number, divisor: Any) -> None:
     """ZeroDivisionError for integers, as torch has it: a RuntimeError."""
     kinds = [x._type.dtype if isinstance(x, Tensor) else number_dtype(x) for x in (input, divisor)]
     if not (kinds[0].is_inexact or kinds[1].is_inexact or (isinstance(input, Tensor) and not input._type.size)):
+        kind = result_dtype(input, divisor)
+        if kind is dtypes.boolean:
+            return  # the op will refuse it
+        if type(divisor) is int and divisor % (1 << 8 * kind.itemsize) == 0:
+            divisor = 0  # in the type of the tensor
         check_divisor(op, wrap(divisor.value) if type(divisor) is Scalar else divisor)
 
 
@@ -265,10 +272,11 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     tensor([4., 9.])
     """
     if isinstance(input, Tensor) and type(exponent) in (int, float):
-        fitting(exponent, input._type.dtype)
         result = _constant_power(input, exponent)  # type: ignore[arg-type]
         if result is not None:
             return result
+    elif (exponent is True or exponent is False) and isinstance(input, Tensor) and input._type.dtype is dtypes.boolean:
+        return wrap(ops.alias(input._read()) if exponent else full_like(input._read(), True))
     return apply(ops.power, input, exponent)
 
 
@@ -277,7 +285,10 @@ def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
     if not kind.is_inexact:
         if exponent < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
+        fitting(exponent, kind)
         return None
+    if is_half(kind):
+        fitting(exponent, kind)
     x = cast_value(input._read(), kind)
     if exponent == 2:
         return wrap(ops.mul(x, x))
@@ -286,7 +297,7 @@ def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
     if exponent == 0.5 and kind is not dtypes.float16:  # of which torch takes the power, of -0.0 and -inf too
         return wrap(ops.sqrt(x))
     if exponent == 1:
-        return wrap(ops.alias(x))
+        return wrap(ops.piecewise(x))
     if exponent == -1:
         return wrap(ops.div(number_value(1, kind, x.type.shape, x.device), x))
     return None
@@ -337,6 +348,11 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 @with_out
 def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     """input + weight * (end - input), and from the other end for weights of 0.5 and more: `end` itself for 1."""
+    if isinstance(weight, Tensor) and not weight._type.ndim and input._type.dtype is end._type.dtype:
+        kind = result_dtype(input, end, weight)
+        input, end, weight = input.to(kind), end.to(kind), weight.to(kind)
+    if not isinstance(weight, (Tensor, *NUMBERS)):
+        raise TypeError(f"lerp(): argument 'weight' must be Number or Tensor, not {type(weight).__name__}")
     _check_lerp(input, end, weight)
     return _between(input, end, weight)
 

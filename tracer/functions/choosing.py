@@ -10,12 +10,12 @@ from ..ir import dtypes
 from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
 from ..tensor.tensor import Tensor
-from .checks import check_none
 from .comparing import eq, ge, isnan, le, logical_or
+from .fits import check_fits
 from .layout import apply, keeps_layout, laid_out
 from .methods import assign, method, pointwise, with_out
-from .operands import Number, common_shape, expand_value, number_value, operands, result_dtype, wrap
-from .precision import fitting, overflow
+from .operands import Number, c_name, common_shape, expand_value, number_value, operands, result_dtype, wrap
+from .precision import fitting, is_half
 from .refusals import not_implemented, unordered
 from .ruled import Derivative, check_tensor
 
@@ -86,13 +86,16 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if input._type.dtype.is_complex:
         raise NotImplementedError("clamp is not supported for complex types")
+    min, max = _real_bound(input, min), _real_bound(input, max)
     if min is None:
         return _clamped(input, max, "LE")
     if max is None:
         return _clamped(input, min, "GE")
-    kind = result_dtype(input, fitting(min, input.dtype), fitting(max, input.dtype))
+    kind = result_dtype(input, min, max)
     if kind.is_complex or kind is dtypes.boolean:
         raise not_implemented("clamp_cpu" if isinstance(min, Tensor) else "clamp_scalar_cpu", kind)
+    for bound in (min, max):
+        fitting(bound, kind)
     low, x, high = operands(min, input, max, kind=kind)
     return wrap(ops.clamp(low, x, high))
 
@@ -100,11 +103,22 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
 clip = clamp
 
 
+def _real_bound(input: Tensor, bound: Any) -> Any:
+    """A bound, of which a floating tensor takes a complex number if it is a real one; torch's error for another."""
+    if type(bound) is not complex:
+        return bound
+    if not input._type.dtype.is_floating_point:
+        raise NotImplementedError("clamp is not supported for complex types")
+    return fitting(bound, dtypes.float64).real
+
+
 def _clamped(input: Tensor, bound: Any, direction: str) -> Tensor:
     """x where it compares with the bound in that direction, else the bound; NaN if either is, and then without a gradient."""
-    kind = result_dtype(input, fitting(bound, input.dtype))
+    bound = _real_bound(input, bound)
+    kind = result_dtype(input, bound)
     if kind.is_complex:
         raise not_implemented("maximum_cpu" if direction == "GE" else "minimum_cpu", kind)
+    fitting(bound, kind)
     x, limit = operands(input, bound, kind=kind)
     inside = ops.compare(x, limit, direction=direction)
     if kind.is_floating_point:
@@ -160,7 +174,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     (test,) = operands(condition, shape=shape)
     on = condition._device
     for number in (input, other):
-        if not kind.is_inexact:
+        if not is_half(kind):
             fitting(number, kind)
     x, y = (operands(t, kind=kind, shape=shape)[0] if isinstance(t, Tensor)
             else number_value(t, kind, shape, on) for t in (input, other))
@@ -177,12 +191,13 @@ def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> T
 @keeps_layout
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask holds, else input; the dtype stays input's."""
+    if mask.dtype is not dtypes.boolean:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {c_name(mask.dtype)}")
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor with "
                            f"{value.ndim} dimension(s).")
-    if isinstance(value, Tensor) and value.dtype.is_complex and not input.dtype.is_complex:
-        check_none("masked_fill", value.detach().imag != 0, RuntimeError, overflow(input.dtype), value.detach().imag)
-    number = value.to(input.dtype) if isinstance(value, Tensor) else fitting(value, input.dtype)
+    number = (check_fits("masked_fill", value, input.dtype).to(input.dtype) if isinstance(value, Tensor) else
+              fitting(value, input.dtype))
     shape = common_shape(mask._type.shape, input._type.shape)
     (test,), (x,) = operands(mask, shape=shape), operands(input, shape=shape)
     new = operands(number, kind=input.dtype, shape=shape)[0] if isinstance(number, Tensor) else number_value(
@@ -203,6 +218,10 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     """NaN and infinities replaced, the latter by the type's extremes unless given."""
     if not input.dtype.is_inexact:
         return wrap(ops.alias(input._read()))
+    if input.dtype.is_complex:
+        value = input._read()
+        parts = (nan_to_num(wrap(part(value)), nan, posinf, neginf)._read() for part in (ops.real, ops.imag))
+        return wrap(ops.complex_(*parts))
     info = dtypes.finfo(input.dtype)
     result = where(eq(input, math.inf), info.max if posinf is None else posinf, input)
     result = where(eq(input, -math.inf), info.min if neginf is None else neginf, result)

@@ -35,7 +35,13 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
         raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {kinds[0]} and {kinds[1]}")
     if real.dtype is not imag.dtype:
         raise RuntimeError(f"Expected object of scalar type {kinds[0]} but got scalar type {kinds[1]} for second argument")
+    _refuse_half(real.dtype)
     return apply(ops.complex_, real, imag)
+
+
+def _refuse_half(kind: dtypes.dtype) -> None:
+    if kind is dtypes.float16:
+        raise TypeError("Got unsupported ScalarType ComplexHalf (complex numbers of two halves: convert to float32 first)")
 
 
 @keeps_layout
@@ -113,6 +119,10 @@ def view_as_complex(input: Tensor) -> Tensor:
     """A view of pairs along the last dimension as complex numbers."""
     if not input.dtype.is_floating_point:
         raise RuntimeError("view_as_complex is only supported for floating point tensors")
+    if input.dtype not in (dtypes.float16, dtypes.float32, dtypes.float64):
+        raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar "
+                           f"type: {scalar_name(input.dtype)}")
+    _refuse_half(input.dtype)
     if input.ndim == 0 or input._type.shape[-1] != 2:
         raise RuntimeError("Tensor must have a last dimension of size 2")
     places = input._strides

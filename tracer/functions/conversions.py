@@ -152,10 +152,16 @@ def copy_(self: Tensor, other: Tensor, non_blocking: bool = False) -> Tensor:
 def fill_(input: Tensor, value: Any) -> Tensor:
     """Write one number into all elements."""
     if isinstance(value, Tensor):
+        _check_alone("fill_", value)
         return copy_(input, value)
     new = number_value(fitting(value, input.dtype), input.dtype, input._type.shape, input._device)
     input._write(new, lambda: full_like(new, 1, dtypes.boolean))
     return input
+
+
+def _check_alone(name: str, value: Tensor) -> None:
+    if value.ndim:
+        raise RuntimeError(f"{name} only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
 
 
 def fill(input: Tensor, value: Any) -> Tensor:
@@ -165,9 +171,8 @@ def fill(input: Tensor, value: Any) -> Tensor:
     >>> torch.fill(torch.zeros(2), 3)
     tensor([3., 3.])
     """
-    if isinstance(value, Tensor) and value.ndim:
-        raise RuntimeError(f"fill only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
     if isinstance(value, Tensor):
+        _check_alone("fill", value)
         return copy_(clone(input), value)
     x = input._read()
     number = number_value(fitting(value, input.dtype), input.dtype, input._type.shape, input._device)

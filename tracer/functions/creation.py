@@ -22,6 +22,7 @@ from ..tensor.strides import Geometry, contiguous_stride, is_contiguous, is_dens
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import shape_argument
+from .fits import check_fits
 from .layout import in_format
 from .methods import CREATED, method, with_out_typed
 from .operands import NUMBERS, cast_value, number_dtype, number_value, wrap
@@ -75,12 +76,27 @@ def _tensors_inside(data: Any) -> bool:
 
 
 def _stacked(data: Sequence[Any], kind: dtype | None, on: str) -> Tensor:
+    if kind is not None:
+        _check_items(data, kind)
     parts = [as_fresh_tensor(x, kind, on) for x in data]
     shape = parts[0]._type.shape
     kinds = {p.dtype for p in parts}
     common = kind or (parts[0].dtype if len(kinds) == 1 else _widest(kinds))
     values = [reshape(cast_value(p._read(), common), shape=(1, *shape)) for p in parts]
     return wrap(concatenate(*values, axis=0))
+
+
+def _check_items(data: Sequence[Any], kind: dtype) -> None:
+    """torch's errors for tensors among the items that are no numbers of that dtype: it looks at each as at a number."""
+    for x in data:
+        if not isinstance(x, Tensor) or x._type.size != 1:
+            continue
+        if kind.category == dtypes.INTEGRAL and x.dtype.is_inexact:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        if kind.category == dtypes.INTEGRAL:
+            check_fits("tensor", x, kind, kind.name)
+        elif kind.is_floating_point and x.dtype.is_complex:
+            check_fits("tensor", x, dtypes.float64)
 
 
 def _widest(kinds: set[dtype]) -> dtype:
@@ -111,7 +127,7 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
         if _holds_numpy(data):
             kind = dtypes.from_numpy(array.dtype)
     if array.dtype.kind == "c" and not kind.is_complex:
-        raise TypeError(f"can't convert complex to {kind.name}")
+        raise TypeError("must be real number, not complex")
     return array.astype(kind.numpy)
 
 
@@ -127,11 +143,17 @@ def _numbers(data: Any) -> np.ndarray[Any, Any]:
         array = np.array(data)
     except ValueError:
         raise _ill_formed(data) from None
+    if array.dtype == np.float64 and array.size and np.max(np.abs(array)) >= 2.0**63 and _all_ints(data):
+        return np.array(data, dtype=object)  # some beyond int64, which numpy makes floats of beside others
     if array.dtype == object and any(type(x) is float for x in array.flat) and {*map(type, array.flat)} <= {int, float, bool}:
         return array.astype(np.float64)  # with an int that numpy's do not hold
     if array.dtype.kind in "SUV" or (array.dtype == object and not _is_long(array)):
         raise _ill_formed(data)
     return array
+
+
+def _all_ints(data: Any) -> bool:
+    return all(map(_all_ints, data)) if isinstance(data, (list, tuple)) else type(data) is int
 
 
 def _ill_formed(data: Any) -> Exception:
@@ -165,6 +187,8 @@ def _uneven(x: Any, sizes: Sequence[int], dim: int) -> Exception | None:
 
 def _checked_integers(data: Any, kind: dtype) -> np.ndarray[Any, Any]:
     array = _numbers(data)
+    if array.dtype.kind == "c":
+        raise TypeError("'complex' object cannot be interpreted as an integer")
     if kind is not dtypes.uint64:
         _check_long(array)
     if array.size and array.dtype.kind in "iuf" and not holds(kind, array.min().item(), array.max().item()):
@@ -393,7 +417,7 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
     """
     kind = dtype or (fill_value.dtype if isinstance(fill_value, Tensor) else number_dtype(fill_value))
     if isinstance(fill_value, Tensor):
-        return fill_value.to(kind).expand(shape_argument((), size)).clone()
+        return check_fits("full", fill_value, kind).to(kind).expand(shape_argument((), size)).clone()
     return _filled(shape_argument((), size), fitting(fill_value, kind), kind, device, requires_grad, layout)
 
 
@@ -429,6 +453,10 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, dev
               layout: layout | None = None, memory_format: memory_format | None = None, pin_memory: bool = False) -> Tensor:
     """`fill_value` in the shape of `input`."""
     kind = dtype or input.dtype
+    if isinstance(fill_value, Tensor):
+        made = full(input._type.shape, fill_value, dtype=kind, device=device or input.device, layout=layout)
+        made = in_format(made, memory_format, input)
+        return made.requires_grad_() if requires_grad else made
     return _like(input, fitting(fill_value, kind), kind, device, requires_grad, layout, memory_format)
 
 

@@ -17,11 +17,11 @@ from .choosing import masked_fill, maximum, where
 from .comparing import eq, ge, isfinite, isinf, logical_and, logical_xor
 from .complex_numbers import complex as as_complex
 from .conversions import clone
-from .defaults import Defaults
 from .dims import checked_dim, whole_number
 from .joining import cat
 from .methods import Out, method, named, with_out, with_out_of, with_typed_out
 from .operands import cast_value, wrap
+from .refusals import INEXACT, ORDERED, require_kind
 from .return_types import pair, return_type, zero_index
 from .scattering import gather
 from .slicing import sliced
@@ -71,6 +71,7 @@ def _running_extreme(name: str, kind: Callable[..., Any]) -> Any:
     @with_out_of(_RUNNING)
     def function(input: Tensor, dim: int) -> Any:
         axis, value = checked_dim(dim, input.ndim), input._read()
+        require_kind(f"{name}_cpu", input, ORDERED)
         if input.ndim == 0:
             return pair(kind, alias(value), zero_index(input))
         out = OPS[name](value, axis=axis, reverse=False)
@@ -99,7 +100,8 @@ def _log_add(a: Tensor, b: Tensor) -> Tensor:
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log(cumsum(exp(x))) along `dim`, without overflow: log2(n) steps that each double the reach."""
     axis = checked_dim(dim, input.ndim)
-    result = input if input.dtype.is_inexact else input.to(Defaults.dtype)
+    require_kind("logcumsumexp_out_cpu", input, INEXACT)
+    result = input
     if input.ndim == 0:
         return clone(result)
     step, n = 1, input._type.shape[axis]

@@ -9,8 +9,9 @@ from typing import Any
 from ..ir import dtypes
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
+from .checks import check_none, known
 from .choosing import clamp, where
-from .comparing import logical_and
+from .comparing import isfinite, logical_and, logical_not
 from .conversions import clone
 from .creation import ones, zeros
 from .dims import whole_number, whole_numbers
@@ -18,6 +19,7 @@ from .methods import method, with_out
 from .operands import c_name, scalar_name
 from .ranges import linspace
 from .reduce import aminmax, sum
+from .refusals import not_implemented
 from .return_types import return_type
 from .scattering import index_add
 from .searching import searchsorted
@@ -95,6 +97,8 @@ def _check_ends(input: Tensor, bins: Tensor) -> None:
 def _checked_weight(input: Tensor, weight: Tensor | None) -> Tensor | None:
     if not input.dtype.is_floating_point:
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{scalar_name(input.dtype)}'")
+    if input.dtype.itemsize < 4:
+        raise not_implemented("histogramdd", input.dtype)
     if weight is None:
         return None
     if weight.dtype is not input.dtype:
@@ -137,9 +141,17 @@ def _edges(name: str, x: Tensor, bins: Any, range: Any) -> Tensor:
     if not x.numel():
         return linspace(0.0, 1.0, bins + 1, dtype=x.dtype, device=x.device)
     least, most = aminmax(x.detach())
+    check_finite("histogramdd", x, least, most, "torch.histogramdd: dimension 0's range [{}, {}] is not finite")
     alike = least == most
     least, most = where(alike, sub(least, 0.5), least), where(alike, add(most, 0.5), most)
     return linspace(least, most, bins + 1, dtype=x.dtype, device=x.device)
+
+
+def check_finite(op: str, x: Tensor, least: Tensor, most: Tensor, text: str) -> None:
+    """torch's RuntimeError for data whose range is not finite; the text tells of it as far as it is known."""
+    at_hand = known(x)
+    ends = ("...", "{value}") if at_hand is None else (f"{at_hand.min():g}", f"{at_hand.max():g}")
+    check_none(op, logical_not(logical_and(isfinite(least), isfinite(most))), RuntimeError, text.format(*ends), most.detach())
 
 
 def _places(x: Tensor, edges: Tensor, given: bool) -> tuple[Tensor, Tensor]:

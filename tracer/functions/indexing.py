@@ -26,10 +26,11 @@ from ..ops.structural import Ints, broadcast, concatenate, reshape
 from ..tensor.steps import Reshape, Slice
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
+from .fits import check_fits
 from .masked_reads import MaskedRead, is_through, masked_read
 from .methods import method
 from .operands import NUMBERS, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
-from .precision import fitting
+from .precision import fitting, is_half, overflow
 from .subscripts import ZERO_D, Found, has_contents_now, is_alone, is_mask, mask_refusal, mask_value, observed_mask, plan, wrapped
 
 
@@ -169,7 +170,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if not isinstance(value, (Tensor, *NUMBERS)):
         kind = scalar_name(self.dtype)
         raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
-    fitting(value, self._type.dtype)
+    if not isinstance(value, Tensor):
+        _check_number(value, self._type.dtype)
     view, found = plan(self, index)
     if found:
         _put(view, found, value, "set")
@@ -178,6 +180,16 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         new = (_spread(value, view, shape) if isinstance(value, Tensor) else
                number_value(value, view.dtype, shape, view._device))
         view._write(alias(new))
+
+
+def _check_number(value: Any, kind: dtypes.dtype) -> None:
+    """torch's errors for a number that a type does not hold; too large a one becomes infinite in a floating type."""
+    if type(value) is int and not -2**63 <= value < 2**63:
+        raise ValueError("Overflow when unpacking long long")
+    if not is_half(kind):
+        fitting(value, kind)
+    elif type(value) is complex and value.imag:
+        raise RuntimeError(overflow(dtypes.float64))
 
 
 def _type_name(value: Any) -> str:
@@ -222,6 +234,8 @@ def _spread(value: Tensor, view: Tensor, shape: Ints) -> Value:
 
 def _put(view: Tensor, found: Sequence[Found], value: Any, combiner: str) -> None:
     """Write a number or a tensor where the indices point."""
+    if isinstance(value, Tensor):
+        _check_source(view, found, value, combiner)
     if combiner == "set" and _single_mask(found) and _put_where(view, found[0], value):
         return
     shape = view._type.shape
@@ -243,6 +257,17 @@ def _put(view: Tensor, found: Sequence[Found], value: Any, combiner: str) -> Non
             return places.scatter(full_like(before, 0, dtypes.boolean), full_like(updates, 1, dtypes.boolean), "set")
 
         view._write(places.scatter(before, updates, combiner), touched if combiner == "set" else None)
+
+
+def _check_source(view: Tensor, found: Sequence[Found], value: Tensor, combiner: str) -> None:
+    """torch's error for another dtype than the view's, which only one number for all that one mask chooses may have."""
+    if value.dtype is view.dtype:
+        return
+    if combiner == "set" and _single_mask(found) and type(value) is not MaskedRead and value.numel() == 1:
+        check_fits("index_put_", value, view.dtype)
+        return
+    raise RuntimeError(f"Index put requires the source and destination dtypes match, got {scalar_name(view.dtype)} for the "
+                       f"destination and {scalar_name(value.dtype)} for the source.")
 
 
 def _put_where(view: Tensor, found: Found, value: Any) -> bool:
@@ -282,10 +307,6 @@ def _spread_read(value: MaskedRead, view: Tensor, found: Found) -> Value:
 @method()
 def index_put_(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """`input[indices] = values`, or `+=` with repeated positions all counted; None stands for a whole dimension."""
-    if values.dtype is not input.dtype:
-        names = [scalar_name(d) for d in (input.dtype, values.dtype)]
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {names[0]} for the "
-                           f"destination and {names[1]} for the source.")
     view, found = plan(input, tuple(slice(None) if i is None else i for i in indices))
     _put(view, found, values, "add" if accumulate else "set")
     return input

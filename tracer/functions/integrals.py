@@ -21,10 +21,8 @@ from .spelling import spelled
 # --- Trapezoids -------------------------------------------------------------------------------------------------------
 
 
-def _distances(y: Tensor, x: Tensor | None, dx: Number, d: int) -> Any:
-    """How far the samples are apart: a number, or a tensor that broadcasts against the sums of neighbours."""
-    if x is None:
-        return dx
+def _distances(y: Tensor, x: Tensor, d: int) -> Tensor:
+    """How far the samples are apart, as a tensor that broadcasts against the sums of neighbours."""
     if x.ndim == 0:
         x = reshape(x, (1,) * y.ndim)
     if x.ndim == 1:
@@ -36,10 +34,9 @@ def _distances(y: Tensor, x: Tensor | None, dx: Number, d: int) -> Any:
     return sub(narrow(x, axis, 1, x.shape[axis] - 1), narrow(x, axis, 0, x.shape[axis] - 1))
 
 
-def _areas(y: Tensor, x: Tensor | None, dx: Number, d: int) -> Tensor:
+def _neighbours(y: Tensor, d: int) -> Tensor:
     n = y.shape[d]
-    both = add(narrow(y, d, 1, n - 1), narrow(y, d, 0, n - 1))
-    return div(mul(both, _distances(y, x, dx, d)), 2)
+    return add(narrow(y, d, 1, n - 1), narrow(y, d, 0, n - 1))
 
 
 @spelled
@@ -58,7 +55,10 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | None = None, d
     d = _checked("trapezoid", y, x, dx, dim)
     if y.shape[d] == 0:
         return sum(y, d)
-    return sum(_areas(y, x, 1 if dx is None else dx, d), d)
+    if x is None:  # whole numbers are added up in their type where torch does so, and in int64 where it does not
+        ends = mul(add(y.select(d, 0), y.select(d, -1)), 0.5)
+        return mul(sub(sum(y, d), ends), 1.0 if dx is None else dx)
+    return div(sum(mul(_neighbours(y, d), _distances(y, x, d)), d), 2)
 
 
 trapz = named("trapz", "Another name of `trapezoid`.")(
@@ -76,7 +76,9 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | Non
     Source: https://pytorch.org/docs/stable/generated/torch.cumulative_trapezoid.html
     """
     d = _checked("cumulative_trapezoid", y, x, dx, dim)
-    return cumsum(_areas(y, x, 1 if dx is None else dx, d), d)
+    if x is None:
+        return cumsum(mul(_neighbours(y, d), (1 if dx is None else dx) / 2), d)
+    return div(cumsum(mul(_neighbours(y, d), _distances(y, x, d)), d), 2)
 
 
 def _checked(name: str, y: Tensor, x: Tensor | None, dx: Number | None, dim: int) -> int:
@@ -113,6 +115,8 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | N
 
     Source: https://pytorch.org/docs/stable/generated/torch.gradient.html
     """
+    if input.dtype is dtypes.uint8:
+        raise RuntimeError("torch.gradient does not support uint8 input.")
     dims = checked_dims(dim, input.ndim)
     edge_order = whole_number(edge_order, "edge_order")
     if edge_order not in (1, 2):

@@ -11,12 +11,13 @@ from ..ir.constants import from_literal, literal
 from ..ir.dtypes import dtype
 from ..ir.errors import OpError
 from ..ir.op import Op
-from ..ops.elementwise import convert
+from ..ir.state import state
+from ..ops.elementwise import convert, piecewise
 from ..ops.structural import Ints, constant
 from ..tensor.layouts import memory_format, preserve_format
 from ..tensor.strides import Geometry, dense_stride, is_contiguous
 from ..tensor.tensor import Tensor
-from .masked_reads import any_read, over
+from .masked_reads import MaskedRead, any_read, over
 from .operands import common_shape, expand_value, operands, result_dtype, wrap
 from .refusals import refusal
 from .spelling import REFUSED, check_tensors, respelled, tensors_first
@@ -135,3 +136,10 @@ def _broadcast_stride(x: Tensor, kind: dtype, shape: Ints) -> Ints:
     stride = x._strides.stride if x._type.dtype is kind else dense_stride(x._type.shape, [x._strides.stride])
     own = [0 if n == 1 and m != 1 else s for s, n, m in zip(stride, x._type.shape, shape[len(shape) - x._type.ndim:])]
     return (*[0] * (len(shape) - len(own)), *own)
+
+
+def in_pieces(x: Tensor) -> Tensor:
+    """x, as the argument of a function of straight pieces, the gradient of whose gradient is zeros (`elementwise.piecewise`)."""
+    if type(x) is MaskedRead or not (state.grad and x.requires_grad):
+        return x
+    return laid_out(wrap(piecewise(x._read())), [x])

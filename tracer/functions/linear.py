@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..ir import dtypes
@@ -17,8 +18,9 @@ from .arithmetic import add, mul
 from .choosing import where
 from .dims import is_whole
 from .methods import EXACT, Out, in_place, into, method, with_out, with_out_of
-from .operands import Number, common_shape, expand_value, same_shape, scalar_name, wrap
+from .operands import Number, cast_value, common_shape, expand_value, same_shape, scalar_name, wrap
 from .precision import is_half
+from .refusals import not_implemented
 
 _CONTRACTED: Final = Out("tensordot: Expected the output tensor to have dtype {result}, but got "
                         "an output tensor with dtype {out}")
@@ -34,6 +36,19 @@ def contract(x: Value, y: Value, axes: tuple[Ints, Ints], batch: tuple[Ints, Int
 def sums_of(kind: dtype) -> dtype | None:
     """In what half types are summed, as the result of `contract`, where more follows before rounding; None for other types."""
     return dtypes.float32 if is_half(kind) else None
+
+
+def require_vectors(name: str, **vectors: Tensor) -> None:
+    """torch's RuntimeError for what is no vector."""
+    for argument, x in vectors.items():
+        if x.ndim != 1:
+            raise RuntimeError(f"{name}: Expected 1-D argument {argument}, but got {x.ndim}-D")
+
+
+def refuse_bools(kernel: str, x: Tensor) -> None:
+    """torch's NotImplementedError for a product of bools."""
+    if x._type.dtype is dtypes.boolean:
+        raise not_implemented(kernel, x._type.dtype)
 
 
 def _checked(name: str, x: Tensor, y: Tensor) -> tuple[Value, Value]:
@@ -74,6 +89,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {len(a)}D and {len(b)}D")
     if a[-1] != b[-2 if len(b) > 1 else 0]:
         raise RuntimeError(_mismatch(a, b))
+    if x.type.dtype is dtypes.boolean:
+        refuse_bools({(1, 1): "dot", (2, 1): "addmv_impl_cpu", (1, 2): "addmv_impl_cpu"}.get(
+            (len(a), len(b)), "addmm_impl_cpu_" if len(b) <= 2 else "bmm"), input)
     return into(out, wrap(_product(x, y)))
 
 
@@ -172,6 +190,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 @with_out
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """All products of elements of two vectors."""
+    require_vectors("outer", self=input, vec2=vec2)
     return mul(input.unsqueeze(1), vec2)
 
 
@@ -181,7 +200,11 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions."""
     if input.ndim == 0 or other.ndim == 0:
         return mul(input, other)
+    if input._type.shape[-1] != other._type.shape[-1]:
+        raise RuntimeError("inner() the last dimension must match on both input tensors but got shapes "
+                           f"{list(input.shape)} and {list(other.shape)}")
     x, y = _checked("inner", input, other)
+    refuse_bools("dot" if input.ndim == other.ndim == 1 else "addmm_impl_cpu_", input)
     return wrap(contract(x, y, ((x.type.ndim - 1,), (y.type.ndim - 1,))))
 
 
@@ -226,6 +249,7 @@ def nothing_of(x: Tensor) -> Tensor:
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over `dims`: a count of trailing/leading axes, or two lists of axes."""
     x, y = _checked("tensordot", a, b)
+    refuse_bools("addmm_impl_cpu_", a)
     if is_whole(dims):
         dims = int(dims)
         if dims > min(x.type.ndim, y.type.ndim):
@@ -267,8 +291,9 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     if isinstance(equation, Tensor):
         equation, operands = _as_text((equation, *operands))
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    _check_equation(equation, tensors)
     terms, output = _parsed(equation.replace(" ", ""), [x.ndim for x in tensors])
-    diagonals = [_diagonals(labels, x) for labels, x in zip(terms, tensors)]
+    diagonals = [_diagonals(labels, x, i) for i, (labels, x) in enumerate(zip(terms, tensors))]
     labels, first = diagonals[0]
     if len(diagonals) == 1 and sorted(labels) == sorted(output):
         return first.permute([labels.index(s) for s in output])
@@ -282,11 +307,48 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
 Labels = list[str]
 
 
+def _check_equation(equation: Any, operands: Sequence[Tensor]) -> None:
+    """torch's errors for what is no equation."""
+    if not operands:
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its "
+                         "subscripts list")
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum(): argument 'equation' (position 1) must be str, not {type(equation).__name__}")
+    left, arrow, right = equation.partition("->")
+    start = 0
+    for operand, part in enumerate(left.split(",")):
+        _check_subscripts(part, start, f"for operand {operand}", "for which an ellipsis was already found")
+        start += len(part) + 1
+    _check_subscripts(right, len(left) + len(arrow), "for output", "but an ellipsis (...) was already found")
+    letters = right.replace(".", "").replace(" ", "")
+    for letter in letters:
+        if letters.count(letter) > 1:
+            raise RuntimeError(f"einsum(): output subscript {letter} appears more than once in the output")
+
+
+def _check_subscripts(part: str, start: int, where: str, twice: str) -> None:
+    before, ellipsis, after = part.partition("...")
+    for i, letter in enumerate(before + "\0" * len(ellipsis) + after):
+        if letter == ".":
+            raise RuntimeError(f"einsum(): found '.' {where} " + (twice if ellipsis and i > len(before) else
+                               "that is not part of any ellipsis" + (" (...)" if where == "for output" else "")))
+        if letter not in string.ascii_letters + " \0":
+            raise RuntimeError(f"einsum(): invalid subscript given at index {start + i} in the equation string, subscripts must "
+                               "be in [a-zA-Z]")
+
+
+def _letter(n: Any) -> str:
+    if n is ...:
+        return "..."
+    if not 0 <= n < 52:
+        raise ValueError("einsum(): subscript in subscript list is not within the valid range [0, 52)")
+    return (string.ascii_uppercase + string.ascii_lowercase)[n]
+
+
 def _as_text(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """The equation that lists of numbers between the operands stand for, and the operands."""
-    letters = string.ascii_uppercase + string.ascii_lowercase
-    terms = ["".join("..." if n is ... else letters[n] for n in numbers) for numbers in given[1::2]]
-    result = "->" + "".join("..." if n is ... else letters[n] for n in given[-1]) if len(given) % 2 else ""
+    terms = ["".join(map(_letter, numbers)) for numbers in given[1::2]]
+    result = "->" + "".join(map(_letter, given[-1])) if len(given) % 2 else ""
     return ",".join(terms) + result, given[:len(given) - len(given) % 2:2]
 
 
@@ -320,12 +382,16 @@ def _expanded(part: str, ndim: int, position: int) -> Labels:
     return [*before, *(f".{i}" for i in reversed(range(count if ellipsis else 0))), *after]
 
 
-def _diagonals(labels: Labels, x: Tensor) -> tuple[Labels, Tensor]:
+def _diagonals(labels: Labels, x: Tensor, position: int) -> tuple[Labels, Tensor]:
     """Repeated labels of one operand: keep only the diagonal."""
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             first = labels.index(label)
             second = labels.index(label, first + 1)
+            n, m = x._type.shape[first], x._type.shape[second]
+            if n != m:
+                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand {position} but the sizes don't match, "
+                                   f"{m} != {n}")
             x = x.diagonal(0, first, second)
             labels = [s for i, s in enumerate(labels) if i not in (first, second)] + [label]
     return labels, x
@@ -349,6 +415,13 @@ def _pair(left: Labels, x: Value, right: Labels, y: Value, later: set[str], posi
     right, y = _summed(right, y, later | set(left))
     kept = [label for label in shared if label in later]
     gone = [label for label in shared if label not in later]
+    if x.type.dtype is not y.type.dtype:  # one of them was summed up, as int64
+        if gone:
+            raise RuntimeError(f"expected scalar type {scalar_name(x.type.dtype)} but found {scalar_name(y.type.dtype)}")
+        kind = dtypes.promote_types(x.type.dtype, y.type.dtype)
+        x, y = cast_value(x, kind), cast_value(y, kind)
+    elif gone and x.type.dtype is dtypes.boolean:
+        raise not_implemented("bmm", x.type.dtype)
     result = contract(x, y, (tuple(left.index(s) for s in gone), tuple(right.index(s) for s in gone)),
                       (tuple(left.index(s) for s in kept), tuple(right.index(s) for s in kept)))
     return [*kept, *(s for s in left if s not in shared), *(s for s in right if s not in shared)], result
@@ -363,7 +436,7 @@ def _dropped(labels: Labels, value: Value, label: str) -> tuple[Labels, Value]:
 def _summed(labels: Labels, value: Value, needed: set[str]) -> tuple[Labels, Value]:
     axes = tuple(i for i, s in enumerate(labels) if s not in needed)
     if axes:
-        value = reduce_sum(value, axes=axes)
+        value = reduce_sum(value if value.type.dtype.is_inexact else cast_value(value, dtypes.int64), axes=axes)
     return [s for s in labels if s in needed], value
 
 

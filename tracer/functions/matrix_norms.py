@@ -188,6 +188,9 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
         return matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim,  # type: ignore[arg-type]
                            dtype=dtype)
     require_inexact("linalg.vector_norm", input, low_precision=True)
+    if not isinstance(p, str) and p is not None and not input.numel() and ((order := real(p)) < 0 or order == math.inf):
+        dims = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+        _require_elements(input, order, checked_dims(dims, input.ndim) if dims else None)
     return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else real(p), dim, keepdim)
 
 

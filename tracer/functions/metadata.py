@@ -62,6 +62,8 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: memory_f
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     shape = shape_argument(sizes, size)
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"numel: integer multiplication overflow\n(resize_ requires sizes of 0 or more, got {list(shape)})")
     offset = self.storage_offset()
     whole = self if self._base is None else self._root
     if offset + math.prod(shape) <= whole.nbytes // self.dtype.itemsize:

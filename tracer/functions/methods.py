@@ -30,6 +30,10 @@ def named(name: str, doc: str) -> Callable[[F], F]:
     def give(function: F) -> F:
         function.__name__ = function.__qualname__ = name
         function.__doc__ = doc
+        inner = getattr(function, "__wrapped__", None)
+        while inner is not None and inner.__name__ == "function":  # the name that Python's errors of missing arguments have
+            inner.__name__ = inner.__qualname__ = name
+            inner = getattr(inner, "__wrapped__", None)
         return function
 
     return give

@@ -15,6 +15,7 @@ from .linear import matmul
 from .methods import EXACT, in_place, method, with_out_of
 from .operands import common_shape, scalar_name
 from .reduce import Dims, amax, amin, power, sum
+from .refusals import FULL, require_kind
 from .shape import movedim, unsqueeze
 from .unary import abs as absolute
 from .unary import reciprocal, square
@@ -31,7 +32,8 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
         return sum(where(ne(x, 0), 1.0, mul(size, 0)), dim, keepdim)
     if p == 1:
         return sum(size, dim, keepdim)
-    return power(sum(square(size) if p == 2 else power(size, p), dim, keepdim), 1 / p)
+    squares = p == 2 and (size if x.dtype.is_complex else x)  # the slope of x ** 2 has a slope at 0, that of |x| ** 2 has none
+    return power(sum(square(squares) if squares is not False else power(size, p), dim, keepdim), 1 / p)
 
 
 @in_place()
@@ -123,6 +125,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0])
     many = max(x1._type.shape[-2], x2._type.shape[-2]) > 25
     if p == 2 and (compute_mode == _MODES[1] or (many and compute_mode == _MODES[0])):
         return _euclidean(x1, x2)
+    require_kind("cdist", x1, FULL)
     common_shape(x1._type.shape[:-2], x2._type.shape[:-2])
     gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
     empty = gaps._type.shape[-1] == 0 and p == math.inf

@@ -13,7 +13,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import add, div, floor_divide, mul, pow, remainder, rsub, sub, tensor_like
 from .comparing import eq, ge, gt, le, lt, ne
 from .methods import method
-from .operands import NUMBERS, wrap
+from .operands import NUMBERS, float_kind, number_value, wrap
 from .precision import is_half
 from .unary import abs, neg, positive, reciprocal
 from .whole_numbers import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
@@ -58,7 +58,8 @@ def _number_over(self: Tensor, number: Any) -> Tensor:
     """number / self; of half types by the reciprocal, rounded once more, as in torch."""
     if is_half(self._type.dtype):
         return mul(reciprocal(self), number)
-    return div(tensor_like(number, self), self)
+    kind = float_kind(self, number)  # in which the number need not fit the tensor's own
+    return div(wrap(number_value(number, kind, (), self._device)), self)
 
 
 def _promoted(x: Tensor, array: Any, floating: bool = False) -> tuple[Tensor, Tensor]:

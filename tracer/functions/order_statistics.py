@@ -11,7 +11,7 @@ from ..ops.elementwise import with_value
 from ..ops.indexing import take_along
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, floor_divide, mul, rsub, sub
-from .checks import unchecked
+from .checks import check_none, unchecked
 from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt
 from .conversions import clone
@@ -21,6 +21,7 @@ from .operands import number_value, wrap
 from .reduce import any_ as any_of
 from .reduce import argmax
 from .reduce import sum as sum_
+from .refusals import ORDERED, REAL, require_kind
 from .return_types import return_type, zero_index
 from .scattering import gather
 from .shape import movedim, squeeze
@@ -58,6 +59,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     """(values, indices) of the k-th smallest elements along `dim`, counted from 1."""
     axis = checked_dim(dim, input.ndim)
     k = whole_place(k, "k")
+    require_kind("kthvalue_cpu", input, REAL)
     if not 1 <= k <= (input._type.shape[axis] if input.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     return _chosen(_KthValue, input, axis, lambda values: k - 1, keepdim)
@@ -79,6 +81,7 @@ def _lower_median(n: int, axis: int, skip_nan: bool) -> Callable[[Tensor], Any]:
 
 def _median_along(kind: Callable[..., Any], name: str, input: Tensor, dim: int, keepdim: bool) -> Any:
     axis = checked_dim(dim, input.ndim)
+    require_kind("median_out", input, REAL)
     n = input._type.shape[axis] if input.ndim else 1
     if n == 0:
         raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
@@ -87,6 +90,7 @@ def _median_along(kind: Callable[..., Any], name: str, input: Tensor, dim: int, 
 
 def _median_of_all(kind: Callable[..., Any], input: Tensor) -> Tensor:
     """The median of all elements; equal ones share the gradient evenly."""
+    require_kind("median_cpu", input, REAL)
     if input.numel() == 0:
         return wrap(number_value(math.nan, input.dtype, (), input._device))
     flat = input.reshape(-1)
@@ -125,6 +129,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     if keepdim is not False:
         check_keepdim("mode", keepdim)
     axis = checked_dim(dim, input.ndim)
+    require_kind("mode_cpu", input, ORDERED)
     if input.ndim == 0:
         return _Mode(clone(input), wrap(zero_index(input)))
     if input._type.shape[axis] == 0:
@@ -153,6 +158,8 @@ def _check_quantile(name: str, input: Tensor, q: Any, interpolation: str) -> Non
             raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
         if q.dtype is not input.dtype:
             raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+        check_none(name, logical_not(logical_and(q >= 0, q <= 1)), RuntimeError,
+                   "quantile() q values must be in the range [0, 1]", q.detach(), "{value}")
     elif not 0 <= q <= 1:
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
     if interpolation not in INTERPOLATIONS:

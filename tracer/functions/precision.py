@@ -65,14 +65,14 @@ def _narrow(x: Any, kind: dtype) -> Any:
     return x
 
 
-_C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "int8": "int8_t", "uint8": "uint8_t",
-            "int16": "int16_t", "uint16": "uint16_t", "int32": "int", "uint32": "uint32_t", "int64": "int64_t",
-            "uint64": "uint64_t"}
+_C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "int8": "int8_t",
+            "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int", "uint32": "uint32_t",
+            "int64": "int64_t", "uint64": "uint64_t"}
 
 
-def overflow(kind: dtype) -> str:
+def overflow(kind: dtype, name: str | None = None) -> str:
     """torch's text for a number that a dtype cannot hold."""
-    return f"value cannot be converted to type {_C_NAMES.get(kind.name, kind.name)} without overflow"
+    return f"value cannot be converted to type {name or _C_NAMES.get(kind.name, kind.name)} without overflow"
 
 
 def fitting(number: Any, kind: dtype) -> Any:
@@ -80,7 +80,8 @@ def fitting(number: Any, kind: dtype) -> Any:
     if type(number) is complex and not kind.is_complex and number.imag:
         raise RuntimeError(overflow(kind))
     if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(number, kind):
-        literal(number, kind)  # OverflowError for an int beyond 64 bits
+        if type(number) is int:
+            literal(number, kind)  # OverflowError for one beyond 64 bits
         raise RuntimeError(overflow(kind))
     return number
 

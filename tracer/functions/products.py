@@ -16,19 +16,13 @@ from .choosing import where
 from .comparing import logical_and, logical_or
 from .dims import checked_dim, whole_number
 from .joining import stack
-from .linear import contract, matmul, nothing_of, outer
+from .linear import contract, matmul, nothing_of, outer, refuse_bools, require_vectors
 from .methods import EXACT, in_place, method, with_out, with_out_of
 from .operands import Number, common_shape, number_value, result_dtype, scalar_name, wrap
 from .ranges import eye
 from .shape import expand, reshape, unsqueeze
 from .slicing import unbind
 from .systems import inv
-
-
-def _refuse_bools(kernel: str, x: Tensor) -> None:
-    if x.dtype is boolean:
-        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
-
 
 # --- Added to a tensor ------------------------------------------------------------------------------------------------
 
@@ -70,17 +64,11 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
     if not input.dtype is mat.dtype is vec.dtype:
         raise RuntimeError("addmv input tensors must have the same dtype, but got "
                            f"{scalar_name(input.dtype)}, {scalar_name(mat.dtype)}, and {scalar_name(vec.dtype)}")
-    _refuse_bools("addmv_impl_cpu", mat)
+    refuse_bools("addmv_impl_cpu", mat)
     return _added(input, beta, matmul(mat, vec), alpha)
 
 
 addmv_ = getattr(Tensor, "addmv_")  # noqa: B009  (mypy does not see what a decorator attaches)
-
-
-def _require_vectors(name: str, **vectors: Tensor) -> None:
-    for argument, x in vectors.items():
-        if x.ndim != 1:
-            raise RuntimeError(f"{name}: Expected 1-D argument {argument}, but got {x.ndim}-D")
 
 
 def _check_factor(name: str, factor: Number, kind: dtype) -> None:
@@ -103,7 +91,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
     tensor([[3., 4.],
             [6., 8.]])
     """
-    _require_vectors("addr", vec1=vec1, vec2=vec2)
+    require_vectors("addr", vec1=vec1, vec2=vec2)
     input = expand(input, vec1._type.shape + vec2._type.shape)
     kind = result_dtype(input, vec1, vec2)
     _check_factor("beta", beta, kind)
@@ -128,7 +116,7 @@ def _check_batches(input: Tensor, batch1: Tensor, batch2: Tensor) -> None:
         if x.dtype is not y.dtype:
             raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {scalar_name(x.dtype)} and "
                                f"{scalar_name(y.dtype)}")
-    _refuse_bools("addmm_impl_cpu_", batch1)
+    refuse_bools("addmm_impl_cpu_", batch1)
 
 
 @in_place()
@@ -154,7 +142,6 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, a
 @with_out
 def ger(input: Tensor, vec2: Tensor) -> Tensor:
     """`outer` under its older name: all products of elements of two vectors."""
-    _require_vectors("outer", self=input, vec2=vec2)
     return outer(input, vec2)
 
 
@@ -184,7 +171,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """
     axis = _space(input, other, dim)
     shape = common_shape(input._type.shape, other._type.shape)
-    _refuse_bools("cross", input)
+    refuse_bools("cross", input)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(other.dtype)}")
     a, b = (unbind(expand(x, shape), axis) for x in (input, other))
@@ -233,7 +220,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     if n == 0:
         return where(eye(shape[-1], dtype=boolean, device=input.device), 1, nothing_of(input)).to(input.dtype)
     if n > 1:
-        _refuse_bools("addmm_impl_cpu_", input)
+        refuse_bools("addmm_impl_cpu_", input)
     return input.clone() if n == 1 else _power(input, n)
 
 

@@ -22,6 +22,7 @@ from .dims import check_keepdim, checked_dim, checked_dims, shape_argument
 from .methods import EXACT, Out, into, method, named, out_kind, with_out, with_out_of, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .precision import rounded_once
+from .refusals import ORDERED, require_kind
 from .return_types import return_type
 from .shape import reshape
 from .spelling import check_tensors, spelled
@@ -230,6 +231,7 @@ def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         check_keepdim("amax", keepdim)
     axes = _axes(input, dim)
     _require_elements("amax", input, axes, dim)
+    require_kind("max_values_cpu", input, ORDERED)
     return wrap(reduced("reduce_max", input._read(), axes, keepdim))
 
 
@@ -255,6 +257,7 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         check_keepdim("amin", keepdim)
     axes = _axes(input, dim)
     _require_elements("amin", input, axes, dim)
+    require_kind("min_values_cpu", input, ORDERED)
     return wrap(reduced("reduce_min", input._read(), axes, keepdim))
 
 
@@ -267,7 +270,10 @@ def _extreme(name: str, whole: Any, arg: str, of_two: Any, result: Any) -> Any:
         if keepdim is not False:
             check_keepdim(name, keepdim, dim)
         if dim is None:
+            require_kind(f"{name}_all", input, ORDERED)
             return whole(input)
+        if input.dtype.is_complex:
+            raise RuntimeError(f"{name}(): does not support complex input")
         axis = checked_dim(dim, input.ndim)
         if input.ndim == 0:
             return result(input.clone(), wrap(number_value(0, dtypes.int64, (), input._device)))
@@ -286,6 +292,9 @@ def _arg(name: str) -> Any:
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         if keepdim is not False:
             check_keepdim(name, keepdim)
+        for kind, word in ((input.dtype.is_complex, "complex"), (input.dtype is dtypes.boolean, "bool")):
+            if kind:
+                raise RuntimeError(f"{name}(): does not support {word} input")
         x = input.reshape(-1) if dim is None or input.ndim == 0 else input
         axis = checked_dim(0 if dim is None else dim, x.ndim)
         if dim is None and not input.numel():
@@ -312,7 +321,8 @@ def _truth(name: str, op: str) -> Any:
     @with_out
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         test = input if input.dtype is dtypes.boolean else ne(input, 0)
-        return wrap(reduced(op, test._read(), _axes(input, dim), keepdim))
+        result = reduced(op, test._read(), _axes(input, dim), keepdim)
+        return wrap(cast_value(result, dtypes.uint8) if input.dtype is dtypes.uint8 else result)  # once torch's type of masks
 
     return method(name)(function)
 

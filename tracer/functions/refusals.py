@@ -20,6 +20,20 @@ def not_implemented(kernel: str, kind: dtype) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(kind)}'")
 
 
+FLOATING: Final = frozenset(kind for kind in dtypes.ALL if kind.is_floating_point)
+FULL: Final = frozenset({dtypes.float32, dtypes.float64})  # of a width that torch computes in
+INEXACT: Final = FLOATING | {dtypes.complex64, dtypes.complex128}
+REAL: Final = frozenset(kind for kind in dtypes.ALL if not kind.is_complex and kind is not dtypes.boolean)
+ORDERED: Final = REAL | {dtypes.boolean}
+NUMBER: Final = frozenset(dtypes.ALL) - {dtypes.boolean}
+
+
+def require_kind(kernel: str, x: Tensor, kinds: frozenset[dtype] = FLOATING) -> None:
+    """torch's error unless a tensor is of one of the dtypes that a kernel is made for: by default the floating ones."""
+    if x.dtype not in kinds:
+        raise not_implemented(kernel, x.dtype)
+
+
 def unordered(function: str) -> RuntimeError:
     """torch's error for an extreme of complex numbers."""
     return RuntimeError(f"{function} not implemented for complex tensors.")

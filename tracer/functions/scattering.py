@@ -23,9 +23,11 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked
 from .dims import checked_dim
+from .fits import check_fits
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
+from .refusals import NUMBER, ORDERED, require_kind
 from .shape import ravel
 from .slicing import sliced
 from .spelling import spelled
@@ -160,6 +162,10 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
     dim; without `include_self` what was at those positions does not count.
     """
     combiner, hlo = _combiners(reduce)
+    if reduce == "mean":
+        require_kind("scatter_gather_tensor_cpu_reduce_mean", input, NUMBER)
+    elif reduce in ("amax", "amin"):
+        require_kind(f"scatter_gather_tensor_cpu_reduce_{reduce}", input, ORDERED)
     axis = checked_dim(dim, input.ndim)
     if index.numel() == 0:
         return wrap(alias(input._read()))
@@ -215,6 +221,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     else:
         check_range("index_select", index, 0, size, IndexError, OUT_OF_RANGE)
     if input.ndim == 0:
+        if index.numel() != 1:
+            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)")
         return wrap(alias(input._read()))
     return wrap(take_values(input._read(), one_dimension(index._read()), axis))
 
@@ -243,7 +251,7 @@ def _index_update(name: str, input: Tensor, dim: int, index: Tensor, source: Val
     x, i = one_dimension(input._read()), one_dimension(index._read())
     source = one_dimension(source)
     shape = (*x.type.shape[:axis], i.type.shape[0], *x.type.shape[axis + 1:])
-    if source.type.shape != shape:
+    if source.type.shape != shape or (name == "index_add_" and not input.ndim and math.prod(shape) != 1):
         raise RuntimeError("source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape "
                            f"= {list(input.shape)} source.shape = {list(source.type.shape)}")
     if math.prod(shape) == 0 or x.type.size == 0:
@@ -267,6 +275,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     """A copy of the input with alpha * source added to its slices at the positions of `index` along `dim`."""
     _check_source("index_add_", input, dim, index, source, RuntimeError,
                   "{name}(): Number of indices ({count}) should be equal to source.size(dim): ({size}), for dim: {dim}")
+    if type(alpha) is float and not input.dtype.is_inexact:
+        alpha = int(fitting(alpha, input.dtype))
     scaled = source if type(alpha) in (int, float) and alpha == 1 else source.mul(fitting(alpha, input.dtype))
     return _index_update("index_add_", input, dim, index, cast_value(scaled._read(), input.dtype), "add")
 
@@ -288,6 +298,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} "
                            "dimension(s).")
+    if not input.dtype.is_complex and (value.dtype.is_complex if isinstance(value, Tensor) else type(value) is complex):
+        raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+    if isinstance(value, Tensor):
+        check_fits("index_fill_", value, input.dtype)
     axis = checked_dim(dim, input.ndim)
     if isinstance(value, Tensor) and value.requires_grad:  # a slice named twice counts once in the gradient
         mask = index_fill(wrap(full_like(input._read(), 0, dtypes.boolean)), dim, index, True)
@@ -435,11 +449,15 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes")
     shape = common_shape(input._type.shape, mask._type.shape)
     x, test = expand_value(input._read(), shape), expand_value(mask_value(mask, input._device), shape)
-    count = math.prod(shape)
-    if count == 0 or source.numel() == 0:
-        return wrap(alias(x))
+    count, size = math.prod(shape), source.numel()
     flat = cast_value(reshape(test, shape=(count,)), dtypes.int64)
-    before = sub(cumsum(flat, axis=0, reverse=False), flat)
+    running = cumsum(flat, axis=0, reverse=False)
+    if count > size:
+        check_range("masked_scatter", wrap(running), 0, size + 1, RuntimeError,
+                    "Number of elements of source < number of ones in mask")
+    if count == 0 or size == 0:
+        return wrap(alias(x))
+    before = sub(running, flat)
     found = index_nd(reshape(source._read(), shape=(source.numel(),)), [before])
     return wrap(select(test, reshape(found, shape=shape), x))
 

@@ -24,7 +24,7 @@ from .dims import checked_dim, whole_number
 from .methods import EXACT, method, with_out, with_out_of
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap
 from .reduce import any_ as any_of
-from .refusals import not_implemented
+from .refusals import ORDERED, not_implemented, require_kind
 from .scattering import scatter_add
 from .shape import atleast_1d
 from .slicing import unbind
@@ -90,6 +90,12 @@ def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, retur
     return tensors if len(tensors) > 1 else tensors[0]
 
 
+def _axis(x: Tensor, dim: int | None) -> int | None:
+    if dim is not None and not x.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return None if dim is None else checked_dim(dim, x.ndim)
+
+
 @method()
 @spelled
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
@@ -103,12 +109,13 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
     >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True, size=4, fill_value=-1)
     (tensor([ 1,  3, -1, -1]), tensor([1, 2, 0, 0]))
     """
+    require_kind("unique" if dim is None else "unique_dim", input, ORDERED)
     if size is not None:
         if dim is not None:
             raise NotImplementedError("unique requires dim=None when a size is given: slices have no order to keep")
         return unique_static(input, size, fill_value, return_inverse, return_counts)
     array = _observed("unique", input, "unique(x, size=n, fill_value=0)")
-    axis = None if dim is None else checked_dim(dim, input.ndim)
+    axis = _axis(input, dim)
     values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
     inverse = inverse.reshape(array.shape) if axis is None else inverse.reshape(-1)
     return _results(values, inverse, counts, return_inverse, return_counts, input._device)
@@ -119,8 +126,9 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False,
                        dim: int | None = None) -> Any:
     """The input without elements (or slices along `dim`) equal to the one before."""
+    require_kind("unique" if dim is None else "unique_dim", input, ORDERED)
     array = _observed("unique_consecutive", input, "sort, then compare neighbours")
-    axis = None if dim is None else checked_dim(dim, input.ndim)
+    axis = _axis(input, dim)
     rows = array.reshape(-1) if axis is None else np.moveaxis(array, axis, 0)
     differs = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
     starts = np.concatenate([np.ones(min(len(rows), 1), np.bool_), differs])

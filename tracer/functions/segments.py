@@ -8,10 +8,13 @@ from typing import Any
 from ..ir import dtypes
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, sub
+from .checks import check_none
 from .choosing import where
 from .creation import zeros
 from .cumulative import cumsum
 from .ranges import arange
+from .reduce import sum
+from .refusals import not_implemented
 from .scattering import scatter_add, scatter_reduce
 from .shape import reshape, unsqueeze
 
@@ -42,9 +45,20 @@ def segment_reduce(data: Tensor, reduce: str, *, lengths: Tensor | None = None, 
     if axis % data.ndim != given.ndim - 1:
         raise RuntimeError("segment_reduce(): Expected axis to be the last dimension of lengths or offsets, got "
                            f"axis={axis} and {given.ndim} dimension(s)")
+    if not data.dtype.is_floating_point:
+        raise not_implemented("_segment_reduce_cpu", data.dtype)
+    if lengths is not None and offsets is None and not unsafe:
+        _check_lengths(lengths, data._type.shape[given.ndim - 1])
     counts = lengths if offsets is None else sub(offsets[..., 1:], offsets[..., :-1])
     starts = sub(cumsum(counts, -1), counts) if offsets is None else offsets[..., :-1]  # type: ignore[arg-type]
     return _reduced(data, reduce, counts, starts, given.ndim - 1, initial)  # type: ignore[arg-type]
+
+
+def _check_lengths(lengths: Tensor, size: int) -> None:
+    check_none("segment_reduce", lengths < 0, RuntimeError, "lengths contains negative value!", lengths, "{value}")
+    total = sum(lengths, -1)
+    check_none("segment_reduce", total != size, RuntimeError, "segment_reduce(): Expected all rows of lengths along axis to sum "
+               "to data.size(lengths.dim()-1) when !unsafe.", total, f"{{value}} is not {size}")
 
 
 def _reduced(data: Tensor, reduce: str, counts: Tensor, starts: Tensor, axis: int, initial: Any) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -306,23 +307,26 @@ def t(input: Tensor) -> Tensor:
 @method()
 def adjoint(input: Tensor) -> Tensor:
     """A view with the last two dimensions exchanged and conjugated."""
-    if input.ndim < 2:
-        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor.")
-    return transpose(input, -2, -1).conj()
+    return _flipped(input, "adjoint()", conjugated=True)
 
 
-def _matrices(x: Tensor, name: str) -> Tensor:
-    """The tensor; torch's RuntimeError unless it has two dimensions or more."""
-    if x.ndim < 2:
+def _flipped(x: Tensor, name: str, conjugated: bool = False) -> Tensor:
+    """The last two dimensions exchanged; torch's RuntimeError for a vector. What has no dimension stays, with its warning."""
+    if x.ndim == 1:
         raise RuntimeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
-    return x
+    if x.ndim == 0:
+        warnings.warn(f"{'' if '()' in name else 'Tensor.'}{name} is deprecated on 0-D tensors. " + (
+            "Consider using x.conj()." if conjugated else "This function is the identity in these cases."), stacklevel=4)
+    else:
+        x = transpose(x, -2, -1)
+    return x.conj() if conjugated else x
 
 
-def _matrix(x: Tensor) -> Tensor:
+def _conjugate_transpose(x: Tensor) -> Tensor:
     if x.ndim not in (0, 2):
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {x.ndim}-D tensor."
                            + " For batches of matrices, consider using tensor.mH" * (x.ndim > 2))
-    return x if x.ndim else reshape(x, (1, 1))
+    return _flipped(x, "H", conjugated=True)
 
 
 def tensor_property(name: str, get: Any, doc: str) -> None:
@@ -331,9 +335,9 @@ def tensor_property(name: str, get: Any, doc: str) -> None:
 
 
 tensor_property("T", lambda self: permute(self, tuple(reversed(range(self.ndim)))), "The dimensions reversed.")
-tensor_property("mT", lambda self: transpose(_matrices(self, "mT"), -2, -1), "The last two dimensions exchanged.")
-tensor_property("H", lambda self: adjoint(_matrix(self)), "The conjugate transpose of a matrix.")
-tensor_property("mH", lambda self: adjoint(_matrices(self, "mH")), "The last two dimensions exchanged and conjugated.")
+tensor_property("mT", lambda self: _flipped(self, "mT"), "The last two dimensions exchanged.")
+tensor_property("H", _conjugate_transpose, "The conjugate transpose of a matrix.")
+tensor_property("mH", lambda self: _flipped(self, "mH", conjugated=True), "The last two dimensions exchanged and conjugated.")
 
 
 # --- Expand -----------------------------------------------------------------------------------------------------------
@@ -436,6 +440,16 @@ def atleast_3d(*tensors: Any) -> Any:
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of vectors."""
     vectors = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    if not vectors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    for v in vectors:
+        if v.ndim > 1:
+            raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of shape "
+                               f"{list(v.shape)}")
+        if v.dtype is not vectors[0].dtype:
+            raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing == "xy":
         grids = meshgrid(*vectors)
         return tuple(transpose(g, 0, 1) for g in grids) if len(vectors) > 1 else grids

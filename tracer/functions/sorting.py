@@ -88,6 +88,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     Source: https://pytorch.org/docs/stable/generated/torch.topk.html
     """
     _require_real("topk", input)
+    if input.dtype is dtypes.boolean:
+        raise RuntimeError("topk does not support bool dtypes on CPU")
     axis, value = checked_dim(dim, input.ndim), input._read()
     k = whole_number(k, "k")
     if not 0 <= k <= (input._type.shape[axis] if input.ndim else 1):

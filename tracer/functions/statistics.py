@@ -17,6 +17,7 @@ from .comparing import logical_and
 from .complex_numbers import complex as complex_of
 from .creation import zeros
 from .dims import real_number, whole_number, whole_place
+from .histograms import check_finite
 from .linear import matmul
 from .methods import method, with_out
 from .operands import Number, scalar_name
@@ -151,10 +152,8 @@ def _require_range(low: float, high: float) -> None:
 def _edges(x: Tensor, low: float, high: float) -> tuple[Any, Any]:
     """The ends of the range: the given ones, those of the data where they are equal, and apart by 2 if these are too."""
     if low == high and x.numel():
-        at_hand = known(x)
-        if at_hand is not None:
-            _require_range(float(at_hand.min()), float(at_hand.max()))
         least, most = aminmax(x)
+        check_finite("histc", x, least, most, "torch.histc: range of [{}, {}] is not finite")
         alike = least == most
         return where(alike, sub(least, 1), least), where(alike, add(most, 1), most)
     _require_range(low, high)
@@ -166,8 +165,7 @@ def _edges(x: Tensor, low: float, high: float) -> tuple[Any, Any]:
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal parts of [min, max], of the range of the data where both are equal.
 
-    Elements outside, and NaN, are not counted. RuntimeError for a range that is not finite, which of the data's own is
-    only seen where its values are at hand on the host.
+    Elements outside, and NaN, are not counted. RuntimeError for a range that is not finite, also of the data's own.
 
     >>> import flambeau as torch
     >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)

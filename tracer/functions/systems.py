@@ -14,7 +14,7 @@ from ..ops.custom import custom_gradient
 from ..ops.elementwise import stop_gradient
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, remainder
-from .checks import check_info
+from .checks import check_info, check_none
 from .choosing import where
 from .comparing import eq, ne
 from .complex_numbers import conj, imag
@@ -415,6 +415,10 @@ def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """The inverse of input input^H, or of input^H input if `upper`."""
     require_square("cholesky_inverse", input)
     require_factored("cholesky_inverse_out_cpu", input)
+    diagonal = input.detach().diagonal(0, -2, -1)
+    numbers = add(arange(diagonal._type.shape[-1], device=input.device), 1)
+    check_none("cholesky_inverse", diagonal == 0, LinAlgError, "cholesky_inverse: The diagonal element {value} is zero, the "
+               "inversion could not be completed because the input matrix is singular.", numbers)
     ones = expand(eye(input._type.shape[-1], dtype=input.dtype, device=input.device), input._type.shape)
     return cholesky_solve(ones, input, upper)
 

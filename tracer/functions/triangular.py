@@ -19,6 +19,7 @@ from .dims import checked_dim, whole_number, whole_place
 from .methods import EXACT, in_place, method, with_out, with_out_of
 from .operands import Number, number_value, wrap
 from .reduce import sum as sum_
+from .refusals import NUMBER, require_kind
 from .shape import movedim
 from .spelling import spelled
 from .strided import diagonal
@@ -149,4 +150,5 @@ def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    require_kind("trace", input, NUMBER)
     return sum_(_diagonal(input, 0))

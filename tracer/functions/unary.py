@@ -17,6 +17,7 @@ from .masked_reads import MaskedRead, over
 from .methods import FOUND, in_place, into, method, named, pointwise, with_out, with_out_of
 from .operands import cast_value, float_kind, number_value, wrap
 from .precision import rounded_once
+from .refusals import FLOATING, NUMBER, REAL, not_implemented, require_kind
 from .spelling import check_tensors
 
 # --- Signs and squares ------------------------------------------------------------------------------------------------
@@ -38,16 +39,25 @@ negative = neg
 @method()
 def positive(input: Tensor) -> Tensor:
     """input itself."""
+    if input.dtype is dtypes.boolean:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
 
 
-@pointwise("abs", "absolute")
 @with_out_of(FOUND)
-def abs(input: Tensor) -> Tensor:
-    """The magnitude; real for complex input."""
+def _magnitude(input: Tensor) -> Tensor:
+    require_kind("abs_cpu", input, NUMBER)
     if not input.dtype.is_signed:
         return wrap(ops.alias(input._read()))
     return wrap(ops.abs_(input._read()))
+
+
+@pointwise("abs", "absolute")
+def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The magnitude; real for complex input, into a tensor of another type too."""
+    if out is not None and input.dtype.is_complex:
+        return into(out, _magnitude(input), input)
+    return _magnitude(input) if out is None else _magnitude(input, out=out)
 
 
 absolute = abs
@@ -57,6 +67,13 @@ absolute = abs
 @with_out_of(FOUND)
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1."""
+    if input.dtype.is_complex:
+        raise NotImplementedError("Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn "
+                                  "instead.")
+    return _sign(input)
+
+
+def _sign(input: Tensor) -> Tensor:
     if input.dtype is dtypes.boolean:
         return wrap(ops.alias(input._read()))
     if not input.dtype.is_signed:
@@ -68,7 +85,7 @@ def sign(input: Tensor) -> Tensor:
 @with_out_of(FOUND)
 def sgn(input: Tensor) -> Tensor:
     """sign, or z / |z| for complex input."""
-    return sign(input)
+    return _sign(input)
 
 
 @pointwise()
@@ -84,6 +101,7 @@ def square(input: Tensor) -> Tensor:
 
 def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
     primitive: Op = OPS[op]
+    real = op in ("erf", "erfc", "erfinv", "lgamma", "digamma")
 
     @named(name, f"{meaning}, of each element; integers become the default floating type.")
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -97,6 +115,8 @@ def _float_function(name: str, op: str, meaning: str, *aliases: str) -> Any:
         value = input._read()
         if not value.type.dtype.is_inexact:
             value = cast_value(value, float_kind(input))
+        if real and value.type.dtype.is_complex:
+            raise not_implemented(name if name == "digamma" else f"{name}_vml_cpu", value.type.dtype)
         result = wrap(primitive(value))
         if geometry is not None:
             result = laid_out(result, (input,))
@@ -132,12 +152,20 @@ digamma = _float_function("digamma", "digamma", "The derivative of lgamma")
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
 
+def _times(x: Tensor, number: float) -> Tensor:
+    """x times a real number, of complex numbers by parts: of an infinite one there is no NaN then."""
+    if not x.dtype.is_complex:
+        return mul(x, number)
+    value = x._read()
+    return wrap(ops.complex_(*(mul(wrap(part(value)), number)._read() for part in (ops.real, ops.imag))))
+
+
 @pointwise()
 @with_out
 @rounded_once
 def log2(input: Tensor) -> Tensor:
     """The logarithm to base 2."""
-    return mul(log(input), 1 / math.log(2))
+    return _times(log(input), 1 / math.log(2))
 
 
 @pointwise()
@@ -145,7 +173,7 @@ def log2(input: Tensor) -> Tensor:
 @rounded_once
 def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10."""
-    return mul(log(input), 1 / math.log(10))
+    return _times(log(input), 1 / math.log(10))
 
 
 @pointwise()
@@ -153,7 +181,7 @@ def log10(input: Tensor) -> Tensor:
 @rounded_once
 def exp2(input: Tensor) -> Tensor:
     """2 to the power of x."""
-    return exp(mul(input, math.log(2)))
+    return exp(_times(input, math.log(2)))
 
 
 @pointwise()
@@ -172,6 +200,9 @@ def _rounding(name: str, op: Op | None, meaning: str, *aliases: str) -> Any:
     @with_out_of(FOUND)
     def function(input: Tensor) -> Tensor:
         value = input._read()
+        if value.type.dtype.is_complex:
+            raise NotImplementedError(f"{name} is not supported for complex inputs")
+        require_kind(f"{name}_vml_cpu", input, REAL)
         if not value.type.dtype.is_floating_point:
             return wrap(ops.alias(value))
         return wrap(op(value) if op is not None else truncated(value))
@@ -193,6 +224,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     value = input._read()
     if type(decimals) is not int:
         decimals = whole_place(decimals, "decimals")
+    require_kind("round_cpu" if decimals else "round_vml_cpu", input, FLOATING if decimals else REAL)
     if not value.type.dtype.is_floating_point:
         return wrap(ops.alias(value))
     if decimals:
@@ -205,4 +237,5 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 @with_out_of(FOUND)
 def frac(input: Tensor) -> Tensor:
     """The fraction of x, with its sign."""
+    require_kind("frac_cpu", input)
     return sub(input, trunc(input))

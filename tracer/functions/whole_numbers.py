@@ -30,7 +30,7 @@ def _bitwise(name: str, op: str) -> Any:
     @with_out
     def function(input: Tensor | Number, other: Tensor | Number) -> Tensor:
         kind = result_dtype(input, other)
-        if kind.is_inexact:
+        if kind.is_inexact or (kind is dtypes.boolean and name in _KERNELS):
             raise not_implemented(f"{_KERNELS.get(name, name)}_cpu", kind)
         return apply(OPS[op], input, other)
 

@@ -118,6 +118,13 @@ def python_dtype(kind: type) -> dtype:
 
 
 @cache
+def _check_types(function: str, **kinds: object) -> None:
+    for position, (name, kind) in enumerate(kinds.items(), 1):
+        if not isinstance(kind, dtype):
+            raise TypeError(f"{function}(): argument '{name}' (position {position}) must be torch.dtype, not "
+                            f"{type(kind).__name__}")
+
+
 def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest type that holds both, by torch's table.
 
@@ -127,6 +134,7 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     a, b = type1, type2
     if a is b:
         return a
+    _check_types("promote_types", type1=a, type2=b)
     if a.category != b.category:
         low, high = sorted((a, b), key=lambda d: d.category)
         if FLOAT8 & {a, b} and low is not boolean and low.is_inexact:
@@ -170,6 +178,7 @@ def can_cast(from_: dtype, to: dtype) -> bool:
     >>> can_cast(float32, int64), can_cast(int64, float32)
     (False, True)
     """
+    _check_types("can_cast", from_=from_, to=to)
     if from_.is_complex and not to.is_complex:
         return False
     if from_.is_floating_point and not to.is_inexact:

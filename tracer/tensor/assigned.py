@@ -44,6 +44,8 @@ pending: list[_Share] = []
 def assign(tensor: Tensor, new: Tensor) -> None:
     """Let a tensor show the memory of another one; shape and dtype may become others, too."""
     source = new.detach()
+    if tensor._requires_grad and not source.dtype.is_inexact:
+        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
     if context.trace is not None or context.in_body:
         _assign_in_trace(tensor, source)
     elif any(getattr(source, name) != getattr(tensor, name) for name in ("_storage", "_steps", "_geometry")):

@@ -168,7 +168,8 @@ def _of_no_axes(node: Node, inputs: tuple[Value, ...]) -> Value | None:
 
 # The input that an operation merely passes on, if it does, by op name.
 _FORWARDED: dict[str, Callable[[Node, tuple[Value, ...]], Value | None]] = {
-    "alias": _same, "stop_gradient": _same, "with_value": lambda node, inputs: inputs[1],
+    "alias": _same, "stop_gradient": _same, "linked": _same, "piecewise": _same,
+    "with_value": lambda node, inputs: inputs[1],
     "reshape": _if_same_type, "broadcast": _if_same_type, "convert": _if_same_type,
     "concatenate": lambda node, inputs: inputs[0] if len(inputs) == 1 else None,
     "transpose": _identity_transpose, "slice": _whole_slice, "mul": _times_one, "div": _over_one,

@@ -16,6 +16,10 @@ C, D = complexes(3, 4), complexes(3, 4, seed=5)
 I, J = integers(3, 4), integers(3, 4, seed=1)
 B = np.array([True, False, True, True])
 SPECIAL = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 2e-38, 3e38], np.float32)
+FAR = np.array([200.7, -1.5, 256, 300, 70000, 2**31, -2**31 - 1, 3e9, 5e9 + 7, 1e15 + 3, 9.3e18, -9.3e18, 1e20, np.inf, -np.inf,
+                np.nan])
+with np.errstate(over="ignore"):
+    FARS = [FAR.astype(kind) for kind in (np.float16, np.float32, np.float64)]
 HALF = X.astype(np.float16)
 BRAIN = X.astype(ml_dtypes.bfloat16)
 
@@ -98,8 +102,11 @@ SAMPLES = [
     Sample("clamp", [np.full_like(X, -1), X, np.full_like(X, 1)], {}, lambda t, a, x, b: t.clamp(x, a, b), [0, 1, 2]),
     *(Sample("convert", [X * 100], {"dtype": kind}, None, [0] if kind is dtypes.float64 else [], note=f" {kind.short}",
              second_order=False) for kind in (dtypes.float64, dtypes.int32, dtypes.boolean, dtypes.complex64)),
-    Sample("convert", [np.array([np.nan, np.inf, -np.inf, 1e20, -1e20], np.float32)], {"dtype": dtypes.int32},
-           note=" saturates"),
+    *(Sample("convert", [far], {"dtype": kind}, lambda t, x, kind=kind: x.to(getattr(t, kind.name)),
+             note=f" {far.dtype} to {kind.short}, of numbers that are too large")
+      for far in FARS
+      for kind in (dtypes.uint8, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)),
+    Sample("convert", [FAR], {"dtype": dtypes.uint64}, note=" saturates"),
     *(Sample("convert", [X], {"dtype": kind}, note=f" {kind.short}") for kind in (
         dtypes.float16, dtypes.bfloat16, dtypes.float8_e4m3fn, dtypes.float8_e5m2)),
     Sample("convert", [I], {"dtype": dtypes.float32}, lambda t, x: x.float()),
@@ -108,6 +115,7 @@ SAMPLES = [
     Sample("reduce_precision", [X], {"exponent": 8, "mantissa": 7}, lambda t, x: x.bfloat16().float()),
     Sample("alias", [X], {}, None, [0]), Sample("stop_gradient", [X], {}),
     Sample("with_value", [X, Y], {}, note=" value only"),
+    Sample("piecewise", [X], {}, None, [0]), Sample("linked", [X, Y], {}, lambda t, x, y: x, [0, 1]),
 ]
 
 _UNARY = {
@@ -137,6 +145,7 @@ BAD = [
     BadSample("select", [X, X, Y], {}, "select requires a bool condition"),
     BadSample("convert", [C], {"dtype": dtypes.float32}, "convert requires a complex target"),
     BadSample("clamp", [C, C, C], {}, "clamp requires real operands"),
+    BadSample("linked", [X, I], {}, "linked requires inexact operands"),
     BadSample("with_value", [X, I], {}, "with_value requires operands"),
     BadSample("reduce_precision", [I], {"exponent": 8, "mantissa": 7}, "reduce_precision requires a floating"),
 ]

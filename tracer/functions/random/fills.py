@@ -15,6 +15,7 @@ from ..creation import empty_like
 from ..dims import whole_place
 from ..methods import assign, method
 from ..operands import cast_value, scalar_name, wrap
+from ..refusals import ORDERED, require_kind
 from ..unary import exp, log, neg, tan
 from .generator import Generator, generator_on
 from .samplers import chances, check_std, normal_numbers
@@ -61,6 +62,7 @@ def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: Generat
 @method()
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill with 1 of probability `p` (a number or a tensor), else 0."""
+    require_kind("bernoulli_scalar_cpu_", self, ORDERED)
     return _fill(self, chances(self._type.shape, p, self._device, generator))
 
 
@@ -115,6 +117,7 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
 def random_(self: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None,
             **named: int | None) -> Tensor:
     """Fill with integers: random_() over all the dtype holds exactly from 0, random_(to), or random_(from, to)."""
+    require_kind("random_kernel_cpu", self, ORDERED)
     low, high = named.get("from", from_), to
     if high is None:
         low, high = 0, (_beyond(self.dtype) if low is None else low)
