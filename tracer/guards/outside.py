@@ -40,7 +40,7 @@ class Outside(Watch):
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
-        self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)
+        self._reached, self._walked = list(found.structures.values()), found.seen
         self.modules = _module_owners(self._reached)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read, dict[str, Portrait]]] = []
@@ -54,6 +54,12 @@ class Outside(Watch):
         for cache in self.caches:
             if fresh := cache.fresh():
                 cache.forget(fresh)
+
+    def there(self) -> dict[int, Any]:
+        """What was there before the trace, by id: what was looked at, variables of functions, results that are remembered."""
+        things = [x for x, _ in self._walked.values()]
+        cells = [cell for f in things if type(f) is types.FunctionType for cell in f.__closure__ or ()]
+        return {id(x): x for x in (*things, *cells, *(x for cache in self.caches for x in cache.results_before()))}
 
     def reached(self) -> list[Any]:
         """Modules and optimizers that the function may lead to, before the trace."""
@@ -108,7 +114,7 @@ class Outside(Watch):
             read = self.reads.by_users if id(thing) in idle else self.reads.of_module
             before = self._before.get(id(thing)) or thing._snapshot(read)
             self.structures.append((weakref.ref(thing), before, read, portraits(before)))
-        self._reached, self._walked, self._before, self.tensors = [], frozenset(), {}, {}
+        self._reached, self._walked, self._before, self.tensors = [], {}, {}, {}
 
     def let_go(self) -> None:
         """After the last trace of a call: what things held before is not kept."""

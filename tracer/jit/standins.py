@@ -14,17 +14,18 @@ from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..tensor.context import outside_trace
-from ..tensor.nested import children, container_of, empty_like, refill, step_to
+from ..tensor.nested import attributes_of, children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
 from ..tensor.tensor import Tensor
-from .signature import Signature, is_input, names_in, opened
+from .signature import Signature, is_input, is_static, names_in, opened
 from .trace import Trace
 
 
 class StandIns:
     """Copies of the arguments with stand-ins for their tensors, arrays and numbers.
 
-    `tensors`, their `inputs`, numbers and `containers` are in the order in which a `Signature` meets what they stand for.
+    `tensors`, their `inputs`, numbers, `containers` and `tuples` are in the order in which a `Signature` meets what they stand
+    for.
     A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside:
     `themselves` are their numbers.
     """
@@ -36,6 +37,7 @@ class StandIns:
         self.inputs: list[Value] = []
         self._numbers = count()
         self.containers: list[Any] = []
+        self.tuples: list[Any] = []
         self._filled: list[dict[Any, Any]] = []  # what each of these was given
         self._copies: dict[int, Any] = {}
 
@@ -54,9 +56,9 @@ class StandIns:
             if place < 0:
                 made[key] = self._copies[id(x)]
             else:
-                made[key] = self._copies[id(x)] = empty_like(x)
+                made[key] = self._copies[id(x)] = refill(empty_like(x), {} if type(x) is dict else attributes_of(x))
                 self.containers.append(made[key])
-                self._filled.append({})
+                self._filled.append(held_by(made[key]))
         return [made[i] for i in range(len(call.args))], {name: made[name] for name in call.kwargs}
 
     def changed(self) -> list[tuple[int, Any]]:
@@ -69,20 +71,26 @@ class StandIns:
             return self._leaf(x, path)
         kind, held = inside
         if isinstance(x, tuple):
-            return container_of(x, {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()})
+            place = len(self.tuples)
+            self.tuples.append(x)
+            self.tuples[place] = container_of(x, self._inside(kind, held, path))
+            return self.tuples[place]
         copy = self._copies.get(id(x))
         if copy is None:
             place, itself = len(self.containers), self._is_outside(x)
             copy = self._copies[id(x)] = x if itself else empty_like(x)  # before what it holds, which may be itself
             self.containers.append(copy)
             self._filled.append({})
-            stand_ins = {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()}
+            stand_ins = self._inside(kind, held, path)
             if itself:
                 self.themselves[place] = x
             else:
                 refill(copy, stand_ins)
             self._filled[place] = held_by(copy)
         return copy
+
+    def _inside(self, kind: Any, held: dict[Any, Any], path: str) -> dict[Any, Any]:
+        return {k: v if is_static(k) else self._of(v, path + step_to(kind, k)) for k, v in held.items()}
 
     def _by_key(self, x: dict[Any, Any], path: str) -> Any:
         """A dict whose order means nothing."""

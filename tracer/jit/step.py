@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import SharedArray, backend
-from ..guards.identity import interchangeable
+from ..guards.identity import MISSING, interchangeable
 from ..ir import dtypes
 from ..ir.graph import Value
 from ..ir.source import describe, user_position
@@ -196,15 +196,20 @@ def _mark_lost(plan: Plan) -> None:
 def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     """The result; containers among the arguments get what the step put into them."""
     writes = plan.writes
-    if not writes.containers and not writes.outside and not writes.seen_gradients:
+    if not writes.containers and not writes.outside and not writes.seen_gradients and not writes.marks:
         return rebuilt(plan.template, outputs, call)
-    groups = [*(held for _, held in writes.containers), *(effect.edits for effect in writes.outside)]
+    groups = [*(held for _, held in writes.containers), *(changed for _, changed in writes.marks), *(effect.edits for effect in writes.outside)]
     result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values()),
                                    *(t for _, t in writes.seen_gradients)], outputs, call)
     given = iter(things)
     for i, held in writes.containers:
         contents = {key: next(given) for key in held}
         grow(call.containers[i], contents) if i in writes.grown else refill(call.containers[i], contents)
+    for i, changed in writes.marks:
+        own = call.tensors[i].__dict__
+        own.update({name: next(given) for name in changed})
+        for name in [name for name in changed if own[name] is MISSING]:
+            del own[name]
     for effect in writes.outside:
         effect.apply({key: next(given) for key in effect.edits})
     for (target, _), gradient in zip(writes.seen_gradients, given, strict=True):
