@@ -96,6 +96,8 @@ class Reachable:
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self.makes = False  # whether code may make instances of any class it has an instance of
         self._ways: dict[int, _Way] = {}  # by class
+        self.compares = self.searches = False  # whether code asks which object something is, looks for something among others
+        self.keys: dict[Tensor, None] = {}  # tensors that are keys of dictionaries or members of sets
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
@@ -115,6 +117,15 @@ class Reachable:
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
                      frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
+
+    def identified(self) -> dict[Tensor, None]:
+        """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
+        found = dict(self.keys)
+        if self.compares or self.searches:
+            found |= dict.fromkeys(self.tensors)
+        if self.compares:
+            found |= {tensor: None for x in self.structures.values() for _, tensor in _tensors_of(x)}
+        return found
 
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""
@@ -217,6 +228,7 @@ class Reachable:
             else:
                 self.whole_behind.add(owner)
         self.looks_at_types = self.looks_at_types or "type" in found.globals
+        self.compares, self.searches = self.compares or found.compares, self.searches or found.searches
         self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
         for what in unseen(found.globals, f.__globals__):
             self.impure[f"what {what} gives, at {describe((f.__code__, 0))}"] = None

@@ -30,7 +30,7 @@ class Walk(Protocol):
     `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
     any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
     without, with the names in front or the id of the class of whose instances it reads them. `makes` says that it may make
-    instances of any class it has an instance of.
+    instances of any class it has an instance of. `keys` are tensors that are keys of dictionaries, or members of sets.
     """
 
     mentioned: dict[str, set[str | None]]
@@ -40,6 +40,7 @@ class Walk(Protocol):
     bound: set[str]
     doubted: dict[str, set[str | int | None]]
     makes: bool
+    keys: dict[Tensor, None]
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""

@@ -96,6 +96,7 @@ class Effects:
                        if t._requires_grad is not before and t._inside is None}
         for tensor, leaf in self.leaves.items():
             _flag(tensor, not leaf)
+        outside.put_tables_back()
         owners = {**trace.noted, **outside.owners, **trace.options}
         self._owners, self._reads, self._there = list(owners.values()), outside.reads, outside.there()
         self.found: list[tuple[Owner, dict[Any, Any]]] = []

@@ -31,7 +31,7 @@ from .host import Evaluation
 from .nans import nan_checks
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import Line
-from .results import Template, check_keys
+from .results import Template
 from .signature import Signature
 from .standins import StandIns, held_by
 from .tape import Tape, has_history, inner_leaves, kept_for_backward
@@ -77,7 +77,7 @@ class Plan:
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
     `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
-    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's.
+    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's, `unread` arguments that are state.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Plan:
     checked: Checked | None
     tape: Tape | None
     decisions: tuple[Decision, ...] = ()
+    unread: tuple[int, ...] = ()
     packs: tuple[Pack, ...] = ()
     gradient_packs: tuple[GradientPack, ...] = ()
     read_packs: tuple[Pack, ...] = ()
@@ -184,7 +185,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                         outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
-        check_keys(held, trace)
+        template.check_keys(held)
     rebound, marks = list(_rebound_gradients(trace, stand_ins)), _marks(stand_ins, call.tensors)
     template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found), *(changed for _, changed in marks),
                             [gradient for _, gradient in rebound]])
@@ -209,7 +210,8 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
                 len(rewritten), gradients, read, tuple(template.gradients_needed), tuple(v.type for v in numbers.inputs),
                 numbers.evaluation(), tuple(positions), tuple(positions[:len(rewritten)]),
-                tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions))
+                tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions),
+                unread=tuple(given.themselves.tensors))
     return plan, guards
 
 

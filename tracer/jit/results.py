@@ -14,9 +14,9 @@ from typing import Any
 
 from ..functions.slicing import windowed
 from ..guards.identity import HIDDEN
-from ..ir.errors import TraceError
+from ..ir.errors import NeededFirst, TraceError
 from ..ir.graph import Value
-from ..tensor.nested import children
+from ..tensor.nested import Attribute, children
 from ..tensor.scalar import Scalar
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
@@ -201,6 +201,7 @@ class Template:
         self._passed: dict[Storage, Gradient] = {}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
+        self._told_apart = given.told_apart
         self._begun: set[int] = set()  # things that cannot be changed whose parts are being looked at
         self._containers: dict[int, Any] = {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)}
@@ -223,7 +224,7 @@ class Template:
         made = self._made.get(id(x))
         if made is None:
             if isinstance(x, (dict, set, frozenset)):
-                check_keys(x, self._trace)
+                _check_tensors(x, self._trace)
             made = self._made[id(x)] = Built(recipe)
             self._kept.append(x)
             fixed = recipe.start is None
@@ -238,6 +239,25 @@ class Template:
             raise TraceError(f"a {type(x).__name__} that {self._trace.name} makes holds itself, so that no call could make one "
                              "like it. Make it outside, and let the function put things into it.")
         return made
+
+    def check_keys(self, held: Iterable[Any]) -> None:
+        """Look at keys of what outlives the step, which are the same ones at each call."""
+        _check_tensors(held, self._trace)
+        for key in held:
+            self._check_key(key)
+
+    def _check_key(self, key: Any) -> None:
+        kind = type(key)
+        if kind in (str, int, Attribute):
+            return
+        if id(key) in self._containers and not issubclass(kind, tuple) and not self._is_known(key):
+            raise NeededFirst(partial(self._told_apart.add, kind))
+        if issubclass(kind, (tuple, frozenset)):
+            for part in key:
+                self._check_key(part)
+        elif self._remaking.is_made(key) and (kind.__hash__ is object.__hash__ or self._remaking.holds(key)):
+            raise TraceError(f"a {kind.__name__} that {self._trace.name} makes is a key of a dictionary, or a member of a set, that "
+                             "outlives the step: each call would need another one. Use a number or a name as the key.")
 
     def has_met(self, gradient: Tensor) -> bool:
         """Whether a `.grad` is there already, or leaves the step another way too."""
@@ -328,7 +348,7 @@ def _runs_out(x: Any) -> bool:
     return (hasattr(kind, "__next__") or hasattr(kind, "__anext__") or isinstance(x, CoroutineType)) and not isinstance(x, IOBase)
 
 
-def check_keys(held: Mapping[Any, Any], trace: Trace) -> None:
+def _check_tensors(held: Iterable[Any], trace: Trace) -> None:
     """TraceError for a tensor of the trace as a key: each call would need another one."""
     for key in held:
         if isinstance(key, Tensor) and (key._storage.trace is trace or trace.is_stand_in(key)):

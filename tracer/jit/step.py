@@ -25,6 +25,7 @@ from .interrupts import Uninterrupted
 from .plan import Plan, Writes
 from .results import rebuilt, rebuilt_all
 from .signature import Signature
+from .standins import UNREAD
 from .why import Stats
 
 _NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray, PackedSlice})
@@ -69,6 +70,8 @@ class Step:
             buffers += loose
             del loose  # its references would count as owners
         arguments = [self._argument(x) for x in call.tensors]
+        for i in plan.unread:
+            arguments[i] = Value(UNREAD, arguments[i].device, np.zeros((), np.float32))
         buffers += [device_buffer(v) for v in arguments]
         if plan.numbers:
             buffers += self._number_buffers(call)

@@ -57,7 +57,7 @@ def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None
 
 def attributes_of(x: Any) -> dict[Any, Any]:
     """What a container has beside its items."""
-    found: dict[Any, Any] = {Attribute(name): value for name, value in vars_of(x).items()}
+    found: dict[Any, Any] = {} if vars_of(x) is x else {Attribute(name): value for name, value in vars_of(x).items()}
     found.update((Attribute(name), getattr(x, name)) for name in slots_of(type(x)) if hasattr(x, name))
     return found
 
@@ -137,7 +137,10 @@ def empty_like(x: Any) -> Any:
         deque.__init__(made, (), x.maxlen)
         return made
     if isinstance(x, (list, dict)):
-        return _base_of(kind).__new__(kind)
+        made = _base_of(kind).__new__(kind)
+        if vars_of(x) is x:  # whose items are its attributes
+            made.__dict__ = made
+        return made
     return (kind.__new__(kind) if isinstance(x, SimpleNamespace) else kind._blank() if is_module(kind) else
             object.__new__(kind))
 
