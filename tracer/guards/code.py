@@ -51,6 +51,7 @@ class Code:
         self.texts: set[str] = set()  # that code may read
         self._imported: dict[str, None] = {}  # names of modules that functions import
         self._annotated: set[int] = set()  # functions of which the annotations are looked at
+        self.compares = self.searches = False  # whether code asks which object something is, looks for something among others
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.bound: set[str] = set()  # attributes that code sets
@@ -138,6 +139,7 @@ class Code:
                 self.whole_behind.add(owner)
         self.texts |= {c for c in f.__code__.co_consts if type(c) is str}
         self.looks_at_types = self.looks_at_types or "type" in found.globals
+        self.compares, self.searches = self.compares or found.compares, self.searches or found.searches
         self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
         for what in unseen(found.globals, f.__globals__):
             self.impure[f"what {what} gives, at {describe((f.__code__, 0))}"] = None

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import TraceError
+from ..tensor.tensor import Tensor
 from .identity import MISSING, PLAIN
 from .places import Contents, Entries, Members, Objects, Place, Sequence
 from .statics import held, is_a, name_of, plain_dict, reader, referent, size
@@ -42,7 +43,9 @@ def _sequence(walk: Walk, x: Any, path: str) -> None:
 
 def _set(walk: Walk, x: set[Any], path: str) -> None:
     _refuse_long(x, path)
-    each(walk, walk.watch(Members(x, lambda i: path)), path)
+    members = walk.watch(Members(x, lambda i: path))
+    walk.keys.update(dict.fromkeys(member for member in members if is_a(member, Tensor)))
+    each(walk, members, path)
 
 
 def dictionary(walk: Walk, x: dict[Any, Any], path: str) -> None:
@@ -67,6 +70,8 @@ def _entries(walk: Walk, x: Any, inside: dict[Any, Any], path: str) -> None:
     walk.watch(Entries(x, lambda key: f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[{name_of(type(key))}]"))
     for key, value in dict.items(inside):
         label = f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[...]"
+        if is_a(key, Tensor):
+            walk.keys[key] = None
         walk.later(key, label)
         walk.later(value, label)
 

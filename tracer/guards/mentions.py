@@ -41,7 +41,8 @@ class Mentions:
     attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
     names of variables and attributes that it uses for nothing but `name.append(...)` and the like, `stored` are globals
     that it sets, `called` those that it does nothing with but call them, `bound` are attributes that it sets or deletes.
-    `tried` are attributes that may be missing, since an error is caught, with the name in front.
+    `tried` are attributes that may be missing, since an error is caught, with the name in front. `compares` says whether it asks
+    which object something is, `searches` whether it looks for something among others.
     """
 
     globals: frozenset[str]
@@ -54,6 +55,8 @@ class Mentions:
     called: frozenset[str]
     bound: frozenset[str]
     tried: frozenset[tuple[str | None, str]]
+    compares: bool
+    searches: bool
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -133,7 +136,20 @@ def mentions(code: CodeType) -> Mentions:
                     frozenset(found["called"].union(*(m.called for m in inner)) - held),
                     frozenset(_bound(instructions)).union(*(m.bound for m in inner)),
                     frozenset((None if o in local else o, n) for o, n, _ in chains if _catches(instructions)).union(
-                        *({(None if o in local else o, n) for o, n in m.tried} for m in inner)))
+                        *({(None if o in local else o, n) for o, n in m.tried} for m in inner)),
+                    _compares(instructions) or any(m.compares for m in inner),
+                    _searches(instructions) or any(m.searches for m in inner))
+
+
+def _compares(code: list[_Instruction]) -> bool:
+    """Whether code asks `x is y`, where neither is a constant, or for `id(x)`."""
+    return any(x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname)
+               or (x.opname in _GLOBAL and x.argval == "id") for i, x in enumerate(code))
+
+
+def _searches(code: list[_Instruction]) -> bool:
+    """Whether code asks `x in y`, where x is no constant."""
+    return any(x.opname == "CONTAINS_OP" and code[i - 2].opname != "LOAD_CONST" for i, x in enumerate(code))
 
 
 _SETS_ANEW = ("STORE_GLOBAL", "STORE_DEREF", "DELETE_GLOBAL", "DELETE_DEREF")

@@ -7,11 +7,12 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..ir.errors import TraceError
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
+from .owners import ClassOf, ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
 from .reachable import NAMESPACES, Reachable
@@ -39,22 +40,45 @@ class Outside(Watch):
         self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
+        self.identified = [weakref.ref(t) for t in found.identified() if t._base is None]
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
-        self._reached, self._walked = list(found.structures.values()), frozenset(found.seen)
+        self._reached, self._walked = list(found.structures.values()), found.seen
         self.modules = _module_owners(self._reached)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read, dict[str, Portrait]]] = []
         self.owners = _owners(found, self._places.values())
         self._only_set = _only_set(found, self.owners, self._places.values())
+        self._tables = [(x, attributes(x)) for x in _instances(found) if not found.bound.isdisjoint({"__dict__", ANY_NAME})]
+        # Containers that an argument may be, too.
+        self.enterable = frozenset(i for i, (x, _) in found.seen.items() if self.has(x))
         self.caches = [Remembering(cache) for cache in found.caches]
         self._left_out: set[str] = set()  # what of structures is looked at by somebody else
+
+    def put_tables_back(self) -> None:
+        """Let objects to which the trace gave another `__dict__` have their own again, with what is in the other one."""
+        for x, own in self._tables:
+            now = attributes(x)
+            if now is not own:
+                held = dict(now)
+                object.__setattr__(x, "__dict__", own)
+                own.clear()
+                own.update(held)
+                if id(now) in self.owners:
+                    raise TraceError("a step gives an object a __dict__ that it reaches another way, too: each call could not do "
+                                     "so again. Give it a copy.")
 
     def forget_results(self) -> None:
         """Let functions that remember their results forget what they gave to a trace."""
         for cache in self.caches:
             if fresh := cache.fresh():
                 cache.forget(fresh)
+
+    def there(self) -> dict[int, Any]:
+        """What was there before the trace, by id: what was looked at, variables of functions, results that are remembered."""
+        things = [x for x, _ in self._walked.values()]
+        cells = [cell for f in things if type(f) is types.FunctionType for cell in f.__closure__ or ()]
+        return {id(x): x for x in (*things, *cells, *(x for cache in self.caches for x in cache.results_before()))}
 
     def reached(self) -> list[Any]:
         """Modules and optimizers that the function may lead to, before the trace."""
@@ -109,7 +133,7 @@ class Outside(Watch):
             read = self.reads.by_users if id(thing) in idle else self.reads.of_module
             before = self._before.get(id(thing)) or thing._snapshot(read)
             self.structures.append((weakref.ref(thing), before, read, portraits(before)))
-        self._reached, self._walked, self._before, self.tensors = [], frozenset(), {}, {}
+        self._reached, self._walked, self._before, self.tensors = [], {}, {}, {}
 
     def let_go(self) -> None:
         """After the last trace of a call: what things held before is not kept."""
@@ -164,6 +188,10 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         keys = known.keys or () if isinstance(known, OwnedTable) else ()
         if not stored <= set(keys):
             owners[id(names)] = OwnedTable(names, lambda n: f"{n} (global)", tuple(dict.fromkeys((*keys, *sorted(stored)))))
+    if not found.bound.isdisjoint({"__class__", ANY_NAME}):
+        for x in _instances(found):
+            owner = ClassOf(x, lambda key, path=found.seen[id(x)][1]: f"the class of {path}")  # type: ignore[misc]
+            owners[owner.identity] = owner
     for thing, path, find in found.only_grown.values():
         if id(thing) not in owners:
             owners[id(thing)] = grown_owner(thing, path, find)
@@ -171,6 +199,12 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         for owner in _bound_in(thing, path, found.bound, owners):
             owners[owner.identity] = owner
     return owners
+
+
+def _instances(found: Reachable) -> list[Any]:
+    """Objects of users' classes, modules among them."""
+    return [x for x, _ in found.seen.values() if users_class(type(x)) and attributes(x) is attributes(x)
+            and not is_a(x, (type, types.ModuleType))]
 
 
 def _module_owners(reached: Iterable[Any]) -> dict[int, Owner]:

@@ -366,6 +366,23 @@ class ObjectArray(Owner):
         np.ndarray.__setitem__(self.thing, ..., items.reshape(np.shape(self.thing)))
 
 
+class ClassOf(Owner):
+    """The class that an object is of."""
+
+    @property
+    def identity(self) -> int:
+        """Not that of the object, which others know."""
+        return -id(self.thing)
+
+    def held(self) -> dict[Any, Any]:
+        """It."""
+        return {"__class__": type(self.thing)}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """Let it be of this class."""
+        object.__setattr__(self.thing, "__class__", values["__class__"])
+
+
 class Cell(Owner):
     """A variable of a closure."""
 

@@ -80,6 +80,7 @@ class Reachable(Code):
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self._ways: dict[int, _Way] = {}  # by class
         self._branched: set[int] = set()  # classes of which the classes below are looked at
+        self.keys: dict[Tensor, None] = {}  # tensors that are keys of dictionaries or members of sets
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
         self.caches: list[Any] = []  # functions that remember their results
         self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
@@ -101,6 +102,15 @@ class Reachable(Code):
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
                      frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
+
+    def identified(self) -> dict[Tensor, None]:
+        """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
+        found = dict(self.keys)
+        if self.compares or self.searches:
+            found |= dict.fromkeys(self.tensors)
+        if self.compares:
+            found |= {tensor: None for x in self.structures.values() for _, tensor in _tensors_of(x)}
+        return found
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""

@@ -54,6 +54,10 @@ class Remembering:
         """What came since: key and result."""
         return {place: (key, result) for place, key, result in self.entries() if self.before.get(place) != id(result)}
 
+    def results_before(self) -> Iterator[Any]:
+        """What was remembered before and still is."""
+        return (result for place, _, result in self.entries() if self.before.get(place) == id(result))
+
     def forget(self, places: Iterable[Hashable]) -> None:
         """Remember these no longer."""
         gone, table = set(places), self._inside()[1]

@@ -30,7 +30,8 @@ class Walk(Protocol):
     `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
     any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
     without, with the names in front or the id of the class of whose instances it reads them. `texts` are those that it may
-    read. `makes` says that it may make instances of any class it has an instance of.
+    read. `makes` says that it may make instances of any class it has an instance of. `keys` are tensors that are keys of
+    dictionaries, or members of sets.
     """
 
     mentioned: dict[str, set[str | None]]
@@ -41,6 +42,7 @@ class Walk(Protocol):
     doubted: dict[str, set[str | int | None]]
     texts: set[str]
     makes: bool
+    keys: dict[Tensor, None]
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""

@@ -16,7 +16,7 @@ from ..ir.recorder import placeholder, recording
 from ..ir.types import Type
 from ..ops import structural as ops
 from ..ops.elementwise import convert
-from ..tensor.nested import children, contents, vars_of
+from ..tensor.nested import Attribute, vars_of
 from ..tensor.scalar import Scalar, constant
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
@@ -24,6 +24,7 @@ from ..walks.replay import replay
 from ..walks.simplify import EFFECTS, Builder, is_zero, rewrite, simplify
 from .created import Created, Starts
 from .plan import Traced, held_in
+from .remade import Remaking
 from .signature import Signature
 from .standins import held_by
 
@@ -124,6 +125,7 @@ class _Comparison:
     def __init__(self, first: Traced, second: Traced, created: Created, numbers: _Numbers) -> None:
         self._first, self._second, self._created, self._numbers = first, second, created, numbers
         self._memory = created.memory()
+        self._remaking = Remaking(second.trace, second.effects.is_known)
         self._pairs: list[tuple[Value, Value]] = []
         self._unread: dict[Storage, Value] = {}
         self._seen: set[tuple[int, int]] = set()
@@ -207,14 +209,14 @@ class _Comparison:
             self._need(_equal(x.example if type(x) is Scalar else x, self._numbers.of(y)))
         elif x is not y and (id(x), id(y)) not in self._seen:
             self._seen.add((id(x), id(y)))
-            made = id(y) in self._created.containers
-            known = self._first.effects.is_known(x)
-            inside, other = (None, None) if known else map(contents if made else children, (x, y))
-            if inside is None or other is None:
-                self._need(not known and interchangeable(x, y))
-            else:
-                self._need(inside[0] is other[0])
-                self._contents(inside[1], _left_in(y, other[1], self._second.effects.edits))
+            mine, made = self._created.remaking.of(x), id(y) in self._created.containers
+            if mine is None:
+                self._need(not self._first.effects.is_known(x) and interchangeable(x, y))
+                return
+            theirs = self._remaking.apart(y) if made else self._remaking.of(y)
+            self._need(theirs is not None and mine.kind == theirs.kind)
+            if theirs is not None:
+                self._contents(mine.held, _left_in(y, theirs.held, self._second.effects.edits))
 
     def _contents(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> None:
         self._need(tuple(x) == tuple(y))
@@ -269,7 +271,10 @@ class _Comparison:
 
 def _left_in(x: Any, held: dict[Any, Any], edits: Mapping[tuple[int, Any], Any]) -> dict[Any, Any]:
     """What a container, which held this, holds after a trace with these edits."""
-    changed = {key: now for (thing, key), now in edits.items() if thing in (id(x), id(vars_of(x)))}
+    own = id(vars_of(x))
+    beside = isinstance(x, (list, dict))
+    changed = {Attribute(key) if beside and thing == own else key: now for (thing, key), now in edits.items()
+               if thing in (id(x), own)}
     return {key: now for key, now in {**held, **changed}.items() if now is not MISSING}
 
 

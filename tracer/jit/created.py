@@ -21,15 +21,14 @@ from ..ir.graph import Value, needed_nodes
 from ..ir.recorder import close
 from ..tensor.context import outside_trace
 from ..tensor.epochs import structure_epoch
-from ..tensor.nested import children, container_of, contents
-from ..tensor.scalar import Scalar, keyed
+from ..tensor.scalar import Scalar
 from ..tensor.storage import Storage, own
 from ..tensor.tensor import Tensor
 from ..walks.interpret import interpret
 from ..walks.replay import replay
 from ..walks.simplify import EFFECTS
 from .plan import Traced
-from .results import holds_traced
+from .remade import Making, Remaking
 
 # What a value of a trace depends on: on nothing, on tensors outside, or on what the call is given too.
 _NOTHING, _OUTSIDE, _CALL = range(3)
@@ -47,7 +46,7 @@ class Created:
 
     def __init__(self, first: Traced) -> None:
         self._trace = trace = first.trace
-        self._is_known = first.effects.is_known
+        self.remaking = Remaking(trace, first.effects.is_known)
         slots = first.effects.slots(trace, first.call.tensors)
         self.edits = [(owner, rest) for i, (owner, edits) in enumerate(first.effects.found) if not owner.grown
                       if (rest := {k: now for k, now in edits.items()
@@ -59,7 +58,7 @@ class Created:
         self.stand_ins: dict[int, Tensor] = {}
         self._held: dict[Storage, list[Value]] = {}  # what the trace had in the memory of each, in order
         self.containers: dict[int, Any] = {}
-        self._copies: dict[int, Any] = {}
+        self._standing_for = Making(self.remaking.of, self._leaf, self._keep)
 
     def __bool__(self) -> bool:
         """Whether there is any, and all of it can be made: no tensor is a view, a leaf, of a user's class or on other memory."""
@@ -107,40 +106,18 @@ class Created:
 
     # --- Containers ---------------------------------------------------------------------------------------------------
 
-    def _inside(self, x: Any) -> dict[Any, Any]:
-        """What something that the trace made holds."""
-        found = self._contents(x)
-        return {} if found is None else found[1]
-
-    def _contents(self, x: Any) -> tuple[Any, dict[Any, Any]] | None:
-        return None if self._is_known(x) else contents(x) if holds_traced(x, self._trace) else children(x)
-
     def _tensors(self) -> Iterator[Tensor]:
-        todo, seen = [now for _, edits in self.edits for now in edits.values()], set[int]()
-        while todo:
-            x = todo.pop()
-            if id(x) in seen:
-                continue
-            seen.add(id(x))
-            if isinstance(x, Tensor):
-                if x._storage.trace is self._trace or x._inside is self._trace.mark:
-                    yield x
-            else:
-                todo.extend(self._inside(x).values())
+        for x in self.remaking.leaves([now for _, edits in self.edits for now in edits.values()]):
+            if isinstance(x, Tensor) and (x._storage.trace is self._trace or x._inside is self._trace.mark):
+                yield x
 
-    def _standing_for(self, x: Any) -> Any:
+    def _leaf(self, x: Any) -> Any:
         if isinstance(x, Tensor):
             return self.stand_ins.get(id(x), x)
-        if type(x) is Scalar:
-            return x.example
-        if self._contents(x) is None:
-            return x
-        made = self._copies.get(id(x))
-        if made is None:
-            made = self._copies[id(x)] = container_of(
-                x, {k: self._standing_for(v) for k, v in keyed(self._inside(x)).items()})
-            self.containers[id(made)] = made
-        return made
+        return x.example if type(x) is Scalar else x
+
+    def _keep(self, made: Any) -> None:
+        self.containers[id(made)] = made
 
     # --- Tensors ------------------------------------------------------------------------------------------------------
 

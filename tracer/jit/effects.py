@@ -96,8 +96,9 @@ class Effects:
                        if t._requires_grad is not before and t._inside is None}
         for tensor, leaf in self.leaves.items():
             _flag(tensor, not leaf)
+        outside.put_tables_back()
         owners = {**trace.noted, **outside.owners, **trace.options}
-        self._owners, self._reads = list(owners.values()), outside.reads
+        self._owners, self._reads, self._there = list(owners.values()), outside.reads, outside.there()
         self.found: list[tuple[Owner, dict[Any, Any]]] = []
         for owner in self._owners:
             edits = keyed(owner.edits())
@@ -126,8 +127,9 @@ class Effects:
         return left
 
     def is_known(self, x: Any) -> bool:
-        """Whether a container is one of those outside that the trace could write to."""
-        return id(x) in self._identities or (is_dataclass(type(x)) and id(vars_of(x)) in self._identities)
+        """Whether a thing was there before the trace: it is one of those that the trace could write to, or was looked at."""
+        return id(x) in self._identities or id(x) in self._there or (
+            is_dataclass(type(x)) and id(vars_of(x)) in self._identities)
 
     def held_before(self) -> set[int]:
         """The ids of all that something held before the trace."""

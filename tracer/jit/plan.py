@@ -22,7 +22,7 @@ from ..ir.types import Type
 from ..tensor.packs import GradientPack, Pack
 from ..tensor.scalar import Host, Scalar, keyed
 from ..tensor.storage import Storage
-from ..tensor.tensor import Tensor
+from ..tensor.tensor import _OWN, Tensor
 from ..walks.simplify import simplify
 from .checked import Checked, guarded
 from .effects import Effect, Effects, Slot, is_plain
@@ -31,7 +31,7 @@ from .host import Evaluation
 from .nans import nan_checks
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import Line
-from .results import Template, check_keys
+from .results import Template
 from .signature import Signature
 from .standins import StandIns, held_by
 from .tape import Tape, has_history, inner_leaves, kept_for_backward
@@ -45,7 +45,8 @@ class Writes:
     `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
     with that number) becomes, `arguments` what is written into arguments, `leaves` which of them, and which tensors outside,
     become leaves or stop being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get
-    more), `outside` what becomes of other things, `seen_gradients` the templates of `.grad`s that leave another way, too.
+    more), `outside` what becomes of other things, `marks` of attributes that arguments have of users (MISSING for what is gone),
+    `seen_gradients` the templates of `.grad`s that leave another way, too.
     """
 
     created: tuple[tuple[Storage, int], ...]
@@ -55,12 +56,13 @@ class Writes:
     containers: tuple[tuple[int, dict[Any, Any]], ...] = ()
     grown: frozenset[int] = frozenset()
     outside: tuple[Effect, ...] = ()
+    marks: tuple[tuple[int, dict[str, Any]], ...] = ()
     seen_gradients: tuple[tuple[Tensor | int, Any], ...] = ()
 
     @property
     def nothing_else(self) -> bool:
         """Whether state is all that is written."""
-        return not (self.gradients or self.seen_gradients or self.leaves or self.containers or self.outside)
+        return not (self.gradients or self.seen_gradients or self.leaves or self.containers or self.outside or self.marks)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Plan:
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
     `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
-    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's.
+    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's, `unread` arguments that are state.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Plan:
     checked: Checked | None
     tape: Tape | None
     decisions: tuple[Decision, ...] = ()
+    unread: tuple[int, ...] = ()
     packs: tuple[Pack, ...] = ()
     gradient_packs: tuple[GradientPack, ...] = ()
     read_packs: tuple[Pack, ...] = ()
@@ -182,14 +185,15 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                         outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
-        check_keys(held, trace)
-    rebound = list(_rebound_gradients(trace, stand_ins))
-    template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found),
+        template.check_keys(held)
+    rebound, marks = list(_rebound_gradients(trace, stand_ins)), _marks(stand_ins, call.tensors)
+    template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found), *(changed for _, changed in marks),
                             [gradient for _, gradient in rebound]])
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
+                     marks=tuple((i, {k: template.of(v) for k, v in changed.items()}) for i, changed in marks),
                      grown=frozenset((*call.grown.values(), *call.by_key.values())),
-                     outside=tuple(_effect(trace, owner, edits, slots.get(i, {}), template)
+                     outside=tuple(_effect(trace, effects, owner, edits, slots.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
     count = Counter(id(g) for _, g in rebound)
     seen = {id(g) for _, g in rebound if g is not None and (count[id(g)] > 1 or template.has_met(g))}
@@ -206,18 +210,29 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
                 len(rewritten), gradients, read, tuple(template.gradients_needed), tuple(v.type for v in numbers.inputs),
                 numbers.evaluation(), tuple(positions), tuple(positions[:len(rewritten)]),
-                tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions))
+                tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions),
+                unread=tuple(given.themselves.tensors))
     return plan, guards
 
 
-def _effect(trace: Trace, owner: Owner, edits: dict[Any, Any], slots: dict[Any, Slot], template: Template) -> Effect:
+def _effect(trace: Trace, effects: Effects, owner: Owner, edits: dict[Any, Any], slots: dict[Any, Slot],
+            template: Template) -> Effect:
     numbers = frozenset(key for key in edits if (owner.identity, key) in trace.counted)
-    return Effect(owner, {key: template.left(now) for key, now in edits.items()}, slots, numbers, owner.moved)
+    read = {key for key in edits if owner.placed and effects.may_read(owner, key)}
+    return Effect(owner, {key: template.left(now, key in read) for key, now in edits.items()}, slots, numbers, owner.moved)
 
 
 def held_in(stand_in: Tensor) -> Value:
     """What a call leaves in an argument: its memory, with the history that it has itself where that was split off."""
     return stand_in._read() if stand_in._parted else stand_in._storage.value
+
+
+def _marks(stand_ins: Sequence[Tensor], arguments: Sequence[Any]) -> list[tuple[int, dict[str, Any]]]:
+    """What became of attributes that users gave to arguments, by the number of these."""
+    found = [(i, {name: now for name in dict.fromkeys((*x.__dict__, *s.__dict__)) if name not in _OWN
+                  and (now := s.__dict__.get(name, MISSING)) is not x.__dict__.get(name, MISSING)})
+             for i, (s, x) in enumerate(zip(stand_ins, arguments)) if isinstance(x, Tensor)]
+    return [(i, changed) for i, changed in found if changed]
 
 
 def _gradients_among(storages: Sequence[Storage], trace: Trace,

@@ -18,6 +18,7 @@ from .calls import taken_over
 from .checked import report_of
 from .counters import put_scalars, written
 from .effects import Effects, Places
+from .identities import Identities
 from .plan import Plan, Traced, planned
 from .remembered import Found
 from .signature import Signature
@@ -61,10 +62,11 @@ def _take_back(made: list[Callable[[], Any]]) -> None:
         made.pop()()
 
 
-def outside_of(function: Callable[..., Any], call: Signature) -> Outside:
-    """What the function may read of the world as it is now, before the trace."""
+def outside_of(function: Callable[..., Any], call: Signature, told_apart: Collection[type]) -> Outside:
+    """What the function may read of the world as it is now, before the trace; of arguments those of these classes are part."""
     leaves, holders = call.outside()
-    return Outside(function, [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)], holders)
+    given = [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)]
+    return Outside(function, (*given, *((type(x).__name__, x) for x in call.containers if type(x) in told_apart)), holders)
 
 
 def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[Any]) -> None:
@@ -78,9 +80,9 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, plainly: bool) -> Recorded:
+             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type], plainly: bool) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
-    tensors at those exchanged as state.
+    tensors at those exchanged as state. `told_apart` gets the classes of arguments that are used as keys.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
     has changed if this raises.
@@ -89,7 +91,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
     trace.own_numbers = own
     effects = None
     try:
-        given = StandIns(trace, plainly or outside.looks_at_types, outside.has)
+        identities = Identities(outside.identified, outside.enterable)
+        given = StandIns(trace, plainly or outside.looks_at_types, outside.has, identities, told_apart)
         with tracing(trace), checking(options.checks):
             args, kwargs = given.all(call)
             trace.noted.update(outside.modules)
@@ -103,7 +106,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
-            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], given.themselves)
+            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], identities)
         if (clash := validity.memory.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "

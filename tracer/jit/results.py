@@ -9,20 +9,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from io import IOBase
+from types import CoroutineType
 from typing import Any
 
 from ..functions.slicing import windowed
 from ..guards.identity import HIDDEN
-from ..ir.errors import TraceError
+from ..ir.errors import NeededFirst, TraceError
 from ..ir.graph import Value
 from ..ir.state import state
-from ..tensor.nested import all_leaves, children, container_of, contents, is_module, is_open, vars_of
-from ..tensor.scalar import Scalar, as_key, keyed
+from ..tensor.nested import Attribute, children
+from ..tensor.scalar import Scalar
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
-from ..tensor.tensor import Tensor
+from ..tensor.tensor import _OWN, Tensor
 from .effects import Slot
+from .remade import Making, Parts, Recipe, Remaking
 from .signature import Signature
 from .standins import StandIns
 from .tape import has_history
@@ -32,15 +35,17 @@ from .trace import Trace
 class Output:
     """An output of the program, and how it lies in memory; of which class it is, whether it is a leaf or keeps its gradient.
 
-    `grad` is the template of its gradient, if it has one. (No dataclass: those are containers.)
+    `grad` is the template of its gradient, if it has one, `given` those of attributes that were put on it. (No dataclass: those
+    are containers.)
     """
 
-    __slots__ = ("index", "geometry", "kind", "leaf", "retains", "grad")
+    __slots__ = ("index", "geometry", "kind", "leaf", "retains", "grad", "given")
 
     def __init__(self, index: int, geometry: Geometry | Late | None, kind: type[Tensor] = Tensor, leaf: bool = False,
                  retains: bool = False) -> None:
         self.index, self.geometry, self.kind, self.leaf, self.retains = index, geometry, kind, leaf, retains
         self.grad: Any = None
+        self.given: dict[str, Any] = {}
 
     def made(self, outputs: list[Value], values: list[Any]) -> Tensor:
         """The tensor, anew."""
@@ -68,6 +73,12 @@ class Argument(_Numbered):
 
 class Container(_Numbered):
     """One of the containers among the arguments, itself."""
+
+    __slots__ = ()
+
+
+class Fixed(_Numbered):
+    """One of the tuples among the arguments, itself."""
 
     __slots__ = ()
 
@@ -116,28 +127,31 @@ def present(x: Any, outputs: list[Value], values: list[Any]) -> Any:
 
 
 class Built:
-    """A container that the function made: one like it, and the templates of what it holds."""
+    """A thing that the function made: its recipe, with the templates of its parts."""
 
-    __slots__ = ("like", "held")
+    __slots__ = ("held", "start", "finish")
 
-    def __init__(self, like: Any, held: dict[Any, Any]) -> None:
-        self.like, self.held = like, held
+    def __init__(self, recipe: Recipe) -> None:
+        self.held: Parts = {}
+        self.start, self.finish = recipe.start, recipe.finish
 
 
 class Alias:
     """A tensor on the memory of an argument (by its index), of one from outside, or of what another template makes.
 
     It is detached, or a view by some steps. Steps and geometry may be `Late`: they lie where the call says. `history` is an
-    output: that of a detached tensor which was written since. `argument` is that whose memory it is. `grad` as of an output.
+    output: that of a detached tensor which was written since. `argument` is that whose memory it is. `grad` and `given` as of
+    an output.
     """
 
-    __slots__ = ("of", "argument", "steps", "geometry", "detached", "history", "kind", "leaf", "grad")
+    __slots__ = ("of", "argument", "steps", "geometry", "detached", "history", "kind", "leaf", "grad", "given")
 
     def __init__(self, x: Tensor, of: Any, argument: int | None, steps: tuple[Step | Late, ...],
                  geometry: Geometry | Late | None, detached: bool, history: int | None) -> None:
         self.of, self.argument, self.steps, self.geometry, self.detached = of, argument, steps, geometry, detached
         self.history, self.kind, self.leaf = history, type(x), x._requires_grad
         self.grad: Any = None
+        self.given: dict[str, Any] = {}
 
     def made(self, tensor: Tensor, outputs: list[Value], call: Signature) -> Tensor:
         """The tensor, anew, on the memory of this one."""
@@ -193,57 +207,84 @@ class Template:
         self._passed: dict[Storage, Gradient] = {}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
-        self._begun: set[int] = set()  # containers whose contents are being looked at
-        self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
+        self._told_apart = given.told_apart
+        self._begun: set[int] = set()  # things that cannot be changed whose parts are being looked at
+        self._containers: dict[int, Any] = {id(x): Container(i) for i, x in enumerate(given.containers)}
+        self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)}
+        self._remaking = Remaking(trace, is_known, self._containers)
         self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
         self._kept: list[Any] = []
 
     def shared_inside(self, results: Any) -> None:
         """Look which of the tensors in all that leaves the step share memory."""
-        self._shared = _shared_inside(results, self._trace)
+        self._shared = _shared_inside(self._remaking.leaves(results), self._trace)
 
     def of(self, x: Any) -> Any:
         """The template of something that leaves the step."""
         if id(x) in self._containers:
             return self._containers[id(x)]
-        inside = None if self._is_known(x) else contents(x) if self._holds_traced(x) else children(x)
-        if inside is None:
+        recipe = self._remaking.of(x)
+        if recipe is None:
             return self._leaf(x)
         made = self._made.get(id(x))
         if made is None:
-            held = keyed(inside[1])
-            check_keys(held, self._trace)
-            made = self._made[id(x)] = Built(container_of(x, dict.fromkeys(held)), {})
-            self._begun.add(id(x))
-            made.held.update({k: self.of(v) for k, v in held.items()})
-            self._begun.remove(id(x))
-            if isinstance(x, tuple) and all(made.held[k] is v for k, v in inside[1].items()):
-                made = self._made[id(x)] = x  # nothing in it is of a call
-                self._kept.append(x)
+            if isinstance(x, (dict, set, frozenset)):
+                _check_tensors(x, self._trace)
+            made = self._made[id(x)] = Built(recipe)
+            self._kept.append(x)
+            fixed = recipe.start is None
+            if fixed:
+                self._begun.add(id(x))
+            made.held.update({k: self.of(v) for k, v in recipe.held.items()})
+            if fixed:
+                self._begun.remove(id(x))
+                if all(made.held[k] is v for k, v in recipe.held.items()):
+                    made = self._made[id(x)] = x  # nothing in it is of a call
         elif id(x) in self._begun:
             raise TraceError(f"a {type(x).__name__} that {self._trace.name} makes holds itself, so that no call could make one "
                              "like it. Make it outside, and let the function put things into it.")
         return made
+
+    def check_keys(self, held: Iterable[Any]) -> None:
+        """Look at keys of what outlives the step, which are the same ones at each call."""
+        _check_tensors(held, self._trace)
+        for key in held:
+            self._check_key(key)
+
+    def _check_key(self, key: Any) -> None:
+        kind = type(key)
+        if kind in (str, int, Attribute):
+            return
+        if id(key) in self._containers and not issubclass(kind, tuple) and not self._is_known(key):
+            raise NeededFirst(partial(self._told_apart.add, kind))
+        if issubclass(kind, (tuple, frozenset)):
+            for part in key:
+                self._check_key(part)
+        elif self._remaking.is_made(key) and (kind.__hash__ is object.__hash__ or self._remaking.holds(key)):
+            raise TraceError(f"a {kind.__name__} that {self._trace.name} makes is a key of a dictionary, or a member of a set, that "
+                             "outlives the step: each call would need another one. Use a number or a name as the key.")
 
     def has_met(self, gradient: Tensor) -> bool:
         """Whether a `.grad` is there already, or leaves the step another way too."""
         return (gradient._storage.trace is not self._trace or id(gradient) in self._made or id(gradient) in self._stand_ins
                 or gradient._storage in self._shared)
 
-    def left(self, x: Any) -> Any:
-        """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it."""
-        if not isinstance(x, Tensor) or x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
-            return self.of(x)
-        if state.grad and has_history(x._read()):
-            warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it "
-                          "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if "
-                          "none is.", stacklevel=2)
-        return self.of(x.detach())
+    def left(self, x: Any, is_read: bool) -> Any:
+        """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it.
 
-    def _holds_traced(self, x: Any) -> bool:
-        """Whether an object of a user's class was made inside, since what it holds was."""
-        return holds_traced(x, self._trace) or (is_open(type(x)) and any(id(v) in self._containers for v in all_leaves(x)))
+        A thing that code reads there (`is_read`) is the same one at each call if it holds nothing of one: another one would be
+        another program.
+        """
+        if isinstance(x, Tensor):
+            if x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
+                return self.of(x)
+            if state.grad and has_history(x._read()):
+                warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it "
+                              "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if "
+                              "none is.", stacklevel=2)
+            return self.of(x.detach())
+        return self._leaf(x) if is_read and children(x) is None and not self._remaking.holds(x) else self.of(x)
 
     def _leaf(self, x: Any) -> Any:
         if type(x) is Scalar:
@@ -251,16 +292,18 @@ class Template:
         if x is HIDDEN:
             raise AttributeError("an attribute that code seems only to set is read")  # which is traced again, without hiding it
         if not isinstance(x, Tensor):
-            if type(x) not in (set, frozenset) or self._is_known(x):
-                return x
-            check_keys(dict.fromkeys(x), self._trace)
-            return type(x)(map(as_key, x))
+            if _runs_out(x) and not self._is_known(x):
+                raise TraceError(f"{self._trace.name} gives or leaves a {type(x).__name__} that it made: it would give its values "
+                                 "once, to whoever asks first. Return list(...) of it, or make it outside.")
+            return x
         made = self._made.get(id(x))
         if made is None:
             made = self._made[id(x)] = self._template(x)
             self._kept.append(x)  # or its id would be another's
-            if type(made) in (Output, Alias) and (gradient := self._trace.grads.get(x)) is not None:
-                made.grad = self.of(gradient)
+            if type(made) in (Output, Alias):
+                if (gradient := self._trace.grads.get(x)) is not None:
+                    made.grad = self.of(gradient)
+                made.given = {name: self.of(value) for name, value in x.__dict__.items() if name not in _OWN}
         return made
 
     def _late(self, x: Any) -> Any:
@@ -311,14 +354,13 @@ class Template:
         return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
 
 
-def holds_traced(x: Any, trace: Trace) -> bool:
-    """Whether an object of a user's class holds a tensor that a trace made, or is a module that it made."""
-    if is_module(type(x)):
-        return id(vars_of(x)) in trace.inside
-    return is_open(type(x)) and any(isinstance(v, Tensor) and v._storage.trace is trace for v in all_leaves(x))
+def _runs_out(x: Any) -> bool:
+    """Whether it is a generator, a coroutine or another iterator."""
+    kind = type(x)
+    return (hasattr(kind, "__next__") or hasattr(kind, "__anext__") or isinstance(x, CoroutineType)) and not isinstance(x, IOBase)
 
 
-def check_keys(held: Mapping[Any, Any], trace: Trace) -> None:
+def _check_tensors(held: Iterable[Any], trace: Trace) -> None:
     """TraceError for a tensor of the trace as a key: each call would need another one."""
     for key in held:
         if isinstance(key, Tensor) and (key._storage.trace is trace or trace.is_stand_in(key)):
@@ -330,7 +372,7 @@ def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
     """The function's result; a tensor that came twice in it comes twice."""
     if template is None:
         return None
-    if type(template) is Output and template.grad is None:
+    if type(template) is Output and template.grad is None and not template.given:
         return template.made(outputs, call.values)
     return rebuilt_all([template], outputs, call)[0]
 
@@ -339,40 +381,48 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
     """All that leaves the step, together: what comes in several of these is one thing."""
     made: dict[int, Any] = {}
 
-    def build(x: Any) -> Any:
+    def leaf(x: Any) -> Any:
         kind = type(x)
         if kind is Argument:
             return call.tensors[x.index]
         if kind is Container:
             return call.containers[x.index]
+        if kind is Fixed:
+            return call.tuples[x.index]
         if kind is Number:
             return call.values[x.index]
         if kind is Held:
             return x.tensor()
         if kind is Gradient:
             return call.gradients[x.index]
-        if kind is not Output and kind is not Alias and kind is not Built:
+        if kind is not Output and kind is not Alias:
             return x
         thing = made.get(id(x))
         if thing is None:
             thing = made[id(x)] = (
-                x.made(outputs, call.values) if kind is Output else x.made(source(x.of), outputs, call) if kind is Alias
-                else container_of(x.like, {k: build(v) for k, v in x.held.items()}))
-            if kind is not Built and x.grad is not None:
+                x.made(outputs, call.values) if kind is Output else x.made(source(x.of), outputs, call))
+            if x.grad is not None:
                 thing._bind_grad(build(x.grad))
+            if x.given:
+                thing.__dict__.update({name: build(value) for name, value in x.given.items()})
         return thing
 
     def source(of: Any) -> Tensor:
         return call.tensors[of] if isinstance(of, int) else of if isinstance(of, Tensor) else build(of)
 
+    build = Making(_recipe_of, leaf)
     return [build(template) for template in templates]
 
 
-def _shared_inside(result: Any, trace: Trace) -> dict[Storage, Tensor]:
+def _recipe_of(x: Any) -> Any:
+    return x if type(x) is Built else None
+
+
+def _shared_inside(leaves: Iterable[Any], trace: Trace) -> dict[Storage, Tensor]:
     """Of storages that were made inside and that several results show: the tensor that all of them are views of."""
     found: dict[Storage, dict[int, Tensor]] = {}
 
-    for x in all_leaves(result):
+    for x in leaves:
         if isinstance(x, Tensor) and x._storage.trace is trace:
             found.setdefault(x._storage, {})[id(x)] = x
     return {storage: _whole(next((x for x in tensors.values() if x.requires_grad), next(iter(tensors.values()))))

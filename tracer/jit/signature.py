@@ -11,7 +11,7 @@ import numpy as np
 
 from ..guards.identity import static_key
 from ..guards.parameters import NOTHING_KNOWN, Parameters
-from ..tensor.nested import children, is_open, step_to, vars_of
+from ..tensor.nested import Attribute, children, holds_items, is_open, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
 
@@ -27,12 +27,13 @@ def is_input(x: Any) -> bool:
 class Signature:
     """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest.
 
-    `containers` are those that code may change, in the order in which they are met; one that comes twice is met once.
+    `containers` are those that code may change, in the order in which they are met; one that comes twice is met once. `tuples`
+    are those that it cannot change, each as often as it comes.
     `grown` are the arguments, with their numbers among these, into which it only puts things, `by_key` those whose order
     means nothing to it.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "values", "gradients", "key", "args", "kwargs", "parameters", "grown",
+    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", "grown",
                  "by_key", "_met", "_inside")
     gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
@@ -41,6 +42,7 @@ class Signature:
         self.numbers: list[Any] = []
         self.values: list[Any] = []  # what the trace that holds computes of the numbers
         self.containers: list[Any] = []
+        self.tuples: list[Any] = []
         if parameters.named and len(kwargs) > 1:
             kwargs = {name: kwargs[name] for name in sorted(kwargs)}
         self.args, self.kwargs, self.parameters = args, kwargs, parameters
@@ -107,24 +109,31 @@ class Signature:
         elif kind is np.ndarray:
             parts.append(("array", x.shape, x.dtype))
             self.tensors.append(x)
-        elif kind is tuple or (isinstance(x, tuple) and hasattr(x, "_fields")):
+        elif kind is tuple:
+            self.tuples.append(x)
             parts += (kind, len(x))
-            if hasattr(x, "_facts"):  # what it knows beside its fields
-                parts.append(tuple(x._facts().items()))
-            for v in x if kind is tuple else children(x)[1].values():  # type: ignore[index]
+            for v in x:
                 self._walk(v, parts)
         elif kind is list or kind is deque:
-            if self._first(x, parts, len(x)):
+            if self._first(x, parts, len(x) if kind is list else (len(x), x.maxlen)):
                 for v in x:
                     self._walk(v, parts)
-        elif isinstance(x, dict):
-            if self._first(x, parts, tuple(x) if kind is dict else (tuple(x), static_key(getattr(x, "default_factory", None)))):
+        elif kind is dict:
+            if self._first(x, parts, tuple(x)):
                 for v in x.values():
                     self._walk(v, parts)
-        elif dataclasses.is_dataclass(x) and not isinstance(x, type):
-            held = children(x)[1]  # type: ignore[index]
-            if self._first(x, parts, tuple(held)):
-                for v in held.values():
+        elif holds_items(kind) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
+            held = children(x, objects=True)[1]  # type: ignore[index]
+            if isinstance(x, tuple):
+                self.tuples.append(x)
+                # What it knows beside its fields, and which attributes it has.
+                parts += (kind, tuple(x._facts().items()) if hasattr(x, "_facts") else (), tuple(held))
+            elif not self._first(x, parts, tuple(held)):
+                return
+            for k, v in held.items():
+                if is_static(k):
+                    parts.append(static_key(v))
+                else:
                     self._walk(v, parts)
         elif kind not in _PLAIN and is_open(kind):
             self._object(x, parts)
@@ -136,7 +145,7 @@ class Signature:
     def _object(self, x: Any, parts: list[Any]) -> None:
         """An object of a user's class by what it holds, if that is data; else the object itself."""
         held = vars_of(x)
-        before = [(kept, len(kept)) for kept in (parts, self.tensors, self.numbers, self.containers)]
+        before = [(kept, len(kept)) for kept in (parts, self.tensors, self.numbers, self.containers, self.tuples)]
         met = dict(self._met)
         self._inside += 1
         try:
@@ -246,9 +255,17 @@ def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]]) -> Iterator[tupl
         return
     met[id(x)] = path, x
     for key, value in inside[1].items():
-        yield from _leaves(value, path + step_to(inside[0], key), met)
+        if is_static(key):
+            yield path + step_to(inside[0], key), value
+        else:
+            yield from _leaves(value, path + step_to(inside[0], key), met)
     if hasattr(x, "_facts"):
         yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
+
+
+def is_static(key: Any) -> bool:
+    """Whether what a container holds under a key is compiled in: what a `defaultdict` makes its items with."""
+    return type(key) is Attribute and key.name == "default_factory"
 
 
 def opened(x: Any) -> tuple[Any, dict[Any, Any]] | None:
@@ -266,8 +283,8 @@ def is_data(x: Any) -> bool:
     todo, seen = [x], set[int]()
     while todo:
         inside = children(todo.pop(), objects=True)
-        for value in inside[1].values() if inside is not None else ():
-            if isinstance(value, (Tensor, np.ndarray)) or type(value) in _PLAIN:
+        for key, value in inside[1].items() if inside is not None else ():
+            if isinstance(value, (Tensor, np.ndarray)) or type(value) in _PLAIN or is_static(key):
                 continue
             if children(value, objects=True) is None and not isinstance(value, np.generic):
                 return False

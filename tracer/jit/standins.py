@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -12,31 +13,39 @@ from ..functions.defaults import Defaults
 from ..ir import dtypes
 from ..ir.errors import TraceError
 from ..ir.graph import Value
+from ..ir.recorder import placeholder
 from ..ir.types import Type
 from ..tensor.context import outside_trace
-from ..tensor.nested import children, container_of, empty_like, refill, step_to
+from ..tensor.nested import attributes_of, children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
-from ..tensor.tensor import Tensor
-from .signature import Signature, is_input, names_in, opened
+from ..tensor.tensor import _OWN, Tensor
+from .identities import Identities
+from .signature import Signature, is_input, is_static, names_in, opened
 from .trace import Trace
 
 
 class StandIns:
     """Copies of the arguments with stand-ins for their tensors, arrays and numbers.
 
-    `tensors`, their `inputs`, numbers and `containers` are in the order in which a `Signature` meets what they stand for.
-    A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside:
-    `themselves` are their numbers.
+    `tensors`, their `inputs`, numbers, `containers` and `tuples` are in the order in which a `Signature` meets what they stand
+    for.
+    A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside; so
+    is a tensor that it may tell from others: `themselves` says which these are. `told_apart` are the classes whose
+    instances have to be given so, since the function uses them as keys.
     """
 
-    def __init__(self, trace: Trace, looks_at_types: bool, is_outside: Callable[[Any], bool]) -> None:
+    def __init__(self, trace: Trace, looks_at_types: bool, is_outside: Callable[[Any], bool], themselves: Identities,
+                 told_apart: set[type]) -> None:
+        self.told_apart = told_apart
         self._trace, self._looks_at_types, self._is_outside = trace, looks_at_types, is_outside
-        self.themselves: dict[int, Any] = {}
+        self.themselves = themselves
         self.tensors: list[Tensor] = []
         self.inputs: list[Value] = []
         self._numbers = count()
         self.containers: list[Any] = []
+        self.tuples: list[Any] = []
         self._filled: list[dict[Any, Any]] = []  # what each of these was given
+        self._kinds: list[type] = []
         self._copies: dict[int, Any] = {}
         self._arrays: dict[int, Tensor] = {}
 
@@ -55,13 +64,18 @@ class StandIns:
             if place < 0:
                 made[key] = self._copies[id(x)]
             else:
-                made[key] = self._copies[id(x)] = empty_like(x)
+                made[key] = self._copies[id(x)] = refill(empty_like(x), {} if type(x) is dict else attributes_of(x))
                 self.containers.append(made[key])
-                self._filled.append({})
+                self._kinds.append(type(made[key]))
+                self._filled.append(held_by(made[key]))
         return [made[i] for i in range(len(call.args))], {name: made[name] for name in call.kwargs}
 
     def changed(self) -> list[tuple[int, Any]]:
         """The containers that do not hold any more what they were given, with their numbers."""
+        for x, kind in zip(self.containers, self._kinds):
+            if type(x) is not kind:
+                raise TraceError(f"{self._trace.name} makes an argument of class {kind.__name__} one of class {type(x).__name__}, "
+                                 "which no call could do again. Return another object.")
         return [(i, x) for i, (x, before) in enumerate(zip(self.containers, self._filled)) if not _same(held_by(x), before)]
 
     def _of(self, x: Any, path: str) -> Any:
@@ -70,20 +84,27 @@ class StandIns:
             return self._leaf(x, path)
         kind, held = inside
         if isinstance(x, tuple):
-            return container_of(x, {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()})
+            place = len(self.tuples)
+            self.tuples.append(x)
+            self.tuples[place] = container_of(x, self._inside(kind, held, path))
+            return self.tuples[place]
         copy = self._copies.get(id(x))
         if copy is None:
             place, itself = len(self.containers), self._is_outside(x)
             copy = self._copies[id(x)] = x if itself else empty_like(x)  # before what it holds, which may be itself
             self.containers.append(copy)
+            self._kinds.append(type(copy))
             self._filled.append({})
-            stand_ins = {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()}
+            stand_ins = self._inside(kind, held, path)
             if itself:
-                self.themselves[place] = x
+                self.themselves.things[place] = x
             else:
                 refill(copy, stand_ins)
             self._filled[place] = held_by(copy)
         return copy
+
+    def _inside(self, kind: Any, held: dict[Any, Any], path: str) -> dict[Any, Any]:
+        return {k: v if is_static(k) else self._of(v, path + step_to(kind, k)) for k, v in held.items()}
 
     def _by_key(self, x: dict[Any, Any], path: str) -> Any:
         """A dict whose order means nothing."""
@@ -92,6 +113,7 @@ class StandIns:
             copy = self._copies[id(x)] = {}
             place = len(self.containers)
             self.containers.append(copy)
+            self._kinds.append(type(copy))
             self._filled.append({})
             held = {k: self._of(x[k], path + step_to(dict, k)) for k in names_in(x)}
             copy.update((k, held[k]) for k in x)
@@ -114,12 +136,30 @@ class StandIns:
         return x
 
     def _tensor(self, tensor: Tensor, path: str) -> Tensor:
+        if self.themselves.has(tensor):
+            return self._itself(tensor)
         made, value = self._trace.stand_in(tensor)
         self.tensors.append(made)
         self.inputs.append(value)
         if tensor._requires_grad and tensor._grad is not None:
             self._trace.grads[made] = self._trace.grads_given[made] = self._leaf(tensor._grad, f"{path}.grad")
         return made
+
+
+    def _itself(self, tensor: Tensor) -> Tensor:
+        """A tensor that is done with as with others outside; among the inputs there is one in its place that nobody reads."""
+        self.themselves.tensors[len(self.tensors)] = weakref.ref(tensor)
+        made = Tensor._of(placeholder(UNREAD, tensor._device))
+        made.__dict__ = {**made.__dict__, **{k: v for k, v in tensor.__dict__.items() if k not in _OWN}}
+        made._requires_grad = tensor._requires_grad
+        self.tensors.append(made)
+        self.inputs.append(made._storage.value)
+        if tensor._requires_grad and tensor._grad is not None:
+            self._itself(tensor._grad)
+        return tensor
+
+
+UNREAD = Type.of((), dtypes.float32)
 
 
 def held_by(x: Any) -> dict[Any, Any]:

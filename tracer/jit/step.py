@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import SharedArray, backend
-from ..guards.identity import interchangeable
+from ..guards.identity import MISSING, interchangeable
 from ..ir import dtypes
 from ..ir.graph import Value
 from ..ir.source import describe, user_position
@@ -25,6 +25,7 @@ from .interrupts import Uninterrupted
 from .plan import Plan, Writes
 from .results import rebuilt, rebuilt_all
 from .signature import Signature
+from .standins import UNREAD
 from .why import Stats
 
 _NOT_ON_DEVICE = frozenset({type(None), np.ndarray, SharedArray, PackedSlice})
@@ -69,6 +70,8 @@ class Step:
             buffers += loose
             del loose  # its references would count as owners
         arguments = [self._argument(x) for x in call.tensors]
+        for i in plan.unread:
+            arguments[i] = Value(UNREAD, arguments[i].device, np.zeros((), np.float32))
         buffers += [device_buffer(v) for v in arguments]
         if plan.numbers:
             buffers += self._number_buffers(call)
@@ -196,15 +199,20 @@ def _mark_lost(plan: Plan) -> None:
 def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     """The result; containers among the arguments get what the step put into them."""
     writes = plan.writes
-    if not writes.containers and not writes.outside and not writes.seen_gradients:
+    if not writes.containers and not writes.outside and not writes.seen_gradients and not writes.marks:
         return rebuilt(plan.template, outputs, call)
-    groups = [*(held for _, held in writes.containers), *(effect.edits for effect in writes.outside)]
+    groups = [*(held for _, held in writes.containers), *(changed for _, changed in writes.marks), *(effect.edits for effect in writes.outside)]
     result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values()),
                                    *(t for _, t in writes.seen_gradients)], outputs, call)
     given = iter(things)
     for i, held in writes.containers:
         contents = {key: next(given) for key in held}
         grow(call.containers[i], contents) if i in writes.grown else refill(call.containers[i], contents)
+    for i, changed in writes.marks:
+        own = call.tensors[i].__dict__
+        own.update({name: next(given) for name in changed})
+        for name in [name for name in changed if own[name] is MISSING]:
+            del own[name]
     for effect in writes.outside:
         effect.apply({key: next(given) for key in effect.edits})
     for (target, _), gradient in zip(writes.seen_gradients, given, strict=True):

@@ -22,6 +22,7 @@ class Trials:
     `places` are the numbers outside that its programs read at each call, `own` those of them that its traces write, `exchanged`
     the places of tensors that were found to be others, `made` those of what a call created or changed: what comes and goes, as
     with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it is tensors that an earlier program works on.
+    `told_apart` are classes of which one argument is not as good as another like it, since they are keys.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
@@ -30,6 +31,7 @@ class Trials:
         self._own: set[tuple[int, Any]] = set()
         self._exchanged: Places = {}
         self._made: set[tuple[int, Any]] = set()
+        self._told_apart: set[type] = set()
 
     def record(self, call: Signature, changes: list[Change],
                holds: Callable[[], bool] | None = None) -> tuple[Outside, Recorded]:
@@ -39,7 +41,7 @@ class Trials:
         comes and goes only if an earlier trace `holds` then (None: the trace is only looked at).
         """
         if changes:
-            now = outside_of(self._function, call)
+            now = outside_of(self._function, call, self._told_apart)
             self._places |= changed(now, changes)
             self._exchanged |= exchanged(now, changes)
             now.let_go()
@@ -75,18 +77,18 @@ class Trials:
 
         `Decimal(n)`, say, takes an int and nothing that stands for one.
         """
-        outside = outside_of(self._function, call)
+        outside = outside_of(self._function, call, self._told_apart)
         try:
             return outside, self._recorded(call, outside, plainly=False)
         except Exception as error:
             if not (call.numbers or self._places or (outside.only_sets and not isinstance(error, TraceError))):
                 raise
-        outside = outside_of(self._function, call)
+        outside = outside_of(self._function, call, self._told_apart)
         return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
         return recorded(self._function, self._name, call, outside, self._options, self._places, self._own, self._exchanged,
-                        plainly)
+                        self._told_apart, plainly)
 
     def _on(self, created: Created, call: Signature, first: Recorded,
             holds: Callable[[], bool] | None) -> tuple[Outside, Recorded] | None:

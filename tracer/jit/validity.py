@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..tensor.epochs import grad_epoch, structure_epoch
 from ..tensor.tensor import Tensor
 from .created import zeros
 from .guard import Guard
+from .identities import Identities
 from .plan import Plan, is_plain_gradient
 from .signature import Signature
 from .trace import Trace
@@ -87,7 +88,8 @@ class _Gradients:
 class _Memory:
     """Which arguments share memory with what the function reaches another way."""
 
-    def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any]) -> None:
+    def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any], themselves: Collection[int]) -> None:
+        self.themselves = themselves  # those that the function was given as they are, and reaches outside
         self.known = {s for i, s in enumerate(plan.state) if i not in plan.gradients and i not in plan.slots}
         self.changed = set(trace.written)
         self.written = {i for i, _ in plan.writes.arguments}
@@ -114,7 +116,7 @@ class _Memory:
         known = self.known | gradients
         changes: list[Change] = [(call.paths[i], "a tensor of its own", "a tensor that the function also uses as state")
                                  for i, x in enumerate(call.tensors)
-                                 if isinstance(x, Tensor) and x._base is None and x._storage in known]
+                                 if isinstance(x, Tensor) and x._base is None and x._storage in known and i not in self.themselves]
         for i, offset in self.offsets:
             if call.tensors[i]._strides.offset != offset:
                 changes.append((f"{call.paths[i]}.storage_offset()", offset, call.tensors[i]._strides.offset))
@@ -154,9 +156,9 @@ class _Containers:
     None may be both, but one that was reached outside at the trace already: then it must be the same again.
     """
 
-    def __init__(self, plan: Plan, outside: Outside, themselves: Mapping[int, Any]) -> None:
+    def __init__(self, plan: Plan, outside: Outside, themselves: Identities) -> None:
         self._changed = {i for i, _ in plan.writes.containers}
-        self._themselves = {i: id(x) for i, x in themselves.items()}  # guarded where they are outside
+        self._themselves = {i: id(x) for i, x in themselves.things.items()}  # guarded where they are outside
         self._outside, self._edited = set(outside.owners), {effect.owner.identity for effect in plan.writes.outside}
 
     def matter(self, call: Signature) -> bool:
@@ -199,12 +201,12 @@ class Validity:
     """What a trace depended on beside the signature of its arguments."""
 
     def __init__(self, trace: Trace, plan: Plan, call: Signature, outside: Outside, guards: list[Guard],
-                 themselves: Mapping[int, Any]) -> None:
-        self.outside = outside
+                 identities: Identities) -> None:
+        self.outside, self.identities = outside, identities
         self.handles = _Handles({**outside.tensors, **trace.handles})
         outside.settle(trace.modules, [m for m in trace.modules if not trace.is_made(m)], trace.called)
         self.gradients = _Gradients(trace, plan)
-        self.memory = _Memory(trace, plan, call.tensors)
+        self.memory = _Memory(trace, plan, call.tensors, identities.tensors.keys())
         self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
         self.separate = len({id(slot.storage()) for slot in self.slots})
         self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if (e.slots or e.numbers) and e.settled)
@@ -221,7 +223,7 @@ class Validity:
             if used or place in written or (place in trace.own_numbers and not _is_dictionary(owner) and not outside.caches):
                 outside.leave_out(owner, place[1])
                 guards += [] if used else [_of_its_type(owner, place[1])]
-        self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, themselves)
+        self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, identities)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
         self.particular = bool(guards or self.memory.offsets or self.memory.arrays or self.memory.aliased
@@ -232,7 +234,7 @@ class Validity:
     def holds(self, call: Signature) -> bool:
         """Whether the trace holds for this call, decided for the usual one in a few looks."""
         if (not self.particular and self.seen[0] == structure_epoch[0] and self.seen[1] == grad_epoch[0]
-                and self.outside.holds() and self.memory.usual(call.tensors)):
+                and self.outside.holds() and self.memory.usual(call.tensors) and self.identities.usual(call)):
             return self.evaluation is None or self.evaluation.holds(call)
         return not self._changes_beside_numbers(call) and (self.evaluation is None or self.evaluation.holds(call))
 
@@ -261,7 +263,9 @@ class Validity:
             changes.extend(self.gradients.changes())
         if self.marks.seen:
             changes.extend(self.marks.changes(call))
-        if self.containers.shared(call) is not None:
+        if not self.identities.usual(call):
+            changes.extend(self.identities.changes(call))
+        if not changes and self.containers.shared(call) is not None:
             changes.append(("a container among the arguments", "one of its own", "one that the function also reaches"))
         changes.extend(change for slot in self.slots for change in slot.changes())
         if not changes and len({id(slot.storage()) for slot in self.slots}) < self.separate:

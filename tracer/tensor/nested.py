@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections import OrderedDict, UserDict, deque
+from collections import OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from types import SimpleNamespace
+from enum import Enum
+from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..ir.source import is_library, is_ours
 
 
+class Attribute:
+    """The name of an attribute of what holds items, too: no key or index of theirs is equal to it."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Attribute and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash((Attribute, self.name))
+
+    def __repr__(self) -> str:
+        return f".{self.name}"
+
+
 def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None:
     """The kind of a container and what it holds, by index, key or name; None for a leaf.
 
     Containers are lists, tuples, named tuples, deques, dicts and dataclass instances (with attributes that are no fields);
-    with `objects` also instances of users' classes that are no more than their attributes.
+    with `objects` also instances of users' classes that are no more than their attributes, and of users' classes of lists,
+    tuples and deques. These, and dicts, then hold their attributes, too, each under an `Attribute`.
     """
     kind = type(x)
     if kind in (list, tuple, deque):
@@ -25,12 +45,50 @@ def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return kind, dict(zip(x._fields, x)) | vars_of(x)
     if isinstance(x, dict):
-        return dict, dict(x)
+        return dict, dict(x) if not objects or kind is dict else dict(_base_of(kind).items(x)) | attributes_of(x)
+    if objects and holds_items(kind):
+        return kind, {**dict(enumerate(_base_of(kind).__iter__(x))), **attributes_of(x)}
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
         return kind, {f.name: getattr(x, f.name) for f in dataclasses.fields(x) if hasattr(x, f.name)} | vars_of(x)
     if objects and is_open(kind):
         return kind, dict(vars_of(x))
     return None
+
+
+def attributes_of(x: Any) -> dict[Any, Any]:
+    """What a container has beside its items."""
+    found: dict[Any, Any] = {} if vars_of(x) is x else {Attribute(name): value for name, value in vars_of(x).items()}
+    found.update((Attribute(name), getattr(x, name)) for name in slots_of(type(x)) if hasattr(x, name))
+    return found
+
+
+def slots_of(kind: type) -> tuple[str, ...]:
+    """The attributes of instances of a class that are in no dictionary."""
+    found = _slots.get(kind)
+    if found is None:
+        found = tuple(name for base in kind.__mro__ if "__slots__" in vars(base)
+                      for name, value in vars(base).items() if type(value) is MemberDescriptorType)
+        found = _slots[kind] = (*found, "default_factory") if issubclass(kind, defaultdict) else found
+    return found
+
+
+def holds_items(kind: type) -> bool:
+    """Whether instances of the class are lists, tuples, deques or dicts, or a user's kind of these."""
+    found = _items.get(kind)
+    if found is None:
+        users = kind.__flags__ & _MADE_BY_CLASS and not (hasattr(kind, "n_fields") or issubclass(kind, Enum) or _is_ours(kind))
+        found = _items[kind] = issubclass(kind, dict) or kind in (list, tuple, deque) or (
+            issubclass(kind, (list, tuple, deque)) and bool(users or hasattr(kind, "_fields")))
+    return found
+
+
+_slots: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
+_items: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def _base_of(kind: type) -> Any:
+    """The class of Python's that holds the items."""
+    return next(base for base in (OrderedDict, defaultdict, dict, list, tuple, deque) if issubclass(kind, base))
 
 
 def contents(x: Any) -> tuple[Any, dict[Any, Any]] | None:
@@ -45,65 +103,85 @@ def vars_of(x: Any) -> dict[str, Any]:
 
 def step_to(kind: Any, key: Any) -> str:
     """How code goes to what a container of that kind holds under a key."""
-    return f"[{key!r}]" if kind in (list, tuple, dict, deque) else f".{key}"
+    if type(key) is Attribute:
+        return f".{key.name}"
+    return f"[{key!r}]" if issubclass(kind, (list, tuple, dict, deque)) and not hasattr(kind, "_fields") else f".{key}"
 
 
 def container_of(x: Any, values: dict[Any, Any]) -> Any:
-    """A container like `x` that holds `values`, keyed as `children(x)` gives them."""
+    """A container like `x` that holds `values`, keyed as `children(x)` gives them; of a dict's attributes those of `x`."""
     kind = type(x)
     if kind is tuple:
         return tuple(values.values())
     if isinstance(x, tuple):
-        fields: tuple[str, ...] = kind._fields
-        made: Any = tuple.__new__(kind, [values[name] for name in fields])
-        vars_of(made).update({name: v for name, v in values.items() if name not in fields})
+        fields: tuple[str, ...] | None = getattr(kind, "_fields", None)
+        items = _items_in(values) if fields is None else {name: values[name] for name in fields}
+        made: Any = tuple.__new__(kind, items.values())
+        for name, value in values.items():
+            if name not in items:
+                object.__setattr__(made, name.name if type(name) is Attribute else name, value)
         return made
-    return refill(empty_like(x), values)
+    return refill(empty_like(x), {**attributes_of(x), **values} if isinstance(x, dict) and kind is not dict else values)
+
+
+def _items_in(values: dict[Any, Any]) -> dict[Any, Any]:
+    """Without the attributes."""
+    return {key: value for key, value in values.items() if type(key) is not Attribute}
 
 
 def empty_like(x: Any) -> Any:
     """A container like `x`, which is no tuple, that holds nothing yet."""
     kind: Any = type(x)
-    if kind is deque:
-        return deque(maxlen=x.maxlen)
-    if kind in (list, dict):
-        return kind()
-    made: Any = (kind.__new__(kind) if isinstance(x, (dict, SimpleNamespace)) else kind._blank() if is_module(kind) else
-                 object.__new__(kind))
-    if isinstance(x, dict):
-        vars_of(made).update(vars_of(x))
-        if hasattr(x, "default_factory"):
-            made.default_factory = x.default_factory
-    return made
+    if isinstance(x, deque):
+        made: Any = deque.__new__(kind)
+        deque.__init__(made, (), x.maxlen)
+        return made
+    if isinstance(x, (list, dict)):
+        made = _base_of(kind).__new__(kind)
+        if vars_of(x) is x:  # whose items are its attributes
+            made.__dict__ = made
+        return made
+    return (kind.__new__(kind) if isinstance(x, SimpleNamespace) else kind._blank() if is_module(kind) else
+            object.__new__(kind))
 
 
 def refill(x: Any, values: dict[Any, Any]) -> Any:
     """Let a container, which is no tuple, hold `values` and nothing else; what a class makes of setting is passed by."""
-    if isinstance(x, list):
-        x[:] = values.values()
-    elif isinstance(x, deque):
-        x.clear()
-        x.extend(values.values())
-    elif isinstance(x, dict):
-        _refill_dict(x, values)
+    kind = type(x)
+    if isinstance(x, (list, deque, dict)):
+        items = values if kind in (list, deque, dict) else _items_in(values)
+        if isinstance(x, list):
+            list.__setitem__(x, slice(None), items.values())
+        elif isinstance(x, deque):
+            deque.clear(x)
+            deque.extend(x, items.values())
+        else:
+            _refill_dict(x, items)
+        if items is not values:
+            _set(x, {key.name for key in attributes_of(x)}, {k.name: v for k, v in values.items() if type(k) is Attribute})
     else:
-        for name in vars_of(x).keys() - values.keys():
-            object.__delattr__(x, name)
-        for name, value in values.items():
-            object.__setattr__(x, name, value)
+        _set(x, vars_of(x).keys(), values)
     return x
+
+
+def _set(x: Any, before: Iterable[str], values: dict[str, Any]) -> None:
+    """Let an object have these attributes and no other of those that it had."""
+    for name in before - values.keys():  # type: ignore[operator]
+        object.__delattr__(x, name)
+    for name, value in values.items():
+        object.__setattr__(x, name, value)
 
 
 def grow(x: Any, values: dict[Any, Any]) -> None:
     """Put values into a container beside what it holds: at its end, or under their keys."""
     if isinstance(x, dict):
-        x.update(values)
+        x.update(_items_in(values))
     else:
         x.extend(values.values())
 
 
 def _refill_dict(x: dict[Any, Any], values: dict[Any, Any]) -> None:
-    kind: Any = OrderedDict if isinstance(x, OrderedDict) else dict
+    kind: Any = _base_of(type(x))
     if tuple(kind.keys(x)) != tuple(values):
         kind.clear(x)
     for key, value in values.items():
@@ -152,6 +230,11 @@ def _of_a_user(kind: type) -> bool:
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     return bool(kind.__flags__ & _MADE_BY_CLASS) and kind.__module__ != "builtins" and not (
         file is not None and (is_ours(file) or is_library(file)))
+
+
+def _is_ours(kind: type) -> bool:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return file is not None and is_ours(file)
 
 
 _MADE_BY_CLASS = 1 << 9  # Py_TPFLAGS_HEAPTYPE

@@ -33,6 +33,7 @@ from ..ir.types import Type
 from ..ops import OPS
 from ..ops import structural as ops
 from ..ops.elementwise import alias, convert
+from .nested import children, container_of
 from .operations import (
     BINARY,
     CALLS,
@@ -50,7 +51,7 @@ from .operations import (
 )
 
 # Modules that ask whether something is a tensor or a container, and take all numbers alike; where it matters: `kind()`.
-_ALIKE = frozenset({"operators", "operands", "layout", "methods", "autocast", "arithmetic", "nested", "results", "dataclasses"})
+_ALIKE = frozenset({"operators", "operands", "layout", "methods", "autocast", "arithmetic", "nested", "results", "remade", "dataclasses"})
 SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 
 
@@ -357,12 +358,18 @@ class ByIdentity:
 
 def as_key(key: Any) -> Any:
     """A key with the numbers themselves where scalars are in it: the trace looked at these when they were hashed."""
-    if type(key) is Scalar:
-        return key.example
-    if type(key) is not tuple:
+    kind = type(key)
+    if kind is Scalar:
+        return key.look()
+    if kind in EXACT or kind is str:
         return key
-    plain = tuple(map(as_key, key))
-    return key if all(map(operator.is_, plain, key)) else plain
+    if kind is frozenset:
+        return key if all(as_key(x) is x for x in key) else frozenset(map(as_key, key))
+    inside = None if kind.__hash__ in (None, object.__hash__) else children(key, objects=True)
+    if inside is None:
+        return key
+    plain = {name: as_key(x) for name, x in inside[1].items()}
+    return key if all(map(operator.is_, plain.values(), inside[1].values())) else container_of(key, plain)
 
 
 def keyed(held: Mapping[Any, Any]) -> dict[Any, Any]:
