@@ -20,7 +20,7 @@ from .counters import put_scalars, written
 from .effects import Effects, Places
 from .plan import Plan, Traced, planned
 from .remembered import Found
-from .signature import Signature
+from .signature import Signature, leaves_and_holders
 from .standins import StandIns
 from .trace import Trace, tracing
 from .validity import Validity
@@ -61,10 +61,10 @@ def _take_back(made: list[Callable[[], Any]]) -> None:
         made.pop()()
 
 
-def outside_of(function: Callable[..., Any], call: Signature) -> Outside:
-    """What the function may read of the world as it is now, before the trace."""
-    leaves, holders = call.outside()
-    return Outside(function, [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)], holders)
+def outside_of(function: Callable[..., Any], call: Signature, hooks_run: bool) -> Outside:
+    """What the function may read of the world as it is now, before the trace; of hooks only if any run."""
+    leaves, holders = leaves_and_holders(call)
+    return Outside(function, [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)], holders, hooks_run)
 
 
 def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[Any]) -> None:
@@ -78,15 +78,16 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, plainly: bool) -> Recorded:
+             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, plainly: bool,
+             know_hooks: Callable[[], None]) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
     tensors at those exchanged as state.
 
-    What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
-    has changed if this raises.
+    What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
+    that was not looked at, `know_hooks` is needed first. Nothing outside has changed if this raises.
     """
     trace = Trace(name)
-    trace.own_numbers = own
+    trace.own_numbers, trace.unknown, trace.know_hooks = own, outside.hooks, know_hooks
     effects = None
     try:
         given = StandIns(trace, plainly or outside.looks_at_types, outside.has)
