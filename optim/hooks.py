@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.autograd.hooks import RemovableHandle, add_to
+from ..tracer.guards.code import HOOKS_OF_ALL
 from ..tracer.lazy.flush import end_of_step
 from ..tracer.tensor.context import context
 
@@ -20,6 +21,7 @@ State = dict[str, Any]
 Table = OrderedDict[int, Any]
 every_pre_hook: Table = OrderedDict()  # hooks of the steps of all optimizers
 every_post_hook: Table = OrderedDict()
+HOOKS_OF_ALL.append(lambda: (*every_pre_hook.values(), *every_post_hook.values()))
 
 
 def _added(table: Table, hook: Any, prepend: bool = False) -> RemovableHandle:

@@ -24,6 +24,12 @@ from .whose import followed
 _ANY_NAME = (getattr, hasattr, vars, dir, operator.attrgetter, operator.methodcaller, inspect.getmembers, inspect.getattr_static)
 _WAYS_ON = ("__class__", "__func__", "__self__", "__wrapped__", "__call__", "func", "fget", "fset")  # to what is known elsewhere
 _OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__")
+HOOKS_OF_ALL: list[Callable[[], Iterable[Any]]] = []  # what gives the hooks that run with any module, any optimizer
+
+
+def hooks_of_all() -> tuple[Any, ...]:
+    """These hooks."""
+    return tuple(hook for give in HOOKS_OF_ALL for hook in give())
 
 
 class Code:

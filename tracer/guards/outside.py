@@ -5,11 +5,13 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from operator import is_
 from typing import Any
 
 from ..ir.errors import TraceError
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
+from .code import hooks_of_all
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
 from .owners import ClassOf, ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
@@ -33,8 +35,8 @@ class Outside(Watch):
     """
 
     def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
-                 holders: Iterable[tuple[str, Any]] = ()) -> None:
-        found = Reachable(function, arguments, holders)
+                 holders: Iterable[tuple[str, Any]] = (), hooks_run: bool = False) -> None:
+        found = Reachable(function, arguments, holders, hooks_run)
         super().__init__(found.places())
         self.impure = list(found.impure)
         self.reads = found.reads()
@@ -43,6 +45,8 @@ class Outside(Watch):
         self.identified = [weakref.ref(t) for t in found.identified() if t._base is None]
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
+        self.hooks = frozenset(found.hooks.keys() - found.seen.keys())  # by id; of what they do nothing is known
+        self._hooks_of_all = hooks_of_all()
         self._reached, self._walked = list(found.structures.values()), found.seen
         self.modules = _module_owners(self._reached)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
@@ -173,6 +177,9 @@ class Outside(Watch):
             # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
             if thing is not None and (now := thing._snapshot(read)) != before:
                 changes += _differences(type(thing).__name__, before, known, now, self._left_out)
+        before_all, now_all = self._hooks_of_all, hooks_of_all()
+        if len(before_all) != len(now_all) or not all(map(is_, before_all, now_all)):
+            changes.append(("hooks of all modules or optimizers", len(before_all), len(now_all)))
         return changes
 
 

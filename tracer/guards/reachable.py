@@ -31,7 +31,7 @@ from ..ir.source import is_library, is_ours
 from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
-from .code import Code, reads_any_name
+from .code import Code, hooks_of_all, reads_any_name
 from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
 from .places import Kinds, Names, Place, Special
@@ -65,8 +65,10 @@ class Reachable(Code):
     """
 
     def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
-                 holders: Iterable[tuple[str, Any]] = ()) -> None:
+                 holders: Iterable[tuple[str, Any]] = (), hooks_run: bool = False) -> None:
         super().__init__()
+        self.hooks: dict[int, Any] = {}  # those that are not looked at unless `hooks_run`, since no backward may come to them
+        self._hooks_run = hooks_run
         self.structures: dict[int, Any] = {}
         self.tensors: dict[Tensor, str] = {}  # with what to call each
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
@@ -93,6 +95,8 @@ class Reachable(Code):
                 self.later(value, name)
         for name, value in holders:
             self._class_of(value, name)
+        for hook in hooks_of_all():
+            self._hook(hook, "a hook of all modules or optimizers")
         self._of_ours(Tensor)
         self._follow()
 
@@ -376,7 +380,14 @@ class Reachable(Code):
         """What a tensor runs of users' code: a class of its own, hooks of a leaf, which a backward walk calls."""
         self._class_of(x, path)
         for hook in x._hooks.all() if x._hooks is not None else ():
-            self.later(hook, f"a hook of {path}")
+            self._hook(hook, f"a hook of {path}")
+
+    def _hook(self, x: Any, path: str) -> None:
+        """A function that is called if a trace comes to it, which no code says."""
+        if self._hooks_run:
+            self.later(x, path)
+        else:
+            self.hooks[id(x)] = x
 
     def _of_tensors(self) -> Iterator[Place]:
         """Attributes that code would read of tensors, if they were there; those that modules have are meant for these."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, module_owners
+from ..ir.errors import NeededFirst
 from ..ir.source import describe, user_position
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
@@ -26,6 +27,8 @@ class Dependencies:
         self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
+        self.unknown: Collection[int] = ()  # hooks that nobody looked at before the trace, by id
+        self.know_hooks: Callable[[], None] = lambda: None  # lets that be done the next time
 
     # --- Attributes of modules ----------------------------------------------------------------------------------------
 
@@ -99,6 +102,8 @@ class Dependencies:
 
     def follow(self, function: Any) -> None:
         """A function of the user's that no code mentions, such as a hook, is called in this trace."""
+        if id(function) in self.unknown:
+            raise NeededFirst(self.know_hooks)
         self.called[function] = None
 
     def saw(self, module: Any) -> None:

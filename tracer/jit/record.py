@@ -21,7 +21,7 @@ from .effects import Effects, Places
 from .identities import Identities
 from .plan import Plan, Traced, planned
 from .remembered import Found
-from .signature import Signature
+from .signature import Signature, leaves_and_holders
 from .standins import StandIns
 from .trace import Trace, tracing
 from .validity import Validity
@@ -62,11 +62,13 @@ def _take_back(made: list[Callable[[], Any]]) -> None:
         made.pop()()
 
 
-def outside_of(function: Callable[..., Any], call: Signature, told_apart: Collection[type]) -> Outside:
-    """What the function may read of the world as it is now, before the trace; of arguments those of these classes are part."""
-    leaves, holders = call.outside()
+def outside_of(function: Callable[..., Any], call: Signature, told_apart: Collection[type], hooks_run: bool) -> Outside:
+    """What the function may read of the world as it is now, before the trace; of arguments those of these classes are part, and
+    of hooks those that run, if any does."""
+    leaves, holders = leaves_and_holders(call)
     given = [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)]
-    return Outside(function, (*given, *((type(x).__name__, x) for x in call.containers if type(x) in told_apart)), holders)
+    given += ((type(x).__name__, x) for x in call.containers if type(x) in told_apart)
+    return Outside(function, given, holders, hooks_run)
 
 
 def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[Any]) -> None:
@@ -80,15 +82,16 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type], plainly: bool) -> Recorded:
+             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type], plainly: bool,
+             know_hooks: Callable[[], None]) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
     tensors at those exchanged as state. `told_apart` gets the classes of arguments that are used as keys.
 
-    What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
-    has changed if this raises.
+    What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
+    that was not looked at, `know_hooks` is needed first. Nothing outside has changed if this raises.
     """
     trace = Trace(name)
-    trace.own_numbers = own
+    trace.own_numbers, trace.unknown, trace.know_hooks = own, outside.hooks, know_hooks
     effects = None
     try:
         identities = Identities(outside.identified, outside.enterable)

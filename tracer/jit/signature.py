@@ -186,11 +186,6 @@ class Signature:
         """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
         return _leaves_of(self, whole, {})
 
-    def outside(self) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
-        """What in the arguments may lead to more than a signature tells: all leaves, and what holds them, by path."""
-        opened: dict[int, tuple[str, Any]] = {}
-        return list(_leaves_of(self, True, opened)), list(opened.values())
-
 
 def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list[Any]) -> None:
     """An argument whose order means nothing, unless something else reads it: that has met it before."""
@@ -218,6 +213,12 @@ def _note_sharing(tensors: list[Any], parts: list[Any]) -> None:
     storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in tensors]
     if len(set(storages)) < len(storages):
         parts.append(tuple(storages.index(s) for s in storages))
+
+
+def leaves_and_holders(call: Signature) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """All leaves in the arguments, also those that are compiled in, and what holds them, by path."""
+    met: dict[int, tuple[str, Any]] = {}
+    return list(_leaves_of(call, True, met)), list(met.values())
 
 
 def _leaves_of(call: Signature, whole: bool, met: dict[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
