@@ -164,7 +164,7 @@ def _check_divisor(op: str, input: Tensor | Number, divisor: Any) -> None:
         kind = result_dtype(input, divisor)
         if kind is dtypes.boolean:
             return  # the op will refuse it
-        if type(divisor) is int and divisor % (1 << 8 * kind.itemsize) == 0:
+        if type(divisor) is int and -2**63 <= divisor < 2**63 and divisor % (1 << 8 * kind.itemsize) == 0:
             divisor = 0  # in the type of the tensor
         check_divisor(op, wrap(divisor.value) if type(divisor) is Scalar else divisor)
 
