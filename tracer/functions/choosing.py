@@ -114,7 +114,8 @@ def _real_bound(input: Tensor, bound: Any) -> Any:
 
 def _clamped(input: Tensor, bound: Any, direction: str) -> Tensor:
     """x where it compares with the bound in that direction, else the bound; NaN if either is, and then without a gradient."""
-    bound = _real_bound(input, bound)
+    if type(bound) is complex:
+        raise NotImplementedError("clamp is not supported for complex types")
     kind = result_dtype(input, bound)
     if kind.is_complex:
         raise not_implemented("maximum_cpu" if direction == "GE" else "minimum_cpu", kind)
