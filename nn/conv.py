@@ -38,7 +38,7 @@ class _ConvNd(Module):
         if padding == "same":
             pairs: Any = [n for pair in reversed(same_padding(kernel_size, dilation)) for n in pair]
         else:
-            pairs = _reverse_repeat_tuple((0,) * len(kernel_size) if isinstance(padding, str) else padding, 2)
+            pairs = [0, 0] * len(kernel_size) if isinstance(padding, str) else _reverse_repeat_tuple(padding, 2)
         self._reversed_padding_repeated_twice = pairs
         first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
         self.weight = Parameter(empty(first, second // groups, *kernel_size, device=device, dtype=dtype))

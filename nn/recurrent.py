@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tracer.functions.methods import named
 from ..tracer.tensor.tensor import Tensor
-from . import functional as F
+from .functional.linear import linear
 from .module import Module
 from .rnn import GATES, GRU, LSTM, PLAIN_STEPS, RNN, RNNBase, Step, Weights, gru_step, lstm_step
 from .utils.rnn import places
@@ -66,7 +66,7 @@ def _cell(name: str, step: Step) -> Callable[..., Any]:
     def function(input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
                  b_hh: Tensor | None = None) -> Any:
         state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        found = step(F.linear(input, w_ih, b_ih), state, Weights(w_ih, w_hh, b_ih, b_hh))
+        found = step(linear(input, w_ih, b_ih), state, Weights(w_ih, w_hh, b_ih, b_hh))
         return found if len(found) > 1 else found[0]
 
     return function

@@ -19,8 +19,10 @@ from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat, stack
 from ..tracer.functions.unary import sigmoid, tanh
 from ..tracer.tensor.tensor import Tensor
-from . import functional as F
 from . import init
+from .functional.activation import relu
+from .functional.dropout import dropout
+from .functional.linear import linear
 from .module import Module
 from .parameter import Parameter
 from .utils.rnn import PackedSequence, Places, places
@@ -46,7 +48,7 @@ Step = Callable[[Tensor, State, Weights], State]
 
 def plain_step(activation: Callable[[Tensor], Tensor]) -> Step:
     """h = activation(x + W_hh h + b_hh), where x is the projected input."""
-    return lambda x, state, w: (activation(add(x, F.linear(state[0], w.hh, w.bias_hh))),)
+    return lambda x, state, w: (activation(add(x, linear(state[0], w.hh, w.bias_hh))),)
 
 
 def lstm_step(x: Tensor, state: State, w: Weights) -> State:
@@ -56,10 +58,10 @@ def lstm_step(x: Tensor, state: State, w: Weights) -> State:
     W_hr h is from Sak et al., https://arxiv.org/abs/1402.1128
     """
     h, c = state
-    i, f, g, o = add(x, F.linear(h, w.hh, w.bias_hh)).chunk(4, -1)
+    i, f, g, o = add(x, linear(h, w.hh, w.bias_hh)).chunk(4, -1)
     c = add(mul(sigmoid(f), c), mul(sigmoid(i), tanh(g)))
     h = mul(sigmoid(o), tanh(c))
-    return h if w.hr is None else F.linear(h, w.hr), c
+    return h if w.hr is None else linear(h, w.hr), c
 
 
 def gru_step(x: Tensor, state: State, w: Weights) -> State:
@@ -69,13 +71,13 @@ def gru_step(x: Tensor, state: State, w: Weights) -> State:
     """
     (h,) = state
     x_r, x_z, x_n = x.chunk(3, -1)
-    h_r, h_z, h_n = F.linear(h, w.hh, w.bias_hh).chunk(3, -1)
+    h_r, h_z, h_n = linear(h, w.hh, w.bias_hh).chunk(3, -1)
     r, z = sigmoid(add(x_r, h_r)), sigmoid(add(x_z, h_z))
     n = tanh(add(x_n, mul(r, h_n)))
     return (add(n, mul(z, h - n)),)
 
 
-PLAIN_STEPS: dict[str, Step] = {"tanh": plain_step(tanh), "relu": plain_step(F.relu)}
+PLAIN_STEPS: dict[str, Step] = {"tanh": plain_step(tanh), "relu": plain_step(relu)}
 
 
 def _walk(step: Step, x: Tensor, state: State, w: Weights, reverse: bool, valid: Tensor | None) -> tuple[State, Tensor]:
@@ -203,13 +205,13 @@ class RNNBase(Module):
                 outputs.append(hs)
             x = cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if layer < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training)
+                x = dropout(x, self.dropout, self.training)
         return x, tuple(stack(parts) for parts in zip(*ends, strict=True))
 
     def _direction(self, x: Tensor, state: State, w: Weights, reverse: bool, at: Places | None) -> tuple[State, Tensor]:
         if self._folds_biases and w.bias_ih is not None and w.bias_hh is not None:
             w = w._replace(bias_ih=add(w.bias_ih, w.bias_hh), bias_hh=None)
-        projected = F.linear(x, w.ih, w.bias_ih)
+        projected = linear(x, w.ih, w.bias_ih)
         if at is None:
             return _walk(self._step, projected, state, w, reverse, None)
         padded = projected.index_select(0, at.packed).reshape(*at.valid.shape, -1)

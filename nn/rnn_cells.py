@@ -7,8 +7,8 @@ from typing import Any
 
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.tensor.tensor import Tensor
-from . import functional as F
 from . import init
+from .functional.linear import linear
 from .module import Module
 from .parameter import Parameter
 from .rnn import PLAIN_STEPS, State, Step, Weights, gru_step, lstm_step
@@ -50,7 +50,7 @@ class RNNCellBase(Module):
         shape = (*input.shape[:-1], self.hidden_size)
         start = given or (zeros(*shape, dtype=input.dtype, device=input.device),) * self._states
         w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return self._step(F.linear(input, w.ih, w.bias_ih), start, w)
+        return self._step(linear(input, w.ih, w.bias_ih), start, w)
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """The next h, of x (B, I) or (I,) and h (B, H) or (H,); from zeros without h."""
