@@ -75,7 +75,10 @@ def _tensors_inside(data: Any) -> bool:
 
 
 def _stacked(data: Sequence[Any], kind: dtype | None, on: str) -> Tensor:
-    parts = [as_fresh_tensor(x, kind, on) for x in data]
+    if any(isinstance(x, Tensor) and x.numel() != 1 for x in data):
+        raise ValueError("only one element tensors can be converted to Python scalars: a list holds tensors of one element as "
+                         "numbers; join others by torch.stack")
+    parts = [as_fresh_tensor(x.reshape(()) if isinstance(x, Tensor) else x, kind, on) for x in data]
     shape = parts[0]._type.shape
     kinds = {p.dtype for p in parts}
     common = kind or (parts[0].dtype if len(kinds) == 1 else _widest(kinds))
@@ -106,7 +109,7 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
     if kind is None:
         empty = array.size == 0 and not isinstance(data, np.ndarray)
         python = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64, "f": Defaults.dtype,
-                  "c": Defaults.dtype.to_complex}
+                  "c": Defaults.dtype.complex_form}
         kind = Defaults.dtype if empty else python[array.dtype.kind]
         if _holds_numpy(data):
             kind = dtypes.from_numpy(array.dtype)
