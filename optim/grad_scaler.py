@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
 from ..tracer.autograd.modes import no_grad
+from ..tracer.backend import has_cuda
 from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
@@ -51,6 +53,9 @@ class GradScaler:
             raise AssertionError("The growth factor must be > 1.0.")
         if backoff_factor >= 1.0:
             raise AssertionError("The backoff factor must be < 1.0.")
+        if enabled and device == "cuda" and not has_cuda():
+            warnings.warn("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.", stacklevel=2)
+            enabled = False
         self._device, self._enabled = device, enabled
         self._rule = {"growth_factor": growth_factor, "backoff_factor": backoff_factor,
                       "growth_interval": growth_interval}
@@ -67,6 +72,11 @@ class GradScaler:
                 self._tensors = (tensor(scale, dtype=dtypes.float32, device=self._device),
                                  tensor(count, dtype=dtypes.int32, device=self._device))
         return self._tensors
+
+    def _require_scale(self, method: str) -> None:
+        if self._tensors is None:
+            raise AssertionError(f"Attempted {method} but _scale is None.  This may indicate your script did not use "
+                                 "scaler.scale(loss or outputs) earlier in the iteration.")
 
     def is_enabled(self) -> bool:
         """Whether it scales at all."""
@@ -92,6 +102,7 @@ class GradScaler:
         """
         if not self._enabled:
             return
+        self._require_scale("unscale_")
         if id(optimizer) in self._stepped:
             raise RuntimeError("unscale_() is being called after step().")
         if id(optimizer) in self._found:
@@ -113,6 +124,7 @@ class GradScaler:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs or args:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
+        self._require_scale("step")
         if id(optimizer) in self._stepped:
             raise RuntimeError("step() has already been called since the last update().")
         if id(optimizer) not in self._found:
@@ -135,6 +147,7 @@ class GradScaler:
         """
         if not self._enabled:
             return
+        self._require_scale("update")
         scale, count = self._state()
         with no_grad():
             if new_scale is None:

@@ -79,7 +79,10 @@ def _tensors_inside(data: Any) -> bool:
 def _stacked(data: Sequence[Any], kind: dtype | None, on: str) -> Tensor:
     if kind is not None:
         _check_items(data, kind)
-    parts = [as_fresh_tensor(x, kind, on) for x in data]
+    if any(isinstance(x, Tensor) and x.numel() != 1 for x in data):
+        raise ValueError("only one element tensors can be converted to Python scalars: a list holds tensors of one element as "
+                         "numbers; join others by torch.stack")
+    parts = [as_fresh_tensor(x.reshape(()) if isinstance(x, Tensor) else x, kind, on) for x in data]
     shape = parts[0]._type.shape
     kinds = {p.dtype for p in parts}
     common = kind or (parts[0].dtype if len(kinds) == 1 else _widest(kinds))

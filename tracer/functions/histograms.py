@@ -34,7 +34,7 @@ _HistogramDD = return_type("histogramdd", "hist bin_edges")
 
 @method()
 @with_out
-def histogram(input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
+def histogram(input: Tensor, bins: Any = 100, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
               density: bool = False) -> Any:
     """How much lies in each bin, and where the bins begin and end.
 

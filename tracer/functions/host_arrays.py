@@ -30,7 +30,7 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
     if kind is None:
         empty = array.size == 0 and not isinstance(data, np.ndarray)
         python = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64, "f": Defaults.dtype,
-                  "c": Defaults.dtype.to_complex}
+                  "c": Defaults.dtype.complex_form}
         kind = Defaults.dtype if empty else python[array.dtype.kind]
         if _holds_numpy(data):
             kind = dtypes.from_numpy(array.dtype)

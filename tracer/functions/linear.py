@@ -249,6 +249,8 @@ def nothing_of(x: Tensor) -> Tensor:
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over `dims`: a count of trailing/leading axes, or two lists of axes."""
     x, y = _checked("tensordot", a, b)
+    if isinstance(dims, Tensor):
+        dims = dims.item() if dims.numel() == 1 else dims.tolist()
     if is_whole(dims):
         dims = int(dims)
         if dims > min(x.type.ndim, y.type.ndim):

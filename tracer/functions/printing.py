@@ -35,6 +35,8 @@ def set_printoptions(precision: int | None = None, threshold: float | None = Non
     characters per line, scientific notation (None: chosen for each tensor). `profile` is default, short or full.
     """
     if profile is not None:
+        if profile not in PROFILES:
+            raise ValueError(f"set_printoptions() requires a profile among {', '.join(PROFILES)}, got {profile!r}")
         PrintOptions.precision, PrintOptions.threshold, PrintOptions.edgeitems = PROFILES[profile]
         PrintOptions.linewidth = 80
     for name, given in [("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems),
@@ -157,7 +159,7 @@ def _suffixes(tensor: Tensor) -> list[str]:
     else:
         if not PrintOptions.edgeitems:
             found.append(f"size={tuple(tensor.shape)}")
-        usual = kind in (Defaults.dtype, Defaults.dtype.to_complex, dtypes.int64, dtypes.boolean)
+        usual = kind in (Defaults.dtype, Defaults.dtype.complex_form, dtypes.int64, dtypes.boolean)
     if not usual:
         found.append(f"dtype={kind}")
     if tensor.grad_fn is not None:

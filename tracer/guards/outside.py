@@ -14,7 +14,18 @@ from ..tensor.tensor import _OWN, Tensor
 from .code import hooks_of_all
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassOf, ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
+from .owners import (
+    ClassOf,
+    ClassTable,
+    Fields,
+    GrownTable,
+    ModuleTable,
+    ObjectTable,
+    Owner,
+    grown_owner,
+    module_owners,
+    owners_of,
+)
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
 from .reachable import NAMESPACES, Reachable

@@ -154,13 +154,15 @@ def read_by_library(kind: type, called: frozenset[str]) -> frozenset[str] | None
 def looked_up(kind: type) -> tuple[tuple[Any, str, str], ...]:
     """What code of ours looks up to run a module or an optimizer, and may be exchanged: owner, name, and what to call it."""
     found: dict[tuple[int, str], tuple[Any, str, str]] = {}
-    for name in ("__call__", "forward", "step"):
+    run = list(_run(kind))
+    parts = [name for name, _ in run] if defined(kind, "forward") is not None else []  # what a forward of ours leaves to methods
+    for name in dict.fromkeys(("__call__", "forward", "step", *parts)):
         if defined(kind, name) is not None:
             for base in mro(kind):
                 found[id(base), name] = base, name, f"{name_of(base)}.{name}"
                 if name in table(base):
                     break
-    for f in _run(kind):
+    for _, f in run:
         found |= {(id(x[0]), x[1]): x for x in _functions_named(f)}
     return tuple(found.values())
 
@@ -171,15 +173,15 @@ def foreign_function(owner: Any, name: str) -> types.FunctionType | None:
     return found if isinstance(found, types.FunctionType) and not is_ours(found.__code__.co_filename) else None
 
 
-def _run(kind: type) -> Iterator[types.FunctionType]:
-    """The methods of ours that a forward or an update goes through."""
+def _run(kind: type) -> Iterator[tuple[str, types.FunctionType]]:
+    """The methods of ours that a forward or an update goes through, with their names."""
     todo, seen = ["forward", "step"], set[str]()
     while todo:
         name = todo.pop()
         seen.add(name)
         for f in functions_of(defined(kind, name)):
             if is_ours(f.__code__.co_filename):
-                yield f
+                yield name, f
                 todo += mentions(f.__code__).attributes - seen
 
 

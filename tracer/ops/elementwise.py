@@ -330,7 +330,7 @@ def _sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-abs_ = elementwise("abs", "abs", np.abs, _abs_vjp, NUMBER, result=lambda d: d.to_real)
+abs_ = elementwise("abs", "abs", np.abs, _abs_vjp, NUMBER, result=lambda d: d.real_form)
 sign = elementwise("sign", "sign", _sign_reference, _sign_vjp, NUMBER, lower=_sign_lower)
 exp = unary("exp", "exponential", np.exp, lambda out, x: out)
 expm1 = unary("expm1", "exponential_minus_one", np.expm1, lambda out, x: shifted(out, 1))
@@ -435,10 +435,10 @@ def _complex_reference(x: Any, y: Any) -> Any:
     return result
 
 
-real = elementwise("real", "real", np.real, _real_vjp, COMPLEX, result=lambda d: d.to_real, exact=True)
-imag = elementwise("imag", "imag", np.imag, _imag_vjp, COMPLEX, result=lambda d: d.to_real, exact=True)
+real = elementwise("real", "real", np.real, _real_vjp, COMPLEX, result=lambda d: d.real_form, exact=True)
+imag = elementwise("imag", "imag", np.imag, _imag_vjp, COMPLEX, result=lambda d: d.real_form, exact=True)
 complex_ = elementwise("complex", "complex", _complex_reference, _complex_vjp,
-                       frozenset({dtypes.float32, dtypes.float64}), result=lambda d: d.to_complex, exact=True)
+                       frozenset({dtypes.float32, dtypes.float64}), result=lambda d: d.complex_form, exact=True)
 
 
 # --- Compare, select, clamp, convert ----------------------------------------------------------------------------------
