@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
 # By module: the switches with what torch has them at on a CPU, what is asked of it, and whether it is there.
@@ -55,6 +56,8 @@ class Switches(types.ModuleType):
 def _add(name: str, switches: dict[str, Any]) -> Switches:
     module = Switches(f"{__name__}.{name}", f"torch.backends.{name}: switches that are kept and change nothing.")
     module.__dict__.update(switches)
+    module.__spec__ = ModuleSpec(module.__name__, None)  # without one, `import torch.backends.cudnn` would not find it
+    module.__package__ = __name__
     sys.modules[module.__name__] = globals()[name] = module
     return module
 

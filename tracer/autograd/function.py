@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 from ..functions.operands import broadcast_shapes, cast_value, full, same_shape, wrap
 from ..guards.identity import static_key
@@ -23,6 +24,7 @@ from ..ir.types import Type
 from ..ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
 from ..ops.reduction import reduce_sum
 from ..ops.structural import transpose
+from ..tensor.context import context
 from ..tensor.nested import leaves, map_structure
 from ..tensor.scalar import Kept, Scalar
 from ..tensor.tensor import Tensor
@@ -164,10 +166,11 @@ def _bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
 class Slot:
     """Stands for a tensor, or a number argument of a compiled step, in what a rule holds: an input or an output of it."""
 
-    __slots__ = ("output", "index", "number")
+    __slots__ = ("output", "index", "number", "given")
 
-    def __init__(self, output: bool, index: int, number: Kept | None = None) -> None:
+    def __init__(self, output: bool, index: int, number: Kept | None = None, given: Tensor | None = None) -> None:
         self.output, self.index, self.number = output, index, number
+        self.given = None if given is None else ref(given)  # the tensor, as long as it is what the value says
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -180,12 +183,26 @@ class Slot:
     def __hash__(self) -> int:
         return hash(self.key)
 
-    def filled(self, out: Sequence[Value], inputs: Sequence[Value]) -> Any:
-        """The tensor or number for these values."""
+    def filled(self, out: Sequence[Value], inputs: Sequence[Value], as_now: bool = False) -> Any:
+        """The tensor or number for these values: the very tensor, if it is still there; `as_now`: a leaf even if written since."""
         value = (out if self.output else inputs)[self.index]
         if self.number is not None:
             return self.number.at(value)
+        if not self.output and (found := self._itself(value, as_now)) is not None:
+            return found
         return _saved(value) if value.requires_grad else wrap(value)
+
+    def _itself(self, value: Value, as_now: bool) -> Tensor | None:
+        """The tensor that the value is of: the leaf, or what `forward` was given if this is what it holds."""
+        while value in state.stands_for and state.stands_for[value] is not value:
+            value = state.stands_for[value]
+        leaf = value.leaf() if value.leaf is not None else None
+        found = leaf if leaf is not None or self.given is None else self.given()
+        if found is None or found._storage.trace not in (None, context.trace):
+            return None
+        if leaf is not None and as_now and leaf._requires_grad:
+            return leaf
+        return found if found._base is None and found._read() is value else None
 
 
 def _saved(value: Value) -> Tensor:
@@ -252,10 +269,10 @@ class _Application:
         if not isinstance(x, Tensor):
             return x
         if not _contains(self.context._dirty, x) and _contains(self.tensors, x):
-            return Slot(False, _position(self.tensors, x))
+            return Slot(False, _position(self.tensors, x), given=x)
         if _contains(self.outputs, x):
             return Slot(True, _position(self.outputs, x))
-        return Slot(False, self._input(x._read()))
+        return Slot(False, self._input(x._read()), given=x)
 
     def _input(self, value: Value) -> int:
         """The position of a value among the node's operands; new ones go behind the arguments."""
@@ -318,9 +335,12 @@ class FunctionRule(PassedOn):
         def filled(x: Any, path: str) -> Any:
             return x.filled(out, inputs) if type(x) is Slot else x
 
+        def as_now(x: Any, path: str) -> Any:
+            return x.filled(out, inputs, as_now=True) if type(x) is Slot else x
+
         needs = tuple(type(x) is Slot and inputs[x.index].requires_grad for x in self.arguments)
         context = FunctionCtx(needs, map_structure(self.saved, filled))
-        vars(context).update(map_structure(self.attributes, filled))
+        vars(context).update(map_structure(self.attributes, as_now))
         return context
 
     def _cotangents(self, g: Sequence[Value | None], out: Sequence[Value]) -> list[Tensor | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class _ThreadState(threading.local):
 
     `recorder` takes the nodes; `at_once` says that what numpy can do at once is not recorded; `grad` is the grad mode; `scope`
     the path of the module whose forward runs; `of` the forward node a backward rule is for; `anomaly` what looks for NaN in
-    gradients, if it is on; `checks` says whether conditions on values are made part of what is recorded.
+    gradients, if it is on; `checks` says whether conditions on values are made part of what is recorded; `stands_for` tells, of
+    the operands on which a jitted forward is recorded again for its gradient, which values outside they are.
     """
 
     recorder: Recorder | None = None
@@ -44,6 +46,7 @@ class _ThreadState(threading.local):
     of: Node | None = None
     anomaly: AnomalyCheck | None = None
     checks: bool = True
+    stands_for: Mapping[Value, Value] = MappingProxyType({})
 
 
 class Eager(Protocol):

@@ -78,7 +78,11 @@ def _openly(wanted: tuple[int, ...], g: Sequence[Value | None], out: Sequence[Va
             value.buffer = known.buffer
     pairs = [(o, c) for o, c in zip(outputs, g) if o.requires_grad and c is not None]
     ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or operands
-    found = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at, create_graph=state.grad)
+    before, state.stands_for = state.stands_for, {**state.stands_for, **dict(zip(operands, inputs))}
+    try:
+        found = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at, create_graph=state.grad)
+    finally:
+        state.stands_for = before
     return [found.get(v) for v in ends_at]
 
 
