@@ -128,6 +128,10 @@ class Optimizer(Hooked):
         """
         raise NotImplementedError(f"{type(self).__name__} requires either apply_single or step to be defined")
 
+    def is_new(self, state: State) -> bool:
+        """Whether a parameter with this state has not taken a step yet."""
+        return not state
+
     def counter_of(self, group: Group) -> str | None:
         """The name of the state entry that counts steps, or None."""
         return self.counter
@@ -224,11 +228,7 @@ class Optimizer(Hooked):
         found = ((param, param.grad) for param in group["params"])
         live = [(param, grad) for param, grad in found if grad is not None]
         name = self.counter_of(group)
-        with no_grad(), outside_trace() as trace:
-            fresh = [param for param, _ in live if not self.state.get(param)]
-            if trace is not None:
-                trace.made.append(lambda: [self.state.pop(param, None) for param in fresh])
-            self._make_states([param for param, _ in live], group, sharing)
+        self._make_now([param for param, _ in live], group, sharing)
         shared: dict[int, Scalars] = {}
         for param, grad in live:
             step = None if name is None else self.state[param][name]
@@ -240,8 +240,29 @@ class Optimizer(Hooked):
         """Make the state of all parameters, or of those that have a gradient, now rather than in their first step."""
         for group in self.param_groups:
             params = [p for p in group["params"] if not with_gradient or p.grad is not None]
-            with no_grad(), outside_trace():
-                self._make_states(params, group, self._sharing())
+            self._make_now(params, group, self._sharing())
+
+    def _make_now(self, params: list[Tensor], group: Group, sharing: Counter[int]) -> None:
+        """Make what is missing for real, also in a trace: what other code of the trace does to state is another matter."""
+        with no_grad(), outside_trace() as trace:
+            if trace is None:
+                self._make_states(params, group, sharing)
+                return
+            before = {param: dict(self.state[param]) if param in self.state else None for param in params}
+            self._make_states(params, group, sharing)
+            fresh = {param: before[param] for param in params if self.state.get(param, {}).keys() != (before[param] or {}).keys()}
+            trace.made.append(lambda: [self._unmake(param, old) for param, old in fresh.items()])
+            trace.adopt(self.state, [param for param, old in before.items() if old is None and param in self.state])
+            for param, old in before.items():
+                entry = self.state.get(param, {})
+                trace.adopt(entry, [name for name, x in entry.items() if old is None or x is not old.get(name)])
+
+    def _unmake(self, param: Tensor, before: State | None) -> None:
+        if before is None:
+            self.state.pop(param, None)
+        elif param in self.state:
+            for name in self.state[param].keys() - before.keys():
+                del self.state[param][name]
 
     def _sharing(self) -> Counter[int]:
         """How many parameters each counter counts for."""
@@ -250,7 +271,7 @@ class Optimizer(Hooked):
 
     def _make_states(self, params: list[Tensor], group: Group, sharing: Counter[int]) -> None:
         for param in params:
-            if not self.state.get(param):
+            if self.is_new(self.state.get(param) or {}):
                 self._make_state(param, group)
         name = self.counter_of(group)
         if name is not None:
@@ -262,7 +283,9 @@ class Optimizer(Hooked):
         name = self.counter_of(group)
         if name is not None:
             made = {name: None, **made}
-        if made:
+        if made and self.state.get(param):
+            self.state[param].update(made)
+        elif made:
             self.state[param] = ParameterState(made)
 
     def _make_counters(self, params: list[Tensor], name: str, sharing: Counter[int]) -> None:

@@ -7,18 +7,44 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 
 
 class ParameterState(dict[str, Any]):
     """The state of one parameter by name, `{"exp_avg": ..., "step": ...}`."""
 
+    _structural = True  # part of what a step takes for given of an optimizer
+
 
 class States(defaultdict[Any, dict[str, Any]]):
     """The state of all parameters."""
 
+    _structural = True
+
     def __init__(self, *entries: Any) -> None:
-        super().__init__(ParameterState, *entries)
+        super().__init__(ParameterState, *[x for x in entries if not isinstance(x, type)])  # a default dict's copy gives its own
+
+    def __missing__(self, key: Any) -> dict[str, Any]:
+        """Empty state, made for real also in a trace: an optimizer may put its own there."""
+        made, trace = ParameterState(), context.trace
+        self[key] = made
+        if trace is not None:
+            trace.made.append(lambda: self.pop(key, None))
+            trace.adopt(self, [key])
+            trace.adopt(made, [])
+        return made
+
+    def __copy__(self) -> States:
+        return States(self)
+
+    copy = __copy__
+
+    def __or__(self, other: Any) -> States:  # type: ignore[override]
+        return States(dict(self) | other) if isinstance(other, dict) else NotImplemented
+
+    def __ror__(self, other: Any) -> States:  # type: ignore[override]
+        return States(other | dict(self)) if isinstance(other, dict) else NotImplemented
 
     def __reduce__(self) -> tuple[Any, ...]:
         return States, (dict(self),)

@@ -11,7 +11,7 @@ from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
+from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, StateTable, grown_owner, module_owners, owners_of
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
 from .reachable import NAMESPACES, Reachable
@@ -85,6 +85,10 @@ class Outside(Watch):
         self.open.add(owner.label(key))
         for ref, *_ in self.structures:
             thing = ref()
+            states = attributes(thing).get("state") if isinstance(owner, StateTable) else None
+            for i, kept in enumerate(states.values() if isinstance(states, dict) else ()):
+                if kept is owner.thing:
+                    self._left_out.add(f"{type(thing).__name__}.state[{i}][{key!r}]")
             for path, part in getattr(thing, "named_modules", tuple)():
                 if owner.thing is part.__dict__ or owner.thing is part._buffers:
                     name = f"{type(thing).__name__}.{path + '.' if path else ''}{key}"

@@ -329,6 +329,11 @@ class Reachable:
             for name, tensor in _tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
+            for i, group in enumerate(own.get("param_groups") or ()):
+                self.later(group, f"{path}.param_groups[{i}]")
+            if "state" in own and not way.users:
+                self._attributes.append(_State(Given(x, OF_STRUCTURE - {"state"}), lambda n: f"{path}.{n}", whole=False,
+                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
                 self._attributes.append(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
@@ -403,6 +408,12 @@ class Reachable:
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 
+    def _options(self, x: dict[str, Any], path: str) -> None:
+        """Options of a group of parameters, of which a trace is told what is read of them, but not of what is in these."""
+        for name, value in dict.items(x):
+            if name != "params":
+                self.later(value, f"{path}[{name!r}]")
+
     # --- Tensors ------------------------------------------------------------------------------------------------------
 
     def _tensor(self, x: Tensor, path: str) -> None:
@@ -428,6 +439,20 @@ class Reachable:
                 names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
                 if names:
                     yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
+
+
+class _State(Table):
+    """The state of an optimizer, where code names it: a step makes it for real, and that is no write."""
+
+    def look(self, walk: Any) -> None:
+        """Read it, if code mentions it by now."""
+        if "state" in walk.mentioned and self._means(walk, walk.mentioned["state"]):
+            self.add("state", walk, self.label("state"))
+
+    def places(self) -> Iterator[Place]:
+        """Which one it is."""
+        if self.keys:
+            yield Place(lambda: (self.table.get("state"),), lambda i: self.label("state"))
 
 
 def _tensors_of(x: Any) -> Iterator[tuple[str, Tensor]]:
@@ -481,6 +506,8 @@ class _Way:
         """What there is to know of a class."""
         users = kind not in PLAIN and users_class(kind)
         visit = next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)
-        followed = not (issubclass(kind, _OPAQUE) or of_ours(kind, "_tells")) or (users and issubclass(kind, _EXTENDED))
+        if of_ours(kind, "_tells"):
+            visit = Reachable._options
+        followed = not issubclass(kind, _OPAQUE) or (users and issubclass(kind, _EXTENDED))
         return cls(kind, followed, visit, users,
                    users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))

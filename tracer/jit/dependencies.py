@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, module_owners
+from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, StateTable, module_owners
 from ..ir.source import describe, user_position
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
@@ -23,6 +23,7 @@ class Dependencies:
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
         self.noted: dict[int, Owner] = {}  # what makes modules what they are, as it was before the trace changed it
         self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set
+        self.adopted: list[tuple[dict[Any, Any], Any, Any]] = []  # what optimizers made for real: table, key and value
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
 
@@ -67,6 +68,14 @@ class Dependencies:
         """The options of a group that the trace itself has set."""
         table = self.options.get(id(group))
         return () if table is None else table.keys_set
+
+    # --- State of optimizers ------------------------------------------------------------------------------------------
+
+    def adopt(self, table: dict[Any, Any], keys: Iterable[Any]) -> None:
+        """What a dictionary of an optimizer holds under these keys was made for real in the trace."""
+        self.adopted += [(table, key, dict.__getitem__(table, key)) for key in keys]
+        if hasattr(type(table), "_structural"):
+            self.noted.setdefault(id(table), StateTable(table, "state[...][{}]".format))
 
     # --- Numbers and guards -------------------------------------------------------------------------------------------
 

@@ -116,6 +116,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         return Recorded(plan, validity, trace.made, written(effects), traced, remembered.make_real(trace))
     except BaseException:
         _take_back(trace.made)
+        trace.adopted.clear()
         if effects is None:
             Effects(outside, trace)  # which undoes what was done
         outside.forget_results()
