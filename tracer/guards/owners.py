@@ -163,6 +163,7 @@ class RegisteredTable(ModuleTable):
 class StateTable(Table):
     """The state of an optimizer, or of one of its parameters, which is part of a structure."""
 
+
 class OptionsTable(Table):
     """Options of a group of parameters. What a step reads of them it knows by itself, number by number.
 

@@ -34,14 +34,14 @@ from ..ir.source import describe, is_library, is_ours
 from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
-from .contents import CONTENTS, dictionary, each
+from .contents import CONTENTS, LONGEST, dictionary, each
 from .identity import MISSING, PLAIN, real
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
 from .module_globals import ModuleGlobals, only_grown
-from .places import Attribute, Kinds, Names, Place, value_of
-from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
+from .places import Attribute, Entries, Kinds, Names, Place, value_of
+from .statics import attributes, defined, held, is_a, mro, name_of, size, table
+from .tables import CONTAINERS, OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -51,6 +51,7 @@ from .whose import (
     foreign_function,
     functions_of,
     looked_up,
+    methods_of_ours,
     of_ours,
     read_by_ours,
     users_class,
@@ -352,8 +353,10 @@ class Reachable:
                 self._instances.append((f"the class of {path}", x))
         elif is_a(x, logging.Logger):
             self._logger(x, own, path)
-        elif not structured and own is attributes(x) and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
+        elif not structured and own is attributes(x) and not is_ours(file_of(kind)):
             self._foreign(x, own, path)
+        if own is attributes(x) and (way.guarded or (structured and "_parameters" not in own)):
+            self._of_library(x, own, path, way)
         if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
                 if is_a(value, (types.FunctionType, types.MethodType)):
@@ -373,12 +376,40 @@ class Reachable:
         self.classes.append((x, found))
         self._attributes.append(found)
 
+    def _of_library(self, x: Any, own: dict[str, Any], path: str, way: _Way) -> None:
+        """An object of a class of ours: all that it knows, of one of a user's class what our methods read, and the methods."""
+        inherited = way.users or way.structured
+        methods = methods_of_ours(way.kind)
+        if not inherited:
+            self.tables.append((own, path))
+            self.watch(Entries(own, lambda n: f"{path}.{n}"))
+            names = list(own)
+        else:
+            read = (read_by_ours(way.kind) or frozenset(own)) - OF_STRUCTURE if way.guarded else frozenset[str]()
+            names = sorted(own.keys() & (read | methods))
+            absent = methods - own.keys()
+            self.watch(Place(lambda: (own.keys().isdisjoint(absent),), lambda i: f"whether a method of {path} is its own"))
+            if names:
+                self.watch(Names(own, names, lambda n: f"{path}.{n}"))
+        for name in names:
+            value = own[name]
+            if is_a(value, CONTAINERS) and size(value) > LONGEST:  # a dataset's: too much to look at
+                self.seen[id(value)] = value, path
+                self.watch(Place(lambda value=value: (size(value),), lambda i, name=name: f"the size of {path}.{name}"))
+            else:
+                self.later(value, f"{path}.{name}")
+        if not way.known:
+            way.known = True
+            for base in mro(way.kind):
+                if is_ours(file_of(base)):
+                    self._attributes.append(Table(table(base), lambda n, base=base: f"{name_of(base)}.{n}", whole=False,
+                                                   library=way.kind))
+
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
         kind = type(x)
         library = is_library(file_of(kind)) and kind not in NAMESPACES
-        # All that a schedule knows, or what a container of another package holds.
-        inside = frozenset(own) if of_ours(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
+        inside = frozenset(own) if is_a(x, Collection) else frozenset[str]()  # what a container of another package holds
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
                                        always=frozenset() if library else inside, whole=kind in NAMESPACES,
                                        aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
@@ -489,12 +520,13 @@ _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
 class _Way:
     """How to look at objects of a class.
 
-    `visit` is for what Python makes of it, `adds` says that a user's class may add to that; `structured` are modules and
+    `guarded` are those of ours whose objects are watched as users' are. `visit` is for what Python makes of it, `adds` says that a user's class may add to that; `structured` are modules and
     optimizers; `known` that the class was looked at.
     """
 
     kind: type
     followed: bool
+    guarded: bool
     visit: Callable[[Reachable, Any, str], None] | None
     users: bool
     adds: bool
@@ -509,5 +541,5 @@ class _Way:
         if of_ours(kind, "_tells"):
             visit = Reachable._options
         followed = not issubclass(kind, _OPAQUE) or (users and issubclass(kind, _EXTENDED))
-        return cls(kind, followed, visit, users,
+        return cls(kind, followed, of_ours(kind, "_guarded"), visit, users,
                    users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))
