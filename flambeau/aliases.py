@@ -80,7 +80,7 @@ RENAMED = {
     "nn.modules.batchnorm": {"_NormBase": "_Running", "_LazyNormBase": "_LazyNorm"},
     "nn.modules.conv": {"_ConvTransposeNd": "_ConvTranspose", "_LazyConvXdMixin": "_LazyConv"},
     "nn.modules.loss": {"_WeightedLoss": "_Loss"},
-    "nn.modules.module": {"_IncompatibleKeys": "Loading"},
+    "nn.modules.module": {"_IncompatibleKeys": "_IncompatibleKeys"},
     "nn.modules.padding": {"_ConstantPadNd": "_ConstantPad"},
     "nn.modules.pooling": {"_MaxPoolNd": "_MaxPool", "_AvgPoolNd": "_AvgPool", "_AdaptiveMaxPoolNd": "_AdaptiveMax",
                            "_AdaptiveAvgPoolNd": "_Adaptive", "_LPPoolNd": "_LPPool", "_MaxUnpoolNd": "_MaxUnpool"},

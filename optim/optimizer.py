@@ -20,8 +20,10 @@ from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
 from ..tracer.guards.identity import Identity
 from ..tracer.ir.dtypes import float32
+from ..tracer.ir.errors import TraceError
+from ..tracer.ir.source import describe, user_position
 from ..tracer.jit.hyperparameters import static
-from ..tracer.tensor.context import outside_trace
+from ..tracer.tensor.context import context, outside_trace
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .group import Group, Groups
@@ -69,6 +71,11 @@ class Optimizer(Hooked):
     _is_scheduled = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if context.trace is not None:
+            raise TraceError(f"{type(self).__name__}(...) requires to be made outside of jit, got one at "
+                             f"{describe(user_position(2))} while a function is traced: what it keeps belongs to parameters "
+                             "from outside. Make it before the call of the jitted step; for an inner loop on tensors of the "
+                             "step itself write out the update, or call it without jit.")
         if isinstance(params, Tensor):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                             f"{params.type()}")
@@ -92,14 +99,14 @@ class Optimizer(Hooked):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("param_groups", "state"):
             structure_epoch[0] += 1
-            value = Groups(value) if name == "param_groups" else value
+            value = Groups(value) if name == "param_groups" and not isinstance(value, Groups) else value
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state if isinstance(state.get("param_groups"), Groups) else _in_our_form(state))
+        self.__dict__.update(state if isinstance(state.get("param_groups"), Groups) else _in_our_form(state, self._counts()))
         structure_epoch[0] += 1
         if "_pre_hooks" not in self.__dict__:
             self._reset_hooks()
@@ -326,6 +333,10 @@ class Optimizer(Hooked):
                 else:
                     kept[name] = x
 
+    def _counts(self) -> bool:
+        """Whether `step` in the state is a counter of ours; a user's own is what that makes of it."""
+        return type(self).apply_single is not Optimizer.apply_single and self.counter == "step"
+
     # --- Saving -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -375,12 +386,13 @@ class Optimizer(Hooked):
                              "group")
         states = States()
         known: dict[Any, Tensor] = {}
+        counts = self._counts()
         for group, new in zip(self.param_groups, saved, strict=True):
             counters: dict[Any, Tensor] = {}
             for index, param in zip(new["params"], group["params"], strict=True):
                 known[index] = param
                 if index in state_dict["state"]:
-                    states[param] = _loaded_state(param, state_dict["state"][index], counters)
+                    states[param] = _loaded_state(param, state_dict["state"][index], counters, counts)
             new["params"] = group["params"]
             if "param_names" in group:
                 new.setdefault("param_names", group["param_names"])
@@ -420,7 +432,7 @@ def _store(target: Tensor, result: Tensor) -> None:
     assign(target, view_as_complex(result) if target._type.dtype.is_complex else result)
 
 
-def _in_our_form(pickled: dict[str, Any]) -> dict[str, Any]:
+def _in_our_form(pickled: dict[str, Any], counts: bool) -> dict[str, Any]:
     """What torch pickles of an optimizer, in our containers."""
     states = States(pickled.get("state", {}))
     groups = Groups(pickled.get("param_groups", ()))
@@ -428,15 +440,17 @@ def _in_our_form(pickled: dict[str, Any]) -> dict[str, Any]:
         counters: dict[Any, Tensor] = {}
         for param in group["params"]:
             if param in states:
-                states[param] = _loaded_state(param, states[param], counters)
+                states[param] = _loaded_state(param, states[param], counters, counts)
     return {**pickled, "state": states, "param_groups": groups}
 
 
-def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor]) -> State:
-    """A copy of a parameter's saved state; equal counters become one tensor."""
+def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor], counts: bool) -> State:
+    """A copy of a parameter's saved state; equal counters become one tensor if the optimizer `counts` by them."""
     state: State = ParameterState()
     for name, x in saved.items():
-        if name == "step":
+        if name == "step" and not counts:
+            state[name] = x.clone() if isinstance(x, Tensor) else x
+        elif name == "step":
             count = float(x)
             if (count, param._device) not in counters:
                 counters[count, param._device] = tensor(count, dtype=float32, device=param._device)

@@ -46,6 +46,8 @@ class SGD(Optimizer):
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
             "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused})
 
+    counter = None
+
     def counter_of(self, group: Group) -> str | None:
         """Only dampening has to know which step is the first."""
         return PRIVATE_STEP if enabled(group, "momentum") and enabled(group, "dampening") else None

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.checks import check_told
 from ..tracer.functions.reduce import all as all_
+from ..tracer.tensor.context import context
 from ..tracer.tensor.device import Size
 from ..tracer.tensor.tensor import Tensor
 from .constraints import Constraint, is_dependent, shown
@@ -57,6 +58,8 @@ class Distribution:
         made_here(self)
         if validate_args is not None:
             self._validate_args = validate_args
+        elif context.trace is not None:
+            context.trace.guard("what set_default_validate_args was told", lambda: Distribution._validate_args)
         if self._validate_args:
             self._validate_parameters()
 

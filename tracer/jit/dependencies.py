@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, StateTable, module_owners
+from ..ir.state import Ambient
 from ..ir.source import describe, user_position
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
@@ -24,6 +25,7 @@ class Dependencies:
         self.noted: dict[int, Owner] = {}  # what makes modules what they are, as it was before the trace changed it
         self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set
         self.adopted: list[tuple[dict[Any, Any], Any, Any]] = []  # what optimizers made for real: table, key and value
+        self.ambient: list[tuple[Ambient, Any]] = []  # settings that the function changed, and to what
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
 

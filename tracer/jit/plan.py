@@ -17,7 +17,7 @@ from ..ir.checks import Check
 from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Value
 from ..ir.source import describe, user_position
-from ..ir.state import state
+from ..ir.state import Ambient, state
 from ..ir.types import Type
 from ..tensor.packs import GradientPack, Pack
 from ..tensor.scalar import Host, Scalar, keyed
@@ -45,7 +45,7 @@ class Writes:
     `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
     with that number) becomes, `arguments` what is written into arguments, `leaves` which of them, and which tensors outside,
     become leaves or stop being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get
-    more), `outside` what becomes of other things, `seen_gradients` the templates of `.grad`s that leave another way, too.
+    more), `outside` what becomes of other things, `seen_gradients` the templates of `.grad`s that leave another way, too, `ambient` settings and what they are set to.
     """
 
     created: tuple[tuple[Storage, int], ...]
@@ -56,11 +56,12 @@ class Writes:
     grown: frozenset[int] = frozenset()
     outside: tuple[Effect, ...] = ()
     seen_gradients: tuple[tuple[Tensor | int, Any], ...] = ()
+    ambient: tuple[tuple[Ambient, Any], ...] = ()
 
     @property
     def nothing_else(self) -> bool:
         """Whether state is all that is written."""
-        return not (self.gradients or self.seen_gradients or self.leaves or self.containers or self.outside)
+        return not (self.gradients or self.seen_gradients or self.leaves or self.containers or self.outside or self.ambient)
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     writes = replace(
         writes, gradients=tuple((t, None if g is None else outputs.add(g._read())) for t, g in rebound if id(g) not in seen),
         seen_gradients=tuple((t, template.of(g)) for t, g in rebound if id(g) in seen))
+    writes = replace(writes, ambient=tuple(trace.ambient))
     here = describe(user_position())
     guards += [guard for effect in writes.outside for guard in effects.guards_of(effect, here)]
     reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)
