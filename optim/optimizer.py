@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -34,7 +35,7 @@ from .hooks import (
     register_optimizer_step_pre_hook,
 )
 from .shared import Scalars
-from .state import ParameterState, States
+from .state import ParameterState, States, took_over
 
 __all__ = ["Optimizer", "ParamsT", "RemovableHandle", "State", "register_optimizer_step_post_hook",
            "register_optimizer_step_pre_hook", "required"]
@@ -258,18 +259,20 @@ class Optimizer(Hooked):
             before = {param: dict(self.state[param]) if param in self.state else None for param in params}
             self._make_states(params, group, sharing)
             fresh = {param: before[param] for param in params if self.state.get(param, {}).keys() != (before[param] or {}).keys()}
-            trace.made.append(lambda: [self._unmake(param, old) for param, old in fresh.items()])
+            trace.made.append(partial(self._unmake, fresh))
             trace.adopt(self.state, [param for param, old in before.items() if old is None and param in self.state])
             for param, old in before.items():
                 entry = self.state.get(param, {})
                 trace.adopt(entry, [name for name, x in entry.items() if old is None or x is not old.get(name)])
 
-    def _unmake(self, param: Tensor, before: State | None) -> None:
-        if before is None:
-            self.state.pop(param, None)
-        elif param in self.state:
-            for name in self.state[param].keys() - before.keys():
-                del self.state[param][name]
+    def _unmake(self, made: dict[Tensor, State | None]) -> None:
+        """Take back what was made for parameters, which had this before."""
+        for param, before in made.items():
+            if before is None:
+                self.state.pop(param, None)
+            elif param in self.state:
+                for name in self.state[param].keys() - before.keys():
+                    del self.state[param][name]
 
     def _sharing(self) -> Counter[int]:
         """How many parameters each counter counts for."""
@@ -397,7 +400,15 @@ class Optimizer(Hooked):
             if "param_names" in group:
                 new.setdefault("param_names", group["param_names"])
         states.update({key: x for key, x in state_dict["state"].items() if key not in known})
-        self.__setstate__({"state": states, "param_groups": Groups(saved)})
+        if context.trace is not None:
+            self.__setstate__({"state": states, "param_groups": Groups(saved)})
+            return
+        # What programs know stays: the groups, and the state unless it is of another form or somebody else has it.
+        for group, new in zip(self.param_groups, saved, strict=True):
+            if list(group) != list(new):
+                dict.clear(group)
+            group.update({key: x for key, x in new.items() if key != "params" or "params" not in group})
+        self.__setstate__({"state": self.state if took_over(self.state, states) else states, "param_groups": self.param_groups})
 
 
 _STARTED = 1.0  # the private counter of a parameter that has taken steps already

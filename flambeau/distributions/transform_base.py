@@ -170,7 +170,7 @@ class _InverseTransform(Transform):
         self._of = transform
 
     @property
-    def _inv(self) -> Transform:
+    def _inv(self) -> Transform:  # type: ignore[misc]
         return self._of
 
     @constraints.dependent_property(is_discrete=False)

@@ -14,7 +14,7 @@ from ..containers import ModuleDict, ModuleList
 from ..module import Module
 from ..parameter import Parameter
 
-_kept: dict[tuple[int, str], Tensor] | None = None  # what was computed in the `cached()` block that is open
+_kept: Any = None  # what was computed in the `cached()` block that is open, by module and name
 SERIALIZED = ("Serialization of parametrized modules is only supported through state_dict(). See:\nhttps://pytorch.org/tutorials/"
               "beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training")
 

@@ -11,7 +11,18 @@ from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, StateTable, grown_owner, module_owners, owners_of
+from .owners import (
+    ClassTable,
+    Fields,
+    GrownTable,
+    ModuleTable,
+    ObjectTable,
+    Owner,
+    StateTable,
+    grown_owner,
+    module_owners,
+    owners_of,
+)
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
 from .reachable import NAMESPACES, Reachable

@@ -34,14 +34,15 @@ from ..ir.source import describe, is_library, is_ours
 from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
-from .contents import CONTENTS, LONGEST, dictionary, each
+from .contents import CONTENTS, dictionary, each
 from .identity import MISSING, PLAIN, real
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
 from .module_globals import ModuleGlobals, only_grown
-from .places import Attribute, Entries, Kinds, Names, Place, value_of
-from .statics import attributes, defined, held, is_a, mro, name_of, size, table
-from .tables import CONTAINERS, OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
+from .ours import StateOf, classes_of, options, tensors_of, watch_inherited, watch_whole
+from .places import Attribute, Kinds, Names, Place, value_of
+from .statics import attributes, defined, held, is_a, mro, name_of, table
+from .tables import OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -51,7 +52,6 @@ from .whose import (
     foreign_function,
     functions_of,
     looked_up,
-    methods_of_ours,
     of_ours,
     read_by_ours,
     users_class,
@@ -327,14 +327,14 @@ class Reachable:
                 self.later(part, f"{path}.{name}")
             for f in x._called():
                 self.later(f, f"a hook of {path}")
-            for name, tensor in _tensors_of(x):
+            for name, tensor in tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
             for i, group in enumerate(own.get("param_groups") or ()):
                 self.later(group, f"{path}.param_groups[{i}]")
             if "state" in own and not way.users:
-                self._attributes.append(_State(Given(x, OF_STRUCTURE - {"state"}), lambda n: f"{path}.{n}", whole=False,
-                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
+                self._attributes.append(StateOf(Given(x, OF_STRUCTURE - {"state"}), lambda n: f"{path}.{n}", whole=False,
+                                                 aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
                 self._attributes.append(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
@@ -377,33 +377,19 @@ class Reachable:
         self._attributes.append(found)
 
     def _of_library(self, x: Any, own: dict[str, Any], path: str, way: _Way) -> None:
-        """An object of a class of ours: all that it knows, of one of a user's class what our methods read, and the methods."""
-        inherited = way.users or way.structured
-        methods = methods_of_ours(way.kind)
-        if not inherited:
-            self.tables.append((own, path))
-            self.watch(Entries(own, lambda n: f"{path}.{n}"))
-            names = list(own)
+        """An object of a class of ours, or of one that inherits from it."""
+        if way.users or way.structured:
+            watch_inherited(self, x, own, path, way.guarded)
         else:
-            read = (read_by_ours(way.kind) or frozenset(own)) - OF_STRUCTURE if way.guarded else frozenset[str]()
-            names = sorted(own.keys() & (read | methods))
-            absent = methods - own.keys()
-            self.watch(Place(lambda: (own.keys().isdisjoint(absent),), lambda i: f"whether a method of {path} is its own"))
-            if names:
-                self.watch(Names(own, names, lambda n: f"{path}.{n}"))
-        for name in names:
-            value = own[name]
-            if is_a(value, CONTAINERS) and size(value) > LONGEST:  # a dataset's: too much to look at
-                self.seen[id(value)] = value, path
-                self.watch(Place(lambda value=value: (size(value),), lambda i, name=name: f"the size of {path}.{name}"))
-            else:
-                self.later(value, f"{path}.{name}")
+            self.tables.append((own, path))
+            watch_whole(self, x, own, path)
         if not way.known:
             way.known = True
-            for base in mro(way.kind):
-                if is_ours(file_of(base)):
-                    self._attributes.append(Table(table(base), lambda n, base=base: f"{name_of(base)}.{n}", whole=False,
-                                                   library=way.kind))
+            self._attributes.extend(classes_of(way.kind))
+
+    def leave(self, value: Any, path: str) -> None:
+        """This is not looked into."""
+        self.seen[id(value)] = value, path
 
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
@@ -439,12 +425,6 @@ class Reachable:
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 
-    def _options(self, x: dict[str, Any], path: str) -> None:
-        """Options of a group of parameters, of which a trace is told what is read of them, but not of what is in these."""
-        for name, value in dict.items(x):
-            if name != "params":
-                self.later(value, f"{path}[{name!r}]")
-
     # --- Tensors ------------------------------------------------------------------------------------------------------
 
     def _tensor(self, x: Tensor, path: str) -> None:
@@ -465,34 +445,11 @@ class Reachable:
         missing -= {n for n in missing if any(defined(type(x), n, MISSING) is not MISSING for x in self.structures.values())}
         if missing:
             for x in self.structures.values():
-                self.tensors |= {tensor: name for name, tensor in _tensors_of(x) if tensor not in self.tensors}
+                self.tensors |= {tensor: name for name, tensor in tensors_of(x) if tensor not in self.tensors}
             for tensor, path in self.tensors.items():
                 names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
                 if names:
                     yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
-
-
-class _State(Table):
-    """The state of an optimizer, where code names it: a step makes it for real, and that is no write."""
-
-    def look(self, walk: Any) -> None:
-        """Read it, if code mentions it by now."""
-        if "state" in walk.mentioned and self._means(walk, walk.mentioned["state"]):
-            self.add("state", walk, self.label("state"))
-
-    def places(self) -> Iterator[Place]:
-        """Which one it is."""
-        if self.keys:
-            yield Place(lambda: (self.table.get("state"),), lambda i: self.label("state"))
-
-
-def _tensors_of(x: Any) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a module or an optimizer, with what to call them."""
-    own = attributes(x)
-    held = {**(own.get("_parameters") or {}), **(own.get("_buffers") or {})}
-    for i, group in enumerate(group for group in own.get("param_groups") or () if is_a(group, dict)):
-        held |= {f"param_groups[{i}]['params'][{j}]": tensor for j, tensor in enumerate(dict.get(group, "params") or ())}
-    yield from ((f"{name_of(type(x))}.{name}", tensor) for name, tensor in held.items() if is_a(tensor, Tensor))
 
 
 def _read_by_ours(kinds: set[type]) -> frozenset[str] | None:
@@ -520,8 +477,8 @@ _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
 class _Way:
     """How to look at objects of a class.
 
-    `guarded` are those of ours whose objects are watched as users' are. `visit` is for what Python makes of it, `adds` says that a user's class may add to that; `structured` are modules and
-    optimizers; `known` that the class was looked at.
+    `guarded` are those of ours whose objects are watched as users' are. `visit` is for what Python makes of it, `adds` says
+    that a user's class may add to that; `structured` are modules and optimizers; `known` that the class was looked at.
     """
 
     kind: type
@@ -539,7 +496,7 @@ class _Way:
         users = kind not in PLAIN and users_class(kind)
         visit = next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)
         if of_ours(kind, "_tells"):
-            visit = Reachable._options
+            visit = options
         followed = not issubclass(kind, _OPAQUE) or (users and issubclass(kind, _EXTENDED))
         return cls(kind, followed, of_ours(kind, "_guarded"), visit, users,
                    users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, StateTable, module_owners
-from ..ir.state import Ambient
 from ..ir.source import describe, user_position
+from ..ir.state import Ambient
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
 

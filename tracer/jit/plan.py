@@ -45,7 +45,8 @@ class Writes:
     `created` are storages that are written without being read, `gradients` what `.grad` of a tensor (or of the argument
     with that number) becomes, `arguments` what is written into arguments, `leaves` which of them, and which tensors outside,
     become leaves or stop being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get
-    more), `outside` what becomes of other things, `seen_gradients` the templates of `.grad`s that leave another way, too, `ambient` settings and what they are set to.
+    more), `outside` what becomes of other things, `seen_gradients` the templates of `.grad`s that leave another way, too,
+    `ambient` settings and what they are set to.
     """
 
     created: tuple[tuple[Storage, int], ...]
