@@ -79,7 +79,7 @@ MADE_OF = {
 RENAMED = {
     "nn.modules.batchnorm": {"_LazyNormBase": "_LazyNorm"},
     "nn.modules.conv": {"_LazyConvXdMixin": "_LazyConv"},
-    "nn.modules.module": {"_IncompatibleKeys": "Loading"},
+    "nn.modules.module": {"_IncompatibleKeys": "_IncompatibleKeys"},
     "nn.modules.pooling": {"_LPPoolNd": "_LPPool", "_MaxUnpoolNd": "_MaxUnpool"},
 }
 

@@ -21,7 +21,7 @@ from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_ho
 from .moving import Movable
 from .parameter import Buffer, Parameter
 from .registered import Registered
-from .state_dict import Loading, collect, load, load_own, save_own
+from .state_dict import _IncompatibleKeys, collect, load, load_own, save_own
 from .torch_state import in_our_form
 
 T = TypeVar("T")
@@ -521,7 +521,7 @@ class Module(Compilable, Movable):
         """Add what this module alone has to the state dict; for subclasses to define another way."""
         save_own(self, destination, prefix, keep_vars)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Loading:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> _IncompatibleKeys:
         """Copy the contents of a state dict, or put its tensors in place of the own ones (`assign`).
 
         Returns missing and unexpected keys; with `strict` there must be none. Raises RuntimeError with all that

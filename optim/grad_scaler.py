@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -13,9 +14,11 @@ from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
 from ..tracer.ir import dtypes
+from ..tracer.ir.errors import DeviceError
 from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.context import outside_trace
 from ..tracer.tensor.tensor import Tensor
+from .group import Options
 from .optimizer import Optimizer
 
 
@@ -47,6 +50,8 @@ class GradScaler:
     ([0.0], 1024.0)
     """
 
+    _guarded = True  # a compiled step depends on all that it knows
+
     def __init__(self, device: str = "cuda", init_scale: float = 2.0**16, growth_factor: float = 2.0,
                  backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True) -> None:
         if growth_factor <= 1.0:
@@ -57,12 +62,15 @@ class GradScaler:
             warnings.warn("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.", stacklevel=2)
             enabled = False
         self._device, self._enabled = device, enabled
-        self._rule = {"growth_factor": growth_factor, "backoff_factor": backoff_factor,
-                      "growth_interval": growth_interval}
+        self._rule = Options({"growth_factor": growth_factor, "backoff_factor": backoff_factor,
+                              "growth_interval": growth_interval})
         self._first = (init_scale, 0)
         self._tensors: tuple[Tensor, Tensor] | None = None
         self._found: dict[int, Tensor] = {}  # by optimizer: whether a gradient was not finite, 0 or 1
         self._stepped: set[int] = set()
+        if enabled:
+            with suppress(DeviceError):  # which is told where it is used
+                self._state()  # now: a step that made it would make it at each call
 
     def _state(self) -> tuple[Tensor, Tensor]:
         """The scale, and how many steps in a row were finite; made when first needed, outside any trace."""
@@ -162,7 +170,7 @@ class GradScaler:
             raise AssertionError("No inf checks were recorded prior to update.")
         bad = sum(self._found.values(), start=scale * 0) > 0
         run = count + 1
-        due = run >= hyper(self._rule, "growth_interval")
+        due = run == hyper(self._rule, "growth_interval")
         grown = scale * hyper(self._rule, "growth_factor")
         grown = where(due & isfinite(grown), grown, scale)
         scale.copy_(where(bad, scale * hyper(self._rule, "backoff_factor"), grown))
@@ -178,7 +186,8 @@ class GradScaler:
 
     def get_growth_factor(self) -> float:
         """What the scale grows by."""
-        return self._rule["growth_factor"]
+        factor: float = self._rule["growth_factor"]
+        return factor
 
     def set_growth_factor(self, new_factor: float) -> None:
         """Change what the scale grows by; a compiled step reads it at its next call."""
@@ -186,7 +195,8 @@ class GradScaler:
 
     def get_backoff_factor(self) -> float:
         """What the scale shrinks by."""
-        return self._rule["backoff_factor"]
+        factor: float = self._rule["backoff_factor"]
+        return factor
 
     def set_backoff_factor(self, new_factor: float) -> None:
         """Change what the scale shrinks by; a compiled step reads it at its next call."""
@@ -194,7 +204,8 @@ class GradScaler:
 
     def get_growth_interval(self) -> int:
         """After how many finite steps in a row the scale grows."""
-        return int(self._rule["growth_interval"])
+        interval: int = self._rule["growth_interval"]
+        return interval
 
     def set_growth_interval(self, new_interval: int) -> None:
         """Change after how many finite steps the scale grows; a compiled step reads it at its next call."""

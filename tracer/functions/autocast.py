@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from ..backend import has_cuda
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.source import Position, user_position
-from ..ir.state import state
+from ..ir.state import Ambient, ambients, state
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
 from .spelling import REFUSED, respelled
@@ -37,6 +38,8 @@ class _Modes(threading.local):
 
 
 modes = _Modes()
+ambients += [Ambient("autocast", lambda: modes.on, partial(setattr, modes, "on")),
+             Ambient("the dtypes of autocast", lambda: modes.dtypes, partial(setattr, modes, "dtypes"))]
 _ever: list[bool] = []  # not empty once autocast was on in any thread: until then a call looks no further
 
 # --- Which function does what -----------------------------------------------------------------------------------------

@@ -6,11 +6,13 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from ..backend import backend
 from ..ir import dtypes
 from ..ir.dtypes import dtype
+from ..ir.state import Ambient, ambients
 from ..tensor.device import device
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,6 +27,8 @@ class _Defaults(threading.local):
 
 
 Defaults = _Defaults()
+ambients += [Ambient("the default dtype", lambda: _Defaults.dtype, partial(setattr, _Defaults, "dtype")),
+             Ambient("the default device", lambda: Defaults.device, partial(setattr, Defaults, "device"))]
 
 
 def get_default_dtype() -> dtype:

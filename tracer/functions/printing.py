@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..ir import dtypes
 from ..ir.errors import TraceError
+from ..ir.state import Ambient, ambients
 from ..lazy.flush import host_array
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
@@ -26,6 +28,13 @@ class PrintOptions:
     sci_mode: bool | None = None
 
 
+def _set_options(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(PrintOptions, name, value)
+
+
+_NAMES = ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")
+ambients.append(Ambient("print options", lambda: {name: getattr(PrintOptions, name) for name in _NAMES}, _set_options))
 PROFILES: dict[str, tuple[int, float, int]] = {"default": (4, 1000, 3), "short": (2, 1000, 2), "full": (4, math.inf, 3)}
 
 

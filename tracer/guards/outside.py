@@ -22,6 +22,7 @@ from .owners import (
     ModuleTable,
     ObjectTable,
     Owner,
+    StateTable,
     grown_owner,
     module_owners,
     owners_of,
@@ -125,6 +126,10 @@ class Outside(Watch):
         self.open.add(owner.label(key))
         for ref, *_ in self.structures:
             thing = ref()
+            states = attributes(thing).get("state") if isinstance(owner, StateTable) else None
+            for i, kept in enumerate(states.values() if isinstance(states, dict) else ()):
+                if kept is owner.thing:
+                    self._left_out.add(f"{type(thing).__name__}.state[{i}][{key!r}]")
             for path, part in getattr(thing, "named_modules", tuple)():
                 if owner.thing is part.__dict__ or owner.thing is part._buffers:
                     name = f"{type(thing).__name__}.{path + '.' if path else ''}{key}"

@@ -121,13 +121,20 @@ def read_by_ours(kind: type) -> frozenset[str] | None:
     names: set[str] = set()
     for base in mro(kind):
         for name, attribute in table(base).items():
-            for f in functions_of(attribute):
-                if is_ours(f.__code__.co_filename):
+            for f in map(_innermost, functions_of(attribute)):
+                if is_a(f, types.FunctionType) and is_ours(f.__code__.co_filename):
                     found = mentions(f.__code__)
                     if name in _RUN and found.computed & {SELF, None}:
                         return None
                     names |= found.attributes
     return frozenset(names)
+
+
+@lru_cache(maxsize=4096)
+def methods_of_ours(kind: type) -> frozenset[str]:
+    """What classes of ours define of an instance's and an attribute of its own would hide, names in two underscores apart."""
+    return frozenset(n for base in mro(kind) if is_ours(file_of(base)) for n, v in table(base).items()
+                     if not n.startswith("__") and is_method(v) and defined(type(v), "__set__") is None)
 
 
 _RUN = frozenset({"forward"})
@@ -140,8 +147,8 @@ def read_by_library(kind: type, called: frozenset[str]) -> frozenset[str] | None
     todo = [n for n in methods if n in called or (n.startswith("__") and n not in _NOT_READING)]
     names: set[str] = set()
     while todo:
-        method = methods.pop(todo.pop(), None)
-        if method is not None:
+        method = _innermost(methods.pop(todo.pop(), None))
+        if is_a(method, types.FunctionType):
             found = mentions(method.__code__)
             if SELF in found.computed:
                 return None

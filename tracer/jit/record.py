@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..functions.checks import checking
 from ..guards.outside import Outside
 from ..guards.texts import Described, Text
 from ..ir.errors import TraceError, noting
+from ..ir.state import ambients
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
 from .calls import taken_over
@@ -55,6 +57,20 @@ class Recorded:
     def take_back(self) -> None:
         """Undo what was made outside, since the trace comes to nothing."""
         _take_back(self.made)
+
+
+@contextmanager
+def _settings_kept(trace: Trace) -> Iterator[None]:
+    """What code in this block sets for all that comes after is set back, and set again at each call."""
+    before = [(ambient, ambient.get()) for ambient in ambients]
+    try:
+        yield
+    finally:
+        for ambient, value in before:
+            now = ambient.get()
+            if now is not value and now != value:
+                trace.ambient.append((ambient, now))
+                ambient.set(value)
 
 
 def _take_back(made: list[Callable[[], Any]]) -> None:
@@ -102,7 +118,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             put_scalars(trace, outside, places, plainly)
             if not plainly:
                 outside.hide(places)
-            with noting(), taken_over(outside.calls):
+            with noting(), taken_over(outside.calls), _settings_kept(trace):
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace, exchanged)
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
@@ -123,6 +139,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         return Recorded(plan, validity, trace.made, written(effects), traced, remembered.make_real(trace))
     except BaseException:
         _take_back(trace.made)
+        trace.adopted.clear()
         if effects is None:
             Effects(outside, trace)  # which undoes what was done
         outside.forget_results()

@@ -11,6 +11,8 @@ import numpy as np
 
 from ..guards.identity import static_key
 from ..guards.parameters import NOTHING_KNOWN, Parameters
+from ..ir.dtypes import dtype
+from ..tensor.device import Size, device
 from ..tensor.nested import Attribute, children, holds_items, is_open, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
@@ -307,4 +309,4 @@ class _NotData(Exception):
     """An object holds something with a life of its own."""
 
 
-_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), Size, dtype, device})

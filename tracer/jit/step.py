@@ -98,7 +98,10 @@ class Step:
         if self.plain:
             return None
         _write_back(plan.writes, call, outputs)
-        return _returned(plan, outputs, call)
+        result = _returned(plan, outputs, call)
+        for ambient, value in plan.writes.ambient:
+            ambient.set(value)
+        return result
 
     # --- State --------------------------------------------------------------------------------------------------------
 

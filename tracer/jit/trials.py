@@ -50,7 +50,7 @@ class Trials:
         created = Created(first.traced)
         again = not self._made.isdisjoint(created.places)
         self._made |= created.places if holds is not None else set()
-        tried = created and (created.only_tensors or not again)
+        tried = (created or (first.traced.trace.adopted and created.nothing)) and (created.only_tensors or not again)
         outside, trace = (self._on(created, call, first, holds if again else None) if tried else None) or (outside, first)
         outside.let_go()
         return outside, trace
@@ -89,7 +89,7 @@ class Trials:
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
         return recorded(self._function, self._name, call, outside, self._options, self._places, self._own, self._exchanged,
-                        plainly, self._know_hooks)
+                        self._told_apart, plainly, self._know_hooks)
 
     def _know_hooks(self) -> None:
         self._hooks_run = True

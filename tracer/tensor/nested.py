@@ -220,6 +220,8 @@ def _is_open(kind: type) -> bool:
     if kind is SimpleNamespace or issubclass(kind, UserDict):
         return True
     bases = kind.__mro__[:-1]
+    if getattr(kind, "_by_contents", False):  # some of ours, and what users make of them
+        return bool(kind.__dictoffset__)
     if not bases or hasattr(kind, "_snapshot") or kind.__eq__ is not object.__eq__ or not kind.__dictoffset__:
         return False
     special = ("__call__", "__next__", "__slots__", "__getattribute__", "__setattr__", "__getattr__", "__torch_function__")
