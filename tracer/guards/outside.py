@@ -12,7 +12,18 @@ from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassOf, ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
+from .owners import (
+    ClassOf,
+    ClassTable,
+    Fields,
+    GrownTable,
+    ModuleTable,
+    ObjectTable,
+    Owner,
+    grown_owner,
+    module_owners,
+    owners_of,
+)
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
 from .reachable import NAMESPACES, Reachable
@@ -189,8 +200,9 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
             owners[id(names)] = OwnedTable(names, lambda n: f"{n} (global)", tuple(dict.fromkeys((*keys, *sorted(stored)))))
     if not found.bound.isdisjoint({"__class__", ANY_NAME}):
         for x in _instances(found):
-            owner = ClassOf(x, lambda key, path=found.seen[id(x)][1]: f"the class of {path}")  # type: ignore[misc]
-            owners[owner.identity] = owner
+            path = found.seen[id(x)][1]
+            kind = ClassOf(x, lambda key, path=path: f"the class of {path}")  # type: ignore[misc]
+            owners[kind.identity] = kind
     for thing, path, find in found.only_grown.values():
         if id(thing) not in owners:
             owners[id(thing)] = grown_owner(thing, path, find)

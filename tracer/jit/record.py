@@ -79,7 +79,8 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type], plainly: bool) -> Recorded:
+             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type],
+             plainly: bool) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
     tensors at those exchanged as state. `told_apart` gets the classes of arguments that are used as keys.
 

@@ -226,7 +226,8 @@ def _set(x: Any) -> Recipe:
         set.update(thing, _without_attributes(parts))
         return _with_attributes(thing, parts)
 
-    return Recipe(kind, dict(enumerate(map(as_key, set.__iter__(x)))) | attributes_of(x), lambda begun: set.__new__(kind), filled)
+    held = dict(enumerate(map(as_key, set.__iter__(x)))) | attributes_of(x)
+    return Recipe(kind, held, lambda begun: set.__new__(kind), filled)
 
 
 def _frozenset(x: Any) -> Recipe:
@@ -285,8 +286,8 @@ def _partial(x: Any) -> Recipe:
         return _with_attributes(kind.__new__(kind, parts["func"], *arguments, **{
             key[0]: part for key, part in parts.items() if type(key) is tuple}), parts)
 
-    return Recipe(kind, {"func": x.func, **dict(enumerate(x.args)), **{(k,): v for k, v in x.keywords.items()}, **attributes_of(x)},
-                  None, made)
+    named = {(name,): value for name, value in x.keywords.items()}
+    return Recipe(kind, {"func": x.func, **dict(enumerate(x.args)), **named, **attributes_of(x)}, None, made)
 
 
 def _method(x: types.MethodType) -> Recipe:
@@ -333,12 +334,14 @@ def _exception(x: BaseException) -> Recipe:
 def _copied(x: Any) -> Recipe:
     """Contents in C that may be changed."""
     like = copy.copy(x)
-    return Recipe((type(x), bytes(x) if isinstance(x, (bytearray, array.array)) else id(x)), {}, lambda begun: copy.copy(like), lambda thing, parts: thing)
+    kind = type(x), bytes(x) if isinstance(x, (bytearray, array.array)) else id(x)
+    return Recipe(kind, {}, lambda begun: copy.copy(like), lambda thing, parts: thing)
 
 
 def _array(x: np.ndarray[Any, Any]) -> Recipe:
     if x.dtype.hasobject and x.dtype == object:
-        return Recipe((np.ndarray, x.shape), dict(enumerate(x.ravel().tolist())), lambda begun: np.empty(x.shape, object), _refilled)
+        return Recipe((np.ndarray, x.shape), dict(enumerate(x.ravel().tolist())), lambda begun: np.empty(x.shape, object),
+                      _refilled)
     base = x.base
     if type(base) is np.ndarray and base.base is None and base.flags.c_contiguous and type(x) is np.ndarray:
         shape, kind, strides = x.shape, x.dtype, x.strides

@@ -256,8 +256,8 @@ class Template:
             for part in key:
                 self._check_key(part)
         elif self._remaking.is_made(key) and (kind.__hash__ is object.__hash__ or self._remaking.holds(key)):
-            raise TraceError(f"a {kind.__name__} that {self._trace.name} makes is a key of a dictionary, or a member of a set, that "
-                             "outlives the step: each call would need another one. Use a number or a name as the key.")
+            raise TraceError(f"a {kind.__name__} that {self._trace.name} makes is a key of a dictionary, or a member of a set, "
+                             "that outlives the step: each call would need another one. Use a number or a name as the key.")
 
     def has_met(self, gradient: Tensor) -> bool:
         """Whether a `.grad` is there already, or leaves the step another way too."""
@@ -281,8 +281,8 @@ class Template:
             raise AttributeError("an attribute that code seems only to set is read")  # which is traced again, without hiding it
         if not isinstance(x, Tensor):
             if _runs_out(x) and not self._is_known(x):
-                raise TraceError(f"{self._trace.name} gives or leaves a {type(x).__name__} that it made: it would give its values "
-                                 "once, to whoever asks first. Return list(...) of it, or make it outside.")
+                raise TraceError(f"{self._trace.name} returns or leaves a {type(x).__name__} that it made: it would give its "
+                                 "values once, to whoever asks first. Return list(...) of it, or make it outside.")
             return x
         made = self._made.get(id(x))
         if made is None:

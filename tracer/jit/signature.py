@@ -33,8 +33,8 @@ class Signature:
     means nothing to it.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", "grown",
-                 "by_key", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", 
+                 "grown", "by_key", "_met", "_inside")
     gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:

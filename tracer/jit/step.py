@@ -201,7 +201,7 @@ def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     writes = plan.writes
     if not writes.containers and not writes.outside and not writes.seen_gradients and not writes.marks:
         return rebuilt(plan.template, outputs, call)
-    groups = [*(held for _, held in writes.containers), *(changed for _, changed in writes.marks), *(effect.edits for effect in writes.outside)]
+    groups = [*(held for _, held in (*writes.containers, *writes.marks)), *(effect.edits for effect in writes.outside)]
     result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values()),
                                    *(t for _, t in writes.seen_gradients)], outputs, call)
     given = iter(things)
