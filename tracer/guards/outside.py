@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from ..ir.errors import TraceError
@@ -20,13 +21,14 @@ from .owners import (
     ModuleTable,
     ObjectTable,
     Owner,
+    Variable,
     grown_owner,
     module_owners,
     owners_of,
 )
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
-from .reachable import NAMESPACES, Reachable
+from .reachable import NAMESPACES, Reachable, identified
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
 from .tables import attributes_to_set
@@ -50,7 +52,7 @@ class Outside(Watch):
         self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
-        self.identified = [weakref.ref(t) for t in found.identified() if t._base is None]
+        self.identified = [weakref.ref(t) for t in identified(found) if t._base is None]
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self._reached, self._walked = list(found.structures.values()), found.seen
@@ -198,6 +200,9 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         keys = known.keys or () if isinstance(known, OwnedTable) else ()
         if not stored <= set(keys):
             owners[id(names)] = OwnedTable(names, lambda n: f"{n} (global)", tuple(dict.fromkeys((*keys, *sorted(stored)))))
+    for x, path in found.seen.values():
+        if type(x) is ContextVar:
+            owners[id(x)] = Variable(x, lambda key, path=path: f"the value of {path}")  # type: ignore[misc]
     if not found.bound.isdisjoint({"__class__", ANY_NAME}):
         for x in _instances(found):
             path = found.seen[id(x)][1]

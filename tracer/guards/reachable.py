@@ -118,15 +118,6 @@ class Reachable:
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
                      frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
 
-    def identified(self) -> dict[Tensor, None]:
-        """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
-        found = dict(self.keys)
-        if self.compares or self.searches:
-            found |= dict.fromkeys(self.tensors)
-        if self.compares:
-            found |= {tensor: None for x in self.structures.values() for _, tensor in _tensors_of(x)}
-        return found
-
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""
         return (self.everything or any(id(kind) in self.whole_of for kind in kinds)
@@ -440,6 +431,16 @@ class Reachable:
                 names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
                 if names:
                     yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
+
+
+def identified(found: Reachable) -> dict[Tensor, None]:
+    """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
+    tensors = dict(found.keys)
+    if found.compares or found.searches:
+        tensors |= dict.fromkeys(found.tensors)
+    if found.compares:
+        tensors |= {tensor: None for x in found.structures.values() for _, tensor in _tensors_of(x)}
+    return tensors
 
 
 def _tensors_of(x: Any) -> Iterator[tuple[str, Tensor]]:

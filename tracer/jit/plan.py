@@ -186,7 +186,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                         outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
-        template.check_keys(held)
+        template.lasting.check_keys(held)
     rebound, marks = list(_rebound_gradients(trace, stand_ins)), _marks(stand_ins, call.tensors)
     template.shared_inside([traced.result, *(held for _, held in (*contents, *effects.found, *marks)),
                             [gradient for _, gradient in rebound]])

@@ -182,10 +182,13 @@ def _is_object(kind: type) -> bool:
 
 def _is_data(kind: type) -> bool:
     """Whether it is a user's class, or one of Python's that is there to hold something."""
-    if issubclass(kind, (types.SimpleNamespace, UserDict, UserList, UserString, ChainMap)):
-        return True
+    return issubclass(kind, (types.SimpleNamespace, UserDict, UserList, UserString, ChainMap)) or is_of_users(kind)
+
+
+def is_of_users(kind: type) -> bool:
+    """Whether a class was made by a `class` statement in code of users."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file is None or _is_users_file(file)
+    return bool(kind.__flags__ & _MADE_BY_CLASS) and kind.__module__ != "builtins" and (file is None or _is_users_file(file))
 
 
 def _is_users_file(file: str) -> bool:
@@ -198,8 +201,10 @@ def _is_users_file(file: str) -> bool:
 def _items(x: Any) -> Recipe | None:
     """A list, a tuple, a deque, or a user's kind of one; also a named tuple."""
     kind = type(x)
-    if not holds_items(kind):
-        return None
+    if not holds_items(kind):  # a shape, say
+        numbers = issubclass(kind, tuple) and any(type(n) is Scalar for n in x)
+        return Recipe(kind, dict(enumerate(x)), None, lambda thing, parts: tuple.__new__(kind, parts.values())
+                      ) if numbers else None
     held: Parts = children(x, objects=True)[1]  # type: ignore[index]
     if issubclass(kind, tuple):
         like = container_of(x, dict.fromkeys(held))

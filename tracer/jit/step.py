@@ -69,9 +69,7 @@ class Step:
             values, loose, in_place = self._loose_state()
             buffers += loose
             del loose  # its references would count as owners
-        arguments = [self._argument(x) for x in call.tensors]
-        for i in plan.unread:
-            arguments[i] = Value(UNREAD, arguments[i].device, np.zeros((), np.float32))
+        arguments = [self._argument(x) for x in call.tensors] if not plan.unread else _arguments(self, call)
         buffers += [device_buffer(v) for v in arguments]
         if plan.numbers:
             buffers += self._number_buffers(call)
@@ -184,6 +182,12 @@ class Step:
                     for at in plan.positions]
         first = plan.written
         return [_NONE] * first + [Value(plan.types[at], plan.device, results[at]) for at in plan.positions[first:]]
+
+
+def _arguments(step: Step, call: Signature) -> list[Value]:
+    """The arguments, with something in the place of those that are read as state."""
+    return [Value(UNREAD, x._device, np.zeros((), np.float32)) if i in step.plan.unread else step._argument(x)
+            for i, x in enumerate(call.tensors)]
 
 
 def _mark_lost(plan: Plan) -> None:
