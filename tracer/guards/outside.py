@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from operator import is_
 from typing import Any
 
@@ -23,13 +24,14 @@ from .owners import (
     ObjectTable,
     Owner,
     StateTable,
+    Variable,
     grown_owner,
     module_owners,
     owners_of,
 )
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
-from .reachable import NAMESPACES, Reachable
+from .reachable import NAMESPACES, Reachable, identified
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
 from .tables import OfReferent, attributes_to_set
@@ -54,7 +56,7 @@ class Outside(Watch):
         self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
-        self.identified = [weakref.ref(t) for t in found.identified() if t._base is None]
+        self.identified = [weakref.ref(t) for t in identified(found) if t._base is None]
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self.hooks = frozenset(found.hooks.keys() - found.seen.keys())  # by id; of what they do nothing is known
@@ -211,10 +213,14 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         keys = known.keys or () if isinstance(known, OwnedTable) else ()
         if not stored <= set(keys):
             owners[id(names)] = OwnedTable(names, lambda n: f"{n} (global)", tuple(dict.fromkeys((*keys, *sorted(stored)))))
+    for x, path in found.seen.values():
+        if type(x) is ContextVar:
+            owners[id(x)] = Variable(x, lambda key, path=path: f"the value of {path}")  # type: ignore[misc]
     if not found.bound.isdisjoint({"__class__", ANY_NAME}):
         for x in _instances(found):
-            owner = ClassOf(x, lambda key, path=found.seen[id(x)][1]: f"the class of {path}")  # type: ignore[misc]
-            owners[owner.identity] = owner
+            path = found.seen[id(x)][1]
+            kind = ClassOf(x, lambda key, path=path: f"the class of {path}")  # type: ignore[misc]
+            owners[kind.identity] = kind
     for thing, path, find in found.only_grown.values():
         if id(thing) not in owners:
             owners[id(thing)] = grown_owner(thing, path, find)

@@ -391,6 +391,20 @@ class ClassOf(Owner):
         object.__setattr__(self.thing, "__class__", values["__class__"])
 
 
+class Variable(Owner):
+    """What a variable of the context is; one that was set does not become one that was not."""
+
+    def held(self) -> dict[Any, Any]:
+        """Its value, if there is one."""
+        value = self.thing.get(MISSING)
+        return {} if value is MISSING else {"": value}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """This."""
+        if values and self.thing.get(MISSING) is not values[""]:
+            self.thing.set(values[""])
+
+
 class Cell(Owner):
     """A variable of a closure."""
 

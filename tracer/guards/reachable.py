@@ -107,14 +107,6 @@ class Reachable(Code):
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
                      frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
 
-    def identified(self) -> dict[Tensor, None]:
-        """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
-        found = dict(self.keys)
-        if self.compares or self.searches:
-            found |= dict.fromkeys(self.tensors)
-        if self.compares:
-            found |= {tensor: None for x in self.structures.values() for _, tensor in tensors_of(x)}
-        return found
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
@@ -424,6 +416,16 @@ class Reachable(Code):
                 names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
                 if names:
                     yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
+
+
+def identified(found: Reachable) -> dict[Tensor, None]:
+    """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
+    tensors = dict(found.keys)
+    if found.compares or found.searches:
+        tensors |= dict.fromkeys(found.tensors)
+    if found.compares:
+        tensors |= {tensor: None for x in found.structures.values() for _, tensor in tensors_of(x)}
+    return tensors
 
 
 def _read_by_ours(kinds: set[type]) -> frozenset[str] | None:

@@ -79,7 +79,8 @@ class Plan:
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
     `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
-    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's, `unread` arguments that are state.
+    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's,
+    `unread` arguments that are state.
     """
 
     name: str
@@ -187,9 +188,9 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                         outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
-        template.check_keys(held)
+        template.lasting.check_keys(held)
     rebound, marks = list(_rebound_gradients(trace, stand_ins)), _marks(stand_ins, call.tensors)
-    template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found), *(changed for _, changed in marks),
+    template.shared_inside([traced.result, *(held for _, held in (*contents, *effects.found, *marks)),
                             [gradient for _, gradient in rebound]])
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),

@@ -35,8 +35,8 @@ class Signature:
     means nothing to it.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", "grown",
-                 "by_key", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", 
+                 "grown", "by_key", "_met", "_inside")
     gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:
@@ -125,18 +125,7 @@ class Signature:
                 for v in x.values():
                     self._walk(v, parts)
         elif holds_items(kind) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
-            held = children(x, objects=True)[1]  # type: ignore[index]
-            if isinstance(x, tuple):
-                self.tuples.append(x)
-                # What it knows beside its fields, and which attributes it has.
-                parts += (kind, tuple(x._facts().items()) if hasattr(x, "_facts") else (), tuple(held))
-            elif not self._first(x, parts, tuple(held)):
-                return
-            for k, v in held.items():
-                if is_static(k):
-                    parts.append(static_key(v))
-                else:
-                    self._walk(v, parts)
+            _walk_held(self, x, parts)
         elif kind not in _PLAIN and is_open(kind):
             self._object(x, parts)
         elif self._inside and kind not in _PLAIN and not isinstance(x, np.generic):
@@ -187,6 +176,21 @@ class Signature:
     def leaves(self, whole: bool = False) -> Iterator[tuple[str, Any]]:
         """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
         return _leaves_of(self, whole, {})
+
+
+def _walk_held(call: Signature, x: Any, parts: list[Any]) -> None:
+    """A container of a class of its own: its items and its attributes."""
+    held = children(x, objects=True)[1]  # type: ignore[index]
+    if isinstance(x, tuple):
+        call.tuples.append(x)
+        parts += (type(x), tuple(x._facts().items()) if hasattr(x, "_facts") else (), tuple(held))  # what it knows beside these
+    elif not call._first(x, parts, tuple(held)):
+        return
+    for key, value in held.items():
+        if is_static(key):
+            parts.append(static_key(value))
+        else:
+            call._walk(value, parts)
 
 
 def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list[Any]) -> None:

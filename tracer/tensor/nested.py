@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections import OrderedDict, UserDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from enum import Enum
 from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
@@ -164,9 +164,9 @@ def refill(x: Any, values: dict[Any, Any]) -> Any:
     return x
 
 
-def _set(x: Any, before: Iterable[str], values: dict[str, Any]) -> None:
+def _set(x: Any, before: Set[str], values: dict[str, Any]) -> None:
     """Let an object have these attributes and no other of those that it had."""
-    for name in before - values.keys():  # type: ignore[operator]
+    for name in before - values.keys():
         object.__delattr__(x, name)
     for name, value in values.items():
         object.__setattr__(x, name, value)
