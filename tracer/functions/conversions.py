@@ -13,8 +13,8 @@ from ..ir.dtypes import dtype, python_dtype
 from ..ir.graph import Value
 from ..lazy.flush import host_array
 from ..ops.elementwise import alias, select
-from ..tensor.scalar import Scalar
 from ..tensor.layouts import memory_format, preserve_format
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device
 from .layout import in_format, laid_out
