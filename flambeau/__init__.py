@@ -8,6 +8,9 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import absent as _absent, aliases as _aliases, amp, former as _former, nn, optim, utils
+from .assertions import (
+    _assert, _check, _check_index, _check_is_size, _check_not_implemented, _check_tensor_all, _check_type, _check_value,
+)
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d_with_indices as adaptive_max_pool1d, avg_pool1d, bilinear,
@@ -178,7 +181,7 @@ from .tracer.tensor.layouts import (
 )
 from .tracer.tensor.tensor import Tensor
 
-__version__ = version.flambeau
+__version__ = version.both
 legacy_contiguous_format = contiguous_format
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 cfloat, cdouble = complex64, complex128

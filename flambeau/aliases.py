@@ -33,13 +33,15 @@ MADE_OF = {
     "cuda.random": "cuda",
     "cuda.streams": "cuda",
     "functional": "",
+    "_tensor": "tracer.tensor.tensor",
+    "nn._reduction": "nn.functional.reductions",
     "nn.modules": "nn",
     "nn.modules.activation": "nn.activation nn.softmax nn.multihead",
     "nn.modules.adaptive": "nn.adaptive_softmax",
     "nn.modules.batchnorm": "nn.normalization nn.sync_norm nn.lazy",
     "nn.modules.channelshuffle": "nn.vision",
     "nn.modules.container": "nn.containers",
-    "nn.modules.conv": "nn.conv nn.lazy",
+    "nn.modules.conv": "nn.conv nn.lazy nn.sizes",
     "nn.modules.distance": "nn.distance",
     "nn.modules.dropout": "nn.dropout",
     "nn.modules.flatten": "nn.flatten",
@@ -75,6 +77,9 @@ MADE_OF = {
     "signal.windows.windows": "signal.windows",
     "torch_version": "version",
 }
+# Modules of ours that are loaded when they are first asked for, where torch's are attributes of what holds them.
+LATE = frozenset({"_C", "_utils", "cuda.graphs", "cuda.profiler", "multiprocessing", "nn.common_types", "overrides",
+                  "quasirandom", "return_types", "utils._contextlib", "utils.collect_env"})
 # Names of torch's for what has another here.
 RENAMED = {
     "nn.modules.batchnorm": {"_LazyNormBase": "_LazyNorm"},
@@ -125,7 +130,8 @@ def let_find(module: types.ModuleType) -> None:
     others = vars(module).get("__getattr__") or named_in(module.__name__)
 
     def find(name: str) -> object:
-        if f"{module.__name__}.{name}".partition(".")[2] in MADE_OF:
+        below = f"{module.__name__}.{name}".partition(".")[2]
+        if below in MADE_OF or below in LATE:
             return importlib.import_module(f"{module.__name__}.{name}")
         return others(name)
 
@@ -134,7 +140,7 @@ def let_find(module: types.ModuleType) -> None:
 
 def let_all_find() -> None:
     """Let the modules that are loaded find those that are made below them."""
-    for parent in {f"{_PACKAGE}.{name}".rpartition(".")[0] for name in MADE_OF}:
+    for parent in {f"{_PACKAGE}.{name}".rpartition(".")[0] for name in (*MADE_OF, *LATE)}:
         if parent in sys.modules:
             vars(sys.modules[parent]).setdefault("__path__", [])
             let_find(sys.modules[parent])

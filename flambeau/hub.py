@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .runtime.checkpoint import load as _load
 
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")  # in the name of a file: the start of its hash
 _folder: list[str] = []
 
 

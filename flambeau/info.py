@@ -6,14 +6,14 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from . import __version__
 from .runtime import cache, devices
+from .version import flambeau
 
 
 def info() -> str:
     """The report as text."""
     lines = [f"python     {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"]
-    lines.append(f"flambeau   {__version__}")
+    lines.append(f"flambeau   {flambeau}")
     for package in ("jax", "jaxlib", "numpy", "ml_dtypes", "libtpu", "torch"):
         try:
             lines.append(f"{package:<10} {version(package)}")

@@ -35,7 +35,7 @@ def is_inference_mode_enabled() -> bool:
 
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether a backward that computes NaN is an anomaly; True where anomalies are not looked for."""
-    return state.anomaly is None or bool(state.anomaly.check_nan)
+    return bool(getattr(state.anomaly, "check_nan", True))
 
 
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:

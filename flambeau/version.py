@@ -49,6 +49,7 @@ def _numbers(version: Any) -> tuple[int, ...]:
 
 __version__ = TorchVersion("2.13.0")
 flambeau = "0.1.0"
+both = TorchVersion(f"{__version__}+flambeau.{flambeau}")  # what `import flambeau as torch` shows: torch's, then ours
 cuda = hip = rocm = xpu = None
 debug = False
 git_version = "unknown"

@@ -1,6 +1,6 @@
 """Layers under torch's names: https://pytorch.org/docs/stable/nn.html"""
 
-from . import attention, functional, grad, init, parallel, utils
+from . import attention, constants, functional, grad, init, parallel, utils
 from .activation import (
     CELU,
     ELU,
@@ -333,3 +333,5 @@ __all__ = [
     "parallel",
     "utils",
 ]
+
+constants.give(globals())

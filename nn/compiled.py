@@ -61,6 +61,8 @@ class Compilable:
 
     def _of_jit(self, name: str) -> Any:
         """What a compiled module has that no module has: `graph`, `stats`, `why`, ..."""
+        if name == "_orig_mod" and original(self) is not None:
+            return original(self)
         if self._compiled is None or name not in OF_JIT:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         return getattr(self._compiled, name)

@@ -621,6 +621,10 @@ def indented(text: str) -> str:
     return text.replace("\n", "\n  ")
 
 
+def _addindent(s_: str, numSpaces: int) -> str:
+    return s_.replace("\n", "\n" + " " * numSpaces)
+
+
 def block(lines: list[str]) -> str:
     """Lines indented between two line ends; nothing for none."""
     return "\n  " + "\n  ".join(lines) + "\n" if lines else ""

@@ -6,6 +6,7 @@ numbers that all parameters share, `apply_single` the new parameter.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -422,6 +423,26 @@ def _split_names(group: Group) -> None:
             raise ValueError("all optimizer params should be with/without names. Some param names are missing")
         group["param_names"] = names
         group["params"] = [p[1] for p in group["params"]]
+
+
+def _use_grad_for_differentiable(func: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` in which gradients are recorded only for an optimizer that is `differentiable`."""
+    @functools.wraps(func)
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with set_grad_enabled(bool(self.defaults.get("differentiable"))):
+            return func(self, *args, **kwargs)
+
+    return step
+
+
+def _default_to_fused_or_foreach(params: Any, differentiable: bool, use_fused: bool = False) -> tuple[bool, bool]:
+    """Neither: XLA fuses the loop over the parameters."""
+    return False, False
+
+
+def _get_value(x: Any) -> Any:
+    """A tensor's number; the tensor itself where a program is recorded, as torch does where it compiles."""
+    return x.item() if isinstance(x, Tensor) and context.trace is None else x
 
 
 def _check_parameter(param: Any, is_differentiable: bool) -> None:

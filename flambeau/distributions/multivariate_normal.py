@@ -10,12 +10,19 @@ from ..tracer.tensor.device import Size
 from ..tracer.tensor.tensor import Tensor
 from . import constraints
 from .definite import cholesky, factor_of_inverse, half_log_det, inverse_from, mahalanobis
+from .definite import factor_of_inverse as _precision_to_scale_tril  # noqa: F401  (under the name that others import)
+from .definite import mahalanobis as _batch_mahalanobis  # noqa: F401
 from .distribution import Distribution
 from .utils import SCALAR, lazy_property, standard_normal
 
 __all__ = ["MultivariateNormal"]
 
 NOT_ONE = "Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified."
+
+
+def _batch_mv(bmat: Tensor, bvec: Tensor) -> Tensor:
+    """Products of matrices and vectors, whose leading dimensions broadcast."""
+    return (bmat @ bvec.unsqueeze(-1)).squeeze(-1)
 
 
 class MultivariateNormal(Distribution):

@@ -54,9 +54,16 @@ def standard_normal(shape: Any, like: Tensor) -> Tensor:
     return randn(shape, dtype=like.dtype, device=like.device)
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
+    return randn(shape, dtype=dtype, device=device)
+
+
 def sum_rightmost(value: Tensor, dim: int) -> Tensor:
     """The sum over the last `dim` dimensions."""
     return value.reshape((*value.shape[:value.ndim - dim], -1)).sum(-1) if dim else value
+
+
+_sum_rightmost = sum_rightmost
 
 
 # --- Probabilities and logits -----------------------------------------------------------------------------------------

@@ -71,6 +71,14 @@ def script_if_tracing(fn: T) -> T:
     return fn
 
 
+_script_if_tracing = script_if_tracing
+
+
+def _overload_method(func: T) -> T:
+    """The function itself: what it says to torch's compiler nobody asks here."""
+    return func
+
+
 def ignore(drop: Any = False, **named: Any) -> Any:
     """A decorator that changes nothing, with arguments or without."""
     return drop if callable(drop) else (lambda fn: fn)

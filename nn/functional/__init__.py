@@ -5,6 +5,7 @@ from sys import modules as _modules
 from ...tracer.functions.activation import hardshrink, prelu
 from ...tracer.functions.autocast import castable
 from ...tracer.functions.unary import sigmoid, tanh
+from . import reductions as _Reduction
 from .activation import (
     celu,
     celu_,

@@ -167,8 +167,8 @@ def kl_div(input: Tensor, target: Tensor, reduction: Any = 1, *, log_target: boo
     return F.kl_div(input, target, reduction=_word(reduction), log_target=log_target)
 
 
-def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None,
-                                     reduction: Any = 1) -> Tensor:
+def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                                     pos_weight: Tensor | None = None, reduction: Any = 1) -> Tensor:
     """`nn.functional.binary_cross_entropy_with_logits`, with `reduction` 0, 1 or 2 for none, mean or sum."""
     return F.binary_cross_entropy_with_logits(input, target, weight, reduction=_word(reduction), pos_weight=pos_weight)
 
@@ -183,8 +183,8 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
     return F.hinge_embedding_loss(input, target, margin, reduction=_word(reduction))
 
 
-def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6,
-                        swap: bool = False, reduction: Any = 1) -> Tensor:
+def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0,
+                        eps: float = 1e-6, swap: bool = False, reduction: Any = 1) -> Tensor:
     """`nn.functional.triplet_margin_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
     return F.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction=_word(reduction))
 

@@ -278,11 +278,13 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 
 def set_autocast_enabled(device_type: str | bool, enabled: bool | None = None) -> None:
     """Switch autocast on or off for a kind of device, in this thread; for "cuda" where only a bool is given."""
-    if isinstance(device_type, bool) and enabled is None:
-        device_type, enabled = "cuda", device_type
-    if not isinstance(enabled, bool):
+    if isinstance(device_type, bool):
+        kind, switch = "cuda", device_type
+    else:
+        kind, switch = device_type, enabled  # type: ignore[assignment]
+    if not isinstance(switch, bool):
         raise TypeError(f"set_autocast_enabled() requires a kind of device and a bool, got {device_type!r} and {enabled!r}")
-    _switch(_checked(device_type), get_autocast_dtype(device_type) if enabled else None)
+    _switch(_checked(kind), get_autocast_dtype(kind) if switch else None)
 
 
 def get_autocast_dtype(device_type: str) -> dtype:
