@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
+import gc
 import logging
+import pickle
 import sys
 import threading
 import types
@@ -486,6 +489,257 @@ def test_default_dtype_of_autocast() -> None:
         assert step.stats.compiles == 2 and "the autocast dtype of cpu" in str(step.why())
     finally:
         torch.set_autocast_dtype("cpu", torch.bfloat16)
+
+
+# --- What Python keeps of functions, classes and modules --------------------------------------------------------------
+
+
+@case
+def defaults_of_keywords() -> Case:
+    def scaled(x: Any, *, k: float = 2.0) -> Any:
+        return x * k
+
+    return lambda x: scaled(x), lambda k: setattr(scaled, "__kwdefaults__", {"k": 2.0 + k})
+
+
+@case
+def defaults_of_keywords_that_come() -> Case:
+    def scaled(x: Any, *, k: float) -> Any:
+        return x * k
+
+    def tried(x: Any) -> Any:
+        try:
+            return scaled(x)  # type: ignore[call-arg]
+        except TypeError:
+            return x
+
+    return tried, lambda k: setattr(scaled, "__kwdefaults__", {"k": 3.0} if k else None)
+
+
+def _named() -> Any:
+    def named(x: int) -> int:
+        """A text."""
+        return x
+
+    return named
+
+
+@pytest.mark.parametrize(("name", "value"), [("__name__", "f"), ("__qualname__", "f"), ("__doc__", "f"), ("__module__", "f"),
+                                             ("__annotations__", {})])
+@pytest.mark.parametrize("kind", ["function", "method", "class"])
+def test_what_functions_and_classes_are_called(kind: str, name: str, value: Any) -> None:
+    class Named:
+        """A text."""
+
+        k: int
+        named = _named()
+
+    thing, function = Named(), _named()
+    read: Callable[[Any], Any] = {"function": lambda x: x * len(getattr(function, name)),
+                                  "method": lambda x: x * len(getattr(thing.named.__func__, name)),
+                                  "class": lambda x: x * len(getattr(type(thing), name))}[kind]
+    owner: Any = {"function": function, "method": Named.named, "class": Named}[kind]
+    check(read, switch(owner, name, getattr(owner, name), value))
+
+
+@case
+def what_a_function_is_called() -> Case:
+    function = _named()
+    return lambda x: x * len(function.__name__), switch(function, "__name__", "named", "f")
+
+
+@case
+def annotations_of_a_function() -> Case:
+    function = _named()
+    return (lambda x: x * len(function.__annotations__),
+            lambda k: function.__annotations__.update(y=int) if k else function.__annotations__.pop("y"))
+
+
+@case
+def what_a_class_is_called() -> Case:
+    class Named:
+        pass
+
+    thing = Named()
+    return lambda x: x * len(type(thing).__name__), switch(Named, "__name__", "Named", "N")
+
+
+@case
+def attribute_of_a_metaclass() -> Case:
+    class Meta(type):
+        k = 2.0
+
+        def scaled(cls, x: Any) -> Any:
+            return x * cls.k
+
+    class Made(metaclass=Meta):
+        pass
+
+    thing = Made()
+    return lambda x: thing.__class__.scaled(x) * type(thing).k, switch(Meta, "k", 2.0, 3.0)
+
+
+class _Family:
+    k = 1.0
+
+
+KEPT_CLASSES: list[Any] = []
+
+
+@case
+def classes_below() -> Case:
+    class Child(_Family):
+        k = 2.0
+
+    KEPT_CLASSES.append(Child)
+    return lambda x: x * sum(kind.k for kind in _Family.__subclasses__()), switch(Child, "k", 2.0, 3.0)
+
+
+@case
+def another_class_below() -> Case:
+    class Base:
+        @classmethod
+        def all(cls) -> Any:
+            return cls.__subclasses__()
+
+    class Child(Base):
+        pass
+
+    KEPT_CLASSES.append(Child)
+
+    def change(k: int) -> None:
+        if k:
+            KEPT_CLASSES.append(type("Other", (Base,), {}))
+        else:
+            del KEPT_CLASSES[-1]
+            gc.collect()
+
+    return lambda x: x * len(Base.all()), change
+
+
+@case
+def module_that_is_exchanged() -> Case:
+    modules = [types.ModuleType("exchanged_in_a_test") for _ in range(2)]
+    for k, module in enumerate(modules):
+        module.rate = 2.0 + k  # type: ignore[attr-defined]
+    sys.modules["exchanged_in_a_test"] = modules[0]
+
+    def scaled(x: Any) -> Any:
+        import exchanged_in_a_test  # type: ignore[import-not-found]  # noqa: PLC0415
+
+        return x * exchanged_in_a_test.rate
+
+    return scaled, lambda k: sys.modules.update(exchanged_in_a_test=modules[k])
+
+
+@pytest.mark.parametrize(("name", "method", "read"), [
+    ("__call__", lambda self: 1, lambda c, x: x * (2 if callable(c) else 1)),
+    ("__bool__", lambda self: False, lambda c, x: x * 2 if c else x),
+    ("__len__", lambda self: 0, lambda c, x: x * 2 if c else x),
+    ("__eq__", lambda self, other: True, lambda c, x: x * 2 if c == 1 else x),
+    ("__getattr__", lambda self, name: 5.0, lambda c, x: x * getattr(c, "rate", 1.0)),
+    ("__iter__", lambda self: iter([5.0]), lambda c, x: x * sum(c)),
+    ("__contains__", lambda self, key: True, lambda c, x: x * 2 if 3 in c else x),
+    ("__str__", lambda self: "a", lambda c, x: x * 2 if str(c) == "a" else x),
+    ("__mul__", lambda self, x: x * 5, lambda c, x: c * x),
+    ("__enter__", lambda self: 5.0, lambda c, x: _entered(c, x))])
+def test_special_methods_that_come_later(name: str, method: Any, read: Any) -> None:
+    class Base:
+        def __getitem__(self, i: int) -> float:
+            return [1.0, 2.0][i]
+
+        def __mul__(self, x: Any) -> Any:
+            return x * 2
+
+        def __enter__(self) -> float:
+            return 2.0
+
+        def __exit__(self, *args: Any) -> None:
+            pass
+
+    class Derived(Base):
+        pass
+
+    thing = Derived()
+    check(lambda x: read(thing, x), lambda k: setattr(Derived, name, method) if k else delattr(Derived, name))
+
+
+def _entered(c: Any, x: Any) -> Any:
+    with c as k:
+        return x * k
+
+
+@case
+def function_of_ours_by_a_name_in_a_table() -> Case:
+    config = {"act": "relu"}
+    return lambda x: getattr(F, config["act"])(x), switch(F, "relu", F.relu, lambda x: x * 5)
+
+
+@case
+def method_of_tensors_by_a_name_in_an_object() -> Case:
+    config = types.SimpleNamespace(act="exp")
+    return lambda x: getattr(x, config.act)(), switch(torch.Tensor, "exp", torch.Tensor.exp, torch.Tensor.sin)
+
+
+@case
+def class_of_ours_by_its_name() -> Case:
+    class Five(nn.ReLU):
+        def forward(self, x: Any) -> Any:
+            return x * 5
+
+    config = {"layer": "ReLU"}
+    return lambda x: getattr(nn, config["layer"])()(x), switch(nn, "ReLU", nn.ReLU, Five)
+
+
+# --- Tables of modules ------------------------------------------------------------------------------------------------
+
+
+def _tables() -> Any:
+    module = nn.Module()
+    module.register_buffer("kept", torch.ones(1) * 2)
+    module.weight, module.layer = nn.Parameter(torch.ones(1) * 2), nn.Identity()
+    return module
+
+
+OTHERS: dict[str, tuple[str, Any]] = {
+    "_buffers": ("kept", torch.ones(1) * 5), "_parameters": ("weight", nn.Parameter(torch.ones(1) * 5)),
+    "_modules": ("layer", nn.Softplus())}
+
+
+@pytest.mark.parametrize("change", [
+    lambda table, name, value: table.__setitem__(name, value), lambda table, name, value: table.update({name: value}),
+    lambda table, name, value: (table.pop(name), table.setdefault(name, value)),
+    lambda table, name, value: table.__ior__({name: value}),
+    lambda table, name, value: (table.clear(), table.update({name: value}))])
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_tables_of_modules(kind: str, copied: bool, change: Any) -> None:
+    module = pickle.loads(pickle.dumps(_tables())) if copied else _tables()
+    name, other = OTHERS[kind]
+    before = getattr(module, kind)[name]
+
+    def scaled(x: Any) -> Any:
+        part = getattr(module, name)
+        return part(x) if kind == "_modules" else x * part.detach()
+
+    check(scaled, lambda k: change(getattr(module, kind), name, other if k else before))
+    assert type(pickle.loads(pickle.dumps(getattr(module, kind)))) is dict
+
+
+def test_an_ordered_dict_is_put_in_order_at_each_call() -> None:
+    def run(wrap: Any, last: bool) -> list[Any]:
+        table = collections.OrderedDict(a=1.0, b=2.0, c=3.0)
+
+        def scaled(x: Any) -> Any:
+            key = next(iter(table)) if last else next(reversed(table))
+            table.move_to_end(key, last=last)
+            return x * table[key]
+
+        step = wrap(scaled)
+        return [(step(X).tolist(), list(table)) for _ in range(5)]
+
+    for last in (True, False):
+        assert run(torch.jit, last) == run(lambda f: f, last)
 
 
 def test_a_module_made_inside_costs_no_trace() -> None:

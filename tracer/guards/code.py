@@ -123,7 +123,7 @@ class Code:
 
     def _whose(self, name: str) -> Iterator[tuple[str, types.FunctionType]]:
         """The functions of which code reads an attribute that every function has; of methods it says which."""
-        owners = self.mentioned.get(name, set())
+        owners = {*_WAYS_ON} if self.computes(name) else self.mentioned.get(name, set())
         yield from ((f"{path.removeprefix('the code of ')}.{name}", f) for path, f in self._functions if owners
                     and ((None in owners and id(f) not in self._methods) or not owners.isdisjoint(self.aliases[id(f)])
                          or not owners.isdisjoint(_WAYS_ON)))
@@ -197,6 +197,10 @@ class Code:
         """Whether code reads attributes of such an object by names that are not in it."""
         return (self.everything or any(id(kind) in self.whole_of for kind in kinds)
                 or any(not self.whole_behind.isdisjoint(names) for names in aliases))
+
+    def computes(self, name: str) -> bool:
+        """Whether code may read an attribute of this name which it computes."""
+        return name in self.texts and (self.everything or bool(self.whole_behind))
 
     def look_at_annotations(self) -> None:
         """Those of the functions of which code reads any."""

@@ -176,7 +176,7 @@ class Reachable(Code):
         """What users' classes are called, if code asks."""
         kinds = [kind for kind, _ in self.classes if users_class(kind)]
         for name, asked in (("__name__", {"__name__", "_get_name"}), ("__qualname__", {"__qualname__"})):
-            if kinds and not asked.isdisjoint(self.mentioned.keys() | self.called.keys()):
+            if kinds and (self.computes(name) or not asked.isdisjoint(self.mentioned.keys() | self.called.keys())):
                 read = type.__dict__[name].__get__
                 yield Place(lambda read=read: map(read, kinds), lambda i, name=name: f"{name_of(kinds[i])}.{name}")  # type: ignore[misc]
 

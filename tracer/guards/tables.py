@@ -137,9 +137,10 @@ class Table:
         meant |= {n for n in grown if n in walk.bound or not is_a(self.table.get(n), CONTAINERS)}
         for name in grown - meant:
             walk.puts_in(self.table.get(name), self.label(name), partial(self.table.get, name))
-        whole = {n for n in there if not n.startswith("__") and n not in self.left_out} if self.whole else set()
-        if not self.may_be_whole and walk.is_whole(self.kinds, self.behind or self.aliases or ()):
-            whole = walk.texts & there  # a name that is computed is likely to be one of the texts that code reads
+        whole = {n for n in there if not n.startswith("__")} if self.whole else set()
+        if self.whole or (not self.may_be_whole and walk.is_whole(self.kinds, self.behind or self.aliases or ())):
+            whole |= walk.texts & there  # a name that is computed is likely to be one of the texts that code reads
+        whole -= self.left_out
         for name in (meant | whole | self._always(walk, there) | self._missing(walk, there)) - self.keys.keys():
             self.add(name, walk, self.label(name))
 
