@@ -11,15 +11,16 @@ from . import absent as _absent, aliases as _aliases, amp, former as _former, nn
 from .lazy_report import report, synchronize
 from .nn.functional import (
     adaptive_avg_pool1d, adaptive_max_pool1d_with_indices as adaptive_max_pool1d, avg_pool1d, bilinear,
-    binary_cross_entropy_with_logits, celu, celu_, channel_shuffle, conv1d, conv2d, conv3d, conv_tbc,
-    conv_transpose1d, conv_transpose2d, conv_transpose3d, cosine_embedding_loss, cosine_similarity,
-    hinge_embedding_loss, kl_div, max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool3d,
-    native_channel_shuffle, pairwise_distance, pdist, pixel_shuffle, pixel_unshuffle, poisson_nll_loss, relu, relu_,
-    rms_norm, selu, selu_, threshold_, triplet_margin_loss,
+    celu, celu_, channel_shuffle, conv1d, conv2d, conv3d, conv_tbc,
+    conv_transpose1d, conv_transpose2d, conv_transpose3d, cosine_similarity,
+    max_pool1d, max_pool1d_with_indices, max_pool2d, max_pool3d,
+    native_channel_shuffle, pairwise_distance, pdist, pixel_shuffle, pixel_unshuffle, relu, relu_,
+    rms_norm, selu, selu_, threshold_,
 )
 from .nn.functional.native import constant_pad_nd, native_batch_norm, native_group_norm, native_layer_norm
 from .nn.functional.spectrograms import istft, stft
 from .nn.functional.toplevel import (
+    binary_cross_entropy_with_logits, cosine_embedding_loss, hinge_embedding_loss, kl_div, poisson_nll_loss, triplet_margin_loss,
     affine_grid_generator, alpha_dropout, alpha_dropout_, batch_norm, ctc_loss, dropout, dropout_, embedding,
     embedding_bag, embedding_renorm_, feature_alpha_dropout, feature_alpha_dropout_, feature_dropout,
     feature_dropout_, grid_sampler, grid_sampler_2d, grid_sampler_3d, group_norm, instance_norm, layer_norm,

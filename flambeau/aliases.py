@@ -77,13 +77,10 @@ MADE_OF = {
 }
 # Names of torch's for what has another here.
 RENAMED = {
-    "nn.modules.batchnorm": {"_NormBase": "_Running", "_LazyNormBase": "_LazyNorm"},
-    "nn.modules.conv": {"_ConvTransposeNd": "_ConvTranspose", "_LazyConvXdMixin": "_LazyConv"},
-    "nn.modules.loss": {"_WeightedLoss": "_Loss"},
-    "nn.modules.module": {"_IncompatibleKeys": "Loading"},
-    "nn.modules.padding": {"_ConstantPadNd": "_ConstantPad"},
-    "nn.modules.pooling": {"_MaxPoolNd": "_MaxPool", "_AvgPoolNd": "_AvgPool", "_AdaptiveMaxPoolNd": "_AdaptiveMax",
-                           "_AdaptiveAvgPoolNd": "_Adaptive", "_LPPoolNd": "_LPPool", "_MaxUnpoolNd": "_MaxUnpool"},
+    "nn.modules.batchnorm": {"_LazyNormBase": "_LazyNorm"},
+    "nn.modules.conv": {"_LazyConvXdMixin": "_LazyConv"},
+    "nn.modules.module": {"_IncompatibleKeys": "_IncompatibleKeys"},
+    "nn.modules.pooling": {"_LPPoolNd": "_LPPool", "_MaxUnpoolNd": "_MaxUnpool"},
 }
 
 

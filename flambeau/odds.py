@@ -15,6 +15,7 @@ from .tracer.functions.creation import from_numpy
 from .tracer.functions.defaults import Defaults
 from .tracer.ir.dtypes import dtype
 from .tracer.ir.errors import DeviceError
+from .tracer.ir.state import state
 from .tracer.tensor.device import device as _device
 from .tracer.tensor.tensor import Tensor
 
@@ -33,8 +34,8 @@ def is_inference_mode_enabled() -> bool:
 
 
 def is_anomaly_check_nan_enabled() -> bool:
-    """True: where anomalies are looked for, NaN is one."""
-    return True
+    """Whether a backward that computes NaN is an anomaly; True where anomalies are not looked for."""
+    return state.anomaly is None or bool(state.anomaly.check_nan)
 
 
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:

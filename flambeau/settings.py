@@ -9,10 +9,22 @@ from typing import Any
 from .legacy_tensors import LegacyType, legacy_type
 from .tracer.backend import running
 from .tracer.functions.defaults import set_default_device, set_default_dtype
+from .tracer.ir.state import Ambient, ambients
+from .tracer.tensor.context import context
 
 _state: dict[str, Any] = {"deterministic": False, "warn only": False, "matmul": "highest", "warn always": False,
                           "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
                           "interop": 1}
+
+
+ambients.append(Ambient("the settings of torch's engine", lambda: dict(_state), _state.update))
+
+
+def _told(name: str) -> Any:
+    """A setting, which a step that is being traced depends on."""
+    if context.trace is None:
+        return _state[name]
+    return context.trace.guard(f"the setting {name!r}", lambda: _state[name])
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
@@ -22,12 +34,12 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
 def are_deterministic_algorithms_enabled() -> bool:
     """What `use_deterministic_algorithms` was told."""
-    return _state["deterministic"]
+    return _told("deterministic")
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
     """What `use_deterministic_algorithms` was told of warnings."""
-    return _state["warn only"]
+    return _told("warn only")
 
 
 def set_deterministic_debug_mode(debug_mode: int | str) -> None:
@@ -40,7 +52,7 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
 
 def get_deterministic_debug_mode() -> int:
     """The number that stands for what `set_deterministic_debug_mode` was told."""
-    return (1 if _state["warn only"] else 2) if _state["deterministic"] else 0
+    return (1 if _told("warn only") else 2) if _told("deterministic") else 0
 
 
 def set_float32_matmul_precision(precision: str) -> None:
@@ -52,7 +64,7 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 def get_float32_matmul_precision() -> str:
     """What `set_float32_matmul_precision` was told."""
-    return _state["matmul"]
+    return _told("matmul")
 
 
 def set_num_threads(int: int) -> None:
@@ -69,7 +81,7 @@ def set_num_threads(int: int) -> None:
 
 def get_num_threads() -> int:
     """How many threads XLA computes with on the CPU."""
-    return _state["threads"]
+    return _told("threads")
 
 
 def set_num_interop_threads(int: int) -> None:
@@ -81,7 +93,7 @@ def set_num_interop_threads(int: int) -> None:
 
 def get_num_interop_threads() -> int:
     """What `set_num_interop_threads` was told."""
-    return _state["interop"]
+    return _told("interop")
 
 
 def set_warn_always(b: bool, /) -> None:
@@ -91,7 +103,7 @@ def set_warn_always(b: bool, /) -> None:
 
 def is_warn_always_enabled() -> bool:
     """What `set_warn_always` was told."""
-    return _state["warn always"]
+    return _told("warn always")
 
 
 def set_flush_denormal(mode: bool) -> bool:

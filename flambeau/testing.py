@@ -187,7 +187,7 @@ def _bounds(kind: dtypes.dtype, low: float | None, high: float | None) -> tuple[
 
 def _drawn(size: Any, kind: dtypes.dtype, device: Any, low: float, high: float) -> Tensor:
     if kind.is_complex:
-        parts = [_drawn(size, kind.to_real, device, low, high) for _ in range(2)]
+        parts = [_drawn(size, kind.real_form, device, low, high) for _ in range(2)]
         return _complex(*parts)
     if not kind.is_floating_point:
         return randint(math.ceil(low), max(math.ceil(high), math.ceil(low) + 1), size, device=device).to(kind)

@@ -43,7 +43,7 @@ def literal_text(value: str, kind: dtypes.dtype) -> str:
     if kind is dtypes.boolean:
         return "true" if value == "True" else "false"
     if kind.is_complex:
-        part = kind.to_real
+        part = kind.real_form
         real, imag = value.split(",")
         return f"({literal_text(real, part)}, {literal_text(imag, part)})"
     scalar = from_literal(value, kind)

@@ -129,7 +129,7 @@ def eig(h: Emitter, x: Operand, *, vectors: bool) -> tuple[Operand, ...]:
     if x.type.size == 0:
         nothing = number(h, 0.0, values), number(h, 0, info)
         return (nothing[0], number(h, 0.0, matrix), nothing[1]) if vectors else nothing
-    part = values.with_dtype(values.dtype.to_real)
+    part = values.with_dtype(values.dtype.real_form)
     parts = (values,) if x.type.dtype.is_complex else (part, part)
     *w, _, v, failed = _call(h, "geev", (x,), (*parts, matrix, matrix, info), (True, *(False for _ in parts), True, True, False),
                              compute_left=_NONE, compute_right=_VECTORS if vectors else _NONE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.creation import full
@@ -15,7 +15,7 @@ from .module import Module
 from .parameter import Parameter
 
 
-class ReLU(Activation):
+class ReLU(Activation, options={"inplace": False}):
     """The rectified linear unit: what is positive stays, the rest is zero.
 
     y = max(0, x)
@@ -32,30 +32,11 @@ class ReLU(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html
     """
 
-    function = staticmethod(F.relu)
-    options: ClassVar = {"inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input, inplace=self.inplace)
 
 
-class ReLU6(Activation):
-    """The rectified linear unit with a ceiling of 6, which suits arithmetic of few bits.
-
-    y = min(max(0, x), 6)
-
-    Args: `inplace`, whether the input is overwritten.
-    Takes and returns any shape (*). The gradient is 1 between 0 and 6, else 0.
-
-    >>> import flambeau as torch
-    >>> torch.nn.ReLU6()(torch.tensor([-1.0, 3.0, 8.0]))
-    tensor([0., 3., 6.])
-
-    Source: https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
-    """
-
-    function = staticmethod(F.relu6)
-    options: ClassVar = {"inplace": False}
-
-
-class Hardtanh(Activation):
+class Hardtanh(Activation, options={"min_val": -1.0, "max_val": 1.0, "inplace": False}):
     """The identity between two bounds, constant beyond them: a piecewise linear stand-in for tanh.
 
     y = min(max(x, min_val), max_val)
@@ -71,9 +52,6 @@ class Hardtanh(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html
     """
 
-    function = staticmethod(F.hardtanh)
-    options: ClassVar = {"min_val": -1.0, "max_val": 1.0, "inplace": False}
-
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False, min_value: float | None = None,
                  max_value: float | None = None) -> None:
         super().__init__()
@@ -85,8 +63,33 @@ class Hardtanh(Activation):
         if self.max_val <= self.min_val:
             raise AssertionError("max_val must be greater than min_val")
 
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
-class LeakyReLU(Activation):
+
+class ReLU6(Hardtanh):
+    """The rectified linear unit with a ceiling of 6, which suits arithmetic of few bits.
+
+    y = min(max(0, x), 6)
+
+    Args: `inplace`, whether the input is overwritten.
+    Takes and returns any shape (*). The gradient is 1 between 0 and 6, else 0.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReLU6()(torch.tensor([-1.0, 3.0, 8.0]))
+    tensor([0., 3., 6.])
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class LeakyReLU(Activation, options={"negative_slope": 0.01, "inplace": False}):
     """A rectifier that lets a small part of negative inputs through, so that no unit is without gradient.
 
     y = x for x > 0, negative_slope * x else
@@ -102,11 +105,11 @@ class LeakyReLU(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
     """
 
-    function = staticmethod(F.leaky_relu)
-    options: ClassVar = {"negative_slope": 0.01, "inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
 
-class ELU(Activation):
+class ELU(Activation, options={"alpha": 1.0, "inplace": False}):
     """The exponential linear unit: linear above zero, saturating smoothly to -alpha below, so that means are nearer to
     zero.
 
@@ -123,18 +126,18 @@ class ELU(Activation):
     https://arxiv.org/abs/1511.07289; https://pytorch.org/docs/stable/generated/torch.nn.ELU.html
     """
 
-    function = staticmethod(F.elu)
-    options: ClassVar = {"alpha": 1.0, "inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.elu(input, self.alpha, self.inplace)
 
 
-class CELU(Activation):
+class CELU(Activation, options={"alpha": 1.0, "inplace": False}):
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
 
-    function = staticmethod(F.celu)
-    options: ClassVar = {"alpha": 1.0, "inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.celu(input, self.alpha, self.inplace)
 
 
-class SELU(Activation):
+class SELU(Activation, options={"inplace": False}):
     """The scaled exponential linear unit: its constants drive the activations of deep networks to mean 0 and variance
     1.
 
@@ -151,11 +154,11 @@ class SELU(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.SELU.html
     """
 
-    function = staticmethod(F.selu)
-    options: ClassVar = {"inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.selu(input, self.inplace)
 
 
-class GELU(Activation):
+class GELU(Activation, options={"approximate": "none"}):
     """The Gaussian error linear unit: each input times the probability that a standard normal variable is below it.
 
     y = x * P(X <= x) = x * (1 + erf(x / sqrt(2))) / 2; with "tanh", x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x **
@@ -172,11 +175,11 @@ class GELU(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.GELU.html
     """
 
-    function = staticmethod(F.gelu)
-    options: ClassVar = {"approximate": "none"}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input, approximate=self.approximate)
 
 
-class SiLU(Activation):
+class SiLU(Activation, options={"inplace": False}):
     """The sigmoid linear unit, also called swish: each input times its own sigmoid, a smooth relative of ReLU.
 
     y = x * sigmoid(x) = x / (1 + exp(-x))
@@ -192,11 +195,11 @@ class SiLU(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.SiLU.html
     """
 
-    function = staticmethod(F.silu)
-    options: ClassVar = {"inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input, inplace=self.inplace)
 
 
-class Mish(Activation):
+class Mish(Activation, options={"inplace": False}):
     """A smooth unit that is not monotonic: each input times tanh of its softplus.
 
     y = x * tanh(softplus(x)), with softplus(x) = log(1 + exp(x))
@@ -212,11 +215,11 @@ class Mish(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.Mish.html
     """
 
-    function = staticmethod(F.mish)
-    options: ClassVar = {"inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.mish(input, inplace=self.inplace)
 
 
-class Softplus(Activation):
+class Softplus(Activation, options={"beta": 1.0, "threshold": 20.0}):
     """A smooth form of ReLU whose results are always positive, as variances and rates must be.
 
     y = log(1 + exp(beta * x)) / beta, and y = x where beta * x > threshold
@@ -231,11 +234,11 @@ class Softplus(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Softplus.html
     """
 
-    function = staticmethod(F.softplus)
-    options: ClassVar = {"beta": 1.0, "threshold": 20.0}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softplus(input, self.beta, self.threshold)
 
 
-class Hardsigmoid(Activation):
+class Hardsigmoid(Activation, options={"inplace": False}):
     """A piecewise linear stand-in for the sigmoid, without an exponential.
 
     y = min(max(0, x + 3), 6) / 6
@@ -250,14 +253,14 @@ class Hardsigmoid(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html
     """
 
-    function = staticmethod(F.hardsigmoid)
-    options: ClassVar = {"inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
 
     def extra_repr(self) -> str:
         return ""
 
 
-class Hardswish(Activation):
+class Hardswish(Activation, options={"inplace": False}):
     """A piecewise quadratic stand-in for SiLU, without an exponential.
 
     y = x * min(max(0, x + 3), 6) / 6
@@ -273,34 +276,34 @@ class Hardswish(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.Hardswish.html
     """
 
-    function = staticmethod(F.hardswish)
-    options: ClassVar = {"inplace": False}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
 
     def extra_repr(self) -> str:
         return ""
 
 
-class Hardshrink(Activation):
+class Hardshrink(Activation, options={"lambd": 0.5}):
     """x where |x| > lambd, else 0."""
 
-    function = staticmethod(F.hardshrink)
-    options: ClassVar = {"lambd": 0.5}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
 
     def extra_repr(self) -> str:
         return str(self.lambd)
 
 
-class Softshrink(Activation):
+class Softshrink(Activation, options={"lambd": 0.5}):
     """x moved toward 0 by lambd."""
 
-    function = staticmethod(F.softshrink)
-    options: ClassVar = {"lambd": 0.5}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
 
     def extra_repr(self) -> str:
         return str(self.lambd)
 
 
-class GLU(Activation):
+class GLU(Activation, options={"dim": -1}):
     """The gated linear unit: one half of the input, let through as far as the other half allows.
 
     y = a * sigmoid(b), where a and b are the halves of x along `dim`
@@ -316,11 +319,11 @@ class GLU(Activation):
     https://pytorch.org/docs/stable/generated/torch.nn.GLU.html
     """
 
-    function = staticmethod(F.glu)
-    options: ClassVar = {"dim": -1}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
 
 
-class Tanh(Activation):
+class Tanh(Activation, options={}):
     """The hyperbolic tangent: an odd function that saturates at -1 and 1.
 
     y = (exp(x) - exp(-x)) / (exp(x) + exp(-x))
@@ -335,10 +338,11 @@ class Tanh(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html
     """
 
-    function = staticmethod(tanh)
+    def forward(self, input: Tensor) -> Tensor:
+        return tanh(input)
 
 
-class Sigmoid(Activation):
+class Sigmoid(Activation, options={}):
     """The logistic function: any number to one between 0 and 1, as a probability.
 
     y = 1 / (1 + exp(-x))
@@ -353,10 +357,11 @@ class Sigmoid(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
     """
 
-    function = staticmethod(sigmoid)
+    def forward(self, input: Tensor) -> Tensor:
+        return sigmoid(input)
 
 
-class LogSigmoid(Activation):
+class LogSigmoid(Activation, options={}):
     """The logarithm of the sigmoid, computed without taking the logarithm of a number that has become zero.
 
     y = log(1 / (1 + exp(-x))) = -softplus(-x)
@@ -370,19 +375,22 @@ class LogSigmoid(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
     """
 
-    function = staticmethod(F.logsigmoid)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.logsigmoid(input)
 
 
-class Tanhshrink(Activation):
+class Tanhshrink(Activation, options={}):
     """x - tanh(x)."""
 
-    function = staticmethod(F.tanhshrink)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanhshrink(input)
 
 
-class Softsign(Activation):
+class Softsign(Activation, options={}):
     """x / (1 + |x|)."""
 
-    function = staticmethod(F.softsign)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softsign(input)
 
 
 class Threshold(Module):

@@ -11,24 +11,22 @@ from .module import Module
 
 
 class Activation(Module):
-    """A function with options; `options` gives their names and defaults in torch's order, and so the constructor."""
+    """A function with options. A class says `options=`, their names and defaults in torch's order, and so has its constructor."""
 
-    function: ClassVar[Callable[..., Tensor]]
-    options: ClassVar[dict[str, Any]] = {}
+    _options: ClassVar[dict[str, Any]] = {}
+    forward: Callable[..., Tensor]
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "function" in cls.__dict__ and "__init__" not in cls.__dict__:
-            cls.__init__ = _constructor(cls.options)  # type: ignore[method-assign]
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The function of each element, or along a dimension."""
-        return type(self).function(input, **{name: getattr(self, name) for name in self.options})
+    def __init_subclass__(cls, options: dict[str, Any] | None = None, **others: Any) -> None:
+        super().__init_subclass__(**others)
+        if options is not None:
+            cls._options = options
+            if "__init__" not in cls.__dict__:
+                cls.__init__ = _constructor(options)  # type: ignore[method-assign]
 
     def extra_repr(self) -> str:
         shown = [f"{name}={getattr(self, name)!r}" if isinstance(usual, str) else f"{name}={getattr(self, name)}"
-                 for name, usual in self.options.items() if name != "inplace"]
-        return ", ".join(shown + ["inplace=True"] * bool("inplace" in self.options and self.inplace))
+                 for name, usual in self._options.items() if name != "inplace"]
+        return ", ".join(shown + ["inplace=True"] * bool("inplace" in self._options and self.inplace))
 
 
 def _constructor(options: dict[str, Any]) -> Callable[..., None]:

@@ -104,7 +104,10 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def log_prob(self, input: Tensor) -> Tensor:
         """The log probabilities (N, n_classes) of all classes."""
-        logs = F.log_softmax(self.head(input), 1)
+        return self._get_full_log_prob(input, self.head(input))
+
+    def _get_full_log_prob(self, input: Tensor, head_output: Tensor) -> Tensor:
+        logs = F.log_softmax(head_output, 1)
         parts = [logs.narrow(1, 0, self.shortlist_size)]
         for i, tail in enumerate(self.tail):
             parts.append(add(F.log_softmax(tail(input), 1), logs.narrow(1, self.shortlist_size + i, 1)))
@@ -112,7 +115,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def predict(self, input: Tensor) -> Tensor:
         """The most probable class of each row."""
-        return self.log_prob(input).argmax(1)
+        return self._get_full_log_prob(input, self.head(input)).argmax(1)
 
 
 def _at(logs: Tensor, place: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class BackwardHooks:
     """The backward hooks of one call of a module."""
 
     def __init__(self, module: Module, pre: Sequence[Callable[..., Any]], post: Sequence[Callable[..., Any]]) -> None:
-        self.module = weakref.ref(module)
+        self.module = weakref.ref(module)  # programs are kept for longer than what was computed by them
         self.pre, self.post = tuple(pre), tuple(post)
         self.key = id(module), self.pre, self.post
         self.input_count: int | None = None  # of a call none of whose inputs requires a gradient
@@ -67,7 +67,10 @@ class BackwardHooks:
         zeros = tuple(x._type if place == "inputs" and isinstance(x, Tensor) else None for x in items)
         rule = Watch((place, at, zeros, self.key), at, zeros, call)
         made = list(items)
-        for i, value in zip(at, custom_gradient(*values, *values, outputs=len(values), rule=rule)):
+        results = custom_gradient(*values, *values, outputs=len(values), rule=rule)
+        for node in {result.node for result in results if result.node is not None}:
+            node.kept = self.module()  # as in torch the module lives as long as what it computed
+        for i, value in zip(at, results):
             made[i] = wrap(value)
         return tuple(made), True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..tracer.functions.creation import empty
@@ -13,35 +13,45 @@ from . import init
 from .functional.convolution import same_padding
 from .module import Module
 from .parameter import Parameter
-from .sizes import _ntuple
+from .sizes import _ntuple, _reverse_repeat_tuple
 
 Sizes = int | Sequence[int]
+Ints = tuple[int, ...]
 MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _ConvNd(Module):
-    """Weights, bias and options that the convolutions of all ranks share."""
+    """Weights, bias and options that the convolutions of all ranks share; it takes sizes as tuples."""
 
-    rank: ClassVar[int]
-    transposed: ClassVar[bool] = False
-    function: ClassVar[Callable[..., Tensor]]
     padding: Any
     bias: Any
 
-    def _set_up(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes, padding: str | Sizes,
-                dilation: Sizes, output_padding: Sizes, groups: int, bias: bool, padding_mode: str, device: Any,
-                dtype: Any) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints, padding: str | Ints, dilation: Ints,
+                 transposed: bool, output_padding: Ints, groups: int, bias: bool, padding_mode: str, device: Any = None,
+                 dtype: Any = None) -> None:
+        super().__init__()
         _check_options(in_channels, out_channels, groups, padding, stride, padding_mode)
-        rank = self.rank
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride = _ntuple(rank)(kernel_size), _ntuple(rank)(stride)
-        self.padding = padding if isinstance(padding, str) else _ntuple(rank)(padding)
-        self.dilation, self.output_padding = _ntuple(rank)(dilation), _ntuple(rank)(output_padding)
-        self.groups, self.padding_mode = groups, padding_mode
-        first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = Parameter(empty(first, second // groups, *self.kernel_size, device=device, dtype=dtype))
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.transposed, self.output_padding, self.groups, self.padding_mode = transposed, output_padding, groups, padding_mode
+        # What `pad` is told: pairs from the last dimension backward.
+        if padding == "same":
+            pairs: Any = [n for pair in reversed(same_padding(kernel_size, dilation)) for n in pair]
+        else:
+            pairs = [0, 0] * len(kernel_size) if isinstance(padding, str) else _reverse_repeat_tuple(padding, 2)
+        self._reversed_padding_repeated_twice = pairs
+        first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
+        self.weight = Parameter(empty(first, second // groups, *kernel_size, device=device, dtype=dtype))
         self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """What `forward` computes, of any weight and bias; for subclasses to define another way."""
+        raise NotImplementedError(f"_conv_forward is not implemented for {type(self).__name__}")
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        super().__setstate__(saved)
+        self.__dict__.setdefault("padding_mode", "zeros")
 
     def reset_parameters(self) -> None:
         """Draw new initial values: uniform in +-1 / sqrt(fan in)."""
@@ -53,11 +63,11 @@ class _ConvNd(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        if self.padding != (0,) * self.rank:
+        if self.padding != (0,) * len(self.padding):
             text += f", padding={self.padding}"
-        if self.dilation != (1,) * self.rank:
+        if self.dilation != (1,) * len(self.dilation):
             text += f", dilation={self.dilation}"
-        if self.output_padding != (0,) * self.rank:
+        if self.output_padding != (0,) * len(self.output_padding):
             text += f", output_padding={self.output_padding}"
         if self.groups != 1:
             text += f", groups={self.groups}"
@@ -83,27 +93,23 @@ def _check_options(inputs: int, outputs: int, groups: int, padding: Any, stride:
 
 
 class _Conv(_ConvNd):
+    rank: ClassVar[int]
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
                  padding: str | Sizes = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:
-        super().__init__()
-        self._set_up(in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias, padding_mode,
-                     device, dtype)
+        each = _ntuple(self.rank)
+        around = padding if isinstance(padding, str) else each(padding)
+        super().__init__(in_channels, out_channels, each(kernel_size), each(stride), around, each(dilation), False, each(0),
+                         groups, bias, padding_mode, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, *) to (N, O, *)."""
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            input, padding = F.pad(input, self._pad_counts(), self.padding_mode), 0
-        return type(self).function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._conv_forward(input, self.weight, self.bias)
 
-    def _pad_counts(self) -> list[int]:
-        """What `pad` is told: pairs from the last dimension backward."""
-        if self.padding == "same":
-            pairs = same_padding(self.kernel_size, self.dilation)
-        else:
-            pairs = tuple((p, p) for p in ((0,) * self.rank if self.padding == "valid" else self.padding))
-        return [n for pair in reversed(pairs) for n in pair]
+    def _padded(self, input: Tensor) -> Tensor:
+        """The input with what `padding_mode` puts around it."""
+        return F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
 
 
 class Conv1d(_Conv):
@@ -128,7 +134,11 @@ class Conv1d(_Conv):
     """
 
     rank = 1
-    function = staticmethod(F.conv1d)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.padding_mode != "zeros":
+            return F.conv1d(self._padded(input), weight, bias, self.stride, (0,) * 1, self.dilation, self.groups)
+        return F.conv1d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv2d(_Conv):
@@ -156,7 +166,11 @@ class Conv2d(_Conv):
     """
 
     rank = 2
-    function = staticmethod(F.conv2d)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.padding_mode != "zeros":
+            return F.conv2d(self._padded(input), weight, bias, self.stride, (0,) * 2, self.dilation, self.groups)
+        return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv3d(_Conv):
@@ -181,37 +195,52 @@ class Conv3d(_Conv):
     """
 
     rank = 3
-    function = staticmethod(F.conv3d)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.padding_mode != "zeros":
+            return F.conv3d(self._padded(input), weight, bias, self.stride, (0,) * 3, self.dilation, self.groups)
+        return F.conv3d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
-class _ConvTranspose(_ConvNd):
-    transposed = True
+class _ConvTransposeNd(_ConvNd):
+    """What transposed convolutions share; `forward` takes an `output_size`, among those that a stride leaves open."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Sizes = 0,
-                 output_padding: Sizes = 0, groups: int = 1, bias: bool = True, dilation: Sizes = 1,
-                 padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:
-        super().__init__()
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints,
+                 transposed: bool, output_padding: Ints, groups: int, bias: bool, padding_mode: str, device: Any = None,
+                 dtype: Any = None) -> None:
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
-        self._set_up(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias,
-                     padding_mode, device, dtype)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups,
+                         bias, padding_mode, device, dtype)
 
-    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """(N, C, *) to (N, O, *); `output_size` chooses among the sizes that the stride leaves open."""
-        extra = self.output_padding if output_size is None else self._extra(input, tuple(output_size))
-        return type(self).function(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups,
-                                   self.dilation)
-
-    def _extra(self, input: Tensor, wanted: tuple[int, ...]) -> tuple[int, ...]:
-        sizes = input._type.shape[-self.rank:]
+    def _output_padding(self, input: Tensor, output_size: Sequence[int] | None, stride: Ints, padding: Ints, kernel_size: Ints,
+                        num_spatial_dims: int, dilation: Ints | None = None) -> Ints:
+        """What is added at the ends for an output of that size; the layer's own without one."""
+        if output_size is None:
+            return _ntuple(num_spatial_dims)(self.output_padding)
+        wanted, lead = tuple(output_size), input.ndim - num_spatial_dims
+        if len(wanted) not in (num_spatial_dims, num_spatial_dims + lead):
+            raise ValueError(f"ConvTranspose{num_spatial_dims}D: for {input.ndim}D input, output_size must have "
+                             f"{num_spatial_dims} or {num_spatial_dims + lead} elements (got {len(wanted)})")
+        sizes, chosen = input._type.shape[-num_spatial_dims:], wanted[-num_spatial_dims:]
         least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in zip(
-            sizes, self.stride, self.padding, self.dilation, self.kernel_size)]
-        most = [n + s - 1 for n, s in zip(least, self.stride)]
-        chosen = wanted[-self.rank:]
+            sizes, stride, padding, dilation or (1,) * num_spatial_dims, kernel_size)]
+        most = [n + s - 1 for n, s in zip(least, stride)]
         if any(not low <= n <= high for low, n, high in zip(least, chosen, most)):
             raise ValueError(f"requested an output size of {list(chosen)}, but valid sizes range from {least} to "
                              f"{most} (for an input of {tuple(sizes)})")
         return tuple(n - low for n, low in zip(chosen, least))
+
+
+class _ConvTranspose(_ConvTransposeNd):
+    rank: ClassVar[int]
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Sizes = 0,
+                 output_padding: Sizes = 0, groups: int = 1, bias: bool = True, dilation: Sizes = 1,
+                 padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:
+        each = _ntuple(self.rank)
+        super().__init__(in_channels, out_channels, each(kernel_size), each(stride), each(padding), each(dilation), True,
+                         each(output_padding), groups, bias, padding_mode, device, dtype)
 
 
 class ConvTranspose1d(_ConvTranspose):
@@ -236,7 +265,10 @@ class ConvTranspose1d(_ConvTranspose):
     """
 
     rank = 1
-    function = staticmethod(F.conv_transpose1d)
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, 1, self.dilation)
+        return F.conv_transpose1d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
 
 class ConvTranspose2d(_ConvTranspose):
@@ -264,7 +296,10 @@ class ConvTranspose2d(_ConvTranspose):
     """
 
     rank = 2
-    function = staticmethod(F.conv_transpose2d)
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, 2, self.dilation)
+        return F.conv_transpose2d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
 
 class ConvTranspose3d(_ConvTranspose):
@@ -290,4 +325,7 @@ class ConvTranspose3d(_ConvTranspose):
     """
 
     rank = 3
-    function = staticmethod(F.conv_transpose3d)
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, 3, self.dilation)
+        return F.conv_transpose3d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)

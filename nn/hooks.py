@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.autograd.hooks import RemovableHandle, add_to
+from ..tracer.guards.code import HOOKS_OF_ALL
 from ..tracer.tensor.context import context
 from .backward_hooks import BackwardHooks
 
@@ -49,6 +50,7 @@ class Hooks:
 
 EVERYWHERE, NONE = Hooks(), Hooks()  # those of all modules, and those of a module that has none
 EVERYWHERE.used = False  # whether there ever was one: until then a module looks no further
+HOOKS_OF_ALL.append(lambda: (hook.call for table in EVERYWHERE.tables.values() for hook in table.values()))
 
 
 def as_hooks_say(kind: str, module: Module, name: str, value: Any) -> Any:

@@ -125,14 +125,23 @@ class _LazyConv(LazyModuleMixin):
         if bias:
             own.bias = UninitializedParameter(device=device, dtype=dtype)
 
-    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
-        """By the number of channels."""
+    def _get_num_spatial_dims(self) -> int:
+        """How many dimensions of an input are neither batch nor channels."""
         own: Any = self
-        rank = own.rank
+        return own.rank
+
+    def _get_in_channels(self, input: Tensor) -> int:
+        """The number of channels of an input."""
+        rank = self._get_num_spatial_dims()
         if input.ndim not in (rank + 1, rank + 2):
             raise RuntimeError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {type(self).__name__}, but "
                                f"got input of size: {input.shape}")
-        own.in_channels = own.in_channels or input._type.shape[-rank - 1]
+        return input._type.shape[-rank - 1]
+
+    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
+        """By the number of channels."""
+        own: Any = self
+        own.in_channels = own.in_channels or self._get_in_channels(input)
         if own.in_channels % own.groups:
             raise ValueError("in_channels must be divisible by groups")
         if not self.has_uninitialized_params():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
@@ -19,7 +21,7 @@ from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_ho
 from .moving import Movable
 from .parameter import Buffer, Parameter
 from .registered import Registered
-from .state_dict import Loading, collect, load, load_own, save_own
+from .state_dict import _IncompatibleKeys, collect, load, load_own, save_own
 from .torch_state import in_our_form
 
 T = TypeVar("T")
@@ -120,6 +122,16 @@ class Module(Compilable, Movable):
 
     _call_impl = __call__  # also where a subclass has another __call__
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "_call_impl" in cls.__dict__ and cls.__call__ is Module.__call__:
+            cls.__call__ = Module._wrapped_call_impl  # type: ignore[method-assign]
+
+    def _wrapped_call_impl(self, *args: Any, **kwargs: Any) -> Any:
+        if self._compiled is not None and not inlined():
+            return self._compiled(*args, **kwargs)
+        return self._call_impl(*args, **kwargs)
+
     def _find_path(self) -> str:
         """Where the module is in its tree, as `blocks.3.attn`; '' for a root."""
         parent, name = self._parent()
@@ -152,6 +164,8 @@ class Module(Compilable, Movable):
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             self._require_init(own, "module")
+            if name in own["_parameters"]:
+                _require_none(value, "parameter", name, "torch.nn.Parameter or None")
             self._forget(name, "_modules")
             self._set_module(name, value)
         elif "_parameters" in own and not self._set_registered(own, name, value):
@@ -180,15 +194,28 @@ class Module(Compilable, Movable):
         elif name in own["_buffers"] or isinstance(value, Buffer):
             if value is not None and not isinstance(value, Tensor):
                 _require_none(value, "buffer", name, "torch.nn.Buffer, torch.Tensor or None")
-            self._about_to_change(own["_buffers"], name)
             if isinstance(value, Buffer):
                 self._forget(name, "_buffers")
-                self.register_buffer(name, value, value.persistent)
-            own["_buffers"][name] = value
+            if isinstance(value, Buffer) or EVERYWHERE.used or type(self).register_buffer is not Module.register_buffer:
+                self._register_again(name, value)
+            else:
+                self._about_to_change(own["_buffers"], name)
+                own["_buffers"][name] = value
         else:
             return False
         _changed()
         return True
+
+    def _register_again(self, name: str, value: Any) -> None:
+        """Register a buffer that is assigned, by a method that may know nothing of `persistent`."""
+        persistent = value.persistent if isinstance(value, Buffer) else name not in self._non_persistent_buffers_set
+        if "persistent" in inspect.signature(self.register_buffer).parameters:
+            self.register_buffer(name, value, persistent)
+        elif persistent:
+            self.register_buffer(name, value)
+        else:
+            raise RuntimeError("Registering a non-persistent buffer on a Module subclass that implements register_buffer() "
+                               "without the persistent argument is not allowed.")
 
     def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
         self._about_to_change(own, name)
@@ -480,15 +507,21 @@ class Module(Compilable, Movable):
 
     # --- State dict ---------------------------------------------------------------------------------------------------
 
-    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
+    def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """All parameters and persistent buffers by path. They share the storages: clone what is to be kept."""
+        if args:
+            warnings.warn("Positional args are being deprecated, use kwargs instead. Refer to https://pytorch.org/docs/main/generated"
+                          "/torch.nn.Module.html#torch.nn.Module.state_dict for details.", FutureWarning, stacklevel=2)
+            destination = args[0] if destination is None else destination
+            prefix = args[1] if len(args) > 1 and prefix == "" else prefix
+            keep_vars = args[2] if len(args) > 2 and keep_vars is False else keep_vars
         return collect(self, destination, prefix, keep_vars)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         """Add what this module alone has to the state dict; for subclasses to define another way."""
         save_own(self, destination, prefix, keep_vars)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Loading:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> _IncompatibleKeys:
         """Copy the contents of a state dict, or put its tensors in place of the own ones (`assign`).
 
         Returns missing and unexpected keys; with `strict` there must be none. Raises RuntimeError with all that

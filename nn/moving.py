@@ -39,7 +39,7 @@ class Movable:
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move to a device, or convert floating point parameters and buffers to a dtype, in place."""
-        kind, on = _destination(args, kwargs)
+        kind, on = _destination(*args, **kwargs)
         if kind is not None and not kind.is_inexact:
             raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
                             f"dtype={kind}")
@@ -64,9 +64,9 @@ class Movable:
         """Floating point parameters and buffers to bfloat16."""
         return self._to_floating(dtypes.bfloat16)
 
-    def type(self, dst_type: dtypes.dtype) -> Self:
-        """All parameters and buffers to a dtype."""
-        return self._apply(lambda t: t.to(dst_type))
+    def type(self, dst_type: Any) -> Self:
+        """All parameters and buffers to a dtype, also one by a former name ("torch.DoubleTensor")."""
+        return self._apply(lambda t: t.type(dst_type))
 
     def cpu(self) -> Self:
         """To the CPU."""
@@ -83,7 +83,7 @@ class Movable:
 
     def share_memory(self) -> Self:
         """The module itself: processes read what `state_dict` gives, buffers of the device are not shared."""
-        return self
+        return self._apply(lambda t: t.share_memory_())
 
     def xpu(self, device: Any = None) -> NoReturn:
         """torch's AssertionError: there are no such devices."""
@@ -112,14 +112,23 @@ def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
         tensor.data = after
 
 
-def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dtypes.dtype | None, Any]:
-    """dtype and device of the arguments of `to`."""
-    kind, on = kwargs.get("dtype"), kwargs.get("device")
-    for arg in args:
-        if isinstance(arg, Tensor):
-            kind, on = arg.dtype, arg.device
-        elif isinstance(arg, dtypes.dtype):
-            kind = arg
-        elif arg is not None and not isinstance(arg, bool):
-            on = arg
+def _destination(*args: Any, **kwargs: Any) -> tuple[dtypes.dtype | None, Any]:
+    """dtype and device of the arguments of `to`: (device, dtype, ...), (dtype, ...) or (tensor, ...), then `non_blocking`."""
+    first = args[0] if args else kwargs.get("tensor")
+    names = (("tensor",) if isinstance(first, Tensor) else ("dtype",) if isinstance(first, dtypes.dtype) else ("device", "dtype"))
+    allowed = (*names, "non_blocking")
+    given = dict(zip(allowed, args))
+    if "copy" in kwargs:
+        raise RuntimeError(".to() does not accept copy argument")
+    wrong = [name for name in kwargs if name not in (*allowed, "memory_format") or name in given]
+    if len(args) > len(allowed) or wrong or not isinstance((given | kwargs).get("non_blocking", False), (bool, int)):
+        raise TypeError("to() received an invalid combination of arguments - it requires (device, dtype, non_blocking), (dtype, "
+                        f"non_blocking) or (tensor, non_blocking), and memory_format by name, got {len(args)} by place"
+                        + (f" and {', '.join(map(repr, wrong))}" if wrong else ""))
+    given |= kwargs
+    if isinstance(first, Tensor):
+        return first.dtype, first.device
+    kind, on = given.get("dtype"), given.get("device")
+    if kind is not None and not isinstance(kind, dtypes.dtype):
+        raise TypeError(f"to() requires a torch.dtype, such as torch.float32, got {kind!r}")
     return kind, on

@@ -6,8 +6,9 @@ from typing import Any
 
 from ..tracer.functions.creation import empty
 from ..tracer.tensor.tensor import Tensor
+from . import functional as F
 from . import init
-from .functional.multihead import Heads, attended, check, projected, shown
+from .functional.multihead import canonical_mask, each_once, none_or_dtype
 from .linear import NonDynamicallyQuantizableLinear
 from .module import Module
 from .parameter import Parameter
@@ -90,20 +91,32 @@ class MultiheadAttention(Module):
 
         `is_causal` is torch's hint: it needs `attn_mask` to be given too.
         """
-        check(query, is_causal, attn_mask)
-        single = query.ndim == 2
-        together = query is key and key is value
-        joint = self.in_proj_weight if self._qkv_same_embed_dim else None
-        inputs = [self._to_batch_first(x, single) for x in (query, key, value)]
-        separate = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        q, k, v = projected(inputs, together, joint, separate, self.in_proj_bias)
-        if single and key_padding_mask is not None:
-            key_padding_mask = key_padding_mask.unsqueeze(0)
-        heads = Heads(self.num_heads, self.bias_k, self.bias_v, self.add_zero_attn, self.dropout, self.training)
-        result, weights = attended(q, k, v, key_padding_mask, attn_mask, heads)
-        result = self.out_proj(result)
-        result = result.squeeze(0) if single else result if self.batch_first else result.transpose(0, 1)
-        return result, shown(weights, need_weights, average_attn_weights, single)
+        padding = canonical_mask(key_padding_mask, "key_padding_mask", none_or_dtype(attn_mask), "attn_mask", query.dtype)
+        mask = canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
+        batch_first = self.batch_first and query.ndim == 3
+        if batch_first:
+            query, key, value = each_once(lambda x: x.transpose(1, 0), query, key, value)
+        separate: dict[str, Any] = {} if self._qkv_same_embed_dim else {
+            "use_separate_proj_weight": True, "q_proj_weight": self.q_proj_weight, "k_proj_weight": self.k_proj_weight,
+            "v_proj_weight": self.v_proj_weight}
+        result, weights = F.multi_head_attention_forward(
+            query, key, value, self.embed_dim, self.num_heads, self.in_proj_weight, self.in_proj_bias, self.bias_k, self.bias_v,
+            self.add_zero_attn, self.dropout, self.out_proj.weight, self.out_proj.bias, training=self.training,
+            key_padding_mask=padding, need_weights=need_weights, attn_mask=mask, average_attn_weights=average_attn_weights,
+            is_causal=is_causal, **separate)
+        return (result.transpose(1, 0) if batch_first else result), weights
 
-    def _to_batch_first(self, x: Tensor, single: bool) -> Tensor:
-        return x.unsqueeze(0) if single else x if self.batch_first else x.transpose(0, 1)
+    # Under this name too, so that a step looks whether a function that it looks up in `functional` is another by now.
+    multi_head_attention_forward = staticmethod(F.multi_head_attention_forward)
+
+    def merge_masks(self, attn_mask: Tensor | None, key_padding_mask: Tensor | None,
+                    query: Tensor) -> tuple[Tensor | None, int | None]:
+        """Both masks as one, (N, heads, L, L), and its kind: None without any, 1 for a padding mask alone, 2 else."""
+        if attn_mask is None:
+            return key_padding_mask, None if key_padding_mask is None else 1
+        batch, length = query.shape[:2]
+        merged = (attn_mask.view(batch, -1, length, length) if attn_mask.ndim == 3 else
+                  attn_mask.view(1, 1, length, length).expand(batch, self.num_heads, -1, -1))
+        if key_padding_mask is not None:
+            merged = merged + key_padding_mask.view(batch, 1, 1, length).expand(-1, self.num_heads, -1, -1)
+        return merged, 2

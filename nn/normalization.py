@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -177,10 +178,9 @@ class LocalResponseNorm(Module):
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
-class _Running(Module):
+class _NormBase(Module):
     """Statistics of channels that are kept while training."""
 
-    dims: tuple[int, ...] = ()  # how many dimensions an input may have
     _version = 2
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
@@ -220,20 +220,19 @@ class _Running(Module):
         if self.affine:
             _reset_affine(self)
 
-    def _check_dims(self, input: Tensor) -> None:
-        if input.ndim not in self.dims:
-            allowed = " or ".join(f"{n}D" for n in self.dims)
-            raise ValueError(f"expected {allowed} input (got {input.ndim}D input)")
+    def _check_input_dim(self, input: Tensor) -> None:
+        """ValueError for an input of another number of dimensions; subclasses define it."""
+        raise NotImplementedError
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
                 f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}")
 
 
-class _BatchNorm(_Running):
+class _BatchNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, *), the shape stays."""
-        self._check_dims(input)
+        self._check_input_dim(input)
         use_batch = self.training or self.running_mean is None
         update = self.training and self.track_running_stats
         momentum: Any = 0.0 if self.momentum is None else self.momentum
@@ -245,6 +244,11 @@ class _BatchNorm(_Running):
         keep = not self.training or self.track_running_stats
         return F.batch_norm(input, self.running_mean if keep else None, self.running_var if keep else None,
                             self.weight, self.bias, use_batch, momentum, self.eps)
+
+
+def _require_dims(input: Tensor, *dims: int) -> None:
+    if input.ndim not in dims:
+        raise ValueError(f"expected {' or '.join(f'{n}D' for n in dims)} input (got {input.ndim}D input)")
 
 
 class BatchNorm1d(_BatchNorm):
@@ -269,7 +273,8 @@ class BatchNorm1d(_BatchNorm):
     https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
     """
 
-    dims = (2, 3)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
@@ -296,7 +301,8 @@ class BatchNorm2d(_BatchNorm):
     https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
     """
 
-    dims = (4,)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 4)
 
 
 class BatchNorm3d(_BatchNorm):
@@ -318,24 +324,40 @@ class BatchNorm3d(_BatchNorm):
     https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html
     """
 
-    dims = (5,)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 5)
 
 
-class _InstanceNorm(_Running):
+class _InstanceNorm(_NormBase):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
                  track_running_stats: bool = False, device: Any = None, dtype: Any = None, *,
                  bias: bool = True) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
+    def _get_no_batch_dim(self) -> int:
+        """How many dimensions an input without a batch has; subclasses define it."""
+        raise NotImplementedError
+
+    def _handle_no_batch_input(self, input: Tensor) -> Tensor:
+        return self._apply_instance_norm(input.unsqueeze(0)).squeeze(0)
+
+    def _apply_instance_norm(self, input: Tensor) -> Tensor:
+        use_input = self.training or not self.track_running_stats
+        return F.instance_norm(input, self.running_mean, self.running_var, self.weight, self.bias, use_input,
+                               0.0 if self.momentum is None else self.momentum, self.eps)
+
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, *) or (C, *), the shape stays."""
-        self._check_dims(input)
-        single = input.ndim == min(self.dims)
-        x = input.unsqueeze(0) if single else input
-        use_input = self.training or not self.track_running_stats
-        result = F.instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, use_input,
-                                 self.momentum or 0.0, self.eps)
-        return result.squeeze(0) if single else result
+        self._check_input_dim(input)
+        single = self._get_no_batch_dim()
+        channels = input._type.shape[input.ndim - single]
+        if channels != self.num_features:
+            at = f"input's size at dim={input.ndim - single}"
+            if self.affine:
+                raise ValueError(f"expected {at} to match num_features ({self.num_features}), but got: {channels}.")
+            warnings.warn(f"{at} does not match num_features. You can silence this warning by not passing in num_features, which "
+                          "is not used because affine=False", stacklevel=3)
+        return self._handle_no_batch_input(input) if input.ndim == single else self._apply_instance_norm(input)
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -358,7 +380,11 @@ class InstanceNorm1d(_InstanceNorm):
     https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html
     """
 
-    dims = (2, 3)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 2, 3)
+
+    def _get_no_batch_dim(self) -> int:
+        return 2
 
 
 class InstanceNorm2d(_InstanceNorm):
@@ -379,10 +405,18 @@ class InstanceNorm2d(_InstanceNorm):
     https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html
     """
 
-    dims = (3, 4)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 3, 4)
+
+    def _get_no_batch_dim(self) -> int:
+        return 3
 
 
 class InstanceNorm3d(_InstanceNorm):
     """Normalised over the volume of each channel of each sample."""
 
-    dims = (4, 5)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 4, 5)
+
+    def _get_no_batch_dim(self) -> int:
+        return 4

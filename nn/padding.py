@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
@@ -11,25 +11,11 @@ from .module import Module
 from .sizes import _ntuple
 
 
-class _Pad(Module):
-    rank: ClassVar[int]
-    mode: ClassVar[str] = "constant"
+class _ConstantPadNd(Module):
+    padding: Sequence[int]
 
-    def __init__(self, padding: int | Sequence[int]) -> None:
+    def __init__(self, value: float) -> None:
         super().__init__()
-        self.padding = _ntuple(2 * self.rank)(padding)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Longer by the padding."""
-        return F.pad(input, self.padding, self.mode)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
-
-
-class _ConstantPad(_Pad):
-    def __init__(self, padding: int | Sequence[int], value: float) -> None:
-        super().__init__(padding)
         self.value = value
 
     def forward(self, input: Tensor) -> Tensor:
@@ -40,12 +26,52 @@ class _ConstantPad(_Pad):
         return f"padding={self.padding}, value={self.value}"
 
 
-class _ZeroPad(_ConstantPad):
-    def __init__(self, padding: int | Sequence[int]) -> None:
-        super().__init__(padding, 0.0)
+class _ConstantPad(_ConstantPadNd):
+    rank: ClassVar[int]
+
+    def __init__(self, padding: int | Sequence[int], value: float) -> None:
+        super().__init__(value)
+        self.padding = _ntuple(2 * self.rank)(padding)
+
+
+class _PadNd(Module):
+    padding: Any
 
     def extra_repr(self) -> str:
         return f"{self.padding}"
+
+
+class _Pad(Module):
+    """Goes before one of the classes that know how to pad."""
+
+    rank: ClassVar[int]
+
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__()
+        self.padding: Any = _ntuple(2 * self.rank)(padding)
+
+
+class _ReflectionPadNd(_PadNd):
+    def forward(self, input: Tensor) -> Tensor:
+        """Longer by the padding."""
+        return F.pad(input, self.padding, "reflect")
+
+
+class _ReplicationPadNd(_PadNd):
+    def forward(self, input: Tensor) -> Tensor:
+        """Longer by the padding."""
+        return F.pad(input, self.padding, "replicate")
+
+
+class _CircularPadNd(_PadNd):
+    def _check_input_dim(self, input: Tensor) -> None:
+        """ValueError for an input of another number of dimensions; subclasses define it."""
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Longer by the padding."""
+        self._check_input_dim(input)
+        return F.pad(input, self.padding, "circular")
 
 
 class ConstantPad1d(_ConstantPad):
@@ -66,82 +92,97 @@ class ConstantPad3d(_ConstantPad):
     rank = 3
 
 
-class ZeroPad1d(_ZeroPad):
+class ZeroPad1d(ConstantPad1d):
     """Zeros added at the ends of length."""
 
-    rank = 1
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
 
 
-class ZeroPad2d(_ZeroPad):
+class ZeroPad2d(ConstantPad2d):
     """Zeros added at the ends of height and width."""
 
-    rank = 2
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
 
 
-class ZeroPad3d(_ZeroPad):
+class ZeroPad3d(ConstantPad3d):
     """Zeros added at the ends of depth, height and width."""
 
-    rank = 3
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
 
 
-class ReflectionPad1d(_Pad):
+class ReflectionPad1d(_Pad, _ReflectionPadNd):
     """What is inside, mirrored, added at the ends of length."""
 
     rank = 1
-    mode = "reflect"
 
 
-class ReflectionPad2d(_Pad):
+class ReflectionPad2d(_Pad, _ReflectionPadNd):
     """What is inside, mirrored, added at the ends of height and width."""
 
     rank = 2
-    mode = "reflect"
 
 
-class ReflectionPad3d(_Pad):
+class ReflectionPad3d(_Pad, _ReflectionPadNd):
     """What is inside, mirrored, added at the ends of depth, height and width."""
 
     rank = 3
-    mode = "reflect"
 
 
-class ReplicationPad1d(_Pad):
+class ReplicationPad1d(_Pad, _ReplicationPadNd):
     """The edge added at the ends of length."""
 
     rank = 1
-    mode = "replicate"
 
 
-class ReplicationPad2d(_Pad):
+class ReplicationPad2d(_Pad, _ReplicationPadNd):
     """The edge added at the ends of height and width."""
 
     rank = 2
-    mode = "replicate"
 
 
-class ReplicationPad3d(_Pad):
+class ReplicationPad3d(_Pad, _ReplicationPadNd):
     """The edge added at the ends of depth, height and width."""
 
     rank = 3
-    mode = "replicate"
 
 
-class CircularPad1d(_Pad):
+class CircularPad1d(_Pad, _CircularPadNd):
     """What is at the other end added at the ends of length."""
 
     rank = 1
-    mode = "circular"
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim not in (2, 3):
+            raise ValueError(f"expected 2D or 3D input (got {input.ndim}D input)")
 
 
-class CircularPad2d(_Pad):
+class CircularPad2d(_Pad, _CircularPadNd):
     """What is at the other end added at the ends of height and width."""
 
     rank = 2
-    mode = "circular"
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"expected 3D or 4D input (got {input.ndim}D input)")
 
 
-class CircularPad3d(_Pad):
+class CircularPad3d(_Pad, _CircularPadNd):
     """What is at the other end added at the ends of depth, height and width."""
 
     rank = 3
-    mode = "circular"
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim not in (4, 5):
+            raise ValueError(f"expected 4D or 5D input (got {input.ndim}D input)")

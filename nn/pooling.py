@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
@@ -13,9 +13,7 @@ from .sizes import _single
 Sizes = int | Sequence[int]
 
 
-class _MaxPool(Module):
-    function: ClassVar[Callable[..., Any]]
-
+class _MaxPoolNd(Module):
     def __init__(self, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, dilation: Sizes = 1,
                  return_indices: bool = False, ceil_mode: bool = False) -> None:
         super().__init__()
@@ -23,17 +21,12 @@ class _MaxPool(Module):
         self.padding, self.dilation = padding, dilation
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
-    def forward(self, input: Tensor) -> Any:
-        """The largest element of each window."""
-        return type(self).function(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
-                                   self.return_indices)
-
     def extra_repr(self) -> str:
         return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
                 f"dilation={self.dilation}, ceil_mode={self.ceil_mode}")
 
 
-class MaxPool1d(_MaxPool):
+class MaxPool1d(_MaxPoolNd):
     """Keeps the largest element of each window of sequences, which makes them shorter.
 
     y[n, c, i] = max over k of x[n, c, i * stride + k * dilation - padding]
@@ -53,10 +46,13 @@ class MaxPool1d(_MaxPool):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html
     """
 
-    function = staticmethod(F.max_pool1d)
+    def forward(self, input: Tensor) -> Any:
+        """The largest element of each window."""
+        return F.max_pool1d(input, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode,
+                            return_indices=self.return_indices)
 
 
-class MaxPool2d(_MaxPool):
+class MaxPool2d(_MaxPoolNd):
     """Keeps the largest element of each window of images: smaller images, in which small shifts no longer matter.
 
     y[n, c, i, j] = max over k, l of x[n, c, i * stride + k, j * stride + l], for padding 0 and dilation 1
@@ -77,10 +73,13 @@ class MaxPool2d(_MaxPool):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
     """
 
-    function = staticmethod(F.max_pool2d)
+    def forward(self, input: Tensor) -> Any:
+        """The largest element of each window."""
+        return F.max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode,
+                            return_indices=self.return_indices)
 
 
-class MaxPool3d(_MaxPool):
+class MaxPool3d(_MaxPoolNd):
     """Keeps the largest element of each window of volumes.
 
     y[n, c, p] = max over k of x[n, c, p * stride + k], where p and k are places in space
@@ -99,10 +98,18 @@ class MaxPool3d(_MaxPool):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html
     """
 
-    function = staticmethod(F.max_pool3d)
+    def forward(self, input: Tensor) -> Any:
+        """The largest element of each window."""
+        return F.max_pool3d(input, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode,
+                            return_indices=self.return_indices)
 
 
-class AvgPool1d(Module):
+class _AvgPoolNd(Module):
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool1d(_AvgPoolNd):
     """Takes the mean of each window of sequences, which makes them shorter.
 
     y[n, c, i] = mean over k of x[n, c, i * stride + k - padding]
@@ -132,27 +139,14 @@ class AvgPool1d(Module):
         return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
                             self.count_include_pad)
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
-
-class _AvgPool(Module):
-    function: ClassVar[Callable[..., Any]]
-
+class _AvgPool(_AvgPoolNd):
     def __init__(self, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.ceil_mode = padding, ceil_mode
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The mean of each window."""
-        return type(self).function(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-                                   self.count_include_pad, self.divisor_override)
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class AvgPool2d(_AvgPool):
@@ -176,7 +170,10 @@ class AvgPool2d(_AvgPool):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html
     """
 
-    function = staticmethod(F.avg_pool2d)
+    def forward(self, input: Tensor) -> Tensor:
+        """The mean of each window."""
+        return F.avg_pool2d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+                            self.divisor_override)
 
 
 class AvgPool3d(_AvgPool):
@@ -198,25 +195,22 @@ class AvgPool3d(_AvgPool):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
     """
 
-    function = staticmethod(F.avg_pool3d)
+    def forward(self, input: Tensor) -> Tensor:
+        """The mean of each window."""
+        return F.avg_pool3d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+                            self.divisor_override)
 
 
-class _Adaptive(Module):
-    function: ClassVar[Callable[..., Any]]
-
+class _AdaptiveAvgPoolNd(Module):
     def __init__(self, output_size: Any) -> None:
         super().__init__()
         self.output_size = output_size
-
-    def forward(self, input: Tensor) -> Tensor:
-        """As many windows as output_size."""
-        return type(self).function(input, self.output_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
 
 
-class AdaptiveAvgPool1d(_Adaptive):
+class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
     """Takes means of as many windows as are wanted, whatever the length of the sequence.
 
     y[n, c, i] = mean of x[n, c, start:end], from start = floor(i * L / output_size) to end = ceil((i + 1) * L /
@@ -233,10 +227,12 @@ class AdaptiveAvgPool1d(_Adaptive):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html
     """
 
-    function = staticmethod(F.adaptive_avg_pool1d)
+    def forward(self, input: Tensor) -> Tensor:
+        """As many windows as output_size."""
+        return F.adaptive_avg_pool1d(input, self.output_size)
 
 
-class AdaptiveAvgPool2d(_Adaptive):
+class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
     """Takes means of as many windows as are wanted, whatever the size of the image: before a linear layer that wants
     one size.
 
@@ -254,32 +250,37 @@ class AdaptiveAvgPool2d(_Adaptive):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
     """
 
-    function = staticmethod(F.adaptive_avg_pool2d)
+    def forward(self, input: Tensor) -> Tensor:
+        """As many windows as output_size."""
+        return F.adaptive_avg_pool2d(input, self.output_size)
 
 
-class AdaptiveAvgPool3d(_Adaptive):
+class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
     """Means of `output_size` windows that cover (N, C, D, H, W)."""
 
-    function = staticmethod(F.adaptive_avg_pool3d)
+    def forward(self, input: Tensor) -> Tensor:
+        """As many windows as output_size."""
+        return F.adaptive_avg_pool3d(input, self.output_size)
 
 
-class _AdaptiveMax(_Adaptive):
+class _AdaptiveMaxPoolNd(Module):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
-        super().__init__(output_size)
-        self.return_indices = return_indices
+        super().__init__()
+        self.output_size, self.return_indices = output_size, return_indices
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
+    """Largest elements of `output_size` windows that cover (N, C, L)."""
 
     def forward(self, input: Tensor) -> Any:
         """As many windows as output_size."""
-        return type(self).function(input, self.output_size, self.return_indices)
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
-class AdaptiveMaxPool1d(_AdaptiveMax):
-    """Largest elements of `output_size` windows that cover (N, C, L)."""
-
-    function = staticmethod(F.adaptive_max_pool1d)
-
-
-class AdaptiveMaxPool2d(_AdaptiveMax):
+class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
     """Keeps the largest elements of as many windows as are wanted, whatever the size of the image.
 
     Window i of m, in a dimension of size n, goes from floor(i * n / m) to ceil((i + 1) * n / m)
@@ -297,10 +298,14 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html
     """
 
-    function = staticmethod(F.adaptive_max_pool2d)
+    def forward(self, input: Tensor) -> Any:
+        """As many windows as output_size."""
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
 
 
-class AdaptiveMaxPool3d(_AdaptiveMax):
+class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     """Largest elements of `output_size` windows that cover (N, C, D, H, W)."""
 
-    function = staticmethod(F.adaptive_max_pool3d)
+    def forward(self, input: Tensor) -> Any:
+        """As many windows as output_size."""
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)

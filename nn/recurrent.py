@@ -7,9 +7,9 @@ from typing import Any
 
 from ..tracer.functions.methods import named
 from ..tracer.tensor.tensor import Tensor
-from . import functional as F
+from .functional.linear import linear
 from .module import Module
-from .rnn import GRU, LSTM, PLAIN_STEPS, RNN, RNNBase, Step, Weights, gru_step, lstm_step
+from .rnn import GATES, GRU, LSTM, PLAIN_STEPS, RNN, RNNBase, Step, Weights, gru_step, lstm_step
 from .utils.rnn import places
 
 
@@ -22,13 +22,12 @@ def _layer(kind: type[RNNBase], nonlinearity: str, params: Sequence[Tensor], has
     if extra or per - 2 * has_biases not in (2, 3):
         raise RuntimeError(f"got an incorrect number of RNN parameters: {len(params)} for {num_layers} layer(s)")
     projection = params[per - 1]._type.shape[0] if per % 2 else 0
+    mode = f"RNN_{nonlinearity.upper()}" if nonlinearity else kind.__name__
     layer.__dict__.update(
-        input_size=params[0]._type.shape[1], hidden_size=params[0]._type.shape[0] // kind._gates, num_layers=num_layers,
-        bias=has_biases, batch_first=False, dropout=dropout, bidirectional=bidirectional, proj_size=projection,
-        nonlinearity=nonlinearity, training=train)
-    names = ["weight_ih", "weight_hh", *["bias_ih", "bias_hh"] * has_biases, *["weight_hr"] * bool(projection)]
-    for i, (suffix, _) in enumerate(layer._suffixes()):
-        layer.__dict__.update((name + suffix, params[i * per + j]) for j, name in enumerate(names))
+        mode=mode, input_size=params[0]._type.shape[1], hidden_size=params[0]._type.shape[0] // GATES[mode],
+        num_layers=num_layers, bias=has_biases, batch_first=False, dropout=dropout, bidirectional=bidirectional,
+        proj_size=projection, nonlinearity=nonlinearity, training=train)
+    layer.__dict__.update(zip(layer._flat_weights_names, params))
     return layer
 
 
@@ -67,7 +66,7 @@ def _cell(name: str, step: Step) -> Callable[..., Any]:
     def function(input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
                  b_hh: Tensor | None = None) -> Any:
         state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        found = step(F.linear(input, w_ih, b_ih), state, Weights(w_ih, w_hh, b_ih, b_hh))
+        found = step(linear(input, w_ih, b_ih), state, Weights(w_ih, w_hh, b_ih, b_hh))
         return found if len(found) > 1 else found[0]
 
     return function

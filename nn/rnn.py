@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..tracer.functions.arithmetic import add, mul
+from ..tracer.functions.autocast import is_autocast_enabled
 from ..tracer.functions.choosing import where
 from ..tracer.functions.control import scan
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat, stack
 from ..tracer.functions.unary import sigmoid, tanh
 from ..tracer.tensor.tensor import Tensor
-from . import functional as F
 from . import init
+from .functional.activation import relu
+from .functional.dropout import dropout
+from .functional.linear import linear
 from .module import Module
 from .parameter import Parameter
 from .utils.rnn import PackedSequence, Places, places
@@ -45,7 +48,7 @@ Step = Callable[[Tensor, State, Weights], State]
 
 def plain_step(activation: Callable[[Tensor], Tensor]) -> Step:
     """h = activation(x + W_hh h + b_hh), where x is the projected input."""
-    return lambda x, state, w: (activation(add(x, F.linear(state[0], w.hh, w.bias_hh))),)
+    return lambda x, state, w: (activation(add(x, linear(state[0], w.hh, w.bias_hh))),)
 
 
 def lstm_step(x: Tensor, state: State, w: Weights) -> State:
@@ -55,10 +58,10 @@ def lstm_step(x: Tensor, state: State, w: Weights) -> State:
     W_hr h is from Sak et al., https://arxiv.org/abs/1402.1128
     """
     h, c = state
-    i, f, g, o = add(x, F.linear(h, w.hh, w.bias_hh)).chunk(4, -1)
+    i, f, g, o = add(x, linear(h, w.hh, w.bias_hh)).chunk(4, -1)
     c = add(mul(sigmoid(f), c), mul(sigmoid(i), tanh(g)))
     h = mul(sigmoid(o), tanh(c))
-    return h if w.hr is None else F.linear(h, w.hr), c
+    return h if w.hr is None else linear(h, w.hr), c
 
 
 def gru_step(x: Tensor, state: State, w: Weights) -> State:
@@ -68,13 +71,13 @@ def gru_step(x: Tensor, state: State, w: Weights) -> State:
     """
     (h,) = state
     x_r, x_z, x_n = x.chunk(3, -1)
-    h_r, h_z, h_n = F.linear(h, w.hh, w.bias_hh).chunk(3, -1)
+    h_r, h_z, h_n = linear(h, w.hh, w.bias_hh).chunk(3, -1)
     r, z = sigmoid(add(x_r, h_r)), sigmoid(add(x_z, h_z))
     n = tanh(add(x_n, mul(r, h_n)))
     return (add(n, mul(z, h - n)),)
 
 
-PLAIN_STEPS: dict[str, Step] = {"tanh": plain_step(tanh), "relu": plain_step(F.relu)}
+PLAIN_STEPS: dict[str, Step] = {"tanh": plain_step(tanh), "relu": plain_step(relu)}
 
 
 def _walk(step: Step, x: Tensor, state: State, w: Weights, reverse: bool, valid: Tensor | None) -> tuple[State, Tensor]:
@@ -94,11 +97,13 @@ def _walk(step: Step, x: Tensor, state: State, w: Weights, reverse: bool, valid:
 # --- Layers -----------------------------------------------------------------------------------------------------------
 
 
+GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
+
 class RNNBase(Module):
     """What the recurrent layers share: parameters, checks, and the walk through layers and directions."""
 
     _name = "RNN"
-    _gates = 1
     _step: Step
     _folds_biases = True  # whether b_hh may be added to the projected input, outside the loop
 
@@ -107,20 +112,23 @@ class RNNBase(Module):
                  device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         _check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        if mode not in GATES:
+            raise ValueError(f"Unrecognized RNN mode: {mode}")
         self.mode = mode
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
         for suffix, size in self._suffixes():
-            gates, projected = self._gates * hidden_size, proj_size or hidden_size
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, size), "weight_hh": (gates, projected)}
-            if bias:
-                shapes.update(bias_ih=(gates,), bias_hh=(gates,))
-            if proj_size:
-                shapes["weight_hr"] = (proj_size, hidden_size)
-            for name, shape in shapes.items():
-                setattr(self, name + suffix, Parameter(empty(*shape, device=device, dtype=dtype)))
+            gates, projected = GATES[mode] * hidden_size, proj_size or hidden_size
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, size), "weight_hh": (gates, projected),
+                                                  "bias_ih": (gates,), "bias_hh": (gates,), "weight_hr": (proj_size, hidden_size)}
+            for name in self._kinds():
+                setattr(self, name + suffix, Parameter(empty(*shapes[name], device=device, dtype=dtype)))
         self.reset_parameters()
+
+    def _kinds(self) -> list[str]:
+        """The start of the parameters' names."""
+        return ["weight_ih", "weight_hh", *["bias_ih", "bias_hh"] * self.bias, *["weight_hr"] * (self.proj_size > 0)]
 
     def _suffixes(self) -> list[tuple[str, int]]:
         """The end of the parameters' names, and the input size, of each direction of each layer."""
@@ -142,9 +150,23 @@ class RNNBase(Module):
         """Nothing: the compiler lays out the weights."""
 
     @property
+    def _all_weights(self) -> list[list[str]]:
+        """The names of the parameters of each direction of each layer."""
+        return [[name + suffix for name in self._kinds()] for suffix, _ in self._suffixes()]
+
+    @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each direction of each layer."""
-        return [[w for w in self._weights(suffix) if w is not None] for suffix, _ in self._suffixes()]
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _flat_weights(self) -> list[Tensor | None]:
+        """The parameters, or what stands in their places, in one list: a new one, there is nothing to keep up to date."""
+        return [getattr(self, name, None) for name in self._flat_weights_names]
 
     def _weights(self, suffix: str) -> Weights:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
@@ -153,21 +175,22 @@ class RNNBase(Module):
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """The outputs of the last layer for all steps, and the last states of all layers."""
         if isinstance(input, PackedSequence):
-            self._check_input(input.data, 2)
-            state = self._start(input.data, input.sizes[0], self._permuted(hx, input.sorted_indices), 3)
+            state = self._start(input.data, input.sizes, hx, input.sorted_indices, 3)
             output, state = self._layers(input.data, state, places(input.sizes, input.data.device))
-            return input.with_data(output), self._given(tuple(self._permuted(state, input.unsorted_indices)))
-        ndim = input.dim()
+            return input.with_data(output), self.permute_hidden(self._given(state), input.unsorted_indices)
+        ndim, at = input.dim(), 0 if self.batch_first else 1
         if ndim not in (2, 3):
             got = f"{ndim}D" if self._name != "RNN" else f"{ndim}D tensor"
             raise ValueError(f"{self._name}: Expected input to be 2D or 3D, got {got} instead")
-        x = input.unsqueeze(1) if ndim == 2 else input.transpose(0, 1) if self.batch_first else input
-        self._check_input(x, 3)
-        state = self._start(x, x.shape[1], hx, ndim)
-        output, state = self._layers(x, state, None)
+        x = input.unsqueeze(at) if ndim == 2 else input
+        state = self._start(x, None, hx, None, ndim)
+        if not x.shape[1 - at]:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        output, state = self._layers(x.transpose(0, 1) if self.batch_first else x, state, None)
+        output = output.transpose(0, 1) if self.batch_first else output
         if ndim == 2:
-            return output.squeeze(1), self._given(tuple(s.squeeze(1) for s in state))
-        return output.transpose(0, 1) if self.batch_first else output, self._given(state)
+            output, state = output.squeeze(at), tuple(s.squeeze(1) for s in state)
+        return output, self.permute_hidden(self._given(state), None)
 
     def _layers(self, x: Tensor, start: State, at: Places | None) -> tuple[Tensor, State]:
         """x (T, B, I), or packed (N, I) with its places, through all layers."""
@@ -182,13 +205,13 @@ class RNNBase(Module):
                 outputs.append(hs)
             x = cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if layer < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training)
+                x = dropout(x, self.dropout, self.training)
         return x, tuple(stack(parts) for parts in zip(*ends, strict=True))
 
     def _direction(self, x: Tensor, state: State, w: Weights, reverse: bool, at: Places | None) -> tuple[State, Tensor]:
         if self._folds_biases and w.bias_ih is not None and w.bias_hh is not None:
             w = w._replace(bias_ih=add(w.bias_ih, w.bias_hh), bias_hh=None)
-        projected = F.linear(x, w.ih, w.bias_ih)
+        projected = linear(x, w.ih, w.bias_ih)
         if at is None:
             return _walk(self._step, projected, state, w, reverse, None)
         padded = projected.index_select(0, at.packed).reshape(*at.valid.shape, -1)
@@ -205,42 +228,53 @@ class RNNBase(Module):
         """The state that the caller gave."""
         return (hx,)
 
-    def _permuted(self, hx: Any, order: Tensor | None) -> Any:
-        if hx is None or order is None:
-            return hx
-        if isinstance(hx, Tensor):
-            return hx.index_select(1, order)
-        return tuple(s.index_select(1, order) for s in hx)
+    def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
+        """States with their sequences in another order."""
+        return hx if permutation is None else hx.index_select(1, permutation)
 
-    def _check_input(self, x: Tensor, ndim: int) -> None:
+    def check_input(self, input: Tensor, batch_sizes: Sequence[int] | None) -> None:
+        """torch's errors for an input that is not of the weights' dtype or of the wrong shape; `batch_sizes` of packed ones."""
         kind = self.weight_ih_l0.dtype
-        if x.dtype is not kind:
-            raise ValueError(f"RNN input dtype ({x.dtype}) does not match weight dtype ({kind}). Convert input: "
-                             f"input.to({kind}), or convert model: model.to({x.dtype})")
-        if x.ndim != ndim:
-            raise RuntimeError(f"input must have {ndim} dimensions, got {x.ndim}")
-        if x.shape[-1] != self.input_size:
-            raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}")
-        if not x.shape[0]:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        if input.dtype is not kind and not is_autocast_enabled(input.device.type):
+            raise ValueError(f"RNN input dtype ({input.dtype}) does not match weight dtype ({kind}). Convert input: "
+                             f"input.to({kind}), or convert model: model.to({input.dtype})")
+        ndim = 3 if batch_sizes is None else 2
+        if input.ndim != ndim:
+            raise RuntimeError(f"input must have {ndim} dimensions, got {input.ndim}")
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.shape[-1]}")
 
-    def _sizes(self) -> tuple[int, ...]:
-        """The sizes of the states."""
-        return (self.proj_size or self.hidden_size,)
+    def get_expected_hidden_size(self, input: Tensor, batch_sizes: Sequence[int] | None) -> tuple[int, int, int]:
+        """The shape of a state h: layers * directions, the batch, its size."""
+        batch = input.shape[0 if self.batch_first else 1] if batch_sizes is None else int(batch_sizes[0])
+        return self.num_layers * self._directions, batch, self.proj_size or self.hidden_size
 
-    def _start(self, x: Tensor, batch: int, hx: Any, ndim: int) -> State:
-        """The states to start from, (layers * directions, B, size) each; zeros unless given."""
-        shapes = [(self.num_layers * self._directions, batch, size) for size in self._sizes()]
+    def check_hidden_size(self, hx: Tensor, expected_hidden_size: tuple[int, int, int],
+                          msg: str = "Expected hidden size {}, got {}") -> None:
+        """torch's error for a state of another shape."""
+        if hx.shape != expected_hidden_size:
+            raise RuntimeError(msg.format(expected_hidden_size, list(hx.shape)))
+
+    def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Sequence[int] | None) -> None:
+        """torch's errors for an input and a state that do not fit."""
+        self.check_input(input, batch_sizes)
+        self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
+
+    def _shapes(self, input: Tensor, batch_sizes: Sequence[int] | None) -> list[tuple[int, int, int]]:
+        """The shapes of the states."""
+        return [self.get_expected_hidden_size(input, batch_sizes)]
+
+    def _start(self, x: Tensor, sizes: Sequence[int] | None, hx: Any, order: Tensor | None, ndim: int) -> State:
+        """The states to start from; zeros unless given."""
         if hx is None:
-            return tuple(zeros(*shape, dtype=x.dtype, device=x.device) for shape in shapes)
-        state = self._taken(hx)
-        if any(s.ndim != ndim for s in state):
-            raise RuntimeError(self._wrong_ndim(state, ndim))
-        state = tuple(s.unsqueeze(1) for s in state) if ndim == 2 else state
-        for i, (s, shape) in enumerate(zip(state, shapes, strict=True)):
-            if s.shape != shape:
-                which = f"hidden[{i}]" if len(shapes) > 1 else "hidden"
-                raise RuntimeError(f"Expected {which} size {shape}, got {list(s.shape)}")
+            state = tuple(zeros(*shape, dtype=x.dtype, device=x.device) for shape in self._shapes(x, sizes))
+        else:
+            state = self._taken(hx)
+            if sizes is None and any(s.ndim != ndim for s in state):
+                raise RuntimeError(self._wrong_ndim(state, ndim))
+            state = tuple(s.unsqueeze(1) for s in state) if ndim == 2 else state
+            state = self._taken(self.permute_hidden(self._given(state), order))
+        self.check_forward_args(x, self._given(state), sizes)
         return state
 
     def _wrong_ndim(self, state: State, ndim: int) -> str:
@@ -348,7 +382,6 @@ class LSTM(RNNBase):
     """
 
     _name = "LSTM"
-    _gates = 4
     _step = staticmethod(lstm_step)
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
@@ -357,8 +390,22 @@ class LSTM(RNNBase):
         super().__init__("LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
                          proj_size, device, dtype)
 
-    def _sizes(self) -> tuple[int, ...]:
-        return self.proj_size or self.hidden_size, self.hidden_size
+    def get_expected_cell_size(self, input: Tensor, batch_sizes: Sequence[int] | None) -> tuple[int, int, int]:
+        """The shape of a state c."""
+        return *self.get_expected_hidden_size(input, batch_sizes)[:2], self.hidden_size
+
+    def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Sequence[int] | None) -> None:
+        """torch's errors for an input and states that do not fit."""
+        self.check_input(input, batch_sizes)
+        self.check_hidden_size(hidden[0], self.get_expected_hidden_size(input, batch_sizes), "Expected hidden[0] size {}, got {}")
+        self.check_hidden_size(hidden[1], self.get_expected_cell_size(input, batch_sizes), "Expected hidden[1] size {}, got {}")
+
+    def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
+        """States with their sequences in another order."""
+        return hx if permutation is None else tuple(s.index_select(1, permutation) for s in hx)
+
+    def _shapes(self, input: Tensor, batch_sizes: Sequence[int] | None) -> list[tuple[int, int, int]]:
+        return [self.get_expected_hidden_size(input, batch_sizes), self.get_expected_cell_size(input, batch_sizes)]
 
     def _given(self, state: State) -> Any:
         return state
@@ -399,7 +446,6 @@ class GRU(RNNBase):
     """
 
     _name = "GRU"
-    _gates = 3
     _step = staticmethod(gru_step)
     _folds_biases = False  # r multiplies W_hn h + b_hn
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.tensor.tensor import Tensor
-from . import functional as F
 from . import init
+from .functional.linear import linear
 from .module import Module
 from .parameter import Parameter
 from .rnn import PLAIN_STEPS, State, Step, Weights, gru_step, lstm_step
@@ -17,14 +17,14 @@ from .rnn import PLAIN_STEPS, State, Step, Weights, gru_step, lstm_step
 class RNNCellBase(Module):
     """What the cells share: parameters and checks."""
 
-    _gates = 1
     _states = 1
     _step: Step
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device: Any = None,
+                 dtype: Any = None) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        gates = self._gates * hidden_size
+        gates = num_chunks * hidden_size
         self.weight_ih = Parameter(empty(gates, input_size, device=device, dtype=dtype))
         self.weight_hh = Parameter(empty(gates, hidden_size, device=device, dtype=dtype))
         for name in ("bias_ih", "bias_hh"):
@@ -50,7 +50,7 @@ class RNNCellBase(Module):
         shape = (*input.shape[:-1], self.hidden_size)
         start = given or (zeros(*shape, dtype=input.dtype, device=input.device),) * self._states
         w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return self._step(F.linear(input, w.ih, w.bias_ih), start, w)
+        return self._step(linear(input, w.ih, w.bias_ih), start, w)
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """The next h, of x (B, I) or (I,) and h (B, H) or (H,); from zeros without h."""
@@ -80,7 +80,7 @@ class RNNCell(RNNCellBase):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
                  device: Any = None, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     @property
@@ -113,9 +113,11 @@ class LSTMCell(RNNCellBase):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html
     """
 
-    _gates = 4
     _states = 2
     _step = staticmethod(lstm_step)
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Tensor, hx: Any = None) -> State:
         """The next (h, c)."""
@@ -142,5 +144,7 @@ class GRUCell(RNNCellBase):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html
     """
 
-    _gates = 3
     _step = staticmethod(gru_step)
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)

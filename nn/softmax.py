@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .activation_base import Activation
 from .module import Module
 
 
-class Softmax(Activation):
+class Softmax(Activation, options={"dim": None}):
     """Turns scores into probabilities: positive, and of sum 1 along a dimension.
 
     y[i] = exp(x[i]) / sum over j of exp(x[j])
@@ -27,18 +25,18 @@ class Softmax(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html
     """
 
-    function = staticmethod(F.softmax)
-    options: ClassVar = {"dim": None}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self.dim, _stacklevel=5)
 
 
-class Softmin(Activation):
+class Softmin(Activation, options={"dim": None}):
     """softmax(-x)."""
 
-    function = staticmethod(F.softmin)
-    options: ClassVar = {"dim": None}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, self.dim, _stacklevel=5)
 
 
-class LogSoftmax(Activation):
+class LogSoftmax(Activation, options={"dim": None}):
     """The logarithm of `Softmax`, computed without ever taking the logarithm of a number that has become zero.
 
     y[i] = x[i] - log(sum over j of exp(x[j]))
@@ -54,8 +52,8 @@ class LogSoftmax(Activation):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html
     """
 
-    function = staticmethod(F.log_softmax)
-    options: ClassVar = {"dim": None}
+    def forward(self, input: Tensor) -> Tensor:
+        return F.log_softmax(input, self.dim, _stacklevel=5)
 
 
 class Softmax2d(Module):
@@ -65,4 +63,4 @@ class Softmax2d(Module):
         """The shape stays."""
         if input.ndim not in (3, 4):
             raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
-        return F.softmax(input, -3)
+        return F.softmax(input, -3, _stacklevel=5)

@@ -23,12 +23,11 @@ EXTRA = "_extra_state"
 ASSIGN = "assign_to_params_buffers"
 
 
-class Loading(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """Which keys a module missed in a state dict, and which it had no place for."""
 
     def __repr__(self) -> str:
-        return super().__repr__().replace(type(self).__name__, "_IncompatibleKeys") if any(self) else \
-            "<All keys matched successfully>"
+        return super().__repr__() if any(self) else "<All keys matched successfully>"
 
     __str__ = __repr__
 
@@ -90,7 +89,7 @@ def _run(module: Module, kind: str, *args: Any) -> None:
 # --- Loading ----------------------------------------------------------------------------------------------------------
 
 
-def load(module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> Loading:
+def load(module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> _IncompatibleKeys:
     """Load a tree; RuntimeError with torch's list of all that did not fit."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
@@ -98,7 +97,7 @@ def load(module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bo
     metadata = getattr(state_dict, "_metadata", None)
     if metadata is not None:
         given._metadata = metadata
-    keys, errors = Loading([], []), list[str]()
+    keys, errors = _IncompatibleKeys([], []), list[str]()
     _load_tree(module, given, "", metadata or {}, assign, keys, errors)
     if strict:
         for what, names in (("Unexpected", keys.unexpected_keys), ("Missing", keys.missing_keys)):
@@ -113,7 +112,7 @@ def _quoted(key: str) -> str:
     return f'"{key}"'
 
 
-def _load_tree(module: Module, given: Any, prefix: str, metadata: Mapping[str, Any], assign: bool, keys: Loading,
+def _load_tree(module: Module, given: Any, prefix: str, metadata: Mapping[str, Any], assign: bool, keys: _IncompatibleKeys,
                errors: list[str]) -> None:
     local = dict(metadata.get(prefix[:-1], {}))
     if assign:
@@ -124,7 +123,7 @@ def _load_tree(module: Module, given: Any, prefix: str, metadata: Mapping[str, A
             below = f"{prefix}{name}."
             _load_tree(child, {k: v for k, v in given.items() if k.startswith(below)}, below, metadata, assign, keys, errors)
     for hook in module._hooks.of("load_post") if module._hooks is not None else ():
-        if hook.call(module, Loading(*keys)) is not None:
+        if hook.call(module, _IncompatibleKeys(*keys)) is not None:
             raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
                                  "values, if incompatible_keys need to be modified, it should be done inplace.")
 

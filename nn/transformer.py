@@ -11,27 +11,26 @@ from ..tracer.functions.triangular import triu
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
+from .activation import GELU, ReLU
 from .containers import ModuleList
 from .dropout import Dropout
+from .functional.multihead import canonical_mask, none_or_dtype
 from .linear import Linear
 from .module import Module
 from .multihead import MultiheadAttention
 from .normalization import LayerNorm
 
 Function = str | Callable[[Tensor], Tensor]
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
-def _activation(given: Function) -> Callable[[Tensor], Tensor]:
-    if not isinstance(given, str):
-        return given
-    if given not in ACTIVATIONS:
-        raise RuntimeError(f"activation should be relu/gelu, not {given}")
-    return ACTIVATIONS[given]
+def _get_activation_fn(activation: str) -> Callable[[Tensor], Tensor]:
+    if activation not in ("relu", "gelu"):
+        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+    return F.relu if activation == "relu" else F.gelu
 
 
-def _clones(layer: Module, count: int) -> ModuleList:
-    return ModuleList([copy.deepcopy(layer) for _ in range(count)])
+def _get_clones(module: Module, N: int) -> ModuleList:
+    return ModuleList([copy.deepcopy(module) for _ in range(N)])
 
 
 class _Layer(Module):
@@ -53,17 +52,16 @@ class _Layer(Module):
             setattr(self, f"norm{i}", LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **options))
         for i in range(1, len(self.attentions) + 2):
             setattr(self, f"dropout{i}", Dropout(dropout))
-        self.activation = _activation(activation)
+        self.activation: Any = _get_activation_fn(activation) if isinstance(activation, str) else activation
 
-    def _network(self, x: Tensor) -> Tensor:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+    def _ff_block(self, x: Tensor) -> Tensor:
+        """The network of each position, and dropout."""
+        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
-    def _added(self, x: Tensor, number: int, part: Callable[[Tensor], Tensor]) -> Tensor:
-        """x plus a part of it, normalised before or after."""
-        norm, dropout = getattr(self, f"norm{number}"), getattr(self, f"dropout{number}")
-        if self.norm_first:
-            return x + dropout(part(norm(x)))
-        return norm(x + dropout(part(x)))
+    def _sa_block(self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False) -> Tensor:
+        """Attention of the positions to each other, and dropout."""
+        return self.dropout1(self.self_attn(x, x, x, attn_mask=attn_mask, key_padding_mask=key_padding_mask, is_causal=is_causal,
+                                            need_weights=False)[0])
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         super().__setstate__(saved)
@@ -100,15 +98,20 @@ class TransformerEncoderLayer(_Layer):
         super().__init__()
         self._set_up(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias,
                      device, dtype)
+        relu, gelu = (self.activation is f or isinstance(self.activation, kind) for f, kind in ((F.relu, ReLU), (F.gelu, GELU)))
+        self.activation_relu_or_gelu = 1 if relu else 2 if gelu else 0
 
     def forward(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
                 is_causal: bool = False) -> Tensor:
         """The shape stays. `is_causal` is a hint that the mask is causal: it needs the mask all the same."""
-        def attention(x: Tensor) -> Tensor:
-            return self.self_attn(x, x, x, attn_mask=src_mask, key_padding_mask=src_key_padding_mask,
-                                  need_weights=False, is_causal=is_causal)[0]
-
-        return self._added(self._added(src, 1, attention), 2, self._network)
+        padding = canonical_mask(src_key_padding_mask, "src_key_padding_mask", none_or_dtype(src_mask), "src_mask", src.dtype)
+        mask = canonical_mask(src_mask, "src_mask", None, "", src.dtype, False)
+        x = src
+        if self.norm_first:
+            x = x + self._sa_block(self.norm1(x), mask, padding, is_causal=is_causal)
+            return x + self._ff_block(self.norm2(x))
+        x = self.norm1(x + self._sa_block(x, mask, padding, is_causal=is_causal))
+        return self.norm2(x + self._ff_block(x))
 
 
 class TransformerDecoderLayer(_Layer):
@@ -140,16 +143,24 @@ class TransformerDecoderLayer(_Layer):
                 tgt_key_padding_mask: Tensor | None = None, memory_key_padding_mask: Tensor | None = None,
                 tgt_is_causal: bool = False, memory_is_causal: bool = False) -> Tensor:
         """The target's shape stays. The last two are hints that a mask is causal."""
-        def to_itself(x: Tensor) -> Tensor:
-            return self.self_attn(x, x, x, attn_mask=tgt_mask, key_padding_mask=tgt_key_padding_mask,
-                                  is_causal=tgt_is_causal, need_weights=False)[0]
+        x = tgt
+        if self.norm_first:
+            x = x + self._sa_block(self.norm1(x), tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+            x = x + self._mha_block(self.norm2(x), memory, memory_mask, memory_key_padding_mask, memory_is_causal)
+            return x + self._ff_block(self.norm3(x))
+        x = self.norm1(x + self._sa_block(x, tgt_mask, tgt_key_padding_mask, tgt_is_causal))
+        x = self.norm2(x + self._mha_block(x, memory, memory_mask, memory_key_padding_mask, memory_is_causal))
+        return self.norm3(x + self._ff_block(x))
 
-        def to_memory(x: Tensor) -> Tensor:
-            return self.multihead_attn(x, memory, memory, attn_mask=memory_mask,
-                                       key_padding_mask=memory_key_padding_mask, is_causal=memory_is_causal,
-                                       need_weights=False)[0]
+    def _ff_block(self, x: Tensor) -> Tensor:
+        """The network of each position, and dropout."""
+        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
-        return self._added(self._added(self._added(tgt, 1, to_itself), 2, to_memory), 3, self._network)
+    def _mha_block(self, x: Tensor, mem: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None,
+                   is_causal: bool = False) -> Tensor:
+        """Attention to the memory, and dropout."""
+        return self.dropout2(self.multihead_attn(x, mem, mem, attn_mask=attn_mask, key_padding_mask=key_padding_mask,
+                                                 is_causal=is_causal, need_weights=False)[0])
 
 
 class TransformerEncoder(Module):
@@ -169,15 +180,17 @@ class TransformerEncoder(Module):
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None, enable_nested_tensor: bool = True,
                  mask_check: bool = True) -> None:
         super().__init__()
-        self.layers = _clones(encoder_layer, num_layers)
+        self.layers = _get_clones(encoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
         self.enable_nested_tensor, self.mask_check = enable_nested_tensor, mask_check
 
     def forward(self, src: Tensor, mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
                 is_causal: bool | None = None) -> Tensor:
         """The shape stays. `is_causal` None means that the mask is looked at, which is of no account here."""
+        padding = canonical_mask(src_key_padding_mask, "src_key_padding_mask", none_or_dtype(mask), "mask", src.dtype)
+        mask = canonical_mask(mask, "mask", None, "", src.dtype, False)
         for layer in self.layers:
-            src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal))
+            src = layer(src, src_mask=mask, is_causal=bool(is_causal), src_key_padding_mask=padding)
         return src if self.norm is None else self.norm(src)
 
 
@@ -197,7 +210,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
-        self.layers = _clones(decoder_layer, num_layers)
+        self.layers = _get_clones(decoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 
     def forward(self, tgt: Tensor, memory: Tensor, tgt_mask: Tensor | None = None, memory_mask: Tensor | None = None,
@@ -209,8 +222,6 @@ class TransformerDecoder(Module):
                         memory_key_padding_mask=memory_key_padding_mask, tgt_is_causal=bool(tgt_is_causal),
                         memory_is_causal=memory_is_causal)
         return tgt if self.norm is None else self.norm(tgt)
-
-
 
 
 class Transformer(Module):

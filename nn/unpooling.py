@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..tracer.tensor.tensor import Tensor
@@ -18,17 +18,12 @@ def _spread(size: Any, rank: int) -> tuple[int, ...]:
 
 class _MaxUnpool(Module):
     rank: ClassVar[int]
-    function: ClassVar[Callable[..., Tensor]]
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
         super().__init__()
         self.kernel_size = _spread(kernel_size, self.rank)
         self.stride = _spread(kernel_size if stride is None else stride, self.rank)
         self.padding = _spread(padding, self.rank)
-
-    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """What the pool kept, at its places; zeros elsewhere."""
-        return type(self).function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -38,7 +33,10 @@ class MaxUnpool1d(_MaxUnpool):
     """What `MaxPool1d` kept, back at its places, from the indices it returned."""
 
     rank = 1
-    function = staticmethod(F.max_unpool1d)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """What the pool kept, at its places; zeros elsewhere."""
+        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class MaxUnpool2d(_MaxUnpool):
@@ -59,26 +57,26 @@ class MaxUnpool2d(_MaxUnpool):
     """
 
     rank = 2
-    function = staticmethod(F.max_unpool2d)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """What the pool kept, at its places; zeros elsewhere."""
+        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class MaxUnpool3d(_MaxUnpool):
     """What `MaxPool3d` kept, back at its places, from the indices it returned."""
 
     rank = 3
-    function = staticmethod(F.max_unpool3d)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """What the pool kept, at its places; zeros elsewhere."""
+        return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class _LPPool(Module):
-    function: ClassVar[Callable[..., Tensor]]
-
     def __init__(self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> None:
         super().__init__()
         self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The norm of each window."""
-        return type(self).function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return (f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
@@ -88,7 +86,9 @@ class _LPPool(Module):
 class LPPool1d(_LPPool):
     """The p-norms of windows of sequences: see `LPPool2d`."""
 
-    function = staticmethod(F.lp_pool1d)
+    def forward(self, input: Tensor) -> Tensor:
+        """The norm of each window."""
+        return F.lp_pool1d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
 
 class LPPool2d(_LPPool):
@@ -106,18 +106,21 @@ class LPPool2d(_LPPool):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html
     """
 
-    function = staticmethod(F.lp_pool2d)
+    def forward(self, input: Tensor) -> Tensor:
+        """The norm of each window."""
+        return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
 
 class LPPool3d(_LPPool):
     """The p-norms of windows of volumes: see `LPPool2d`."""
 
-    function = staticmethod(F.lp_pool3d)
+    def forward(self, input: Tensor) -> Tensor:
+        """The norm of each window."""
+        return F.lp_pool3d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
 
 class _FractionalMaxPool(Module):
     rank: ClassVar[int]
-    function: ClassVar[Callable[..., Any]]
 
     def __init__(self, kernel_size: Sizes, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
                  _random_samples: Tensor | None = None) -> None:
@@ -133,11 +136,6 @@ class _FractionalMaxPool(Module):
             raise ValueError("only one of output_size and output_ratio may be specified")
         if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
             raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
-
-    def forward(self, input: Tensor) -> Any:
-        """The largest element of each window."""
-        return type(self).function(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
-                                   self._random_samples)
 
 
 class FractionalMaxPool2d(_FractionalMaxPool):
@@ -156,11 +154,19 @@ class FractionalMaxPool2d(_FractionalMaxPool):
     """
 
     rank = 2
-    function = staticmethod(F.fractional_max_pool2d)
+
+    def forward(self, input: Tensor) -> Any:
+        """The largest element of each window."""
+        return F.fractional_max_pool2d(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
+                                       _random_samples=self._random_samples)
 
 
 class FractionalMaxPool3d(_FractionalMaxPool):
     """Keeps the largest elements of windows of volumes whose starts are random: see `FractionalMaxPool2d`."""
 
     rank = 3
-    function = staticmethod(F.fractional_max_pool3d)
+
+    def forward(self, input: Tensor) -> Any:
+        """The largest element of each window."""
+        return F.fractional_max_pool3d(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
+                                       _random_samples=self._random_samples)

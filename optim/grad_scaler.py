@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
 from ..tracer.autograd.modes import no_grad
+from ..tracer.backend import has_cuda
 from ..tracer.functions.choosing import where
 from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
 from ..tracer.ir import dtypes
+from ..tracer.ir.errors import DeviceError
 from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.context import outside_trace
 from ..tracer.tensor.tensor import Tensor
+from .group import Options
 from .optimizer import Optimizer
 
 
@@ -45,19 +50,27 @@ class GradScaler:
     ([0.0], 1024.0)
     """
 
+    _guarded = True  # a compiled step depends on all that it knows
+
     def __init__(self, device: str = "cuda", init_scale: float = 2.0**16, growth_factor: float = 2.0,
                  backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True) -> None:
         if growth_factor <= 1.0:
             raise AssertionError("The growth factor must be > 1.0.")
         if backoff_factor >= 1.0:
             raise AssertionError("The backoff factor must be < 1.0.")
+        if enabled and device == "cuda" and not has_cuda():
+            warnings.warn("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.", stacklevel=2)
+            enabled = False
         self._device, self._enabled = device, enabled
-        self._rule = {"growth_factor": growth_factor, "backoff_factor": backoff_factor,
-                      "growth_interval": growth_interval}
+        self._rule = Options({"growth_factor": growth_factor, "backoff_factor": backoff_factor,
+                              "growth_interval": growth_interval})
         self._first = (init_scale, 0)
         self._tensors: tuple[Tensor, Tensor] | None = None
         self._found: dict[int, Tensor] = {}  # by optimizer: whether a gradient was not finite, 0 or 1
         self._stepped: set[int] = set()
+        if enabled:
+            with suppress(DeviceError):  # which is told where it is used
+                self._state()  # now: a step that made it would make it at each call
 
     def _state(self) -> tuple[Tensor, Tensor]:
         """The scale, and how many steps in a row were finite; made when first needed, outside any trace."""
@@ -67,6 +80,11 @@ class GradScaler:
                 self._tensors = (tensor(scale, dtype=dtypes.float32, device=self._device),
                                  tensor(count, dtype=dtypes.int32, device=self._device))
         return self._tensors
+
+    def _require_scale(self, method: str) -> None:
+        if self._tensors is None:
+            raise AssertionError(f"Attempted {method} but _scale is None.  This may indicate your script did not use "
+                                 "scaler.scale(loss or outputs) earlier in the iteration.")
 
     def is_enabled(self) -> bool:
         """Whether it scales at all."""
@@ -92,6 +110,7 @@ class GradScaler:
         """
         if not self._enabled:
             return
+        self._require_scale("unscale_")
         if id(optimizer) in self._stepped:
             raise RuntimeError("unscale_() is being called after step().")
         if id(optimizer) in self._found:
@@ -113,6 +132,7 @@ class GradScaler:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs or args:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
+        self._require_scale("step")
         if id(optimizer) in self._stepped:
             raise RuntimeError("step() has already been called since the last update().")
         if id(optimizer) not in self._found:
@@ -135,6 +155,7 @@ class GradScaler:
         """
         if not self._enabled:
             return
+        self._require_scale("update")
         scale, count = self._state()
         with no_grad():
             if new_scale is None:
@@ -149,7 +170,7 @@ class GradScaler:
             raise AssertionError("No inf checks were recorded prior to update.")
         bad = sum(self._found.values(), start=scale * 0) > 0
         run = count + 1
-        due = run >= hyper(self._rule, "growth_interval")
+        due = run == hyper(self._rule, "growth_interval")
         grown = scale * hyper(self._rule, "growth_factor")
         grown = where(due & isfinite(grown), grown, scale)
         scale.copy_(where(bad, scale * hyper(self._rule, "backoff_factor"), grown))
@@ -165,7 +186,8 @@ class GradScaler:
 
     def get_growth_factor(self) -> float:
         """What the scale grows by."""
-        return self._rule["growth_factor"]
+        factor: float = self._rule["growth_factor"]
+        return factor
 
     def set_growth_factor(self, new_factor: float) -> None:
         """Change what the scale grows by; a compiled step reads it at its next call."""
@@ -173,7 +195,8 @@ class GradScaler:
 
     def get_backoff_factor(self) -> float:
         """What the scale shrinks by."""
-        return self._rule["backoff_factor"]
+        factor: float = self._rule["backoff_factor"]
+        return factor
 
     def set_backoff_factor(self, new_factor: float) -> None:
         """Change what the scale shrinks by; a compiled step reads it at its next call."""
@@ -181,7 +204,8 @@ class GradScaler:
 
     def get_growth_interval(self) -> int:
         """After how many finite steps in a row the scale grows."""
-        return int(self._rule["growth_interval"])
+        interval: int = self._rule["growth_interval"]
+        return interval
 
     def set_growth_interval(self, new_interval: int) -> None:
         """Change after how many finite steps the scale grows; a compiled step reads it at its next call."""

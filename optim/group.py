@@ -12,16 +12,9 @@ from ..tracer.tensor.tensor import Tensor
 from .state import Members
 
 
-class Group(dict[str, Any]):
+class Options(dict[str, Any]):
     """A dict. While a step is traced a number in it is an input of the program, anything else a guard; what the step
     sets in it is set at each call.
-
-    >>> import flambeau as torch
-    >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
-    >>> scaled = torch.jit(lambda x: x * optimizer.param_groups[0]["lr"])
-    >>> first, optimizer.param_groups[0]["lr"] = scaled(torch.ones(1)), 0.25
-    >>> first, scaled(torch.ones(1)), scaled.stats.compiles
-    (tensor([0.5000]), tensor([0.2500]), 1)
     """
 
     _tells = True  # a trace is told what is read of it, and need not look for itself
@@ -57,18 +50,8 @@ class Group(dict[str, Any]):
         """The options as a plain dict."""
         return dict(self.items())
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        super().__init__(options)
-        self["params"] = options["params"]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Group, (dict(self),)
-
     def __setitem__(self, key: str, value: Any) -> None:
         setting(self, key)
-        if key == "params":
-            value = Members(_as_list(value))
-            structure_epoch[0] += 1
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -103,9 +86,35 @@ class Group(dict[str, Any]):
         key = list(self)[-1] if self else ""
         return key, self.pop(key)
 
-    def __ior__(self, options: Any) -> Group:  # type: ignore[override, misc]
+    def __ior__(self, options: Any) -> Options:  # type: ignore[override, misc]
         self.update(options)
         return self
+
+
+class Group(Options):
+    """The options of a group of parameters, which are one of them.
+
+    >>> import flambeau as torch
+    >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
+    >>> scaled = torch.jit(lambda x: x * optimizer.param_groups[0]["lr"])
+    >>> first, optimizer.param_groups[0]["lr"] = scaled(torch.ones(1)), 0.25
+    >>> first, scaled(torch.ones(1)), scaled.stats.compiles
+    (tensor([0.5000]), tensor([0.2500]), 1)
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self["params"] = options["params"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Group, (dict(self),)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key == "params":
+            setting(self, key)
+            value = Members(_as_list(value))
+            structure_epoch[0] += 1
+        super().__setitem__(key, value)
 
 
 class Groups(Members):

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.autograd.hooks import RemovableHandle, add_to
+from ..tracer.guards.code import HOOKS_OF_ALL
 from ..tracer.lazy.flush import end_of_step
 from ..tracer.tensor.context import context
 
@@ -20,6 +21,7 @@ State = dict[str, Any]
 Table = OrderedDict[int, Any]
 every_pre_hook: Table = OrderedDict()  # hooks of the steps of all optimizers
 every_post_hook: Table = OrderedDict()
+HOOKS_OF_ALL.append(lambda: (*every_pre_hook.values(), *every_post_hook.values()))
 
 
 def _added(table: Table, hook: Any, prepend: bool = False) -> RemovableHandle:
@@ -63,8 +65,20 @@ def _checked_arguments(changed: Any, step: Callable[..., Any]) -> tuple[Any, Any
     return changed
 
 
+_TABLES = frozenset({"_pre_hooks", "_post_hooks", "_saving_hooks", "_saved_hooks", "_loading_hooks", "_loaded_hooks"})
+
+
 class Hooked:
     """The hooks of an optimizer."""
+
+    _in_step = _opt_called = False
+
+    def __getattr__(self, name: str) -> Any:
+        """The hooks of one whose class does not call ours to begin with, as wrappers of others do."""
+        if name not in _TABLES:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        self._reset_hooks()
+        return self.__dict__[name]
 
     def _reset_hooks(self) -> None:
         self._pre_hooks: Table = OrderedDict()

@@ -59,6 +59,7 @@ class LBFGS(Optimizer):
             "line_search_fn": line_search_fn})
         if len(self.param_groups) != 1:
             raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+        self._params = self.param_groups[0]["params"]
 
     def step(self, closure: Callable[[], Any]) -> Any:
         """Several iterations; `closure` clears the gradients, computes the loss and its gradients, and returns it.

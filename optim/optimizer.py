@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -20,8 +21,10 @@ from ..tracer.functions.creation import tensor, zeros
 from ..tracer.functions.methods import assign
 from ..tracer.guards.identity import Identity
 from ..tracer.ir.dtypes import float32
+from ..tracer.ir.errors import TraceError
+from ..tracer.ir.source import describe, user_position
 from ..tracer.jit.hyperparameters import static
-from ..tracer.tensor.context import outside_trace
+from ..tracer.tensor.context import context, outside_trace
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .group import Group, Groups
@@ -32,7 +35,7 @@ from .hooks import (
     register_optimizer_step_pre_hook,
 )
 from .shared import Scalars
-from .state import ParameterState, States
+from .state import ParameterState, States, took_over
 
 __all__ = ["Optimizer", "ParamsT", "RemovableHandle", "State", "register_optimizer_step_post_hook",
            "register_optimizer_step_pre_hook", "required"]
@@ -69,6 +72,11 @@ class Optimizer(Hooked):
     _is_scheduled = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if context.trace is not None:
+            raise TraceError(f"{type(self).__name__}(...) requires to be made outside of jit, got one at "
+                             f"{describe(user_position(2))} while a function is traced: what it keeps belongs to parameters "
+                             "from outside. Make it before the call of the jitted step; for an inner loop on tensors of the "
+                             "step itself write out the update, or call it without jit.")
         if isinstance(params, Tensor):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                             f"{params.type()}")
@@ -92,14 +100,14 @@ class Optimizer(Hooked):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("param_groups", "state"):
             structure_epoch[0] += 1
-            value = Groups(value) if name == "param_groups" else value
+            value = Groups(value) if name == "param_groups" and not isinstance(value, Groups) else value
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state if isinstance(state.get("param_groups"), Groups) else _in_our_form(state))
+        self.__dict__.update(state if isinstance(state.get("param_groups"), Groups) else _in_our_form(state, self._counts()))
         structure_epoch[0] += 1
         if "_pre_hooks" not in self.__dict__:
             self._reset_hooks()
@@ -127,6 +135,10 @@ class Optimizer(Hooked):
         All operands have one dtype, at least float32; what is returned is rounded to the parameter's.
         """
         raise NotImplementedError(f"{type(self).__name__} requires either apply_single or step to be defined")
+
+    def is_new(self, state: State) -> bool:
+        """Whether a parameter with this state has not taken a step yet."""
+        return not state
 
     def counter_of(self, group: Group) -> str | None:
         """The name of the state entry that counts steps, or None."""
@@ -224,11 +236,7 @@ class Optimizer(Hooked):
         found = ((param, param.grad) for param in group["params"])
         live = [(param, grad) for param, grad in found if grad is not None]
         name = self.counter_of(group)
-        with no_grad(), outside_trace() as trace:
-            fresh = [param for param, _ in live if not self.state.get(param)]
-            if trace is not None:
-                trace.made.append(lambda: [self.state.pop(param, None) for param in fresh])
-            self._make_states([param for param, _ in live], group, sharing)
+        self._make_now([param for param, _ in live], group, sharing)
         shared: dict[int, Scalars] = {}
         for param, grad in live:
             step = None if name is None else self.state[param][name]
@@ -240,8 +248,31 @@ class Optimizer(Hooked):
         """Make the state of all parameters, or of those that have a gradient, now rather than in their first step."""
         for group in self.param_groups:
             params = [p for p in group["params"] if not with_gradient or p.grad is not None]
-            with no_grad(), outside_trace():
-                self._make_states(params, group, self._sharing())
+            self._make_now(params, group, self._sharing())
+
+    def _make_now(self, params: list[Tensor], group: Group, sharing: Counter[int]) -> None:
+        """Make what is missing for real, also in a trace: what other code of the trace does to state is another matter."""
+        with no_grad(), outside_trace() as trace:
+            if trace is None:
+                self._make_states(params, group, sharing)
+                return
+            before = {param: dict(self.state[param]) if param in self.state else None for param in params}
+            self._make_states(params, group, sharing)
+            fresh = {param: before[param] for param in params if self.state.get(param, {}).keys() != (before[param] or {}).keys()}
+            trace.made.append(partial(self._unmake, fresh))
+            trace.adopt(self.state, [param for param, old in before.items() if old is None and param in self.state])
+            for param, old in before.items():
+                entry = self.state.get(param, {})
+                trace.adopt(entry, [name for name, x in entry.items() if old is None or x is not old.get(name)])
+
+    def _unmake(self, made: dict[Tensor, State | None]) -> None:
+        """Take back what was made for parameters, which had this before."""
+        for param, before in made.items():
+            if before is None:
+                self.state.pop(param, None)
+            elif param in self.state:
+                for name in self.state[param].keys() - before.keys():
+                    del self.state[param][name]
 
     def _sharing(self) -> Counter[int]:
         """How many parameters each counter counts for."""
@@ -250,7 +281,7 @@ class Optimizer(Hooked):
 
     def _make_states(self, params: list[Tensor], group: Group, sharing: Counter[int]) -> None:
         for param in params:
-            if not self.state.get(param):
+            if self.is_new(self.state.get(param) or {}):
                 self._make_state(param, group)
         name = self.counter_of(group)
         if name is not None:
@@ -262,7 +293,9 @@ class Optimizer(Hooked):
         name = self.counter_of(group)
         if name is not None:
             made = {name: None, **made}
-        if made:
+        if made and self.state.get(param):
+            self.state[param].update(made)
+        elif made:
             self.state[param] = ParameterState(made)
 
     def _make_counters(self, params: list[Tensor], name: str, sharing: Counter[int]) -> None:
@@ -302,6 +335,10 @@ class Optimizer(Hooked):
                     _store(kept[name], x)
                 else:
                     kept[name] = x
+
+    def _counts(self) -> bool:
+        """Whether `step` in the state is a counter of ours; a user's own is what that makes of it."""
+        return type(self).apply_single is not Optimizer.apply_single and self.counter == "step"
 
     # --- Saving -------------------------------------------------------------------------------------------------------
 
@@ -352,17 +389,26 @@ class Optimizer(Hooked):
                              "group")
         states = States()
         known: dict[Any, Tensor] = {}
+        counts = self._counts()
         for group, new in zip(self.param_groups, saved, strict=True):
             counters: dict[Any, Tensor] = {}
             for index, param in zip(new["params"], group["params"], strict=True):
                 known[index] = param
                 if index in state_dict["state"]:
-                    states[param] = _loaded_state(param, state_dict["state"][index], counters)
+                    states[param] = _loaded_state(param, state_dict["state"][index], counters, counts)
             new["params"] = group["params"]
             if "param_names" in group:
                 new.setdefault("param_names", group["param_names"])
         states.update({key: x for key, x in state_dict["state"].items() if key not in known})
-        self.__setstate__({"state": states, "param_groups": Groups(saved)})
+        if context.trace is not None:
+            self.__setstate__({"state": states, "param_groups": Groups(saved)})
+            return
+        # What programs know stays: the groups, and the state unless it is of another form or somebody else has it.
+        for group, new in zip(self.param_groups, saved, strict=True):
+            if list(group) != list(new):
+                dict.clear(group)
+            group.update({key: x for key, x in new.items() if key != "params" or "params" not in group})
+        self.__setstate__({"state": self.state if took_over(self.state, states) else states, "param_groups": self.param_groups})
 
 
 _STARTED = 1.0  # the private counter of a parameter that has taken steps already
@@ -397,7 +443,7 @@ def _store(target: Tensor, result: Tensor) -> None:
     assign(target, view_as_complex(result) if target._type.dtype.is_complex else result)
 
 
-def _in_our_form(pickled: dict[str, Any]) -> dict[str, Any]:
+def _in_our_form(pickled: dict[str, Any], counts: bool) -> dict[str, Any]:
     """What torch pickles of an optimizer, in our containers."""
     states = States(pickled.get("state", {}))
     groups = Groups(pickled.get("param_groups", ()))
@@ -405,15 +451,17 @@ def _in_our_form(pickled: dict[str, Any]) -> dict[str, Any]:
         counters: dict[Any, Tensor] = {}
         for param in group["params"]:
             if param in states:
-                states[param] = _loaded_state(param, states[param], counters)
+                states[param] = _loaded_state(param, states[param], counters, counts)
     return {**pickled, "state": states, "param_groups": groups}
 
 
-def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor]) -> State:
-    """A copy of a parameter's saved state; equal counters become one tensor."""
+def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor], counts: bool) -> State:
+    """A copy of a parameter's saved state; equal counters become one tensor if the optimizer `counts` by them."""
     state: State = ParameterState()
     for name, x in saved.items():
-        if name == "step":
+        if name == "step" and not counts:
+            state[name] = x.clone() if isinstance(x, Tensor) else x
+        elif name == "step":
             count = float(x)
             if (count, param._device) not in counters:
                 counters[count, param._device] = tensor(count, dtype=float32, device=param._device)

@@ -46,9 +46,15 @@ class SGD(Optimizer):
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
             "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused})
 
+    counter = None
+
     def counter_of(self, group: Group) -> str | None:
         """Only dampening has to know which step is the first."""
         return PRIVATE_STEP if enabled(group, "momentum") and enabled(group, "dampening") else None
+
+    def is_new(self, state: State) -> bool:
+        """Whether there is no buffer yet; others may have put something else there."""
+        return "momentum_buffer" not in state
 
     def init_single(self, param: Tensor, group: Group) -> State:
         """A buffer of zeros: `momentum * 0 + g` is the first step's g."""

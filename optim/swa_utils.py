@@ -204,16 +204,36 @@ class SWALR(LRScheduler):
             group["swa_lr"] = rate
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
-        self._anneal_strategy = anneal_strategy
+        self._set_anneal_func(anneal_strategy)
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
             raise ValueError(f"anneal_epochs must be equal or greater than 0, got {anneal_epochs}")
         self.anneal_epochs = anneal_epochs
         super().__init__(optimizer, last_epoch)
 
+    def _set_anneal_func(self, anneal_strategy: str) -> None:
+        self._anneal_strategy = anneal_strategy
+
+    @property
+    def anneal_func(self) -> Callable[[float], float]:
+        """From the part of the time that is over to the part of the way that is done."""
+        return self._cosine_anneal if self._anneal_strategy == "cos" else self._linear_anneal
+
+    @staticmethod
+    def _linear_anneal(t: float) -> float:
+        return t
+
+    @staticmethod
+    def _cosine_anneal(t: float) -> float:
+        return (1 - math.cos(math.pi * t)) / 2
+
+    @staticmethod
+    def _get_initial_lr(lr: Rate, swa_lr: Rate, alpha: float) -> Rate:
+        """The rate before annealing, computed back."""
+        return swa_lr if alpha == 1 else (lr - alpha * swa_lr) / (1 - alpha)
+
     def _done(self, step: int) -> float:
         """How far the rate has come, from 0 to 1."""
-        t = max(0, min(1, step / max(1, self.anneal_epochs)))
-        return (1 - math.cos(math.pi * t)) / 2 if self._anneal_strategy == "cos" else t
+        return self.anneal_func(max(0, min(1, step / max(1, self.anneal_epochs))))
 
     def get_lr(self) -> list[Rate]:
         """The rate before annealing, which is computed back, and swa_lr, mixed."""
@@ -225,6 +245,6 @@ class SWALR(LRScheduler):
         rates = []
         for group, rate in zip(self.optimizer.param_groups, self._rates(), strict=True):
             final = group["swa_lr"]
-            first = final if before == 1 else (rate - before * final) / (1 - before)
+            first = self._get_initial_lr(rate, final, before)
             rates.append(final * now + first * (1 - now))
         return rates

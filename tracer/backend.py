@@ -7,6 +7,8 @@ flambeau loads neither jax nor jaxlib. `tests/pure` and forked children install 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -224,6 +226,23 @@ def backend(device: str = "") -> Backend:
     if _installed is None:
         _installed = _factory()
     return _installed
+
+
+@lru_cache(maxsize=1)
+def has_cuda_plugin() -> bool:
+    """Whether what lets PJRT see CUDA devices is installed."""
+    return any(find_spec(name) is not None for name in ("jax_cuda12_plugin", "jax_cuda13_plugin"))
+
+
+def has_cuda() -> bool:
+    """Whether there is a CUDA device; known at once where the plugin is not installed."""
+    if not has_cuda_plugin():
+        return False
+    try:
+        backend().check_device("cuda:0")
+    except DeviceError:
+        return False
+    return True
 
 
 def running() -> bool:

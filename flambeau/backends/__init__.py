@@ -12,6 +12,8 @@ from contextlib import contextmanager, nullcontext
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
+from ..tracer.ir.state import Ambient, ambients
+
 # By module: the switches with what torch has them at on a CPU, what is asked of it, and whether it is there.
 _SWITCHES: dict[str, dict[str, Any]] = {
     "cudnn": {"enabled": True, "benchmark": False, "benchmark_limit": 10, "deterministic": False, "allow_tf32": True},
@@ -66,6 +68,19 @@ for _name, _switches in _SWITCHES.items():
     _add(_name, _switches)
 
 __all__ = list(_SWITCHES)
+
+
+def _switches_now() -> dict[str, dict[str, Any]]:
+    return {name: {k: v for k, v in vars(sys.modules[f"{__name__}.{name}"]).items() if type(v) in (bool, int, str)}
+            for name in _SWITCHES}
+
+
+def _set_switches(values: dict[str, dict[str, Any]]) -> None:
+    for name, switches in values.items():
+        vars(sys.modules[f"{__name__}.{name}"]).update(switches)
+
+
+ambients.append(Ambient("the switches of backends", _switches_now, _set_switches))
 _of_cuda: Any = sys.modules[f"{__name__}.cuda"]
 _of_cuda.matmul = types.SimpleNamespace(allow_tf32=False, allow_fp16_reduced_precision_reduction=True,
                                         allow_bf16_reduced_precision_reduction=True, allow_fp16_accumulation=False,

@@ -8,6 +8,7 @@ from typing import Any
 from ..optim.grad_scaler import GradScaler as _GradScaler
 from ..tracer.autograd.casting import custom_bwd as _custom_bwd
 from ..tracer.autograd.casting import custom_fwd as _custom_fwd
+from ..tracer.backend import has_cuda as _has_cuda
 from ..tracer.functions.autocast import autocast as _autocast
 
 
@@ -37,8 +38,8 @@ def custom_bwd(bwd: Callable[..., Any]) -> Any:
 
 
 def amp_definitely_not_available() -> bool:
-    """Whether mixed precision cannot be had on CUDA devices: False."""
-    return False
+    """Whether mixed precision cannot be had, for want of a CUDA device."""
+    return not _has_cuda()
 
 
 __all__ = ["GradScaler", "amp_definitely_not_available", "autocast", "custom_bwd", "custom_fwd"]

@@ -28,6 +28,8 @@ class ConstraintRegistry:
     tensor([1., 1.])
     """
 
+    _guarded = True  # a compiled step that names one depends on what is registered
+
     def __init__(self) -> None:
         self._registry: dict[type[Constraint], Factory] = {}
         super().__init__()

@@ -35,6 +35,8 @@ class Constraint:
     tensor([ True, False])
     """
 
+    _guarded = True  # a compiled step that reads one depends on all that it knows
+    _by_contents = True  # and takes one that it is given for what it holds
     is_discrete: Any = False
     event_dim: Any = 0
 

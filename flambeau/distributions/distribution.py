@@ -9,10 +9,11 @@ from typing import Any, ClassVar, TypeVar
 from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.checks import check_told
 from ..tracer.functions.reduce import all as all_
+from ..tracer.tensor.context import context
 from ..tracer.tensor.device import Size
 from ..tracer.tensor.tensor import Tensor
 from .constraints import Constraint, is_dependent, shown
-from .utils import SCALAR, lazy_property
+from .utils import SCALAR, lazy_property, made_here
 
 __all__ = ["Distribution"]
 
@@ -40,6 +41,8 @@ class Distribution:
     Source: https://pytorch.org/docs/stable/distributions.html#distribution
     """
 
+    _guarded = True  # a compiled step that reads one depends on all that it knows
+    _by_contents = True  # and takes one that it is given for what it holds
     has_rsample: Any = False
     has_enumerate_support: Any = False
     _validate_args = __debug__
@@ -52,8 +55,11 @@ class Distribution:
     def __init__(self, batch_shape: Any = SCALAR, event_shape: Any = SCALAR,
                  validate_args: bool | None = None) -> None:
         self._batch_shape, self._event_shape = batch_shape, event_shape
+        made_here(self)
         if validate_args is not None:
             self._validate_args = validate_args
+        elif context.trace is not None:
+            context.trace.guard("what set_default_validate_args was told", lambda: Distribution._validate_args)
         if self._validate_args:
             self._validate_parameters()
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
+from ..tracer.tensor.context import context
 from ..tracer.tensor.tensor import Tensor
 from .distribution import Distribution
 
@@ -62,6 +64,13 @@ def _found(type_p: type, type_q: type) -> Callable[..., Any]:
     return found
 
 
+def _rule(key: tuple[type, type]) -> Callable[..., Any]:
+    function = _KL_MEMOIZE.get(key)
+    if function is None:
+        function = _KL_MEMOIZE[key] = _found(*key)
+    return function
+
+
 def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
     r"""KL(p || q): the mean, over draws x from p, of log p(x) - log q(x).
 
@@ -76,9 +85,10 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
     Source: https://pytorch.org/docs/stable/distributions.html#torch.distributions.kl.kl_divergence
     """
     key = type(p), type(q)
-    function = _KL_MEMOIZE.get(key)
-    if function is None:
-        function = _KL_MEMOIZE[key] = _found(*key)
+    function = _rule(key)
+    if context.trace is not None and function is not NotImplemented:
+        context.trace.guard(f"the rule of kl_divergence for {key[0].__name__} and {key[1].__name__}", partial(_rule, key))
+        context.trace.follow(function)
     if function is NotImplemented:
         raise NotImplementedError(f"No KL(p || q) is implemented for p type {p.__class__.__name__} and q type "
                                   f"{q.__class__.__name__}")

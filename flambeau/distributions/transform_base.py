@@ -7,14 +7,17 @@ import math
 import weakref
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..tracer.functions.creation import zeros_like
+from ..tracer.tensor.context import context
 from ..tracer.tensor.device import Size
 from ..tracer.tensor.tensor import Tensor
 from . import constraints
 from .constraints import Constraint
 from .utils import lazy_property, sum_rightmost
 
+_pairs: WeakKeyDictionary[Any, dict[int, tuple[Any, tuple[Any, Any]]]] = WeakKeyDictionary()  # by trace and transform
 TOO_FEW = "Too few dimensions on input"
 
 
@@ -33,21 +36,43 @@ class Transform:
     Source: https://pytorch.org/docs/stable/distributions.html#torch.distributions.transforms.Transform
     """
 
+    __slots__ = ("_last_pair", "_inverse_seen", "__dict__", "__weakref__")  # what is kept for speed is none of its attributes
+    _guarded = True  # a compiled step that reads one depends on all that it knows
+    _by_contents = True
     bijective: Any = False
     domain: Any
     codomain: Any
 
     def __init__(self, cache_size: int = 0) -> None:
         self._cache_size = cache_size
-        self._inv: Any = None
-        if cache_size == 1:
-            self._cached_x_y: tuple[Any, Any] = None, None
-        elif cache_size != 0:
+        if cache_size not in (0, 1):
             raise ValueError("cache_size must be 0 or 1")
         super().__init__()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_inv": None}  # a weak reference
+        return dict(self.__dict__)
+
+    @property
+    def _inv(self) -> Any:
+        return getattr(self, "_inverse_seen", None)
+
+    @_inv.setter
+    def _inv(self, inverse: Any) -> None:
+        self._inverse_seen = inverse
+
+    @property
+    def _cached_x_y(self) -> tuple[Any, Any]:
+        """The last pair; in a trace that of the trace, whose tensors mean nothing outside."""
+        if context.trace is None:
+            return getattr(self, "_last_pair", (None, None))
+        return _pairs.get(context.trace, {}).get(id(self), (self, (None, None)))[1]
+
+    @_cached_x_y.setter
+    def _cached_x_y(self, pair: tuple[Any, Any]) -> None:
+        if context.trace is None:
+            self._last_pair = pair
+        else:
+            _pairs.setdefault(context.trace, {})[id(self)] = self, pair
 
     @property
     def event_dim(self) -> int:
@@ -142,7 +167,11 @@ class _InverseTransform(Transform):
 
     def __init__(self, transform: Transform) -> None:
         super().__init__(cache_size=transform._cache_size)
-        self._inv: Transform = transform
+        self._of = transform
+
+    @property
+    def _inv(self) -> Transform:  # type: ignore[misc]
+        return self._of
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self) -> Constraint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..nn.functional import softmax
 from ..tracer.functions.choosing import clamp
@@ -13,6 +14,7 @@ from ..tracer.functions.operands import NUMBERS
 from ..tracer.functions.random import randn
 from ..tracer.functions.shape import broadcast_tensors
 from ..tracer.ir.dtypes import finfo
+from ..tracer.tensor.context import context
 from ..tracer.tensor.device import Size
 from ..tracer.tensor.tensor import Tensor
 
@@ -80,6 +82,20 @@ def probs_to_logits(probs: Tensor, is_binary: bool = False) -> Tensor:
 # --- Attributes made on first use -------------------------------------------------------------------------------------
 
 
+_made: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()  # by trace
+
+
+def made_here(instance: Any) -> None:
+    """Tell that an object is made in the trace in progress, if there is one."""
+    if context.trace is not None:
+        _made.setdefault(context.trace, WeakSet()).add(instance)
+
+
+def is_made_here(instance: Any) -> bool:
+    """Whether it was."""
+    return instance in _made.get(context.trace, ())
+
+
 class lazy_property(Generic[Kept]):
     """A method whose result, made on first use, becomes the attribute of that name."""
 
@@ -96,6 +112,8 @@ class lazy_property(Generic[Kept]):
         if instance is None:
             return self
         made = self.wrapped(instance)
+        if context.trace is not None and isinstance(made, Tensor) and made.requires_grad and not is_made_here(instance):
+            return made  # what a step leaves outside has no history, and the next call would find it
         setattr(instance, self.__name__, made)
         return made
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from ..tracer.tensor.context import context
+
 PyTree: TypeAlias = Any
 Context: TypeAlias = Any
 Test = Callable[[Any], bool] | None
@@ -103,6 +105,12 @@ is_structseq_class = is_structseq_instance = is_structseq
 
 
 def _node(x: Any) -> NodeDef | None:
+    trace = context.trace
+    if trace is not None:
+        trace.guard("what register_pytree_node was told", lambda: len(SUPPORTED_NODES))
+        if type(x) in SUPPORTED_NODES:
+            trace.follow(SUPPORTED_NODES[type(x)].flatten_fn)
+            trace.follow(SUPPORTED_NODES[type(x)].unflatten_fn)
     return SUPPORTED_NODES.get(type(x)) or (_NAMED if is_namedtuple_instance(x) else None)
 
 

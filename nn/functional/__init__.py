@@ -90,7 +90,9 @@ from .margins import (
     multilabel_soft_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from .multihead import canonical_mask as _canonical_mask
 from .multihead import multi_head_attention_forward
+from .multihead import none_or_dtype as _none_or_dtype
 from .normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from .padding import pad
 from .pixels import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle

@@ -10,6 +10,7 @@ from ...tracer.functions.choosing import where
 from ...tracer.functions.linear import contract, sums_of
 from ...tracer.functions.operands import c_name, cast_value, common_shape, expand_value, wrap
 from ...tracer.functions.reduce import amax, sum
+from ...tracer.functions.refusals import not_implemented
 from ...tracer.functions.unary import exp
 from ...tracer.ir import dtypes
 from ...tracer.ir.dtypes import dtype
@@ -58,6 +59,8 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
     if not query.dtype is key.dtype is value.dtype:
         raise RuntimeError(f"Expected query, key, and value to have the same dtype, but got query.dtype: {query.dtype} "
                            f"key.dtype: {key.dtype} and value.dtype: {value.dtype} instead.")
+    if query.dtype.is_complex:
+        raise not_implemented("softmax_lastdim_kernel_impl", query.dtype)
     if not query.dtype.is_floating_point:
         raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: float != {c_name(query.dtype)}\n"
                            "(scaled_dot_product_attention requires floating-point query, key and value)")

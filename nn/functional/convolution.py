@@ -114,7 +114,7 @@ def _conv(name: str, rank: int) -> Callable[..., Tensor]:
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1,
                  padding: str | Sizes = 0, dilation: Sizes = 1, groups: int = 1) -> Tensor:
         x, single = _batched(name, input, weight, bias, rank)
-        require_kind("slow_conv2d_cpu", x, NUMBER)
+        require_kind("slow_conv2d_cpu", input, NUMBER)
         strides, dilations = spread(stride, rank, "stride"), spread(dilation, rank, "dilation")
         pairs = _padding(padding, weight._type.shape[2:], strides, dilations)
         _check_steps(strides, dilations)

@@ -71,6 +71,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     The row `padding_idx` gets no gradient. With `max_norm` rows that are looked up are scaled down in place first. With
     `scale_grad_by_freq` gradients are divided by how often a row was read; `sparse` is accepted, gradients are dense.
     """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"embedding(): argument 'indices' (position 2) must be Tensor, not {type(input).__name__}")
     if input.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
                            f"Int; but got {input.dtype} instead (while checking arguments for embedding)")

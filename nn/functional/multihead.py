@@ -4,63 +4,56 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import sys
+import warnings
+from typing import Any
 
-from ...tracer.functions.choosing import where
-from ...tracer.functions.creation import zeros
+from ...tracer.functions.creation import zeros, zeros_like
 from ...tracer.functions.joining import cat
 from ...tracer.functions.reduce import mean
 from ...tracer.ir import dtypes
 from ...tracer.tensor.tensor import Tensor
-from .attention import attend, scores, weighted
-from .dropout import dropout
-from .linear import linear
-from .padding import pad
+from .attention import scores, weighted
+
+_F: Any = sys.modules[__package__ or ""]  # where users exchange the functions that this one calls
 
 
-class Heads(NamedTuple):
-    """How attention is parted and what is added to it; `bias_k` and `bias_v` are one learnt key and value more."""
-
-    number: int
-    bias_k: Tensor | None
-    bias_v: Tensor | None
-    add_zero_attn: bool
-    dropout_p: float
-    training: bool
+def none_or_dtype(input: Tensor | None) -> Any:
+    """The dtype, or None for no tensor."""
+    if input is not None and not isinstance(input, Tensor):
+        raise RuntimeError("input to _none_or_dtype() must be None or torch.Tensor")
+    return None if input is None else input.dtype
 
 
-def projected(inputs: Sequence[Tensor], together: bool, joint: Tensor | None, separate: Sequence[Any],
-              bias: Tensor | None) -> list[Tensor]:
-    """Queries, keys and values by a joint weight (3 E, E) or separate ones; self-attention is one product."""
-    if joint is not None and inputs[0]._type.shape[-1] != joint._type.shape[1]:
-        raise AssertionError(f"was expecting embedding dimension of {joint._type.shape[1]}, but got {inputs[0]._type.shape[-1]}")
-    if joint is not None and together:
-        return list(linear(inputs[0], joint, bias).chunk(3, -1))
-    weights = separate if joint is None else joint.chunk(3)
-    biases = (None,) * 3 if bias is None else bias.chunk(3)
-    return [linear(x, w, b) for x, w, b in zip(inputs, weights, biases)]
+def canonical_mask(mask: Tensor | None, mask_name: str, other_type: Any, other_name: str, target_type: Any,
+                    check_other: bool = True) -> Tensor | None:
+    """A mask as numbers to add: of bools -inf for what is true. Warns if it is of another type than the other mask."""
+    if mask is None:
+        return None
+    if mask.dtype is not dtypes.boolean and not mask.dtype.is_floating_point:
+        raise AssertionError(f"only bool and floating types of {mask_name} are supported")
+    if check_other and other_type is not None and mask.dtype is not other_type:
+        warnings.warn(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.",
+                      stacklevel=3)
+    if mask.dtype is dtypes.boolean:
+        return zeros_like(mask, dtype=target_type).masked_fill(mask, -math.inf)
+    return mask
 
 
-def attended(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, mask: Tensor | None,
-             heads: Heads) -> tuple[Tensor, Tensor]:
-    """All heads side by side (N, L, E), and the weights (N, heads, L, S), of projections (N, L, E) and (N, S, E)."""
-    batch, length, before, width = q.shape[0], q.shape[1], k.shape[1], q.shape[2]
-    _check_sizes(q, k, v, padding, mask, heads.number)
-    if heads.bias_k is not None:
-        k, v = (cat([x, b.expand(batch, 1, width)], 1) for x, b in ((k, heads.bias_k), (v, heads.bias_v)))  # type: ignore[union-attr]
-    if heads.add_zero_attn:
-        k, v = (cat([x, zeros(batch, 1, width, dtype=x.dtype, device=x.device)], 1) for x in (k, v))
-    joined = _joined_mask(padding, mask, batch, k.shape[1] - before, heads.number, q.dtype)
-    size = width // heads.number
-    q, k, v = (x.unflatten(2, (heads.number, size)).transpose(1, 2) for x in (q, k, v))
-    weights = attend(scores(q * (1 / math.sqrt(size)), k), joined, False)
-    weights = dropout(weights, heads.dropout_p, heads.training)
-    return weighted(weights, v).transpose(1, 2).reshape(batch, length, width), weights
+def _check(query: Tensor, is_causal: bool, mask: Tensor | None, width: int, heads: int) -> None:
+    if is_causal and mask is None:
+        raise RuntimeError("Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+                           "`generate_square_subsequent_mask` to create this mask.")
+    if query.ndim not in (2, 3):
+        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
+    if query._type.shape[-1] != width:
+        raise AssertionError(f"was expecting embedding dimension of {width}, but got {query._type.shape[-1]}")
+    if width % heads:
+        raise AssertionError(f"embed_dim {width} not divisible by num_heads {heads}")
 
 
 def _check_sizes(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, mask: Tensor | None, heads: int) -> None:
-    """torch's errors for a key, a value or masks that do not fit."""
+    """torch's errors for a key, a value or masks that do not fit, all with the batch first."""
     (batch, length, width), (others, keys, _) = q._type.shape, k._type.shape
     if k._type.shape[:2] != v._type.shape[:2]:
         raise AssertionError(f"key's batch and sequence dims {list(k.shape[:2])} do not match value's {list(v.shape[:2])}")
@@ -76,36 +69,24 @@ def _check_sizes(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, mask: 
             raise RuntimeError(f"The shape of the {mask.ndim}D attn_mask is {mask.shape}, but should be {wanted}.")
 
 
-def _joined_mask(padding: Tensor | None, mask: Tensor | None, batch: int, extra: int, heads: int, kind: Any) -> Tensor | None:
-    """Both masks as numbers to add, (N or 1, heads or 1, L or 1, S); added positions are not masked."""
-    parts = []
+def _projected(linear: Any, inputs: tuple[Tensor, Tensor, Tensor], joint: Tensor | None, separate: Any,
+               bias: Tensor | None) -> list[Tensor]:
+    """Queries, keys and values by a joint weight (3 E, E) or separate ones; self-attention is one product."""
+    query, key, value = inputs
+    if joint is not None and query is key and key is value:
+        return list(linear(query, joint, bias).chunk(3, -1))
+    weights = separate if joint is None else joint.chunk(3)
+    biases = (None,) * 3 if bias is None else bias.chunk(3)
+    return [linear(x, w, b) for x, w, b in zip(inputs, weights, biases)]
+
+
+def _merged(mask: Tensor | None, padding: Tensor | None, heads: int) -> Tensor | None:
+    """Both masks, (N or 1, heads or 1, L or 1, S)."""
     if mask is not None:
-        shape = mask.shape if mask.ndim == 3 else (1, *mask.shape)
-        each = heads if mask.ndim == 3 else 1
-        parts.append(_as_numbers(mask, kind).reshape(shape[0] // each, each, *shape[1:]))
+        mask = mask.unsqueeze(0).unsqueeze(0) if mask.ndim == 2 else mask.unflatten(0, (-1, heads))
     if padding is not None:
-        parts.append(_as_numbers(padding, kind).reshape(batch, 1, 1, -1))
-    if not parts:
-        return None
-    joined = parts[0] if len(parts) == 1 else parts[0] + parts[1]
-    return pad(joined, (0, extra)) if extra else joined
-
-
-def _as_numbers(mask: Tensor, kind: Any) -> Tensor:
-    if mask.dtype is dtypes.boolean:
-        return where(mask, -math.inf, 0.0).to(kind)
-    if not mask.dtype.is_floating_point:
-        raise AssertionError("only bool and floating types of masks are supported")
-    return mask
-
-
-def check(query: Tensor, is_causal: bool, mask: Tensor | None) -> None:
-    """torch's errors for a hint without a mask, and for a query of another number of dimensions."""
-    if is_causal and mask is None:
-        raise RuntimeError("Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
-                           "`generate_square_subsequent_mask` to create this mask.")
-    if query.ndim not in (2, 3):
-        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
+        padding = padding.unsqueeze(1).unsqueeze(1)
+    return padding if mask is None else mask if padding is None else mask + padding
 
 
 def multi_head_attention_forward(
@@ -122,31 +103,53 @@ def multi_head_attention_forward(
     heads), keys and values that are not projected. Returns the result in the query's shape, and the weights or None.
     Raises AssertionError for sizes that do not fit.
     """
-    check(query, is_causal, attn_mask)
-    width = query._type.shape[-1]
-    if width != embed_dim_to_check:
-        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
-    num_heads = int(operator.index(num_heads))
-    if width % num_heads:
-        raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
-    single = query.ndim == 2
-    inputs = [x.unsqueeze(0) if single else x.transpose(0, 1) for x in (query, key, value)]
+    linear, softmax, dropout, pad, attention = _F.linear, _F.softmax, _F.dropout, _F.pad, _F.scaled_dot_product_attention
+    heads = int(operator.index(num_heads))
+    _check(query, is_causal, attn_mask, embed_dim_to_check, heads)
+    padding = canonical_mask(key_padding_mask, "key_padding_mask", none_or_dtype(attn_mask), "attn_mask", query.dtype)
+    causal = is_causal and padding is None and not need_weights  # then the mask is what the hint says
+    mask = None if causal else canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
+    single, width, size = query.ndim == 2, embed_dim_to_check, embed_dim_to_check // heads
+    if single:
+        query, key, value = each_once(lambda x: x.unsqueeze(1), query, key, value)
+        padding = None if padding is None else padding.unsqueeze(0)
+    inputs = each_once(lambda x: x.transpose(0, 1), query, key, value)
+    _check_sizes(*inputs, padding, mask, heads)
+    length, batch = query.shape[:2]
     joint = None if use_separate_proj_weight else in_proj_weight
-    q, k, v = projected(inputs, query is key and key is value, joint, (q_proj_weight, k_proj_weight, v_proj_weight),
-                        in_proj_bias)
-    k, v = (x if given is None else given.unflatten(0, (-1, num_heads)).transpose(1, 2).flatten(2)
-            for x, given in ((k, static_k), (v, static_v)))
-    padding = key_padding_mask.unsqueeze(0) if single and key_padding_mask is not None else key_padding_mask
-    heads = Heads(num_heads, bias_k, bias_v, add_zero_attn, dropout_p, training)
-    result, weights = attended(q, k, v, padding, attn_mask, heads)
-    result = linear(result, out_proj_weight, out_proj_bias)
+    q, k, v = _projected(linear, inputs, joint, (q_proj_weight, k_proj_weight, v_proj_weight), in_proj_bias)
+    added = (bias_k is not None) + add_zero_attn
+    if bias_k is not None and bias_v is not None:
+        k, v = (cat([x, b.expand(batch, 1, width)], 1) for x, b in ((k, bias_k), (v, bias_v)))
+    q, k, v = (x.unflatten(2, (heads, size)).transpose(1, 2) if given is None else given.unflatten(0, (-1, heads))
+               for x, given in ((q, None), (k, static_k), (v, static_v)))
+    if add_zero_attn:
+        k, v = (cat([x, zeros(batch, heads, 1, size, dtype=x.dtype, device=x.device)], 2) for x in (k, v))
+    merged = _merged(mask, padding, heads)
+    if merged is not None and added:
+        merged = pad(merged, (0, added))  # what was added is not masked
+    dropout_p = dropout_p if training else 0.0
+    weights = None
+    if need_weights:
+        found = scores(q * (1 / math.sqrt(size)), k)
+        weights = softmax(found if merged is None else found + merged, dim=-1)
+        weights = dropout(weights, p=dropout_p) if dropout_p > 0.0 else weights
+        result = weighted(weights, v)
+    else:
+        result = attention(q, k, v, merged, dropout_p, causal)
+    result = linear(result.transpose(1, 2).reshape(batch, length, width), out_proj_weight, out_proj_bias)
     result = result.squeeze(0) if single else result.transpose(0, 1)
-    return result, shown(weights, need_weights, average_attn_weights, single)
+    return result, None if weights is None else _shown(weights, average_attn_weights, single)
 
 
-def shown(weights: Tensor, wanted: bool, average: bool, single: bool) -> Tensor | None:
+def each_once(turn: Any, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """All three turned; what was one tensor stays one."""
+    turned = turn(query)
+    keys = turned if key is query else turn(key)
+    return turned, keys, turned if value is query else keys if value is key else turn(value)
+
+
+def _shown(weights: Tensor, average: bool, single: bool) -> Tensor:
     """The weights as they are returned."""
-    if not wanted:
-        return None
     weights = mean(weights, 1) if average else weights
     return weights.squeeze(0) if single else weights

@@ -39,7 +39,7 @@ def _whole_window(window: Tensor | None, like: Tensor, win_length: int, n_fft: i
     if window is None:
         if win_length == n_fft:
             return None
-        kind = like.dtype.to_real if like.dtype.is_complex else like.dtype
+        kind = like.dtype.real_form if like.dtype.is_complex else like.dtype
         window = ones(win_length, dtype=kind, device=like.device)
     left = (n_fft - win_length) // 2
     return pad(window, (left, n_fft - win_length - left)) if win_length < n_fft else window
@@ -213,7 +213,7 @@ def _restored(pieces: Tensor, window: Tensor | None, hop: int, win: int, center:
     count, n_fft = pieces.shape[1:]
     whole = _whole_window(window, pieces, win, n_fft)
     if whole is None:
-        whole = ones(n_fft, dtype=input.dtype.to_real, device=input.device)
+        whole = ones(n_fft, dtype=input.dtype.real_form, device=input.device)
     signal = _overlapped(mul(pieces, whole), hop)
     squares = _overlapped(mul(whole, whole).expand(1, count, n_fft), hop)
     start = n_fft // 2 if center else 0

@@ -147,16 +147,63 @@ def embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_b
 # --- Losses, grids, convolution ---------------------------------------------------------------------------------------
 
 
+def _word(reduction: Any) -> str:
+    """The reduction that torch's number means."""
+    if isinstance(reduction, str):
+        return reduction
+    number = whole_number(reduction, "reduction")
+    if not 0 <= number < len(_REDUCTIONS):
+        raise ValueError(f"reduction requires 0, 1 or 2 for none, mean or sum, got {number}")
+    return _REDUCTIONS[number]
+
+
+def kl_div(input: Tensor, target: Tensor, reduction: Any = 1, *, log_target: bool = False) -> Tensor:
+    """`nn.functional.kl_div`, with `reduction` 0, 1 or 2 for none, mean or sum.
+
+    >>> import flambeau as torch
+    >>> torch.kl_div(torch.zeros(2), torch.ones(2), 2)
+    tensor(0.)
+    """
+    return F.kl_div(input, target, reduction=_word(reduction), log_target=log_target)
+
+
+def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None,
+                                     reduction: Any = 1) -> Tensor:
+    """`nn.functional.binary_cross_entropy_with_logits`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+    return F.binary_cross_entropy_with_logits(input, target, weight, reduction=_word(reduction), pos_weight=pos_weight)
+
+
+def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = 1) -> Tensor:
+    """`nn.functional.cosine_embedding_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+    return F.cosine_embedding_loss(input1, input2, target, margin, reduction=_word(reduction))
+
+
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: Any = 1) -> Tensor:
+    """`nn.functional.hinge_embedding_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+    return F.hinge_embedding_loss(input, target, margin, reduction=_word(reduction))
+
+
+def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6,
+                        swap: bool = False, reduction: Any = 1) -> Tensor:
+    """`nn.functional.triplet_margin_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+    return F.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction=_word(reduction))
+
+
+def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: Any) -> Tensor:
+    """`nn.functional.poisson_nll_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+    return F.poisson_nll_loss(input, target, log_input, full, eps=eps, reduction=_word(reduction))
+
+
 def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: int = 0,
              zero_infinity: bool = False) -> Tensor:
     """`nn.functional.ctc_loss`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
     return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity)
 
 
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = "mean") -> Tensor:
-    """`nn.functional.margin_ranking_loss`, of shapes that broadcast."""
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = 1) -> Tensor:
+    """`nn.functional.margin_ranking_loss`, of shapes that broadcast; `reduction` is 0, 1 or 2 for none, mean or sum."""
     first, second, wanted = broadcast_tensors(input1, input2, target)
-    return F.margin_ranking_loss(first, second, wanted, margin, reduction=reduction)
+    return F.margin_ranking_loss(first, second, wanted, margin, reduction=_word(reduction))
 
 
 def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

@@ -8,8 +8,8 @@ from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import div, mul
 from ...tracer.functions.linear import mv, vdot
 from ...tracer.tensor.tensor import Tensor
+from .. import functional as F
 from ..conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from ..functional.linear import normalize
 from ..module import Module
 from .orthogonal import orthogonal as orthogonal
 from .parametrize import register_parametrization
@@ -72,31 +72,31 @@ class _SpectralNorm(Module):
             raise ValueError(f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}")
         self.dim, self.eps, self.n_power_iterations = dim % weight.ndim, eps, n_power_iterations
         if weight.ndim > 1:
-            matrix = self._as_matrix(weight.detach())
+            matrix = self._reshape_weight_to_matrix(weight.detach())
             for name, size in zip(("_u", "_v"), matrix.shape):
-                self.register_buffer(name, normalize(matrix.new_empty(size).normal_(0, 1), dim=0, eps=eps))
-            self._iterate(matrix, 15)
+                self.register_buffer(name, F.normalize(matrix.new_empty(size).normal_(0, 1), dim=0, eps=eps))
+            self._power_method(matrix, 15)
 
-    def _as_matrix(self, weight: Tensor) -> Tensor:
+    def _reshape_weight_to_matrix(self, weight: Tensor) -> Tensor:
         return weight.movedim(self.dim, 0).flatten(1)
 
-    def _iterate(self, matrix: Tensor, times: int) -> None:
+    def _power_method(self, matrix: Tensor, times: int) -> None:
         """Power iterations, which leave the singular vectors of the largest singular value in the buffers."""
         with no_grad():
             u, v = self._u, self._v
             for _ in range(times):
-                u = normalize(mv(matrix, v), dim=0, eps=self.eps)
-                v = normalize(mv(matrix.t(), u), dim=0, eps=self.eps)
+                u = F.normalize(mv(matrix, v), dim=0, eps=self.eps)
+                v = F.normalize(mv(matrix.t(), u), dim=0, eps=self.eps)
             self._u.copy_(u)
             self._v.copy_(v)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight over its largest singular value."""
         if weight.ndim == 1:
-            return normalize(weight, dim=0, eps=self.eps)
-        matrix = self._as_matrix(weight)
+            return F.normalize(weight, dim=0, eps=self.eps)
+        matrix = self._reshape_weight_to_matrix(weight)
         if self.training:
-            self._iterate(matrix.detach(), self.n_power_iterations)
+            self._power_method(matrix.detach(), self.n_power_iterations)
         u, v = self._u.clone(), self._v.clone()  # what is written next is not what the gradient needs
         return div(weight, vdot(u, mv(matrix, v)))
 

@@ -8,25 +8,34 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...tracer.autograd.modes import no_grad
+from ...tracer.tensor.context import context
 from ...tracer.tensor.tensor import Tensor
 from ..containers import ModuleDict, ModuleList
 from ..module import Module
 from ..parameter import Parameter
 
-_kept: dict[tuple[int, str], Tensor] | None = None  # what was computed in the `cached()` block that is open
+_kept: Any = None  # what was computed in the `cached()` block that is open, by module and name
 SERIALIZED = ("Serialization of parametrized modules is only supported through state_dict(). See:\nhttps://pytorch.org/tutorials/"
               "beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training")
+
+
+_kept_by: Any = None  # the trace in which it was opened: in another one all is computed, and means nothing outside
+
+
+def _is_open() -> bool:
+    return _kept is not None and _kept_by is context.trace
 
 
 @contextmanager
 def cached() -> Iterator[None]:
     """A block in which every parametrized tensor is computed once, and kept until its end."""
-    global _kept
-    before, _kept = _kept, {} if _kept is None else _kept
+    global _kept, _kept_by
+    before, trace = (_kept, _kept_by), context.trace
+    _kept, _kept_by = _kept if _is_open() else {}, trace
     try:
         yield
     finally:
-        _kept = before
+        _kept, _kept_by = before
 
 
 # --- One tensor -------------------------------------------------------------------------------------------------------
@@ -220,7 +229,7 @@ def _change_class(module: Module) -> None:
 
 def _property(name: str) -> property:
     def read(self: Any) -> Tensor:
-        if _kept is None:
+        if not _is_open():
             return self.parametrizations[name]()
         key = (id(self), name)
         if key not in _kept:
@@ -228,7 +237,7 @@ def _property(name: str) -> property:
         return _kept[key]
 
     def write(self: Any, value: Tensor) -> None:
-        if _kept is not None:
+        if _is_open():
             _kept.pop((id(self), name), None)
         self.parametrizations[name].right_inverse(value)
 

@@ -8,8 +8,8 @@ from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import div
 from ...tracer.functions.linear import dot, mv
 from ...tracer.tensor.tensor import Tensor
+from .. import functional as F
 from ..conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from ..functional.linear import normalize
 from ..module import Module
 from ..parameter import Parameter
 from .weight_norm_hook import bind
@@ -39,8 +39,8 @@ class SpectralNorm:
             with no_grad():
                 new_u, new_v, fixed = u, v, matrix.detach()
                 for _ in range(self.n_power_iterations):
-                    new_v = normalize(mv(fixed.t(), new_u), dim=0, eps=self.eps)
-                    new_u = normalize(mv(fixed, new_v), dim=0, eps=self.eps)
+                    new_v = F.normalize(mv(fixed.t(), new_u), dim=0, eps=self.eps)
+                    new_u = F.normalize(mv(fixed, new_v), dim=0, eps=self.eps)
                 u.copy_(new_u)
                 v.copy_(new_v)
             u, v = u.clone(), v.clone()
@@ -75,7 +75,7 @@ def spectral_norm(module: M, name: str = "weight", n_power_iterations: int = 1, 
         raise RuntimeError(f"Cannot register two spectral_norm hooks on the same parameter {name}")
     hook, weight = SpectralNorm(name, n_power_iterations, dim, eps), getattr(module, name)
     height, width = hook.reshape_weight_to_matrix(weight.detach()).shape
-    u, v = (normalize(weight.detach().new_empty(size).normal_(0, 1), dim=0, eps=eps) for size in (height, width))
+    u, v = (F.normalize(weight.detach().new_empty(size).normal_(0, 1), dim=0, eps=eps) for size in (height, width))
     delattr(module, name)
     module.register_parameter(f"{name}_orig", weight)
     setattr(module, name, weight.detach().clone())

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from ...tracer.guards.identity import interchangeable
 from ...tracer.tensor.tensor import Tensor
 from ..group import Group
 from ..optimizer import Optimizer
@@ -53,6 +54,29 @@ def per_group(name: str, option: Any, optimizer: Optimizer) -> list[Any]:
 def check_optimizer(optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+
+
+def take_over(scheduler: Any, state_dict: dict[str, Any]) -> None:
+    """Give a schedule these attributes. A list stays, which compiled steps know, and gets what is in the other."""
+    own = scheduler.__dict__
+    for name, x in state_dict.items():
+        if isinstance(x, (list, dict)) and _alike(own.get(name), x):
+            continue
+        if type(x) is list and type(own.get(name)) is list:
+            own[name][:] = x
+        else:
+            own[name] = list(x) if type(x) is list else x
+
+
+def _alike(x: Any, y: Any) -> bool:
+    """Whether two attributes are equal throughout."""
+    if type(x) is not type(y):
+        return False
+    if isinstance(x, dict):
+        return list(x) == list(y) and all(_alike(x[key], y[key]) for key in x)
+    if isinstance(x, (list, tuple)):
+        return len(x) == len(y) and all(map(_alike, x, y))
+    return interchangeable(x, y)
 
 
 class LRScheduler:
@@ -146,9 +170,8 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer."""
-        return {name: list(x) if name == "_last_lr" else x for name, x in self.__dict__.items() if name != "optimizer"}
+        return {name: list(x) if type(x) is list else x for name, x in self.__dict__.items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict()` gave."""
-        rates = {"_last_lr": list(state_dict["_last_lr"])} if "_last_lr" in state_dict else {}
-        self.__dict__.update({**state_dict, **rates})
+        take_over(self, state_dict)

@@ -10,14 +10,6 @@ from .base import LRScheduler, Rate, check_optimizer, per_group
 from .momentum import momentum_bounds, set_momentum, uses_beta1
 
 
-def _cosine(start: float, end: float, done: float) -> float:
-    return end + (start - end) / 2.0 * (math.cos(math.pi * done) + 1)
-
-
-def _line(start: float, end: float, done: float) -> float:
-    return (end - start) * done + start
-
-
 class OneCycleLR(LRScheduler):
     """The one-cycle policy: up from max_lr / div_factor to max_lr, then down to a final_div_factor-th of the start.
 
@@ -50,6 +42,19 @@ class OneCycleLR(LRScheduler):
             momentum_bounds(optimizer, base_momentum, max_momentum, last_epoch == -1)
         super().__init__(optimizer, last_epoch)
 
+    @staticmethod
+    def _annealing_cos(start: Any, end: Any, pct: float) -> Any:
+        """From `start` to `end` by a half cosine."""
+        return end + (start - end) / 2.0 * (math.cos(math.pi * pct) + 1)
+
+    @staticmethod
+    def _annealing_linear(start: Any, end: Any, pct: float) -> Any:
+        """From `start` to `end` by a line."""
+        return (end - start) * pct + start
+
+    def _anneal_func(self, start: Any, end: Any, pct: float) -> Any:
+        return (self._annealing_cos if self._anneal_func_type == "cos" else self._annealing_linear)(start, end, pct)
+
     def get_lr(self) -> list[Rate]:
         """The rates between the two ends of the phase that `last_epoch` is in. Sets the momenta too."""
         self._warn_outside_step()
@@ -64,13 +69,12 @@ class OneCycleLR(LRScheduler):
         else:
             phase = self._schedule_phases[-1]
         done = (self.last_epoch - start) / (phase["end_step"] - start)
-        anneal = _cosine if self._anneal_func_type == "cos" else _line
         rates = []
         for group in self.optimizer.param_groups:
-            rates.append(anneal(group[phase["start_lr"]], group[phase["end_lr"]], done))
+            rates.append(self._anneal_func(group[phase["start_lr"]], group[phase["end_lr"]], done))
             if self.cycle_momentum:
                 ends = group[phase["start_momentum"]], group[phase["end_momentum"]]
-                set_momentum(group, self.use_beta1, anneal(*ends, done))
+                set_momentum(group, self.use_beta1, self._anneal_func(*ends, done))
         return rates
 
 

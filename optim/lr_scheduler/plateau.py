@@ -24,19 +24,27 @@ class ReduceLROnPlateau(LRScheduler):
         if factor >= 1.0:
             raise ValueError("Factor should be < 1.0.")
         check_optimizer(optimizer)
+        if isinstance(min_lr, (list, tuple)) and len(min_lr) != len(optimizer.param_groups):
+            raise ValueError(f"expected {len(optimizer.param_groups)} min_lrs, got {len(min_lr)}")
+        self.optimizer, self.factor, self.patience, self.cooldown, self.eps = optimizer, factor, patience, cooldown, eps
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
+        self.min_lrs = per_group("min_lr", min_lr, optimizer)
+        self.last_epoch = 0
+        self._init_is_better(mode, threshold, threshold_mode)
+        self._reset()
+        self._keep_rates(self._rates())
+
+    def _init_is_better(self, mode: str, threshold: float, threshold_mode: str) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f"mode {mode} is unknown!")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"threshold mode {threshold_mode} is unknown!")
-        if isinstance(min_lr, (list, tuple)) and len(min_lr) != len(optimizer.param_groups):
-            raise ValueError(f"expected {len(optimizer.param_groups)} min_lrs, got {len(min_lr)}")
-        self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
-        self.threshold, self.threshold_mode, self.cooldown, self.eps = threshold, threshold_mode, cooldown, eps
-        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
-        self.min_lrs = per_group("min_lr", min_lr, optimizer)
-        self.best = self.mode_worse = math.inf if mode == "min" else -math.inf
-        self.last_epoch = self.cooldown_counter = self.num_bad_epochs = 0
-        self._keep_rates(self._rates())
+        self.mode, self.threshold, self.threshold_mode = mode, threshold, threshold_mode
+        self.mode_worse = math.inf if mode == "min" else -math.inf
+
+    def _reset(self) -> None:
+        """Forget what was best, and the bad epochs."""
+        self.best, self.cooldown_counter, self.num_bad_epochs = self.mode_worse, 0, 0
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take note of the epoch's metric, a number or a tensor of one element."""
@@ -45,12 +53,12 @@ class ReduceLROnPlateau(LRScheduler):
             warnings.warn(EPOCH_IS_DEPRECATED, UserWarning, stacklevel=2)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self.num_bad_epochs += 1
-        if self._is_better(current):
+        if self._is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0
         if self.in_cooldown:
             self.cooldown_counter, self.num_bad_epochs = self.cooldown_counter - 1, 0
         if self.num_bad_epochs > self.patience:
-            self._reduce()
+            self._reduce_lr(self.last_epoch)
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self._keep_rates(self._rates())
 
@@ -59,13 +67,19 @@ class ReduceLROnPlateau(LRScheduler):
         """Whether bad epochs are not counted now."""
         return self.cooldown_counter > 0
 
-    def _is_better(self, metric: float) -> bool:
+    def _is_better(self, a: float, best: float) -> bool:
         sign = 1 if self.mode == "max" else -1
         margin = sign * self.threshold
-        bound = self.best * (1 + margin) if self.threshold_mode == "rel" else self.best + margin
-        return metric > bound if self.mode == "max" else metric < bound
+        bound = best * (1 + margin) if self.threshold_mode == "rel" else best + margin
+        return a > bound if self.mode == "max" else a < bound
 
-    def _reduce(self) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict()` gave."""
+        super().load_state_dict(state_dict)
+        self._init_is_better(self.mode, self.threshold, self.threshold_mode)
+
+    def _reduce_lr(self, epoch: int) -> None:
+        """Lower the rates of all groups."""
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:

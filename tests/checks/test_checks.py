@@ -558,7 +558,10 @@ def test_numbers_that_fill_places_fit(name: str, jit: bool) -> None:
     with on_numpy():
         for n, kind, called in ((300, torch.int8, "int8_t"), (2**31, torch.int32, "int"), (256, torch.uint8, "uint8_t"),
                                 (2**63, torch.int64, "int64_t"), (-129, torch.int8, "int8_t")):
-            with pytest.raises(RuntimeError, match=f"^value cannot be converted to type {called} without overflow"):
+            unpacked = n == 2**63 and name.startswith("x[")  # torch takes it for a long before it looks at the tensor
+            text = ("Overflow when unpacking long long" if unpacked else
+                    f"value cannot be converted to type {called} without overflow")
+            with pytest.raises(ValueError if unpacked else RuntimeError, match=f"^{text}"):
                 fill(n, kind)
         assert fill(127, torch.int8).reshape(-1)[0].item() in (127, 0)
         assert fill(-1, torch.uint8).reshape(-1)[0].item() in (255, 0)

@@ -71,7 +71,7 @@ torch.where(x > 0, z, x) ; torch.where(x > 0, x, 0.1) ; torch.where(x > 0, x, 1e
 x < 0.1 ; x > 0.1 ; x == 0.1 ; x <= 65536.0 ; x >= 1e5 ; x != 65536.0 ; x == 70000 ; x < 70000
 torch.add(x, 1.0, alpha=0.1) ; torch.add(x, x, alpha=0.1) ; torch.add(x, x, alpha=1e5) ; torch.sub(x, x, alpha=1e5)
 torch.add(x, 1e5, alpha=2) ; x.masked_fill(x > 0, -1e9) ; x.masked_fill(x > 0, 0.1) ; x.masked_fill(x > 0, 1e5)
-x.masked_fill(x > 0, inf) ; x.masked_fill(x > 0, z) ; torch.clamp(x, max=1e5) ; torch.clamp(x, min=-1e5)
+x.masked_fill(x > 0, inf) ; torch.clamp(x, max=1e5) ; torch.clamp(x, min=-1e5)
 torch.clamp(x, min=0.1) ; torch.clamp(x, max=0.1) ; torch.clamp(x, 0.1, 0.7) ; torch.clamp(x, max=inf)
 torch.clamp(x, -1e5, 1e5) ; torch.clamp_max(x, 1e5) ; torch.clamp_min(x, 0.1) ; torch.clamp(x, min=z)
 torch.clamp(x, max=z) ; torch.full_like(x, 0.1) ; torch.full_like(x, 1e5) ; torch.full_like(x, inf)
@@ -250,7 +250,6 @@ F.layer_norm(m, (7,))
 torch.logit(x, 0.1) ; F.cosine_embedding_loss(m, m.flip(0), m[:, 0].sign(), reduction='none')
 """),
     ("torch composes it of rounded steps", "hb", "torch.sinc(x)"),
-    ("the value of a 0-d tensor is not looked at", "h", "x.masked_fill(x > 0, z)"),
     ("NaN is not left out by a factor of 0", "hb", "torch.addmm(m @ m.T, m, m.T, alpha=0)"),
     ("the sign of NaN", "b", "torch.signbit(x) ; torch.copysign(a, b)"),
     ("torch computes it in float32, or with constants of float32, or less exactly", "d", """

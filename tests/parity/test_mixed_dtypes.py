@@ -33,13 +33,10 @@ DTYPES: Final = ("bool", "uint8", "int32", "int64", "float16", "bfloat16", "floa
 WITHOUT_DIMENSIONS: Final = (None, 0, 1)  # which operand
 COARSE: Final = ("float16", "bfloat16")
 
-_BOOLS: Final = "accepts: a product of bools, which torch has no kernel for, is the `or` of `and`s"
 _PIECES: Final = "class: torch looks first at the dtype that its pieces of the batch are summed in"
 _NARROW: Final = "class: torch's least squares have a check of their own for halves"
 DIFFERENT: Final = {
-    "inner": _BOOLS, "nn.functional.linear": _BOOLS, "tensordot": _BOOLS,
     "linalg.lstsq": _NARROW, "linalg.lstsq.grad_oriented": _NARROW,
-    "linalg.pinv.singular": "class: the record multiplies bools before it calls",
     "nn.functional.linear_cross_entropy.chunked": _PIECES, "nn.functional.linear_cross_entropy.chunked_none": _PIECES,
     "nn.functional.pairwise_distance": "value: torch's intermediate has pairs of halves, complex32",
 }

@@ -69,6 +69,9 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         grad_tensors = grad_variables
     outputs = _sequence(tensors)
     gradients = _sequence(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
+    for gradient in gradients:
+        if gradient is not None and not isinstance(gradient, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
     starts = [_start(output, gradient) for output, gradient in zip(outputs, gradients, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
     wanted = None if inputs is None else {x._read(): x for x in _inputs(inputs, "backward")}

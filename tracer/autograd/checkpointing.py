@@ -31,7 +31,7 @@ Policy = Callable[[str], bool] | Collection[str] | None
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, policy: Policy = None,
                preserve_rng_state: bool = True, determinism_check: str = "default", debug: bool = False,
-               early_stop: bool = True, context_fn: None = None, **kwargs: Any) -> Any:
+               early_stop: bool = True, context_fn: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`, whose intermediate values are computed again when gradients are.
 
     `policy` names the operations whose results are kept all the same, for example {"dot", "convolution"}: a collection of
@@ -46,7 +46,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     """
     requires(determinism_check in ("default", "none"), "checkpoint", "determinism_check of 'default' or 'none'",
              repr(determinism_check))
-    if context_fn is not None:
+    if context_fn is not None and getattr(context_fn, "__name__", "") != "noop_context_fn":
         raise NotImplementedError("checkpoint has no context_fn: say with policy which operations' results are kept")
     if not state.grad:
         return function(*args, **kwargs)

@@ -11,6 +11,7 @@ from ..ir.graph import Value
 from ..ir.op import Op
 from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
+from ..ops.pieces import piecewise
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .checks import check_divisor
@@ -163,7 +164,7 @@ def _check_divisor(op: str, input: Tensor | Number, divisor: Any) -> None:
         kind = result_dtype(input, divisor)
         if kind is dtypes.boolean:
             return  # the op will refuse it
-        if type(divisor) is int and divisor % (1 << 8 * kind.itemsize) == 0:
+        if type(divisor) is int and -2**63 <= divisor < 2**63 and divisor % (1 << 8 * kind.itemsize) == 0:
             divisor = 0  # in the type of the tensor
         check_divisor(op, wrap(divisor.value) if type(divisor) is Scalar else divisor)
 
@@ -297,7 +298,7 @@ def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
     if exponent == 0.5 and kind is not dtypes.float16:  # of which torch takes the power, of -0.0 and -inf too
         return wrap(ops.sqrt(x))
     if exponent == 1:
-        return wrap(ops.piecewise(x))
+        return wrap(piecewise(x))
     if exponent == -1:
         return wrap(ops.div(number_value(1, kind, x.type.shape, x.device), x))
     return None

@@ -11,20 +11,22 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
+from ..backend import has_cuda
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.source import Position, user_position
-from ..ir.state import state
+from ..ir.state import Ambient, ambients, state
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
 from .spelling import REFUSED, respelled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16, "tpu": dtypes.bfloat16}
+DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16, "tpu": dtypes.bfloat16, "mps": dtypes.float16, "xpu": dtypes.float16}
 NARROW = (dtypes.bfloat16, dtypes.float16)
 
 
@@ -36,6 +38,8 @@ class _Modes(threading.local):
 
 
 modes = _Modes()
+ambients += [Ambient("autocast", lambda: modes.on, partial(setattr, modes, "on")),
+             Ambient("the dtypes of autocast", lambda: modes.dtypes, partial(setattr, modes, "dtypes"))]
 _ever: list[bool] = []  # not empty once autocast was on in any thread: until then a call looks no further
 
 # --- Which function does what -----------------------------------------------------------------------------------------
@@ -217,6 +221,9 @@ class autocast:
             warnings.warn(f"In {self.device.upper()} autocast, but the target dtype is not supported. Disabling autocast. "
                           f"It supports torch.bfloat16 and torch.float16, got {self.fast_dtype}", stacklevel=2)
             enabled = False
+        if enabled and self.device == "cuda" and not has_cuda():
+            warnings.warn("User provided device_type of 'cuda', but CUDA is not available. Disabling", stacklevel=2)
+            enabled = False
         self._enabled = enabled
         self._before: list[tuple[tuple[str, Any], ...]] = []
 
@@ -269,8 +276,12 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
     return _checked(device_type) in dict(modes.on)
 
 
-def set_autocast_enabled(device_type: str, enabled: bool) -> None:
-    """Switch autocast on or off for a kind of device, in this thread."""
+def set_autocast_enabled(device_type: str | bool, enabled: bool | None = None) -> None:
+    """Switch autocast on or off for a kind of device, in this thread; for "cuda" where only a bool is given."""
+    if isinstance(device_type, bool) and enabled is None:
+        device_type, enabled = "cuda", device_type
+    if not isinstance(enabled, bool):
+        raise TypeError(f"set_autocast_enabled() requires a kind of device and a bool, got {device_type!r} and {enabled!r}")
     _switch(_checked(device_type), get_autocast_dtype(device_type) if enabled else None)
 
 

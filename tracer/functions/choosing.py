@@ -114,7 +114,8 @@ def _real_bound(input: Tensor, bound: Any) -> Any:
 
 def _clamped(input: Tensor, bound: Any, direction: str) -> Tensor:
     """x where it compares with the bound in that direction, else the bound; NaN if either is, and then without a gradient."""
-    bound = _real_bound(input, bound)
+    if type(bound) is complex:
+        raise NotImplementedError("clamp is not supported for complex types")
     kind = result_dtype(input, bound)
     if kind.is_complex:
         raise not_implemented("maximum_cpu" if direction == "GE" else "minimum_cpu", kind)
@@ -214,8 +215,8 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
 
 @pointwise()
 @with_out
-def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """NaN and infinities replaced, the latter by the type's extremes unless given."""
+def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """NaN and infinities replaced, NaN by 0 and the others by the type's extremes unless given."""
     if not input.dtype.is_inexact:
         return wrap(ops.alias(input._read()))
     if input.dtype.is_complex:
@@ -225,7 +226,7 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     info = dtypes.finfo(input.dtype)
     result = where(eq(input, math.inf), info.max if posinf is None else posinf, input)
     result = where(eq(input, -math.inf), info.min if neginf is None else neginf, result)
-    return where(isnan(input), nan, result)
+    return where(isnan(input), 0.0 if nan is None else nan, result)
 
 
 def _heaviside_pull(g: Tensor, out: Tensor, x: Tensor, values: Tensor) -> Sequence[Tensor]:

@@ -26,6 +26,8 @@ def block_diag(*tensors: Tensor) -> Tensor:
     if not tensors:
         return zeros(1, 0)
     for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
         if x.ndim > 2:
             raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. "
                                f"Input {i} has {x.ndim} dimensions")

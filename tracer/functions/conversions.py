@@ -14,6 +14,7 @@ from ..ir.graph import Value
 from ..lazy.flush import host_array
 from ..ops.elementwise import alias, select
 from ..tensor.layouts import memory_format, preserve_format
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device
 from .layout import in_format, laid_out
@@ -54,10 +55,14 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None, copy: bool = False,
        non_blocking: bool = False, memory_format: memory_format | None = None) -> Tensor:
     """The tensor in another dtype or on another device; itself if it is there already and `copy` is not asked for."""
+    if dtype is not None and not isinstance(dtype, (dtypes.dtype, type)):
+        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, such as torch.float32, not {type(dtype).__name__}")
     for arg in args:
         if isinstance(arg, Tensor):
             dtype, device = arg.dtype, arg.device
         elif isinstance(arg, dtypes.dtype):
+            if dtype is not None:
+                raise TypeError(f"to() requires at most one dtype, got {dtype} and {arg}")
             dtype = arg
         elif isinstance(arg, type):
             dtype = python_dtype(arg)
@@ -137,8 +142,13 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_fo
 
 
 @method()
-def copy_(self: Tensor, other: Tensor, non_blocking: bool = False) -> Tensor:
-    """Write `other`, converted and broadcast, into this tensor."""
+def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    """Write `other`, a tensor or a number, converted and broadcast, into this tensor."""
+    if not isinstance(other, Tensor):
+        if not (isinstance(other, (bool, int, float, complex, np.generic)) or type(other) is Scalar):
+            kind = "numpy.ndarray" if isinstance(other, np.ndarray) else type(other).__name__
+            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {kind}")
+        return fill_(self, other)
     value = other.to(device=self.device)._read()
     value = cast_value(value, self.dtype)
     if value.type.shape != self._type.shape:
@@ -200,6 +210,6 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Tensor)
 
 
-def numel(self: Tensor) -> int:
+def numel(input: Tensor) -> int:
     """The number of elements."""
-    return self.numel()
+    return input.numel()

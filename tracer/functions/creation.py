@@ -23,11 +23,12 @@ from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import shape_argument
 from .fits import check_fits
+from .host_arrays import check_strides, to_array
 from .layout import in_format
 from .methods import CREATED, method, with_out_typed
-from .operands import NUMBERS, cast_value, number_dtype, number_value, wrap
+from .operands import cast_value, number_dtype, number_value, wrap
 from .operands import full as full_value
-from .precision import fitting, holds
+from .precision import fitting
 from .spelling import spelled
 
 
@@ -78,7 +79,10 @@ def _tensors_inside(data: Any) -> bool:
 def _stacked(data: Sequence[Any], kind: dtype | None, on: str) -> Tensor:
     if kind is not None:
         _check_items(data, kind)
-    parts = [as_fresh_tensor(x, kind, on) for x in data]
+    if any(isinstance(x, Tensor) and x.numel() != 1 for x in data):
+        raise ValueError("only one element tensors can be converted to Python scalars: a list holds tensors of one element as "
+                         "numbers; join others by torch.stack")
+    parts = [as_fresh_tensor(x.reshape(()) if isinstance(x, Tensor) else x, kind, on) for x in data]
     shape = parts[0]._type.shape
     kinds = {p.dtype for p in parts}
     common = kind or (parts[0].dtype if len(kinds) == 1 else _widest(kinds))
@@ -104,107 +108,6 @@ def _widest(kinds: set[dtype]) -> dtype:
     for kind in kinds:
         found = dtypes.promote_types(found, kind)
     return found
-
-
-def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
-    """`data` copied to a numpy array of the type torch would infer: Python floats are the default dtype."""
-    if isinstance(data, np.ndarray | np.generic):
-        _check_strides(np.asarray(data))
-        array = np.array(data)
-        return array.astype(kind.numpy) if kind else array.astype(dtypes.from_numpy(array.dtype).numpy, copy=False)
-    if kind is not None and kind.category == dtypes.INTEGRAL:
-        return _checked_integers(data, kind)
-    array = _numbers(data)
-    if kind is None:
-        _check_long(array)
-    elif kind.is_floating_point and _is_long(array):
-        array = array.astype(np.float64)
-    if kind is None:
-        empty = array.size == 0 and not isinstance(data, np.ndarray)
-        python = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64, "f": Defaults.dtype,
-                  "c": Defaults.dtype.to_complex}
-        kind = Defaults.dtype if empty else python[array.dtype.kind]
-        if _holds_numpy(data):
-            kind = dtypes.from_numpy(array.dtype)
-    if array.dtype.kind == "c" and not kind.is_complex:
-        raise TypeError("must be real number, not complex")
-    return array.astype(kind.numpy)
-
-
-def _holds_numpy(data: Any) -> bool:
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return isinstance(data, (np.ndarray, np.generic))
-
-
-def _numbers(data: Any) -> np.ndarray[Any, Any]:
-    """An array of numbers; torch's error where there are none, or sequences of several lengths."""
-    try:
-        array = np.array(data)
-    except ValueError:
-        raise _ill_formed(data) from None
-    if array.dtype == np.float64 and array.size and np.max(np.abs(array)) >= 2.0**63 and _all_ints(data):
-        return np.array(data, dtype=object)  # some beyond int64, which numpy makes floats of beside others
-    if array.dtype == object and any(type(x) is float for x in array.flat) and {*map(type, array.flat)} <= {int, float, bool}:
-        return array.astype(np.float64)  # with an int that numpy's do not hold
-    if array.dtype.kind in "SUV" or (array.dtype == object and not _is_long(array)):
-        raise _ill_formed(data)
-    return array
-
-
-def _all_ints(data: Any) -> bool:
-    return all(map(_all_ints, data)) if isinstance(data, (list, tuple)) else type(data) is int
-
-
-def _ill_formed(data: Any) -> Exception:
-    """What torch says of data that no tensor is made of: sizes are those of the first items, then types are looked at."""
-    sizes, first = [], data
-    while isinstance(first, Sequence) and not isinstance(first, str):
-        sizes.append(len(first))
-        first = first[0] if len(first) else None
-    if sizes and isinstance(first, str):
-        return ValueError("too many dimensions 'str'")
-    return _no_number(data) or _uneven(data, sizes, 0) or ValueError(f"expected numbers, got {data!r:.80}")
-
-
-def _no_number(x: Any) -> Exception | None:
-    if isinstance(x, str):
-        return TypeError("new(): invalid data type 'str'")
-    if isinstance(x, (Sequence, np.ndarray)):
-        return next(filter(None, map(_no_number, x)), None)
-    return None if isinstance(x, NUMBERS) else RuntimeError(f"Could not infer dtype of {type(x).__name__}")
-
-
-def _uneven(x: Any, sizes: Sequence[int], dim: int) -> Exception | None:
-    if dim == len(sizes):
-        return TypeError(f"must be real number, not {type(x).__name__}") if isinstance(x, Sequence) else None
-    if not isinstance(x, Sequence):
-        return TypeError("not a sequence")
-    if len(x) != sizes[dim]:
-        return ValueError(f"expected sequence of length {sizes[dim]} at dim {dim} (got {len(x)})")
-    return next(filter(None, (_uneven(item, sizes, dim + 1) for item in x)), None)
-
-
-def _checked_integers(data: Any, kind: dtype) -> np.ndarray[Any, Any]:
-    array = _numbers(data)
-    if array.dtype.kind == "c":
-        raise TypeError("'complex' object cannot be interpreted as an integer")
-    if kind is not dtypes.uint64:
-        _check_long(array)
-    if array.size and array.dtype.kind in "iuf" and not holds(kind, array.min().item(), array.max().item()):
-        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
-    return array.astype(kind.numpy)
-
-
-def _check_long(array: np.ndarray[Any, Any]) -> None:
-    """torch's ValueError for Python integers that are no int64."""
-    if _is_long(array) and not -2**63 <= min(array.flat) <= max(array.flat) < 2**63:
-        raise ValueError("Overflow when unpacking long long")
-
-
-def _is_long(array: np.ndarray[Any, Any]) -> bool:
-    """Whether these are Python integers of which one at least is too large for numpy's int64."""
-    return array.size > 0 and array.dtype in (object, np.uint64) and all(isinstance(x, int) for x in array.ravel().tolist())
 
 
 @spelled
@@ -261,21 +164,13 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     kind = Type.of(array.shape, dtypes.from_numpy(array.dtype))
-    _check_strides(array)
+    check_strides(array)
     if not array.flags.writeable or context.trace is not None:
         return wrap(Value(kind, "cpu", array.view(SharedArray)))
     made = Tensor._on(SharedStorage(array, kind))
     if not array.flags.c_contiguous and all(s >= 0 and s % array.itemsize == 0 for s in array.strides):
         made._geometry = Geometry(tuple(s // array.itemsize for s in array.strides))
     return made
-
-
-def _check_strides(array: np.ndarray[Any, Any]) -> None:
-    """torch's ValueError for an array that runs backwards: it must be copied, and who does so should know."""
-    if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                         "currently supported. (You can probably work around this by making a copy of your array  with "
-                         "array.copy().) ")
 
 
 @spelled

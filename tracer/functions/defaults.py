@@ -6,11 +6,13 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from ..backend import backend
 from ..ir import dtypes
 from ..ir.dtypes import dtype
+from ..ir.state import Ambient, ambients
 from ..tensor.device import device
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,6 +27,8 @@ class _Defaults(threading.local):
 
 
 Defaults = _Defaults()
+ambients += [Ambient("the default dtype", lambda: _Defaults.dtype, partial(setattr, _Defaults, "dtype")),
+             Ambient("the default device", lambda: Defaults.device, partial(setattr, Defaults, "device"))]
 
 
 def get_default_dtype() -> dtype:
@@ -34,8 +38,8 @@ def get_default_dtype() -> dtype:
 
 def set_default_dtype(d: dtype) -> None:
     """Make `d` the floating type of new tensors; TypeError unless it is one."""
-    if not d.is_floating_point:
-        raise TypeError("only floating-point types are supported as the default type")
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError("invalid dtype object: only floating-point types are supported as the default type")
     _Defaults.dtype = d
 
 

@@ -158,7 +158,7 @@ def _power_of_two(exponent: Tensor, kind: dtype) -> Tensor:
 
 def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
     """x * 2**exponent, in four steps: the power alone may lie outside the type."""
-    kind = x.dtype.to_real
+    kind = x.dtype.real_form
     limit = 2 * _FORMATS[kind].bias + _FORMATS[kind].fraction + 2
     exponent = clamp(exponent.to(dtypes.int64), -limit, limit)
     part = exponent >> 2
@@ -179,7 +179,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     kind = float_kind(input, other)
     if other.dtype is dtypes.boolean and input.dtype.is_floating_point:
         raise not_implemented("ldexp_cpu_exp", other.dtype)
-    if other.dtype.is_inexact or kind.to_real not in _FORMATS:
+    if other.dtype.is_inexact or kind.real_form not in _FORMATS:
         return mul(input, pow(2.0, other)).to(kind)
     (x,), (exponent,) = (operands(t, kind=k, shape=common_shape(input._type.shape, other._type.shape))
                          for t, k in ((input, kind), (other, dtypes.int64)))

@@ -75,7 +75,7 @@ def _operand(kind: _Kind, name: str, x: Tensor) -> Value:
     if dtype.is_floating_point and dtype not in ops.REAL:
         raise RuntimeError(f"Unsupported dtype {scalar_name(dtype)}")
     if not kind.real_input:
-        return cast_value(x._read(), dtype.to_complex)
+        return cast_value(x._read(), dtype.complex_form)
     if dtype.is_complex:
         several = name.endswith("n")
         raise RuntimeError(f"Only supports floating-point dtypes, but found: {scalar_name(dtype)}" if name == "ihfftn" else

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..ir import dtypes
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
@@ -32,7 +34,7 @@ _HistogramDD = return_type("histogramdd", "hist bin_edges")
 
 @method()
 @with_out
-def histogram(input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
+def histogram(input: Tensor, bins: Any = 100, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
               density: bool = False) -> Any:
     """How much lies in each bin, and where the bins begin and end.
 
@@ -150,8 +152,11 @@ def _edges(name: str, x: Tensor, bins: Any, range: Any) -> Tensor:
 def check_finite(op: str, x: Tensor, least: Tensor, most: Tensor, text: str) -> None:
     """torch's RuntimeError for data whose range is not finite; the text tells of it as far as it is known."""
     at_hand = known(x)
-    ends = ("...", "{value}") if at_hand is None else (f"{at_hand.min():g}", f"{at_hand.max():g}")
-    check_none(op, logical_not(logical_and(isfinite(least), isfinite(most))), RuntimeError, text.format(*ends), most.detach())
+    if at_hand is None:
+        failed = logical_not(logical_and(isfinite(least), isfinite(most)))
+        check_none(op, failed, RuntimeError, text.format("...", "{value}"), most.detach())
+    elif not np.isfinite(at_hand).all():
+        raise RuntimeError(text.format(*(f"{end:g}" for end in (at_hand.min(), at_hand.max()))))
 
 
 def _places(x: Tensor, edges: Tensor, given: bool) -> tuple[Tensor, Tensor]:

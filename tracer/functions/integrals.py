@@ -77,7 +77,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | Non
     """
     d = _checked("cumulative_trapezoid", y, x, dx, dim)
     if x is None:
-        return cumsum(mul(_neighbours(y, d), (1 if dx is None else dx) / 2), d)
+        return cumsum(mul(_neighbours(y, d), 0.5 if dx is None else dx / 2), d)  # type: ignore[operator]
     return div(cumsum(mul(_neighbours(y, d), _distances(y, x, d)), d), 2)
 
 

@@ -12,7 +12,8 @@ from ..ir.dtypes import dtype
 from ..ir.errors import OpError
 from ..ir.op import Op
 from ..ir.state import state
-from ..ops.elementwise import convert, piecewise
+from ..ops.elementwise import convert
+from ..ops.pieces import piecewise
 from ..ops.structural import Ints, constant
 from ..tensor.layouts import memory_format, preserve_format
 from ..tensor.strides import Geometry, dense_stride, is_contiguous
@@ -139,7 +140,7 @@ def _broadcast_stride(x: Tensor, kind: dtype, shape: Ints) -> Ints:
 
 
 def in_pieces(x: Tensor) -> Tensor:
-    """x, as the argument of a function of straight pieces, the gradient of whose gradient is zeros (`elementwise.piecewise`)."""
+    """x, as the argument of a function of straight pieces, the gradient of whose gradient is zeros (`ops.pieces`)."""
     if type(x) is MaskedRead or not (state.grad and x.requires_grad):
         return x
     return laid_out(wrap(piecewise(x._read())), [x])

@@ -249,7 +249,8 @@ def nothing_of(x: Tensor) -> Tensor:
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over `dims`: a count of trailing/leading axes, or two lists of axes."""
     x, y = _checked("tensordot", a, b)
-    refuse_bools("addmm_impl_cpu_", a)
+    if isinstance(dims, Tensor):
+        dims = dims.item() if dims.numel() == 1 else dims.tolist()
     if is_whole(dims):
         dims = int(dims)
         if dims > min(x.type.ndim, y.type.ndim):
@@ -265,6 +266,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         if m != n and m != 1 and n != 1:
             raise RuntimeError(f"contracted dimensions need to match, but first has size {m} in dim {i} and second has size {n} "
                                f"in dim {j}")
+    refuse_bools("addmm_impl_cpu_", a)
     x, y = _summed_beside(x, y, *pairs), _summed_beside(y, x, *reversed(pairs))
     return wrap(contract(x, y, pairs))
 

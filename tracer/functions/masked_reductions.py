@@ -192,7 +192,7 @@ def _spread(input: Tensor, dim: Dims, unbiased: bool | None, correction: float |
         return (reduce.std if root else reduce.var)(x, axes, correction=less, keepdim=bool(keepdim)).to(kind)
     apart = sub(x, div(sum(x, axes, keepdim=True, mask=mask), _count(x, axes, True, mask, kind)))
     squares = mul(apart, apart.conj()) if kind.is_complex else mul(apart, apart)
-    count = _count(x, axes, bool(keepdim), mask, kind.to_real if kind.is_complex else kind)
+    count = _count(x, axes, bool(keepdim), mask, kind.real_form if kind.is_complex else kind)
     result = div(sum(squares, axes, keepdim=keepdim, mask=mask), clamp_min(sub(count, less), 0))
     return sqrt(result) if root else result
 

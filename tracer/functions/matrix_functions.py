@@ -95,7 +95,7 @@ _OF_EXPONENTIAL = _OfExponential("LinalgMatrixExp", _pull_exponential)
 
 
 def _squared_series(A: Tensor) -> Tensor:
-    real = A.dtype.to_real if A.dtype.is_complex else A.dtype
+    real = A.dtype.real_form if A.dtype.is_complex else A.dtype
     norm = matrix_norm(A, 1, keepdim=True)
     counts = where(isfinite(norm), clamp(ceil(log2(clamp(norm, min=1e-30) / SMALL[real.itemsize])), 0), 0.0)
     start = _series(mul(A, exp2(-counts).to(A.dtype)))

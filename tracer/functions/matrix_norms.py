@@ -175,7 +175,7 @@ def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = 
 @method()
 @with_out_of(EXACT)
 @rounded_once
-def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
+def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = False, dtype: dtype | None = None) -> Tensor:
     """The p-norm of all elements, or along `dim`: the older name of `torch.linalg.vector_norm`, and for "nuc" of `matrix_norm`.
 
     >>> import flambeau as torch

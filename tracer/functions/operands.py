@@ -123,7 +123,7 @@ def number_dtype(number: Any) -> dtype:
     if isinstance(number, (int, np.integer)):
         return dtypes.int64
     if isinstance(number, (complex, np.complexfloating)):
-        return Defaults.dtype.to_complex
+        return Defaults.dtype.complex_form
     return Defaults.dtype
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..ir import dtypes
 from ..ir.errors import TraceError
+from ..ir.state import Ambient, ambients
 from ..lazy.flush import host_array
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
@@ -26,6 +28,13 @@ class PrintOptions:
     sci_mode: bool | None = None
 
 
+def _set_options(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(PrintOptions, name, value)
+
+
+_NAMES = ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")
+ambients.append(Ambient("print options", lambda: {name: getattr(PrintOptions, name) for name in _NAMES}, _set_options))
 PROFILES: dict[str, tuple[int, float, int]] = {"default": (4, 1000, 3), "short": (2, 1000, 2), "full": (4, math.inf, 3)}
 
 
@@ -35,6 +44,8 @@ def set_printoptions(precision: int | None = None, threshold: float | None = Non
     characters per line, scientific notation (None: chosen for each tensor). `profile` is default, short or full.
     """
     if profile is not None:
+        if profile not in PROFILES:
+            raise ValueError(f"set_printoptions() requires a profile among {', '.join(PROFILES)}, got {profile!r}")
         PrintOptions.precision, PrintOptions.threshold, PrintOptions.edgeitems = PROFILES[profile]
         PrintOptions.linewidth = 80
     for name, given in [("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems),
@@ -157,7 +168,7 @@ def _suffixes(tensor: Tensor) -> list[str]:
     else:
         if not PrintOptions.edgeitems:
             found.append(f"size={tuple(tensor.shape)}")
-        usual = kind in (Defaults.dtype, Defaults.dtype.to_complex, dtypes.int64, dtypes.boolean)
+        usual = kind in (Defaults.dtype, Defaults.dtype.complex_form, dtypes.int64, dtypes.boolean)
     if not usual:
         found.append(f"dtype={kind}")
     if tensor.grad_fn is not None:

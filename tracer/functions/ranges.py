@@ -149,7 +149,7 @@ def _check_steps(name: str, start: Any, end: Any, steps: Any) -> None:
 
 def _kind(kind: dtype | None, *ends: Any) -> dtype:
     if kind is None and any(isinstance(x, complex) or (isinstance(x, Tensor) and x.dtype.is_complex) for x in ends):
-        return Defaults.dtype.to_complex
+        return Defaults.dtype.complex_form
     return kind or Defaults.dtype
 
 

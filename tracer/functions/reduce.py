@@ -198,7 +198,7 @@ def var_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
              correction: float | None = None) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
-    return (var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim))
+    return (var(input, dim, unbiased, keepdim, correction=correction), mean(input, () if dim is None else dim, keepdim))
 
 
 @with_out
@@ -206,7 +206,7 @@ def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
              correction: float | None = None) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean."""
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
-    return (std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim))
+    return (std(input, dim, unbiased, keepdim, correction=correction), mean(input, () if dim is None else dim, keepdim))
 
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
@@ -404,6 +404,7 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt
     if dtype is not None and not dtype.is_inexact:
         raise RuntimeError("nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex "
                            f"dtype. Got: {scalar_name(dtype)}")
+    dim = () if dim is None else dim
     count = sum(logical_not(isnan(input)), dim, keepdim)
     return div(nansum(input, dim, keepdim, dtype=dtype), count)
 

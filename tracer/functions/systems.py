@@ -220,7 +220,7 @@ def _pull_det(g: Tensor, out: Tensor, a: Tensor, packed: Tensor, order: Tensor, 
     """g conj(det) A^-H. Of a singular A too, as the determinant is smooth: zeros among the pivots are made tiny."""
     pivots = diagonal(packed, 0, -2, -1)
     zero = eq(pivots, 0)
-    tiny = dtypes.finfo(packed.dtype.to_real if packed.dtype.is_complex else packed.dtype).eps
+    tiny = dtypes.finfo(packed.dtype.real_form if packed.dtype.is_complex else packed.dtype).eps
     moved = add(packed, diag_embed(where(zero, tiny, 0.0).to(packed.dtype)))
     factor = where(sum(zero, -1) > 0, mul(prod(diagonal(moved, 0, -2, -1), -1), sign), out)
     return _times_inverse(mul(g, conj(factor)), a, moved, order), None, None, None

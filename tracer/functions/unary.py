@@ -57,7 +57,7 @@ def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The magnitude; real for complex input, into a tensor of another type too."""
     if out is not None and input.dtype.is_complex:
         return into(out, _magnitude(input), input)
-    return _magnitude(input) if out is None else _magnitude(input, out=out)
+    return _magnitude(input) if out is None else _magnitude(input, out=out)  # type: ignore[call-arg]
 
 
 absolute = abs

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from ..ir.source import describe
+from ..tensor.tensor import Tensor
 from .contents import dictionary, each
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
@@ -24,6 +25,12 @@ from .whose import followed
 _ANY_NAME = (getattr, hasattr, vars, dir, operator.attrgetter, operator.methodcaller, inspect.getmembers, inspect.getattr_static)
 _WAYS_ON = ("__class__", "__func__", "__self__", "__wrapped__", "__call__", "func", "fget", "fset")  # to what is known elsewhere
 _OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__")
+HOOKS_OF_ALL: list[Callable[[], Iterable[Any]]] = []  # what gives the hooks that run with any module, any optimizer
+
+
+def hooks_of_all() -> tuple[Any, ...]:
+    """These hooks."""
+    return tuple(hook for give in HOOKS_OF_ALL for hook in give())
 
 
 class Code:
@@ -55,9 +62,14 @@ class Code:
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.bound: set[str] = set()  # attributes that code sets
+        self.keys: dict[Tensor, None] = {}  # tensors that are keys of dictionaries or members of sets
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
+        raise NotImplementedError
+
+    def leave(self, value: Any, path: str) -> None:
+        """This is not looked into."""
         raise NotImplementedError
 
     def weakly(self, value: Any, path: str) -> None:

@@ -143,7 +143,7 @@ def mentions(code: CodeType) -> Mentions:
 
 def _compares(code: list[_Instruction]) -> bool:
     """Whether code asks `x is y`, where neither is a constant, or for `id(x)`."""
-    return any(x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname)
+    return any((x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname))
                or (x.opname in _GLOBAL and x.argval == "id") for i, x in enumerate(code))
 
 

@@ -5,17 +5,33 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from operator import is_
 from typing import Any
 
 from ..ir.errors import TraceError
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
+from .code import hooks_of_all
 from .identity import HIDDEN, MISSING, Weakly
 from .mentions import ANY_NAME
-from .owners import ClassOf, ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
+from .owners import (
+    ClassOf,
+    ClassTable,
+    Fields,
+    GrownTable,
+    ModuleTable,
+    ObjectTable,
+    Owner,
+    StateTable,
+    Variable,
+    grown_owner,
+    module_owners,
+    owners_of,
+)
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
-from .reachable import NAMESPACES, Reachable
+from .reachable import NAMESPACES, Reachable, identified
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
 from .tables import OfReferent, attributes_to_set
@@ -33,16 +49,18 @@ class Outside(Watch):
     """
 
     def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
-                 holders: Iterable[tuple[str, Any]] = ()) -> None:
-        found = Reachable(function, arguments, holders)
+                 holders: Iterable[tuple[str, Any]] = (), hooks_run: bool = False) -> None:
+        found = Reachable(function, arguments, holders, hooks_run)
         super().__init__(found.places())
         self.impure = list(found.impure)
         self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
-        self.identified = [weakref.ref(t) for t in found.identified() if t._base is None]
+        self.identified = [weakref.ref(t) for t in identified(found) if t._base is None]
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
         self.epoch = structure_epoch[0]
+        self.hooks = frozenset(found.hooks.keys() - found.seen.keys())  # by id; of what they do nothing is known
+        self._hooks_of_all = hooks_of_all()
         self._reached, self._walked = list(found.structures.values()), found.seen
         self.modules = _module_owners(self._reached)
         self._before = {id(s): s._snapshot(self.reads.of_module) for s in roots(self._reached) if not getattr(s, "_grows", False)}
@@ -110,6 +128,10 @@ class Outside(Watch):
         self.open.add(owner.label(key))
         for ref, *_ in self.structures:
             thing = ref()
+            states = attributes(thing).get("state") if isinstance(owner, StateTable) else None
+            for i, kept in enumerate(states.values() if isinstance(states, dict) else ()):
+                if kept is owner.thing:
+                    self._left_out.add(f"{type(thing).__name__}.state[{i}][{key!r}]")
             for path, part in getattr(thing, "named_modules", tuple)():
                 if owner.thing is part.__dict__ or owner.thing is part._buffers:
                     name = f"{type(thing).__name__}.{path + '.' if path else ''}{key}"
@@ -173,6 +195,9 @@ class Outside(Watch):
             # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
             if thing is not None and (now := thing._snapshot(read)) != before:
                 changes += _differences(type(thing).__name__, before, known, now, self._left_out)
+        before_all, now_all = self._hooks_of_all, hooks_of_all()
+        if len(before_all) != len(now_all) or not all(map(is_, before_all, now_all)):
+            changes.append(("hooks of all modules or optimizers", len(before_all), len(now_all)))
         return changes
 
 
@@ -188,10 +213,14 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         keys = known.keys or () if isinstance(known, OwnedTable) else ()
         if not stored <= set(keys):
             owners[id(names)] = OwnedTable(names, lambda n: f"{n} (global)", tuple(dict.fromkeys((*keys, *sorted(stored)))))
+    for x, path in found.seen.values():
+        if type(x) is ContextVar:
+            owners[id(x)] = Variable(x, lambda key, path=path: f"the value of {path}")  # type: ignore[misc]
     if not found.bound.isdisjoint({"__class__", ANY_NAME}):
         for x in _instances(found):
-            owner = ClassOf(x, lambda key, path=found.seen[id(x)][1]: f"the class of {path}")  # type: ignore[misc]
-            owners[owner.identity] = owner
+            path = found.seen[id(x)][1]
+            kind = ClassOf(x, lambda key, path=path: f"the class of {path}")  # type: ignore[misc]
+            owners[kind.identity] = kind
     for thing, path, find in found.only_grown.values():
         if id(thing) not in owners:
             owners[id(thing)] = grown_owner(thing, path, find)

@@ -70,6 +70,10 @@ class Owner:
         self.hold(self.before)
         return found
 
+    def adopt(self, key: Any, value: Any) -> None:
+        """What is under a key was made for real: it is no edit."""
+        self.before = {**self.before, key: value}
+
     def hide(self, marks: Mapping[Any, Any]) -> None:
         """Put marks under these keys until `edits()`: so it is seen also if they are set to what was there."""
         self.hidden |= {key: self.before[key] for key in marks}
@@ -158,6 +162,10 @@ class RegisteredTable(ModuleTable):
     """Parameters, children or hooks, which code also goes through without naming them."""
 
     named = False
+
+
+class StateTable(Table):
+    """The state of an optimizer, or of one of its parameters, which is part of a structure."""
 
 
 class OptionsTable(Table):
@@ -383,6 +391,20 @@ class ClassOf(Owner):
         object.__setattr__(self.thing, "__class__", values["__class__"])
 
 
+class Variable(Owner):
+    """What a variable of the context is; one that was set does not become one that was not."""
+
+    def held(self) -> dict[Any, Any]:
+        """Its value, if there is one."""
+        value = self.thing.get(MISSING)
+        return {} if value is MISSING else {"": value}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """This."""
+        if values and self.thing.get(MISSING) is not values[""]:
+            self.thing.set(values[""])
+
+
 class Cell(Owner):
     """A variable of a closure."""
 
@@ -418,7 +440,7 @@ def owners_of(places: Iterable[Place]) -> Iterable[Owner]:
     """What holds the values that were seen at these places."""
     for place in places:
         if isinstance(place, Entries):
-            yield Table(place.dict, place.by_key)
+            yield (StateTable if hasattr(type(place.dict), "_structural") else Table)(place.dict, place.by_key)
         elif isinstance(place, Members):
             if type(place.items) is set:
                 yield MembersOf(place.items, lambda key, place=place: place.label(0))  # type: ignore[misc]

@@ -31,9 +31,10 @@ from ..ir.source import is_library, is_ours
 from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
-from .code import Code, reads_any_name
+from .code import Code, hooks_of_all, reads_any_name
 from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
+from .ours import StateOf, classes_of, options, tensors_of, watch_inherited, watch_whole
 from .places import Kinds, Names, Place, Special
 from .statics import attributes, defined, held, is_a, mro, name_of, table
 from .tables import OF_STRUCTURE, Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
@@ -65,8 +66,10 @@ class Reachable(Code):
     """
 
     def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = (),
-                 holders: Iterable[tuple[str, Any]] = ()) -> None:
+                 holders: Iterable[tuple[str, Any]] = (), hooks_run: bool = False) -> None:
         super().__init__()
+        self.hooks: dict[int, Any] = {}  # those that are not looked at unless `hooks_run`, since no backward may come to them
+        self._hooks_run = hooks_run
         self.structures: dict[int, Any] = {}
         self.tensors: dict[Tensor, str] = {}  # with what to call each
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
@@ -80,7 +83,6 @@ class Reachable(Code):
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self._ways: dict[int, _Way] = {}  # by class
         self._branched: set[int] = set()  # classes of which the classes below are looked at
-        self.keys: dict[Tensor, None] = {}  # tensors that are keys of dictionaries or members of sets
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
         self.caches: list[Any] = []  # functions that remember their results
         self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
@@ -93,6 +95,8 @@ class Reachable(Code):
                 self.later(value, name)
         for name, value in holders:
             self._class_of(value, name)
+        for hook in hooks_of_all():
+            self._hook(hook, "a hook of all modules or optimizers")
         self._of_ours(Tensor)
         self._follow()
 
@@ -103,14 +107,6 @@ class Reachable(Code):
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
                      frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
 
-    def identified(self) -> dict[Tensor, None]:
-        """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
-        found = dict(self.keys)
-        if self.compares or self.searches:
-            found |= dict.fromkeys(self.tensors)
-        if self.compares:
-            found |= {tensor: None for x in self.structures.values() for _, tensor in _tensors_of(x)}
-        return found
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
@@ -262,10 +258,15 @@ class Reachable(Code):
                 self.later(part, f"{path}.{name}")
             for f in x._called():
                 self.later(f, f"a hook of {path}")
-            for name, tensor in _tensors_of(x):
+            for name, tensor in tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
                 self._code_of(tensor, name)
+            for i, group in enumerate(own.get("param_groups") or ()):
+                self.later(group, f"{path}.param_groups[{i}]")
+            if "state" in own and not way.users:
+                self.look_at(StateOf(Given(x, OF_STRUCTURE - {"state"}), lambda n: f"{path}.{n}", whole=False,
+                                                 aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if "_parameters" not in own and not way.users:  # what a user put on an optimizer
                 self.look_at(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
                                                aliases=[self.aliases[id(x)]], kinds=mro(kind)))
@@ -285,8 +286,10 @@ class Reachable(Code):
                 (self._instances if ref is None else self._referents).append((f"the class of {path}", x if ref is None else ref))
         elif is_a(x, logging.Logger):
             self._logger(x, own, path)
-        elif not structured and own is attributes(x) and (of_ours(kind, "_guarded") or not is_ours(file_of(kind))):
+        elif not structured and own is attributes(x) and not is_ours(file_of(kind)):
             self._foreign(x, own, path)
+        if own is attributes(x) and (way.guarded or (structured and "_parameters" not in own)):
+            self._of_library(x, own, path, way)
         if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
                 if is_a(value, (types.FunctionType, types.MethodType)):
@@ -306,12 +309,26 @@ class Reachable(Code):
         self.classes.append((x, found))
         self.look_at(found)
 
+    def _of_library(self, x: Any, own: dict[str, Any], path: str, way: _Way) -> None:
+        """An object of a class of ours, or of one that inherits from it."""
+        if way.users or way.structured:
+            watch_inherited(self, x, own, path, way.guarded)
+        else:
+            self.tables.append((own, path))
+            watch_whole(self, x, own, path)
+        if not way.known:
+            way.known = True
+            self._attributes.extend(classes_of(way.kind))
+
+    def leave(self, value: Any, path: str) -> None:
+        """This is not looked into."""
+        self.seen[id(value)] = value, path
+
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
         kind = type(x)
         library = is_library(file_of(kind)) and kind not in NAMESPACES
-        # All that a schedule knows, or what a container of another package holds.
-        inside = frozenset(own) if of_ours(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
+        inside = frozenset(own) if is_a(x, Collection) else frozenset[str]()  # what a container of another package holds
         self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        always=frozenset() if library else inside, whole=kind in NAMESPACES,
                                        aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
@@ -376,7 +393,14 @@ class Reachable(Code):
         """What a tensor runs of users' code: a class of its own, hooks of a leaf, which a backward walk calls."""
         self._class_of(x, path)
         for hook in x._hooks.all() if x._hooks is not None else ():
-            self.later(hook, f"a hook of {path}")
+            self._hook(hook, f"a hook of {path}")
+
+    def _hook(self, x: Any, path: str) -> None:
+        """A function that is called if a trace comes to it, which no code says."""
+        if self._hooks_run:
+            self.later(x, path)
+        else:
+            self.hooks[id(x)] = x
 
     def _of_tensors(self) -> Iterator[Place]:
         """Attributes that code would read of tensors, if they were there; those that modules have are meant for these."""
@@ -387,20 +411,21 @@ class Reachable(Code):
         missing -= {n for n in missing if any(defined(type(x), n, MISSING) is not MISSING for x in self.structures.values())}
         if missing:
             for x in self.structures.values():
-                self.tensors |= {tensor: name for name, tensor in _tensors_of(x) if tensor not in self.tensors}
+                self.tensors |= {tensor: name for name, tensor in tensors_of(x) if tensor not in self.tensors}
             for tensor, path in self.tensors.items():
                 names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
                 if names:
                     yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
 
 
-def _tensors_of(x: Any) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a module or an optimizer, with what to call them."""
-    own = attributes(x)
-    held = {**(own.get("_parameters") or {}), **(own.get("_buffers") or {})}
-    for i, group in enumerate(group for group in own.get("param_groups") or () if is_a(group, dict)):
-        held |= {f"param_groups[{i}]['params'][{j}]": tensor for j, tensor in enumerate(dict.get(group, "params") or ())}
-    yield from ((f"{name_of(type(x))}.{name}", tensor) for name, tensor in held.items() if is_a(tensor, Tensor))
+def identified(found: Reachable) -> dict[Tensor, None]:
+    """The tensors that code may tell from others: by what `is` says, by searching among things, as keys."""
+    tensors = dict(found.keys)
+    if found.compares or found.searches:
+        tensors |= dict.fromkeys(found.tensors)
+    if found.compares:
+        tensors |= {tensor: None for x in found.structures.values() for _, tensor in tensors_of(x)}
+    return tensors
 
 
 def _read_by_ours(kinds: set[type]) -> frozenset[str] | None:
@@ -428,12 +453,13 @@ _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
 class _Way:
     """How to look at objects of a class.
 
-    `visit` is for what Python makes of it, `adds` says that a user's class may add to that; `structured` are modules and
-    optimizers; `known` that the class was looked at.
+    `guarded` are those of ours whose objects are watched as users' are. `visit` is for what Python makes of it, `adds` says
+    that a user's class may add to that; `structured` are modules and optimizers; `known` that the class was looked at.
     """
 
     kind: type
     followed: bool
+    guarded: bool
     visit: Callable[[Reachable, Any, str], None] | None
     users: bool
     adds: bool
@@ -445,6 +471,8 @@ class _Way:
         """What there is to know of a class."""
         users = kind not in PLAIN and users_class(kind)
         visit = next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)
-        followed = not (issubclass(kind, _OPAQUE) or of_ours(kind, "_tells")) or (users and issubclass(kind, _EXTENDED))
-        return cls(kind, followed, visit, users,
+        if of_ours(kind, "_tells"):
+            visit = options
+        followed = not issubclass(kind, _OPAQUE) or (users and issubclass(kind, _EXTENDED))
+        return cls(kind, followed, of_ours(kind, "_guarded"), visit, users,
                    users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))

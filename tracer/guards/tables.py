@@ -47,6 +47,9 @@ class Walk(Protocol):
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
 
+    def leave(self, value: Any, path: str) -> None:
+        """This is not looked into."""
+
     def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
         """Code only puts things in this container, or in another one that `find` gives later."""
 

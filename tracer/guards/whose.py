@@ -121,13 +121,20 @@ def read_by_ours(kind: type) -> frozenset[str] | None:
     names: set[str] = set()
     for base in mro(kind):
         for name, attribute in table(base).items():
-            for f in functions_of(attribute):
-                if is_ours(f.__code__.co_filename):
+            for f in map(_innermost, functions_of(attribute)):
+                if is_a(f, types.FunctionType) and is_ours(f.__code__.co_filename):
                     found = mentions(f.__code__)
                     if name in _RUN and found.computed & {SELF, None}:
                         return None
                     names |= found.attributes
     return frozenset(names)
+
+
+@lru_cache(maxsize=4096)
+def methods_of_ours(kind: type) -> frozenset[str]:
+    """What classes of ours define of an instance's and an attribute of its own would hide, names in two underscores apart."""
+    return frozenset(n for base in mro(kind) if is_ours(file_of(base)) for n, v in table(base).items()
+                     if not n.startswith("__") and is_method(v) and defined(type(v), "__set__") is None)
 
 
 _RUN = frozenset({"forward"})
@@ -140,8 +147,8 @@ def read_by_library(kind: type, called: frozenset[str]) -> frozenset[str] | None
     todo = [n for n in methods if n in called or (n.startswith("__") and n not in _NOT_READING)]
     names: set[str] = set()
     while todo:
-        method = methods.pop(todo.pop(), None)
-        if method is not None:
+        method = _innermost(methods.pop(todo.pop(), None))
+        if is_a(method, types.FunctionType):
             found = mentions(method.__code__)
             if SELF in found.computed:
                 return None
@@ -154,13 +161,15 @@ def read_by_library(kind: type, called: frozenset[str]) -> frozenset[str] | None
 def looked_up(kind: type) -> tuple[tuple[Any, str, str], ...]:
     """What code of ours looks up to run a module or an optimizer, and may be exchanged: owner, name, and what to call it."""
     found: dict[tuple[int, str], tuple[Any, str, str]] = {}
-    for name in ("__call__", "forward", "step"):
+    run = list(_run(kind))
+    parts = [name for name, _ in run] if defined(kind, "forward") is not None else []  # what a forward of ours leaves to methods
+    for name in dict.fromkeys(("__call__", "forward", "step", *parts)):
         if defined(kind, name) is not None:
             for base in mro(kind):
                 found[id(base), name] = base, name, f"{name_of(base)}.{name}"
                 if name in table(base):
                     break
-    for f in _run(kind):
+    for _, f in run:
         found |= {(id(x[0]), x[1]): x for x in _functions_named(f)}
     return tuple(found.values())
 
@@ -171,15 +180,15 @@ def foreign_function(owner: Any, name: str) -> types.FunctionType | None:
     return found if isinstance(found, types.FunctionType) and not is_ours(found.__code__.co_filename) else None
 
 
-def _run(kind: type) -> Iterator[types.FunctionType]:
-    """The methods of ours that a forward or an update goes through."""
+def _run(kind: type) -> Iterator[tuple[str, types.FunctionType]]:
+    """The methods of ours that a forward or an update goes through, with their names."""
     todo, seen = ["forward", "step"], set[str]()
     while todo:
         name = todo.pop()
         seen.add(name)
         for f in functions_of(defined(kind, name)):
             if is_ours(f.__code__.co_filename):
-                yield f
+                yield name, f
                 todo += mentions(f.__code__).attributes - seen
 
 

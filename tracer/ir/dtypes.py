@@ -45,13 +45,25 @@ class dtype:
         """torch's short name of it: "f32"."""
         return "b8" if self.name == "bool" else f"f8{self.name[7:]}" if self.name.startswith("float8") else self.short
 
-    @property
     def to_complex(self) -> dtype:
+        """The complex type whose parts are this floating type; RuntimeError for integers."""
+        if not self.is_inexact:
+            raise RuntimeError(f"to_complex() requires a floating or complex dtype, got {self}")
+        return self.complex_form
+
+    def to_real(self) -> dtype:
+        """The type of the real part; RuntimeError for integers."""
+        if not self.is_inexact:
+            raise RuntimeError(f"to_real() requires a floating or complex dtype, got {self}")
+        return self.real_form
+
+    @property
+    def complex_form(self) -> dtype:
         """The complex type whose parts are this floating type."""
         return self if self.is_complex else complex128 if self is float64 else complex64
 
     @property
-    def to_real(self) -> dtype:
+    def real_form(self) -> dtype:
         """The type of the real part."""
         return float64 if self is complex128 else float32 if self is complex64 else self
 
@@ -166,7 +178,7 @@ def combine_categories(high: dtype | None, low: dtype | None) -> dtype | None:
     if high.is_complex:
         return high
     if high.is_floating_point:
-        return high.to_complex if low.is_complex else high
+        return high.complex_form if low.is_complex else high
     if high is boolean or low.is_inexact:
         return promote_types(high, low)
     return high
@@ -198,6 +210,7 @@ class iinfo:
     max: int
 
     def __init__(self, type: _dtype) -> None:
+        _require_dtype("iinfo", type)
         if type.category != INTEGRAL:
             raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")
         info = np.iinfo(type.numpy)
@@ -205,6 +218,11 @@ class iinfo:
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+def _require_dtype(function: str, type: Any) -> None:
+    if type is not None and not isinstance(type, dtype):
+        raise TypeError(f"{function}(): argument 'type' (position 1) must be torch.dtype, not {type.__class__.__name__}")
 
 
 class finfo:
@@ -220,7 +238,8 @@ class finfo:
     resolution: float
 
     def __init__(self, type: _dtype | None = None) -> None:
-        type = (type or float32).to_real
+        _require_dtype("finfo", type)
+        type = (type or float32).real_form
         if not type.is_floating_point:
             raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")
         info: Any = ml_dtypes.finfo(type.numpy)  # type: ignore[no-untyped-call]

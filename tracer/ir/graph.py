@@ -79,11 +79,12 @@ class Node:
     backward of. `spent` marks a node whose gradient was taken without `retain_graph`, or tells for which of its outputs
     there is none any more (of a node that stands for a graph). Outputs are held weakly, so that a value dies with its last
     user; `outputs` makes them again when needed, with the buffers that are `saved` by index for a gradient. `hooks` are those
-    of the gradients of its outputs, by index. A backward walk comes to nodes in the order of their `number`, the last first.
+    of the gradients of its outputs, by index. A backward walk comes to nodes in the order of their `number`, the last first;
+    `kept` is what must live as long.
     """
 
     __slots__ = ("op", "inputs", "params", "types", "where", "scope", "of", "spent", "done", "released", "saved",
-                 "device", "requires_grad", "hooks", "number", "_outputs", "__weakref__")
+                 "device", "requires_grad", "hooks", "number", "kept", "_outputs", "__weakref__")
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], params: dict[str, Any], types: tuple[Type, ...],
                  where: Position, scope: str = "", of: Node | None = None, device: str = "cpu",
@@ -95,6 +96,7 @@ class Node:
         self.done = self.released = False
         self.saved: dict[int, Any] | None = None
         self.hooks: dict[int, GradientHooks] | None = None
+        self.kept: Any = None
         self._outputs: list[ref[Value] | None] = [None] * len(types)
 
     def output(self, index: int) -> Value:

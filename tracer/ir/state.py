@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from .graph import Node, Value
@@ -63,5 +64,16 @@ class _Everywhere:
     at_once: Eager | None = None
 
 
+class Ambient(NamedTuple):
+    """A setting that code may change for all that comes after, by name: how to look at it, and how to set it."""
+
+    name: str
+    get: Callable[[], Any]
+    set: Callable[[Any], None]
+
+
 state = _ThreadState()
 everywhere = _Everywhere()
+# What a step that sets one of them sets at each call; each is added where it is defined.
+ambients = [Ambient("the grad mode", lambda: state.grad, partial(setattr, state, "grad")),
+            Ambient("anomaly detection", lambda: state.anomaly, partial(setattr, state, "anomaly"))]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..guards.identity import MISSING
-from ..guards.owners import ModuleTable, Owner
+from ..guards.owners import ModuleTable, Owner, StateTable
 from ..ir.graph import Value, needed_nodes
 from ..ir.recorder import close
 from ..tensor.context import outside_trace
@@ -65,6 +65,11 @@ class Created:
         return bool(self.edits or self.gradients) and all(
             type(x) is Tensor and x._base is None and not x._requires_grad and x._storage.trace is self._trace
             for x in self._tensors())
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is none: what an optimizer made for real may still be there that was not."""
+        return not self.edits and not self.gradients
 
     @property
     def places(self) -> set[tuple[int, Any]]:
@@ -202,5 +207,5 @@ def zeros(like: Value) -> Value:
 
 def _edit(owner: Owner, edits: Mapping[Any, Any]) -> None:
     owner.edit(edits)
-    if isinstance(owner, ModuleTable):
+    if isinstance(owner, (ModuleTable, StateTable)):
         structure_epoch[0] += 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, module_owners
+from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, StateTable, module_owners
+from ..ir.errors import NeededFirst
 from ..ir.source import describe, user_position
+from ..ir.state import Ambient
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
 
@@ -24,8 +26,12 @@ class Dependencies:
         self.own_hooks: dict[int, dict[int, Any]] = {}  # tables of hooks of values of the trace
         self.noted: dict[int, Owner] = {}  # what makes modules what they are, as it was before the trace changed it
         self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set
+        self.adopted: list[tuple[dict[Any, Any], Any, Any]] = []  # what optimizers made for real: table, key and value
+        self.ambient: list[tuple[Ambient, Any]] = []  # settings that the function changed, and to what
         self.modules: dict[Any, None] = {}
         self.called: dict[Any, None] = {}
+        self.unknown: Collection[int] = ()  # hooks that nobody looked at before the trace, by id
+        self.know_hooks: Callable[[], None] = lambda: None  # lets that be done the next time
 
     # --- Attributes of modules ----------------------------------------------------------------------------------------
 
@@ -75,6 +81,14 @@ class Dependencies:
         table = self.options.get(id(group))
         return () if table is None else table.keys_set
 
+    # --- State of optimizers ------------------------------------------------------------------------------------------
+
+    def adopt(self, table: dict[Any, Any], keys: Iterable[Any]) -> None:
+        """What a dictionary of an optimizer holds under these keys was made for real in the trace."""
+        self.adopted += [(table, key, dict.__getitem__(table, key)) for key in keys]
+        if hasattr(type(table), "_structural"):
+            self.noted.setdefault(id(table), StateTable(table, "state[...][{}]".format))
+
     # --- Numbers and guards -------------------------------------------------------------------------------------------
 
     def hyper(self, group: dict[str, Any], key: str) -> Scalar:
@@ -99,6 +113,8 @@ class Dependencies:
 
     def follow(self, function: Any) -> None:
         """A function of the user's that no code mentions, such as a hook, is called in this trace."""
+        if id(function) in self.unknown:
+            raise NeededFirst(self.know_hooks)
         self.called[function] = None
 
     def saw(self, module: Any) -> None:

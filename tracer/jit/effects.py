@@ -12,7 +12,7 @@ from typing import Any
 
 from ..guards.identity import MISSING, kept
 from ..guards.outside import Outside
-from ..guards.owners import Grown, GrownTable, ModuleTable, Owner, RegisteredTable
+from ..guards.owners import Grown, GrownTable, ModuleTable, Owner, RegisteredTable, StateTable
 from ..guards.statics import is_a
 from ..guards.texts import Change, shown
 from ..ir.types import Type
@@ -73,6 +73,8 @@ class Effect:
     @property
     def moves_structure(self) -> bool:
         """Whether other programs may find a module changed by it."""
+        if isinstance(self.owner, StateTable):
+            return not self.edits.keys() <= self.numbers
         return isinstance(self.owner, ModuleTable) and bool(self.edits)
 
     def apply(self, values: Mapping[Any, Any]) -> None:
@@ -98,6 +100,10 @@ class Effects:
             _flag(tensor, not leaf)
         outside.put_tables_back()
         owners = {**trace.noted, **outside.owners, **trace.options}
+        for table, key, value in trace.adopted:
+            owner = owners.get(id(table))
+            if owner is not None:
+                owner.adopt(key, value)
         self._owners, self._reads, self._there = list(owners.values()), outside.reads, outside.there()
         self.found: list[tuple[Owner, dict[Any, Any]]] = []
         for owner in self._owners:

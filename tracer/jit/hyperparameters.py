@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
+from ..guards.identity import kept
 from ..ir.errors import TraceError
 from ..ir.source import describe, user_position
 from ..tensor.context import context
 from ..tensor.scalar import Scalar
-from ..tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from ..tensor.context import Tracing
@@ -20,23 +23,35 @@ def hyper(group: dict[str, Any], key: str, index: int | None = None) -> Any:
     """`group[key]`, or `group[key][index]`, as a number that a compiled step reads anew at every call.
 
     Outside a trace it is the number itself; inside it is a `Scalar` (float64 always: 1 may become 0.5), so a scheduler
-    causes no recompile.
-    Bools, None, strings and tensors are returned as they are, and so is what the step itself has set.
+    causes no recompile. So are numpy's numbers. Anything else is guarded: a value, or which tensor it is.
     """
+    trace = context.trace
     number = _stored(group, key) if index is None else _stored(group, key)[index]
-    if context.trace is None or key in context.trace.options_set(group) or type(number) not in (int, float):
+    if trace is None or key in trace.options_set(group):
+        return number
+    if not _is_number(number):
+        _guard(trace, group, key, partial(_stored, group, key))
         return number
     if index is None:
-        reading = _reading(context.trace, group, key, lambda: float(_stored(group, key)))
+        reading = _reading(trace, group, key, lambda: _as_float(_stored(group, key)))
     else:
-        reading = _reading(context.trace, group, f"{key}[{index}]", lambda: float(_stored(group, key)[index]))
-    return context.trace.hyper(reading, reading.name)
+        reading = _reading(trace, group, f"{key}[{index}]", lambda: _as_float(_stored(group, key)[index]))
+    return trace.hyper(reading, reading.name)
+
+
+def _is_number(x: Any) -> bool:
+    return type(x) in (int, float) or isinstance(x, (np.floating, np.integer))
+
+
+def _as_float(x: Any) -> Any:
+    """A number as one type; what is none as it is, so that a trace with a number there does not hold."""
+    return float(x) if _is_number(x) else x
 
 
 def static(group: dict[str, Any], key: str) -> Any:
     """`group[key]` itself, for an option that decides which program is traced; another value retraces."""
     if context.trace is not None and key not in context.trace.options_set(group):
-        _guard(context.trace, group, key, lambda: _stored(group, key))
+        _guard(context.trace, group, key, partial(_stored, group, key))
     value = _stored(group, key)
     return value.look() if type(value) is Scalar else value
 
@@ -44,26 +59,34 @@ def static(group: dict[str, Any], key: str) -> Any:
 def enabled(group: dict[str, Any], key: str) -> bool:
     """Whether the number `group[key]` is not zero; only switching it on or off retraces, not another value."""
     if context.trace is not None and key not in context.trace.options_set(group):
-        _guard(context.trace, group, key, lambda: bool(_stored(group, key)))
+        _guard(context.trace, group, key, lambda: bool(_stored(group, key)), "enabled")
     return bool(_stored(group, key))
 
 
 def option(group: dict[str, Any], key: str) -> Any:
     """`group[key]` for code that is traced and knows nothing of this: numbers are read at call time, all else is guarded.
 
-    Tensors and lists (of parameters) are what they are: the structure of the optimizer is compared anyhow. An int is read
-    as one (`group["calls"] += 1`), as long as it is one.
+    What is in a list, a dictionary or the like is watched where the step finds the group. An int is read as one
+    (`group["calls"] += 1`), as long as it is one.
     """
     value, trace = _stored(group, key), context.trace
-    if trace is None or key in trace.options_set(group) or isinstance(value, (list, Tensor)):
-        return value
+    if trace is None or key in trace.options_set(group) or key == "params":
+        return value  # parameters are part of the structure of the optimizer
     if type(value) is int:
-        _guard(trace, group, key, lambda: type(_stored(group, key)))
-        reading = _reading(trace, group, key, lambda: _stored(group, key), "int")
+        _guard(trace, group, key, lambda: type(_stored(group, key)), "type")
+        reading = _reading(trace, group, key, partial(_stored, group, key), "int")
         return trace.hyper(reading, key)
-    if type(value) is tuple and any(type(x) in (int, float) for x in value):
-        return tuple(hyper(group, key, i) for i in range(len(value)))
-    return hyper(group, key) if type(value) in (int, float) else static(group, key)
+    if type(value) is float or type(value) is np.float64:
+        return hyper(group, key)
+    if type(value) is tuple and any(map(_is_number, value)):
+        _guard(trace, group, key, lambda: _but_numbers(_stored(group, key)), "tuple")
+        return tuple(hyper(group, key, i) if _is_number(x) else x for i, x in enumerate(value))
+    return static(group, key)
+
+
+def _but_numbers(x: Any) -> Any:
+    """What a tuple holds beside numbers."""
+    return tuple(float if _is_number(v) else kept(v) for v in x) if type(x) is tuple else x
 
 
 def is_there(group: dict[str, Any], key: str) -> bool:
@@ -117,4 +140,4 @@ def _reading(trace: Tracing, group: dict[str, Any], name: str, read: Callable[[]
 def _guard(trace: Tracing, group: dict[str, Any], key: str, read: Callable[[], Any], kind: str = "guard") -> None:
     if (kind, id(group), key) not in _readings.get(trace, {}):
         reading = _reading(trace, group, key, read, kind)
-        trace.guard_item(reading, key, reading[key])
+        trace.guard_item(reading, key, kept(reading[key]))

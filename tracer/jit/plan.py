@@ -17,7 +17,7 @@ from ..ir.checks import Check
 from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Value
 from ..ir.source import describe, user_position
-from ..ir.state import state
+from ..ir.state import Ambient, state
 from ..ir.types import Type
 from ..tensor.packs import GradientPack, Pack
 from ..tensor.scalar import Host, Scalar, keyed
@@ -46,7 +46,7 @@ class Writes:
     with that number) becomes, `arguments` what is written into arguments, `leaves` which of them, and which tensors outside,
     become leaves or stop being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get
     more), `outside` what becomes of other things, `marks` of attributes that arguments have of users (MISSING for what is gone),
-    `seen_gradients` the templates of `.grad`s that leave another way, too.
+    `seen_gradients` the templates of `.grad`s that leave another way, too, `ambient` settings and what they are set to.
     """
 
     created: tuple[tuple[Storage, int], ...]
@@ -58,11 +58,13 @@ class Writes:
     outside: tuple[Effect, ...] = ()
     marks: tuple[tuple[int, dict[str, Any]], ...] = ()
     seen_gradients: tuple[tuple[Tensor | int, Any], ...] = ()
+    ambient: tuple[tuple[Ambient, Any], ...] = ()
 
     @property
     def nothing_else(self) -> bool:
         """Whether state is all that is written."""
-        return not (self.gradients or self.seen_gradients or self.leaves or self.containers or self.outside or self.marks)
+        return not (self.gradients or self.seen_gradients or self.leaves or self.containers or self.outside or self.marks
+                    or self.ambient)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Plan:
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
     or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
     `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
-    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's, `unread` arguments that are state.
+    their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's,
+    `unread` arguments that are state.
     """
 
     name: str
@@ -185,9 +188,9 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                         outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
-        template.check_keys(held)
+        template.lasting.check_keys(held)
     rebound, marks = list(_rebound_gradients(trace, stand_ins)), _marks(stand_ins, call.tensors)
-    template.shared_inside([traced.result, *(held for _, held in contents), *(edits for _, edits in effects.found), *(changed for _, changed in marks),
+    template.shared_inside([traced.result, *(held for _, held in (*contents, *effects.found, *marks)),
                             [gradient for _, gradient in rebound]])
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
@@ -200,6 +203,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     writes = replace(
         writes, gradients=tuple((t, None if g is None else outputs.add(g._read())) for t, g in rebound if id(g) not in seen),
         seen_gradients=tuple((t, template.of(g)) for t, g in rebound if id(g) in seen))
+    writes = replace(writes, ambient=tuple(trace.ambient))
     here = describe(user_position())
     guards += [guard for effect in writes.outside for guard in effects.guards_of(effect, here)]
     reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..functions.checks import checking
 from ..guards.outside import Outside
 from ..guards.texts import Described, Text
 from ..ir.errors import TraceError, noting
+from ..ir.state import ambients
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
 from .calls import taken_over
@@ -21,7 +23,7 @@ from .effects import Effects, Places
 from .identities import Identities
 from .plan import Plan, Traced, planned
 from .remembered import Found
-from .signature import Signature
+from .signature import Signature, leaves_and_holders
 from .standins import StandIns
 from .trace import Trace, tracing
 from .validity import Validity
@@ -57,16 +59,32 @@ class Recorded:
         _take_back(self.made)
 
 
+@contextmanager
+def _settings_kept(trace: Trace) -> Iterator[None]:
+    """What code in this block sets for all that comes after is set back, and set again at each call."""
+    before = [(ambient, ambient.get()) for ambient in ambients]
+    try:
+        yield
+    finally:
+        for ambient, value in before:
+            now = ambient.get()
+            if now is not value and now != value:
+                trace.ambient.append((ambient, now))
+                ambient.set(value)
+
+
 def _take_back(made: list[Callable[[], Any]]) -> None:
     while made:
         made.pop()()
 
 
-def outside_of(function: Callable[..., Any], call: Signature, told_apart: Collection[type]) -> Outside:
-    """What the function may read of the world as it is now, before the trace; of arguments those of these classes are part."""
-    leaves, holders = call.outside()
+def outside_of(function: Callable[..., Any], call: Signature, told_apart: Collection[type], hooks_run: bool) -> Outside:
+    """What the function may read of the world as it is now, before the trace; of arguments those of these classes are part, and
+    of hooks those that run, if any does."""
+    leaves, holders = leaves_and_holders(call)
     given = [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)]
-    return Outside(function, (*given, *((type(x).__name__, x) for x in call.containers if type(x) in told_apart)), holders)
+    given += ((type(x).__name__, x) for x in call.containers if type(x) in told_apart)
+    return Outside(function, given, holders, hooks_run)
 
 
 def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[Any]) -> None:
@@ -80,15 +98,16 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type], plainly: bool) -> Recorded:
+             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type], plainly: bool,
+             know_hooks: Callable[[], None]) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
     tensors at those exchanged as state. `told_apart` gets the classes of arguments that are used as keys.
 
-    What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
-    has changed if this raises.
+    What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
+    that was not looked at, `know_hooks` is needed first. Nothing outside has changed if this raises.
     """
     trace = Trace(name)
-    trace.own_numbers = own
+    trace.own_numbers, trace.unknown, trace.know_hooks = own, outside.hooks, know_hooks
     effects = None
     try:
         identities = Identities(outside.identified, outside.enterable)
@@ -99,7 +118,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             put_scalars(trace, outside, places, plainly)
             if not plainly:
                 outside.hide(places)
-            with noting(), taken_over(outside.calls):
+            with noting(), taken_over(outside.calls), _settings_kept(trace):
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace, exchanged)
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
@@ -120,6 +139,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         return Recorded(plan, validity, trace.made, written(effects), traced, remembered.make_real(trace))
     except BaseException:
         _take_back(trace.made)
+        trace.adopted.clear()
         if effects is None:
             Effects(outside, trace)  # which undoes what was done
         outside.forget_results()

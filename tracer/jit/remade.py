@@ -182,10 +182,13 @@ def _is_object(kind: type) -> bool:
 
 def _is_data(kind: type) -> bool:
     """Whether it is a user's class, or one of Python's that is there to hold something."""
-    if issubclass(kind, (types.SimpleNamespace, UserDict, UserList, UserString, ChainMap)):
-        return True
+    return issubclass(kind, (types.SimpleNamespace, UserDict, UserList, UserString, ChainMap)) or is_of_users(kind)
+
+
+def is_of_users(kind: type) -> bool:
+    """Whether a class was made by a `class` statement in code of users."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file is None or _is_users_file(file)
+    return bool(kind.__flags__ & _MADE_BY_CLASS) and kind.__module__ != "builtins" and (file is None or _is_users_file(file))
 
 
 def _is_users_file(file: str) -> bool:
@@ -198,8 +201,10 @@ def _is_users_file(file: str) -> bool:
 def _items(x: Any) -> Recipe | None:
     """A list, a tuple, a deque, or a user's kind of one; also a named tuple."""
     kind = type(x)
-    if not holds_items(kind):
-        return None
+    if not holds_items(kind):  # a shape, say
+        numbers = issubclass(kind, tuple) and any(type(n) is Scalar for n in x)
+        return Recipe(kind, dict(enumerate(x)), None, lambda thing, parts: tuple.__new__(kind, parts.values())
+                      ) if numbers else None
     held: Parts = children(x, objects=True)[1]  # type: ignore[index]
     if issubclass(kind, tuple):
         like = container_of(x, dict.fromkeys(held))
@@ -226,7 +231,8 @@ def _set(x: Any) -> Recipe:
         set.update(thing, _without_attributes(parts))
         return _with_attributes(thing, parts)
 
-    return Recipe(kind, dict(enumerate(map(as_key, set.__iter__(x)))) | attributes_of(x), lambda begun: set.__new__(kind), filled)
+    held = dict(enumerate(map(as_key, set.__iter__(x)))) | attributes_of(x)
+    return Recipe(kind, held, lambda begun: set.__new__(kind), filled)
 
 
 def _frozenset(x: Any) -> Recipe:
@@ -285,8 +291,8 @@ def _partial(x: Any) -> Recipe:
         return _with_attributes(kind.__new__(kind, parts["func"], *arguments, **{
             key[0]: part for key, part in parts.items() if type(key) is tuple}), parts)
 
-    return Recipe(kind, {"func": x.func, **dict(enumerate(x.args)), **{(k,): v for k, v in x.keywords.items()}, **attributes_of(x)},
-                  None, made)
+    named = {(name,): value for name, value in x.keywords.items()}
+    return Recipe(kind, {"func": x.func, **dict(enumerate(x.args)), **named, **attributes_of(x)}, None, made)
 
 
 def _method(x: types.MethodType) -> Recipe:
@@ -333,12 +339,14 @@ def _exception(x: BaseException) -> Recipe:
 def _copied(x: Any) -> Recipe:
     """Contents in C that may be changed."""
     like = copy.copy(x)
-    return Recipe((type(x), bytes(x) if isinstance(x, (bytearray, array.array)) else id(x)), {}, lambda begun: copy.copy(like), lambda thing, parts: thing)
+    kind = type(x), bytes(x) if isinstance(x, (bytearray, array.array)) else id(x)
+    return Recipe(kind, {}, lambda begun: copy.copy(like), lambda thing, parts: thing)
 
 
 def _array(x: np.ndarray[Any, Any]) -> Recipe:
     if x.dtype.hasobject and x.dtype == object:
-        return Recipe((np.ndarray, x.shape), dict(enumerate(x.ravel().tolist())), lambda begun: np.empty(x.shape, object), _refilled)
+        return Recipe((np.ndarray, x.shape), dict(enumerate(x.ravel().tolist())), lambda begun: np.empty(x.shape, object),
+                      _refilled)
     base = x.base
     if type(base) is np.ndarray and base.base is None and base.flags.c_contiguous and type(x) is np.ndarray:
         shape, kind, strides = x.shape, x.dtype, x.strides

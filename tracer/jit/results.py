@@ -9,22 +9,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from io import IOBase
-from types import CoroutineType
 from typing import Any
 
 from ..functions.slicing import windowed
 from ..guards.identity import HIDDEN
-from ..ir.errors import NeededFirst, TraceError
+from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.state import state
-from ..tensor.nested import Attribute, children
+from ..tensor.nested import children
 from ..tensor.scalar import Scalar
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import _OWN, Tensor
 from .effects import Slot
+from .lasting import Lasting
 from .remade import Making, Parts, Recipe, Remaking
 from .signature import Signature
 from .standins import StandIns
@@ -207,11 +206,11 @@ class Template:
         self._passed: dict[Storage, Gradient] = {}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
-        self._told_apart = given.told_apart
         self._begun: set[int] = set()  # things that cannot be changed whose parts are being looked at
         self._containers: dict[int, Any] = {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)}
         self._remaking = Remaking(trace, is_known, self._containers)
+        self.lasting = Lasting(trace, self._remaking, self._containers, is_known, given.told_apart)
         self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
         self._kept: list[Any] = []
@@ -230,7 +229,8 @@ class Template:
         made = self._made.get(id(x))
         if made is None:
             if isinstance(x, (dict, set, frozenset)):
-                _check_tensors(x, self._trace)
+                self.lasting.check_tensors(x)
+            self.lasting.check_class(type(x))
             made = self._made[id(x)] = Built(recipe)
             self._kept.append(x)
             fixed = recipe.start is None
@@ -245,25 +245,6 @@ class Template:
             raise TraceError(f"a {type(x).__name__} that {self._trace.name} makes holds itself, so that no call could make one "
                              "like it. Make it outside, and let the function put things into it.")
         return made
-
-    def check_keys(self, held: Iterable[Any]) -> None:
-        """Look at keys of what outlives the step, which are the same ones at each call."""
-        _check_tensors(held, self._trace)
-        for key in held:
-            self._check_key(key)
-
-    def _check_key(self, key: Any) -> None:
-        kind = type(key)
-        if kind in (str, int, Attribute):
-            return
-        if id(key) in self._containers and not issubclass(kind, tuple) and not self._is_known(key):
-            raise NeededFirst(partial(self._told_apart.add, kind))
-        if issubclass(kind, (tuple, frozenset)):
-            for part in key:
-                self._check_key(part)
-        elif self._remaking.is_made(key) and (kind.__hash__ is object.__hash__ or self._remaking.holds(key)):
-            raise TraceError(f"a {kind.__name__} that {self._trace.name} makes is a key of a dictionary, or a member of a set, that "
-                             "outlives the step: each call would need another one. Use a number or a name as the key.")
 
     def has_met(self, gradient: Tensor) -> bool:
         """Whether a `.grad` is there already, or leaves the step another way too."""
@@ -292,9 +273,7 @@ class Template:
         if x is HIDDEN:
             raise AttributeError("an attribute that code seems only to set is read")  # which is traced again, without hiding it
         if not isinstance(x, Tensor):
-            if _runs_out(x) and not self._is_known(x):
-                raise TraceError(f"{self._trace.name} gives or leaves a {type(x).__name__} that it made: it would give its values "
-                                 "once, to whoever asks first. Return list(...) of it, or make it outside.")
+            self.lasting.check(x)
             return x
         made = self._made.get(id(x))
         if made is None:
@@ -352,20 +331,6 @@ class Template:
         if x._base is None:
             return Alias(x, memory(), argument, steps, geometry, True, history)
         return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
-
-
-def _runs_out(x: Any) -> bool:
-    """Whether it is a generator, a coroutine or another iterator."""
-    kind = type(x)
-    return (hasattr(kind, "__next__") or hasattr(kind, "__anext__") or isinstance(x, CoroutineType)) and not isinstance(x, IOBase)
-
-
-def _check_tensors(held: Iterable[Any], trace: Trace) -> None:
-    """TraceError for a tensor of the trace as a key: each call would need another one."""
-    for key in held:
-        if isinstance(key, Tensor) and (key._storage.trace is trace or trace.is_stand_in(key)):
-            raise TraceError("a traced tensor is a key of a dictionary, or a member of a set, that outlives the step: keys are "
-                             "compared while a function is traced. Use a number or a name as the key.")
 
 
 def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:

@@ -11,6 +11,8 @@ import numpy as np
 
 from ..guards.identity import static_key
 from ..guards.parameters import NOTHING_KNOWN, Parameters
+from ..ir.dtypes import dtype
+from ..tensor.device import Size, device
 from ..tensor.nested import Attribute, children, holds_items, is_open, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
@@ -33,8 +35,8 @@ class Signature:
     means nothing to it.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", "grown",
-                 "by_key", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", 
+                 "grown", "by_key", "_met", "_inside")
     gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:
@@ -123,18 +125,7 @@ class Signature:
                 for v in x.values():
                     self._walk(v, parts)
         elif holds_items(kind) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
-            held = children(x, objects=True)[1]  # type: ignore[index]
-            if isinstance(x, tuple):
-                self.tuples.append(x)
-                # What it knows beside its fields, and which attributes it has.
-                parts += (kind, tuple(x._facts().items()) if hasattr(x, "_facts") else (), tuple(held))
-            elif not self._first(x, parts, tuple(held)):
-                return
-            for k, v in held.items():
-                if is_static(k):
-                    parts.append(static_key(v))
-                else:
-                    self._walk(v, parts)
+            _walk_held(self, x, parts)
         elif kind not in _PLAIN and is_open(kind):
             self._object(x, parts)
         elif self._inside and kind not in _PLAIN and not isinstance(x, np.generic):
@@ -186,10 +177,20 @@ class Signature:
         """All that is in the arguments, by path; with `whole` also those that are compiled in, as they are."""
         return _leaves_of(self, whole, {})
 
-    def outside(self) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
-        """What in the arguments may lead to more than a signature tells: all leaves, and what holds them, by path."""
-        opened: dict[int, tuple[str, Any]] = {}
-        return list(_leaves_of(self, True, opened)), list(opened.values())
+
+def _walk_held(call: Signature, x: Any, parts: list[Any]) -> None:
+    """A container of a class of its own: its items and its attributes."""
+    held = children(x, objects=True)[1]  # type: ignore[index]
+    if isinstance(x, tuple):
+        call.tuples.append(x)
+        parts += (type(x), tuple(x._facts().items()) if hasattr(x, "_facts") else (), tuple(held))  # what it knows beside these
+    elif not call._first(x, parts, tuple(held)):
+        return
+    for key, value in held.items():
+        if is_static(key):
+            parts.append(static_key(value))
+        else:
+            call._walk(value, parts)
 
 
 def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list[Any]) -> None:
@@ -218,6 +219,12 @@ def _note_sharing(tensors: list[Any], parts: list[Any]) -> None:
     storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in tensors]
     if len(set(storages)) < len(storages):
         parts.append(tuple(storages.index(s) for s in storages))
+
+
+def leaves_and_holders(call: Signature) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """All leaves in the arguments, also those that are compiled in, and what holds them, by path."""
+    met: dict[int, tuple[str, Any]] = {}
+    return list(_leaves_of(call, True, met)), list(met.values())
 
 
 def _leaves_of(call: Signature, whole: bool, met: dict[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -306,4 +313,4 @@ class _NotData(Exception):
     """An object holds something with a life of its own."""
 
 
-_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), Size, dtype, device})

@@ -74,7 +74,7 @@ class StandIns:
         """The containers that do not hold any more what they were given, with their numbers."""
         for x, kind in zip(self.containers, self._kinds):
             if type(x) is not kind:
-                raise TraceError(f"{self._trace.name} makes an argument of class {kind.__name__} one of class {type(x).__name__}, "
+                raise TraceError(f"{self._trace.name} gives an argument of class {kind.__name__} the class {type(x).__name__}, "
                                  "which no call could do again. Return another object.")
         return [(i, x) for i, (x, before) in enumerate(zip(self.containers, self._filled)) if not _same(held_by(x), before)]
 

@@ -69,9 +69,7 @@ class Step:
             values, loose, in_place = self._loose_state()
             buffers += loose
             del loose  # its references would count as owners
-        arguments = [self._argument(x) for x in call.tensors]
-        for i in plan.unread:
-            arguments[i] = Value(UNREAD, arguments[i].device, np.zeros((), np.float32))
+        arguments = [self._argument(x) for x in call.tensors] if not plan.unread else _arguments(self, call)
         buffers += [device_buffer(v) for v in arguments]
         if plan.numbers:
             buffers += self._number_buffers(call)
@@ -98,7 +96,10 @@ class Step:
         if self.plain:
             return None
         _write_back(plan.writes, call, outputs)
-        return _returned(plan, outputs, call)
+        result = _returned(plan, outputs, call)
+        for ambient, value in plan.writes.ambient:
+            ambient.set(value)
+        return result
 
     # --- State --------------------------------------------------------------------------------------------------------
 
@@ -186,6 +187,12 @@ class Step:
         return [_NONE] * first + [Value(plan.types[at], plan.device, results[at]) for at in plan.positions[first:]]
 
 
+def _arguments(step: Step, call: Signature) -> list[Value]:
+    """The arguments, with something in the place of those that are read as state."""
+    return [Value(UNREAD, x._device, np.zeros((), np.float32)) if i in step.plan.unread else step._argument(x)
+            for i, x in enumerate(call.tensors)]
+
+
 def _mark_lost(plan: Plan) -> None:
     """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
     loose = [s for s in plan.storages()[:plan.rewritten] if backend().deleted(s.value.buffer)]
@@ -201,7 +208,7 @@ def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:
     writes = plan.writes
     if not writes.containers and not writes.outside and not writes.seen_gradients and not writes.marks:
         return rebuilt(plan.template, outputs, call)
-    groups = [*(held for _, held in writes.containers), *(changed for _, changed in writes.marks), *(effect.edits for effect in writes.outside)]
+    groups = [*(held for _, held in (*writes.containers, *writes.marks)), *(effect.edits for effect in writes.outside)]
     result, *things = rebuilt_all([plan.template, *(t for group in groups for t in group.values()),
                                    *(t for _, t in writes.seen_gradients)], outputs, call)
     given = iter(things)

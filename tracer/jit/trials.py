@@ -32,6 +32,7 @@ class Trials:
         self._exchanged: Places = {}
         self._made: set[tuple[int, Any]] = set()
         self._told_apart: set[type] = set()
+        self._hooks_run = False  # whether hooks of leaves ran in a trace
 
     def record(self, call: Signature, changes: list[Change],
                holds: Callable[[], bool] | None = None) -> tuple[Outside, Recorded]:
@@ -41,7 +42,7 @@ class Trials:
         comes and goes only if an earlier trace `holds` then (None: the trace is only looked at).
         """
         if changes:
-            now = outside_of(self._function, call, self._told_apart)
+            now = outside_of(self._function, call, self._told_apart, self._hooks_run)
             self._places |= changed(now, changes)
             self._exchanged |= exchanged(now, changes)
             now.let_go()
@@ -49,7 +50,7 @@ class Trials:
         created = Created(first.traced)
         again = not self._made.isdisjoint(created.places)
         self._made |= created.places if holds is not None else set()
-        tried = created and (created.only_tensors or not again)
+        tried = (created or (first.traced.trace.adopted and created.nothing)) and (created.only_tensors or not again)
         outside, trace = (self._on(created, call, first, holds if again else None) if tried else None) or (outside, first)
         outside.let_go()
         return outside, trace
@@ -77,18 +78,21 @@ class Trials:
 
         `Decimal(n)`, say, takes an int and nothing that stands for one.
         """
-        outside = outside_of(self._function, call, self._told_apart)
+        outside = outside_of(self._function, call, self._told_apart, self._hooks_run)
         try:
             return outside, self._recorded(call, outside, plainly=False)
         except Exception as error:
             if not (call.numbers or self._places or (outside.only_sets and not isinstance(error, TraceError))):
                 raise
-        outside = outside_of(self._function, call, self._told_apart)
+        outside = outside_of(self._function, call, self._told_apart, self._hooks_run)
         return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
         return recorded(self._function, self._name, call, outside, self._options, self._places, self._own, self._exchanged,
-                        self._told_apart, plainly)
+                        self._told_apart, plainly, self._know_hooks)
+
+    def _know_hooks(self) -> None:
+        self._hooks_run = True
 
     def _on(self, created: Created, call: Signature, first: Recorded,
             holds: Callable[[], bool] | None) -> tuple[Outside, Recorded] | None:

@@ -116,7 +116,8 @@ class _Memory:
         known = self.known | gradients
         changes: list[Change] = [(call.paths[i], "a tensor of its own", "a tensor that the function also uses as state")
                                  for i, x in enumerate(call.tensors)
-                                 if isinstance(x, Tensor) and x._base is None and x._storage in known and i not in self.themselves]
+                                 if isinstance(x, Tensor) and x._base is None and x._storage in known
+                                 and i not in self.themselves]
         for i, offset in self.offsets:
             if call.tensors[i]._strides.offset != offset:
                 changes.append((f"{call.paths[i]}.storage_offset()", offset, call.tensors[i]._strides.offset))

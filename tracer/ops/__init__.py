@@ -14,6 +14,7 @@ from . import (
     indexing,
     linalg,
     lu,
+    pieces,
     qr,
     random,
     reduction,
@@ -26,5 +27,5 @@ from . import (
 
 __all__ = [
     "OPS", "Op", "call", "checks", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",
-    "indexing", "linalg", "lu", "qr", "random", "reduction", "scan", "sorting", "spectral", "structural", "window",
+    "indexing", "linalg", "lu", "pieces", "qr", "random", "reduction", "scan", "sorting", "spectral", "structural", "window",
 ]

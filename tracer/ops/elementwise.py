@@ -15,7 +15,6 @@ from ..ir.dtypes import dtype
 from ..ir.errors import OpError, requires
 from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
-from ..ir.state import state
 from ..ir.types import Type
 from . import references
 
@@ -331,7 +330,7 @@ def _sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-abs_ = elementwise("abs", "abs", np.abs, _abs_vjp, NUMBER, result=lambda d: d.to_real)
+abs_ = elementwise("abs", "abs", np.abs, _abs_vjp, NUMBER, result=lambda d: d.real_form)
 sign = elementwise("sign", "sign", _sign_reference, _sign_vjp, NUMBER, lower=_sign_lower)
 exp = unary("exp", "exponential", np.exp, lambda out, x: out)
 expm1 = unary("expm1", "exponential_minus_one", np.expm1, lambda out, x: shifted(out, 1))
@@ -436,10 +435,10 @@ def _complex_reference(x: Any, y: Any) -> Any:
     return result
 
 
-real = elementwise("real", "real", np.real, _real_vjp, COMPLEX, result=lambda d: d.to_real, exact=True)
-imag = elementwise("imag", "imag", np.imag, _imag_vjp, COMPLEX, result=lambda d: d.to_real, exact=True)
+real = elementwise("real", "real", np.real, _real_vjp, COMPLEX, result=lambda d: d.real_form, exact=True)
+imag = elementwise("imag", "imag", np.imag, _imag_vjp, COMPLEX, result=lambda d: d.real_form, exact=True)
 complex_ = elementwise("complex", "complex", _complex_reference, _complex_vjp,
-                       frozenset({dtypes.float32, dtypes.float64}), result=lambda d: d.to_complex, exact=True)
+                       frozenset({dtypes.float32, dtypes.float64}), result=lambda d: d.complex_form, exact=True)
 
 
 # --- Compare, select, clamp, convert ----------------------------------------------------------------------------------
@@ -507,50 +506,13 @@ def _convert_infer(x: Type, *, dtype: dtype) -> Type:
     return x.with_dtype(dtype)
 
 
-def _through(source: dtype, kind: dtype) -> dtype | None:
-    """The integer type that a float goes through on its way to `kind`, as PyTorch's code does on x86: what it cannot hold, and
-    NaN, becomes its least number, of which a narrower type has the last bits. None for no such way.
-
-    Through 64 bits go what has more than 31 and a byte without a sign: of a float32 beyond 2**31 its last bits are zeros
-    anyhow.
-    """
-    if not source.is_floating_point or kind.category != dtypes.INTEGRAL or kind is dtypes.uint64:
-        return None
-    return dtypes.int64 if kind in (dtypes.int64, dtypes.uint32) or (kind is dtypes.uint8 and source.itemsize == 8) \
-        else dtypes.int32
-
-
-def _convert_reference(x: Any, *, dtype: dtype) -> Any:
-    source = dtypes.from_numpy(x.dtype)
-    through = _through(source, dtype)
-    with np.errstate(all="ignore"):
-        if through is not None:
-            least = dtypes.iinfo(through).min
-            wider = x.astype(np.float64)
-            inside = np.abs(wider) < -float(least)
-            return np.where(inside, np.where(inside, wider, 0).astype(np.int64), least).astype(dtype.numpy)
-        if dtype is dtypes.uint64 and source.is_floating_point:
-            return _saturated(x.astype(np.float64), dtype)
-        if dtype is dtypes.boolean:
-            return x != 0
-        return x.astype(dtype.numpy)
-
-
-def _saturated(x: Any, kind: dtype) -> Any:
-    """As XLA converts a float: to the nearest number that there is, NaN to 0; numpy would leave it undefined."""
-    info = dtypes.iinfo(kind)
-    inside = np.clip(np.nan_to_num(x, nan=0.0, posinf=np.inf, neginf=-np.inf), float(info.min), float(info.max))
-    result = np.where(inside >= float(info.max), 0, inside).astype(kind.numpy)
-    return np.where(inside >= float(info.max), np.array(info.max, kind.numpy), result)
-
-
 def _convert_lower(h: Emitter, x: Operand, *, dtype: dtype) -> Operand:
     if dtype is dtypes.boolean:
         zero = h.constant("0.0" if x.type.dtype.is_inexact else "0", x.type)
         return h.op("compare", (x, zero), attributes="comparison_direction = #stablehlo<comparison_direction NE>")
     if x.type.dtype is dtypes.boolean and dtype.is_floating_point:  # XLA takes a converted bool times NaN for 0
         return h.op("select", (x, h.constant("1.0", h.out), h.constant("0.0", h.out)))
-    through = _through(x.type.dtype, dtype)
+    through = references.through(x.type.dtype, dtype)
     return h.op("convert", (x,)) if through is None else _lowered_whole(h, x, through)
 
 
@@ -569,7 +531,7 @@ def _convert_vjp(g: Value, out: Value, x: Value, *, dtype: dtype) -> tuple[Value
     return (g if g.type.dtype is x.type.dtype else convert(g, dtype=x.type.dtype),)
 
 
-convert = register(Op("convert", _convert_infer, _convert_reference, _convert_lower, _convert_vjp,
+convert = register(Op("convert", _convert_infer, references.converted, _convert_lower, _convert_vjp,
                       batch_elementwise("convert"), exact=True, light=True))
 
 
@@ -621,24 +583,3 @@ def _with_value_infer(x: Type, value: Type) -> Type:
 # The second operand, with the first one's gradient: what a tensor is after its `.data` was written.
 with_value = register(Op("with_value", _with_value_infer, lambda x, value: value, lambda h, x, value: value,
                          lambda g, out, x, value: (g, None), batch_elementwise("with_value"), exact=True, light=True))
-
-
-def _linked_infer(x: Type, to: Type) -> Type:
-    requires(x.dtype.is_inexact and to.dtype.is_inexact, "linked", "inexact operands", (x, to))
-    return x
-
-
-# The first operand, with zeros as the second one's gradient.
-linked = register(Op("linked", _linked_infer, lambda x, to: x, lambda h, x, to: x, lambda g, out, x, to: (g, full_like(to, 0)),
-                     batch_elementwise("linked"), exact=True, light=True))
-
-
-def _piecewise_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
-    return (linked(g, x) if state.grad else g,)
-
-
-# x, as the argument of a function of pieces without a curve (a ReLU, a pool): the gradient of its gradient is zeros, and not
-# none, as that of torch's backward kernels is. Only a gradient that may be differentiated in its turn is told, so that others
-# cost nothing.
-piecewise = register(Op("piecewise", _identity_infer, lambda x: x, _identity_lower, _piecewise_vjp,
-                        batch_elementwise("piecewise"), exact=True, light=True))

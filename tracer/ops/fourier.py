@@ -37,7 +37,7 @@ def _fft_infer(x: Type, *, kind: str, length: Ints) -> Type:
     lead = x.shape[:x.ndim - len(length)]
     expected = _halved(length) if kind == "IRFFT" else length
     requires(x.shape == (*lead, *expected), "fft", f"last dimensions of {expected}", x)
-    result = x.dtype.to_complex if kind == "RFFT" else x.dtype.to_real if kind == "IRFFT" else x.dtype
+    result = x.dtype.complex_form if kind == "RFFT" else x.dtype.real_form if kind == "IRFFT" else x.dtype
     return Type.of((*lead, *(_halved(length) if kind == "RFFT" else length)), result)
 
 
@@ -70,7 +70,7 @@ def _fft_vjp(g: Value, out: Value, x: Value, *, kind: str, length: Ints) -> tupl
 
 def _weighted(x: Value, length: Ints, weight: float) -> Value:
     """`x` times `weight` at the frequencies of the last dimension that stand for two, themselves and their negative."""
-    part = x.type.dtype.to_real
+    part = x.type.dtype.real_form
     k = iota.on(x.device, shape=x.type.shape, axis=x.type.ndim - 1, dtype=dtypes.int32)
     alone = compare(k, full_like(k, 0), direction="EQ")
     if length[-1] % 2 == 0:

@@ -180,7 +180,7 @@ def emit_adjoint(h: Emitter, x: Operand) -> Operand:
     flipped = h.op("transpose", (x,), x.type, f"permutation = array<i64: {order}>")
     if not x.type.dtype.is_complex:
         return flipped
-    part = x.type.with_dtype(x.type.dtype.to_real)
+    part = x.type.with_dtype(x.type.dtype.real_form)
     front, back = h.op("real", (flipped,), part), h.op("imag", (flipped,), part)
     return h.op("complex", (front, h.op("negate", (back,), part)), x.type)
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..ir import dtypes
+from ..ir.dtypes import dtype
+
 
 def truncating_divide(x: Any, y: Any) -> Any:
     """Division as XLA does it: toward zero for integers; by zero gives -1 (all ones), and min / -1 gives min."""
@@ -74,3 +77,44 @@ def count_leading_zeros(x: Any) -> Any:
         length += np.where(big, step, 0)
         left = np.where(big, left >> np.uint64(step), left)
     return width - length - (left > 0)
+
+
+# --- Conversions ------------------------------------------------------------------------------------------------------
+
+
+def through(source: dtype, kind: dtype) -> dtype | None:
+    """The integer type that a float goes through on its way to `kind`, as PyTorch's code does on x86: what it cannot hold, and
+    NaN, becomes its least number, of which a narrower type has the last bits. None for no such way.
+
+    Through 64 bits go what has more than 31 and a byte without a sign: of a float32 beyond 2**31 its last bits are zeros
+    anyhow.
+    """
+    if not source.is_floating_point or kind.category != dtypes.INTEGRAL or kind is dtypes.uint64:
+        return None
+    return dtypes.int64 if kind in (dtypes.int64, dtypes.uint32) or (kind is dtypes.uint8 and source.itemsize == 8) \
+        else dtypes.int32
+
+
+def converted(x: Any, *, dtype: dtype) -> Any:
+    """x in another dtype: what a float that is too large for an integer becomes is said by `through`."""
+    source = dtypes.from_numpy(x.dtype)
+    wide = through(source, dtype)
+    with np.errstate(all="ignore"):
+        if wide is not None:
+            least = dtypes.iinfo(wide).min
+            wider = x.astype(np.float64)
+            inside = np.abs(wider) < -float(least)
+            return np.where(inside, np.where(inside, wider, 0).astype(np.int64), least).astype(dtype.numpy)
+        if dtype is dtypes.uint64 and source.is_floating_point:
+            return _saturated(x.astype(np.float64), dtype)
+        if dtype is dtypes.boolean:
+            return x != 0
+        return x.astype(dtype.numpy)
+
+
+def _saturated(x: Any, kind: dtype) -> Any:
+    """As XLA converts a float: to the nearest number that there is, NaN to 0; numpy would leave it undefined."""
+    info = dtypes.iinfo(kind)
+    inside = np.clip(np.nan_to_num(x, nan=0.0, posinf=np.inf, neginf=-np.inf), float(info.min), float(info.max))
+    result = np.where(inside >= float(info.max), 0, inside).astype(kind.numpy)
+    return np.where(inside >= float(info.max), np.array(info.max, kind.numpy), result)

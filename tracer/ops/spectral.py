@@ -46,7 +46,7 @@ from .structural import concatenate, constant, reverse
 
 def _vector(x: Type, size: int) -> Type:
     """One real number for each of `size` columns."""
-    return Type.of((*x.shape[:-2], size), x.dtype.to_real)
+    return Type.of((*x.shape[:-2], size), x.dtype.real_form)
 
 
 def _reference_with_info(function: Any, x: Any, types: tuple[Type, ...]) -> tuple[Any, ...]:
@@ -253,7 +253,7 @@ eigh = register(Op("eigh", _eigh_infer, _eigh_reference, _eigh_lower, _eigh_vjp,
 
 def _eig_infer(x: Type, *, vectors: bool) -> tuple[Type, ...]:
     check_matrices("eig", x, square=True)
-    kind = x.dtype if x.dtype.is_complex else x.dtype.to_complex
+    kind = x.dtype if x.dtype.is_complex else x.dtype.complex_form
     values = Type.of(x.shape[:-1], kind)
     return (values, x.with_dtype(kind), info_type(x)) if vectors else (values, info_type(x))
 

@@ -29,7 +29,7 @@ def reinterpreted(x: Value, kind: dtype) -> Value:
     """
     shape = viewed_shape(x.type.shape, x.type.dtype, kind)
     words = _words(reshape(x, shape=(x.type.size,)))
-    part = dtypes.uint8 if kind is dtypes.boolean else kind.to_real if kind.is_complex else kind
+    part = dtypes.uint8 if kind is dtypes.boolean else kind.real_form if kind.is_complex else kind
     words = _resized(words, _WORDS[part.itemsize])
     return reshape(_numbers(words, part, kind), shape=shape)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,6 +87,9 @@ class Tracing(Protocol):
 
     def options_set(self, group: Any) -> Collection[str]:
         """The options of a group that the trace itself has set."""
+
+    def adopt(self, table: dict[Any, Any], keys: Iterable[Any]) -> None:
+        """What a dictionary of an optimizer holds under these keys was made for real in the trace."""
 
     def hyper(self, group: Any, key: str) -> Any:
         """An optimizer's hyperparameter as a scalar input that is read at every call."""

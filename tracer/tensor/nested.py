@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections import OrderedDict, UserDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from enum import Enum
 from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
@@ -164,9 +164,9 @@ def refill(x: Any, values: dict[Any, Any]) -> Any:
     return x
 
 
-def _set(x: Any, before: Iterable[str], values: dict[str, Any]) -> None:
+def _set(x: Any, before: Set[str], values: dict[str, Any]) -> None:
     """Let an object have these attributes and no other of those that it had."""
-    for name in before - values.keys():  # type: ignore[operator]
+    for name in before - values.keys():
         object.__delattr__(x, name)
     for name, value in values.items():
         object.__setattr__(x, name, value)
@@ -220,6 +220,8 @@ def _is_open(kind: type) -> bool:
     if kind is SimpleNamespace or issubclass(kind, UserDict):
         return True
     bases = kind.__mro__[:-1]
+    if getattr(kind, "_by_contents", False):  # some of ours, and what users make of them
+        return bool(kind.__dictoffset__)
     if not bases or hasattr(kind, "_snapshot") or kind.__eq__ is not object.__eq__ or not kind.__dictoffset__:
         return False
     special = ("__call__", "__next__", "__slots__", "__getattribute__", "__setattr__", "__getattr__", "__torch_function__")

@@ -51,7 +51,8 @@ from .operations import (
 )
 
 # Modules that ask whether something is a tensor or a container, and take all numbers alike; where it matters: `kind()`.
-_ALIKE = frozenset({"operators", "operands", "layout", "methods", "autocast", "arithmetic", "nested", "results", "remade", "dataclasses"})
+_ALIKE = frozenset({"operators", "operands", "layout", "methods", "autocast", "arithmetic", "nested", "results",
+                    "remade", "dataclasses"})
 SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 
 

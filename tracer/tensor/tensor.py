@@ -532,6 +532,10 @@ class Tensor:
         else:
             trace.write_grad(self, gradient)
 
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
     def _gradient(self, value: Value) -> Tensor:
         """A tensor for this leaf's gradient, which lies in memory as the leaf."""
         gradient = Tensor._of(value)

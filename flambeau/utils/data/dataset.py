@@ -38,6 +38,8 @@ class Dataset(Generic[Sample]):
     Source: https://pytorch.org/docs/stable/data.html#torch.utils.data.Dataset
     """
 
+    _guarded = True  # a compiled step that reads one depends on all that it knows
+
     def __getitem__(self, index: Any) -> Sample:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
 

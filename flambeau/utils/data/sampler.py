@@ -26,6 +26,8 @@ class Sampler(Generic[Index]):
     Source: https://pytorch.org/docs/stable/data.html#torch.utils.data.Sampler
     """
 
+    _guarded = True  # a compiled step that reads one depends on all that it knows
+
     def __iter__(self) -> Iterator[Index]:
         raise NotImplementedError
 

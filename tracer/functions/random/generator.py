@@ -209,9 +209,11 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 @contextmanager
-def fork_rng(devices: Iterable[Any] | None = None, enabled: bool = True) -> Iterator[None]:
+def fork_rng(devices: Iterable[Any] | None = None, enabled: bool = True, _caller: str = "fork_rng",
+             _devices_kw: str = "devices", device_type: str = "cuda") -> Iterator[None]:
     """After this block the default generators (of the CPU and of `devices`, all by default) are as they were before."""
-    names = set(_by_device) if devices is None else {"cpu", *(device_name(d) for d in devices)}
+    names = set(_by_device) if devices is None else {"cpu", *(
+        device_name(f"{device_type}:{d}" if isinstance(d, int) else d) for d in devices)}
     saved = {generator_on(on): generator_on(on).get_state() for on in names} if enabled else {}
     try:
         yield

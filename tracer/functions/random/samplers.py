@@ -57,7 +57,7 @@ def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, out:
     kind = dtype or _kind_of(out)
     source = generator_on(device_name(device), generator)
     if kind.is_complex:
-        value = uniform_value((*_size(sizes, size), 2), kind.to_real, source)
+        value = uniform_value((*_size(sizes, size), 2), kind.real_form, source)
         return _made(view_as_complex(wrap(value))._read(), kind, requires_grad, out)
     working(kind, "check_uniform_bounds")
     return _made(uniform_value(_size(sizes, size), kind, source), kind, requires_grad, out)
@@ -85,7 +85,7 @@ def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, out
     kind = dtype or _kind_of(out)
     source = generator_on(device_name(device), generator)
     if kind.is_complex:
-        parts = mul(wrap(normal_value((*_size(sizes, size), 2), kind.to_real, source)), math.sqrt(0.5))
+        parts = mul(wrap(normal_value((*_size(sizes, size), 2), kind.real_form, source)), math.sqrt(0.5))
         return _made(view_as_complex(parts)._read(), kind, requires_grad, out)
     value = normal_value(_size(sizes, size), working(kind, "normal_kernel_cpu"), source)
     return _made(value, kind, requires_grad, out)

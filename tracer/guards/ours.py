@@ -1,0 +1,90 @@
+"""Objects of this package's own classes, whose code is not followed: what they hold is watched, and the methods they go by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from ..ir.source import is_ours
+from ..tensor.tensor import Tensor
+from .contents import LONGEST
+from .places import Entries, Names, Place
+from .statics import attributes, is_a, mro, name_of, size
+from .statics import table as names_of
+from .tables import CONTAINERS, OF_STRUCTURE, Table, Walk
+from .whose import file_of, methods_of_ours, read_by_ours
+
+
+def watch_whole(walk: Walk, x: Any, own: dict[str, Any], path: str) -> None:
+    """All that an object of ours knows: a distribution, a schedule, a dataset. What is too long to look at is told by its size."""
+    walk.watch(Entries(own, (path + ".{}").format))
+    _watch_values(walk, own, own, path)
+
+
+def watch_inherited(walk: Walk, x: Any, own: dict[str, Any], path: str, guarded: bool) -> None:
+    """Of an object of a user's class, or an optimizer: methods of ours that it hides, and if `guarded` what they read."""
+    kind = type(x)
+    methods = methods_of_ours(kind)
+    read = (read_by_ours(kind) or frozenset(own)) - OF_STRUCTURE if guarded else frozenset[str]()
+    absent = methods - own.keys()
+    walk.watch(Place(lambda: (own.keys().isdisjoint(absent),), _label(f"whether a method of {path} is its own")))
+    names = dict.fromkeys(sorted(own.keys() & (read | methods)))
+    if names:
+        walk.watch(Names(own, names, (path + ".{}").format))
+        _watch_values(walk, own, names, path)
+
+
+def classes_of(kind: type) -> Iterator[Table]:
+    """What classes of ours define, of which those of their methods that are called read some."""
+    for base in mro(kind):
+        if is_ours(file_of(base)):
+            yield Table(names_of(base), (name_of(base) + ".{}").format, whole=False, library=kind)
+
+
+def _watch_values(walk: Walk, own: dict[str, Any], names: dict[str, Any], path: str) -> None:
+    for name in names:
+        value = own[name]
+        if is_a(value, CONTAINERS) and size(value) > LONGEST:
+            walk.leave(value, f"{path}.{name}")
+            walk.watch(Place(partial(_size, value), _label(f"the size of {path}.{name}")))
+        else:
+            walk.later(value, f"{path}.{name}")
+
+
+def _size(container: Any) -> tuple[int]:
+    return (size(container),)
+
+
+def _label(text: str) -> Callable[[int], str]:
+    return lambda i: text
+
+
+def options(walk: Walk, x: dict[str, Any], path: str) -> None:
+    """Options of a group of parameters, of which a trace is told what is read of them, but not of what is in these."""
+    for name, value in dict.items(x):
+        if name != "params":
+            walk.later(value, f"{path}[{name!r}]")
+
+
+class StateOf(Table):
+    """The state of an optimizer, where code names it: a step makes it for real, and that is no write."""
+
+    def look(self, walk: Walk) -> None:
+        """Read it, if code mentions it by now."""
+        if "state" in walk.mentioned and self._means(walk, walk.mentioned["state"]):
+            self.add("state", walk, self.label("state"))
+
+    def places(self) -> Iterator[Place]:
+        """Which one it is."""
+        if self.keys:
+            yield Place(lambda: (self.table.get("state"),), lambda i: self.label("state"))
+
+
+def tensors_of(x: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a module or an optimizer, with what to call them."""
+    own = attributes(x)
+    held = {**(own.get("_parameters") or {}), **(own.get("_buffers") or {})}
+    for i, group in enumerate(group for group in own.get("param_groups") or () if is_a(group, dict)):
+        held |= {f"param_groups[{i}]['params'][{j}]": tensor for j, tensor in enumerate(dict.get(group, "params") or ())}
+    yield from ((f"{name_of(type(x))}.{name}", tensor) for name, tensor in held.items() if is_a(tensor, Tensor))

@@ -1,0 +1,40 @@
+"""Functions of straight pieces: what links their gradient to their argument, of which it is no function that has slopes."""
+
+from __future__ import annotations
+
+from ..ir.constants import full_like
+from ..ir.errors import requires
+from ..ir.graph import Value
+from ..ir.op import Emitter, Op, Operand, register
+from ..ir.state import state
+from ..ir.types import Type
+from .elementwise import batch_elementwise
+
+
+def _linked_infer(x: Type, to: Type) -> Type:
+    requires(x.dtype.is_inexact and to.dtype.is_inexact, "linked", "inexact operands", (x, to))
+    return x
+
+
+# The first operand, with zeros as the second one's gradient.
+linked = register(Op("linked", _linked_infer, lambda x, to: x, lambda h, x, to: x, lambda g, out, x, to: (g, full_like(to, 0)),
+                     batch_elementwise("linked"), exact=True, light=True))
+
+
+def _infer(x: Type) -> Type:
+    return x
+
+
+def _lower(h: Emitter, x: Operand) -> Operand:
+    return x
+
+
+def _piecewise_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
+    return (linked(g, x) if state.grad else g,)
+
+
+# x, as the argument of a function of pieces without a curve (a ReLU, a pool): the gradient of its gradient is zeros, and not
+# none, as that of torch's backward kernels is. Only a gradient that may be differentiated in its turn is told, so that others
+# cost nothing.
+piecewise = register(Op("piecewise", _infer, lambda x: x, _lower, _piecewise_vjp,
+                        batch_elementwise("piecewise"), exact=True, light=True))
