@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ...tracer.functions.arithmetic import div, mul
 from ...tracer.functions.matrix_norms import norm
+from ...tracer.tensor.context import context
 from ...tracer.tensor.tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
@@ -30,12 +31,10 @@ class WeightNorm:
 
 
 def bind(module: Module, name: str, weight: Tensor) -> None:
-    """Write into the tensor that is there, which a compiled step can do again; to another dtype or place bind a new one."""
-    before = getattr(module, name)
-    if before._type is weight._type and before.device == weight.device:
-        before.detach_().copy_(weight)
-    else:
-        setattr(module, name, weight)
+    """Set an attribute before forward. A compiled step leaves its value there, as README says."""
+    if context.trace is not None:
+        context.trace.values_only[id(weight)] = weight
+    setattr(module, name, weight)
 
 
 def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:

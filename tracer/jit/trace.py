@@ -43,6 +43,7 @@ class Trace(ShadowedArguments, Dependencies):
         self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
         self.reports: list[Any] = []  # what is to be told at each call
         self.decisions: list[Any] = []  # of autocast
+        self.values_only: dict[int, Tensor] = {}  # of these, by id, nobody asks for the history where the step leaves them
         self.made: list[Callable[[], Any]] = []  # what takes back the state that was made outside for this trace
         self._now: dict[Storage, Value] = {}
         self._contents: dict[Value, Any] = {}  # of values that were looked at

@@ -38,6 +38,7 @@ class Tracing(Protocol):
     made: list[Callable[[], Any]]
     reports: list[Any]
     decisions: list[Any]
+    values_only: dict[int, Tensor]
 
     def read(self, storage: Storage) -> Value:
         """What a storage holds at this point of the trace."""
