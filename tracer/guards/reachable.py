@@ -39,10 +39,10 @@ from .identity import MISSING, PLAIN, real
 from .impure import impure, unseen
 from .mentions import BY_NAME, SELF, Mentions, mentions
 from .module_globals import ModuleGlobals, only_grown
-from .ours import StateOf, classes_of, options, tensors_of, watch_inherited, watch_whole
+from .ours import of_library, options, tensors_of
 from .places import Attribute, Kinds, Names, Place, value_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import OF_STRUCTURE, Given, OfThread, Reads, Slots, Table, slots_of
+from .tables import Given, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -53,7 +53,7 @@ from .whose import (
     functions_of,
     looked_up,
     of_ours,
-    read_by_ours,
+    read_by_ours_of_all,
     users_class,
 )
 
@@ -92,7 +92,7 @@ class Reachable:
         self._defaults: list[tuple[str, Any]] = []
         self._instances: list[tuple[str, Any]] = []
         self.globals: dict[int, ModuleGlobals] = {}
-        self._attributes: list[Table] = []
+        self.attributes: list[Table] = []
         self._classes: dict[int, Table] = {}
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self.makes = False  # whether code may make instances of any class it has an instance of
@@ -115,7 +115,7 @@ class Reachable:
         behind = {id(type(x)) for x in self.structures.values() if not self.whole_behind.isdisjoint(self.aliases[id(x)])}
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
-                     frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
+                     frozenset(self.whole_of | behind), read_by_ours_of_all(set(map(type, self.structures.values()))))
 
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""
@@ -124,7 +124,7 @@ class Reachable:
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
-        tables = [place for names in (*(g.names for g in self.globals.values()), *self._attributes) for place in names.places()]
+        tables = [place for names in (*(g.names for g in self.globals.values()), *self.attributes) for place in names.places()]
         code = [Attribute(name, functions) for name, functions in (
             ("__code__", self._functions), ("__defaults__", self._defaults)) if functions]
         kinds = [Kinds(self._instances)] if self._instances else []
@@ -145,7 +145,7 @@ class Reachable:
                 if id(value) not in self.seen:
                     self.seen[id(value)] = value, path
                     self._visit(value, path)
-            for names in self._attributes:  # code that was found meanwhile may mention more of them
+            for names in self.attributes:  # code that was found meanwhile may mention more of them
                 names.look(self)
 
     def _way(self, kind: type) -> _Way:
@@ -174,7 +174,7 @@ class Reachable:
             self._kept_by(f, path)
             return
         self._functions.append((f"the code of {path}", f))
-        self._attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
+        self.attributes.append(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
         found = mentions(f.__code__)
         self._note(found, f)
         known = self.globals.setdefault(id(f.__globals__), ModuleGlobals(f.__globals__))
@@ -269,7 +269,7 @@ class Reachable:
         """What a wrapper of functions holds."""
         kind = next(kind for kind in HOLDS if is_a(x, kind))
         if kind is functools.partial:
-            self._attributes.append(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
+            self.attributes.append(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
         for name in HOLDS[kind]:
             value = held(x, kind, name)
             self.later(value, path)
@@ -283,8 +283,8 @@ class Reachable:
         if known:
             self.later(names.get("__getattr__"), path)
         # Of other modules that is read which code names behind theirs: it may be another function by now.
-        self._attributes.append(Table(names, lambda n: f"{path}.{n}", strict=not known, whole=known,
-                                       aliases=None if known else [self.aliases[id(x)]], behind=[self.aliases[id(x)]]))
+        self.attributes.append(Table(names, lambda n: f"{path}.{n}", strict=not known, whole=known,
+                                      aliases=None if known else [self.aliases[id(x)]], behind=[self.aliases[id(x)]]))
 
     def _class(self, x: type, path: str) -> None:
         """A class that code mentions: it may make instances."""
@@ -309,8 +309,8 @@ class Reachable:
             named.append(self.aliases.setdefault(id(x), {name}))
             inherited = frozenset(n for base in mro(x)[1:] if users_class(base) for n in table(base))
             found = self._classes[id(x)] = Table(own, lambda n: f"{name}.{n}", always=called_by_others(x), aliases=named,
-                                                  may_come=inherited - own.keys(), kinds=(x,))
-            self._attributes.append(found)
+                                                 may_come=inherited - own.keys(), kinds=(x,))
+            self.attributes.append(found)
             self.classes.append((x, found))
             self._methods |= {id(f): x for v in own.values() for f in functions_of(v)}
             self.computed |= {n for n, v in own.items() if is_a(v, (property, functools.cached_property))}
@@ -330,14 +330,6 @@ class Reachable:
             for name, tensor in tensors_of(x):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
-            for i, group in enumerate(own.get("param_groups") or ()):
-                self.later(group, f"{path}.param_groups[{i}]")
-            if "state" in own and not way.users:
-                self._attributes.append(StateOf(Given(x, OF_STRUCTURE - {"state"}), lambda n: f"{path}.{n}", whole=False,
-                                                 aliases=[self.aliases[id(x)]], kinds=mro(kind)))
-            if "_parameters" not in own and not way.users:  # what a user put on an optimizer
-                self._attributes.append(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
-                                               aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if not way.known:
                 way.known = True
                 self._kind_of_ours(kind)
@@ -356,7 +348,7 @@ class Reachable:
         elif not structured and own is attributes(x) and not is_ours(file_of(kind)):
             self._foreign(x, own, path)
         if own is attributes(x) and (way.guarded or (structured and "_parameters" not in own)):
-            self._of_library(x, own, path, way)
+            of_library(self, x, own, path, way)
         if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
                 if is_a(value, (types.FunctionType, types.MethodType)):
@@ -374,40 +366,25 @@ class Reachable:
         name = name_of(x)
         self._classes[id(x)] = found = Table(table(x), lambda n: f"{name}.{n}", whole=False)
         self.classes.append((x, found))
-        self._attributes.append(found)
-
-    def _of_library(self, x: Any, own: dict[str, Any], path: str, way: _Way) -> None:
-        """An object of a class of ours, or of one that inherits from it."""
-        if way.users or way.structured:
-            watch_inherited(self, x, own, path, way.guarded)
-        else:
-            self.tables.append((own, path))
-            watch_whole(self, x, own, path)
-        if not way.known:
-            way.known = True
-            self._attributes.extend(classes_of(way.kind))
-
-    def leave(self, value: Any, path: str) -> None:
-        """This is not looked into."""
-        self.seen[id(value)] = value, path
+        self.attributes.append(found)
 
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
         kind = type(x)
         library = is_library(file_of(kind)) and kind not in NAMESPACES
         inside = frozenset(own) if is_a(x, Collection) else frozenset[str]()  # what a container of another package holds
-        self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
-                                       always=frozenset() if library else inside, whole=kind in NAMESPACES,
-                                       aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
+        self.attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
+                                      always=frozenset() if library else inside, whole=kind in NAMESPACES,
+                                      aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
 
     def _logger(self, x: logging.Logger, own: dict[str, Any], path: str) -> None:
         """A logger: whether it is enabled for a level hangs on it, on those above it, and on `logging.disable`."""
         state = frozenset({"level", "disabled", "parent"})
-        self._attributes.append(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
+        self.attributes.append(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
         manager = attributes(logging.root.manager)
         if id(manager) not in self.seen:
             self.seen[id(manager)] = manager, "logging"
-            self._attributes.append(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
+            self.attributes.append(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
                                           strict=True))
 
     def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
@@ -417,11 +394,11 @@ class Reachable:
         aliases = [self.aliases[id(x)]]
         if not structured and not is_a(x, threading.local):
             self.tables.append((own, path))
-        self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
-                                       watched=not structured or "_parameters" not in own, structured=structured,
-                                       may_come=hidden, aliases=aliases, kinds=mro(type(x))))
+        self.attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
+                                      watched=not structured or "_parameters" not in own, structured=structured,
+                                      may_come=hidden, aliases=aliases, kinds=mro(type(x))))
         if slots := slots_of(mro(type(x))[0]):
-            self._attributes.append(Table(Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
+            self.attributes.append(Table(Slots(x, slots), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 
@@ -434,7 +411,7 @@ class Reachable:
         if x not in self.tensors:
             self.tensors[x] = path
             if not x.__dict__.keys() <= _OWN:
-                self._attributes.append(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
+                self.attributes.append(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
 
     def _of_tensors(self) -> Iterator[Place]:
         """Attributes that code would read of tensors, if they were there; those that modules have are meant for these."""
@@ -450,12 +427,6 @@ class Reachable:
                 names = {n for n in missing - tensor.__dict__.keys() if self.asked[n] & {None, *self.aliases.get(id(tensor), ())}}
                 if names:
                     yield Names(tensor.__dict__, names, f"{path}.{{}}".format)
-
-
-def _read_by_ours(kinds: set[type]) -> frozenset[str] | None:
-    """The attributes of modules and optimizers of these classes that methods of ours read; None if they compute some names."""
-    found = [read_by_ours(kind) for kind in kinds]
-    return None if None in found else frozenset[str]().union(*(names for names in found if names))
 
 
 class _Anything(set[str | None]):
