@@ -10,7 +10,6 @@ import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
@@ -35,15 +34,14 @@ from .hooks import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
+from .loading import in_our_form, load, saved_form
 from .shared import Scalars
-from .state import ParameterState, States, took_over
+from .state import PRIVATE_STEP, ParameterState, State, States
 
 __all__ = ["Optimizer", "ParamsT", "RemovableHandle", "State", "register_optimizer_step_post_hook",
            "register_optimizer_step_pre_hook", "required"]
 
-State = dict[str, Any]
 ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
-PRIVATE_STEP = "_step"  # a counter that torch's state does not have; never saved
 
 
 class _Required:
@@ -108,7 +106,7 @@ class Optimizer(Hooked):
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state if isinstance(state.get("param_groups"), Groups) else _in_our_form(state, self._counts()))
+        self.__dict__.update(state if isinstance(state.get("param_groups"), Groups) else in_our_form(state, self._counts()))
         structure_epoch[0] += 1
         if "_pre_hooks" not in self.__dict__:
             self._reset_hooks()
@@ -347,25 +345,11 @@ class Optimizer(Hooked):
         """{'state': {index: state}, 'param_groups': [...]} with parameters by their index, as torch's."""
         for before in list(self._saving_hooks.values()):
             before(self)
-        saved = self._saved()
+        saved = saved_form(self)
         for after in list(self._saved_hooks.values()):
             changed = after(self, saved)
             saved = saved if changed is None else changed
         return saved
-
-    def _saved(self) -> dict[str, Any]:
-        numbers: dict[int, int] = {}
-        groups, start = [], 0
-        for group in self.param_groups:
-            for offset, param in enumerate(group["params"]):
-                numbers.setdefault(id(param), start + offset)
-            start += len(group["params"])
-            packed = {key: option for key, option in group.items() if key != "params"}
-            groups.append({**packed, "params": [numbers[id(p)] for p in group["params"]]})
-        states = {(numbers[id(key)] if isinstance(key, Tensor) else key):
-                  {name: x for name, x in state.items() if name != PRIVATE_STEP} if isinstance(state, dict) else state
-                  for key, state in self.state.items()}
-        return {"state": states, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict()` gave, copied, and cast to the parameters' dtypes and devices.
@@ -376,40 +360,9 @@ class Optimizer(Hooked):
         for before in list(self._loading_hooks.values()):
             changed = before(self, state_dict)
             state_dict = state_dict if changed is None else changed
-        self._load(state_dict)
+        load(self, state_dict, self._counts())
         for after in list(self._loaded_hooks.values()):
             after(self)
-
-    def _load(self, state_dict: dict[str, Any]) -> None:
-        saved = [Group({**{k: deepcopy(v) for k, v in g.items() if k != "params"}, "params": list(g["params"])})
-                 for g in state_dict["param_groups"]]
-        if len(saved) != len(self.param_groups):
-            raise ValueError("loaded state dict has a different number of parameter groups")
-        if any(len(old["params"]) != len(new["params"]) for old, new in zip(self.param_groups, saved, strict=True)):
-            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's "
-                             "group")
-        states = States()
-        known: dict[Any, Tensor] = {}
-        counts = self._counts()
-        for group, new in zip(self.param_groups, saved, strict=True):
-            counters: dict[Any, Tensor] = {}
-            for index, param in zip(new["params"], group["params"], strict=True):
-                known[index] = param
-                if index in state_dict["state"]:
-                    states[param] = _loaded_state(param, state_dict["state"][index], counters, counts)
-            new["params"] = group["params"]
-            if "param_names" in group:
-                new.setdefault("param_names", group["param_names"])
-        states.update({key: x for key, x in state_dict["state"].items() if key not in known})
-        if context.trace is not None:
-            self.__setstate__({"state": states, "param_groups": Groups(saved)})
-            return
-        # What programs know stays: the groups, and the state unless it is of another form or somebody else has it.
-        for group, new in zip(self.param_groups, saved, strict=True):
-            if list(group) != list(new):
-                dict.clear(group)
-            group.update({key: x for key, x in new.items() if key != "params" or "params" not in group})
-        self.__setstate__({"state": self.state if took_over(self.state, states) else states, "param_groups": self.param_groups})
 
 
 _STARTED = 1.0  # the private counter of a parameter that has taken steps already
@@ -462,40 +415,3 @@ def _working(x: Tensor) -> Tensor:
 
 def _store(target: Tensor, result: Tensor) -> None:
     assign(target, view_as_complex(result) if target._type.dtype.is_complex else result)
-
-
-def _in_our_form(pickled: dict[str, Any], counts: bool) -> dict[str, Any]:
-    """What torch pickles of an optimizer, in our containers."""
-    states = States(pickled.get("state", {}))
-    groups = Groups(pickled.get("param_groups", ()))
-    for group in groups:
-        counters: dict[Any, Tensor] = {}
-        for param in group["params"]:
-            if param in states:
-                states[param] = _loaded_state(param, states[param], counters, counts)
-    return {**pickled, "state": states, "param_groups": groups}
-
-
-def _loaded_state(param: Tensor, saved: State, counters: dict[Any, Tensor], counts: bool) -> State:
-    """A copy of a parameter's saved state; equal counters become one tensor if the optimizer `counts` by them."""
-    state: State = ParameterState()
-    for name, x in saved.items():
-        if name == "step" and not counts:
-            state[name] = x.clone() if isinstance(x, Tensor) else x
-        elif name == "step":
-            count = float(x)
-            if (count, param._device) not in counters:
-                counters[count, param._device] = tensor(count, dtype=float32, device=param._device)
-            state[name] = counters[count, param._device]
-        elif x is not None:
-            state[name] = _loaded(param, x)
-    return state
-
-
-def _loaded(param: Tensor, x: Any) -> Any:
-    if isinstance(x, Tensor):
-        kind = param.dtype if param.dtype.is_floating_point else x.dtype
-        return x.detach().to(device=param._device, dtype=kind, copy=True)
-    if isinstance(x, dict):
-        return {key: _loaded(param, item) for key, item in x.items()}
-    return type(x)(_loaded(param, item) for item in x) if isinstance(x, (list, tuple)) else x

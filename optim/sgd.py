@@ -11,7 +11,8 @@ from ..tracer.tensor.tensor import Tensor
 from .checks import check_execution, check_learning_rate, check_non_negative
 from .functional import functional
 from .group import Group
-from .optimizer import PRIVATE_STEP, Optimizer, State
+from .optimizer import Optimizer, State
+from .state import PRIVATE_STEP
 
 
 class SGD(Optimizer):

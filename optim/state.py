@@ -16,6 +16,9 @@ from ..tracer.tensor.owners import references
 from ..tracer.tensor.storage import Storage
 from ..tracer.tensor.tensor import Tensor
 
+State = dict[str, Any]
+PRIVATE_STEP = "_step"  # a counter that torch's state does not have; never saved
+
 
 class ParameterState(dict[str, Any]):
     """The state of one parameter by name, `{"exp_avg": ..., "step": ...}`."""

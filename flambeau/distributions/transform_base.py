@@ -169,8 +169,8 @@ class _InverseTransform(Transform):
         super().__init__(cache_size=transform._cache_size)
         self._of = transform
 
-    @property
-    def _inv(self) -> Transform:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def _inv(self) -> Transform:
         return self._of
 
     @constraints.dependent_property(is_discrete=False)

@@ -37,6 +37,9 @@ class Code:
     """The part of a walk that knows functions. Abstract."""
 
     aliases: dict[int, set[str]]  # the names under which each object was found
+    attributes: list[Table]
+    tables: list[tuple[dict[str, Any], str]]
+    seen: dict[int, tuple[Any, str]]
 
     def __init__(self) -> None:
         self.impure: dict[str, None] = {}

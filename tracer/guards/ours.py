@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ..ir.source import is_ours
 from ..tensor.tensor import Tensor
@@ -12,21 +12,55 @@ from .contents import LONGEST
 from .places import Entries, Names, Place
 from .statics import attributes, is_a, mro, name_of, size
 from .statics import table as names_of
-from .tables import CONTAINERS, OF_STRUCTURE, Table, Walk
+from .tables import CONTAINERS, OF_STRUCTURE, Given, Table, Walk
 from .whose import file_of, methods_of_ours, read_by_ours
 
 
-def watch_whole(walk: Walk, x: Any, own: dict[str, Any], path: str) -> None:
-    """All that an object of ours knows: a distribution, a schedule, a dataset. What is too long to look at is told by its size."""
-    walk.watch(Entries(own, (path + ".{}").format))
-    _watch_values(walk, own, own, path)
+class Way(Protocol):
+    """How an object is looked at: `guarded` as a user's, `structured` if a module or an optimizer, `known` if its class was."""
+
+    kind: type
+    guarded: bool
+    users: bool
+    structured: bool
+    known: bool
 
 
-def watch_inherited(walk: Walk, x: Any, own: dict[str, Any], path: str, guarded: bool) -> None:
-    """Of an object of a user's class, or an optimizer: methods of ours that it hides, and if `guarded` what they read."""
-    kind = type(x)
-    methods = methods_of_ours(kind)
-    read = (read_by_ours(kind) or frozenset(own)) - OF_STRUCTURE if guarded else frozenset[str]()
+def of_library(walk: Walk, x: Any, own: dict[str, Any], path: str, way: Way) -> None:
+    """An object of a class of ours, or of one that inherits from it.
+
+    Of a distribution, a schedule, a dataset it is all that it knows; of an object of a user's class, and of an optimizer, the
+    methods of ours that it hides, and if it is guarded what they read.
+    """
+    if way.structured:
+        _of_optimizer(walk, x, own, path, way)
+    if way.users or way.structured:
+        _watch_inherited(walk, own, path, way)
+    else:
+        walk.tables.append((own, path))
+        walk.watch(Entries(own, (path + ".{}").format))
+        _watch_values(walk, own, own, path)
+    if not way.known:
+        way.known = True
+        for base in mro(way.kind):
+            if is_ours(file_of(base)):
+                walk.attributes.append(Table(names_of(base), (name_of(base) + ".{}").format, whole=False, library=way.kind))
+
+
+def _of_optimizer(walk: Walk, x: Any, own: dict[str, Any], path: str, way: Way) -> None:
+    """What is in options of an optimizer, and its state, where code names it."""
+    for i, group in enumerate(own.get("param_groups") or ()):
+        walk.later(group, f"{path}.param_groups[{i}]")
+    if not way.users:
+        names = [walk.aliases[id(x)]]
+        walk.attributes.append(Table(Given(x, OF_STRUCTURE), (path + ".{}").format, whole=False, aliases=names,
+                                     kinds=mro(way.kind)))  # what a user put on it
+        walk.attributes.append(_StateOf(Given(x, OF_STRUCTURE - {"state"}), (path + ".{}").format, whole=False, aliases=names))
+
+
+def _watch_inherited(walk: Walk, own: dict[str, Any], path: str, way: Way) -> None:
+    methods = methods_of_ours(way.kind)
+    read = (read_by_ours(way.kind) or frozenset(own)) - OF_STRUCTURE if way.guarded else frozenset[str]()
     absent = methods - own.keys()
     walk.watch(Place(lambda: (own.keys().isdisjoint(absent),), _label(f"whether a method of {path} is its own")))
     names = dict.fromkeys(sorted(own.keys() & (read | methods)))
@@ -35,18 +69,11 @@ def watch_inherited(walk: Walk, x: Any, own: dict[str, Any], path: str, guarded:
         _watch_values(walk, own, names, path)
 
 
-def classes_of(kind: type) -> Iterator[Table]:
-    """What classes of ours define, of which those of their methods that are called read some."""
-    for base in mro(kind):
-        if is_ours(file_of(base)):
-            yield Table(names_of(base), (name_of(base) + ".{}").format, whole=False, library=kind)
-
-
 def _watch_values(walk: Walk, own: dict[str, Any], names: dict[str, Any], path: str) -> None:
     for name in names:
         value = own[name]
         if is_a(value, CONTAINERS) and size(value) > LONGEST:
-            walk.leave(value, f"{path}.{name}")
+            walk.seen[id(value)] = value, path  # too long to be looked at
             walk.watch(Place(partial(_size, value), _label(f"the size of {path}.{name}")))
         else:
             walk.later(value, f"{path}.{name}")
@@ -67,7 +94,7 @@ def options(walk: Walk, x: dict[str, Any], path: str) -> None:
             walk.later(value, f"{path}[{name!r}]")
 
 
-class StateOf(Table):
+class _StateOf(Table):
     """The state of an optimizer, where code names it: a step makes it for real, and that is no write."""
 
     def look(self, walk: Walk) -> None:

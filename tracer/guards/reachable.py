@@ -34,10 +34,10 @@ from ..tensor.tensor import _OWN, Tensor
 from .code import Code, hooks_of_all, reads_any_name
 from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
-from .ours import StateOf, classes_of, options, tensors_of, watch_inherited, watch_whole
+from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import OF_STRUCTURE, Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
+from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -48,7 +48,7 @@ from .whose import (
     functions_of,
     looked_up,
     of_ours,
-    read_by_ours,
+    read_by_ours_of_all,
     users_class,
 )
 
@@ -78,7 +78,7 @@ class Reachable(Code):
         self._instances: list[tuple[str, Any]] = []
         self._referents: list[tuple[str, Any]] = []  # the same, of those that are not kept alive
         self._weak = False  # whether what is looked at was found behind a weak reference
-        self._attributes: list[Table] = []
+        self.attributes: list[Table] = []
         self._classes: dict[int, Table] = {}
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self._ways: dict[int, _Way] = {}  # by class
@@ -105,12 +105,12 @@ class Reachable(Code):
         behind = {id(type(x)) for x in self.structures.values() if not self.whole_behind.isdisjoint(self.aliases[id(x)])}
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
         return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
-                     frozenset(self.whole_of | behind), _read_by_ours(set(map(type, self.structures.values()))))
+                     frozenset(self.whole_of | behind), read_by_ours_of_all(set(map(type, self.structures.values()))))
 
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
-        tables = [place for names in (*(g.names for g in self.globals.values()), *self._attributes) for place in names.places()]
+        tables = [place for names in (*(g.names for g in self.globals.values()), *self.attributes) for place in names.places()]
         kinds = [Kinds(self._instances)] if self._instances else []
         labels, found = [label for label, _ in self._referents], [ref for _, ref in self._referents]
         gone = [Place(lambda: [type(ref()) for ref in found], labels.__getitem__)] if found else []
@@ -141,7 +141,7 @@ class Reachable(Code):
                 if id(value) not in self.seen:
                     self.seen[id(value)] = value, path
                     self._visit(value, path)
-            for names in self._attributes:  # code that was found meanwhile may mention more of them
+            for names in self.attributes:  # code that was found meanwhile may mention more of them
                 self._weak = names.weak
                 names.look(self)
             self._weak = False
@@ -170,7 +170,7 @@ class Reachable(Code):
     def look_at(self, names: Table) -> None:
         """Look at these attributes."""
         names.weak = self._weak
-        self._attributes.append(names)
+        self.attributes.append(names)
 
     def _names_of_classes(self) -> Iterator[Place]:
         """What users' classes are called, if code asks."""
@@ -262,14 +262,6 @@ class Reachable(Code):
                 if not tensor.__dict__.keys() <= _OWN:
                     self._tensor(tensor, name)
                 self._code_of(tensor, name)
-            for i, group in enumerate(own.get("param_groups") or ()):
-                self.later(group, f"{path}.param_groups[{i}]")
-            if "state" in own and not way.users:
-                self.look_at(StateOf(Given(x, OF_STRUCTURE - {"state"}), lambda n: f"{path}.{n}", whole=False,
-                                                 aliases=[self.aliases[id(x)]], kinds=mro(kind)))
-            if "_parameters" not in own and not way.users:  # what a user put on an optimizer
-                self.look_at(Table(Given(x, OF_STRUCTURE), lambda n: f"{path}.{n}", whole=False,
-                                               aliases=[self.aliases[id(x)]], kinds=mro(kind)))
             if not way.known:
                 way.known = True
                 self._kind_of_ours(kind)
@@ -289,7 +281,7 @@ class Reachable(Code):
         elif not structured and own is attributes(x) and not is_ours(file_of(kind)):
             self._foreign(x, own, path)
         if own is attributes(x) and (way.guarded or (structured and "_parameters" not in own)):
-            self._of_library(x, own, path, way)
+            of_library(self, x, own, path, way)
         if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
                 if is_a(value, (types.FunctionType, types.MethodType)):
@@ -308,21 +300,6 @@ class Reachable(Code):
         self._classes[id(x)] = found = Table(table(x), lambda n: f"{name}.{n}", whole=False)
         self.classes.append((x, found))
         self.look_at(found)
-
-    def _of_library(self, x: Any, own: dict[str, Any], path: str, way: _Way) -> None:
-        """An object of a class of ours, or of one that inherits from it."""
-        if way.users or way.structured:
-            watch_inherited(self, x, own, path, way.guarded)
-        else:
-            self.tables.append((own, path))
-            watch_whole(self, x, own, path)
-        if not way.known:
-            way.known = True
-            self._attributes.extend(classes_of(way.kind))
-
-    def leave(self, value: Any, path: str) -> None:
-        """This is not looked into."""
-        self.seen[id(value)] = value, path
 
     def _foreign(self, x: Any, own: dict[str, Any], path: str) -> None:
         """An object of Python's or another package's: also what methods read that are not followed."""
@@ -426,12 +403,6 @@ def identified(found: Reachable) -> dict[Tensor, None]:
     if found.compares:
         tensors |= {tensor: None for x in found.structures.values() for _, tensor in tensors_of(x)}
     return tensors
-
-
-def _read_by_ours(kinds: set[type]) -> frozenset[str] | None:
-    """The attributes of modules and optimizers of these classes that methods of ours read; None if they compute some names."""
-    found = [read_by_ours(kind) for kind in kinds]
-    return None if None in found else frozenset[str]().union(*(names for names in found if names))
 
 
 class _Anything(set[str | None]):

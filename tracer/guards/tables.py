@@ -31,7 +31,8 @@ class Walk(Protocol):
     any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
     without, with the names in front or the id of the class of whose instances it reads them. `texts` are those that it may
     read. `makes` says that it may make instances of any class it has an instance of. `keys` are tensors that are keys of
-    dictionaries, or members of sets.
+    dictionaries, or members of sets. `attributes` are the tables it was looked at in, `aliases` the names under which objects
+    were found, `tables` what users' objects hold, `seen` what was looked at.
     """
 
     mentioned: dict[str, set[str | None]]
@@ -43,12 +44,13 @@ class Walk(Protocol):
     texts: set[str]
     makes: bool
     keys: dict[Tensor, None]
+    attributes: list[Table]
+    aliases: dict[int, set[str]]
+    tables: list[tuple[dict[str, Any], str]]
+    seen: dict[int, tuple[Any, str]]
 
     def later(self, value: Any, path: str) -> None:
         """Look at a value when its turn comes."""
-
-    def leave(self, value: Any, path: str) -> None:
-        """This is not looked into."""
 
     def puts_in(self, container: Any, path: str, find: Callable[[], Any]) -> None:
         """Code only puts things in this container, or in another one that `find` gives later."""

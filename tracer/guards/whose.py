@@ -137,6 +137,12 @@ def methods_of_ours(kind: type) -> frozenset[str]:
                      if not n.startswith("__") and is_method(v) and defined(type(v), "__set__") is None)
 
 
+def read_by_ours_of_all(kinds: set[type]) -> frozenset[str] | None:
+    """The attributes of modules and optimizers of these classes that methods of ours read; None if they compute some names."""
+    found = [read_by_ours(kind) for kind in kinds]
+    return None if None in found else frozenset[str]().union(*(names for names in found if names))
+
+
 _RUN = frozenset({"forward"})
 
 

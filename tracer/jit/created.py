@@ -67,11 +67,6 @@ class Created:
             for x in self._tensors())
 
     @property
-    def nothing(self) -> bool:
-        """Whether there is none: what an optimizer made for real may still be there that was not."""
-        return not self.edits and not self.gradients
-
-    @property
     def places(self) -> set[tuple[int, Any]]:
         """Where it is: by the id of what holds it, and its key there."""
         return {(owner.identity, key) for owner, edits in self.edits for key in edits}

@@ -96,10 +96,7 @@ class Step:
         if self.plain:
             return None
         _write_back(plan.writes, call, outputs)
-        result = _returned(plan, outputs, call)
-        for ambient, value in plan.writes.ambient:
-            ambient.set(value)
-        return result
+        return _done(plan, outputs, call)
 
     # --- State --------------------------------------------------------------------------------------------------------
 
@@ -201,6 +198,14 @@ def _mark_lost(plan: Plan) -> None:
         storage.lost = (f"the call of {plan.name} at {describe(user_position())} failed while it ran, after the buffer was "
                         "donated to it. Restore it from a checkpoint, or use jit(donate=False).")
         storage.rebind(owned(storage.value.type, storage.value.device, None))
+
+
+def _done(plan: Plan, outputs: list[Value], call: Signature) -> Any:
+    """The result, once all is written and set."""
+    result = _returned(plan, outputs, call)
+    for ambient, value in plan.writes.ambient:
+        ambient.set(value)
+    return result
 
 
 def _returned(plan: Plan, outputs: list[Value], call: Signature) -> Any:

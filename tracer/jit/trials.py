@@ -50,7 +50,8 @@ class Trials:
         created = Created(first.traced)
         again = not self._made.isdisjoint(created.places)
         self._made |= created.places if holds is not None else set()
-        tried = (created or (first.traced.trace.adopted and created.nothing)) and (created.only_tensors or not again)
+        adopted = first.traced.trace.adopted and not created.edits and not created.gradients
+        tried = (created or adopted) and (created.only_tensors or not again)
         outside, trace = (self._on(created, call, first, holds if again else None) if tried else None) or (outside, first)
         outside.let_go()
         return outside, trace
