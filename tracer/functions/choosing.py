@@ -90,7 +90,8 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
         return _clamped(input, max, "LE")
     if max is None:
         return _clamped(input, min, "GE")
-    kind = result_dtype(input, fitting(min, input.dtype), fitting(max, input.dtype))
+    kind = result_dtype(input, min, max)
+    fitting(min, kind), fitting(max, kind)
     if kind.is_complex or kind is dtypes.boolean:
         raise not_implemented("clamp_cpu" if isinstance(min, Tensor) else "clamp_scalar_cpu", kind)
     low, x, high = operands(min, input, max, kind=kind)
@@ -102,7 +103,8 @@ clip = clamp
 
 def _clamped(input: Tensor, bound: Any, direction: str) -> Tensor:
     """x where it compares with the bound in that direction, else the bound; NaN if either is, and then without a gradient."""
-    kind = result_dtype(input, fitting(bound, input.dtype))
+    kind = result_dtype(input, bound)
+    fitting(bound, kind)
     if kind.is_complex:
         raise not_implemented("maximum_cpu" if direction == "GE" else "minimum_cpu", kind)
     x, limit = operands(input, bound, kind=kind)

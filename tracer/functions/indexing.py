@@ -29,7 +29,7 @@ from ..tensor.tensor import Tensor
 from .masked_reads import MaskedRead, is_through, masked_read
 from .methods import method
 from .operands import NUMBERS, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
-from .precision import fitting
+from .precision import fitting, is_half
 from .subscripts import ZERO_D, Found, has_contents_now, is_alone, is_mask, mask_refusal, mask_value, observed_mask, plan, wrapped
 
 
@@ -169,7 +169,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if not isinstance(value, (Tensor, *NUMBERS)):
         kind = scalar_name(self.dtype)
         raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
-    fitting(value, self._type.dtype)
+    if not is_half(self._type.dtype):  # which take in any number, as an infinity if need be
+        fitting(value, self._type.dtype)
     view, found = plan(self, index)
     if found:
         _put(view, found, value, "set")

@@ -102,6 +102,7 @@ class Plan:
     packs: tuple[Pack, ...] = ()
     gradient_packs: tuple[GradientPack, ...] = ()
     read_packs: tuple[Pack, ...] = ()
+    in_place: tuple[tuple[Storage, int], ...] = ()  # how often a call writes to these, as `_version` has it
 
     def storages(self) -> Sequence[Storage]:
         """The storages of the loose state as it is now."""
@@ -206,7 +207,8 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     plan = Plan(trace.name, graph, _device(graph, len(storages) + len(arguments)), tuple(storages), len(rewritten),
                 len(rewritten), gradients, read, tuple(template.gradients_needed), tuple(v.type for v in numbers.inputs),
                 numbers.evaluation(), tuple(positions), tuple(positions[:len(rewritten)]),
-                tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions))
+                tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions),
+                in_place=tuple(trace.in_place.items()))
     return plan, guards
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..functions.slicing import windowed
 from ..guards.identity import HIDDEN
-from ..ir.errors import TraceError
+from ..ir.errors import TEXT_LEAVES, TRACED, TraceError
 from ..ir.graph import Value
 from ..tensor.nested import all_leaves, children, container_of, contents, is_module, is_open, vars_of
 from ..tensor.scalar import Scalar, as_key, keyed
@@ -240,6 +240,8 @@ class Template:
         if x is HIDDEN:
             raise AttributeError("an attribute that code seems only to set is read")  # which is traced again, without hiding it
         if not isinstance(x, Tensor):
+            if type(x) is str and TRACED in x:
+                raise TraceError(TEXT_LEAVES.format(text=x[:80], name=self._trace.name))
             if type(x) not in (set, frozenset) or self._is_known(x):
                 return x
             check_keys(dict.fromkeys(x), self._trace)
@@ -310,6 +312,8 @@ def holds_traced(x: Any, trace: Trace) -> bool:
 def check_keys(held: Mapping[Any, Any], trace: Trace) -> None:
     """TraceError for a tensor of the trace as a key: each call would need another one."""
     for key in held:
+        if type(key) is str and TRACED in key:
+            raise TraceError(TEXT_LEAVES.format(text=key[:80], name=trace.name))
         if isinstance(key, Tensor) and (key._storage.trace is trace or trace.is_stand_in(key)):
             raise TraceError("a traced tensor is a key of a dictionary, or a member of a set, that outlives the step: keys are "
                              "compared while a function is traced. Use a number or a name as the key.")
