@@ -81,7 +81,8 @@ from .tracer.functions.comparing import (
     logical_and, logical_not, logical_or, logical_xor, lt, ne, not_equal,
 )
 from .tracer.functions.complex_numbers import (
-    angle, complex, conj, conj_physical, imag, is_conj, polar, real, resolve_conj, view_as_complex, view_as_real,
+    angle, complex, conj, conj_physical, imag, is_conj, is_neg, polar, real, resolve_conj, resolve_neg, view_as_complex,
+    view_as_real,
 )
 from .tracer.functions.combining import block_diag, cartesian_prod, combinations
 from .tracer.functions.control import associative_scan, cond, map, scan, while_loop
@@ -115,7 +116,7 @@ from .tracer.functions.norms import cdist, dist, renorm
 from .tracer.functions.operands import broadcast_shapes, result_type
 from .tracer.functions.order_statistics import kthvalue, median, mode, nanmedian, nanquantile, quantile
 from .tracer.functions.predicates import (
-    get_device, is_complex, is_floating_point, is_inference, is_neg, is_nonzero, is_same_size, is_signed, resolve_neg,
+    get_device, is_complex, is_floating_point, is_inference, is_nonzero, is_same_size, is_signed,
 )
 from .tracer.functions.products import addbmm, addmv, addmv_, addr, chain_matmul, cross, ger, kron, matrix_power
 from .tracer.functions.random import (
@@ -207,6 +208,12 @@ def __getattr__(name: str) -> object:
         return _import_module(".linalg", __name__)
     if name == "masked":
         return _import_module(".masked", __name__)
+    if name == "overrides":
+        return _import_module(".overrides", __name__)
+    if name == "quasirandom":
+        return _import_module(".quasirandom", __name__)
+    if name == "__future__":
+        return _import_module(".__future__", __name__)
     if name == "profiler":
         return _import_module(".profiler", __name__)
     if name == "signal":

@@ -17,6 +17,7 @@ from ..tracer.tensor.context import context
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .compiled import OF_JIT, Compilable, handles
+from .hook_tables import hook_table, is_full_backward_hook
 from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_hooks, check_backward_kind
 from .moving import Movable
 from .parameter import Buffer, Parameter
@@ -543,6 +544,14 @@ class Module(Compilable, Movable):
         raise RuntimeError("Reached a code path in Module.set_extra_state() that should never be called.")
 
     # --- Hooks --------------------------------------------------------------------------------------------------------
+
+    _forward_pre_hooks, _forward_pre_hooks_with_kwargs = hook_table("forward_pre"), hook_table("forward_pre", "with_kwargs")
+    _forward_hooks, _forward_hooks_with_kwargs = hook_table("forward"), hook_table("forward", "with_kwargs")
+    _forward_hooks_always_called = hook_table("forward", "always_call")
+    _backward_pre_hooks, _backward_hooks = hook_table("backward_pre"), hook_table("backward")
+    _is_full_backward_hook = is_full_backward_hook
+    _state_dict_pre_hooks, _state_dict_hooks = hook_table("state_dict_pre"), hook_table("state_dict_post")
+    _load_state_dict_pre_hooks, _load_state_dict_post_hooks = hook_table("load_pre"), hook_table("load_post")
 
     def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool = False, **flags: bool) -> RemovableHandle:
         self._about_to_change()

@@ -11,7 +11,8 @@ from ..tracer.ir import dtypes
 from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
 from ..tracer.lazy.flush import host_array
-from ..tracer.tensor.tensor import Tensor
+from ..tracer.tensor.copies import copied_alone
+from ..tracer.tensor.tensor import _OWN, Tensor
 
 
 def _sharing(kind: type[Tensor], data: Tensor | None) -> Any:
@@ -50,8 +51,14 @@ class Parameter(Tensor):
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made = memo.get(id(self))
+        if made is None:
+            made = memo[id(self)] = type(self)(copied_alone(self), self.requires_grad)
+        return made
+
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (Parameter, *_packed(self), self._requires_grad)
+        return _rebuild, (Parameter, *_packed(self), self._requires_grad, _attributes(self))
 
 
 class Buffer(Tensor):
@@ -81,7 +88,7 @@ class Buffer(Tensor):
         pass
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (Buffer, *_packed(self), self.persistent)
+        return _rebuild, (Buffer, *_packed(self), self.persistent, _attributes(self))
 
 
 UNKNOWN = ("Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when "
@@ -113,6 +120,13 @@ class UninitializedTensorMixin:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        own: Any = self
+        made = memo.get(id(self))
+        if made is None:
+            made = memo[id(self)] = _blank(type(self), own._requires_grad, own._device, own.dtype.name)
+        return made
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         own: Any = self
@@ -177,7 +191,14 @@ def _packed(tensor: Tensor) -> tuple[Any, str]:
     return np.array(host_array(tensor.detach()._read())), tensor._device
 
 
-def _rebuild(kind: Any, array: Any, on: str, flag: bool) -> Any:
+def _attributes(tensor: Tensor) -> dict[str, Any]:
+    """What users hung on a tensor."""
+    return {name: value for name, value in tensor.__dict__.items() if name not in _OWN}
+
+
+def _rebuild(kind: Any, array: Any, on: str, flag: bool, attributes: Any = None) -> Any:
     value = Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), "cpu", array)
     plain = Tensor._of(value).to(device=on)
-    return Parameter(plain, flag) if kind is Parameter else Buffer(plain, persistent=flag)
+    made = Parameter(plain, flag) if kind is Parameter else Buffer(plain, persistent=flag)
+    made.__dict__.update(attributes or {})
+    return made

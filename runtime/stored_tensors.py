@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..tracer.functions.operands import wrap
+from ..tracer.functions.storages import TypedStorage
 from ..tracer.functions.strided import as_strided
 from ..tracer.ir import dtypes
 from ..tracer.ir.dtypes import dtype
@@ -47,21 +48,29 @@ KINDS["torch.storage.UntypedStorage"] = KINDS["torch.UntypedStorage"] = StorageK
 # --- Tensors ----------------------------------------------------------------------------------------------------------
 
 
-class Stored:
-    """A storage of the file: its bytes, where they go, and the tensors that span it, one for each dtype it is read as."""
+class Stored(TypedStorage):
+    """A storage of the file: its bytes, where they go, and the tensors that span it, one for each dtype it is read as.
+
+    Users get it where they saved one.
+    """
 
     def __init__(self, data: Array, kind: StorageKind, on: str) -> None:
         self.data, self.kind, self.on = data, kind, on
-        self._whole: dict[dtype, Tensor] = {}
+        self._spanning: dict[dtype, Tensor] = {}
+
+    @property
+    def _whole(self) -> Tensor:  # type: ignore[override]  # made when it is asked for
+        kind = self.kind.dtype or dtypes.uint8
+        return self.tensor(kind, 0, (self.data.nbytes // kind.itemsize,), (1,)).view(-1)
 
     def tensor(self, kind: dtype, offset: int, size: Any, stride: Any) -> Tensor:
         """A tensor in this memory; those of one memory share it."""
         size, stride = _whole_numbers(size), _whole_numbers(stride)
         self._check(kind, offset, size, stride)
-        whole = self._whole.get(kind)
+        whole = self._spanning.get(kind)
         if whole is None:
             fits = offset == 0 and is_contiguous(size, stride) and math.prod(size) * kind.itemsize == self.data.nbytes
-            whole = self._whole[kind] = self._first(kind, size if fits else (self.data.nbytes // kind.itemsize,))
+            whole = self._spanning[kind] = self._first(kind, size if fits else (self.data.nbytes // kind.itemsize,))
             if fits:
                 return whole
         shared = whole.detach()
@@ -70,7 +79,7 @@ class Stored:
         return as_strided(shared, size, stride, offset).detach()
 
     def _first(self, kind: dtype, shape: tuple[int, ...]) -> Tensor:
-        other = next(iter(self._whole.values()), None)
+        other = next(iter(self._spanning.values()), None)
         if other is not None:
             made: Tensor = other.detach().view(-1).view(kind)
             return made

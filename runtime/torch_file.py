@@ -163,14 +163,29 @@ def _swapped(data: Array, kind: StorageKind) -> Array:
     return data.view(f"u{size}").byteswap().view(np.uint8) if size > 1 else data
 
 
+def _first_zip(file: IO[bytes], start: int) -> zipfile.ZipFile:
+    """The archive that begins where the file stood: of several in one file `ZipFile` finds the last."""
+    found = zipfile.ZipFile(file)
+    begin = min((info.header_offset for info in found.infolist()), default=start)
+    while begin > start:
+        file.seek(start)
+        found = zipfile.ZipFile(io.BytesIO(file.read(begin - start)))
+        inside = min((info.header_offset for info in found.infolist()), default=0)
+        if not inside:
+            break
+        begin = start + inside
+    return found
+
+
 class _Archive:
     """The entries of a zip file, by their names below the archive's own; of sizes and places none is believed unchecked."""
 
     def __init__(self, file: IO[bytes], name: str, mapped: bool) -> None:
         self._file, self._name = file, name
+        start = file.tell()
         self.size = file.seek(0, os.SEEK_END)
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._zip = _first_zip(file, start)
             infos = self._zip.infolist()
         except _UNREADABLE as error:
             raise damaged(name, f"it was cut off, or is no zip archive: {error!s:.100}") from None

@@ -17,10 +17,12 @@ from typing import IO, Any, ClassVar
 import numpy as np
 
 from ..tracer.autograd.modes import no_grad
-from ..tracer.ir.dtypes import dtype
+from ..tracer.functions.storages import TypedStorage, UntypedStorage
+from ..tracer.ir.dtypes import dtype, uint8
 from ..tracer.lazy.flush import host_array, materialize
 from ..tracer.tensor.device import Size, device
-from ..tracer.tensor.steps import Recoded
+from ..tracer.tensor.layouts import layout
+from ..tracer.tensor.steps import Recoded, signs
 from ..tracer.tensor.strides import contiguous_stride
 from ..tracer.tensor.tensor import _OWN, Tensor
 from .file_options import Options, skipping
@@ -85,6 +87,8 @@ class _Pickler(_Written):  # type: ignore[misc]
 
     def persistent_id(self, x: Any) -> Any:
         """Of a storage: what torch's files say of one."""
+        if isinstance(x, UntypedStorage):
+            x = self._memory_itself(x)
         if not isinstance(x, _Storage):
             return None
         told = ("storage", x.name, x.key, tag_of(x.whole), x.count)
@@ -102,6 +106,8 @@ class _Pickler(_Written):  # type: ignore[misc]
             made = _named("torch", "Size"), (tuple(x),)
         elif isinstance(x, device):
             made = _named("torch", "device"), (x.type,) if x.index is None else (x.type, x.index)
+        elif isinstance(x, layout):
+            made = _named("torch.serialization", "_get_layout"), (repr(x),)
         else:
             return NotImplemented
         self._kept.append(made)
@@ -141,7 +147,8 @@ class _Pickler(_Written):  # type: ignore[misc]
         storage, offset, stride = self._memory(x)
         place: tuple[Any, ...] = (storage, offset, tuple(x._type.shape), stride, x.requires_grad, OrderedDict())
         if x.dtype in _STORAGE_OF:
-            return _named("torch._utils", "_rebuild_tensor_v2"), (*place, {"conj": True}) if x.is_conj() else place
+            marks = {name: True for name, marked in zip(("conj", "neg"), signs(x)) if marked}
+            return _named("torch._utils", "_rebuild_tensor_v2"), (*place, marks) if marks else place
         return _named("torch._utils", "_rebuild_tensor_v3"), (*place, x.dtype)
 
     def _memory(self, x: Tensor) -> tuple[_Storage, int, tuple[int, ...]]:
@@ -154,11 +161,16 @@ class _Pickler(_Written):  # type: ignore[misc]
             return self._storage(root._storage, root), x._strides.offset, x._strides.stride
         order = sorted(range(x.ndim), key=lambda d: -x._strides.stride[d])
         with no_grad():
-            stored = x.detach()
-            dense = (stored.conj() if x.is_conj() else stored).permute(order)
+            stored, (conjugate, negative) = x.detach(), signs(x)
+            dense = (stored.conj() if conjugate else -stored if negative else stored).permute(order)
         back = sorted(range(x.ndim), key=order.__getitem__)
         strides = contiguous_stride(dense._type.shape)
         return self._storage((x._storage, x._steps, x.is_conj()), dense), 0, tuple(strides[d] for d in back)
+
+    def _memory_itself(self, x: UntypedStorage) -> _Storage:
+        """A storage that users hold: one of elements, or of bytes."""
+        kind = x._whole.dtype if isinstance(x, TypedStorage) else uint8
+        return self._storage(x._whole._storage, x.as_elements(kind))
 
     def _storage(self, key: Any, whole: Tensor) -> _Storage:
         found = self.storages.get(key)
@@ -167,6 +179,8 @@ class _Pickler(_Written):  # type: ignore[misc]
             named = _named("torch", name) if name else _named("torch.storage", "UntypedStorage")
             count = whole.numel() * (1 if name else whole.itemsize)
             found = self.storages[key] = _Storage(whole, named, str(len(self.storages)), count)
+        if found.whole.dtype is not whole.dtype:
+            raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different types")
         return found
 
 

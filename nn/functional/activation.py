@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...tracer.functions.activation import log_softmax as _log_softmax
@@ -14,7 +14,7 @@ from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
 from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import assign, named, with_out
-from ...tracer.functions.operands import scalar_name
+from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.random import generator_on, open_uniform, rand_like
 from ...tracer.functions.refusals import INEXACT, NUMBER, not_implemented, require_kind
@@ -22,11 +22,40 @@ from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
 from ...tracer.ir import dtypes
+from ...tracer.ir.graph import Value
+from ...tracer.ops.custom import PassedOn, custom_gradient
 from ...tracer.tensor.tensor import Tensor
 
 
 def _result(input: Tensor, output: Tensor, inplace: bool) -> Tensor:
     return assign(input, output) if inplace else output
+
+
+class _NoBackward(PassedOn):
+    """Of what torch writes in place and cannot differentiate then: the sign of the result does not tell that of the input."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _NoBackward) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def pull_back(self, g: Sequence[Value | None], out: Sequence[Value], inputs: Sequence[Value]) -> Sequence[Value | None]:
+        """Refuses."""
+        raise RuntimeError(f"In-place {self.name} backward calculation is triggered with a negative slope which is not "
+                           "supported. This is caused by calling in-place forward function with a negative slope, please call "
+                           "out-of-place version instead.")
+
+
+def _of_slope(input: Tensor, output: Tensor, inplace: bool, slope: Any, name: str) -> Tensor:
+    """The result of a function with this slope below 0."""
+    if inplace and output.requires_grad and slope < 0:
+        value = output.detach()._read()
+        output = wrap(custom_gradient(output._read(), value, outputs=1, rule=_NoBackward(name))[0])
+    return _result(input, output, inplace)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -64,7 +93,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for positive x, negative_slope * x else."""
     require_kind("leaky_relu_cpu", input)
-    return _result(input, _leaky(in_pieces(input), negative_slope), inplace)
+    return _of_slope(input, _leaky(in_pieces(input), negative_slope), inplace, negative_slope, "leakyReLu")
 
 
 @rounded_once
@@ -80,12 +109,13 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     require_kind("rrelu_with_noise_cpu" if training else "leaky_relu_cpu", input)
     slope = add(mul(rand_like(input), upper - lower), lower) if training else (lower + upper) / 2
     x = in_pieces(input)
-    return _result(input, where(x > 0, x, mul(x, slope)), inplace)
+    output = where(x > 0, x, mul(x, slope))
+    return _result(input, output, inplace) if training else _of_slope(input, output, inplace, slope, "leakyReLu")
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x for positive x, alpha * (exp(x) - 1) else."""
-    return _result(input, _bent(input, alpha), inplace)
+    return _of_slope(input, _bent(input, alpha), inplace, alpha, "elu")
 
 
 @rounded_once
@@ -100,7 +130,9 @@ def _bent(input: Tensor, alpha: float, width: float = 1.0, scale: float = 1.0) -
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
-    return _result(input, _bent(input, alpha, alpha), inplace)
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _of_slope(input, _bent(input, alpha, alpha), inplace, alpha, "elu")
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:

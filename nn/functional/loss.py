@@ -91,7 +91,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     shape of input. The mean is over the classes' weights, without targets equal to `ignore_index`. A class
     that there is not is an IndexError, when it is known.
     """
-    if not 0.0 <= label_smoothing <= 1.0:
+    if label_smoothing > 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 0 if input.ndim == 1 else 1
     soft = target._type.shape == input._type.shape
@@ -110,7 +110,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     total = log(sum(exp(shifted), dim))
     # log softmax at one class is its shifted input minus the log of the sum: only one number per row is formed
     chosen = sub(_at_class(shifted, target, dim), total)
-    if label_smoothing == 0.0:
+    if not label_smoothing > 0.0:  # below 0, too, as in torch
         return _weighted_nll(chosen, target, weight, ignore_index, reduction).to(input.dtype)
     smooth = sub(shifted, total.unsqueeze(dim))
     smooth = sum(smooth if weight is None else mul(smooth, _along(weight, input.ndim, dim)), dim)

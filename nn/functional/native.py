@@ -11,7 +11,7 @@ from ...tracer.functions.methods import with_out
 from ...tracer.functions.reduce import mean
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.tensor.tensor import Tensor
-from .normalization import batch_norm, group_norm, layer_norm
+from .normalization import batch_norm_of_any_eps, group_norm, layer_norm
 from .padding import pad as padded
 
 
@@ -45,7 +45,7 @@ def native_group_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None,
 def native_batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
                       running_var: Tensor | None, training: bool, momentum: float, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """`batch_norm`, with the mean and one over the standard deviation of each channel; without them when not training."""
-    made = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    made = batch_norm_of_any_eps(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training:
         return made, input.new_zeros(0), input.new_zeros(0)
     centre, scale = _detached(_statistics(input, (0, *range(2, input.ndim)), eps))

@@ -106,6 +106,13 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     Training updates the running statistics in place: running += momentum * (new - running), with the unbiased variance.
     Source: Ioffe, Szegedy: "Batch normalization", https://arxiv.org/abs/1502.03167
     """
+    if eps <= 0.0 if training else eps < 0.0:
+        raise ValueError(f"batch_norm eps must be {'positive during training' if training else 'non-negative'}, but got {eps}")
+    return batch_norm_of_any_eps(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def batch_norm_of_any_eps(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
+                          bias: Tensor | None, training: bool, momentum: Any, eps: float) -> Tensor:
     axes = (0, *range(2, input.ndim))
     count = math.prod(input._type.shape[a] for a in axes)
     x = _wide(input)
@@ -154,7 +161,7 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     Source: Ulyanov, Vedaldi, Lempitsky: "Instance normalization", https://arxiv.org/abs/1607.08022
     """
     if not use_input_stats:
-        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+        return batch_norm_of_any_eps(input, running_mean, running_var, weight, bias, False, momentum, eps)
     require_kind("batch_norm", input)
     axes, x = tuple(range(2, input.ndim)), _wide(input)
     count = math.prod(input._type.shape[2:])

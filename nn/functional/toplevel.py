@@ -20,6 +20,7 @@ from .. import functional as F  # whose functions autocast knows
 from .bags import MODES as _BAGS
 from .dropout import feature_dropout as _feature_dropout
 from .linear import renormalize
+from .normalization import batch_norm_of_any_eps
 from .sampling import MODES, PADDINGS
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -31,7 +32,7 @@ _REDUCTIONS = ("none", "mean", "sum")
 def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
                running_var: Tensor | None, training: bool, momentum: float, eps: float, cudnn_enabled: bool) -> Tensor:
     """`nn.functional.batch_norm`, with the affine parameters first. `cudnn_enabled` changes nothing."""
-    return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return batch_norm_of_any_eps(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def instance_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,

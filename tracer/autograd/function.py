@@ -264,10 +264,14 @@ class _Application:
         numbers = iter(range(len(self.outputs)))
         places = tuple(next(numbers) if self._differentiable(x) else x._type if isinstance(x, Tensor) else None
                        for x in items)
-        arguments = map_structure(self.args, self._slot) if _defines(self.function, "vmap") else tuple(
-            self._slot(x, "") if isinstance(x, Tensor) else None for x in self.args)
         return FunctionRule(self.function, map_structure(context._saved, self._slot),
-                            map_structure(attributes, self._slot), arguments, places, context._materialize)
+                            map_structure(attributes, self._slot), self._arguments(), places, context._materialize)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """What stands for each argument: of a tensor its own place, also where one is given several times or written."""
+        own, held = iter(range(self.count)), _defines(self.function, "vmap")
+        return tuple(Slot(False, next(own)) if isinstance(x, Tensor) else map_structure(x, self._slot) if held else None
+                     for x in self.args)
 
     def _slot(self, x: Any, path: str) -> Any:
         """What stands for `x` in the rule: itself unless a tensor or a traced number."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from ..functions.methods import method
 from ..functions.operands import wrap
+from ..functions.shape import tensor_property
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.recorder import user_backward
@@ -21,6 +22,7 @@ from ..ops.custom import PassedOn, custom_gradient
 from ..tensor.context import context
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import Tensor
+from .hook_tables import LiveTable, Table
 
 Hook = Callable[[Any], Any]
 
@@ -43,7 +45,8 @@ class RemovableHandle:
 
     def __init__(self, hooks_dict: Any, *, extra_dict: Any = None) -> None:
         given = [] if extra_dict is None else extra_dict if isinstance(extra_dict, list) else [extra_dict]
-        self._tables = [weakref.ref(table) for table in (hooks_dict, *given)]
+        tables = [table.kept() if isinstance(table, LiveTable) else table for table in (hooks_dict, *given)]
+        self._tables = [weakref.ref(table) for table in tables]
         self.id = max(self.next_id, *(key + 1 for key in hooks_dict if isinstance(key, int)), 0)  # some came from a file
         RemovableHandle.next_id = self.id + 1
 
@@ -208,3 +211,14 @@ def _hooks_of(tensor: Tensor) -> Hooks:
     if context.trace is not None:
         context.trace.note_own_hooks(found.table)
     return found
+
+
+def _table(self: Tensor) -> Table | None:
+    hooks = self._hooks
+    if not self._requires_grad and self.requires_grad:
+        value = self._read()
+        hooks = None if value.node is None or not value.node.hooks else value.node.hooks.get(value.index)
+    return Table(hooks.table) if isinstance(hooks, Hooks) and hooks.table else None
+
+
+tensor_property("_backward_hooks", _table, "The hooks on its gradient by their handles' numbers, or None.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -10,6 +12,9 @@ from typing import Any, TypeVar
 from ..ir.state import state
 
 F = TypeVar("F", bound=Callable[..., Any])
+OF_A_CLASS = ("Decorating classes is deprecated and will be disabled in future versions. You should only decorate functions or "
+              "methods. To preserve the current behavior of class decoration, you can directly decorate the `__init__` method "
+              "and nothing else.")
 
 
 class _Mode:
@@ -29,6 +34,11 @@ class _Mode:
 
     def __call__(self, function: F) -> F:
         enabled = self.enabled
+        if inspect.isgeneratorfunction(function):
+            return _in_turns(function, enabled)  # type: ignore[return-value]
+        if inspect.isclass(function):
+            warnings.warn(OF_A_CLASS, FutureWarning, stacklevel=2)
+            function = _maker(function)  # type: ignore[assignment]
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -36,6 +46,36 @@ class _Mode:
                 return function(*args, **kwargs)
 
         return run  # type: ignore[return-value]
+
+
+def _maker(kind: type) -> Callable[..., Any]:
+    """What makes instances of a class."""
+    return lambda *args, **kwargs: kind(*args, **kwargs)
+
+
+def _in_turns(function: Callable[..., Any], enabled: bool) -> Callable[..., Any]:
+    """A generator function whose body is in the mode whenever it runs; who resumes it stays in the mode of his own."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        go: Callable[[], Any] = functools.partial(next, generator)
+        while True:
+            try:
+                with _Mode(enabled):
+                    given = go()
+            except StopIteration as end:
+                return end.value
+            try:
+                go = functools.partial(generator.send, (yield given))
+            except GeneratorExit:
+                with _Mode(enabled):
+                    generator.close()
+                raise
+            except BaseException as error:
+                go = functools.partial(generator.throw, error)
+
+    return run
 
 
 class no_grad(_Mode):
@@ -52,11 +92,7 @@ class no_grad(_Mode):
         super().__init__(False)
 
     def __new__(cls, function: Any = None) -> Any:
-        made = super().__new__(cls)
-        if function is None:
-            return made
-        no_grad.__init__(made)
-        return made(function)
+        return super().__new__(cls) if function is None else cls()(function)
 
 
 class enable_grad(_Mode):
@@ -65,12 +101,18 @@ class enable_grad(_Mode):
     def __init__(self) -> None:
         super().__init__(True)
 
+    def __new__(cls, function: Any = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
 
 class inference_mode(_Mode):
-    """As `no_grad`; `mode=False` does nothing."""
+    """As `no_grad`, and with `mode=False` as `enable_grad`."""
 
     def __init__(self, mode: bool = True) -> None:
-        super().__init__(not mode and state.grad)
+        super().__init__(not mode)
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
 
 class set_grad_enabled(_Mode):

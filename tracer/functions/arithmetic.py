@@ -12,7 +12,7 @@ from ..ir.op import Op
 from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
 from ..ops.pieces import piecewise
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Scalar, whole
 from ..tensor.tensor import Tensor
 from .checks import check_divisor
 from .layout import apply, keeps_layout, laid_out, meets_wider
@@ -45,12 +45,29 @@ def _with_alpha(op: Op, input: Any, other: Any, alpha: Number) -> Tensor:
     if type(alpha) in (int, float) and alpha == 1:
         return apply(op, input, other)
     kind = result_dtype(input, other)
+    _check_alpha(alpha, kind)
+    if kind is dtypes.boolean:
+        return apply(op, input, other if alpha else False)
+    fitting(alpha, kind)
     if not (is_half(kind) and isinstance(input, Tensor)):
-        return apply(op, input, mul(other, alpha) if isinstance(other, Tensor) else other * alpha)
+        return apply(op, input, mul(wrap(cast_value(other._read(), kind)), alpha) if isinstance(other, Tensor) else other * alpha)
     x, y = operands(input, other, kind=kind)
-    factor = number_value(fitting(alpha, kind), kind, y.type.shape, y.device)
+    factor = number_value(alpha, kind, y.type.shape, y.device)
     x, y, factor = (cast_value(v, dtypes.float32) for v in (x, y, factor))
     return laid_out(wrap(cast_value(op(x, ops.mul(y, factor)), kind)), (input, other))
+
+
+def _check_alpha(alpha: Number, kind: dtype) -> None:
+    """torch's RuntimeError for an alpha of a category above the result's."""
+    if kind.is_complex or (kind.is_inexact and type(alpha) is float):
+        return
+    given = number_dtype(alpha)
+    if given is dtypes.boolean and kind is not dtypes.boolean:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if given.is_inexact and not kind.is_inexact:
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if given.is_complex:
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
 
 
 @in_place()
@@ -272,8 +289,13 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     >>> torch.pow(torch.tensor([2.0, 3.0]), 2)
     tensor([4., 9.])
     """
-    if isinstance(input, Tensor) and type(exponent) in (int, float):
-        result = _constant_power(input, exponent)  # type: ignore[arg-type]
+    if isinstance(input, Tensor) and type(exponent) in (int, float, Scalar):
+        kind = result_dtype(input, exponent)
+        if not kind.is_inexact or is_half(kind):
+            fitting(exponent, kind)
+        if not kind.is_inexact and exponent < 0:  # type: ignore[operator]
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        result = _constant_power(input, exponent, kind) if kind.is_inexact and type(exponent) in (int, float) else None
         if result is not None:
             return result
     elif (exponent is True or exponent is False) and isinstance(input, Tensor) and input._type.dtype is dtypes.boolean:
@@ -281,15 +303,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     return apply(ops.power, input, exponent)
 
 
-def _constant_power(input: Tensor, exponent: float) -> Tensor | None:
-    kind = result_dtype(input, exponent)
-    if not kind.is_inexact:
-        if exponent < 0:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
-        fitting(exponent, kind)
-        return None
-    if is_half(kind):
-        fitting(exponent, kind)
+def _constant_power(input: Tensor, exponent: Any, kind: dtype) -> Tensor | None:
     x = cast_value(input._read(), kind)
     if exponent == 2:
         return wrap(ops.mul(x, x))
@@ -330,7 +344,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     """input + value * tensor1 * tensor2."""
     if input.dtype is tensor1.dtype is tensor2.dtype is dtypes.boolean:
         raise not_implemented("addcmul_cpu_out", input.dtype)
-    return add(input, mul(tensor1, tensor2), alpha=value)
+    product = mul(tensor1, tensor2)
+    return add(input, product, alpha=value if result_dtype(input, product).is_inexact else whole(value))
 
 
 @pointwise()

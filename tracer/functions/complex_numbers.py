@@ -7,7 +7,7 @@ from typing import Final
 
 from ..ir import dtypes
 from ..ops import elementwise as ops
-from ..tensor.steps import Conjugate, FromPairs, Pairs, Part
+from ..tensor.steps import Conjugate, FromPairs, Pairs, Part, signs
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .arithmetic import mul
@@ -78,7 +78,19 @@ def conj_physical(input: Tensor) -> Tensor:
 @method()
 def is_conj(input: Tensor) -> bool:
     """Whether the tensor shows the conjugates of what is in memory."""
-    return bool(sum(type(step) is Conjugate for step in input._steps) % 2)
+    return signs(input)[0]
+
+
+@method()
+def is_neg(input: Tensor) -> bool:
+    """Whether the tensor shows the negatives of what is in memory, as the imaginary part of a conjugate does."""
+    return signs(input)[1]
+
+
+@method()
+def resolve_neg(input: Tensor) -> Tensor:
+    """The tensor itself, or a copy if it shows the negatives of what is in memory."""
+    return wrap(ops.alias(input._read())) if is_neg(input) else input
 
 
 @method()

@@ -20,6 +20,7 @@ from ..tensor.layouts import check_layout, layout, memory_format
 from ..tensor.scalar import Scalar
 from ..tensor.strides import Geometry, contiguous_stride, is_contiguous, is_dense
 from ..tensor.tensor import Tensor
+from .buffers import elements_of, shows_bytes
 from .defaults import Defaults, device_name
 from .dims import shape_argument
 from .fits import check_fits
@@ -28,7 +29,7 @@ from .layout import in_format
 from .methods import CREATED, method, with_out_typed
 from .operands import cast_value, number_dtype, number_value, wrap
 from .operands import full as full_value
-from .precision import fitting
+from .precision import fits, fitting
 from .spelling import spelled
 
 
@@ -61,6 +62,8 @@ def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
         copy = wrap(alias(data.detach()._read()))
         return copy.to(dtype=kind or data.dtype, device=on)
     if type(data) is Scalar:
+        if kind is not None and kind.category == dtypes.INTEGRAL and not fits(data, kind):
+            raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
         return wrap(alias(number_value(data, kind or number_dtype(data), (), on)))
     tensors = _tensors_inside(data)
     if tensors:
@@ -115,7 +118,7 @@ def as_tensor(data: Any, dtype: dtype | None = None, device: Any = None) -> Tens
     """`data` as a tensor; a tensor that fits is returned itself, a numpy array shares its memory."""
     if isinstance(data, Tensor):
         return data.to(dtype=dtype or data.dtype, device=device or data.device)
-    if isinstance(data, np.ndarray) and dtype is None and device_name(device) == "cpu":
+    if isinstance(data, np.ndarray) and (dtype is None or dtype.numpy == data.dtype) and device_name(device) == "cpu":
         return from_numpy(data)
     return tensor(data, dtype=dtype, device=device)
 
@@ -134,6 +137,8 @@ def asarray(obj: Any, *, dtype: dtype | None = None, device: Any = None, copy: b
 
     Source: https://pytorch.org/docs/stable/generated/torch.asarray.html
     """
+    if not isinstance(obj, (Tensor, np.ndarray, np.generic)) and shows_bytes(obj):
+        obj = elements_of(obj, dtype or Defaults.dtype)
     made = as_tensor(obj, dtype, device)
     if isinstance(obj, Tensor) and made.requires_grad and not requires_grad:
         made = made.detach()

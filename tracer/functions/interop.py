@@ -92,10 +92,10 @@ def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_dev
             copy: Any = None) -> Any:
     """The memory as a DLPack capsule, shared as by `numpy()`.
 
-    Raises RuntimeError for a tensor that requires grad, and BufferError for a dtype that numpy cannot export.
+    Raises BufferError for a tensor that requires grad, and for a dtype that numpy cannot export.
     """
     if self.requires_grad:
-        raise RuntimeError("Can't export tensors that require gradient, use tensor.detach()")
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     if self._device != "cpu":
         return _device_buffer(self).__dlpack__(stream=stream)
     array = exported(self)
@@ -106,6 +106,30 @@ def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_dev
     return array.__dlpack__(max_version=max_version)
 
 
+class _Capsule:
+    """A DLPack capsule as an array that can be exported once; of its device numpy asks it itself."""
+
+    def __init__(self, capsule: Any) -> None:
+        if '"dltensor' not in repr(capsule):
+            raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, "
+                               "so you might have already constructed a tensor from it once.")
+        self.capsule = capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return CPU, 0
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.capsule
+
+
+class _Writable:
+    """The memory of an array that came in a capsule which cannot tell that it may be written, as all such may."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self.array = array  # which the memory lives as long as
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor on the memory of another library's CPU array; on `device`, or of its own memory, where that is asked for.
 
@@ -114,9 +138,14 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     >>> torch.from_dlpack(np.arange(3))
     tensor([0, 1, 2])
     """
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = _Capsule(ext_tensor)
     kind = ext_tensor.__dlpack_device__()[0]
     if kind != CPU:
         raise NotImplementedError(f"from_dlpack requires an array on the CPU, got DLPack device type {int(kind)}")
-    found = from_numpy(np.from_dlpack(ext_tensor))
+    array = np.from_dlpack(ext_tensor)
+    if isinstance(ext_tensor, _Capsule) and not array.flags.writeable:
+        array = np.asarray(_Writable(array))
+    found = from_numpy(array)
     found = found if device is None else found.to(device)
     return found.clone() if copy else found

@@ -15,6 +15,7 @@ from .dims import shape_argument
 from .joining import cat
 from .methods import method, named
 from .shape import reshape, squeeze, swapaxes, t, transpose, unsqueeze
+from .storages import UntypedStorage
 from .strided import as_strided
 
 
@@ -34,13 +35,15 @@ for _names, _view in [(["t_"], t), (["transpose_", "swapdims_"], transpose), (["
 
 
 @method()
-def set_(self: Tensor, source: Tensor | None = None, storage_offset: int = 0, size: Sequence[int] | None = None,
+def set_(self: Tensor, source: Tensor | UntypedStorage | None = None, storage_offset: int = 0, size: Sequence[int] | None = None,
          stride: Sequence[int] | None = None) -> Tensor:
     """Turn into another view of the memory of `source`; earlier views of this tensor keep the old memory.
 
     With a `size`, into one of that size, at an offset and with strides of its own; without a source, into an empty one.
     """
     source = self.new_zeros(0) if source is None else source
+    if isinstance(source, UntypedStorage):
+        source = source.as_elements(self.dtype)
     if size is not None:
         source = as_strided(source.detach(), tuple(size), contiguous_stride(tuple(size)) if stride is None else stride,
                             storage_offset)

@@ -118,8 +118,10 @@ def number_dtype(number: Any) -> dtype:
     """The dtype that a Python number counts as in promotion."""
     if type(number) is Scalar:
         number = number.kind()()
-    if isinstance(number, (bool, np.bool_)):
+    if isinstance(number, bool):
         return dtypes.boolean
+    if isinstance(number, np.bool_):  # which torch takes for a float
+        return Defaults.dtype
     if isinstance(number, (int, np.integer)):
         return dtypes.int64
     if isinstance(number, (complex, np.complexfloating)):
@@ -147,10 +149,19 @@ def result_dtype(*operands: Any) -> dtype:
         for x in varying:  # to a floating tensor int and float are one
             kind = number_dtype(x)
             numbers = kind if numbers is None else dtypes.promote_types(numbers, kind)
+    if numbers is dtypes.int64 and (with_dims or zero_d) is dtypes.boolean:
+        _refuse_unsigned(operands)
     result = dtypes.combine_categories(with_dims, dtypes.combine_categories(zero_d, numbers))
     if result is None:
         raise TypeError("expected at least one tensor or number")
     return result
+
+
+def _refuse_unsigned(operands: Sequence[Any]) -> None:
+    """torch's RuntimeError for bools beside a Python number that only 64 bits without a sign hold."""
+    numbers = (x.look() if type(x) is Scalar and not x.fits() else x for x in operands)
+    if any(type(x) is int and x >= 1 << 63 for x in numbers):
+        raise RuntimeError("Promotion for uint16, uint32, uint64 types is not supported, attempted to promote Bool and UInt64")
 
 
 def result_type(*tensors: Any, **named: Any) -> dtype:

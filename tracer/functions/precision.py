@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from ..ir import dtypes
 from ..ir.constants import literal
 from ..ir.dtypes import dtype
+from ..tensor.operations import Operation
+from ..tensor.scalar import Scalar, on_host
 from ..tensor.tensor import Tensor
 from .operands import cast_value, result_dtype, wrap
 
@@ -79,11 +81,22 @@ def fitting(number: Any, kind: dtype) -> Any:
     """The number, for a place in a tensor of that type; torch's RuntimeError if it would become another one, or infinite."""
     if type(number) is complex and not kind.is_complex and number.imag:
         raise RuntimeError(overflow(kind))
-    if type(number) in (int, float) and kind.name in _C_NAMES and not _fits(number, kind):
+    if type(number) in (int, float, Scalar) and not fits(number, kind):
         if type(number) is int:
-            literal(number, kind)  # OverflowError for one beyond 64 bits
+            literal(number, kind)  # OverflowError for an int beyond 64 bits
         raise RuntimeError(overflow(kind))
     return number
+
+
+def fits(number: Any, kind: dtype) -> bool:
+    """Whether a real number stays what it is in a dtype; of one that a traced function was given the answer is a guard."""
+    return kind.name not in _C_NAMES or bool(on_host(_fits_into(kind), number))
+
+
+@functools.lru_cache
+def _fits_into(kind: dtype) -> Operation:
+    """The question as an operation on numbers: of one that a traced function was given it is asked at each call."""
+    return Operation(functools.partial(_fits, kind=kind), f"{kind.name} holds", lambda number: (bool,))
 
 
 @functools.lru_cache(maxsize=256, typed=True)

@@ -54,18 +54,6 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
 
 
 @method()
-def is_neg(input: Tensor) -> bool:
-    """Always False: negation is not put off, not even that of the imaginary part of a conjugate."""
-    return False
-
-
-@method()
-def resolve_neg(input: Tensor) -> Tensor:
-    """The tensor itself: no negation is put off."""
-    return input
-
-
-@method()
 def is_inference(input: Tensor) -> bool:
     """Always False: what is made in `inference_mode` may be used anywhere."""
     return False

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.errors import TraceError
+from ..ir.errors import TRACED, TraceError
 from ..ir.state import Ambient, ambients
 from ..lazy.flush import host_array
 from ..tensor.context import context
@@ -192,7 +192,7 @@ def _joined(text: str, suffixes: list[str], indent: int) -> str:
 
 
 def _traced(tensor: Tensor) -> str:
-    return f"tensor(<traced {tensor._type}>)"
+    return f"tensor{TRACED}{tensor._type}>)"
 
 
 @method("__repr__")
@@ -213,6 +213,11 @@ def tensor_repr(self: Tensor, *, tensor_contents: Any = None) -> str:
 @method("__format__")
 def tensor_format(self: Tensor, spec: str) -> str:
     """The number of a 0-d tensor in the given format; other tensors only as text."""
-    if self.ndim or context.trace is not None:
+    if self.ndim or type(self) is not Tensor or self._device == "meta":
         return object.__format__(self, spec)
-    return str(format(self.item(), spec))
+    if not spec and context.trace is not None:
+        return str(self)
+    try:
+        return str(format(self.item(), spec))
+    except TraceError as error:
+        raise TraceError(f"{error} torch.debug.print prints it at each call.") from None

@@ -352,6 +352,9 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
         raise RuntimeError(f"expand(torch.{scalar_name(self.dtype)}Tensor{{{list(self.shape)}}}, "
                            f"size={list(wanted)}): the number of sizes provided ({len(wanted)}) must be greater or equal "
                            f"to the number of dimensions in the tensor ({self.ndim})")
+    if any(n < -1 or (n == -1 and i < first) for i, n in enumerate(wanted)):
+        raise RuntimeError(f"The expanded size of the tensor ({min(wanted)}) isn't allowed in a leading, non-existing dimension "
+                           f"{wanted.index(min(wanted))}")
     shape, strides = list(wanted), [0] * len(wanted)
     for i, (n, s) in enumerate(zip(self._type.shape, self._strides.stride), first):
         shape[i] = n if wanted[i] == -1 else wanted[i]
@@ -391,6 +394,10 @@ def repeat(self: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
     if len(counts) < self.ndim:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     shape = (*(1,) * (len(counts) - self.ndim), *self._type.shape)
+    if any(c < 0 for c in counts):
+        sizes = [c * n for c, n in zip(counts, shape)]
+        raise RuntimeError(f"Trying to create tensor with negative dimension {next(n for n, c in zip(sizes, counts) if c < 0)}: "
+                           f"{sizes}")
     value = ops.reshape(self._read(), shape=tuple(x for n in shape for x in (1, n)))
     spread = tuple(x for c, n in zip(counts, shape) for x in (c, n))
     value = ops.broadcast(value, shape=spread, dims=tuple(range(len(spread))))

@@ -14,6 +14,7 @@ from ..ir.dtypes import dtype
 from ..tensor.device import device as Device
 from ..tensor.tensor import Tensor
 from .methods import method
+from .strided import as_strided
 
 _ROOM = 4096  # between the numbers of two memories: views of one of them differ by their offset
 
@@ -32,7 +33,9 @@ class UntypedStorage:
     def __init__(self, tensor: Tensor) -> None:
         if not isinstance(tensor, Tensor):
             raise NotImplementedError("UntypedStorage is not made of its own: x.untyped_storage() tells of the memory of x")
-        self._whole = tensor if tensor._base is None else tensor._root
+        while tensor._base is not None:
+            tensor = tensor._root
+        self._whole = tensor
 
     @property
     def device(self) -> Device:
@@ -44,6 +47,11 @@ class UntypedStorage:
         return int(self._whole.nbytes)
 
     size = __len__ = nbytes
+
+    def as_elements(self, kind: dtype) -> Tensor:
+        """All of it as a vector of this dtype, on the same memory."""
+        whole = as_strided(self._whole.detach(), (self._whole.numel(),), (1,))
+        return whole if whole.dtype is kind else whole.view(kind)
 
     def data_ptr(self) -> int:
         """A number that tells memory apart; 0 of nothing."""

@@ -46,10 +46,10 @@ def literal(number: Any, kind: dtype) -> str:
 
 
 def _in_64_bits(number: int, kind: dtype) -> int:
-    """A large int as torch has it: without a sign if need be, which a signed type reads as a negative number."""
+    """A large int as torch has it: without a sign if need be, which all types but uint64 read as a negative number."""
     if not -(1 << 63) <= number < 1 << 64:
         raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
-    wraps = number >= 1 << 63 and kind.is_signed and not kind.is_inexact
+    wraps = number >= 1 << 63 and kind is not dtypes.uint64 and not kind.is_inexact
     return number - (1 << 64) if wraps else number
 
 

@@ -10,6 +10,10 @@ READING_A_VALUE = (
     "the value of a traced tensor was read{where}: while a function is traced by jit (or a transform) tensors have shapes "
     "and dtypes but no values. Choose with torch.where instead of Python control flow, or return the tensor and read it "
     "outside.")
+TRACED = "(<traced "  # in the text of a traced tensor
+TEXT_LEAVES = (
+    "the text of a traced tensor, {text!r}, is in what the step {name} returns or leaves outside: it would be the same at each "
+    "call, without the values. Return the tensor and make the text outside; torch.debug.print prints it at each call.")
 
 
 class TraceError(RuntimeError):

@@ -8,7 +8,7 @@ from io import IOBase
 from types import CoroutineType
 from typing import Any
 
-from ..ir.errors import NeededFirst, TraceError
+from ..ir.errors import TEXT_LEAVES, TRACED, NeededFirst, TraceError
 from ..tensor.nested import Attribute
 from ..tensor.tensor import Tensor
 from .remade import Remaking, is_of_users
@@ -39,6 +39,8 @@ class Lasting:
 
     def _check_key(self, key: Any) -> None:
         kind = type(key)
+        if kind is str:
+            self._check_text(key)
         if kind in (str, int, Attribute):
             return
         if id(key) in self._given and not issubclass(kind, tuple) and not self._is_known(key):
@@ -58,6 +60,12 @@ class Lasting:
                              "once, to whoever asks first. Return list(...) of it, or make it outside.")
         if isinstance(x, type):
             self.check_class(x)
+        elif kind is str:
+            self._check_text(x)
+
+    def _check_text(self, x: str) -> None:
+        if TRACED in x:
+            raise TraceError(TEXT_LEAVES.format(text=x[:80], name=self._trace.name))
 
     def check_class(self, kind: type) -> None:
         """TraceError for a class that holds something of the trace."""

@@ -108,6 +108,7 @@ class Plan:
     packs: tuple[Pack, ...] = ()
     gradient_packs: tuple[GradientPack, ...] = ()
     read_packs: tuple[Pack, ...] = ()
+    in_place: tuple[tuple[Storage, int], ...] = ()  # how often a call writes to these, as `_version` has it
 
     def storages(self) -> Sequence[Storage]:
         """The storages of the loose state as it is now."""
@@ -215,7 +216,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                 len(rewritten), gradients, read, tuple(template.gradients_needed), tuple(v.type for v in numbers.inputs),
                 numbers.evaluation(), tuple(positions), tuple(positions[:len(rewritten)]),
                 tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions),
-                unread=tuple(given.themselves.tensors))
+                unread=tuple(given.themselves.tensors), in_place=tuple(trace.in_place.items()))
     return plan, guards
 
 

@@ -19,7 +19,7 @@ from ..lazy.flush import device_buffer, host_array, materialize
 from ..tensor.nested import grow, refill
 from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
 from ..tensor.packs import PackedSlice
-from ..tensor.storage import Storage
+from ..tensor.storage import Runs, Storage
 from ..tensor.tensor import Tensor
 from .interrupts import Uninterrupted
 from .plan import Plan, Writes
@@ -42,7 +42,7 @@ class Step:
             stats.seconds[phase] = stats.seconds.get(phase, 0.0) + seconds
         stats.compiles += 1
         stats.state_on_failure = "" if plan.checked is None else "kept" if plan.checked.keeps else "applied"
-        self.calls = 0
+        self.calls, self._runs = 0, _counted(plan)
         self.used = 0  # the number of the function's call in which it ran last
         self.donates = len(plan.donated) > 0
         # Whether a call has nothing to do with the outputs but to rebind the state.
@@ -75,7 +75,7 @@ class Step:
             buffers += self._number_buffers(call)
         with Uninterrupted():
             results = self._execute(buffers)
-            self.calls += 1
+            self.calls = self._runs.count = self.calls + 1
             for pack, result in zip(plan.packs, results):
                 pack.buffer = result
             if in_place:
@@ -190,6 +190,14 @@ def _arguments(step: Step, call: Signature) -> list[Value]:
             for i, x in enumerate(call.tensors)]
 
 
+def _counted(plan: Plan) -> Runs:
+    """What counts the calls for the tensors that these write to in place."""
+    runs = Runs()
+    for storage, times in plan.in_place:
+        storage.count_runs(runs, times)
+    return runs
+
+
 def _mark_lost(plan: Plan) -> None:
     """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
     loose = [s for s in plan.storages()[:plan.rewritten] if backend().deleted(s.value.buffer)]
@@ -244,6 +252,7 @@ def _write_back(writes: Writes, call: Signature, outputs: list[Value]) -> None:
         tensor = call.tensors[i]
         if isinstance(tensor, Tensor):
             tensor._set(outputs[at])
+            tensor._storage.count_write()
         else:
             np.copyto(tensor, host_array(outputs[at]))
     for target, leaf in writes.leaves:

@@ -39,6 +39,7 @@ class Trace(ShadowedArguments, Dependencies):
         self.captured: dict[Storage, Value] = {}  # storages from outside that were read, and their input values
         self.constants: dict[Value, Value] = {}  # inputs of it that the function made of data, and their values
         self.written: dict[Storage, None] = {}
+        self.in_place: dict[Storage, int] = {}  # how often each storage from outside was written in place
         self.overwritten: dict[Storage, list[Value]] = {}  # what storages that were made here held before, in order
         self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
         self.reports: list[Any] = []  # what is to be told at each call

@@ -25,7 +25,8 @@ class Tracing(Protocol):
 
     `recorder` is where the trace records, `outer` the recorder around it; `arguments` maps storages of arguments to what
     stands in for them; `handles` are the tensors from outside that were used, as they were; `mark` is on the handles of
-    memory that the trace makes, `overwritten` what that memory held; `made` takes back what was made outside for this trace;
+    memory that the trace makes, `overwritten` what that memory held; `in_place` tells
+    how often other storages were written in place; `made` takes back what was made outside for this trace;
     `reports` are told at each call; `decisions` are those of autocast.
     """
 
@@ -35,6 +36,7 @@ class Tracing(Protocol):
     handles: dict[Tensor, tuple[bool, Storage]]
     mark: object
     overwritten: dict[Storage, list[Value]]
+    in_place: dict[Storage, int]
     made: list[Callable[[], Any]]
     reports: list[Any]
     decisions: list[Any]

@@ -286,6 +286,21 @@ class Conjugate(Recoded):
         return self.read(new)
 
 
+def signs(x: Tensor) -> tuple[bool, bool]:
+    """torch's two marks of a view: whether it shows the conjugates, or the negatives, of what is in memory."""
+    steps, root = list(x._steps), x
+    while root._base is not None:
+        root = root._root
+        steps = [*root._steps, *steps]
+    conjugate = negative = False
+    for step in steps:
+        if type(step) is Conjugate:
+            conjugate = not conjugate
+        elif type(step) is Part:
+            conjugate, negative = False, step.imaginary and conjugate
+    return conjugate, negative
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Pairs(Recoded):
     """Complex numbers as pairs of reals along a new last dimension."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+VERSION_IN_STEP = ("a function that is traced read _version of a tensor from outside, which is another number at each call. "
+                   "Read it outside of the function.")
+
 # Held between gathering the buffers of state and rebinding it, when no other call may donate them, and between reading
 # a generator and moving it on.
 rebinding = open_after_fork(threading.RLock())
@@ -34,6 +37,15 @@ class PackFlags(Protocol):
     def share(self) -> None: ...
 
 
+class Runs:
+    """How often a compiled step has run."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Storage:
     """A mutable cell with an immutable value.
 
@@ -43,11 +55,14 @@ class Storage:
     requires gradients: whoever reads the cell gets a value that says so, whichever handle is read first.
     """
 
-    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "memory", "_handles", "__weakref__")
+    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "memory", "_handles", "_writes", "_runs",
+                 "__weakref__")
 
     shared = False  # whether others can see the memory
     memory: Any  # which, of a shared storage
     _handles: dict[int, ref[Tensor]]  # set where there are several that are no views of one another
+    _writes: int  # in place, outside of compiled steps; set at the first
+    _runs: dict[Runs, int]  # how often each call of these steps writes here in place
 
     def __init__(self, value: Value) -> None:
         current = context
@@ -128,6 +143,28 @@ class Storage:
         recorder = thread_recorder()
         if value.buffer is None and (trace is None or recorder is not trace.recorder):
             recorder.storages.append(ref(self))
+
+    def count_write(self) -> None:
+        """Take down that the user's code wrote here in place; a compiled step does so at each call."""
+        trace = context.trace
+        if trace is None or self.trace is trace:
+            self._writes = getattr(self, "_writes", 0) + 1
+        else:
+            trace.in_place[self] = trace.in_place.get(self, 0) + 1
+
+    def count_runs(self, runs: Runs, times: int) -> None:
+        """From now on each of these runs writes here so often."""
+        found = getattr(self, "_runs", {})
+        self._runs = found | {runs: found.get(runs, 0) + times}
+        self._writes = getattr(self, "_writes", 0) - times * runs.count
+
+    @property
+    def version(self) -> int:
+        """How often it was written in place."""
+        trace = context.trace
+        if trace is not None and self.trace is not trace:
+            raise TraceError(VERSION_IN_STEP)
+        return getattr(self, "_writes", 0) + sum(runs.count * n for runs, n in getattr(self, "_runs", {}).items())
 
     def _note_write(self) -> None:
         region = context.region

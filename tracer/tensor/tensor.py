@@ -21,12 +21,13 @@ from ..ir.types import Type
 from ..ops.elementwise import alias, select, with_value
 from .assigned import assign, pending, settle
 from .context import context
+from .copies import copied_leaf, fresh
 from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
 from .maps import home
 from .steps import Step, written_through
-from .storage import Storage, has_contents, without_history
+from .storage import Storage, without_history
 from .strides import Geometry, contiguous_stride, lies_in_order, of_gradient, overlaps
 from .viewed import read_through, viewed_type
 
@@ -235,6 +236,7 @@ class Tensor:
         if self._retains_grad:  # the gradient to keep is that of what the tensor is from now on
             self._read().leaf = None
         self._set(value, touched)
+        self._storage.count_write()
         if self._retains_grad:
             self._mark_leaf_again()
 
@@ -244,7 +246,7 @@ class Tensor:
         if self._base is None or self._parted:
             return
         if self._detached:
-            if value.requires_grad:
+            if value.requires_grad or self._root.requires_grad:
                 raise RuntimeError(VIEW_WITHOUT_GRAD_IN_PLACE)
         elif self._root._requires_grad or self._root._variable:
             raise RuntimeError(VIEW_OF_LEAF_IN_PLACE)
@@ -482,7 +484,7 @@ class Tensor:
                 # A value of its own: earlier uses of the old one must not start to carry gradients.
                 before = self._storage.read()
                 if not before.requires_grad:
-                    self._storage.write(_fresh(before))
+                    self._storage.write(fresh(before))
             self._detached = False
             self._become_leaf()
             _structure_changed()
@@ -600,6 +602,8 @@ class Tensor:
     @data.setter
     def data(self, new: Tensor) -> None:
         """Show the memory of another tensor from now on; shape and dtype may change, as in torch."""
+        if self._requires_grad and not new.dtype.is_inexact:
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         assign(self, new)
 
     def retain_grad(self) -> None:
@@ -626,42 +630,18 @@ class Tensor:
         return grad_fn_of(self._read())
 
     @property
-    def _version(self) -> Value:
-        """Changes with every write; compare with `is`."""
-        return self._storage.read()
+    def _version(self) -> int:
+        """How often the memory was written in place: by this tensor, its views, and others that share it."""
+        return self._storage.version
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
-                               "at the moment.")
-        memo_key = id(self)
-        if memo_key in memo:
-            return memo[memo_key]
-        with grad_mode(False):
-            copy = type(self)._of(_fresh(without_history(self._read())))
-        copy.__class__ = self.__class__
-        for name, attribute in self.__dict__.items():
-            if name not in _OWN:
-                copy.__dict__[name] = attribute
-        if self._grad is not None:
-            copy._grad = self._grad.__deepcopy__(memo)
-        if self._requires_grad:
-            copy.requires_grad_()
-        memo[memo_key] = copy
-        return copy
+        return copied_leaf(self, memo, _OWN)
 
 
 _FIELDS = tuple(Tensor.__annotations__)
 _OWN = frozenset(_FIELDS)
 _OF_A_HANDLE = frozenset(_FIELDS[_FIELDS.index("_grad"):])
 _constructors: dict[str, Any] = {}
-
-
-def _fresh(value: Value) -> Value:
-    """A new value with the same contents."""
-    if has_contents(value):
-        return value.twin()
-    return alias(value)
 
 
 def _joined(before: Value, value: Value) -> Value:

@@ -18,7 +18,7 @@ from ..operands import cast_value, scalar_name, wrap
 from ..refusals import ORDERED, require_kind
 from ..unary import exp, log, neg, tan
 from .generator import Generator, generator_on
-from .samplers import chances, check_std, normal_numbers
+from .samplers import chances, check_std, is_number, normal_numbers
 from .values import check_bounds, integer_value, open_symmetric_value, open_uniform, symmetric_value, uniform_value, working
 
 
@@ -34,12 +34,13 @@ def uniform_(self: Tensor, from_: Any = 0.0, to: Any = 1.0, *, generator: Genera
     if self.dtype.is_complex:
         parts = [empty_like(self.real).uniform_(low, high, generator=generator) for _ in range(2)]
         return assign(self, make_complex(*parts))
-    plain = type(low) in (int, float) and type(high) in (int, float)
-    if plain and not low <= high:
-        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
+    numbers = is_number(low) and is_number(high)
+    if numbers and not low <= high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     kind, source = working(self.dtype, "check_uniform_bounds"), generator_on(self._device, generator)
-    if plain:
+    if numbers:
         check_bounds(self.dtype, low, high)
+    plain = type(low) in (int, float) and type(high) in (int, float)
     shape = self._type.shape
     if plain and low == -high:
         return _fill(self, symmetric_value(shape, kind, float(high), source))
@@ -69,8 +70,8 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
 @method()
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with exponential numbers of rate `lambd`: -log(u) / lambd."""
-    if type(lambd) in (int, float) and not lambd > 0:
-        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+    if is_number(lambd) and not lambd > 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
     unit = open_uniform(self._type.shape, _continuous(self.dtype, "Exponential"), generator_on(self._device, generator))
     return assign(self, div(neg(log(unit)), lambd))
 
@@ -85,8 +86,8 @@ def _continuous(kind: dtype, what: str) -> dtype:
 @method()
 def cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with Cauchy numbers: median + sigma * tan(pi * (u - 1/2))."""
-    if type(sigma) in (int, float) and not sigma > 0:
-        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
+    if is_number(sigma) and not sigma > 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
     kind, source = _continuous(self.dtype, "Cauchy"), generator_on(self._device, generator)
     angle = mul(wrap(open_symmetric_value(self._type.shape, kind, source)), math.pi / 2)
     return assign(self, add(mul(tan(angle), sigma), median))
@@ -95,8 +96,8 @@ def cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator:
 @method()
 def log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with the exponentials of normal numbers."""
-    if type(std) in (int, float) and not std > 0:
-        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
+    if is_number(std) and not std > 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
     working(self.dtype, "log_normal_cpu")
     return assign(self, exp(normal_numbers(self._type.shape, mean, std, self.dtype, generator_on(self._device, generator))))
 

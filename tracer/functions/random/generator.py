@@ -145,7 +145,11 @@ class Generator:
         words = None if self._tensor is None else host_array(self._tensor._read())
         return {"device": self._device, "start": self._start, "words": words}
 
-    def __setstate__(self, saved: dict[str, Any]) -> None:
+    def __setstate__(self, saved: Any) -> None:
+        if isinstance(saved, tuple):  # of torch's, whose own numbers nobody makes here: begin with its seed
+            self._device, self._tensor = "cpu", None
+            self.manual_seed(saved[0])
+            return
         self._device, self._start, self._tensor = saved["device"], saved["start"], None
         if saved["words"] is not None:
             self._tensor = wrap(Value(STATE, "cpu", np.array(saved["words"]))).to(self._device)

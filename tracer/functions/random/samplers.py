@@ -194,9 +194,14 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     return made.requires_grad_() if requires_grad else made
 
 
+def is_number(x: Any) -> bool:
+    """Whether it is a real number, also one that a traced function was given: what is asked of that is a guard."""
+    return type(x) in (int, float, Scalar)
+
+
 def check_std(std: Any) -> None:
-    if type(std) in (int, float) and not std >= 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    if is_number(std) and not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     if isinstance(std, Tensor):
         check_none("normal", ~(std >= 0), RuntimeError, "normal expects all elements of std >= 0.0", std.detach(), "{value}")
 
@@ -218,9 +223,9 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = Non
 
 def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:
     source = generator_on(on, generator)
+    if is_number(p) and not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
     if type(p) in (int, float):
-        if not 0 <= p <= 1:
-            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
         return chance_value(shape, p, on, source)
     if not isinstance(p, Tensor) and type(p) is not Scalar:
         raise TypeError(f"bernoulli expected p as a number or a Tensor, got {type(p).__name__}")
