@@ -74,7 +74,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _refuse_bools(text: str, x: Tensor) -> None:
-    if x.dtype is dtypes.boolean:
+    if isinstance(x, Tensor) and x.dtype is dtypes.boolean:
         raise RuntimeError(text)
 
 

@@ -30,6 +30,8 @@ NUMBER: Final = frozenset(dtypes.ALL) - {dtypes.boolean}
 
 def require_kind(kernel: str, x: Tensor, kinds: frozenset[dtype] = FLOATING) -> None:
     """torch's error unless a tensor is of one of the dtypes that a kernel is made for: by default the floating ones."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
     if x.dtype not in kinds:
         raise not_implemented(kernel, x.dtype)
 
