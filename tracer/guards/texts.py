@@ -20,7 +20,7 @@ from .whose import HOLDS
 Change = tuple[str, Any, Any]  # path or name, what was there, what is there now
 MOST = 200  # values of one object that are kept
 _HELD = frozenset({"_parameters", "_buffers", "_modules"})  # what a module has under names of its own
-_OURS = frozenset({"_key", "_hooks", "_non_persistent_buffers_set"})
+_OURS = frozenset({"_opt_called", "_key", "_hooks", "_non_persistent_buffers_set"})
 _WHOLE = (*PLAIN, type, enum.Enum, types.FunctionType, types.ModuleType)
 
 

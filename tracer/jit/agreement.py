@@ -23,7 +23,7 @@ from ..tensor.tensor import Tensor
 from ..walks.replay import replay
 from ..walks.simplify import EFFECTS, Builder, is_zero, rewrite, simplify
 from .created import Created, Starts
-from .plan import Traced, held_in
+from .plan import Traced
 from .remade import Remaking
 from .signature import Signature
 from .standins import held_by
@@ -157,9 +157,9 @@ class _Comparison:
 
     def _arguments(self) -> None:
         first, second = self._first.given, self._second.given
+        self._pairs += zip(first.left, second.left, strict=True)
         for x, y in zip(first.tensors, second.tensors, strict=True):
             self._need(x._requires_grad is y._requires_grad)
-            self._pairs.append((held_in(x), held_in(y)))
             self._gradient(self._first.trace.grads.get(x), self._second.trace.grads.get(y))
         for (i, x), (j, y) in zip(first.changed(), second.changed(), strict=True):
             self._need(i == j)

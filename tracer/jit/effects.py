@@ -37,6 +37,7 @@ class Slot:
     device: str
     twin: Slot | None = None  # where the very same tensor must be
     fixed: bool = True  # whether the other one is of this type too
+    unread: bool = False  # whether the step asks nothing of it, so that it may have a history
 
     def storage(self) -> Storage:
         """The memory of the tensor that is there now."""
@@ -45,7 +46,7 @@ class Slot:
     def changes(self) -> list[Change]:
         """Empty if there is such a tensor, which nothing else is known of."""
         now = self.owner.get(self.key)
-        if (isinstance(now, Tensor) and _is_there(now) and now._type is self.type and now._device == self.device
+        if (isinstance(now, Tensor) and _is_there(now, self.unread) and now._type is self.type and now._device == self.device
                 and (self.twin is None or now is self.twin.owner.get(self.twin.key))):
             return []
         return [(self.owner.label(self.key), f"a tensor {self.type}", shown(now))]
@@ -164,14 +165,15 @@ class Effects:
                   if id(self._before(where)._storage) not in known and all(now is where[0][2] for _, _, now in where)}
         while True:  # one that got a tensor which was in another of them is one only as long as that is
             kept = {tensor: where for tensor, where in chosen.items()
-                    if _may_replace(where[0][2], self._before(where), trace, chosen)}
+                    if _may_replace(where[0][2], self._before(where), trace, chosen, self._unread(where, trace))}
             if len(kept) == len(chosen):
                 break
             chosen = kept
         found: dict[int, dict[Any, Slot]] = {}
         for where in chosen.values():
             (first, key, now), old = where[0], self._before(where)
-            slot = Slot(self.found[first][0], key, old._type, old._device, None, _is_nothing(now) or now._type is old._type)
+            slot = Slot(self.found[first][0], key, old._type, old._device, None, _is_nothing(now) or now._type is old._type,
+                        self._unread(where, trace))
             for i, name, _ in where:
                 found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
         return found
@@ -181,6 +183,11 @@ class Effects:
         i, key, _ = where[0]
         tensor: Tensor = self.found[i][0].before[key]
         return tensor
+
+    def _unread(self, where: list[tuple[int, Any, Any]], trace: Trace) -> bool:
+        """Whether the trace asked nothing of the tensor that was in these places."""
+        tensor = self._before(where)
+        return not (tensor in trace.handles or tensor._storage in trace.captured or tensor._storage in trace.written)
 
     def held(self, slots: Mapping[int, Mapping[Any, Slot]]) -> list[tuple[Tensor, Slot]]:
         """The tensors that were in slots, with these: at a call they hold what stands for them."""
@@ -227,9 +234,9 @@ def exchanged(outside: Outside, changes: list[Change]) -> Places:
             for key, value in owner.before.items() if is_a(value, Tensor) and owner.label(key) in labels}
 
 
-def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int]) -> bool:
+def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int], unread: bool) -> bool:
     """Whether a place that held `old` may be given any such tensor: it gets another one that was made or moved, or none."""
-    return _is_there(old) and (_is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
+    return _is_there(old, unread) and (_is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
 
 
 def _is_nothing(x: Any) -> bool:
@@ -242,6 +249,7 @@ def is_plain(x: Tensor) -> bool:
     return x._base is None and not x._requires_grad and x._graph is None and not x._storage.value.requires_grad
 
 
-def _is_there(x: Tensor) -> bool:
-    """Whether a tensor is plain and has contents outside of any trace."""
-    return is_plain(x) and x._storage.trace is None and not x._storage.lost
+def _is_there(x: Tensor, unread: bool = False) -> bool:
+    """Whether a tensor is plain, but for a history if it is `unread`, and has contents outside of any trace."""
+    plain = x._base is None and not x._requires_grad if unread else is_plain(x)
+    return plain and x._storage.trace is None and not x._storage.lost

@@ -175,9 +175,9 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     labels = _labels(trace, inputs)
     names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
     outputs = _Outputs(trace.current(s) for s in rewritten)
+    given.left = list(map(held_in, stand_ins))
     found = Writes(tuple((s, outputs.add(trace.current(s))) for s in trace.written if s not in trace.captured), (),
-                    tuple((i, outputs.add(held_in(s))) for i, (s, v) in enumerate(zip(stand_ins, arguments))
-                          if held_in(s) is not v),
+                    tuple((i, outputs.add(left)) for i, (left, v) in enumerate(zip(given.left, arguments)) if left is not v),
                     (*((i, s._requires_grad) for i, (s, x) in enumerate(zip(stand_ins, call.tensors))
                        if isinstance(x, Tensor) and s._requires_grad is not x._requires_grad), *effects.leaves.items()))
     checks = [] if check is None else [check]

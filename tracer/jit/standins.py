@@ -41,6 +41,7 @@ class StandIns:
         self.themselves = themselves
         self.tensors: list[Tensor] = []
         self.inputs: list[Value] = []
+        self.left: list[Value] = []  # what the traced call leaves in each of these tensors
         self._numbers = count()
         self.containers: list[Any] = []
         self.tuples: list[Any] = []

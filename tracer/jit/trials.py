@@ -102,18 +102,37 @@ class Trials:
         first.made.append(created.take_back)
         try:
             created.put()
-            outside, second = self._counted(call)
-            if agree(first.traced, second.traced, created) and second.validity.holds(call) and (holds is None or holds()):
-                second.validity.gradients.may_lack = created.gradients
-                second.made[:0] = first.made
-                second.after, second.made_tensors = created.put_in_order, created.only_tensors
-                return outside, second
-            second.take_back()
-        except Exception:
-            pass  # as it was before the function was traced again: if that was no accident, the next call raises it
+            again = self._again(call)
+            if again is not None:
+                outside, second = again
+                if self._agree(first, second, created, call) and (holds is None or holds()):
+                    second.validity.gradients.may_lack = created.gradients
+                    second.made[:0] = first.made
+                    second.after, second.made_tensors = created.put_in_order, created.only_tensors
+                    return outside, second
+                second.take_back()
         except BaseException:
             first.take_back()
             raise
         first.made.pop()()
         self._places, call.values = places, values
         return None
+
+    def _again(self, call: Signature) -> tuple[Outside, Recorded] | None:
+        """The trace of a call whose function was traced already; None if the function raises now.
+
+        Then all is as it was before: if that was no accident, the next call raises it.
+        """
+        try:
+            return self._counted(call)
+        except Exception:
+            return None
+
+    @staticmethod
+    def _agree(first: Recorded, second: Recorded, created: Created, call: Signature) -> bool:
+        """Whether the second trace does what the first one did, and holds for the call."""
+        try:
+            return agree(first.traced, second.traced, created) and second.validity.holds(call)
+        except BaseException:
+            second.take_back()
+            raise

@@ -204,7 +204,7 @@ class Validity:
     def __init__(self, trace: Trace, plan: Plan, call: Signature, outside: Outside, guards: list[Guard],
                  identities: Identities) -> None:
         self.outside, self.identities = outside, identities
-        self.handles = _Handles({**outside.tensors, **trace.handles})
+        self.handles = _Handles({**outside.tensors, **{t: was for t, was in trace.handles.items() if t._inside is None}})
         outside.settle(trace.modules, [m for m in trace.modules if not trace.is_made(m)], trace.called)
         self.gradients = _Gradients(trace, plan)
         self.memory = _Memory(trace, plan, call.tensors, identities.tensors.keys())
