@@ -42,7 +42,7 @@ class Code:
     seen: dict[int, tuple[Any, str]]
 
     def __init__(self) -> None:
-        self.impure: dict[str, None] = {}
+        self.impure: dict[str, types.CodeType] = {}  # with the code that reads it
         self.mentioned: dict[str, set[str | None]] = {}  # attributes that code reads, with the names in front of them
         self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
         self.computed: set[str | None] = {None, *_WAYS_ON}  # names in front that may stand for any object
@@ -157,7 +157,7 @@ class Code:
         self.compares, self.searches = self.compares or found.compares, self.searches or found.searches
         self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
         for what in unseen(found.globals, f.__globals__):
-            self.impure[f"what {what} gives, at {describe((f.__code__, 0))}"] = None
+            self.impure[f"what {what} gives, at {describe((f.__code__, 0))}"] = f.__code__
 
     def _kept_by(self, f: types.FunctionType, path: str) -> None:
         """What a function that is not followed was made with: the one that it decorates, those that it chooses among."""
@@ -194,7 +194,7 @@ class Code:
                 self.later(module, text)
         self.everything = self.everything or (name not in BY_NAME and reads_any_name(value))
         for what in impure(name, value, attributes):
-            self.impure[f"{what}, at {describe((f.__code__, 0))}"] = None
+            self.impure[f"{what}, at {describe((f.__code__, 0))}"] = f.__code__
 
     def is_whole(self, kinds: Iterable[type], aliases: Iterable[set[str]] = ()) -> bool:
         """Whether code reads attributes of such an object by names that are not in it."""

@@ -31,6 +31,7 @@ from .owners import (
 )
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch
+from .ran import Doubtful
 from .reachable import NAMESPACES, Reachable, identified
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
@@ -52,7 +53,7 @@ class Outside(Watch):
                  holders: Iterable[tuple[str, Any]] = (), hooks_run: bool = False) -> None:
         found = Reachable(function, arguments, holders, hooks_run)
         super().__init__(found.places())
-        self.impure = list(found.impure)
+        self.impure = Doubtful(found.impure)
         self.reads = found.reads()
         self.looks_at_types = found.looks_at_types
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls

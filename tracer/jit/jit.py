@@ -205,7 +205,7 @@ class Jitted(Shown):
         if there is None:
             _keep(self._compiled, key, made, self._bound)
             self._history.add(key, now, changes, time.perf_counter() - started)
-            self._history.warn(outside.impure, changes, now, Bound(trace.plan.writes))
+            self._history.warn(outside.impure.read(), changes, now, Bound(trace.plan.writes))
         return trace, made
 
     def _made(self, trace: Recorded) -> Compiled:

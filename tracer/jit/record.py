@@ -118,7 +118,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             put_scalars(trace, outside, places, plainly)
             if not plainly:
                 outside.hide(places)
-            with noting(), taken_over(outside.calls), _settings_kept(trace):
+            with noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched():
                 result = function(*args, **kwargs)
             effects = Effects(outside, trace, exchanged)
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
