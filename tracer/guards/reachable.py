@@ -218,8 +218,8 @@ class Reachable:
                 self.everything = True
             else:
                 self.whole_behind.add(owner)
-        self.looks_at_types = self.looks_at_types or "type" in found.globals
-        self.compares, self.searches = self.compares or found.compares, self.searches or found.searches
+        self.looks_at_types, self.compares = self.looks_at_types or "type" in found.globals, self.compares or found.compares
+        self.searches = self.searches or found.searches
         self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
         for what in unseen(found.globals, f.__globals__):
             self.impure[f"what {what} gives, at {describe((f.__code__, 0))}"] = None
