@@ -214,9 +214,8 @@ class _Comparison:
                 self._need(not self._first.effects.is_known(x) and interchangeable(x, y))
                 return
             theirs = self._remaking.apart(y) if made else self._remaking.of(y)
-            if theirs is None or mine.kind != theirs.kind:
-                raise _Differs
-            self._contents(mine.held, _left_in(y, theirs.held, self._second.effects.edits))
+            self._need(mine.kind == getattr(theirs, "kind", None))
+            self._contents(mine.held, _left_in(y, theirs.held if theirs else {}, self._second.effects.edits))
 
     def _contents(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> None:
         self._need(tuple(x) == tuple(y))

@@ -58,7 +58,7 @@ class Created:
         self.stand_ins: dict[int, Tensor] = {}
         self._held: dict[Storage, list[Value]] = {}  # what the trace had in the memory of each, in order
         self.containers: dict[int, Any] = {}
-        self._standing_for = Making(self.remaking.of, self._leaf, self._keep)
+        self._standing_for = Making(self._look, self._keep)
 
     def __bool__(self) -> bool:
         """Whether there is any, and all of it can be made: no tensor is a view, a leaf, of a user's class or on other memory."""
@@ -111,7 +111,10 @@ class Created:
             if isinstance(x, Tensor) and (x._storage.trace is self._trace or x._inside is self._trace.mark):
                 yield x
 
-    def _leaf(self, x: Any) -> Any:
+    def _look(self, x: Any) -> Any:
+        recipe = self.remaking.of(x)
+        if recipe is not None:
+            return recipe
         if isinstance(x, Tensor):
             return self.stand_ins.get(id(x), x)
         return x.example if type(x) is Scalar else x

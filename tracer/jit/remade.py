@@ -60,38 +60,45 @@ class Recipe:
 
 
 class Making:
-    """Makes things by their recipes, each once; of what has none `leaf` says what it is. `made` is told what was made."""
+    """Makes things by their recipes, each once: `look` gives the recipe of one, or the thing itself. `made` is told of each."""
 
-    def __init__(self, recipe: Callable[[Any], Any], leaf: Callable[[Any], Any],
-                 made: Callable[[Any], None] = lambda thing: None) -> None:
-        self._recipe, self._leaf, self._tell = recipe, leaf, made
+    def __init__(self, look: Callable[[Any], Any], made: Callable[[Any], None] | None = None) -> None:
+        self._look, self._tell = look, made
         self._made: dict[int, Any] = {}
         self._finished: set[int] = set()
 
     def __call__(self, x: Any) -> Any:
         """The thing, with all that it holds."""
-        recipe = self._recipe(x)
-        if recipe is None:
-            return self._leaf(x)
-        at = id(x)
-        if at not in self._finished:
-            thing = self._begun(x)
-            if recipe.start is not None:
-                self._finished.add(at)  # before its parts: it may be among them
-            thing = recipe.finish(thing, {key: self(part) for key, part in recipe.held.items()})
-            self._finished.add(at)
-            self._made[at] = thing
-            self._tell(thing)
-        return self._made[at]
+        found = self._look(x)
+        return self._of(x, found) if isinstance(found, Recipe) else found
 
-    def _begun(self, x: Any) -> Any:
-        """The thing, if it can be had without its parts."""
-        recipe = self._recipe(x)
-        if recipe is None:
-            return self._leaf(x)
+    def _of(self, x: Any, recipe: Recipe) -> Any:
+        at = id(x)
+        if at in self._finished:
+            return self._made[at]
+        thing = None
+        if recipe.start is not None:
+            thing = self._begun(x, recipe)
+            self._finished.add(at)  # before its parts: it may be among them
+        parts = {}
+        for key, part in recipe.held.items():
+            found = self._look(part)
+            parts[key] = self._of(part, found) if isinstance(found, Recipe) else found
+        thing = self._made[at] = recipe.finish(thing, parts)
+        self._finished.add(at)
+        if self._tell is not None:
+            self._tell(thing)
+        return thing
+
+    def _begun(self, x: Any, recipe: Recipe) -> Any:
+        """The thing, which can be had without its parts."""
         if id(x) not in self._made and recipe.start is not None:
-            self._made[id(x)] = recipe.start(lambda key: self._begun(recipe.held[key]))
+            self._made[id(x)] = recipe.start(lambda key: self._part(recipe.held[key]))
         return self._made.get(id(x))
+
+    def _part(self, x: Any) -> Any:
+        found = self._look(x)
+        return self._begun(x, found) if isinstance(found, Recipe) else found
 
 
 class Remaking:
@@ -152,7 +159,8 @@ class Remaking:
         inside: Parts = children(x, objects=True)[1]  # type: ignore[index]
         like, held = empty_like(x), {as_key(key): value for key, value in inside.items()}
         if not any(type(key) is not Attribute and self.is_made(key) for key in held):
-            return Recipe(type(x), held, lambda begun: empty_like(like), refill)
+            return Recipe(dict, held, _no_items, _updated) if type(x) is dict else Recipe(
+                type(x), held, lambda begun: empty_like(like), refill)
         pairs = {(i, place): part for i, pair in enumerate(held.items()) for place, part in enumerate(pair)}
         return Recipe(type(x), pairs, lambda begun: empty_like(like), lambda thing, parts: refill(
             thing, {parts[i, 0]: parts[i, 1] for i in range(len(parts) // 2)}))
@@ -206,11 +214,22 @@ def _items(x: Any) -> Recipe | None:
         return Recipe(kind, dict(enumerate(x)), None, lambda thing, parts: tuple.__new__(kind, parts.values())
                       ) if numbers else None
     held: Parts = children(x, objects=True)[1]  # type: ignore[index]
+    if kind is tuple:
+        return Recipe(tuple, held, None, lambda thing, parts: tuple(parts.values()))
     if issubclass(kind, tuple):
         like = container_of(x, dict.fromkeys(held))
         return Recipe(kind, held, None, lambda thing, parts: container_of(like, parts))
     like = empty_like(x)
     return Recipe(kind, held, lambda begun: empty_like(like), refill)
+
+
+def _no_items(begun: Any) -> dict[Any, Any]:
+    return {}
+
+
+def _updated(thing: dict[Any, Any], parts: Parts) -> dict[Any, Any]:
+    thing.update(parts)
+    return thing
 
 
 def _without_attributes(parts: Parts) -> list[Any]:

@@ -24,7 +24,7 @@ from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import _OWN, Tensor
 from .effects import Slot
 from .lasting import Lasting
-from .remade import Making, Parts, Recipe, Remaking
+from .remade import Making, Recipe, Remaking
 from .signature import Signature
 from .standins import StandIns
 from .tape import has_history
@@ -125,14 +125,13 @@ def present(x: Any, outputs: list[Value], values: list[Any]) -> Any:
                     for p in x.parts))
 
 
-class Built:
-    """A thing that the function made: its recipe, with the templates of its parts."""
+class Built(Recipe):
+    """The recipe of a thing that the function made, with the templates of its parts."""
 
-    __slots__ = ("held", "start", "finish")
+    __slots__ = ()
 
     def __init__(self, recipe: Recipe) -> None:
-        self.held: Parts = {}
-        self.start, self.finish = recipe.start, recipe.finish
+        super().__init__(None, {}, recipe.start, recipe.finish)
 
 
 class Alias:
@@ -346,7 +345,7 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
     """All that leaves the step, together: what comes in several of these is one thing."""
     made: dict[int, Any] = {}
 
-    def leaf(x: Any) -> Any:
+    def look(x: Any) -> Any:
         kind = type(x)
         if kind is Argument:
             return call.tensors[x.index]
@@ -375,12 +374,8 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
     def source(of: Any) -> Tensor:
         return call.tensors[of] if isinstance(of, int) else of if isinstance(of, Tensor) else build(of)
 
-    build = Making(_recipe_of, leaf)
+    build = Making(look)
     return [build(template) for template in templates]
-
-
-def _recipe_of(x: Any) -> Any:
-    return x if type(x) is Built else None
 
 
 def _shared_inside(leaves: Iterable[Any], trace: Trace) -> dict[Storage, Tensor]:
