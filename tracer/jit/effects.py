@@ -236,7 +236,8 @@ def exchanged(outside: Outside, changes: list[Change]) -> Places:
 
 def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int], unread: bool) -> bool:
     """Whether a place that held `old` may be given any such tensor: it gets another one that was made or moved, or none."""
-    return _is_there(old, unread) and (_is_nothing(now) or (isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
+    return _is_there(old, unread) and (_is_nothing(now) or (
+        isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
 
 
 def _is_nothing(x: Any) -> bool:

@@ -12,6 +12,7 @@ import copy
 import functools
 import gc
 import io
+import operator
 import random
 import sys
 import types
@@ -332,10 +333,10 @@ def _view(x: Any) -> Recipe:
     return Recipe(type(x), {0: inside}, None, lambda thing, parts: how(parts[0]))
 
 
+_DICTS: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
 _VIEWS: dict[type, Callable[[Any], Any]] = {
     types.MappingProxyType: types.MappingProxyType,
-    **{type(getattr(kind(), name)()): lambda d, name=name: getattr(d, name)()  # type: ignore[misc]
-       for kind in (dict, OrderedDict) for name in ("keys", "values", "items")}}
+    **{type(getattr(empty, name)()): operator.methodcaller(name) for empty in _DICTS for name in ("keys", "values", "items")}}
 
 
 def _exception(x: BaseException) -> Recipe:

@@ -260,9 +260,9 @@ class Template:
             if x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
                 return self.of(x)
             if state.grad and id(x) not in self._trace.values_only and has_history(x._read()):
-                warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it "
-                              "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if "
-                              "none is.", stacklevel=2)
+                warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: "
+                              "it keeps its value only. Return it, if a backward outside is to go through it; store "
+                              "x.detach() if none is.", stacklevel=2)
             return self.of(x.detach())
         return self._leaf(x) if is_read and children(x) is None and not self._remaking.holds(x) else self.of(x)
 
