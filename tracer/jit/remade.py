@@ -335,8 +335,8 @@ def _view(x: Any) -> Recipe:
 
 _DICTS: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
 _VIEWS: dict[type, Callable[[Any], Any]] = {
-    types.MappingProxyType: types.MappingProxyType,
-    **{type(getattr(empty, name)()): operator.methodcaller(name) for empty in _DICTS for name in ("keys", "values", "items")}}
+    type(getattr(empty, name)()): operator.methodcaller(name) for empty in _DICTS for name in ("keys", "values", "items")}
+_VIEWS[types.MappingProxyType] = types.MappingProxyType
 
 
 def _exception(x: BaseException) -> Recipe:
