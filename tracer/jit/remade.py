@@ -334,8 +334,8 @@ def _view(x: Any) -> Recipe:
 
 
 _DICTS: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
-_VIEWS: dict[type, Callable[[Any], Any]] = {
-    type(getattr(empty, name)()): operator.methodcaller(name) for empty in _DICTS for name in ("keys", "values", "items")}
+_VIEWS: dict[type, Callable[[Any], Any]] = {type(view(empty)): view for empty in _DICTS for view in (
+    operator.methodcaller("keys"), operator.methodcaller("values"), operator.methodcaller("items"))}
 _VIEWS[types.MappingProxyType] = types.MappingProxyType
 
 
@@ -351,7 +351,7 @@ def _exception(x: BaseException) -> Recipe:
         thing.__cause__ = parts["cause"]
         return _with_attributes(thing, parts)
 
-    held = {**dict(enumerate(x.args)), "cause": x.__cause__,
+    type(empty.keys()): operator.methodcaller("keys") for empty in _DICTS} | {type(empty.values()): operator.methodcaller("values")
             **{Attribute(name): value for name, value in vars_of(x).items()}}
     return Recipe(kind, held, None, made)
 
