@@ -351,8 +351,8 @@ def _exception(x: BaseException) -> Recipe:
         thing.__cause__ = parts["cause"]
         return _with_attributes(thing, parts)
 
-    type(empty.keys()): operator.methodcaller("keys") for empty in _DICTS} | {type(empty.values()): operator.methodcaller("values")
-            **{Attribute(name): value for name, value in vars_of(x).items()}}
+    held: dict[Any, Any] = {**dict(enumerate(x.args)), "cause": x.__cause__}
+    held |= {Attribute(name): value for name, value in vars_of(x).items()}
     return Recipe(kind, held, None, made)
 
 
