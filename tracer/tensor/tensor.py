@@ -681,7 +681,7 @@ def _delete_grad(tensor: Tensor) -> None:
     tensor.grad = None
 
 
-Tensor.grad = Tensor.grad.deleter(_delete_grad)  # type: ignore[attr-defined, method-assign, misc]
+Tensor.grad = Tensor.grad.deleter(_delete_grad)  # type: ignore[attr-defined, method-assign]
 
 
 def _check_grad(tensor: Tensor, gradient: Tensor) -> None:
