@@ -500,11 +500,7 @@ class Module(Compilable, Movable):
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """All parameters and persistent buffers by path. They share the storages: clone what is to be kept."""
         if args:
-            warnings.warn("Positional args are being deprecated, use kwargs instead. Refer to https://pytorch.org/docs/main/generated"
-                          "/torch.nn.Module.html#torch.nn.Module.state_dict for details.", FutureWarning, stacklevel=2)
-            destination = args[0] if destination is None else destination
-            prefix = args[1] if len(args) > 1 and prefix == "" else prefix
-            keep_vars = args[2] if len(args) > 2 and keep_vars is False else keep_vars
+            destination, prefix, keep_vars = _by_place(args, destination, prefix, keep_vars)
         return collect(self, destination, prefix, keep_vars)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -634,6 +630,14 @@ def typename(value: Any) -> str:
         return f"torch.{scalar_name(value.dtype)}Tensor"
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _by_place(args: tuple[Any, ...], destination: Any, prefix: str, keep_vars: bool) -> tuple[Any, str, bool]:
+    """The arguments of `state_dict`, of which some were given by place, as was torch's custom once."""
+    warnings.warn("Positional args are being deprecated, use kwargs instead. Refer to https://pytorch.org/docs/main/generated"
+                  "/torch.nn.Module.html#torch.nn.Module.state_dict for details.", FutureWarning, stacklevel=3)
+    return (args[0] if destination is None else destination, args[1] if len(args) > 1 and prefix == "" else prefix,
+            args[2] if len(args) > 2 and keep_vars is False else keep_vars)
 
 
 def _register_again(module: Module, name: str, value: Any) -> None:

@@ -12,7 +12,7 @@ from ..tracer.ir.graph import Value
 from ..tracer.ir.types import Type
 from ..tracer.lazy.flush import host_array
 from ..tracer.tensor.copies import copied_alone
-from ..tracer.tensor.tensor import _OWN, Tensor
+from ..tracer.tensor.tensor import Tensor, attributes_given
 
 
 def _sharing(kind: type[Tensor], data: Tensor | None) -> Any:
@@ -58,7 +58,7 @@ class Parameter(Tensor):
         return made
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (Parameter, *_packed(self), self._requires_grad, _attributes(self))
+        return _rebuild, (Parameter, *_packed(self), self._requires_grad, attributes_given(self))
 
 
 class Buffer(Tensor):
@@ -88,7 +88,7 @@ class Buffer(Tensor):
         pass
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (Buffer, *_packed(self), self.persistent, _attributes(self))
+        return _rebuild, (Buffer, *_packed(self), self.persistent, attributes_given(self))
 
 
 UNKNOWN = ("Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when "
@@ -189,11 +189,6 @@ def _blank(kind: type[Any], requires_grad: bool, on: str, dtype: str) -> Any:
 def _packed(tensor: Tensor) -> tuple[Any, str]:
     """What a pickle holds of a tensor: the contents and the device."""
     return np.array(host_array(tensor.detach()._read())), tensor._device
-
-
-def _attributes(tensor: Tensor) -> dict[str, Any]:
-    """What users hung on a tensor."""
-    return {name: value for name, value in tensor.__dict__.items() if name not in _OWN}
 
 
 def _rebuild(kind: Any, array: Any, on: str, flag: bool, attributes: Any = None) -> Any:

@@ -32,8 +32,9 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
         return sum(where(ne(x, 0), 1.0, mul(size, 0)), dim, keepdim)
     if p == 1:
         return sum(size, dim, keepdim)
-    squares = p == 2 and (size if x.dtype.is_complex else x)  # the slope of x ** 2 has a slope at 0, that of |x| ** 2 has none
-    return power(sum(square(squares) if squares is not False else power(size, p), dim, keepdim), 1 / p)
+    if p == 2:  # the slope of x ** 2 has a slope at 0, that of |x| ** 2 has none
+        return power(sum(square(size if x.dtype.is_complex else x), dim, keepdim), 1 / p)
+    return power(sum(power(size, p), dim, keepdim), 1 / p)
 
 
 @in_place()

@@ -285,7 +285,9 @@ def _again(traced: Traced, unread: Mapping[Storage, Value], captured: Mapping[St
     read = {**trace.captured, **unread}
     graph = Graph([*read.values(), *traced.given.inputs, *(v for _, v in numbers)],
                   needed_nodes(trace.recorder.nodes, outputs), outputs)
-    return replay(graph, [*(captured[s] for s in read), *given, *(constant(number(x), v.type.dtype) for x, v in numbers)])
+    tensors = [*(captured[s] for s in read), *given]
+    device = tensors[0].device if tensors else "cpu"
+    return replay(graph, [*tensors, *(constant(number(x), v.type.dtype, device) for x, v in numbers)])
 
 
 def _twin_of(storage: Storage, captured: Mapping[Storage, Value]) -> Value:

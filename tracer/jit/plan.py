@@ -59,6 +59,7 @@ class Writes:
     marks: tuple[tuple[int, dict[str, Any]], ...] = ()
     seen_gradients: tuple[tuple[Tensor | int, Any], ...] = ()
     ambient: tuple[tuple[Ambient, Any], ...] = ()
+    in_place: tuple[tuple[Storage, int], ...] = ()  # how often a call writes to these, as `_version` has it
 
     @property
     def nothing_else(self) -> bool:
@@ -108,7 +109,6 @@ class Plan:
     packs: tuple[Pack, ...] = ()
     gradient_packs: tuple[GradientPack, ...] = ()
     read_packs: tuple[Pack, ...] = ()
-    in_place: tuple[tuple[Storage, int], ...] = ()  # how often a call writes to these, as `_version` has it
 
     def storages(self) -> Sequence[Storage]:
         """The storages of the loose state as it is now."""
@@ -204,7 +204,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     writes = replace(
         writes, gradients=tuple((t, None if g is None else outputs.add(g._read())) for t, g in rebound if id(g) not in seen),
         seen_gradients=tuple((t, template.of(g)) for t, g in rebound if id(g) in seen))
-    writes = replace(writes, ambient=tuple(trace.ambient))
+    writes = replace(writes, ambient=tuple(trace.ambient), in_place=tuple(trace.in_place.items()))
     here = describe(user_position())
     guards += [guard for effect in writes.outside for guard in effects.guards_of(effect, here)]
     reports = tuple((line, tuple(outputs.add(v) for v in line.values)) for line in trace.reports)
@@ -216,7 +216,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
                 len(rewritten), gradients, read, tuple(template.gradients_needed), tuple(v.type for v in numbers.inputs),
                 numbers.evaluation(), tuple(positions), tuple(positions[:len(rewritten)]),
                 tuple(v.type for v in graph.outputs), donated, writes, returned, reports, checked, tape, tuple(trace.decisions),
-                unread=tuple(given.themselves.tensors), in_place=tuple(trace.in_place.items()))
+                unread=tuple(given.themselves.tensors))
     return plan, guards
 
 

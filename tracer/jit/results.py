@@ -17,7 +17,7 @@ from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.state import state
 from ..tensor.nested import children
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Scalar, as_key
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
@@ -153,13 +153,13 @@ class Alias:
 
     def made(self, tensor: Tensor, outputs: list[Value], call: Signature) -> Tensor:
         """The tensor, anew, on the memory of this one."""
-        if self.detached:
+        if self.detached and not self.steps:
             tensor = tensor.detach()
         for given in self.steps:
             step: Step = present(given, outputs, call.values)
             tensor = windowed(tensor, step.start, step.sizes, 0) if isinstance(step, Window) else tensor._view(step)
         if self.steps:
-            tensor._geometry = self._places(tensor, outputs, call)
+            tensor._geometry, tensor._detached = self._places(tensor, outputs, call), tensor._detached or self.detached
         if self.history is not None:
             tensor._parted, tensor._graph, tensor._graph_of = True, outputs[self.history], tensor._contents()
         return tensor if self.kind is Tensor and not self.leaf else _became(tensor, self.kind, self.leaf)
@@ -239,7 +239,7 @@ class Template:
             if fixed:
                 self._begun.remove(id(x))
                 if all(made.held[k] is v for k, v in recipe.held.items()):
-                    made = self._made[id(x)] = x  # nothing in it is of a call
+                    made = self._made[id(x)] = as_key(x) if type(x) is frozenset else x  # nothing in it is of a call
         elif id(x) in self._begun:
             raise TraceError(f"a {type(x).__name__} that {self._trace.name} makes holds itself, so that no call could make one "
                              "like it. Make it outside, and let the function put things into it.")

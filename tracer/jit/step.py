@@ -193,7 +193,7 @@ def _arguments(step: Step, call: Signature) -> list[Value]:
 def _counted(plan: Plan) -> Runs:
     """What counts the calls for the tensors that these write to in place."""
     runs = Runs()
-    for storage, times in plan.in_place:
+    for storage, times in plan.writes.in_place:
         storage.count_runs(runs, times)
     return runs
 

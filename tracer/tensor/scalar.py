@@ -384,9 +384,9 @@ def from_number(number: Any) -> Any:
     return dtypes.boolean if isinstance(number, bool) else dtypes.int64 if isinstance(number, int) else dtypes.float64
 
 
-def constant(number: Any, kind: Any) -> Value:
+def constant(number: Any, kind: Any, device: str = "cpu") -> Value:
     """A Python number as a 0-d value."""
-    made: Value = ops.constant.on("cpu", value=literal(number, kind), shape=(), dtype=kind)
+    made: Value = ops.constant.on(device, value=literal(number, kind), shape=(), dtype=kind)
     return made
 
 

@@ -675,3 +675,6 @@ def _check_grad(tensor: Tensor, gradient: Tensor) -> None:
         raise RuntimeError(f"assigned grad has data of a different type: expected {tensor.dtype}, got {gradient.dtype}")
 
 
+def attributes_given(tensor: Tensor) -> dict[str, Any]:
+    """The attributes that users put on a tensor."""
+    return {name: value for name, value in tensor.__dict__.items() if name not in _OWN}
