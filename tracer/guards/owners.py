@@ -9,8 +9,9 @@ from operator import is_
 from typing import Any
 
 from ..ir.errors import TraceError
-from .identity import MISSING
-from .places import Attribute, Entries, Members, Names, Place, Sequence
+from .identity import MISSING, token
+from .places import Attribute, Entries, Members, Names, Place, Sequence, Where, holder_of
+from .texts import Label
 
 
 class Owner:
@@ -35,6 +36,14 @@ class Owner:
     def identity(self) -> int:
         """The same whenever the function is looked at."""
         return id(self.thing)
+
+    def where(self, key: Any) -> Where:
+        """What tells what is under a key from all others that may be called like it."""
+        return self.identity, token(key)
+
+    def name_at(self, key: Any) -> Label:
+        """What to call what is under a key, with where it is."""
+        return Label.of(self.label(key), self.where(key))
 
     def held(self) -> dict[Any, Any]:
         """What it holds now."""
@@ -187,8 +196,8 @@ class ClassTable(Owner):
 
     @property
     def identity(self) -> int:
-        """That of the class: each look at its `__dict__` makes another proxy."""
-        return id(self.kind)
+        """That of the table itself: each look at it makes another proxy."""
+        return holder_of(self.thing)
 
     def held(self) -> dict[Any, Any]:
         """The attributes that are there."""
@@ -292,7 +301,7 @@ class Fields(Owner):
     @property
     def identity(self) -> int:
         """That of the object: what reads its attributes is made anew."""
-        return id(getattr(self.thing, "owner", self.thing))
+        return holder_of(self.thing)
 
     def held(self) -> dict[Any, Any]:
         """The attributes that are there."""

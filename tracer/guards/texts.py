@@ -6,7 +6,7 @@ import enum
 import reprlib
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,23 @@ class Text(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+class Label(str):
+    """What a place is called; `place` tells it from others that are called so."""
+
+    place: tuple[int, Hashable] | None = None
+
+    @classmethod
+    def of(cls, text: str, place: tuple[int, Hashable] | None) -> Label:
+        """The label of a place."""
+        made = cls(text)
+        made.place = place
+        return made
+
+    def step(self, text: str) -> Label:
+        """What is inside, on the way that the text says."""
+        return Label.of(f"{self}{text}", self.place)
 
 
 class _Repr(reprlib.Repr):
@@ -92,7 +109,7 @@ class Portrait:
             for key in dict.fromkeys((*self.inside, *now.inside)):
                 a, b = self.inside.get(key, MISSING), now.inside.get(key, MISSING)
                 if not interchangeable(a, b):
-                    return f"{path}{key}", a, b
+                    return path.step(key) if isinstance(path, Label) else f"{path}{key}", a, b
         if repr(self.text) != repr(now.text) and not (self.inside and self.kind is now.kind):
             return path, self.text, now.text
         return path, self.text, Text(f"another one, {now.text!r}")

@@ -19,7 +19,7 @@ class Dependencies:
         self.scalars: dict[tuple[int, str], Scalar] = {}  # hyperparameters
         self.guards: list[Guard] = []
         self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
-        self.own_numbers: Collection[tuple[int, Any]] = ()  # those of these places that some trace of the function writes
+        self.nested: dict[tuple[int, Any], dict[tuple[Any, ...], Scalar]] = {}  # the same in containers there, by path
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
         self.noted: dict[int, Owner] = {}  # what makes modules what they are, as it was before the trace changed it
         self.options: dict[int, OptionsTable] = {}  # of groups of parameters, as they were before the first was set

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,15 +77,13 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, plainly: bool) -> Recorded:
-    """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
-    tensors at those exchanged as state.
+             places: Places, exchanged: Places, plainly: bool) -> Recorded:
+    """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
     has changed if this raises.
     """
     trace = Trace(name)
-    trace.own_numbers = own
     effects = None
     try:
         given = StandIns(trace, plainly or outside.looks_at_types, outside.has)
@@ -97,7 +95,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                 outside.hide(places)
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
-            effects = Effects(outside, trace, exchanged)
+            effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
@@ -113,7 +111,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
-        return Recorded(plan, validity, trace.made, written(effects), traced, remembered.make_real(trace))
+        return Recorded(plan, validity, trace.made, written(effects, trace), traced, remembered.make_real(trace))
     except BaseException:
         _take_back(trace.made)
         if effects is None:

@@ -20,7 +20,7 @@ from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
-from .effects import Slot
+from .nests import Spot
 from .signature import Signature
 from .standins import StandIns
 from .trace import Trace
@@ -79,17 +79,12 @@ class Gradient(_Numbered):
 
 
 class Held:
-    """The tensor that a place holds before the call binds another one there."""
+    """The tensor or container that a place holds before the call binds another one there."""
 
-    __slots__ = ("slot",)
+    __slots__ = ("spot",)
 
-    def __init__(self, slot: Slot) -> None:
-        self.slot = slot
-
-    def tensor(self) -> Tensor:
-        """It."""
-        tensor: Tensor = self.slot.owner.get(self.slot.key)
-        return tensor
+    def __init__(self, spot: Spot) -> None:
+        self.spot = spot
 
 
 class Late:
@@ -177,11 +172,11 @@ class Template:
     """
 
     def __init__(self, trace: Trace, arguments: list[Any], given: StandIns, is_known: Callable[[Any], bool],
-                 held: Sequence[tuple[Tensor, Slot]], gradients: Mapping[Tensor, Tensor], wanted: Callable[[Scalar], int],
+                 held: Sequence[tuple[Any, Spot]], gradients: Mapping[Tensor, Tensor], wanted: Callable[[Scalar], int],
                  output: Callable[[Value], int]) -> None:
         self._trace, self._is_known, self._output, self._wanted = trace, is_known, output, wanted
-        self._held = {id(tensor): Held(slot) for tensor, slot in held}
-        self._held_memory = {tensor._storage: self._held[id(tensor)] for tensor, _ in held}
+        self._held = {id(x): Held(spot) for x, spot in held}
+        self._held_memory = {x._storage: self._held[id(x)] for x, _ in held if isinstance(x, Tensor)}
         self._gradients = {gradient._storage: (gradient, leaf) for leaf, gradient in gradients.items()}
         self.gradients_needed: list[Tensor] = []
         self._passed: dict[Storage, Gradient] = {}
@@ -201,6 +196,8 @@ class Template:
         """The template of something that leaves the step."""
         if id(x) in self._containers:
             return self._containers[id(x)]
+        if id(x) in self._held and not isinstance(x, Tensor):
+            return self._held[id(x)]
         inside = None if self._is_known(x) else contents(x) if self._holds_traced(x) else children(x)
         if inside is None:
             return self._leaf(x)
@@ -337,7 +334,7 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
         if kind is Number:
             return call.values[x.index]
         if kind is Held:
-            return x.tensor()
+            return x.spot.get()
         if kind is Gradient:
             return call.gradients[x.index]
         if kind is not Output and kind is not Alias and kind is not Built:

@@ -19,15 +19,14 @@ from .signature import Signature
 class Trials:
     """Traces calls of one function.
 
-    `places` are the numbers outside that its programs read at each call, `own` those of them that its traces write, `exchanged`
-    the places of tensors that were found to be others, `made` those of what a call created or changed: what comes and goes, as
+    `places` are the numbers outside, and containers of them, that its programs read at each call, `exchanged` the places of tensors
+    and containers that were found to be others, `made` those of what a call created or changed: what comes and goes, as
     with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it is tensors that an earlier program works on.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
         self._function, self._name, self._options = function, name, options
         self._places: Places = {}
-        self._own: set[tuple[int, Any]] = set()
         self._exchanged: Places = {}
         self._made: set[tuple[int, Any]] = set()
 
@@ -55,7 +54,6 @@ class Trials:
     def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
         """Trace; once more if numbers outside are written that were not known to be, or a function remembers results now."""
         outside, trace = self._once(call)
-        self._own |= trace.counted.keys()
         if trace.again or not trace.counted.keys() <= self._places.keys():
             trace.take_back()
             self._places |= trace.counted
@@ -85,8 +83,7 @@ class Trials:
         return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
-        return recorded(self._function, self._name, call, outside, self._options, self._places, self._own, self._exchanged,
-                        plainly)
+        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, plainly)
 
     def _on(self, created: Created, call: Signature, first: Recorded,
             holds: Callable[[], bool] | None) -> tuple[Outside, Recorded] | None:

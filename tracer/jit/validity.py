@@ -8,18 +8,23 @@ from typing import Any
 
 from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
-from ..guards.owners import Owner, RegisteredTable, Table
+from ..guards.owners import Owner, RegisteredTable
 from ..guards.statics import attributes
-from ..guards.texts import Change, change, shown
+from ..guards.texts import Change, Label, Text, change, shown
 from ..ir.source import describe, user_position
 from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .created import zeros
 from .guard import Guard
+from .nests import NUMBERS
 from .plan import Plan, is_plain_gradient
 from .signature import Signature
 from .trace import Trace
+
+
+ANY_NUMBER = Text("a number")
 
 
 class _Handles:
@@ -179,13 +184,15 @@ class _Marks:
                 if not interchangeable(value, new)]
 
 
-def _of_its_type(owner: Owner, key: Any) -> Guard:
-    """That there is a number of the type that was there, whichever it is: code asks whether there is one."""
-    def read() -> str:
-        now = owner.get(key)
-        return type(now).__name__ if type(now) in (int, float) else shown(now)
+def _of_its_type(owner: Owner, key: Any, kinds: frozenset[type]) -> Guard:
+    """That there is a number of one of these types, whichever it is: code may ask whether there is one."""
+    def said(now: Any) -> Any:
+        return ANY_NUMBER if type(now) in kinds else type(now).__name__ if type(now) in NUMBERS else shown(now)
 
-    return Guard(owner.label(key), read, type(owner.before[key]).__name__, describe(user_position()))
+    def read() -> Any:
+        return said(owner.get(key))
+
+    return Guard(owner.label(key), read, said(owner.before[key]), describe(user_position()), owner.where(key))
 
 
 class Validity:
@@ -198,27 +205,31 @@ class Validity:
         outside.settle(trace.modules, [m for m in trace.modules if not trace.is_made(m)], trace.called)
         self.gradients = _Gradients(trace, plan)
         self.memory = _Memory(trace, plan, call.tensors)
-        self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
+        self.nests = [nest for effect in plan.writes.outside for nest in effect.nests.values()]
+        self.slots = [slot for nest in self.nests for slot in nest.slots.values()]
         self.separate = len({id(slot.storage()) for slot in self.slots})
-        self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if (e.slots or e.numbers) and e.settled)
         moving = [e for e in plan.writes.outside if e.moves_structure]
         # What a run adds to the epoch of structures; nothing is said where it makes another structure than the one it needs.
         self.moves = 0 if any(isinstance(e.owner, RegisteredTable) for e in moving) else len(moving)
-        for slot in self.slots:
-            outside.leave_out(slot.owner, slot.key)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
         for place, (owner, scalar) in trace.counted.items():
-            # One that the code may have come to know another way, from a cache, is compared as before; but nothing that only
-            # the function itself writes, on another path; of a dictionary that would be the order of its keys, too.
+            # One that the code may have come to know another way, from a cache, is compared as before.
             used = plan.evaluation is not None and plan.evaluation.uses(scalar)
-            if used or place in written or (place in trace.own_numbers and not _is_dictionary(owner) and not outside.caches):
+            if used or place in written or not outside.caches:
                 outside.leave_out(owner, place[1])
-                guards += [] if used else [_of_its_type(owner, place[1])]
+                guards += [] if used else [_of_its_type(owner, place[1], _kinds(scalar, False, outside))]
+        for nest in self.nests:
+            outside.leave_out(nest.owner, nest.key)
+            outside.drop(nest.inner)
+            scalars = trace.nested.get((nest.owner.identity, nest.key), {})
+            nest.expect({path: _kinds(x, used, outside) for path, x in scalars.items()
+                         if (used := plan.evaluation is not None and plan.evaluation.uses(x)) or not outside.caches})
+        outside.leave_open()
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, themselves)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
         self.particular = bool(guards or self.memory.offsets or self.memory.aliased or self.gradients.present
-                               or self.marks.seen or self.slots or self.containers.matter(call))
+                               or self.marks.seen or self.nests or self.containers.matter(call))
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
 
@@ -254,16 +265,23 @@ class Validity:
             changes.extend(self.gradients.changes())
         if self.marks.seen:
             changes.extend(self.marks.changes(call))
-        if self.containers.shared(call) is not None:
+        if self.containers.shared(call) is not None or (call.containers and self.nests and self._nested(call)):
             changes.append(("a container among the arguments", "one of its own", "one that the function also reaches"))
-        changes.extend(change for slot in self.slots for change in slot.changes())
-        if not changes and len({id(slot.storage()) for slot in self.slots}) < self.separate:
-            changes.append((self.slots[0].owner.label(self.slots[0].key), "a tensor of its own", "one that is elsewhere too"))
-        known = {name for name, _, _ in changes}
-        changes.extend(change(guard.name, guard.value, _safely(guard.read)) for guard in self.guards
-                       if guard.name not in known and not guard.holds())
+        changes.extend(change for nest in self.nests for change in nest.changes())
+        if not changes and self.slots:
+            storages = {slot.storage() for slot in self.slots}
+            if len(storages) < self.separate or not storages.isdisjoint(self.memory.known):
+                changes.append((self.slots[0].owner.label(self.slots[0].key), "a tensor of its own", "one that is elsewhere too"))
+        known = {(name, name.place if isinstance(name, Label) else None) for name, _, _ in changes}
+        changes.extend(change(Label.of(guard.name, guard.place), guard.value, _safely(guard.read)) for guard in self.guards
+                       if (guard.name, guard.place) not in known and not guard.holds())
         looked_up = set() if changes else self.gradients.storages() | {slot.storage() for slot in self.slots}
         return changes + self.memory.changes(call, looked_up)
+
+    def _nested(self, call: Signature) -> bool:
+        """Whether an argument is a container that is state, too."""
+        holders = set[int]().union(*(nest.holders() for nest in self.nests if not nest.is_tensor))
+        return not holders.isdisjoint(map(id, call.containers))
 
     def release(self) -> None:
         """Hold no memory any more: the trace holds for no call."""
@@ -271,16 +289,14 @@ class Validity:
         self.memory.forget()
 
     def settle(self) -> None:
-        """After a run: what the step itself bound anew is what the next call may find."""
-        if self.rebinds:
-            self.outside.see(self.rebinds)
+        """After a run: what the step itself did to modules is what the next call may find."""
         if self.moves and self.seen[0] == self.outside.epoch == structure_epoch[0] - self.moves:
             self.seen[0] = self.outside.epoch = structure_epoch[0]  # it was this step alone that moved it
 
 
-def _is_dictionary(owner: Owner) -> bool:
-    """Whether it is one whose keys have an order that code may look at."""
-    return type(owner) is Table and owner.keys is None
+def _kinds(scalar: Scalar, used: bool, outside: Outside) -> frozenset[type]:
+    """The types that a number may have: any, where nobody asked for that of one which the trace does not use."""
+    return frozenset({scalar.kind()}) if used or "kind" in scalar.settled or outside.looks_at_types else NUMBERS
 
 
 def _hooks(tensor: Tensor) -> Any:
