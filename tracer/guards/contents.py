@@ -17,7 +17,7 @@ import numpy as np
 
 from ..ir.errors import TraceError
 from .identity import MISSING, PLAIN
-from .places import Contents, Entries, Members, Place, Sequence
+from .places import Contents, Entries, Members, Place, Sequence, Variable
 from .statics import held, is_a, name_of, plain_dict, reader, referent, size
 from .tables import Walk
 
@@ -81,7 +81,7 @@ def _bytes(walk: Walk, x: Any, path: str) -> None:
 
 
 def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
-    each(walk, walk.watch(Place(lambda: (x.get(MISSING),), lambda i: f"the value of {path}")), path)
+    each(walk, walk.watch(Variable(x, f"the value of {path}")), path)
 
 
 def _weak(walk: Walk, x: Any, path: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..ir.errors import TraceError
 from .identity import MISSING, token
-from .places import Attribute, Entries, Members, Names, Place, Sequence, Where, holder_of
+from .places import Attribute, Entries, Members, Names, Place, Sequence, Variable, Where, holder_of
 from .texts import Label
 
 
@@ -350,6 +350,20 @@ class Cell(Owner):
             del self.thing.cell_contents
 
 
+class VariableOf(Owner):
+    """A context variable that is set; one that is not cannot be made so again."""
+
+    def held(self) -> dict[Any, Any]:
+        """What it is set to."""
+        value = self.thing.get(MISSING)
+        return {} if value is MISSING else {"": value}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """This."""
+        if values and self.get("") is not values[""]:
+            self.thing.set(values[""])
+
+
 def module_owners(own: dict[str, Any], label: Callable[[Any], str]) -> Iterator[Owner]:
     """What holds all that makes a module with these attributes what it is."""
     yield ModuleTable(own, label)
@@ -374,6 +388,8 @@ def owners_of(places: Iterable[Place]) -> Iterable[Owner]:
         elif isinstance(place, Sequence):
             if isinstance(place.items, (list, deque)):
                 yield Items(place.items, place.label)
+        elif isinstance(place, Variable):
+            yield VariableOf(place.variable, lambda key, place=place: place.label(0))  # type: ignore[misc]
         elif isinstance(place, Names):
             if isinstance(place.table, dict):
                 yield Table(place.table, place.by_key, place.keys)

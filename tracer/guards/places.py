@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from contextvars import ContextVar
 from functools import partial
 from itertools import compress, count, repeat, zip_longest
 from operator import is_
@@ -134,6 +135,19 @@ class Members(Sequence):
         if len(now) == len(self.seen) and same_members(now, self.seen):
             return []
         return [(self.label(0), short(self.seen), short(now))]
+
+
+class Variable(Place):
+    """What a context variable is set to."""
+
+    def __init__(self, variable: ContextVar[Any], label: str) -> None:
+        self.variable = variable
+        super().__init__(lambda: (variable.get(MISSING),), lambda i: label)
+        self.holder = id(variable)
+
+    def where(self, i: int) -> Where:
+        """By the variable."""
+        return id(self.variable), token("")
 
 
 class Keys(Place):

@@ -186,7 +186,7 @@ class Effects:
             return False
         place = nest.owner.where(nest.key)
         return not inner or not any(id(x) in inner for where, value in self._held() if where != place and where[0] not in nest.inner
-                                    for x in _flat(value))
+                                    for x in flat(value))
 
     def _held(self) -> Iterator[tuple[Where, Any]]:
         """What was held outside before the trace, and where."""
@@ -212,7 +212,7 @@ class Effects:
             inner = {identity for _, nest in nests for identity in nest.inner}
             known |= {id(x._storage) for owner in self._owners if not owner.grown and owner.identity not in inner
                       for key, value in owner.before.items() if (owner.identity, key) not in edited
-                      for x in _flat(value) if id(x) in places}
+                      for x in flat(value) if id(x) in places}
         return known
 
     def guards_of(self, effect: Effect, where: str) -> list[Guard]:
@@ -254,14 +254,14 @@ def may_be_state(x: Any) -> bool:
     return is_a(x, Tensor) or parts(x) is not None
 
 
-def _flat(x: Any) -> Iterator[Any]:
+def flat(x: Any) -> Iterator[Any]:
     """Something, and what is in it if it is a tuple or a frozenset; of a tensor that is kept, itself."""
     if type(x) is Weakly:
         x = x()
     yield x
     if is_a(x, (tuple, frozenset)):
         for part in reader(x)():
-            yield from _flat(part)
+            yield from flat(part)
 
 
 def _may_come(now: Any, trace: Trace, moved: Collection[int]) -> bool:

@@ -16,7 +16,7 @@ from ..guards.owners import Owner
 from ..guards.statics import attributes, is_a
 from ..guards.texts import Change, change, shown
 from ..ir.types import Type
-from ..tensor.nested import children, step_to, vars_of
+from ..tensor.nested import children, leaves, step_to, vars_of
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 
@@ -128,6 +128,11 @@ class Nest:
         self.counts = any(not interchangeable(x, self.now_at(path)) for path, x in self.numbers().items())
         self.inner = {i for x in self.containers.values() if not isinstance(x, tuple) for i in identities(x)}
         self._shape: Any = _TENSOR
+
+    @property
+    def with_history(self) -> bool:
+        """Whether a tensor in the container that a step leaves came to be with a history, which it has no use for."""
+        return not self.is_tensor and any(is_a(x, Tensor) and not x._requires_grad and x.requires_grad for x in leaves(self.now))
 
     @property
     def is_tensor(self) -> bool:

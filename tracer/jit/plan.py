@@ -213,7 +213,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
 
 def _effect(trace: Trace, owner: Owner, edits: dict[Any, Any], nests: dict[Any, Nest], template: Template) -> Effect:
     numbers = frozenset(key for key in edits if (owner.identity, key) in trace.counted)
-    return Effect(owner, {key: template.left(now) for key, now in edits.items()}, nests, numbers, owner.moved)
+    return Effect(owner, {key: template.left(now, key in nests and nests[key].with_history) for key, now in edits.items()}, nests, numbers, owner.moved)
 
 
 def held_in(stand_in: Tensor) -> Value:

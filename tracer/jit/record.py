@@ -14,6 +14,7 @@ from ..guards.texts import Described, Text
 from ..ir.errors import TraceError, noting
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
+from .appended import Lists, appended_to, give_back, only_appended, put_lists
 from .calls import taken_over
 from .checked import report_of
 from .counters import put_scalars, written
@@ -39,13 +40,14 @@ class Options:
 @dataclass
 class Recorded:
     """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
-    other numbers than it found, whether it must be made again, since a function remembers results from now on, what is
+    other numbers than it found, and where it appended to lists, whether it must be made again, since a function remembers results from now on, what is
     done after the first call, and whether the state that was made is tensors and nothing else."""
 
     plan: Plan
     validity: Validity
     made: list[Callable[[], Any]]
     counted: Places
+    appended: Lists
     traced: Traced
     again: bool
     after: Callable[[], None] | None = None
@@ -77,8 +79,10 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, exchanged: Places, plainly: bool) -> Recorded:
+             places: Places, exchanged: Places, lists: Lists, plainly: bool) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
+
+    `lists` are the places of those that were appended to by another trace.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Nothing outside
     has changed if this raises.
@@ -93,9 +97,13 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             put_scalars(trace, outside, places, plainly)
             if not plainly:
                 outside.hide(places)
+                if not outside.looks_at_types:
+                    put_lists(trace, outside, lists, {id(x) for x in given.containers})
             with noting(), taken_over(outside.calls):
                 result = function(*args, **kwargs)
+            give_back(trace)
             effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
+            only_appended(trace, effects)
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
@@ -111,7 +119,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
-        return Recorded(plan, validity, trace.made, written(effects, trace), traced, remembered.make_real(trace))
+        return Recorded(plan, validity, trace.made, written(effects, trace), appended_to(effects, outside), traced, remembered.make_real(trace))
     except BaseException:
         _take_back(trace.made)
         if effects is None:

@@ -183,6 +183,7 @@ class Template:
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
         self._begun: set[int] = set()  # containers whose contents are being looked at
+        self._lists = {id(stand_in): x for _, x, stand_in in trace.lists.values()}
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
@@ -194,6 +195,7 @@ class Template:
 
     def of(self, x: Any) -> Any:
         """The template of something that leaves the step."""
+        x = self._lists.get(id(x), x)
         if id(x) in self._containers:
             return self._containers[id(x)]
         if id(x) in self._held and not isinstance(x, Tensor):
@@ -222,10 +224,18 @@ class Template:
         return (gradient._storage.trace is not self._trace or id(gradient) in self._made or id(gradient) in self._stand_ins
                 or gradient._storage in self._shared)
 
-    def left(self, x: Any) -> Any:
-        """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it."""
-        return self.of(x.detach() if isinstance(x, Tensor) and x._storage.trace is self._trace and not x._requires_grad
-                       and x.requires_grad else x)
+    def left(self, x: Any, state: bool = False) -> Any:
+        """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it.
+
+        So are tensors in a container that is `state`.
+        """
+        if isinstance(x, Tensor):
+            flows = x._storage.trace is self._trace and not x._requires_grad and x.requires_grad
+            return self.of(x.detach() if flows else x)
+        if state and id(x) not in self._held and not self._is_known(x) and (inside := children(x)) is not None:
+            held = {k: self.left(v, state) for k, v in keyed(inside[1]).items()}
+            return Built(container_of(x, dict.fromkeys(held)), held)
+        return self.of(x)
 
     def _holds_traced(self, x: Any) -> bool:
         """Whether an object of a user's class was made inside, since what it holds was."""

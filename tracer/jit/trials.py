@@ -9,6 +9,7 @@ from ..guards.outside import Outside
 from ..guards.texts import Change
 from ..ir.errors import NeededFirst, TraceError
 from .agreement import agree
+from .appended import Lists
 from .counters import changed
 from .created import Created
 from .effects import Places, exchanged
@@ -20,7 +21,7 @@ class Trials:
     """Traces calls of one function.
 
     `places` are the numbers outside, and containers of them, that its programs read at each call, `exchanged` the places of tensors
-    and containers that were found to be others, `made` those of what a call created or changed: what comes and goes, as
+    and containers that were found to be others, `lists` those of lists that a trace appended to, `made` those of what a call created or changed: what comes and goes, as
     with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it is tensors that an earlier program works on.
     """
 
@@ -28,6 +29,7 @@ class Trials:
         self._function, self._name, self._options = function, name, options
         self._places: Places = {}
         self._exchanged: Places = {}
+        self._lists: Lists = set()
         self._made: set[tuple[int, Any]] = set()
 
     def record(self, call: Signature, changes: list[Change],
@@ -54,9 +56,10 @@ class Trials:
     def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
         """Trace; once more if numbers outside are written that were not known to be, or a function remembers results now."""
         outside, trace = self._once(call)
-        if trace.again or not trace.counted.keys() <= self._places.keys():
+        if trace.again or not trace.counted.keys() <= self._places.keys() or not trace.appended <= self._lists:
             trace.take_back()
             self._places |= trace.counted
+            self._lists |= trace.appended
             outside, trace = self._once(call)
         return outside, trace
 
@@ -77,13 +80,14 @@ class Trials:
         try:
             return outside, self._recorded(call, outside, plainly=False)
         except Exception as error:
-            if not (call.numbers or self._places or (outside.only_sets and not isinstance(error, TraceError))):
+            if not (call.numbers or self._places or self._lists or (outside.only_sets and not isinstance(error, TraceError))):
                 raise
         outside = outside_of(self._function, call)
         return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
-        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, plainly)
+        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged,
+                        self._lists, plainly)
 
     def _on(self, created: Created, call: Signature, first: Recorded,
             holds: Callable[[], bool] | None) -> tuple[Outside, Recorded] | None:

@@ -218,6 +218,9 @@ class Validity:
             if used or place in written or not outside.caches:
                 outside.leave_out(owner, place[1])
                 guards += [] if used else [_of_its_type(owner, place[1], _kinds(scalar, False, outside))]
+        for (_, key), (owner, identity) in trace.appended.items():
+            outside.leave_out(owner, key)
+            outside.drop({identity})
         for nest in self.nests:
             outside.leave_out(nest.owner, nest.key)
             outside.drop(nest.inner)
