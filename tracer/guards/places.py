@@ -33,9 +33,9 @@ class Place:
 
     def __init__(self, read: Callable[[], Iterable[Any]], label: Callable[[int], str]) -> None:
         self.read, self.label = read, label
-        self.seen = self.now()
         self.holder = 0  # the id of what holds all the values, if it is one thing
         self.open: frozenset[int] = frozenset()
+        self.seen = self.now()
 
     def where(self, i: int) -> Where:
         """What tells the value at i from all others that may be called like it."""
@@ -44,10 +44,15 @@ class Place:
     def leave(self, open: Collection[Where]) -> None:
         """Do not look at what is in these places."""
         self.open = frozenset(i for i in range(len(self.seen)) if self.where(i) in open) if open else frozenset()
+        self.seen = self._closed(self.seen)
+
+    def _closed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """These without what is looked at by somebody else, which is not kept either."""
+        return tuple([MISSING if i in self.open else x for i, x in enumerate(values)]) if self.open else values
 
     def now(self) -> tuple[Any, ...]:
         """What to keep of what is there."""
-        return tuple([kept(real(x)) for x in self.read()])
+        return self._closed(tuple([kept(real(x)) for x in self.read()]))
 
     def test(self, name: str) -> str:
         """An expression that is true if the very same objects are there. `bind` gives what `name` and its like mean."""
@@ -211,7 +216,9 @@ class Entries(_Entered):
 
     def changes(self) -> list[Change]:
         """Keys that have another value, or that came or went; else another order."""
-        now, there, order = tuple(map(kept, dict.values(self.dict))), tuple(dict.keys(self.dict)), tuple(keys(self.dict))
+        there, order = tuple(dict.keys(self.dict)), tuple(keys(self.dict))
+        now = tuple(map(kept, dict.values(self.dict)))
+        now = self._closed(now) if len(now) == len(self.seen) else now
         if len(now) == len(self.seen) and all(map(is_, order, self.order)) and all(map(is_, now, self.seen)):
             return []
         old, new = (dict(zip(map(token, names), zip(names, values)))
@@ -301,6 +308,9 @@ def value_of(x: Any, name: str) -> Any:
         return MISSING
 
 
+_MEANT = {"is_": is_, "same": same, "MISSING": MISSING, "compress": compress}  # what every test may name
+
+
 class Watch:
     """Places that a trace depends on.
 
@@ -310,7 +320,7 @@ class Watch:
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._places: dict[str, Place] = {}
-        self._names: dict[str, Any] = {"is_": is_, "same": same, "MISSING": MISSING, "compress": compress}
+        self._names: dict[str, Any] = dict(_MEANT)
         self._same: Callable[[], bool] = bool
         self._count = count()
         self.open: set[Where] = set()  # of values that are looked at by somebody else
@@ -331,10 +341,10 @@ class Watch:
 
     def leave_open(self) -> None:
         """From now on look past what is `open`."""
+        self._names = dict(_MEANT)
         for name, place in self._places.items():
             place.leave(self.open)
-            if place.open:
-                self._names.update(place.bind(name))
+            self._names.update(place.bind(name))
         self._put_together()
 
     def changes(self) -> list[Change]:
@@ -351,8 +361,6 @@ class Watch:
         """Do not watch these places any more, by the ids of what holds the values."""
         for name in [name for name, place in self._places.items() if place.holder in holders]:
             del self._places[name]
-            for other in [x for x in self._names if x == name or x.startswith(f"{name}_")]:
-                del self._names[other]
 
     def places(self) -> Collection[Place]:
         """All of them."""
