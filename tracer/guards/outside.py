@@ -47,6 +47,7 @@ class Outside(Watch):
         self.owners = _owners(found, self._places.values())
         self._only_set = _only_set(found, self.owners, self._places.values())
         self.caches = [Remembering(cache) for cache in found.caches]
+        self._paths = found.paths
         self._left_out: set[tuple[int, str]] = set()  # what of structures is looked at by somebody else, by id and path
 
     def forget_results(self) -> None:
@@ -93,6 +94,10 @@ class Outside(Watch):
         if holders:
             self.take_out(holders)
 
+    def ways_to(self, x: Any) -> int:
+        """How many ways to something the function knows."""
+        return len(self._paths.get(id(x), ()))
+
     def settle(self, ran: Iterable[Any], lasting: Iterable[Any], called: Iterable[Any]) -> None:
         """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read.
 
@@ -117,7 +122,7 @@ class Outside(Watch):
         """After the last trace of a call: what things held before is not kept."""
         for owner in (*self.owners.values(), *self.modules.values()):
             owner.before = {}
-        self.owners, self.modules = {}, {}
+        self.owners, self.modules, self._paths = {}, {}, {}
 
     def watched(self) -> Iterator[Tensor]:
         """Tensors that must be where they were seen."""

@@ -78,6 +78,7 @@ class Reachable:
         self.called: dict[str, set[str | None]] = {}  # those that it calls as methods
         self.computed: set[str | None] = {None}  # names in front that may stand for any object
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
+        self.paths: dict[int, set[str]] = {}  # and the ways to it, of a tensor too
         self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
         self.grown: set[str] = set()  # attributes that are containers which code only puts things in
         self.asked: dict[str, set[str | None]] = {}  # attributes that code can do without, with the names in front of them
@@ -133,9 +134,11 @@ class Reachable:
         """Look at a value when its turn comes."""
         if is_a(value, Tensor):
             self._tensor(value, path)
+            self.paths.setdefault(id(value), set()).add(path)
         elif self._way(type(value)).followed:
             self._todo.append((value, path))
             self.aliases.setdefault(id(value), set()).add(path.rpartition(".")[2])
+            self.paths.setdefault(id(value), set()).add(path)
 
     def _follow(self) -> None:
         while self._todo:

@@ -6,8 +6,10 @@ whether code does more than that. (What code only appends to under a name is kno
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection
 from functools import partial
+from types import BuiltinFunctionType
 from typing import Any
 
 from ..guards.outside import Outside
@@ -16,19 +18,27 @@ from ..tensor.appended import Appended
 from .effects import Effects, flat
 from .trace import Trace
 
+_HEAPS = (heapq.heappush, heapq.heappop, heapq.heapify, heapq.heapreplace, heapq.heappushpop)
 Lists = set[tuple[int, Any]]  # the places of lists, by the id of what holds one and its key there
 
 
 def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[int]) -> None:
     """Let lists that note what is done to them stand for those in these places, where each is the only one for its list."""
+    if _reads_past(outside):
+        return
     for thing, key in places:
         owner = outside.owners.get(thing) or trace.noted.get(thing)
         x = None if owner is None else owner.before.get(key)
         if owner is None or type(x) is not list or id(x) in given or not isinstance(outside.owners.get(id(x)), Items):
             continue
-        if _holders(trace, outside, x) == {(owner.identity, owner.where(key)[1])}:
+        if outside.ways_to(x) < 2 and _holders(trace, outside, x) == {(owner.identity, owner.where(key)[1])}:
             trace.lists[owner.identity, key] = owner, x, Appended(x)
             owner.hide({key: trace.lists[owner.identity, key][2]})
+
+
+def _reads_past(outside: Outside) -> bool:
+    """Whether code may reach the functions of `heapq`, which look into a list past its methods."""
+    return any(value in _HEAPS for place in outside.places() for value in place.seen if type(value) is BuiltinFunctionType)
 
 
 def _holders(trace: Trace, outside: Outside, x: list[Any]) -> set[Any]:
@@ -51,6 +61,8 @@ def only_appended(trace: Trace, effects: Effects) -> None:
     for i, (items, edits) in enumerate(effects.found):
         if items.identity in at and _at_the_end(items, edits):
             owner, key, _ = at[items.identity]
+            if (owner.identity, key) in effects.edits:
+                continue  # another one is there at the end
             effects.found[i] = Grown(items.thing, items.label, partial(owner.get, key)), edits
             trace.appended[owner.identity, key] = owner, items.identity
 

@@ -81,7 +81,7 @@ class Effects:
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
         self._left = self._left_as_they_were(exchanged or {})
-        self._given, self._places = given, outside.places()
+        self._given, self._places, self._ways_to = given, outside.places(), outside.ways_to
         self._nests: dict[int, dict[Any, Nest]] | None = None
 
     def _left_as_they_were(self, exchanged: Places) -> dict[int, dict[Any, Any]]:
@@ -167,6 +167,7 @@ class Effects:
                     places.setdefault(id(x), []).append((x, nest.now_at(path)))
         known = self._known_elsewhere(trace, arguments, places, nests)
         chosen = {tensor for tensor, where in places.items() if id(where[0][0]._storage) not in known
+                  and self._ways_to(where[0][0]) <= len(where)
                   and is_there(where[0][0]) and all(now is where[0][1] for _, now in where)}
         alone = {id(nest.before): nest.now for _, nest in nests if nest.is_tensor}
         while True:
@@ -182,6 +183,9 @@ class Effects:
     def _is_alone(self, nest: Nest) -> bool:
         """Whether nothing else holds a container that is in this place, and the trace did not change it."""
         inner = {id(x) for x in nest.containers.values() if not isinstance(x, tuple)}
+        if any(self._ways_to(x) > 1 for x in nest.containers.values()
+               if not isinstance(x, tuple) or any(is_a(part, Tensor) for part in flat(x))):
+            return False
         if not inner.isdisjoint(self._given) or any(owner.identity in nest.inner for owner, _ in self.found):
             return False
         place = nest.owner.where(nest.key)

@@ -183,7 +183,8 @@ class Template:
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
         self._begun: set[int] = set()  # containers whose contents are being looked at
-        self._lists = {id(stand_in): x for _, x, stand_in in trace.lists.values()}
+        self._lists = {id(stand_in): Held(Spot(owner, at[1], ())) if at in trace.appended else x
+                       for at, (owner, x, stand_in) in trace.lists.items()}
         self._containers = {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._shared: dict[Storage, Tensor] = {}
         self._made: dict[int, Any] = {}
@@ -196,6 +197,8 @@ class Template:
     def of(self, x: Any) -> Any:
         """The template of something that leaves the step."""
         x = self._lists.get(id(x), x)
+        if type(x) is Held:
+            return x
         if id(x) in self._containers:
             return self._containers[id(x)]
         if id(x) in self._held and not isinstance(x, Tensor):

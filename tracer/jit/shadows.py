@@ -22,6 +22,11 @@ class ShadowedArguments:
         self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
         self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
 
+    def let_go(self) -> None:
+        """After the last trace of a call: what stood in for arguments may outlive it (in a history), and they need not."""
+        for held in (self.originals, self.arguments, self.parts, self.placed, self.aliased):
+            held.clear()
+
     # --- Gradients ----------------------------------------------------------------------------------------------------
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:

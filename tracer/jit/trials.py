@@ -51,6 +51,7 @@ class Trials:
         tried = created and (created.only_tensors or not again)
         outside, trace = (self._on(created, call, first, holds if again else None) if tried else None) or (outside, first)
         outside.let_go()
+        trace.traced.trace.let_go()
         return outside, trace
 
     def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
