@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import TraceError
-from .identity import MISSING, PLAIN
 from .places import Contents, Entries, Members, Place, Sequence, Variable
-from .statics import held, is_a, name_of, plain_dict, reader, referent, size
+from .statics import held, is_a, plain_dict, reader, referent, size
 from .tables import Walk
+from .texts import key_text
 
 LONGEST = 10_000  # items of one container that are compared at each call
 LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
@@ -64,9 +64,9 @@ def _shown(walk: Walk, x: Any, path: str) -> None:
 
 
 def _entries(walk: Walk, x: Any, inside: dict[Any, Any], path: str) -> None:
-    walk.watch(Entries(x, lambda key: f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[{name_of(type(key))}]"))
+    walk.watch(Entries(x, lambda key: f"{path}[{key_text(key)}]"))
     for key, value in dict.items(inside):
-        label = f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[...]"
+        label = f"{path}[{key_text(key)}]"
         walk.later(key, label)
         walk.later(value, label)
 

@@ -13,7 +13,7 @@ from .identity import HIDDEN, MISSING, Weakly, token
 from .mentions import ANY_NAME
 from .owners import ClassTable, Fields, GrownTable, ModuleTable, ObjectTable, Owner, grown_owner, module_owners, owners_of
 from .owners import Table as OwnedTable
-from .places import Entries, Names, Place, Watch
+from .places import Entries, Names, Place, Watch, holder_of
 from .reachable import NAMESPACES, Reachable
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
@@ -47,7 +47,7 @@ class Outside(Watch):
         self.owners = _owners(found, self._places.values())
         self._only_set = _only_set(found, self.owners, self._places.values())
         self.caches = [Remembering(cache) for cache in found.caches]
-        self._paths = found.paths
+        self._paths, self.foreign = found.paths, found.foreign
         self._left_out: set[tuple[int, str]] = set()  # what of structures is looked at by somebody else, by id and path
 
     def forget_results(self) -> None:
@@ -164,8 +164,7 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     """What a trace may write to outside, by id."""
     owners: dict[int, Owner] = {id(own): ObjectTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
-    for owner in (ClassTable(kind, names.table, names.label) for kind, names in found.classes):
-        owners[owner.identity] = owner
+    owners |= {holder_of(names.table): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
     for owner in owners_of(places):
         owners.setdefault(owner.identity, owner)
     for names, stored in [(g.table, g.stored) for g in found.globals.values() if g.stored]:

@@ -11,7 +11,7 @@ from typing import Any
 from ..ir.errors import TraceError
 from .identity import MISSING, token
 from .places import Attribute, Entries, Members, Names, Place, Sequence, Variable, Where, holder_of
-from .texts import Label
+from .texts import Label, key_text
 
 
 class Owner:
@@ -406,5 +406,5 @@ def grown_owner(thing: Any, path: str, find: Callable[[], Any]) -> Owner:
     if isinstance(thing, (list, deque)):
         return Grown(thing, lambda i: f"{path}[{i}]", find)
     if isinstance(thing, dict):
-        return GrownTable(thing, lambda key: f"{path}[{key!r}]", find)
+        return GrownTable(thing, lambda key: f"{path}[{key_text(key)}]", find)
     return MembersOf(thing, lambda key: path)

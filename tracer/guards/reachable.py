@@ -100,6 +100,7 @@ class Reachable:
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
+        self.foreign: set[int] = set()  # the ids of attributes of objects of Python's or another package's
         self.caches: list[Any] = []  # functions that remember their results
         self.bound: set[str] = set()  # attributes that code sets
         self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
@@ -375,6 +376,7 @@ class Reachable:
         """An object of Python's or another package's: also what methods read that are not followed."""
         kind = type(x)
         library = is_library(file_of(kind)) and kind not in NAMESPACES
+        self.foreign |= {id(own)} if kind not in NAMESPACES else set()
         # All that a schedule knows, or what a container of another package holds.
         inside = frozenset(own) if of_ours(kind, "_guarded") or is_a(x, Collection) else frozenset[str]()
         self._attributes.append(Table(OfThread(x) if is_a(x, threading.local) else own, lambda n: f"{path}.{n}",
@@ -386,6 +388,7 @@ class Reachable:
         state = frozenset({"level", "disabled", "parent"})
         self._attributes.append(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
         manager = attributes(logging.root.manager)
+        self.foreign |= {id(own), id(manager)}
         if id(manager) not in self.seen:
             self.seen[id(manager)] = manager, "logging"
             self._attributes.append(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,

@@ -85,6 +85,15 @@ def shown(value: Any) -> Any:
     return value if type(value) in PLAIN or is_a(value, np.generic) else Text(_repr(value))
 
 
+def key_text(key: Any) -> str:
+    """What is said of a key of a dictionary, by which it is told from others where that can be; no code of a user runs."""
+    if type(key) in PLAIN or is_a(key, (tuple, frozenset, np.generic)) or _tells_no_more(type(key)):
+        return repr(shown(key))
+    if is_a(key, (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)):
+        return name_of(key)
+    return f"a tensor {key._type}" if is_a(key, Tensor) else name_of(type(key))
+
+
 def short(members: tuple[Any, ...]) -> Text:
     """The text of a set with these members."""
     return Text("{" + _repr(list(members))[1:-1] + "}") if members else Text("set()")

@@ -120,17 +120,41 @@ class Effects:
         Several places may have held one tensor, if all of them get one again: then they must at each call.
         """
         if self._nests is None:
-            self._nests = self._found_nests(trace, arguments)
+            self._nests = _Search(self, trace, arguments).nests()
         return self._nests
 
     def nests_found(self) -> dict[int, dict[Any, Nest]]:
         """Those, once they are."""
         return self._nests or {}
 
-    def _found_nests(self, trace: Trace, arguments: list[Any]) -> dict[int, dict[Any, Nest]]:
+    def held(self, nests: Mapping[int, Mapping[Any, Nest]]) -> list[tuple[Any, Spot]]:
+        """The tensors and containers that were in places of state, with these: at a call they hold what stands for them."""
+        return [spot for found in nests.values() for nest in found.values() for spot in nest.spots()]
+
+    def guards_of(self, effect: Effect, where: str) -> list[Guard]:
+        """Guards for what was there before, if code reads it: the next call finds what this one leaves."""
+        owner = effect.owner
+        if isinstance(owner, (Grown, GrownTable)):
+            return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
+        if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
+            return []
+        free = effect.nests.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
+        return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where,  # type: ignore[misc]
+                      owner.where(key)) for key in effect.edits if key not in free]
+
+
+class _Search:
+    """Looks for what makes way for its like in a trace that had these arguments."""
+
+    def __init__(self, effects: Effects, trace: Trace, arguments: list[Any]) -> None:
+        self._effects, self._trace, self._arguments = effects, trace, arguments
+
+    def nests(self) -> dict[int, dict[Any, Nest]]:
+        """By number of what was found, and key."""
+        trace = self._trace
         made = [(i, nest) for i, nest in self._candidates() if nest.is_tensor or self._is_alone(nest)]
         while True:  # one that got what was in another of them is one only as long as that is
-            chosen = self._chosen(trace, arguments, made)
+            chosen = self._chosen(made)
             inner = {identity for _, nest in made for identity in nest.inner}
             kept = [(i, nest) for i, nest in made if (() in nest.leaves and id(nest.before) in chosen) or (
                 not nest.is_tensor and nest.may_stay(chosen, lambda x, inner=inner: id(x) not in inner and self._is_old(x),  # type: ignore[misc]
@@ -150,85 +174,70 @@ class Effects:
 
     def _candidates(self) -> Iterator[tuple[int, Nest]]:
         """What another one was bound in the place of, with the number of what was found."""
-        for i, (owner, edits) in enumerate(self.found):
-            for key, now in (edits | self._left.get(i, {})).items() if owner.placed else ():
+        for i, (owner, edits) in enumerate(self._effects.found):
+            for key, now in (edits | self._effects._left.get(i, {})).items() if owner.placed else ():
                 old = owner.before.get(key, MISSING)
-                if is_a(old, Tensor) or (parts(old) is not None and self.may_read(owner, key)):
+                if is_a(old, Tensor) or (parts(old) is not None and self._effects.may_read(owner, key)):
                     nest = Nest(owner, key, now)
                     if len(nest.leaves) <= LARGEST:
                         yield i, nest
 
-    def _chosen(self, trace: Trace, arguments: list[Any], nests: list[tuple[int, Nest]]) -> set[int]:
+    def _chosen(self, nests: list[tuple[int, Nest]]) -> set[int]:
         """The tensors, by id, in the place of which there may be any of their type."""
         places: dict[int, list[tuple[Tensor, Any]]] = {}  # of each tensor: itself and what is there now
         for _, nest in nests:
             for path, x in nest.leaves.items():
                 if is_a(x, Tensor):
                     places.setdefault(id(x), []).append((x, nest.now_at(path)))
-        known = self._known_elsewhere(trace, arguments, places, nests)
+        known = self._known_elsewhere(places, nests)
         chosen = {tensor for tensor, where in places.items() if id(where[0][0]._storage) not in known
-                  and self._ways_to(where[0][0]) <= len(where)
+                  and self._effects._ways_to(where[0][0]) <= len(where)
                   and is_there(where[0][0]) and all(now is where[0][1] for _, now in where)}
         alone = {id(nest.before): nest.now for _, nest in nests if nest.is_tensor}
         while True:
-            gone = {tensor for tensor in chosen if tensor in alone and not _may_come(alone[tensor], trace, chosen)}
+            gone = {tensor for tensor in chosen if tensor in alone and not _may_come(alone[tensor], self._trace, chosen)}
             if not gone:
                 return chosen
             chosen -= gone
 
     def _is_old(self, x: Any) -> bool:
         """Whether a container is none that the trace made."""
-        return self.is_known(x) or id(x) in self._given
+        return self._effects.is_known(x) or id(x) in self._effects._given
 
     def _is_alone(self, nest: Nest) -> bool:
         """Whether nothing else holds a container that is in this place, and the trace did not change it."""
         inner = {id(x) for x in nest.containers.values() if not isinstance(x, tuple)}
-        if any(self._ways_to(x) > 1 for x in nest.containers.values()
+        if any(self._effects._ways_to(x) > 1 for x in nest.containers.values()
                if not isinstance(x, tuple) or any(is_a(part, Tensor) for part in flat(x))):
             return False
-        if not inner.isdisjoint(self._given) or any(owner.identity in nest.inner for owner, _ in self.found):
+        if not inner.isdisjoint(self._effects._given) or any(owner.identity in nest.inner for owner, _ in self._effects.found):
             return False
         place = nest.owner.where(nest.key)
-        return not inner or not any(id(x) in inner for where, value in self._held() if where != place and where[0] not in nest.inner
-                                    for x in flat(value))
+        others = (value for where, value in self._held() if where != place and where[0] not in nest.inner) if inner else ()
+        return not any(id(x) in inner for value in others for x in flat(value))
 
     def _held(self) -> Iterator[tuple[Where, Any]]:
         """What was held outside before the trace, and where."""
-        for owner in self._owners:
+        for owner in self._effects._owners:
             yield from ((owner.where(key), x) for key, x in owner.before.items())
-        for place in self._places:
+        for place in self._effects._places:
             yield from ((place.where(i), x) for i, x in enumerate(place.seen))
 
-    def held(self, nests: Mapping[int, Mapping[Any, Nest]]) -> list[tuple[Any, Spot]]:
-        """The tensors and containers that were in places of state, with these: at a call they hold what stands for them."""
-        return [spot for found in nests.values() for nest in found.values() for spot in nest.spots()]
-
-    def _known_elsewhere(self, trace: Trace, arguments: list[Any], places: dict[int, Any],
-                         nests: list[tuple[int, Nest]]) -> set[int]:
+    def _known_elsewhere(self, places: dict[int, Any], nests: list[tuple[int, Nest]]) -> set[int]:
         """Storages of tensors that an argument has, another tensor shares, or a place holds that keeps what it has."""
+        trace = self._trace
         handles = [t for t in trace.handles if t._inside is None]  # others came to be in the trace
-        known = {id(x._storage) for x in arguments if isinstance(x, Tensor)}
+        known = {id(x._storage) for x in self._arguments if isinstance(x, Tensor)}
         known |= {id(t._storage) for t in handles if id(t) not in places}
         known |= {id(s) for s in (*trace.captured, *trace.written)} - {id(t._storage) for t in handles if id(t) in places}
         if places:
-            edited = {(owner.identity, key) for i, (owner, edits) in enumerate(self.found)
-                      for key in edits | self._left.get(i, {})}
+            edited = {(owner.identity, key) for i, (owner, edits) in enumerate(self._effects.found)
+                      for key in edits | self._effects._left.get(i, {})}
             inner = {identity for _, nest in nests for identity in nest.inner}
-            known |= {id(x._storage) for owner in self._owners if not owner.grown and owner.identity not in inner
+            known |= {id(x._storage) for owner in self._effects._owners if not owner.grown and owner.identity not in inner
                       for key, value in owner.before.items() if (owner.identity, key) not in edited
                       for x in flat(value) if id(x) in places}
         return known
-
-    def guards_of(self, effect: Effect, where: str) -> list[Guard]:
-        """Guards for what was there before, if code reads it: the next call finds what this one leaves."""
-        owner = effect.owner
-        if isinstance(owner, (Grown, GrownTable)):
-            return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
-        if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
-            return []
-        free = effect.nests.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
-        return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where,  # type: ignore[misc]
-                      owner.where(key)) for key in effect.edits if key not in free]
 
 
 def _flag(tensor: Tensor, leaf: bool) -> None:

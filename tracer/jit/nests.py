@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MemberDescriptorType
 from typing import Any
 
 from ..guards.identity import MISSING, interchangeable, kept, token
 from ..guards.owners import Owner
-from ..guards.statics import attributes, is_a
+from ..guards.statics import attributes, defined, field, held, is_a, keys
 from ..guards.texts import Change, change, shown
 from ..ir.types import Type
-from ..tensor.nested import children, leaves, step_to, vars_of
+from ..tensor.nested import leaves, step_to
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 
@@ -27,17 +29,36 @@ NUMBERS = frozenset({int, float})
 
 def parts(x: Any) -> tuple[tuple[Any, Any], dict[Any, Any]] | None:
     """What makes a container what it is beside what it holds, and that; None for a leaf."""
-    inside = children(x)
-    if inside is None or (is_a(x, dict) and vars_of(x)):
-        return None
     kind = type(x)
-    return (kind, x.maxlen if kind is deque else x.default_factory if is_a(x, defaultdict) else None), inside[1]
+    if kind in (list, tuple, deque):
+        return (kind, x.maxlen if kind is deque else None), dict(enumerate(x))
+    if is_a(x, dict):
+        factory = held(x, defaultdict, "default_factory") if is_a(x, defaultdict) else None
+        return None if attributes(x) else ((kind, factory), dict(zip(keys(x), map(partial(dict.__getitem__, x), keys(x)))))
+    names = defined(kind, "_fields" if is_a(x, tuple) else "__dataclass_fields__")
+    if names is None or is_a(x, type):
+        return None
+    if is_a(x, tuple):
+        return (kind, None), dict(zip(names, tuple.__iter__(x))) | attributes(x)
+    found = {name: value for name in names if (value := _attribute(x, name)) is not MISSING}
+    return (kind, None), found | attributes(x)
+
+
+def _attribute(x: Any, name: str) -> Any:
+    """What an object has under a name, in its dictionary or a slot."""
+    slot = defined(type(x), name)
+    return field(x, slot, MISSING) if is_a(slot, MemberDescriptorType) else attributes(x).get(name, MISSING)
 
 
 def within(x: Any, path: Path) -> Any:
-    """What is in a container at the end of a path; LookupError or AttributeError if there is none."""
+    """What is in a container at the end of a path; LookupError if there is nothing."""
     for key in path:
-        x = (x[key] if type(x) in (list, tuple, deque) else dict.__getitem__(x, key) if is_a(x, dict) else getattr(x, key))
+        if type(x) in (list, tuple, deque):
+            x = x[key]
+        elif is_a(x, dict):
+            x = dict.__getitem__(x, key)
+        else:
+            x = (parts(x) or (None, {}))[1][key]
     return x
 
 
@@ -143,7 +164,7 @@ class Nest:
         """What the trace left there; None if that is not like what was there before."""
         try:
             return within(self.now, path)
-        except (LookupError, AttributeError, TypeError):
+        except (LookupError, TypeError):
             return None
 
     def numbers(self) -> dict[Path, Any]:
@@ -151,17 +172,17 @@ class Nest:
         return {path: x for path, x in self.leaves.items() if type(x) in NUMBERS}
 
     def spots(self) -> Iterator[tuple[Any, Spot]]:
-        """The tensors that are state and the containers that may change, each with where a call finds what stands for it."""
+        """The tensors that are state and the containers that may change, each with where a call finds what it is there."""
         yield from ((self.leaves[path], slot) for path, slot in self.slots.items())
         yield from ((x, Spot(self.owner, self.key, path)) for path, x in self.containers.items() if not isinstance(x, tuple))
 
     def may_stay(self, chosen: Collection[int], known: Callable[[Any], bool], made: Callable[[Tensor], bool]) -> bool:
-        """Whether what the step binds is its own: tensors that it `made` or that were in places like this, no `known` container."""
-        leaves: dict[Path, Any] = {}
+        """Whether what the step binds is its own: tensors that it `made` or that were in such places, no `known` container."""
+        found: dict[Path, Any] = {}
         containers: dict[Path, Any] = {}
-        _walk(self.now, self.before, (), leaves, containers)
+        _walk(self.now, self.before, (), found, containers)
         return (all(not known(x) for x in containers.values() if not isinstance(x, tuple))
-                and all(made(x) or id(x) in chosen or self.leaves.get(path) is x for path, x in leaves.items() if is_a(x, Tensor)))
+                and all(made(x) or id(x) in chosen or self.leaves.get(path) is x for path, x in found.items() if is_a(x, Tensor)))
 
     def expect(self, numbers: Mapping[Path, frozenset[type]]) -> None:
         """From now on it is looked at: what is there is to be like this, with any number of these types in these places."""
@@ -175,8 +196,8 @@ class Nest:
             if path not in self.containers:
                 return _Again(again[id(x)]) if id(x) in again else kept(x)
             again[id(x)] = path
-            kind, held = parts(x) or (None, {})
-            return _Shape(kind, {token(k): shape(v, (*path, k)) for k, v in held.items()}, shown(x))  # type: ignore[arg-type]
+            kind, inside = parts(x) or ((None, None), {})
+            return _Shape(kind, {token(k): shape(v, (*path, k)) for k, v in inside.items()}, shown(x))
 
         self._shape = shape(self.before, ())
         self.before = self.now = None
@@ -193,25 +214,24 @@ class Nest:
 
     def holders(self) -> set[int]:
         """The ids of the containers that are there now."""
-        leaves: dict[Path, Any] = {}
         containers: dict[Path, Any] = {}
-        _walk(self.owner.get(self.key), None, (), leaves, containers)
+        _walk(self.owner.get(self.key), None, (), {}, containers)
         return set(map(id, containers.values()))
 
 
-def _walk(x: Any, other: Any, path: Path, leaves: dict[Path, Any], containers: dict[Path, Any]) -> None:
+def _walk(x: Any, other: Any, path: Path, found: dict[Path, Any], containers: dict[Path, Any]) -> None:
     """Find what is in `x`, by path. A container that is met again, or that is in `other` at the same place, is a leaf."""
     stays = bool(path) and x is other
     inside = None if stays or any(x is y for y in containers.values() if not isinstance(y, tuple)) else parts(x)
     if inside is None:
-        leaves[path] = x
+        found[path] = x
         return
     containers[path] = x
-    held = _held(other) if type(x) is type(other) and x is not other else {}
+    others = _held(other) if type(x) is type(other) and x is not other else {}
     for key, value in inside[1].items():
-        if len(leaves) > LARGEST:
+        if len(found) > LARGEST:
             return
-        _walk(value, held.get(key), (*path, key), leaves, containers)
+        _walk(value, others.get(key), (*path, key), found, containers)
 
 
 def _held(x: Any) -> dict[Any, Any]:

@@ -162,7 +162,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
     looked_up = _looked_up(trace, effects)
     gradients, guards = _gradients_among(storages, trace, looked_up)
-    nests = effects.nests(trace, call.tensors)
+    nests = effects.nests(trace, given.of_caller(call))
     at = {id(s): i for i, s in enumerate(storages)}
     read = {at[where]: slot for found in nests.values() for nest in found.values() for path, slot in nest.slots.items()
             if (where := id(nest.leaves[path]._storage)) in at}
@@ -213,7 +213,8 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
 
 def _effect(trace: Trace, owner: Owner, edits: dict[Any, Any], nests: dict[Any, Nest], template: Template) -> Effect:
     numbers = frozenset(key for key in edits if (owner.identity, key) in trace.counted)
-    return Effect(owner, {key: template.left(now, key in nests and nests[key].with_history) for key, now in edits.items()}, nests, numbers, owner.moved)
+    left = {key: template.left(now, key in nests and nests[key].with_history) for key, now in edits.items()}
+    return Effect(owner, left, nests, numbers, owner.moved)
 
 
 def held_in(stand_in: Tensor) -> Value:

@@ -40,8 +40,8 @@ class Options:
 @dataclass
 class Recorded:
     """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
-    other numbers than it found, and where it appended to lists, whether it must be made again, since a function remembers results from now on, what is
-    done after the first call, and whether the state that was made is tensors and nothing else."""
+    other numbers than it found, and where it appended to lists, whether it must be made again, since a function remembers
+    results from now on, what is done after the first call, and whether the state that was made is tensors and nothing else."""
 
     plan: Plan
     validity: Validity
@@ -108,7 +108,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
-            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], given.themselves)
+            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], given.themselves,
+                                given.apart)
         if (clash := validity.memory.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "
@@ -119,7 +120,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
-        return Recorded(plan, validity, trace.made, written(effects, trace), appended_to(effects, outside), traced, remembered.make_real(trace))
+        return Recorded(plan, validity, trace.made, written(effects, trace), appended_to(effects, outside), traced,
+                        remembered.make_real(trace))
     except BaseException:
         _take_back(trace.made)
         if effects is None:

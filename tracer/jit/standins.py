@@ -17,6 +17,7 @@ from ..tensor.context import outside_trace
 from ..tensor.nested import children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
 from ..tensor.tensor import Tensor
+from .nests import is_plain
 from .signature import Signature, is_input, names_in, opened
 from .trace import Trace
 
@@ -26,12 +27,15 @@ class StandIns:
 
     `tensors`, their `inputs`, numbers and `containers` are in the order in which a `Signature` meets what they stand for.
     A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside:
-    `themselves` are their numbers.
+    `themselves` are their numbers. The function finds in it what is there: what stands for the tensors in it, of the numbers
+    `apart`, is for nobody.
     """
 
     def __init__(self, trace: Trace, looks_at_types: bool, is_outside: Callable[[Any], bool]) -> None:
         self._trace, self._looks_at_types, self._is_outside = trace, looks_at_types, is_outside
         self.themselves: dict[int, Any] = {}
+        self.apart: set[int] = set()
+        self._within = 0  # how many containers that are given themselves are being looked into
         self.tensors: list[Tensor] = []
         self.inputs: list[Value] = []
         self._numbers = count()
@@ -59,6 +63,10 @@ class StandIns:
                 self._filled.append({})
         return [made[i] for i in range(len(call.args))], {name: made[name] for name in call.kwargs}
 
+    def of_caller(self, call: Signature) -> list[Any]:
+        """The tensors and arrays among the arguments that the function is given."""
+        return [x for i, x in enumerate(call.tensors) if i not in self.apart]
+
     def changed(self) -> list[tuple[int, Any]]:
         """The containers that do not hold any more what they were given, with their numbers."""
         return [(i, x) for i, (x, before) in enumerate(zip(self.containers, self._filled)) if not _same(held_by(x), before)]
@@ -76,7 +84,9 @@ class StandIns:
             copy = self._copies[id(x)] = x if itself else empty_like(x)  # before what it holds, which may be itself
             self.containers.append(copy)
             self._filled.append({})
+            self._within += itself
             stand_ins = {k: self._of(v, path + step_to(kind, k)) for k, v in held.items()}
+            self._within -= itself
             if itself:
                 self.themselves[place] = x
             else:
@@ -109,7 +119,10 @@ class StandIns:
         return x
 
     def _tensor(self, tensor: Tensor, path: str) -> Tensor:
-        made, value = self._trace.stand_in(tensor)
+        apart = self._within > 0 and is_plain(tensor)
+        made, value = self._trace.stand_in(tensor, apart)
+        if apart:
+            self.apart.add(len(self.tensors))
         self.tensors.append(made)
         self.inputs.append(value)
         if tensor._requires_grad and tensor._grad is not None:

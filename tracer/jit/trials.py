@@ -20,9 +20,10 @@ from .signature import Signature
 class Trials:
     """Traces calls of one function.
 
-    `places` are the numbers outside, and containers of them, that its programs read at each call, `exchanged` the places of tensors
-    and containers that were found to be others, `lists` those of lists that a trace appended to, `made` those of what a call created or changed: what comes and goes, as
-    with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it is tensors that an earlier program works on.
+    `places` are the numbers outside, and containers of them, that its programs read at each call, `exchanged` the places of
+    tensors and containers that were found to be others, `lists` those of lists that a trace appended to, `made` those of what a
+    call created or changed: what comes and goes, as with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it
+    is tensors that an earlier program works on.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:

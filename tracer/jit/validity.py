@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ..guards.identity import MISSING, interchangeable
@@ -22,7 +22,6 @@ from .nests import NUMBERS
 from .plan import Plan, is_plain_gradient
 from .signature import Signature
 from .trace import Trace
-
 
 ANY_NUMBER = Text("a number")
 
@@ -90,7 +89,8 @@ class _Gradients:
 class _Memory:
     """Which arguments share memory with what the function reaches another way."""
 
-    def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any]) -> None:
+    def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any], apart: Collection[int]) -> None:
+        self.apart = frozenset(apart)  # arguments that the function finds where they are
         self.known = {s for i, s in enumerate(plan.state) if i not in plan.gradients and i not in plan.slots}
         self.changed = set(trace.written)
         self.written = {i for i, _ in plan.writes.arguments}
@@ -116,7 +116,7 @@ class _Memory:
         known = self.known | gradients
         changes: list[Change] = [(call.paths[i], "a tensor of its own", "a tensor that the function also uses as state")
                                  for i, x in enumerate(call.tensors)
-                                 if isinstance(x, Tensor) and x._base is None and x._storage in known]
+                                 if isinstance(x, Tensor) and x._base is None and x._storage in known and i not in self.apart]
         for i, offset in self.offsets:
             if call.tensors[i]._strides.offset != offset:
                 changes.append((f"{call.paths[i]}.storage_offset()", offset, call.tensors[i]._strides.offset))
@@ -134,7 +134,7 @@ class _Memory:
         Such a view is passed by value, so that another offset needs no other program; that would be wrong here.
         """
         for i, x in enumerate(tensors):
-            if not isinstance(x, Tensor) or x._base is None:
+            if not isinstance(x, Tensor) or x._base is None or i in self.apart:
                 continue
             storage = x._storage
             if storage in self.changed or (i in self.written and storage in self.known):
@@ -199,12 +199,12 @@ class Validity:
     """What a trace depended on beside the signature of its arguments."""
 
     def __init__(self, trace: Trace, plan: Plan, call: Signature, outside: Outside, guards: list[Guard],
-                 themselves: Mapping[int, Any]) -> None:
+                 themselves: Mapping[int, Any], apart: Collection[int]) -> None:
         self.outside = outside
         self.handles = _Handles({**outside.tensors, **trace.handles})
         outside.settle(trace.modules, [m for m in trace.modules if not trace.is_made(m)], trace.called)
         self.gradients = _Gradients(trace, plan)
-        self.memory = _Memory(trace, plan, call.tensors)
+        self.memory = _Memory(trace, plan, call.tensors, apart)
         self.nests = [nest for effect in plan.writes.outside for nest in effect.nests.values()]
         self.slots = [slot for nest in self.nests for slot in nest.slots.values()]
         self.separate = len({id(slot.storage()) for slot in self.slots})
@@ -213,9 +213,9 @@ class Validity:
         self.moves = 0 if any(isinstance(e.owner, RegisteredTable) for e in moving) else len(moving)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
         for place, (owner, scalar) in trace.counted.items():
-            # One that the code may have come to know another way, from a cache, is compared as before.
+            # One that code may have come to know another way, from a cache of its own or of others, is compared as before.
             used = plan.evaluation is not None and plan.evaluation.uses(scalar)
-            if used or place in written or not outside.caches:
+            if used or place in written or not (outside.caches or place[0] in outside.foreign):
                 outside.leave_out(owner, place[1])
                 guards += [] if used else [_of_its_type(owner, place[1], _kinds(scalar, False, outside))]
         for (_, key), (owner, identity) in trace.appended.items():

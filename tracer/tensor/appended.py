@@ -23,9 +23,9 @@ def _noting(name: str) -> Callable[..., Any]:
     return noted
 
 
-for _name in ("__len__", "__iter__", "__getitem__", "__contains__", "__setitem__", "__delitem__", "__add__", "__mul__", "__rmul__",
-              "__imul__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reversed__", "__repr__", "__sizeof__",
-              "index", "count", "copy", "pop", "insert", "remove", "sort", "reverse", "clear"):
+for _name in ("__len__", "__iter__", "__getitem__", "__contains__", "__setitem__", "__delitem__", "__add__", "__mul__",
+              "__rmul__", "__imul__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reversed__", "__repr__",
+              "__sizeof__", "index", "count", "copy", "pop", "insert", "remove", "sort", "reverse", "clear"):
     setattr(Appended, _name, _noting(_name))
 
 
@@ -41,6 +41,5 @@ def _behind(self: Appended, other: Any) -> Any:
     return list.__add__(other, list.copy(self)) if isinstance(other, list) else NotImplemented
 
 
-Appended.__reduce_ex__ = _as_list  # type: ignore[method-assign,assignment]
-Appended.__radd__ = _behind  # type: ignore[attr-defined]
-Appended.__hash__ = None  # type: ignore[assignment]
+setattr(Appended, "__reduce_ex__", _as_list)  # noqa: B010
+setattr(Appended, "__radd__", _behind)  # noqa: B010
