@@ -192,20 +192,18 @@ class Template:
     def __init__(self, trace: Trace, arguments: list[Any], given: StandIns, is_known: Callable[[Any], bool],
                  held: Sequence[tuple[Any, Spot]], gradients: Mapping[Tensor, Tensor], wanted: Callable[[Scalar], int],
                  output: Callable[[Value], int]) -> None:
-        self._trace, self._is_known, self._output, self._wanted = trace, is_known, output, wanted
-        self._held = {id(x): Held(spot) for x, spot in held}
+        self._trace, self._output, self._wanted = trace, output, wanted
+        self._held = {id(x): Held(spot) for x, spot in held if isinstance(x, Tensor)}
         self._held_memory = {x._storage: self._held[id(x)] for x, _ in held if isinstance(x, Tensor)}
         self._gradients = {gradient._storage: (gradient, leaf) for leaf, gradient in gradients.items()}
         self.gradients_needed: list[Tensor] = []
         self._passed: dict[Storage, Gradient] = {}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
-        self._is_known = is_known
         self._begun: set[int] = set()  # things that cannot be changed whose parts are being looked at
-        self._lists = {id(stand_in): Held(Spot(owner, at[1], ())) if at in trace.appended else x
-                       for at, (owner, x, stand_in) in trace.lists.items()}
-        self._containers: dict[int, Any] = {id(x): Container(i) for i, x in enumerate(given.containers)}
-        self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)}
+        self._containers: dict[int, Any] = {id(x): Held(spot) for x, spot in held if not isinstance(x, Tensor)}
+        self._containers |= {id(x): Container(i) for i, x in enumerate(given.containers)}
+        self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)} | _lists(trace)
         self._remaking = Remaking(trace, is_known, self._containers)
         self.lasting = Lasting(trace, self._remaking, self._containers, is_known, given.told_apart)
         self._shared: dict[Storage, Tensor] = {}
@@ -218,13 +216,8 @@ class Template:
 
     def of(self, x: Any) -> Any:
         """The template of something that leaves the step."""
-        x = self._lists.get(id(x), x)
-        if type(x) is Held:
-            return x
         if id(x) in self._containers:
             return self._containers[id(x)]
-        if id(x) in self._held and not isinstance(x, Tensor):
-            return self._held[id(x)]
         recipe = self._remaking.of(x)
         if recipe is None:
             return self._leaf(x)
@@ -269,10 +262,7 @@ class Template:
                               "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if "
                               "none is.", stacklevel=2)
             return self.of(x.detach())
-        x = self._lists.get(id(x), x)
-        if type(x) is Held:
-            return x
-        if nested and id(x) not in self._held and children(x) is not None and (recipe := self._remaking.of(x)) is not None:
+        if nested and id(x) not in self._containers and children(x) and (recipe := self._remaking.of(x)) is not None:
             built = Built(recipe)
             built.held.update({k: self.left(v, False, nested) for k, v in recipe.held.items()})
             return built
@@ -342,6 +332,12 @@ class Template:
         if x._base is None:
             return Alias(x, memory(), argument, steps, geometry, True, history)
         return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
+
+
+def _lists(trace: Trace) -> dict[int, Any]:
+    """What becomes of lists that stood for others: the one that is there at a call, if the trace did no more than append."""
+    return {id(stand_in): Held(Spot(owner, at[1], ())) if at in trace.appended else x
+            for at, (owner, x, stand_in) in trace.lists.items()}
 
 
 def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
