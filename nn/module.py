@@ -198,7 +198,7 @@ class Module(Compilable, Movable):
             if isinstance(value, Buffer):
                 self._forget(name, "_buffers")
             if isinstance(value, Buffer) or EVERYWHERE.used or type(self).register_buffer is not Module.register_buffer:
-                self._register_again(name, value)
+                _register_again(self, name, value)
             else:
                 self._about_to_change(own["_buffers"], name)
                 own["_buffers"][name] = value
@@ -206,17 +206,6 @@ class Module(Compilable, Movable):
             return False
         _changed()
         return True
-
-    def _register_again(self, name: str, value: Any) -> None:
-        """Register a buffer that is assigned, by a method that may know nothing of `persistent`."""
-        persistent = value.persistent if isinstance(value, Buffer) else name not in self._non_persistent_buffers_set
-        if "persistent" in inspect.signature(self.register_buffer).parameters:
-            self.register_buffer(name, value, persistent)
-        elif persistent:
-            self.register_buffer(name, value)
-        else:
-            raise RuntimeError("Registering a non-persistent buffer on a Module subclass that implements register_buffer() "
-                               "without the persistent argument is not allowed.")
 
     def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
         self._about_to_change(own, name)
@@ -645,6 +634,18 @@ def typename(value: Any) -> str:
         return f"torch.{scalar_name(value.dtype)}Tensor"
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _register_again(module: Module, name: str, value: Any) -> None:
+    """Register a buffer that is assigned, by a method that may know nothing of `persistent`."""
+    persistent = value.persistent if isinstance(value, Buffer) else name not in module._non_persistent_buffers_set
+    if "persistent" in inspect.signature(module.register_buffer).parameters:
+        module.register_buffer(name, value, persistent)
+    elif persistent:
+        module.register_buffer(name, value)
+    else:
+        raise RuntimeError("Registering a non-persistent buffer on a Module subclass that implements register_buffer() "
+                           "without the persistent argument is not allowed.")
 
 
 def _require_none(value: Any, what: str, name: str, expected: str) -> None:

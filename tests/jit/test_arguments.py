@@ -718,8 +718,9 @@ class Named(torch.Tensor):
     """A user's class of tensors."""
 
 
-@pytest.mark.parametrize("looks", [lambda x: isinstance(x, nn.Parameter), lambda x: type(x) is nn.Parameter, lambda x: type(x).__name__,
-                                   lambda x: isinstance(x, Named), lambda x: x.__class__ is torch.Tensor])
+@pytest.mark.parametrize("looks", [
+    lambda x: isinstance(x, nn.Parameter), lambda x: type(x) is nn.Parameter, lambda x: type(x).__name__,
+    lambda x: isinstance(x, Named), lambda x: x.__class__ is torch.Tensor])
 def test_the_class_of_a_tensor_is_part_of_it(looks: Any, numpy_engine: None) -> None:
     given = [torch.ones(2, requires_grad=True), nn.Parameter(torch.ones(2)), Named(torch.ones(2)).requires_grad_()]
     told: list[Any] = []

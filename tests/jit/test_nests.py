@@ -157,6 +157,7 @@ def check(make: Callable[[], tuple[Callable[..., Any], Callable[[], Any]]], comp
     assert results[0] == results[1] and compiles in (None, step.stats.compiles)
 
 
+@pytest.mark.filterwarnings("ignore:f leaves a tensor outside:UserWarning")
 def test_hidden_state_of_an_lstm() -> None:
     """Also where it comes with a history, that ends in the place."""
     for inside in (True, False):
@@ -173,6 +174,7 @@ def test_hidden_state_of_an_lstm() -> None:
         check(make, 1, lambda i: torch.full((1, 2), float(i)))
 
 
+@pytest.mark.filterwarnings("ignore:f leaves a tensor outside:UserWarning")
 def test_hidden_state_that_is_detached_where_it_is_used() -> None:
     """The handle that `detach()` makes in the step is no other tensor outside."""
     def make() -> Any:

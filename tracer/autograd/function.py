@@ -191,7 +191,7 @@ class Slot:
         return hash(self.key)
 
     def filled(self, out: Sequence[Value], inputs: Sequence[Value], as_now: bool = False) -> Any:
-        """The tensor or number for these values: the very tensor, if it is still there; `as_now`: a leaf even if written since."""
+        """The tensor or number for these values: the very tensor, if it is still there; `as_now`: a leaf even if written."""
         value = (out if self.output else inputs)[self.index]
         if self.number is not None:
             return self.number.at(value)

@@ -48,7 +48,8 @@ class Lasting:
         if issubclass(kind, (tuple, frozenset)):
             for part in key:
                 self._check_key(part)
-        elif self._remaking.is_made(key) and (kind.__hash__ is object.__hash__ or self._remaking.holds(key)):
+        elif self._remaking.is_made(key) and (
+                kind.__hash__ is object.__hash__ or self._remaking.holds(key)):  # type: ignore[comparison-overlap]
             raise TraceError(f"a {kind.__name__} that {self._trace.name} makes is a key of a dictionary, or a member of a set, "
                              "that outlives the step: each call would need another one. Use a number or a name as the key.")
 

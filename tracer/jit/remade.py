@@ -12,6 +12,7 @@ import copy
 import functools
 import gc
 import io
+import operator
 import random
 import sys
 import types
@@ -332,10 +333,10 @@ def _view(x: Any) -> Recipe:
     return Recipe(type(x), {0: inside}, None, lambda thing, parts: how(parts[0]))
 
 
-_VIEWS: dict[type, Callable[[Any], Any]] = {
-    types.MappingProxyType: types.MappingProxyType,
-    **{type(getattr(kind(), name)()): lambda d, name=name: getattr(d, name)()  # type: ignore[misc]
-       for kind in (dict, OrderedDict) for name in ("keys", "values", "items")}}
+_DICTS: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
+_VIEWS: dict[type, Callable[[Any], Any]] = {type(view(empty)): view for empty in _DICTS for view in (
+    operator.methodcaller("keys"), operator.methodcaller("values"), operator.methodcaller("items"))}
+_VIEWS[types.MappingProxyType] = types.MappingProxyType
 
 
 def _exception(x: BaseException) -> Recipe:
@@ -350,8 +351,8 @@ def _exception(x: BaseException) -> Recipe:
         thing.__cause__ = parts["cause"]
         return _with_attributes(thing, parts)
 
-    held = {**dict(enumerate(x.args)), "cause": x.__cause__,
-            **{Attribute(name): value for name, value in vars_of(x).items()}}
+    held: dict[Any, Any] = {**dict(enumerate(x.args)), "cause": x.__cause__}
+    held |= {Attribute(name): value for name, value in vars_of(x).items()}
     return Recipe(kind, held, None, made)
 
 

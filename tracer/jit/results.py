@@ -249,18 +249,16 @@ class Template:
     def left(self, x: Any, is_read: bool, nested: bool = False) -> Any:
         """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it.
 
-        So are tensors in a container that is state (`nested`).
-
-        A thing that code reads there (`is_read`) is the same one at each call if it holds nothing of one: another one would be
+        So is what is in a container of state (`nested`). A thing that code reads there (`is_read`) is the same one at each call if it holds nothing of one: another one would be
         another program.
         """
         if isinstance(x, Tensor):
             if x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
                 return self.of(x)
             if state.grad and id(x) not in self._trace.values_only and has_history(x._read()):
-                warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: it "
-                              "keeps its value only. Return it, if a backward outside is to go through it; store x.detach() if "
-                              "none is.", stacklevel=2)
+                warnings.warn(f"{self._trace.name} leaves a tensor outside, in an attribute or a container, that has a history: "
+                              "it keeps its value only. Return it, if a backward outside is to go through it; store "
+                              "x.detach() if none is.", stacklevel=2)
             return self.of(x.detach())
         if nested and id(x) not in self._containers and children(x) and (recipe := self._remaking.of(x)) is not None:
             built = Built(recipe)

@@ -367,7 +367,8 @@ def as_key(key: Any) -> Any:
         return key
     if kind is frozenset:
         return key if all(as_key(x) is x for x in key) else frozenset(map(as_key, key))
-    inside = None if kind.__hash__ is None or kind.__hash__ is object.__hash__ else children(key, objects=True)
+    by_identity = kind.__hash__ in (None, object.__hash__)  # type: ignore[comparison-overlap]
+    inside = None if by_identity else children(key, objects=True)
     if inside is None:
         return key
     plain = {name: as_key(x) for name, x in inside[1].items()}

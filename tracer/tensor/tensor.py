@@ -534,10 +534,6 @@ class Tensor:
         else:
             trace.write_grad(self, gradient)
 
-    @grad.deleter
-    def grad(self) -> None:
-        self.grad = None
-
     def _gradient(self, value: Value) -> Tensor:
         """A tensor for this leaf's gradient, which lies in memory as the leaf."""
         gradient = Tensor._of(value)
@@ -660,6 +656,13 @@ def _checked_dim(dim: int, ndim: int) -> int:
     if not -bound <= dim < bound:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
     return dim % bound
+
+
+def _delete_grad(tensor: Tensor) -> None:
+    tensor.grad = None
+
+
+Tensor.grad = Tensor.grad.deleter(_delete_grad)  # type: ignore[attr-defined, method-assign]
 
 
 def _check_grad(tensor: Tensor, gradient: Tensor) -> None:
