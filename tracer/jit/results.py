@@ -249,8 +249,8 @@ class Template:
     def left(self, x: Any, is_read: bool, nested: bool = False) -> Any:
         """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it.
 
-        So is what is in a container of state (`nested`). A thing that code reads there (`is_read`) is the same one at each call if it holds nothing of one: another one would be
-        another program.
+        So is what is in a container of state (`nested`). A thing that code reads there (`is_read`) is the same one at each call
+        if it holds nothing of one: another one would be another program.
         """
         if isinstance(x, Tensor):
             if x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
