@@ -136,7 +136,8 @@ def test_classes_of_arguments(kind: str, change: str, nested: str) -> None:
     after = call(X, thing).tolist()
     assert step(X, given).tolist() == step(X, given).tolist() == after != expected
     make(type(thing), 0)
-    assert step(X, given).tolist() == expected and step.stats.compiles == 2, step.why()
+    # What a class inherited may be its own by now.
+    assert step(X, given).tolist() == expected and step.stats.compiles == 2 + (kind == "derived" and change == "a method")
 
 
 def test_a_class_of_tensors() -> None:

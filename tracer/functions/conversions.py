@@ -17,7 +17,7 @@ from ..tensor.layouts import memory_format, preserve_format
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device
-from .layout import in_format, laid_out
+from .layout import in_format, laid_out, suggested_format
 from .methods import check_shape, method, named
 from .operands import TYPE_NAMES, cast_value, common_shape, expand_value, number_value, scalar_name, wrap
 from .precision import fitting
@@ -71,7 +71,7 @@ def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None,
     copy = copy or [arg for arg in args if isinstance(arg, bool)][1:] == [True]  # after non_blocking, which nobody waits for
     kind, on = dtype or self.dtype, self._device if device is None else canonical_device(str(device))
     if kind is self.dtype and on == self._device:
-        there = memory_format is None or memory_format is preserve_format or self.is_contiguous(memory_format)
+        there = memory_format is None or memory_format is preserve_format or memory_format is suggested_format(self)
         return self if there and not copy else clone(self, memory_format=memory_format)
     if isinstance(kind, type):
         return to(self, python_dtype(kind), on, copy=copy, memory_format=memory_format)

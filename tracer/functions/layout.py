@@ -15,8 +15,8 @@ from ..ir.state import state
 from ..ops.elementwise import convert
 from ..ops.pieces import piecewise
 from ..ops.structural import Ints, constant
-from ..tensor.layouts import memory_format, preserve_format
-from ..tensor.strides import Geometry, dense_stride, is_contiguous
+from ..tensor.layouts import channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format
+from ..tensor.strides import Geometry, dense_stride, is_contiguous, is_dense
 from ..tensor.tensor import Tensor
 from .masked_reads import MaskedRead, any_read, over
 from .operands import common_shape, expand_value, operands, result_dtype, wrap
@@ -113,10 +113,31 @@ def keeps_layout(function: F) -> F:
 def in_format(made: Tensor, form: memory_format | None, like: Tensor | None = None) -> Tensor:
     """A new tensor as it was asked to lie in memory: by default as the one that it was made of."""
     if form is None or form is preserve_format:
+        if like is not None and like._geometry is not None and made._base is None and made is not like and (
+                made._type.shape == like._type.shape and is_dense(like._type.shape, like.stride())):
+            made._geometry = Geometry(like.stride())  # all of them, also those of dimensions of size 1
+            return made
         return made if like is None else laid_out(made, [like])
     if form.order is not None:
         made._geometry = Geometry(form.stride(made._type.shape))
     return made
+
+
+def suggested_format(x: Tensor) -> memory_format:
+    """The format that the strides tell, as torch's suggest_memory_format: where they could be of both, as they come."""
+    form = {4: channels_last, 5: channels_last_3d}.get(x.ndim)
+    return contiguous_format if form is None or not _is_in(form, x._type.shape, x.stride()) else form
+
+
+def _is_in(form: memory_format, shape: Ints, stride: Ints) -> bool:
+    least, order = 0, form.order or ()
+    if not stride[1]:
+        return False
+    for d in reversed(order):
+        if not shape[d] or stride[d] < least or (d == 0 and least == stride[1]):
+            return False
+        least = stride[d] * max(shape[d], 1)
+    return True
 
 
 def laid_out(result: Tensor, operands: Sequence[Any]) -> Tensor:

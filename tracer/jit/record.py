@@ -147,10 +147,10 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         return Recorded(plan, validity, trace.made, written(effects, trace), appended_to(effects, outside), traced,
                         remembered.make_real(trace))
     except BaseException:
-        _take_back(trace.made)
         trace.adopted.clear()
         if effects is None:
             Effects(outside, trace)  # which undoes what was done
+        _take_back(trace.made)  # before which it was made
         outside.forget_results()
         raise
     finally:
