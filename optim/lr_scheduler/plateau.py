@@ -6,6 +6,8 @@ import math
 import warnings
 from typing import Any
 
+from ...tracer.tensor.operations import CALLS
+from ...tracer.tensor.scalar import on_host, real
 from ..optimizer import Optimizer
 from .base import EPOCH_IS_DEPRECATED, LRScheduler, check_optimizer, per_group, set_rate
 
@@ -48,7 +50,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take note of the epoch's metric, a number or a tensor of one element."""
-        current = float(metrics)
+        current = real(metrics)
         if epoch is not None:
             warnings.warn(EPOCH_IS_DEPRECATED, UserWarning, stacklevel=2)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -89,7 +91,7 @@ class ReduceLROnPlateau(LRScheduler):
                                    "match the length of the `optimizer` param groups.")
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, lowest in zip(groups, self.min_lrs, strict=True):
-            before = float(group["lr"])
-            after = max(before * self.factor, lowest)
+            before = real(group["lr"])
+            after = on_host(CALLS[max], before * self.factor, lowest)
             if before - after > self.eps:
                 set_rate(group, after)

@@ -17,10 +17,10 @@ import numpy as np
 
 from ..ir.errors import TraceError
 from ..tensor.tensor import Tensor
-from .identity import MISSING, PLAIN
-from .places import Contents, Entries, Members, Objects, Place, Sequence
-from .statics import held, is_a, name_of, plain_dict, reader, referent, size
+from .places import Contents, Entries, Members, Objects, Place, Sequence, Variable
+from .statics import held, is_a, plain_dict, reader, referent, size
 from .tables import Walk
+from .texts import key_text
 
 LONGEST = 10_000  # items of one container that are compared at each call
 LARGEST = 1 << 20  # bytes of one numpy array that are compared at each call
@@ -67,9 +67,9 @@ def _shown(walk: Walk, x: Any, path: str) -> None:
 
 
 def _entries(walk: Walk, x: Any, inside: dict[Any, Any], path: str) -> None:
-    walk.watch(Entries(x, lambda key: f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[{name_of(type(key))}]"))
+    walk.watch(Entries(x, lambda key: f"{path}[{key_text(key)}]"))
     for key, value in dict.items(inside):
-        label = f"{path}[{key!r}]" if type(key) in PLAIN else f"{path}[...]"
+        label = f"{path}[{key_text(key)}]"
         if is_a(key, Tensor):
             walk.keys[key] = None
         walk.later(key, label)
@@ -96,7 +96,7 @@ def _put_bytes(x: Any, seen: tuple[bytes]) -> None:
 
 
 def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
-    each(walk, walk.watch(Place(lambda: (x.get(MISSING),), lambda i: f"the value of {path}")), path)
+    each(walk, walk.watch(Variable(x, f"the value of {path}")), path)
 
 
 def _weak(walk: Walk, x: Any, path: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextvars import ContextVar
 from operator import is_
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..ir.errors import TraceError
 from ..tensor.epochs import structure_epoch
 from ..tensor.tensor import _OWN, Tensor
 from .code import hooks_of_all
-from .identity import HIDDEN, MISSING, Weakly
+from .identity import HIDDEN, MISSING, Weakly, token
 from .mentions import ANY_NAME
 from .owners import (
     ClassOf,
@@ -24,19 +23,18 @@ from .owners import (
     ObjectTable,
     Owner,
     StateTable,
-    Variable,
     grown_owner,
     module_owners,
     owners_of,
 )
 from .owners import Table as OwnedTable
-from .places import Entries, Names, Place, Watch
+from .places import Entries, Names, Place, Watch, holder_of
 from .ran import Doubtful
 from .reachable import NAMESPACES, Reachable, identified
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
-from .tables import OfReferent, attributes_to_set
-from .texts import Change, Portrait, portraits
+from .tables import attributes_to_set
+from .texts import Change, Label, Portrait, portraits
 from .whose import foreign_function, looked_up, of_us, users_class
 
 Read = Callable[[type], "frozenset[str] | None"]  # which attributes of things of a class are read; None for all
@@ -72,7 +70,8 @@ class Outside(Watch):
         # Containers that an argument may be, too.
         self.enterable = frozenset(i for i, (x, _) in found.seen.items() if self.has(x))
         self.caches = [Remembering(cache) for cache in found.caches]
-        self._left_out: set[str] = set()  # what of structures is looked at by somebody else
+        self._paths, self.foreign = found.paths, found.foreign
+        self._left_out: set[tuple[int, str]] = set()  # what of structures is looked at by somebody else, by id and path
 
     def put_tables_back(self) -> None:
         """Let objects to which the trace gave another `__dict__` have their own again, with what is in the other one."""
@@ -126,17 +125,25 @@ class Outside(Watch):
 
     def leave_out(self, owner: Owner, key: Any) -> None:
         """What an owner has under a key is looked at by somebody else from now on."""
-        self.open.add(owner.label(key))
+        self.open.add(owner.where(key))
         for ref, *_ in self.structures:
             thing = ref()
             states = attributes(thing).get("state") if isinstance(owner, StateTable) else None
             for i, kept in enumerate(states.values() if isinstance(states, dict) else ()):
                 if kept is owner.thing:
-                    self._left_out.add(f"{type(thing).__name__}.state[{i}][{key!r}]")
-            for path, part in getattr(thing, "named_modules", tuple)():
+                    self._left_out.add((id(thing), f"state[{i}][{key!r}]"))
+            for path, part in _parts_of(thing):
                 if owner.thing is part.__dict__ or owner.thing is part._buffers:
-                    name = f"{type(thing).__name__}.{path + '.' if path else ''}{key}"
-                    self._left_out |= {name, f"{name}.requires_grad"}
+                    self._left_out |= {(id(thing), f"{path}{key}"), (id(thing), f"{path}{key}.requires_grad")}
+
+    def drop(self, holders: Collection[int]) -> None:
+        """Do not look any more at what is in these containers, by their ids."""
+        if holders:
+            self.take_out(holders)
+
+    def ways_to(self, x: Any) -> int:
+        """How many ways to something the function knows."""
+        return len(self._paths.get(id(x), ()))
 
     def settle(self, ran: Iterable[Any], lasting: Iterable[Any], called: Iterable[Any]) -> None:
         """After the trace: add the modules and optimizers that ran in it, and what the functions called by us read.
@@ -162,13 +169,13 @@ class Outside(Watch):
         """After the last trace of a call: what things held before is not kept."""
         for owner in (*self.owners.values(), *self.modules.values()):
             owner.before = {}
-        self.owners, self.modules = {}, {}
+        self.owners, self.modules, self._paths = {}, {}, {}
 
     def watched(self) -> Iterator[Tensor]:
         """Tensors that must be where they were seen."""
         for place in self.places():
             yield from (tensor for i, x in enumerate(place.seen) if type(x) is Weakly and (tensor := x()) is not None
-                        and place.label(i) not in self.open)
+                        and i not in place.open)
 
     def holds(self) -> bool:
         """Whether everything is as it was; cheap, if no structure changed."""
@@ -195,7 +202,8 @@ class Outside(Watch):
             thing = ref()
             # One that is gone was made in the trace: if one from outside is, the place where it was has changed.
             if thing is not None and (now := thing._snapshot(read)) != before:
-                changes += _differences(type(thing).__name__, before, known, now, self._left_out)
+                left_out = {path for identity, path in self._left_out if identity == id(thing)}
+                changes += _differences(thing, before, known, now, left_out)
         before_all, now_all = self._hooks_of_all, hooks_of_all()
         if len(before_all) != len(now_all) or not all(map(is_, before_all, now_all)):
             changes.append(("hooks of all modules or optimizers", len(before_all), len(now_all)))
@@ -206,7 +214,7 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
     """What a trace may write to outside, by id."""
     owners: dict[int, Owner] = {id(own): ObjectTable(own, lambda n, path=path: f"{path}.{n}")  # type: ignore[misc]
                                 for own, path in found.tables}
-    owners |= {id(kind): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
+    owners |= {holder_of(names.table): ClassTable(kind, names.table, names.label) for kind, names in found.classes}
     for owner in owners_of(places):
         owners.setdefault(owner.identity, owner)
     for names, stored in [(g.table, g.stored) for g in found.globals.values() if g.stored]:
@@ -214,9 +222,6 @@ def _owners(found: Reachable, places: Iterable[Place]) -> dict[int, Owner]:
         keys = known.keys or () if isinstance(known, OwnedTable) else ()
         if not stored <= set(keys):
             owners[id(names)] = OwnedTable(names, lambda n: f"{n} (global)", tuple(dict.fromkeys((*keys, *sorted(stored)))))
-    for x, path in found.seen.values():
-        if type(x) is ContextVar:
-            owners[id(x)] = Variable(x, lambda key, path=path: f"the value of {path}")  # type: ignore[misc]
     if not found.bound.isdisjoint({"__class__", ANY_NAME}):
         for x in _instances(found):
             path = found.seen[id(x)][1]
@@ -250,13 +255,7 @@ def _module_owners(reached: Iterable[Any]) -> dict[int, Owner]:
 
 def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Place]) -> dict[int, list[Any]]:
     """By owner: the keys that code may set, and that nothing looks at; of users' objects, since who else may read others?"""
-    kinds = {id(names.table): id(kind) for kind, names in found.classes}
-
-    def identity_of(held: Any) -> int:
-        held = held.own_table if is_a(held, OfReferent) else held
-        return kinds.get(id(held), id(held if is_a(held, dict) else getattr(held, "owner", held)))
-
-    read = {(identity_of(place.table), key) for place in places if isinstance(place, Names) for key in place.keys}
+    read = {(place.identity, key) for place in places if isinstance(place, Names) for key in place.keys}
     whole = {id(place.dict) for place in places if isinstance(place, Entries)}
     users = {id(own) for own, _ in found.tables} | {id(attributes(x)) for x, _ in found.seen.values() if type(x) in NAMESPACES}
     only: dict[int, list[Any]] = {}
@@ -312,9 +311,19 @@ def roots(things: Iterable[Any]) -> list[Any]:
     return [thing for thing in things if id(thing) not in parts]
 
 
-def _differences(owner: str, before: dict[str, Any], known: dict[str, Portrait], now: dict[str, Any],
+def _parts_of(thing: Any) -> Iterator[tuple[str, Any]]:
+    """The modules in one, with what stands in front of their attributes in its snapshot; none in an optimizer."""
+    if hasattr(thing, "named_modules"):
+        yield from ((f"{path}." if path else "", part) for path, part in thing.named_modules(remove_duplicate=False))
+
+
+def _differences(thing: Any, before: dict[str, Any], known: dict[str, Portrait], now: dict[str, Any],
                  left_out: Collection[str]) -> list[Change]:
     """What differs between two snapshots, by path, but at those left out; of objects in the first, portraits are `known`."""
-    return [(known.get(path) or Portrait(before.get(path, MISSING))).change(f"{owner}.{path}", Portrait(now.get(path, MISSING)))
+    parts = {f"{path}{{}}".format: part for path, part in _parts_of(thing)}
+    places = {path(key): (id(table), token(key)) for path, part in parts.items()
+              for table in (part.__dict__, part._buffers) for key in table}
+    return [(known.get(path) or Portrait(before.get(path, MISSING))).change(
+                Label.of(f"{type(thing).__name__}.{path}", places.get(path)), Portrait(now.get(path, MISSING)))
             for path in dict.fromkeys((*before, *now))
-            if before.get(path, MISSING) != now.get(path, MISSING) and f"{owner}.{path}" not in left_out]
+            if before.get(path, MISSING) != now.get(path, MISSING) and path not in left_out]

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import TraceError
-from .identity import MISSING
-from .places import Attribute, Contents, Entries, Members, Names, Objects, Place, Sequence
+from .identity import MISSING, token
+from .places import Attribute, Contents, Entries, Members, Names, Objects, Place, Sequence, Variable, Where, holder_of
 from .tables import OfReferent
+from .texts import Label, key_text
 
 
 class Owner:
     """Something that holds values under keys; `before` is what it held."""
 
     grown = False  # whether code only puts things in, so that what it holds means nothing to a trace
+    copied = False  # whether what it holds is no thing of the user's, but a copy made to be compared
     placed = True  # whether a key is a place, where the next call finds what this one left
     named = False  # whether a key is the name of an attribute, which code reads as one or not at all
 
@@ -38,6 +40,14 @@ class Owner:
     def identity(self) -> int:
         """The same whenever the function is looked at."""
         return id(self.thing)
+
+    def where(self, key: Any) -> Where:
+        """What tells what is under a key from all others that may be called like it."""
+        return self.identity, token(key)
+
+    def name_at(self, key: Any) -> Label:
+        """What to call what is under a key, with where it is."""
+        return Label.of(self.label(key), self.where(key))
 
     def held(self) -> dict[Any, Any]:
         """What it holds now."""
@@ -199,8 +209,8 @@ class ClassTable(Owner):
 
     @property
     def identity(self) -> int:
-        """That of the class: each look at its `__dict__` makes another proxy."""
-        return id(self.kind)
+        """That of the table itself: each look at it makes another proxy."""
+        return holder_of(self.thing)
 
     def held(self) -> dict[Any, Any]:
         """The attributes that are there."""
@@ -304,7 +314,7 @@ class Fields(Owner):
     @property
     def identity(self) -> int:
         """That of the object: what reads its attributes is made anew."""
-        return id(getattr(self.thing, "owner", self.thing))
+        return holder_of(self.thing)
 
     def held(self) -> dict[Any, Any]:
         """The attributes that are there."""
@@ -337,6 +347,8 @@ class MembersOf(Owner):
 
 class Buffer(Owner):
     """What is in a buffer or an array of numbers, as a whole."""
+
+    copied = True
 
     def __init__(self, place: Contents) -> None:
         self.place = place
@@ -391,20 +403,6 @@ class ClassOf(Owner):
         object.__setattr__(self.thing, "__class__", values["__class__"])
 
 
-class Variable(Owner):
-    """What a variable of the context is; one that was set does not become one that was not."""
-
-    def held(self) -> dict[Any, Any]:
-        """Its value, if there is one."""
-        value = self.thing.get(MISSING)
-        return {} if value is MISSING else {"": value}
-
-    def hold(self, values: Mapping[Any, Any]) -> None:
-        """This."""
-        if values and self.thing.get(MISSING) is not values[""]:
-            self.thing.set(values[""])
-
-
 class Cell(Owner):
     """A variable of a closure."""
 
@@ -421,6 +419,20 @@ class Cell(Owner):
             self.thing.cell_contents = values[""]
         else:
             del self.thing.cell_contents
+
+
+class VariableOf(Owner):
+    """A context variable; one that was set does not become one that was not."""
+
+    def held(self) -> dict[Any, Any]:
+        """What it is set to."""
+        value = self.thing.get(MISSING)
+        return {} if value is MISSING else {"": value}
+
+    def hold(self, values: Mapping[Any, Any]) -> None:
+        """This."""
+        if values and self.get("") is not values[""]:
+            self.thing.set(values[""])
 
 
 def module_owners(own: dict[str, Any], label: Callable[[Any], str]) -> Iterator[Owner]:
@@ -452,6 +464,8 @@ def owners_of(places: Iterable[Place]) -> Iterable[Owner]:
         elif isinstance(place, Objects):
             if place.array.dtype == object:
                 yield ObjectArray(place.array, place.label)
+        elif isinstance(place, Variable):
+            yield VariableOf(place.variable, lambda key, place=place: place.label(0))  # type: ignore[misc]
         elif isinstance(place, Names):
             if isinstance(place.table, dict):
                 yield Table(place.table, place.by_key, place.keys)
@@ -468,5 +482,5 @@ def grown_owner(thing: Any, path: str, find: Callable[[], Any]) -> Owner:
     if isinstance(thing, (list, deque)):
         return Grown(thing, lambda i: f"{path}[{i}]", find)
     if isinstance(thing, dict):
-        return GrownTable(thing, lambda key: f"{path}[{key!r}]", find)
+        return GrownTable(thing, lambda key: f"{path}[{key_text(key)}]", find)
     return MembersOf(thing, lambda key: path)

@@ -73,6 +73,7 @@ class Reachable(Code):
         self.structures: dict[int, Any] = {}
         self.tensors: dict[Tensor, str] = {}  # with what to call each
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
+        self.paths: dict[int, set[str]] = {}  # and the ways to it, of a tensor too
         self.of_instances: dict[int, list[set[str]]] = {}  # for each class those of itself and of all its instances
         self._contents: list[Place] = []
         self._instances: list[tuple[str, Any]] = []
@@ -84,6 +85,7 @@ class Reachable(Code):
         self._ways: dict[int, _Way] = {}  # by class
         self._branched: set[int] = set()  # classes of which the classes below are looked at
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
+        self.foreign: set[int] = set()  # the ids of attributes of objects of Python's or another package's
         self.caches: list[Any] = []  # functions that remember their results
         self.seen: dict[int, tuple[Any, str]] = {}  # what was looked at, by id, with what to call it
         self._todo: deque[tuple[Any, str, bool]] = deque()
@@ -122,9 +124,11 @@ class Reachable(Code):
             self.texts.add(value)
         elif is_a(value, Tensor):
             self._tensor(value, path)
+            self.paths.setdefault(id(value), set()).add(path)
         elif self._way(type(value)).followed:
             self._todo.append((value, path, self._weak))
             self.aliases.setdefault(id(value), set()).add(path.rpartition(".")[2])
+            self.paths.setdefault(id(value), set()).add(path)
 
     def weakly(self, value: Any, path: str) -> None:
         """Look at what a weak reference leads to: it is not kept alive, nor what it leads to (but for containers)."""
@@ -305,6 +309,7 @@ class Reachable(Code):
         """An object of Python's or another package's: also what methods read that are not followed."""
         kind = type(x)
         library = is_library(file_of(kind)) and kind not in NAMESPACES
+        self.foreign |= {id(own)} if kind not in NAMESPACES else set()
         inside = frozenset(own) if is_a(x, Collection) else frozenset[str]()  # what a container of another package holds
         self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        always=frozenset() if library else inside, whole=kind in NAMESPACES,
@@ -328,6 +333,7 @@ class Reachable(Code):
         state = frozenset({"level", "disabled", "parent"})
         self.look_at(Table(own, lambda n: f"{path}.{n}", always=state, whole=False, strict=True))
         manager = attributes(logging.root.manager)
+        self.foreign |= {id(own), id(manager)}
         if id(manager) not in self.seen:
             self.seen[id(manager)] = manager, "logging"
             self.look_at(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,

@@ -6,7 +6,7 @@ import enum
 import reprlib
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,23 @@ class Text(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+class Label(str):
+    """What a place is called; `place` tells it from others that are called so."""
+
+    place: tuple[int, Hashable] | None = None
+
+    @classmethod
+    def of(cls, text: str, place: tuple[int, Hashable] | None) -> Label:
+        """The label of a place."""
+        made = cls(text)
+        made.place = place
+        return made
+
+    def step(self, text: str) -> Label:
+        """What is inside, on the way that the text says."""
+        return Label.of(f"{self}{text}", self.place)
 
 
 class _Repr(reprlib.Repr):
@@ -68,6 +85,15 @@ def shown(value: Any) -> Any:
     return value if type(value) in PLAIN or is_a(value, np.generic) else Text(_repr(value))
 
 
+def key_text(key: Any) -> str:
+    """What is said of a key of a dictionary, by which it is told from others where that can be; no code of a user runs."""
+    if type(key) in PLAIN or is_a(key, (tuple, frozenset, np.generic)) or _tells_no_more(type(key)):
+        return repr(shown(key))
+    if is_a(key, (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)):
+        return name_of(key)
+    return f"a tensor {key._type}" if is_a(key, Tensor) else name_of(type(key))
+
+
 def short(members: tuple[Any, ...]) -> Text:
     """The text of a set with these members."""
     return Text("{" + _repr(list(members))[1:-1] + "}") if members else Text("set()")
@@ -92,7 +118,7 @@ class Portrait:
             for key in dict.fromkeys((*self.inside, *now.inside)):
                 a, b = self.inside.get(key, MISSING), now.inside.get(key, MISSING)
                 if not interchangeable(a, b):
-                    return f"{path}{key}", a, b
+                    return path.step(key) if isinstance(path, Label) else f"{path}{key}", a, b
         if repr(self.text) != repr(now.text) and not (self.inside and self.kind is now.kind):
             return path, self.text, now.text
         return path, self.text, Text(f"another one, {now.text!r}")

@@ -9,10 +9,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from ..guards.identity import MISSING
 from ..guards.outside import Outside
+from ..guards.owners import Owner
 from ..guards.texts import Change
+from ..tensor.nested import container_of
 from ..tensor.scalar import Scalar, Source
-from .effects import Effects, Places
+from .effects import Effects, Places, places_of
+from .nests import LARGEST, Nest, Path, Spot, identities, parts, text_of, within
 from .trace import Trace
 
 
@@ -23,27 +27,68 @@ def put_scalars(trace: Trace, outside: Outside, places: Places, looked_at: bool)
     """
     for thing, key in places:
         owner = outside.owners.get(thing) or trace.noted.get(thing)
-        if owner is None or not _is_number(number := owner.before.get(key)):
+        before = MISSING if owner is None else owner.before.get(key, MISSING)
+        if owner is None or before is MISSING:
             continue
-        scalar = trace.host.source(Source(owner.label(key), None, partial(owner.get, key)), number)
-        trace.counted[thing, key] = owner, scalar
-        if looked_at:
-            scalar.look()
+        if _is_number(before):
+            scalar = trace.host.source(Source(owner.label(key), None, partial(owner.get, key)), before)
+            trace.counted[thing, key] = owner, scalar
+            if looked_at:
+                scalar.look()
+            else:
+                owner.hide({key: scalar})
+        elif parts(before) is not None and not owner.copied:
+            _put_in(trace, outside, owner, key, looked_at)
+
+
+def _put_in(trace: Trace, outside: Outside, owner: Owner, key: Any, looked_at: bool) -> None:
+    """Let scalars stand in for the numbers in a container that is bound anew."""
+    nest = Nest(owner, key, owner.before[key])
+    numbers = nest.numbers() if len(nest.leaves) <= LARGEST else {}
+    found = trace.nested[owner.identity, key] = {path: trace.host.source(Source(
+        owner.label(key) + text_of(nest.before, path), None, Spot(owner, key, path).get), x) for path, x in numbers.items()}
+
+    def put(x: Any, path: Path) -> Any:
+        """What stands for this: a container that may change is itself."""
+        if path in found or path not in nest.containers:
+            return found.get(path, x)
+        held = {k: put(v, (*path, k)) for k, v in (parts(x) or (None, {}))[1].items()}
+        others = {k: v for k, v in held.items() if v is not within(x, (k,))}
+        if not others or isinstance(x, tuple):
+            return container_of(x, held) if others else x
+        inside = next((outside.owners[i] for i in identities(x) if i in outside.owners), None)
+        if inside is None or inside.grown or not others.keys() <= inside.before.keys():
+            for k in others:
+                gone = [p for p in found if p[:len(path) + 1] == (*path, k)]
+                for p in gone:
+                    del found[p]
         else:
-            owner.hide({key: scalar})
+            inside.hide(others)
+        return x
+
+    if looked_at:
+        for scalar in found.values():
+            scalar.look()
+    elif (now := put(nest.before, ())) is not nest.before:
+        owner.hide({key: now})
 
 
-def written(effects: Effects) -> Places:
+def written(effects: Effects, trace: Trace) -> Places:
     """Where a step left another number than it found."""
-    return {(owner.identity, key): owner for owner, edits in effects.found if owner.placed for key, now in edits.items()
-            if _is_number(owner.before.get(key)) and (type(now) is Scalar or _is_number(now))}
+    found = {(owner.identity, key): owner for owner, edits in effects.found if owner.placed for key, now in edits.items()
+             if _is_number(owner.before.get(key)) and (type(now) is Scalar or _is_number(now))}
+    for nests in effects.nests_found().values():
+        found |= {(nest.owner.identity, key): nest.owner for key, nest in nests.items()
+                  if (nest.owner.identity, key) in trace.nested or nest.counts}
+    return found
 
 
 def changed(outside: Outside, changes: list[Change]) -> Places:
-    """Where a number is another one than at the trace before."""
-    labels = {label for label, old, new in changes if _is_number(old) and _is_number(new)}
+    """Where a number, or a container in which there may be some, is another one than at the trace before."""
+    places = places_of(changes)
     return {(owner.identity, key): owner for owner in outside.holders() for key, value in owner.before.items()
-            if _is_number(value) and owner.label(key) in labels} if labels else {}
+            if (_is_number(value) or (parts(value) is not None and not owner.copied))
+            and owner.where(key) in places} if places else {}
 
 
 def _is_number(x: Any) -> bool:

@@ -47,10 +47,11 @@ class Created:
     def __init__(self, first: Traced) -> None:
         self._trace = trace = first.trace
         self.remaking = Remaking(trace, first.effects.is_known)
-        slots = first.effects.slots(trace, first.call.tensors)
+        nests = first.effects.nests(trace, first.given.of_caller(first.call))
+        state = {(i, key) for i, found in nests.items() for key, nest in found.items() if nest.fixed or nest.is_tensor}
         self.edits = [(owner, rest) for i, (owner, edits) in enumerate(first.effects.found) if not owner.grown
                       if (rest := {k: now for k, now in edits.items()
-                                   if k not in slots.get(i, {}) and (owner.identity, k) not in trace.counted
+                                   if (i, k) not in state and (owner.identity, k) not in trace.counted
                                    and first.effects.may_read(owner, k)})]
         self._orders = [(owner, owner.order) for owner, _ in first.effects.found if not owner.grown]
         self.gradients = [t for t, before in trace.grads_before.items()

@@ -9,6 +9,7 @@ from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, S
 from ..ir.errors import NeededFirst
 from ..ir.source import describe, user_position
 from ..ir.state import Ambient
+from ..tensor.appended import Appended
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
 
@@ -21,7 +22,9 @@ class Dependencies:
         self.scalars: dict[tuple[int, str], Scalar] = {}  # hyperparameters
         self.guards: list[Guard] = []
         self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
-        self.own_numbers: Collection[tuple[int, Any]] = ()  # those of these places that some trace of the function writes
+        self.lists: dict[tuple[int, Any], tuple[Owner, list[Any], Appended]] = {}  # places of lists, with what stands for these
+        self.appended: dict[tuple[int, Any], tuple[Owner, int]] = {}  # those of them that nobody reads, with the ids of the lists
+        self.nested: dict[tuple[int, Any], dict[tuple[Any, ...], Scalar]] = {}  # the same in containers there, by path
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace
         self.own_hooks: dict[int, dict[int, Any]] = {}  # tables of hooks of values of the trace
         self.noted: dict[int, Owner] = {}  # what makes modules what they are, as it was before the trace changed it

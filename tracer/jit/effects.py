@@ -1,75 +1,45 @@
 """What a step does to Python objects outside its arguments: found at the trace and undone, done at each call.
 
-A tensor that a step binds anew where one was before (`self.h = cell(x, self.h)`) is state: the program is given the one
-that is there at a call, and the new one is bound there after it.
+What a step binds anew where its like was before (`self.h = cell(x, self.h)`) is state (`nests.py`): the program is given what is
+there at a call, and the new one is bound there after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, is_dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
-from ..guards.identity import MISSING, kept
+from ..guards.identity import MISSING, Weakly, kept
 from ..guards.outside import Outside
 from ..guards.owners import Grown, GrownTable, ModuleTable, Owner, RegisteredTable, StateTable
-from ..guards.statics import is_a
-from ..guards.texts import Change, shown
-from ..ir.types import Type
+from ..guards.places import Where
+from ..guards.statics import is_a, reader
+from ..guards.texts import Change, Label
 from ..tensor.epochs import structure_epoch
 from ..tensor.nested import vars_of
 from ..tensor.scalar import as_key, keyed
-from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 from .guard import Guard
+from .nests import LARGEST, Nest, Slot, Spot, is_there, parts
 from .trace import Trace
 
 Places = dict[tuple[int, Any], Owner]  # by the id of what holds something, and its key there
 
 
 @dataclass(frozen=True)
-class Slot:
-    """Where a step finds a tensor of this type and binds another one at each call."""
-
-    owner: Owner
-    key: Any
-    type: Type
-    device: str
-    twin: Slot | None = None  # where the very same tensor must be
-    fixed: bool = True  # whether the other one is of this type too
-    unread: bool = False  # whether the step asks nothing of it, so that it may have a history
-
-    def storage(self) -> Storage:
-        """The memory of the tensor that is there now."""
-        return self.owner.get(self.key)._storage
-
-    def changes(self) -> list[Change]:
-        """Empty if there is such a tensor, which nothing else is known of."""
-        now = self.owner.get(self.key)
-        if (isinstance(now, Tensor) and _is_there(now, self.unread) and now._type is self.type and now._device == self.device
-                and (self.twin is None or now is self.twin.owner.get(self.twin.key))):
-            return []
-        return [(self.owner.label(self.key), f"a tensor {self.type}", shown(now))]
-
-
-@dataclass(frozen=True)
 class Effect:
     """What becomes of an owner at each call: templates by key, MISSING for what is gone; then these keys are put last.
 
-    `slots` are those that hold state, `numbers` those of numbers that are read at each call; of what else is changed the
+    `nests` are those that hold state, `numbers` those of numbers that are read at each call; of what else is changed the
     value before the trace is guarded.
     """
 
     owner: Owner
     edits: Mapping[Any, Any]
-    slots: Mapping[Any, Slot]
+    nests: Mapping[Any, Nest]
     numbers: frozenset[Any]
     last: tuple[Any, ...] = ()
-
-    @property
-    def settled(self) -> bool:
-        """Whether it leaves nothing that the trace depends on."""
-        return self.edits.keys() <= self.slots.keys() | self.numbers
 
     @property
     def moves_structure(self) -> bool:
@@ -90,11 +60,11 @@ class Effect:
 class Effects:
     """What a trace did outside; all of it is undone by now. `leaves` says which tensors became leaves, or stopped being some.
 
-    `exchanged` are places where a call found another tensor than the one before: what is there is state, also of a trace that
-    does not bind it anew.
+    `exchanged` are places where a call found another tensor or container than the one before: what is there is state, also of a
+    trace that does not bind it anew. `given` are the ids of the containers that it was given.
     """
 
-    def __init__(self, outside: Outside, trace: Trace, exchanged: Places | None = None) -> None:
+    def __init__(self, outside: Outside, trace: Trace, exchanged: Places | None = None, given: Collection[int] = ()) -> None:
         self.leaves = {t: t._requires_grad for t, (before, _) in trace.handles.items()
                        if t._requires_grad is not before and t._inside is None}
         for tensor, leaf in self.leaves.items():
@@ -118,6 +88,8 @@ class Effects:
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
         self._left = self._left_as_they_were(exchanged or {})
+        self._given, self._places, self._ways_to = given, outside.places(), outside.ways_to
+        self._nests: dict[int, dict[Any, Nest]] | None = None
 
     def _left_as_they_were(self, exchanged: Places) -> dict[int, dict[Any, Any]]:
         """By number of what was found: the keys of these places that the trace did not bind anew, with what is there."""
@@ -126,7 +98,7 @@ class Effects:
         left: dict[int, dict[Any, Any]] = {}
         for thing, key in exchanged:
             owner = owners.get(thing)
-            if owner is not None and (thing, key) not in self.edits and isinstance(owner.before.get(key), Tensor):
+            if owner is not None and (thing, key) not in self.edits and may_be_state(owner.before.get(key), owner):
                 if thing not in at:
                     at[thing] = len(self.found)
                     self.found.append((owner, {}))
@@ -150,60 +122,22 @@ class Effects:
         """Whether there was something that holds values, by its id, and the trace did not bind this key of it anew."""
         return thing in self._identities and (thing, key) not in self.edits
 
-    def slots(self, trace: Trace, arguments: list[Any]) -> dict[int, dict[Any, Slot]]:
-        """By number of what was found: the keys where a tensor made way for one like it, and that nothing else knew of.
+    def nests(self, trace: Trace, arguments: list[Any]) -> dict[int, dict[Any, Nest]]:
+        """By number of what was found: the keys where something made way for its like, and that nothing else knew of.
 
-        Several keys may have held one tensor, if all of them get one again: then they must at each call.
+        Several places may have held one tensor, if all of them get one again: then they must at each call.
         """
-        places: dict[int, list[tuple[int, Any, Any]]] = {}  # of each tensor that made way: where, and what is there now
-        for i, (owner, edits) in enumerate(self.found):
-            for key, now in (edits | self._left.get(i, {})).items() if owner.placed else ():
-                if isinstance(old := owner.before.get(key), Tensor):
-                    places.setdefault(id(old), []).append((i, key, now))
-        known = self._known_elsewhere(trace, arguments, places)
-        chosen = {tensor: where for tensor, where in places.items()
-                  if id(self._before(where)._storage) not in known and all(now is where[0][2] for _, _, now in where)}
-        while True:  # one that got a tensor which was in another of them is one only as long as that is
-            kept = {tensor: where for tensor, where in chosen.items()
-                    if _may_replace(where[0][2], self._before(where), trace, chosen, self._unread(where, trace))}
-            if len(kept) == len(chosen):
-                break
-            chosen = kept
-        found: dict[int, dict[Any, Slot]] = {}
-        for where in chosen.values():
-            (first, key, now), old = where[0], self._before(where)
-            slot = Slot(self.found[first][0], key, old._type, old._device, None, _is_nothing(now) or now._type is old._type,
-                        self._unread(where, trace))
-            for i, name, _ in where:
-                found.setdefault(i, {})[name] = replace(slot, owner=self.found[i][0], key=name, twin=slot)
-        return found
+        if self._nests is None:
+            self._nests = _Search(self, trace, arguments).nests()
+        return self._nests
 
-    def _before(self, where: list[tuple[int, Any, Any]]) -> Tensor:
-        """The tensor that was in these places."""
-        i, key, _ = where[0]
-        tensor: Tensor = self.found[i][0].before[key]
-        return tensor
+    def nests_found(self) -> dict[int, dict[Any, Nest]]:
+        """Those, once they are."""
+        return self._nests or {}
 
-    def _unread(self, where: list[tuple[int, Any, Any]], trace: Trace) -> bool:
-        """Whether the trace asked nothing of the tensor that was in these places."""
-        tensor = self._before(where)
-        return not (tensor in trace.handles or tensor._storage in trace.captured or tensor._storage in trace.written)
-
-    def held(self, slots: Mapping[int, Mapping[Any, Slot]]) -> list[tuple[Tensor, Slot]]:
-        """The tensors that were in slots, with these: at a call they hold what stands for them."""
-        return [(self.found[i][0].before[key], slot) for i, found in slots.items() for key, slot in found.items()]
-
-    def _known_elsewhere(self, trace: Trace, arguments: list[Any], places: dict[int, Any]) -> set[int]:
-        """Storages of tensors that an argument has, another tensor shares, or a place holds that keeps what it has."""
-        known = {id(x._storage) for x in arguments if isinstance(x, Tensor)}
-        known |= {id(t._storage) for t in trace.handles if id(t) not in places}
-        known |= {id(s) for s in (*trace.captured, *trace.written)} - {id(t._storage) for t in trace.handles if id(t) in places}
-        if places:
-            edited = {(owner.identity, key) for i, (owner, edits) in enumerate(self.found)
-                      for key in edits | self._left.get(i, {})}
-            known |= {id(x._storage) for owner in self._owners if not owner.grown for key, x in owner.before.items()
-                      if id(x) in places and (owner.identity, key) not in edited}
-        return known
+    def held(self, nests: Mapping[int, Mapping[Any, Nest]]) -> list[tuple[Any, Spot]]:
+        """The tensors and containers that were in places of state, with these: at a call they hold what stands for them."""
+        return [spot for found in nests.values() for nest in found.values() for spot in nest.spots()]
 
     def guards_of(self, effect: Effect, where: str) -> list[Guard]:
         """Guards for what was there before, if code reads it: the next call finds what this one leaves."""
@@ -212,9 +146,107 @@ class Effects:
             return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
         if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
             return []
-        free = effect.slots.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
-        return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where)  # type: ignore[misc]
-                for key in effect.edits if key not in free]
+        free = effect.nests.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
+        return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where,  # type: ignore[misc]
+                      owner.where(key)) for key in effect.edits if key not in free]
+
+
+class _Search:
+    """Looks for what makes way for its like in a trace that had these arguments."""
+
+    def __init__(self, effects: Effects, trace: Trace, arguments: list[Any]) -> None:
+        self._effects, self._trace, self._arguments = effects, trace, arguments
+
+    def nests(self) -> dict[int, dict[Any, Nest]]:
+        """By number of what was found, and key."""
+        trace = self._trace
+        made = [(i, nest) for i, nest in self._candidates() if nest.is_tensor or self._is_alone(nest)]
+        while True:  # one that got what was in another of them is one only as long as that is
+            chosen = self._chosen(made)
+            inner = {identity for _, nest in made for identity in nest.inner}
+            kept = [(i, nest) for i, nest in made if (() in nest.leaves and id(nest.before) in chosen) or (
+                not nest.is_tensor and nest.may_stay(chosen, lambda x, inner=inner: id(x) not in inner and self._is_old(x),  # type: ignore[misc]
+                                                      lambda x: trace.made_inside(x) or trace.is_stand_in(x)))]
+            if len(kept) == len(made):
+                break
+            made = kept
+        first: dict[int, Slot] = {}
+        found: dict[int, dict[Any, Nest]] = {}
+        for i, nest in made:
+            for path, x in nest.leaves.items():
+                if id(x) in chosen:
+                    slot = nest.slots[path] = Slot(nest.owner, nest.key, path, x._type, x._device, first.get(id(x)),
+                                                   unread(x, trace))
+                    first.setdefault(id(x), slot)
+            found.setdefault(i, {})[nest.key] = nest
+        return found
+
+    def _candidates(self) -> Iterator[tuple[int, Nest]]:
+        """What another one was bound in the place of, with the number of what was found."""
+        for i, (owner, edits) in enumerate(self._effects.found):
+            for key, now in (edits | self._effects._left.get(i, {})).items() if owner.placed else ():
+                old = owner.before.get(key, MISSING)
+                if may_be_state(old, owner) and (is_a(old, Tensor) or self._effects.may_read(owner, key)):
+                    nest = Nest(owner, key, now)
+                    if len(nest.leaves) <= LARGEST:
+                        yield i, nest
+
+    def _chosen(self, nests: list[tuple[int, Nest]]) -> set[int]:
+        """The tensors, by id, in the place of which there may be any of their type."""
+        places: dict[int, list[tuple[Tensor, Any]]] = {}  # of each tensor: itself and what is there now
+        for _, nest in nests:
+            for path, x in nest.leaves.items():
+                if is_a(x, Tensor):
+                    places.setdefault(id(x), []).append((x, nest.now_at(path)))
+        known = self._known_elsewhere(places, nests)
+        chosen = {tensor for tensor, where in places.items() if id(where[0][0]._storage) not in known
+                  and self._effects._ways_to(where[0][0]) <= len(where)
+                  and is_there(where[0][0], unread(where[0][0], self._trace)) and all(now is where[0][1] for _, now in where)}
+        alone = {id(nest.before): nest.now for _, nest in nests if nest.is_tensor}
+        while True:
+            gone = {tensor for tensor in chosen if tensor in alone and not _may_come(alone[tensor], self._trace, chosen)}
+            if not gone:
+                return chosen
+            chosen -= gone
+
+    def _is_old(self, x: Any) -> bool:
+        """Whether a container is none that the trace made."""
+        return self._effects.is_known(x) or id(x) in self._effects._given
+
+    def _is_alone(self, nest: Nest) -> bool:
+        """Whether nothing else holds a container that is in this place, and the trace did not change it."""
+        inner = {id(x) for x in nest.containers.values() if not isinstance(x, tuple)}
+        if any(self._effects._ways_to(x) > 1 for x in nest.containers.values()
+               if not isinstance(x, tuple) or any(is_a(part, Tensor) for part in flat(x))):
+            return False
+        if not inner.isdisjoint(self._effects._given) or any(owner.identity in nest.inner for owner, _ in self._effects.found):
+            return False
+        place = nest.owner.where(nest.key)
+        others = (value for where, value in self._held() if where != place and where[0] not in nest.inner) if inner else ()
+        return not any(id(x) in inner for value in others for x in flat(value))
+
+    def _held(self) -> Iterator[tuple[Where, Any]]:
+        """What was held outside before the trace, and where."""
+        for owner in self._effects._owners:
+            yield from ((owner.where(key), x) for key, x in owner.before.items())
+        for place in self._effects._places:
+            yield from ((place.where(i), x) for i, x in enumerate(place.seen))
+
+    def _known_elsewhere(self, places: dict[int, Any], nests: list[tuple[int, Nest]]) -> set[int]:
+        """Storages of tensors that an argument has, another tensor shares, or a place holds that keeps what it has."""
+        trace = self._trace
+        handles = [t for t in trace.handles if t._inside is None]  # others came to be in the trace
+        known = {id(x._storage) for x in self._arguments if isinstance(x, Tensor)}
+        known |= {id(t._storage) for t in handles if id(t) not in places}
+        known |= {id(s) for s in (*trace.captured, *trace.written)} - {id(t._storage) for t in handles if id(t) in places}
+        if places:
+            edited = {(owner.identity, key) for i, (owner, edits) in enumerate(self._effects.found)
+                      for key in edits | self._effects._left.get(i, {})}
+            inner = {identity for _, nest in nests for identity in nest.inner}
+            known |= {id(x._storage) for owner in self._effects._owners if not owner.grown and owner.identity not in inner
+                      for key, value in owner.before.items() if (owner.identity, key) not in edited
+                      for x in flat(value) if id(x) in places}
+        return known
 
 
 def _flag(tensor: Tensor, leaf: bool) -> None:
@@ -228,29 +260,42 @@ def _flag(tensor: Tensor, leaf: bool) -> None:
 
 
 def exchanged(outside: Outside, changes: list[Change]) -> Places:
-    """Where there is another tensor than at the trace before."""
-    labels = {label for label, _, _ in changes}
+    """Where there is another tensor or container than at the trace before."""
+    places = places_of(changes)
     return {(owner.identity, key): owner for owner in outside.holders() if owner.placed
-            for key, value in owner.before.items() if is_a(value, Tensor) and owner.label(key) in labels}
+            for key, value in owner.before.items() if may_be_state(value, owner) and owner.where(key) in places} if places else {}
 
 
-def _may_replace(now: Any, old: Tensor, trace: Trace, moved: Collection[int], unread: bool) -> bool:
-    """Whether a place that held `old` may be given any such tensor: it gets another one that was made or moved, or none."""
-    return _is_there(old, unread) and (_is_nothing(now) or (
-        isinstance(now, Tensor) and (trace.made_inside(now) or id(now) in moved)))
+def places_of(changes: list[Change]) -> set[Where]:
+    """Where these changes are, as far as it is known."""
+    return {label.place for label, _, _ in changes if isinstance(label, Label) and label.place is not None}
+
+
+def may_be_state(x: Any, owner: Owner) -> bool:
+    """Whether what an owner has is a tensor or a container, in whose place another one may come."""
+    return is_a(x, Tensor) or (parts(x) is not None and not owner.copied)
+
+
+def flat(x: Any) -> Iterator[Any]:
+    """Something, and what is in it if it is a tuple or a frozenset; of a tensor that is kept, itself."""
+    if type(x) is Weakly:
+        x = x()
+    yield x
+    if is_a(x, (tuple, frozenset)):
+        for part in reader(x)():
+            yield from flat(part)
+
+
+def _may_come(now: Any, trace: Trace, moved: Collection[int]) -> bool:
+    """Whether what a step binds where a tensor was is another one that was made, given or moved, or nothing."""
+    return _is_nothing(now) or (is_a(now, Tensor) and (trace.made_inside(now) or trace.is_stand_in(now) or id(now) in moved))
+
+
+def unread(x: Tensor, trace: Trace) -> bool:
+    """Whether the trace asked nothing of a tensor from outside."""
+    return not (x in trace.handles or x._storage in trace.captured or x._storage in trace.written)
 
 
 def _is_nothing(x: Any) -> bool:
     """Whether nothing is left in a place."""
     return x is MISSING or x is None
-
-
-def is_plain(x: Tensor) -> bool:
-    """Whether a tensor is its memory and nothing more: no view, no leaf, without history."""
-    return x._base is None and not x._requires_grad and x._graph is None and not x._storage.value.requires_grad
-
-
-def _is_there(x: Tensor, unread: bool = False) -> bool:
-    """Whether a tensor is plain, but for a history if it is `unread`, and has contents outside of any trace."""
-    plain = x._base is None and not x._requires_grad if unread else is_plain(x)
-    return plain and x._storage.trace is None and not x._storage.lost

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..guards.identity import interchangeable
+from ..guards.places import Where
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Guard:
     read: Callable[[], Any]
     value: Any
     where: str
+    place: Where | None = None
 
     def holds(self) -> bool:
         """Whether the value is still the one traced with."""

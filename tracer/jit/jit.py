@@ -142,7 +142,7 @@ class Jitted(Shown):
                     step.used = self.stats.calls
                     with rebinding:
                         result = compiled.run(call)
-                    if compiled.validity.rebinds:
+                    if compiled.validity.moves:
                         compiled.validity.settle()
                     return result
             return self._first_run(key, call)

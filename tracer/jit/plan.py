@@ -25,10 +25,11 @@ from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
 from ..walks.simplify import simplify
 from .checked import Checked, guarded
-from .effects import Effect, Effects, Slot, is_plain
+from .effects import Effect, Effects
 from .guard import Guard
 from .host import Evaluation
 from .nans import nan_checks
+from .nests import Nest, Slot, is_plain
 from .packing import FEWEST, LIMIT, packed_graph, packs_for
 from .reports import Line
 from .results import Template
@@ -168,10 +169,10 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     storages = [*rewritten, *(s for s in trace.captured if s not in trace.written)]
     looked_up = _looked_up(trace, effects)
     gradients, guards = _gradients_among(storages, trace, looked_up)
-    slots = effects.slots(trace, call.tensors)
+    nests = effects.nests(trace, given.of_caller(call))
     at = {id(s): i for i, s in enumerate(storages)}
-    read = {at[where]: slot for i, found in slots.items() for key, slot in found.items()
-            if (where := id(effects.found[i][0].before[key]._storage)) in at}
+    read = {at[where]: slot for found in nests.values() for nest in found.values() for path, slot in nest.slots.items()
+            if (where := id(nest.leaves[path]._storage)) in at}
     inputs = [*(trace.captured[s] for s in storages), *arguments, *numbers.inputs]
     labels = _labels(trace, inputs)
     names = {v: f"of type {v.type}" for v in inputs} | dict(zip(arguments, call.paths)) | labels
@@ -185,7 +186,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     checks += nan_checks(names, trace.recorder.nodes) if check_nan else []
     checked = guarded(checks, inputs, outputs, len(rewritten), [(len(storages) + i, at) for i, at in found.arguments],
                       check_nan or not donate, trace.name) if checks else None
-    template = Template(trace, call.tensors, given, effects.is_known, effects.held(slots), looked_up, numbers.add,
+    template = Template(trace, call.tensors, given, effects.is_known, effects.held(nests), looked_up, numbers.add,
                         outputs.add)
     contents = [(i, keyed(held_by(x))) for i, x in given.changed()]
     for held in (*(held for _, held in contents), *(edits for _, edits in effects.found)):
@@ -197,7 +198,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
                      marks=tuple((i, {k: template.of(v) for k, v in changed.items()}) for i, changed in marks),
                      grown=frozenset((*call.grown.values(), *call.by_key.values())),
-                     outside=tuple(_effect(trace, effects, owner, edits, slots.get(i, {}), template)
+                     outside=tuple(_effect(trace, effects, owner, edits, nests.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
     count = Counter(id(g) for _, g in rebound)
     seen = {id(g) for _, g in rebound if g is not None and (count[id(g)] > 1 or template.has_met(g))}
@@ -220,11 +221,12 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     return plan, guards
 
 
-def _effect(trace: Trace, effects: Effects, owner: Owner, edits: dict[Any, Any], slots: dict[Any, Slot],
+def _effect(trace: Trace, effects: Effects, owner: Owner, edits: dict[Any, Any], nests: dict[Any, Nest],
             template: Template) -> Effect:
     numbers = frozenset(key for key in edits if (owner.identity, key) in trace.counted)
     read = {key for key in edits if owner.placed and effects.may_read(owner, key)}
-    return Effect(owner, {key: template.left(now, key in read) for key, now in edits.items()}, slots, numbers, owner.moved)
+    left = {key: template.left(now, key in read, key in nests and nests[key].with_history) for key, now in edits.items()}
+    return Effect(owner, left, nests, numbers, owner.moved)
 
 
 def held_in(stand_in: Tensor) -> Value:

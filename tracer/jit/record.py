@@ -16,6 +16,7 @@ from ..ir.errors import TraceError, noting
 from ..ir.state import ambients
 from ..lazy.shared import overlapping
 from ..tensor.tensor import Tensor
+from .appended import Lists, appended_to, give_back, only_appended, put_lists
 from .calls import taken_over
 from .checked import report_of
 from .counters import put_scalars, written
@@ -42,13 +43,14 @@ class Options:
 @dataclass
 class Recorded:
     """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
-    other numbers than it found, whether it must be made again, since a function remembers results from now on, what is
-    done after the first call, and whether the state that was made is tensors and nothing else."""
+    other numbers than it found, and where it appended to lists, whether it must be made again, since a function remembers
+    results from now on, what is done after the first call, and whether the state that was made is tensors and nothing else."""
 
     plan: Plan
     validity: Validity
     made: list[Callable[[], Any]]
     counted: Places
+    appended: Lists
     traced: Traced
     again: bool
     after: Callable[[], None] | None = None
@@ -98,16 +100,18 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, own: Collection[tuple[int, Any]], exchanged: Places, told_apart: set[type], plainly: bool,
+             places: Places, exchanged: Places, lists: Lists, told_apart: set[type], plainly: bool,
              know_hooks: Callable[[], None]) -> Recorded:
-    """Trace a call of the function, with scalars for the numbers at these places, of which `own` are written by its traces, and
-    tensors at those exchanged as state. `told_apart` gets the classes of arguments that are used as keys.
+    """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
+
+    `lists` are the places of those that were appended to by another trace. `told_apart` gets the classes of arguments that are
+    used as keys.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
     that was not looked at, `know_hooks` is needed first. Nothing outside has changed if this raises.
     """
     trace = Trace(name)
-    trace.own_numbers, trace.unknown, trace.know_hooks = own, outside.hooks, know_hooks
+    trace.unknown, trace.know_hooks = outside.hooks, know_hooks
     effects = None
     try:
         identities = Identities(outside.identified, outside.enterable)
@@ -118,14 +122,18 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             put_scalars(trace, outside, places, plainly)
             if not plainly:
                 outside.hide(places)
+                if not outside.looks_at_types:
+                    put_lists(trace, outside, lists, {id(x) for x in given.containers})
             with noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched():
                 result = function(*args, **kwargs)
-            effects = Effects(outside, trace, exchanged)
+            give_back(trace)
+            effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
+            only_appended(trace, effects)
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
-            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], identities)
+            validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], identities, given.apart)
         if (clash := validity.memory.clash(call.tensors)) is not None:
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "
@@ -136,7 +144,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         _refuse_shared_twice(trace, validity, call.tensors)
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
-        return Recorded(plan, validity, trace.made, written(effects), traced, remembered.make_real(trace))
+        return Recorded(plan, validity, trace.made, written(effects, trace), appended_to(effects, outside), traced,
+                        remembered.make_real(trace))
     except BaseException:
         trace.adopted.clear()
         if effects is None:

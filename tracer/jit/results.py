@@ -22,8 +22,8 @@ from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import _OWN, Tensor
-from .effects import Slot
 from .lasting import Lasting
+from .nests import Spot
 from .remade import Making, Recipe, Remaking
 from .signature import Signature
 from .standins import StandIns
@@ -95,17 +95,12 @@ class Gradient(_Numbered):
 
 
 class Held:
-    """The tensor that a place holds before the call binds another one there."""
+    """The tensor or container that a place holds before the call binds another one there."""
 
-    __slots__ = ("slot",)
+    __slots__ = ("spot",)
 
-    def __init__(self, slot: Slot) -> None:
-        self.slot = slot
-
-    def tensor(self) -> Tensor:
-        """It."""
-        tensor: Tensor = self.slot.owner.get(self.slot.key)
-        return tensor
+    def __init__(self, spot: Spot) -> None:
+        self.spot = spot
 
 
 class Late:
@@ -195,19 +190,20 @@ class Template:
     """
 
     def __init__(self, trace: Trace, arguments: list[Any], given: StandIns, is_known: Callable[[Any], bool],
-                 held: Sequence[tuple[Tensor, Slot]], gradients: Mapping[Tensor, Tensor], wanted: Callable[[Scalar], int],
+                 held: Sequence[tuple[Any, Spot]], gradients: Mapping[Tensor, Tensor], wanted: Callable[[Scalar], int],
                  output: Callable[[Value], int]) -> None:
-        self._trace, self._is_known, self._output, self._wanted = trace, is_known, output, wanted
-        self._held = {id(tensor): Held(slot) for tensor, slot in held}
-        self._held_memory = {tensor._storage: self._held[id(tensor)] for tensor, _ in held}
+        self._trace, self._output, self._wanted = trace, output, wanted
+        self._held = {id(x): Held(spot) for x, spot in held if isinstance(x, Tensor)}
+        self._held_memory = {x._storage: self._held[id(x)] for x, _ in held if isinstance(x, Tensor)}
         self._gradients = {gradient._storage: (gradient, leaf) for leaf, gradient in gradients.items()}
         self.gradients_needed: list[Tensor] = []
         self._passed: dict[Storage, Gradient] = {}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
         self._begun: set[int] = set()  # things that cannot be changed whose parts are being looked at
-        self._containers: dict[int, Any] = {id(x): Container(i) for i, x in enumerate(given.containers)}
-        self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)}
+        self._containers: dict[int, Any] = {id(x): Held(spot) for x, spot in held if not isinstance(x, Tensor)}
+        self._containers |= {id(x): Container(i) for i, x in enumerate(given.containers)}
+        self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)} | _lists(trace)
         self._remaking = Remaking(trace, is_known, self._containers)
         self.lasting = Lasting(trace, self._remaking, self._containers, is_known, given.told_apart)
         self._shared: dict[Storage, Tensor] = {}
@@ -250,11 +246,11 @@ class Template:
         return (gradient._storage.trace is not self._trace or id(gradient) in self._made or id(gradient) in self._stand_ins
                 or gradient._storage in self._shared)
 
-    def left(self, x: Any, is_read: bool) -> Any:
+    def left(self, x: Any, is_read: bool, nested: bool = False) -> Any:
         """The template of something that the step leaves outside: without history, as is all that nobody asked to keep it.
 
-        A thing that code reads there (`is_read`) is the same one at each call if it holds nothing of one: another one would be
-        another program.
+        So is what is in a container of state (`nested`). A thing that code reads there (`is_read`) is the same one at each call
+        if it holds nothing of one: another one would be another program.
         """
         if isinstance(x, Tensor):
             if x._storage.trace is not self._trace or x._requires_grad or not x.requires_grad:
@@ -264,6 +260,10 @@ class Template:
                               "it keeps its value only. Return it, if a backward outside is to go through it; store "
                               "x.detach() if none is.", stacklevel=2)
             return self.of(x.detach())
+        if nested and id(x) not in self._containers and children(x) and (recipe := self._remaking.of(x)) is not None:
+            built = Built(recipe)
+            built.held.update({k: self.left(v, False, nested) for k, v in recipe.held.items()})
+            return built
         return self._leaf(x) if is_read and children(x) is None and not self._remaking.holds(x) else self.of(x)
 
     def _leaf(self, x: Any) -> Any:
@@ -332,6 +332,12 @@ class Template:
         return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
 
 
+def _lists(trace: Trace) -> dict[int, Any]:
+    """What becomes of lists that stood for others: the one that is there at a call, if the trace did no more than append."""
+    return {id(stand_in): Held(Spot(owner, at[1], ())) if at in trace.appended else x
+            for at, (owner, x, stand_in) in trace.lists.items()}
+
+
 def rebuilt(template: Any, outputs: list[Value], call: Signature) -> Any:
     """The function's result; a tensor that came twice in it comes twice."""
     if template is None:
@@ -356,7 +362,7 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
         if kind is Number:
             return call.values[x.index]
         if kind is Held:
-            return x.tensor()
+            return x.spot.get()
         if kind is Gradient:
             return call.gradients[x.index]
         if kind is not Output and kind is not Alias:

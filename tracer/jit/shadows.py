@@ -22,6 +22,11 @@ class ShadowedArguments:
         self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
         self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
 
+    def let_go(self) -> None:
+        """After the last trace of a call: what stood in for arguments may outlive it (in a history), and they need not."""
+        for held in (self.originals, self.arguments, self.parts, self.placed, self.aliased):
+            held.clear()
+
     # --- Gradients ----------------------------------------------------------------------------------------------------
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
@@ -62,8 +67,11 @@ class ShadowedArguments:
         """Whether the function got this tensor instead of an argument."""
         return any(tensor is x for x in self.originals.values())
 
-    def stand_in(self, tensor: Tensor) -> tuple[Tensor, Value]:
-        """A tensor that the traced function gets instead of the caller's, and its input value."""
+    def stand_in(self, tensor: Tensor, apart: bool = False) -> tuple[Tensor, Value]:
+        """A tensor that the traced function gets instead of the caller's, and its input value; `apart` is one for nobody."""
+        if apart:
+            value = placeholder(tensor._type, tensor._device)
+            return Tensor._of(value), value
         known = self.originals.get(tensor)
         if known is not None:
             return known, known._storage.value

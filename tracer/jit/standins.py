@@ -20,6 +20,7 @@ from ..tensor.nested import attributes_of, children, container_of, empty_like, r
 from ..tensor.scalar import Source
 from ..tensor.tensor import _OWN, Tensor
 from .identities import Identities
+from .nests import is_plain
 from .signature import Signature, is_input, is_static, names_in, opened
 from .trace import Trace
 
@@ -30,7 +31,8 @@ class StandIns:
     `tensors`, their `inputs`, numbers, `containers` and `tuples` are in the order in which a `Signature` meets what they stand
     for.
     A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside; so
-    is a tensor that it may tell from others: `themselves` says which these are. `told_apart` are the classes whose
+    is a tensor that it may tell from others: `themselves` says which these are. The function finds in such a container what is
+    there: what stands for the tensors in it, of the numbers `apart`, is for nobody. `told_apart` are the classes whose
     instances have to be given so, since the function uses them as keys.
     """
 
@@ -39,6 +41,8 @@ class StandIns:
         self.told_apart = told_apart
         self._trace, self._looks_at_types, self._is_outside = trace, looks_at_types, is_outside
         self.themselves = themselves
+        self.apart: set[int] = set()
+        self._within = 0  # how many containers that are given themselves are being looked into
         self.tensors: list[Tensor] = []
         self.inputs: list[Value] = []
         self.left: list[Value] = []  # what the traced call leaves in each of these tensors
@@ -71,6 +75,10 @@ class StandIns:
                 self._filled.append(held_by(made[key]))
         return [made[i] for i in range(len(call.args))], {name: made[name] for name in call.kwargs}
 
+    def of_caller(self, call: Signature) -> list[Any]:
+        """The tensors and arrays among the arguments that the function is given."""
+        return [x for i, x in enumerate(call.tensors) if i not in self.apart]
+
     def changed(self) -> list[tuple[int, Any]]:
         """The containers that do not hold any more what they were given, with their numbers."""
         for x, kind in zip(self.containers, self._kinds):
@@ -96,7 +104,9 @@ class StandIns:
             self.containers.append(copy)
             self._kinds.append(type(copy))
             self._filled.append({})
+            self._within += itself
             stand_ins = self._inside(kind, held, path)
+            self._within -= itself
             if itself:
                 self.themselves.things[place] = x
             else:
@@ -139,7 +149,10 @@ class StandIns:
     def _tensor(self, tensor: Tensor, path: str) -> Tensor:
         if self.themselves.has(tensor):
             return self._itself(tensor)
-        made, value = self._trace.stand_in(tensor)
+        apart = self._within > 0 and is_plain(tensor)
+        made, value = self._trace.stand_in(tensor, apart)
+        if apart:
+            self.apart.add(len(self.tensors))
         self.tensors.append(made)
         self.inputs.append(value)
         if tensor._requires_grad and tensor._grad is not None:

@@ -9,6 +9,7 @@ from ..guards.outside import Outside
 from ..guards.texts import Change
 from ..ir.errors import NeededFirst, TraceError
 from .agreement import agree
+from .appended import Lists
 from .counters import changed
 from .created import Created
 from .effects import Places, exchanged
@@ -19,17 +20,18 @@ from .signature import Signature
 class Trials:
     """Traces calls of one function.
 
-    `places` are the numbers outside that its programs read at each call, `own` those of them that its traces write, `exchanged`
-    the places of tensors that were found to be others, `made` those of what a call created or changed: what comes and goes, as
-    with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it is tensors that an earlier program works on.
-    `told_apart` are classes of which one argument is not as good as another like it, since they are keys.
+    `places` are the numbers outside, and containers of them, that its programs read at each call, `exchanged` the places of
+    tensors and containers that were found to be others, `lists` those of lists that a trace appended to, `made` those of what a
+    call created or changed: what comes and goes, as with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it
+    is tensors that an earlier program works on. `told_apart` are classes of which one argument is not as good as another like
+    it, since they are keys.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
         self._function, self._name, self._options = function, name, options
         self._places: Places = {}
-        self._own: set[tuple[int, Any]] = set()
         self._exchanged: Places = {}
+        self._lists: Lists = set()
         self._made: set[tuple[int, Any]] = set()
         self._told_apart: set[type] = set()
         self._hooks_run = False  # whether hooks of leaves ran in a trace
@@ -54,15 +56,16 @@ class Trials:
         tried = (created or adopted) and (created.only_tensors or not again)
         outside, trace = (self._on(created, call, first, holds if again else None) if tried else None) or (outside, first)
         outside.let_go()
+        trace.traced.trace.let_go()
         return outside, trace
 
     def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
         """Trace; once more if numbers outside are written that were not known to be, or a function remembers results now."""
         outside, trace = self._once(call)
-        self._own |= trace.counted.keys()
-        if trace.again or not trace.counted.keys() <= self._places.keys():
+        if trace.again or not trace.counted.keys() <= self._places.keys() or not trace.appended <= self._lists:
             trace.take_back()
             self._places |= trace.counted
+            self._lists |= trace.appended
             outside, trace = self._once(call)
         return outside, trace
 
@@ -83,13 +86,13 @@ class Trials:
         try:
             return outside, self._recorded(call, outside, plainly=False)
         except Exception as error:
-            if not (call.numbers or self._places or (outside.only_sets and not isinstance(error, TraceError))):
+            if not (call.numbers or self._places or self._lists or (outside.only_sets and not isinstance(error, TraceError))):
                 raise
         outside = outside_of(self._function, call, self._told_apart, self._hooks_run)
         return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
-        return recorded(self._function, self._name, call, outside, self._options, self._places, self._own, self._exchanged,
+        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, self._lists,
                         self._told_apart, plainly, self._know_hooks)
 
     def _know_hooks(self) -> None:

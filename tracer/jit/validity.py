@@ -10,19 +10,23 @@ import numpy as np
 
 from ..guards.identity import MISSING, interchangeable
 from ..guards.outside import Outside
-from ..guards.owners import Owner, RegisteredTable, Table
+from ..guards.owners import Owner, RegisteredTable
 from ..guards.statics import attributes
-from ..guards.texts import Change, change, shown
+from ..guards.texts import Change, Label, Text, change, shown
 from ..ir.source import describe, user_position
 from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .created import zeros
 from .guard import Guard
 from .identities import Identities
+from .nests import NUMBERS
 from .plan import Plan, is_plain_gradient
 from .signature import Signature
 from .trace import Trace
+
+ANY_NUMBER = Text("a number")
 
 
 class _Handles:
@@ -88,8 +92,8 @@ class _Gradients:
 class _Memory:
     """Which arguments share memory with what the function reaches another way."""
 
-    def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any], themselves: Collection[int]) -> None:
-        self.themselves = themselves  # those that the function was given as they are, and reaches outside
+    def __init__(self, trace: Trace, plan: Plan, arguments: Sequence[Any], apart: Collection[int]) -> None:
+        self.apart = frozenset(apart)  # arguments that the function finds where they are, or was given as they are
         self.known = {s for i, s in enumerate(plan.state) if i not in plan.gradients and i not in plan.slots}
         self.changed = set(trace.written)
         self.written = {i for i, _ in plan.writes.arguments}
@@ -116,8 +120,7 @@ class _Memory:
         known = self.known | gradients
         changes: list[Change] = [(call.paths[i], "a tensor of its own", "a tensor that the function also uses as state")
                                  for i, x in enumerate(call.tensors)
-                                 if isinstance(x, Tensor) and x._base is None and x._storage in known
-                                 and i not in self.themselves]
+                                 if isinstance(x, Tensor) and x._base is None and x._storage in known and i not in self.apart]
         for i, offset in self.offsets:
             if call.tensors[i]._strides.offset != offset:
                 changes.append((f"{call.paths[i]}.storage_offset()", offset, call.tensors[i]._strides.offset))
@@ -139,7 +142,7 @@ class _Memory:
             if any(isinstance(y, np.ndarray) and y is not x and np.may_share_memory(x, y) for y in tensors):
                 return i
         for i, x in enumerate(tensors):
-            if not isinstance(x, Tensor) or x._base is None:
+            if not isinstance(x, Tensor) or x._base is None or i in self.apart:
                 continue
             storage = x._storage
             if storage in self.changed or (i in self.written and storage in self.known):
@@ -189,46 +192,55 @@ class _Marks:
                 if not interchangeable(value, new)]
 
 
-def _of_its_type(owner: Owner, key: Any) -> Guard:
-    """That there is a number of the type that was there, whichever it is: code asks whether there is one."""
-    def read() -> str:
-        now = owner.get(key)
-        return type(now).__name__ if type(now) in (int, float) else shown(now)
+def _of_its_type(owner: Owner, key: Any, kinds: frozenset[type]) -> Guard:
+    """That there is a number of one of these types, whichever it is: code may ask whether there is one."""
+    def said(now: Any) -> Any:
+        return ANY_NUMBER if type(now) in kinds else type(now).__name__ if type(now) in NUMBERS else shown(now)
 
-    return Guard(owner.label(key), read, type(owner.before[key]).__name__, describe(user_position()))
+    def read() -> Any:
+        return said(owner.get(key))
+
+    return Guard(owner.label(key), read, said(owner.before[key]), describe(user_position()), owner.where(key))
 
 
 class Validity:
     """What a trace depended on beside the signature of its arguments."""
 
     def __init__(self, trace: Trace, plan: Plan, call: Signature, outside: Outside, guards: list[Guard],
-                 identities: Identities) -> None:
+                 identities: Identities, apart: Collection[int]) -> None:
         self.outside, self.identities = outside, identities
         self.handles = _Handles({**outside.tensors, **{t: was for t, was in trace.handles.items() if t._inside is None}})
         outside.settle(trace.modules, [m for m in trace.modules if not trace.is_made(m)], trace.called)
         self.gradients = _Gradients(trace, plan)
-        self.memory = _Memory(trace, plan, call.tensors, identities.tensors.keys())
-        self.slots = [slot for effect in plan.writes.outside for slot in effect.slots.values()]
+        self.memory = _Memory(trace, plan, call.tensors, {*apart, *identities.tensors})
+        self.nests = [nest for effect in plan.writes.outside for nest in effect.nests.values()]
+        self.slots = [slot for nest in self.nests for slot in nest.slots.values()]
         self.separate = len({id(slot.storage()) for slot in self.slots})
-        self.rebinds = frozenset(id(e.owner.thing) for e in plan.writes.outside if (e.slots or e.numbers) and e.settled)
         moving = [e for e in plan.writes.outside if e.moves_structure]
         # What a run adds to the epoch of structures; nothing is said where it makes another structure than the one it needs.
         self.moves = 0 if any(isinstance(e.owner, RegisteredTable) for e in moving) else len(moving)
-        for slot in self.slots:
-            outside.leave_out(slot.owner, slot.key)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
         for place, (owner, scalar) in trace.counted.items():
-            # One that the code may have come to know another way, from a cache, is compared as before; but nothing that only
-            # the function itself writes, on another path; of a dictionary that would be the order of its keys, too.
+            # One that code may have come to know another way, from a cache of its own or of others, is compared as before.
             used = plan.evaluation is not None and plan.evaluation.uses(scalar)
-            if used or place in written or (place in trace.own_numbers and not _is_dictionary(owner) and not outside.caches):
+            if used or place in written or not (outside.caches or place[0] in outside.foreign):
                 outside.leave_out(owner, place[1])
-                guards += [] if used else [_of_its_type(owner, place[1])]
+                guards += [] if used else [_of_its_type(owner, place[1], _kinds(scalar, False, outside))]
+        for (_, key), (owner, identity) in trace.appended.items():
+            outside.leave_out(owner, key)
+            outside.drop({identity})
+        for nest in self.nests:
+            outside.leave_out(nest.owner, nest.key)
+            outside.drop(nest.inner)
+            scalars = trace.nested.get((nest.owner.identity, nest.key), {})
+            nest.expect({path: _kinds(x, used, outside) for path, x in scalars.items()
+                         if (used := plan.evaluation is not None and plan.evaluation.uses(x)) or not outside.caches})
+        outside.leave_open()
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, identities)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
         self.particular = bool(guards or self.memory.offsets or self.memory.arrays or self.memory.aliased
-                               or self.gradients.present or self.marks.seen or self.slots or self.containers.matter(call))
+                               or self.gradients.present or self.marks.seen or self.nests or self.containers.matter(call))
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
 
@@ -266,16 +278,23 @@ class Validity:
             changes.extend(self.marks.changes(call))
         if not self.identities.usual(call):
             changes.extend(self.identities.changes(call))
-        if not changes and self.containers.shared(call) is not None:
+        if not changes and (self.containers.shared(call) is not None or (call.containers and self.nests and self._nested(call))):
             changes.append(("a container among the arguments", "one of its own", "one that the function also reaches"))
-        changes.extend(change for slot in self.slots for change in slot.changes())
-        if not changes and len({id(slot.storage()) for slot in self.slots}) < self.separate:
-            changes.append((self.slots[0].owner.label(self.slots[0].key), "a tensor of its own", "one that is elsewhere too"))
-        known = {name for name, _, _ in changes}
-        changes.extend(change(guard.name, guard.value, _safely(guard.read)) for guard in self.guards
-                       if guard.name not in known and not guard.holds())
+        changes.extend(change for nest in self.nests for change in nest.changes())
+        if not changes and self.slots:
+            storages = {slot.storage() for slot in self.slots}
+            if len(storages) < self.separate or not storages.isdisjoint(self.memory.known):
+                changes.append((self.slots[0].owner.label(self.slots[0].key), "a tensor of its own", "one that is elsewhere too"))
+        known = {(name, name.place if isinstance(name, Label) else None) for name, _, _ in changes}
+        changes.extend(change(Label.of(guard.name, guard.place), guard.value, _safely(guard.read)) for guard in self.guards
+                       if (guard.name, guard.place) not in known and not guard.holds())
         looked_up = set() if changes else self.gradients.storages() | {slot.storage() for slot in self.slots}
         return changes + self.memory.changes(call, looked_up)
+
+    def _nested(self, call: Signature) -> bool:
+        """Whether an argument is a container that is state, too."""
+        holders = set[int]().union(*(nest.holders() for nest in self.nests if not nest.is_tensor))
+        return not holders.isdisjoint(map(id, call.containers))
 
     def release(self) -> None:
         """Hold no memory any more: the trace holds for no call."""
@@ -283,16 +302,14 @@ class Validity:
         self.memory.forget()
 
     def settle(self) -> None:
-        """After a run: what the step itself bound anew is what the next call may find."""
-        if self.rebinds:
-            self.outside.see(self.rebinds)
+        """After a run: what the step itself did to modules is what the next call may find."""
         if self.moves and self.seen[0] == self.outside.epoch == structure_epoch[0] - self.moves:
             self.seen[0] = self.outside.epoch = structure_epoch[0]  # it was this step alone that moved it
 
 
-def _is_dictionary(owner: Owner) -> bool:
-    """Whether it is one whose keys have an order that code may look at."""
-    return type(owner) is Table and owner.keys is None
+def _kinds(scalar: Scalar, used: bool, outside: Outside) -> frozenset[type]:
+    """The types that a number may have: any, where nobody asked for that of one which the trace does not use."""
+    return frozenset({scalar.kind()}) if used or "kind" in scalar.settled or outside.looks_at_types else NUMBERS
 
 
 def _hooks(tensor: Tensor) -> Any:

@@ -98,6 +98,7 @@ class History:
         self._before = key, now
         self._arguments |= now.keys()
         reason = "first call" if not self.traces else "changed" if changes else "another signature"
+        changes = [(str(name), old, new) for name, old, new in changes]  # which keeps no keys of places
         self.traces.append(Retrace(reason, tuple(changes), describe(user_position()), seconds))
 
     def warn(self, impure: Iterable[str], changes: list[Change], now: dict[str, Any], bound: Bound) -> None:
@@ -155,7 +156,7 @@ class Bound:
 
     def __init__(self, writes: Writes) -> None:
         held = [(effect.owner.label(key), key) for effect in writes.outside for key, now in effect.edits.items()
-                if not (key in effect.slots and effect.slots[key].fixed) and isinstance(now, (Output, Alias))]
+                if not (key in effect.nests and effect.nests[key].fixed) and isinstance(now, (Output, Alias))]
         held += [("", key) for _, contents in writes.containers for key, now in contents.items()
                  if isinstance(now, (Output, Alias))]
         self.labels = {label for label, _ in held}

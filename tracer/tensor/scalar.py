@@ -96,6 +96,7 @@ class Scalar(StandIn):
 
     def kind(self) -> type:
         """The type of the number; where it may be one of several it is guarded."""
+        self.settled.add("kind")
         if len(self.kinds) > 1:
             self.host.guard("type", self, type(self.example))
             self.kinds = (type(self.example),)

@@ -1,0 +1,79 @@
+"""Lists in places outside to which a step only appends (`history["loss"].append(loss)`): nothing depends on what is in them.
+
+That a step appends to one is known after its first trace, which is then made again with a list in its place that notes
+whether code does more than that. (What code only appends to under a name is known before, by `guards/mentions.py`.)
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection
+from functools import partial
+from types import BuiltinFunctionType
+from typing import Any
+
+from ..guards.outside import Outside
+from ..guards.owners import Grown, Items, Owner
+from ..tensor.appended import Appended
+from .effects import Effects, flat
+from .trace import Trace
+
+_HEAPS = (heapq.heappush, heapq.heappop, heapq.heapify, heapq.heapreplace, heapq.heappushpop)
+Lists = set[tuple[int, Any]]  # the places of lists, by the id of what holds one and its key there
+
+
+def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[int]) -> None:
+    """Let lists that note what is done to them stand for those in these places, where each is the only one for its list."""
+    if _reads_past(outside):
+        return
+    for thing, key in places:
+        owner = outside.owners.get(thing) or trace.noted.get(thing)
+        x = None if owner is None else owner.before.get(key)
+        if owner is None or type(x) is not list or id(x) in given or not isinstance(outside.owners.get(id(x)), Items):
+            continue
+        if outside.ways_to(x) < 2 and _holders(trace, outside, x) == {(owner.identity, owner.where(key)[1])}:
+            trace.lists[owner.identity, key] = owner, x, Appended(x)
+            owner.hide({key: trace.lists[owner.identity, key][2]})
+
+
+def _reads_past(outside: Outside) -> bool:
+    """Whether code may reach the functions of `heapq`, which look into a list past its methods."""
+    return any(value in _HEAPS for place in outside.places() for value in place.seen if type(value) is BuiltinFunctionType)
+
+
+def _holders(trace: Trace, outside: Outside, x: list[Any]) -> set[Any]:
+    """Where a list is, as far as it is known."""
+    found = {owner.where(key) for owner in (*outside.owners.values(), *trace.noted.values())
+             for key, value in owner.before.items() if any(part is x for part in flat(value))}
+    return found | {place.where(i) for place in outside.places() for i, value in enumerate(place.seen)
+                    if any(part is x for part in flat(value))}
+
+
+def give_back(trace: Trace) -> None:
+    """After the function ran: what it did to the lists in their places is done to them."""
+    for _, x, stand_in in trace.lists.values():
+        list.__setitem__(x, slice(None), list.copy(stand_in))
+
+
+def only_appended(trace: Trace, effects: Effects) -> None:
+    """Let what was put at the end of a list that nobody read be put at the end of whatever list is there at a call."""
+    at = {id(x): (owner, key, stand_in) for (_, key), (owner, x, stand_in) in trace.lists.items() if not stand_in.read}
+    for i, (items, edits) in enumerate(effects.found):
+        if items.identity in at and _at_the_end(items, edits):
+            owner, key, _ = at[items.identity]
+            if (owner.identity, key) in effects.edits:
+                continue  # another one is there at the end
+            effects.found[i] = Grown(items.thing, items.label, partial(owner.get, key)), edits
+            trace.appended[owner.identity, key] = owner, items.identity
+
+
+def appended_to(effects: Effects, outside: Outside) -> Lists:
+    """The places of lists at whose end a step put something."""
+    ids = {items.identity for items, edits in effects.found if type(items) is Items and type(items.thing) is list
+           and _at_the_end(items, edits)}
+    return {(owner.identity, key) for owner in outside.holders() if owner.placed and type(owner) is not Grown
+            for key, value in owner.before.items() if id(value) in ids} if ids else set()
+
+
+def _at_the_end(items: Owner, edits: dict[Any, Any]) -> bool:
+    return bool(edits) and min(edits) >= len(items.before)
