@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from typing import Any
+from weakref import WeakSet
 
 from ..tracer.autograd.modes import no_grad
 from ..tracer.backend import has_cuda
@@ -20,6 +21,9 @@ from ..tracer.tensor.context import outside_trace
 from ..tracer.tensor.tensor import Tensor
 from .group import Options
 from .optimizer import Optimizer
+
+
+_scaled: WeakSet[GradScaler] = WeakSet()  # those that scaled: no attribute, whose change would be another program of a step
 
 
 class OptState(Enum):
@@ -82,7 +86,7 @@ class GradScaler:
         return self._tensors
 
     def _require_scale(self, method: str) -> None:
-        if self._tensors is None:
+        if self not in _scaled:
             raise AssertionError(f"Attempted {method} but _scale is None.  This may indicate your script did not use "
                                  "scaler.scale(loss or outputs) earlier in the iteration.")
 
@@ -94,6 +98,7 @@ class GradScaler:
         """A tensor, or tensors in lists and tuples, times the scale."""
         if not self._enabled:
             return outputs
+        _scaled.add(self)
         if isinstance(outputs, Tensor):
             return outputs * self._state()[0]
         if isinstance(outputs, Iterable):
