@@ -11,7 +11,7 @@ from ..ir.graph import Value
 from ..ops import linalg as ops
 from ..ops import lu as lu_ops
 from ..ops.custom import custom_gradient
-from ..ops.elementwise import stop_gradient
+from ..ops.elementwise import alias, stop_gradient
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, remainder
 from .checks import check_info, check_none
@@ -370,7 +370,7 @@ def triangular_solve(input: Tensor, A: Tensor, upper: bool = True, transpose: bo
     _check_pair("triangular_solve", input, A)
     lead = broadcast_shapes(A._type.shape[:-2], input._type.shape[:-2])
     found = _triangular(A, input, True, upper, unitriangular, "TRANSPOSE" if transpose else "NO_TRANSPOSE")
-    copied = expand(A, (*lead, *A._type.shape[-2:])).clone()
+    copied = wrap(alias(expand(A, (*lead, *A._type.shape[-2:]))._read()))
     return _TriangularSolve(by_columns(found), by_columns(copied))
 
 
