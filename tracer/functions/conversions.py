@@ -210,6 +210,9 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Tensor)
 
 
-def numel(input: Tensor) -> int:
-    """The number of elements."""
-    return input.numel()
+def numel(self: Tensor | None = None, *, input: Tensor | None = None) -> int:
+    """The number of elements; the tensor is `self` in torch's stubs, and `input` where it is called."""
+    given = self if input is None else input
+    if not isinstance(given, Tensor):
+        raise TypeError(f"numel(): argument 'input' (position 1) must be Tensor, not {type(given).__name__}")
+    return given.numel()
