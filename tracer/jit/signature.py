@@ -180,10 +180,11 @@ class Signature:
 
 def _walk_held(call: Signature, x: Any, parts: list[Any]) -> None:
     """A container of a class of its own: its items and its attributes."""
+    facts = tuple(x._facts().items()) if hasattr(x, "_facts") else ()  # what it knows beside these, and may find out now
     held = children(x, objects=True)[1]  # type: ignore[index]
     if isinstance(x, tuple):
         call.tuples.append(x)
-        parts += (type(x), tuple(x._facts().items()) if hasattr(x, "_facts") else (), tuple(held))  # what it knows beside these
+        parts += (type(x), facts, tuple(held))
     elif not call._first(x, parts, tuple(held)):
         return
     for key, value in held.items():
