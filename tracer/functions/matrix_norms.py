@@ -172,10 +172,9 @@ def linalg_norm(A: Tensor, ord: Order = None, dim: Dims = None, keepdim: bool = 
     return vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)
 
 
-@method()
 @with_out_of(EXACT)
 @rounded_once
-def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = False, dtype: dtype | None = None) -> Tensor:
+def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
     """The p-norm of all elements, or along `dim`: the older name of `torch.linalg.vector_norm`, and for "nuc" of `matrix_norm`.
 
     >>> import flambeau as torch
@@ -192,6 +191,12 @@ def norm(input: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = Fals
         dims = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
         _require_elements(input, order, checked_dims(dims, input.ndim) if dims else None)
     return length(input.to(dtype) if dtype else input, 2.0 if p in ("fro", None) else real(p), dim, keepdim)
+
+
+@method("norm")
+def _norm_method(self: Tensor, p: Order = "fro", dim: Dims = None, keepdim: bool = False, dtype: dtype | None = None) -> Tensor:
+    """`torch.norm`, with the dtype in torch's place."""
+    return norm(self, p, dim, keepdim, dtype=dtype)
 
 
 @with_out
