@@ -32,6 +32,8 @@ def parts(x: Any) -> tuple[tuple[Any, Any], dict[Any, Any]] | None:
     kind = type(x)
     if kind in (list, tuple, deque):
         return (kind, x.maxlen if kind is deque else None), dict(enumerate(x))
+    if defined(kind, "_structural") is not None:
+        return None  # an optimizer's, which is looked at by itself
     if is_a(x, dict):
         factory = held(x, defaultdict, "default_factory") if is_a(x, defaultdict) else None
         return None if attributes(x) else ((kind, factory), dict(zip(keys(x), map(partial(dict.__getitem__, x), keys(x)))))
