@@ -109,7 +109,7 @@ def multi_head_attention_forward(
     padding = canonical_mask(key_padding_mask, "key_padding_mask", none_or_dtype(attn_mask), "attn_mask", query.dtype)
     causal = is_causal and padding is None and not need_weights  # then the mask is what the hint says
     mask = None if causal else canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
-    single, width, size = query.ndim == 2, embed_dim_to_check, embed_dim_to_check // heads
+    single, width, size = query.ndim == 2, query._type.shape[-1], query._type.shape[-1] // heads
     if single:
         query, key, value = each_once(lambda x: x.unsqueeze(1), query, key, value)
         padding = None if padding is None else padding.unsqueeze(0)

@@ -85,7 +85,7 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype 
         check_keepdim("sum", keepdim, dim)
     kind = dtype if out is None else out_kind(out, dtype)
     if kind is dtypes.boolean:
-        return into(out, any_(input, dim, keepdim))
+        return into(out, wrap(cast_value(any_(input, dim, keepdim)._read(), kind)))  # of uint8 it is uint8
     return into(out, wrap(reduced("reduce_sum", _wider(input, kind), _axes(input, dim), keepdim)))
 
 
@@ -96,7 +96,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     if keepdim is not False:
         check_keepdim("prod", keepdim, dim)
     if dtype is dtypes.boolean:
-        return all(input, dim, keepdim)
+        return wrap(cast_value(all(input, dim, keepdim)._read(), dtype))
     return wrap(reduced("reduce_prod", _wider(input, dtype), _axes(input, dim), keepdim))
 
 
