@@ -22,7 +22,6 @@ from ..tracer.tensor.tensor import Tensor
 from .group import Options
 from .optimizer import Optimizer
 
-
 _scaled: WeakSet[GradScaler] = WeakSet()  # those that scaled: no attribute, whose change would be another program of a step
 
 
