@@ -528,6 +528,9 @@ def _named() -> Any:
                                              ("__annotations__", {})])
 @pytest.mark.parametrize("kind", ["function", "method", "class"])
 def test_what_functions_and_classes_are_called(kind: str, name: str, value: Any) -> None:
+    if kind == "class" and name == "__module__" and sys.version_info >= (3, 13):
+        pytest.skip("to set it takes the line of the class away, so that setting it back gives another class")
+
     class Named:
         """A text."""
 
