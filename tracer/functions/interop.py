@@ -10,7 +10,7 @@ from ..ir import dtypes
 from ..lazy.flush import host_array
 from ..lazy.shared import exported
 from ..tensor.strides import Geometry, is_dense
-from ..tensor.tensor import _OWN, Tensor
+from ..tensor.tensor import Tensor, attributes_given
 from .creation import from_numpy, tensor
 from .methods import method
 
@@ -40,7 +40,7 @@ def _portable(array: Any) -> Any:
 def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     """Pickle class, contents, dtype, device, requires_grad and further attributes; history and `.grad` stay behind."""
     array = _portable(np.array(host_array(self.detach()._read())))
-    attributes = {name: value for name, value in self.__dict__.items() if name not in _OWN}
+    attributes = attributes_given(self)
     dense = is_dense(self._type.shape, self._strides.stride)
     return _rebuild, (type(self), array, self.dtype.name, self._device, self.requires_grad, attributes,
                       self._strides.stride if dense and not self.is_contiguous() else None)
@@ -51,7 +51,7 @@ def _copy(self: Tensor) -> Tensor:
     """For `copy.copy`: another tensor on the same memory, a leaf."""
     made = self.detach()
     made.__class__ = type(self)
-    made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in _OWN})
+    made.__dict__.update(attributes_given(self))
     return made.requires_grad_() if self.requires_grad else made
 
 

@@ -21,7 +21,7 @@ from ..tensor.scalar import Scalar, as_key
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
 from ..tensor.strides import Geometry, contiguous_stride
-from ..tensor.tensor import _OWN, Tensor
+from ..tensor.tensor import Tensor, attributes_given
 from .lasting import Lasting
 from .nests import Spot
 from .remade import Making, Recipe, Remaking
@@ -281,7 +281,7 @@ class Template:
             if type(made) in (Output, Alias):
                 if (gradient := self._trace.grads.get(x)) is not None:
                     made.grad = self.of(gradient)
-                made.given = {name: self.of(value) for name, value in x.__dict__.items() if name not in _OWN}
+                made.given = {name: self.of(value) for name, value in attributes_given(x).items()}
         return made
 
     def _late(self, x: Any) -> Any:

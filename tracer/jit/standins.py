@@ -18,7 +18,7 @@ from ..ir.types import Type
 from ..tensor.context import outside_trace
 from ..tensor.nested import attributes_of, children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
-from ..tensor.tensor import _OWN, Tensor
+from ..tensor.tensor import Tensor, attributes_given
 from .identities import Identities
 from .nests import is_plain
 from .signature import Signature, is_input, is_static, names_in, opened
@@ -164,7 +164,7 @@ class StandIns:
         """A tensor that is done with as with others outside; among the inputs there is one in its place that nobody reads."""
         self.themselves.tensors[len(self.tensors)] = weakref.ref(tensor)
         made = Tensor._of(placeholder(UNREAD, tensor._device))
-        made.__dict__ = {**made.__dict__, **{k: v for k, v in tensor.__dict__.items() if k not in _OWN}}
+        made.__dict__ = {**made.__dict__, **attributes_given(tensor)}
         made._requires_grad = tensor._requires_grad
         self.tensors.append(made)
         self.inputs.append(made._storage.value)

@@ -23,6 +23,8 @@ class Tape:
     def __init__(self, graph: Graph, inner: Sequence[Value], stand_ins: Sequence[Tensor]) -> None:
         nodes = needed_nodes(graph.nodes, graph.outputs, inner)
         self.graph = Graph([*graph.inputs, *inner], nodes, graph.outputs, graph.name)
+        # A tensor and another handle on it, such as x.detach(), are one input: the number of each, and of the first.
+        self.repeated = [(i, first) for i, v in enumerate(self.graph.inputs) if (first := self.graph.inputs.index(v)) != i]
         self.requires = [v.requires_grad and v not in inner for v in graph.outputs]
         self.leaves = [v.leaf() if v.leaf is not None else None for v in graph.inputs]
         arguments = {id(x): i for i, x in enumerate(stand_ins)}
@@ -45,10 +47,8 @@ class Tape:
     def attach(self, results: list[Any], inputs: list[Value], arguments: Sequence[Any]) -> list[Value]:
         """Values of the results, from which `backward()` flows into `inputs` and into inner leaves."""
         own: list[Value] = []
-        for i, v in enumerate(self.graph.inputs):
-            first = self.graph.inputs.index(v)
-            if first != i:  # a tensor and another handle on it, such as x.detach(): what they are one input of is x
-                inputs[i] = inputs[first] = inputs[i] if inputs[i].requires_grad else inputs[first]
+        for i, first in self.repeated:  # what they are one input of is x
+            inputs[i] = inputs[first] = inputs[i] if inputs[i].requires_grad else inputs[first]
         for i, leaf in enumerate(self.leaves):
             value = inputs[i]
             if isinstance(leaf, Tensor) and leaf._storage.trace is None and (value.leaf is None or value.leaf() is not leaf):

@@ -45,11 +45,11 @@ def _between(wanted: tuple[int, ...], g: tuple[Value | None, ...], out: tuple[Va
 
     Nothing flows through the outputs in `cut` but what `g` says, which hooks have seen.
     """
-    if runs_users_code(graph):
-        return _openly(wanted, g, out, inputs, graph, cut)
     flows = tuple(c is not None for c in g)
     key = (graph, graph.tape, wanted, flows, cut, tuple(v.requires_grad for v in inputs))
     found = _backwards.get(key)
+    if found is None and runs_users_code(graph):
+        return _openly(wanted, g, out, inputs, graph, cut)
     if found is None:
         found = _backward_graph(graph, inputs, wanted, flows, cut)
         if not found[2]:  # what a user's backward takes from outside may be another value next time
@@ -76,13 +76,18 @@ def _openly(wanted: tuple[int, ...], g: Sequence[Value | None], out: Sequence[Va
     for value, known in zip(outputs, out):
         if value.buffer is None:
             value.buffer = known.buffer
-    pairs = [(o, c) for o, c in zip(outputs, g) if o.requires_grad and c is not None]
-    ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or operands
     before, state.stands_for = state.stands_for, {**state.stands_for, **dict(zip(operands, inputs))}
     try:
-        found = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at, create_graph=state.grad)
+        return _pulled(outputs, g, [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or operands, state.grad)
     finally:
         state.stands_for = before
+
+
+def _pulled(outputs: Sequence[Value], cotangents: Sequence[Value | None], ends_at: Sequence[Value],
+            create_graph: bool) -> list[Value | None]:
+    """The cotangents of the values in which the walk ends; None in those of outputs says that no gradient flows to one."""
+    pairs = [(o, c) for o, c in zip(outputs, cotangents) if o.requires_grad and c is not None]
+    found = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at, create_graph=create_graph)
     return [found.get(v) for v in ends_at]
 
 
@@ -123,17 +128,15 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value], wanted: tuple[int, ..
         outputs = _replayed(graph, operands, ends)
         forward = len(recorder.nodes)
         cotangents = [placeholder(v.type, v.device) for v in outputs]
-        pairs = [(o, c) for o, c, flow in zip(outputs, cotangents, flows) if o.requires_grad and flow]
         ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or operands
-        gradients = autodiff.pull_back([o for o, _ in pairs], [c for _, c in pairs], ends_at,
-                                       create_graph=True)  # the graph may be differentiated in its turn
+        kept = _pulled(outputs, [c if flow else None for c, flow in zip(cotangents, flows)], ends_at,
+                       True)  # the graph may be differentiated in its turn
         check = joined(recorder.checks) if recorder.checks else None
     saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
     known = {end: slots[graph.outputs.index(v)] for v, end in ends.items()}
     for i, node in enumerate(recorder.nodes):
         node.inputs = tuple(known.get(v, v if i < forward else saved.get(v, v)) for v in node.inputs)
-    kept = [gradients.get(v) for v in ends_at]
     results = [*([check.report] if check else ()), *(saved.get(v, v) for v in kept if v is not None)]
     # Only what these need: what the forward saved is not computed again.
     body, free = close([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, results), tuple(results), "backward")

@@ -5,7 +5,7 @@ It serves `Tensor.backward`, `autograd.grad`, `create_graph=True` and the transf
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 
 from ..ir.constants import full_like
@@ -33,10 +33,11 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
     order = useful_nodes(outputs, targets)
     sums: dict[Value, Value] = {}
     results: dict[Value, Value] = {}
+    useful = set() if targets is None else set(order)
     with grad_mode(create_graph):
         for value, cotangent in zip(outputs, cotangents, strict=True):
             _accumulate(sums, value, cotangent)
-        flows = {node: _step(node, sums, results, targets, order) for node in reversed(order)}
+        flows = {node: _step(node, sums, results, targets, useful) for node in reversed(order)}
         for value, cotangent in sums.items():
             target = _target(value, targets)
             if target is not None:
@@ -45,7 +46,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wanted: Ite
         state.anomaly.check()
     if not retain_graph:
         for node, flow in flows.items():  # users first: what they alone held is gone when its own node comes
-            node.spend(None if node.op.used_up is None else _used_up(node, flow, targets, order))
+            node.spend(None if node.op.used_up is None else _used_up(node, flow, targets, useful))
     return results
 
 
@@ -114,13 +115,13 @@ def _flows(value: Value) -> bool:
 
 
 def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], targets: Targets | None,
-          order: Sequence[Node]) -> tuple[bool, ...]:
+          useful: Collection[Node]) -> tuple[bool, ...]:
     """Move the cotangents of one node's outputs to its inputs; tell of which outputs there are any."""
     outputs, through = node.outputs, node.op.between is not None
     incoming = [sums.pop(v) if v in sums else None for v in outputs]
     hooks = node.hooks or {}
     if node.op.leading is not None and targets is not None:
-        leading = node.op.leading(_wanted(node, targets), _onward(node, targets, order), **node.params)
+        leading = node.op.leading(_wanted(node, targets), _onward(node, targets, useful), **node.params)
         incoming = [g if k in leading else None for k, g in enumerate(incoming)]
         hooks = {k: of_one for k, of_one in hooks.items() if k in leading}
     with backward_of(node):
@@ -189,19 +190,19 @@ def _hooked_in_turn(node: Node, incoming: list[Value | None], hooks: dict[int, G
     return incoming
 
 
-def _used_up(node: Node, flow: tuple[bool, ...], targets: Targets | None, order: Sequence[Node]) -> frozenset[int] | None:
+def _used_up(node: Node, flow: tuple[bool, ...], targets: Targets | None, useful: Collection[Node]) -> frozenset[int] | None:
     """The outputs of a node that stands for a graph whose gradients cannot be taken any more; None for all."""
     assert node.op.used_up is not None
     left = [v for i, taken in enumerate(flow) if not taken and (v := node.living(i)) is not None]
     if targets is None and not any(v.requires_grad for v in left):
         return None
-    onward = None if targets is None else _onward(node, targets, order)
+    onward = None if targets is None else _onward(node, targets, useful)
     return node.op.used_up(flow, _wanted(node, targets), onward, **node.params)
 
 
-def _onward(node: Node, targets: Targets, order: Sequence[Node]) -> tuple[bool, ...]:
+def _onward(node: Node, targets: Targets, useful: Collection[Node]) -> tuple[bool, ...]:
     """The inputs of a node that lead to what is wanted."""
-    return tuple(v.node in order or targets.find(v) is not None for v in node.inputs)
+    return tuple(v.node in useful or targets.find(v) is not None for v in node.inputs)
 
 
 def _after_hooks(value: Value, cotangent: Value) -> Value:
