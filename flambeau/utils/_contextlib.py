@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ..tracer.autograd.modes import in_turns
+
 
 class _DecoratorContextManager:
     """A subclass defines `__enter__` and `__exit__`; a function that it decorates runs in the block, a generator step by step.
@@ -27,34 +29,12 @@ class _DecoratorContextManager:
             raise TypeError(f"{type(self).__name__} decorates functions, got the class {orig_func.__name__}: decorate its "
                             "methods")
         if inspect.isgeneratorfunction(orig_func):
-            return self._around_generator(orig_func)
+            return in_turns(orig_func, self.clone)
 
         @functools.wraps(orig_func)
         def run(*args: Any, **kwargs: Any) -> Any:
             with self.clone():
                 return orig_func(*args, **kwargs)
-
-        return run
-
-    def _around_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            steps = function(*args, **kwargs)
-            go_on, given = steps.send, None
-            while True:
-                try:
-                    with self.clone():
-                        result = go_on(given)
-                except StopIteration as end:
-                    return end.value
-                try:
-                    go_on, given = steps.send, (yield result)
-                except GeneratorExit:
-                    with self.clone():
-                        steps.close()
-                    raise
-                except BaseException as error:  # the generator may catch it and go on
-                    go_on, given = steps.throw, error
 
         return run
 

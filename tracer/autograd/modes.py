@@ -6,6 +6,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -35,7 +36,7 @@ class _Mode:
     def __call__(self, function: F) -> F:
         enabled = self.enabled
         if inspect.isgeneratorfunction(function):
-            return _in_turns(function, enabled)  # type: ignore[return-value]
+            return in_turns(function, lambda: _Mode(enabled))  # type: ignore[return-value]
         if inspect.isclass(function):
             warnings.warn(OF_A_CLASS, FutureWarning, stacklevel=2)
             function = _maker(function)  # type: ignore[assignment]
@@ -53,8 +54,8 @@ def _maker(kind: type) -> Callable[..., Any]:
     return lambda *args, **kwargs: kind(*args, **kwargs)
 
 
-def _in_turns(function: Callable[..., Any], enabled: bool) -> Callable[..., Any]:
-    """A generator function whose body is in the mode whenever it runs; who resumes it stays in the mode of his own."""
+def in_turns(function: Callable[..., Any], block: Callable[[], AbstractContextManager[Any]]) -> Callable[..., Any]:
+    """A generator function whose body is in a new block whenever it runs; who resumes it is not."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -62,17 +63,17 @@ def _in_turns(function: Callable[..., Any], enabled: bool) -> Callable[..., Any]
         go: Callable[[], Any] = functools.partial(next, generator)
         while True:
             try:
-                with _Mode(enabled):
+                with block():
                     given = go()
             except StopIteration as end:
                 return end.value
             try:
                 go = functools.partial(generator.send, (yield given))
             except GeneratorExit:
-                with _Mode(enabled):
+                with block():
                     generator.close()
                 raise
-            except BaseException as error:
+            except BaseException as error:  # the generator may catch it and go on
                 go = functools.partial(generator.throw, error)
 
     return run
