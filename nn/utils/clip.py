@@ -38,7 +38,7 @@ def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, e
     listed = _listed(tensors)
     if not listed:
         return make_tensor(0.0)
-    norm_type = float(norm_type)
+    norm_type = float(norm_type) if isinstance(norm_type, str) else norm_type  # a number of a step stays one
     norms = [norm(t, norm_type) for t in listed]
     total = norm(stack([n.to(norms[0].device) for n in norms]), norm_type)
     if error_if_nonfinite:
