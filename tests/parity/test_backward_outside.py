@@ -206,10 +206,23 @@ def of_a_checkpoint_beside(torch: Any, jit: Jit) -> Any:
     return told
 
 
+def of_what_the_gradient_was_given(torch: Any, jit: Jit) -> Any:
+    """Gradients are linear in what they were given, which may require a gradient alone."""
+    step, told = jit(lambda x: (x.sin() * x, x.sum() * 3)), []
+    for frozen in (False, True):
+        x, v = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([0.5, 3.0], requires_grad=True)
+        y, _ = step(x)
+        (g,) = torch.autograd.grad(y, x, v if not frozen else v * 2, create_graph=True)
+        told += [t.tolist() for t in torch.autograd.grad(g.sum(), [v], retain_graph=True)]
+        told += [t.tolist() for t in torch.autograd.grad((g * g).sum(), [x, v], retain_graph=True)]
+        (h,) = torch.autograd.grad(g, v, torch.ones(2, requires_grad=True), create_graph=True)
+        told += [t.tolist() for t in torch.autograd.grad(h.sum(), x)]
+    return told
+
+
 CASES = [of_heads_apart, of_one_after_another, of_a_pipeline, of_hooks_in_a_row, of_hooks_inside,
          of_hooks_in_their_order, of_hooks_of_modules, of_functions_of_users, of_views_of_leaves,
-         of_a_tensor_and_its_detached, of_what_is_retained_inside,
-         of_a_checkpoint_beside]
+         of_a_tensor_and_its_detached, of_what_is_retained_inside, of_a_checkpoint_beside, of_what_the_gradient_was_given]
 
 
 def noted(told: list[Any], name: Any, by: float, g: Any) -> Any:
@@ -237,13 +250,12 @@ def test_a_backward_outside(case: Callable[[Any, Jit], Any], way: str) -> None:
 # --- Random programs --------------------------------------------------------------------------------------------------
 
 
-
 STEPS: dict[str, Callable[[Any, Any], Any]] = {
     "mul": lambda x, y: x * y, "add": lambda x, y: x + y, "sin": lambda x, y: x.sin(), "exp": lambda x, y: (x * 0.1).exp(),
     "view": lambda x, y: (x * 1).view(-1)[:2], "sum": lambda x, y: x.sum() * y}
 
 
-def random_forward(torch: Any, rng: np.random.Generator) -> Callable[..., Any]:
+def random_forward(torch: Any, rng: np.random.Generator, hooks: bool = True) -> Callable[..., Any]:
     """A function of three tensors that computes some others from each other, and returns some of them."""
     count = int(rng.integers(2, 7))
     steps = [(str(rng.choice(list(STEPS))), *map(int, rng.integers(0, 3 + i, 2))) for i in range(count)]
@@ -254,9 +266,9 @@ def random_forward(torch: Any, rng: np.random.Generator) -> Callable[..., Any]:
         made = list(leaves)
         for name, i, j in steps:
             made.append(STEPS[name](made[i], made[j]))
-            if len(made) - 1 == retained:
+            if hooks and len(made) - 1 == retained:
                 made[-1].retain_grad()
-            if len(made) - 1 == hooked:
+            if hooks and len(made) - 1 == hooked:
                 made[-1].register_hook(lambda g: g * 1.5)
         return [made[i] for i in given]
 
@@ -327,3 +339,32 @@ def all_ways(k: int) -> list[Any]:
             forward = jit(random_forward(torch, np.random.default_rng([3, k])))
             results.append(used(torch, forward, np.random.default_rng([4, k])))
     return results
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_gradients_of_gradients_of_all_that_requires_one(part: int) -> None:
+    """To three orders, to leaves, results and what earlier gradients were given."""
+    for k in range(part, 100, 5):
+        told = []
+        for torch, jit in ((real, lambda f: f), (flambeau, flambeau.jit)):
+            with on_numpy():
+                forward = jit(random_forward(torch, np.random.default_rng([5, k]), hooks=False))
+                told.append(differentiated(torch, forward, np.random.default_rng([6, k])))
+        assert near(*told), k
+
+
+def differentiated(torch: Any, forward: Callable[..., Any], rng: np.random.Generator) -> list[Any]:
+    leaves = [torch.tensor(x, requires_grad=True) for x in ([0.5, 1.5], [1.0, -2.0], [0.25, 3.0])]
+    ends = [x for x in forward(*leaves) if x.requires_grad]
+    goals, told = [*leaves, *ends], list[Any]()
+    for _ in range(3):
+        weights = [torch.tensor(rng.standard_normal(tuple(x.shape)).astype("f"), requires_grad=bool(rng.random() < 0.7))
+                   for x in ends]
+        chosen = [goals[i] for i in sorted({int(i) for i in rng.integers(0, len(goals), 4)})]
+        found = torch.autograd.grad(ends, chosen, weights, create_graph=True, allow_unused=True)
+        told.append([None if g is None else (g.tolist(), g.requires_grad) for g in found])
+        ends = [g for g in found if g is not None and g.requires_grad]
+        goals += [w for w in weights if w.requires_grad]
+        if not ends:
+            break
+    return told

@@ -72,10 +72,10 @@ class Op:
     named in `of_gradient` say nothing of the types and of the program: neither is remembered by them. Of an op that computes
     some outputs from others, `between(wanted, g, out, *inputs, cut, **params)` gives the whole cotangents of the outputs with
     these numbers: their own in `g`, and what flows to them from other outputs, but not through those in `cut`; and those of the
-    inputs if none are wanted. `used_up(flow, wanted, onward, **params)` gives the outputs that have no gradient any more when
-    one was taken of those with a True in `flow`, to the `wanted` outputs and to the inputs with a True in `onward` (None: all);
-    `leading(wanted, onward, **params)` gives the outputs through which a gradient comes there, and `order(k, **params)` sorts
-    outputs so that none is computed from a later one.
+    inputs if none are wanted. `used_up(flow, wanted, onward, sources, **params)` gives the outputs that have no gradient any
+    more when one was taken of those with a True in `flow`, to the `wanted` outputs and to the inputs with a True in `onward`,
+    where those with a True in `sources` require one; `leading(wanted, onward, sources, **params)` gives the outputs through
+    which a gradient comes there, and `order(k, **params)` sorts outputs so that none is computed from a later one.
     """
 
     name: str

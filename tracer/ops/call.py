@@ -21,7 +21,7 @@ from ..walks.kept import vjp_reads
 from ..walks.replay import replay, replay_node
 from .checks import joined
 from .custom import runs_users_code
-from .elementwise import alias
+from .elementwise import alias, stop_gradient
 
 
 def _infer(*types: Type, graph: Graph) -> tuple[Type, ...]:
@@ -55,8 +55,12 @@ def _between(wanted: tuple[int, ...], g: tuple[Value | None, ...], out: tuple[Va
         if not found[2]:  # what a user's backward takes from outside may be another value next time
             _backwards[key] = found
     body, flags, free, sites = found
-    cotangents = [full_like(v, 0) if c is None else c for v, c in zip(out, g)]
-    results = iter(call(*inputs, *out, *cotangents, *free, graph=body))
+    operands = (*inputs, *out, *(full_like(v, 0) if c is None else c for v, c in zip(out, g)), *free)
+    made = call(*operands, graph=body)
+    if state.grad and any(v.requires_grad for v in made):
+        flowing = _flowing(body, [v.requires_grad for v in operands])
+        made = [v if o in flowing else stop_gradient(v) for v, o in zip(made, body.outputs)]
+    results = iter(made)
     if sites:
         note(Check(next(results), sites))
     return [next(results) if flag else None for flag in flags]
@@ -126,7 +130,6 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value], wanted: tuple[int, ..
     ends = {v: placeholder(v.type, v.device, True) for v in (graph.outputs[k] for k in cut) if v not in graph.inputs}
     with recording() as recorder, grad_mode(True):
         outputs = _replayed(graph, operands, ends)
-        forward = len(recorder.nodes)
         cotangents = [placeholder(v.type, v.device) for v in outputs]
         ends_at = [ends.get(graph.outputs[k], outputs[k]) for k in wanted] or operands
         kept = _pulled(outputs, [c if flow else None for c, flow in zip(cotangents, flows)], ends_at,
@@ -135,8 +138,8 @@ def _backward_graph(graph: Graph, inputs: Sequence[Value], wanted: tuple[int, ..
     saved = {o: placeholder(o.type, o.device) for o in outputs if o not in operands}
     slots = [saved[o] if o in saved else placeholder(o.type, o.device) for o in outputs]
     known = {end: slots[graph.outputs.index(v)] for v, end in ends.items()}
-    for i, node in enumerate(recorder.nodes):
-        node.inputs = tuple(known.get(v, v if i < forward else saved.get(v, v)) for v in node.inputs)
+    for node in recorder.nodes:  # what was computed from an output reads it too, so that second orders flow through it
+        node.inputs = tuple(known.get(v) or saved.get(v, v) for v in node.inputs)
     results = [*([check.report] if check else ()), *(saved.get(v, v) for v in kept if v is not None)]
     # Only what these need: what the forward saved is not computed again.
     body, free = close([*operands, *slots, *cotangents], needed_nodes(recorder.nodes, results), tuple(results), "backward")
@@ -148,44 +151,56 @@ def _order(k: int, *, graph: Graph) -> int:
     return next((i for i, node in enumerate(graph.nodes) if node is graph.outputs[k].node), -1)
 
 
-def _used_up(flow: tuple[bool, ...], wanted: tuple[int, ...], onward: tuple[bool, ...] | None, *,
+def _used_up(flow: tuple[bool, ...], wanted: tuple[int, ...], onward: tuple[bool, ...], sources: tuple[bool, ...], *,
              graph: Graph) -> frozenset[int]:
     """The outputs whose gradients read what was let go of after a walk from those that `flow` tells.
 
-    It went to the outputs `wanted` and to the inputs that `onward` tells, all if it is None.
+    It went to the outputs `wanted` and to the inputs that `onward` tells.
     """
-    key = graph, graph.tape, flow, wanted, onward
+    key = graph, graph.tape, flow, wanted, onward, sources
     found = _gone.get(key)
     if found is None:
-        leads, every = _to_goals(graph, wanted, onward), _to_goals(graph, (), None)
-        gone = _reading([v for v, taken in zip(graph.outputs, flow) if taken], leads)
-        found = _gone[key] = frozenset(k for k, v in enumerate(graph.outputs) if gone & _reading([v], every))
+        flowing = _flowing(graph, sources)
+        leads, every = _to_goals(graph, wanted, onward, flowing), _to_goals(graph, (), sources, flowing)
+        gone = _reading([v for v, taken in zip(graph.outputs, flow) if taken], leads, flowing)
+        found = _gone[key] = frozenset(k for k, v in enumerate(graph.outputs) if gone & _reading([v], every, flowing))
     return found
 
 
 _gone: dict[Any, frozenset[int]] = {}
 
 
-def _leading(wanted: tuple[int, ...], onward: tuple[bool, ...], *, graph: Graph) -> frozenset[int]:
+def _leading(wanted: tuple[int, ...], onward: tuple[bool, ...], sources: tuple[bool, ...], *, graph: Graph) -> frozenset[int]:
     """The outputs that are `wanted` or computed from what is."""
-    leads = _to_goals(graph, wanted, onward)
+    leads = _to_goals(graph, wanted, onward, _flowing(graph, sources))
     return frozenset(k for k, v in enumerate(graph.outputs) if k in wanted or v.node in leads
                      or (v in graph.inputs and onward[graph.inputs.index(v)]))
 
 
-def _to_goals(graph: Graph, wanted: tuple[int, ...], onward: tuple[bool, ...] | None) -> set[Node]:
-    """The nodes through which gradients come to the `wanted` outputs and the inputs that `onward` tells; None: all inputs."""
-    goals = {graph.outputs[k] for k in wanted}
-    goals.update(graph.inputs if onward is None else (v for v, goes_on in zip(graph.inputs, onward) if goes_on))
-    found = set()
+def _flowing(graph: Graph, sources: Sequence[bool]) -> set[Value]:
+    """The values of a graph that require a gradient if these inputs do, which need not be those for which it was recorded."""
+    found = {v for v, flows in zip(graph.inputs, sources, strict=True) if flows}
     for node in graph.nodes:
-        if node.requires_grad and any(v.requires_grad and v in goals for v in node.inputs):
-            found.add(node)
-            goals.update(node.outputs)
+        if node.op.differentiable and not node.stops_gradient and any(v in found for v in node.inputs):
+            found.update(v for v in node.outputs if v.type.dtype.is_inexact)
     return found
 
 
-def _reading(ends: Sequence[Value], among: set[Node]) -> set[Node]:
+def _to_goals(graph: Graph, wanted: tuple[int, ...], onward: Sequence[bool], flowing: set[Value]) -> set[Node]:
+    """The nodes through which gradients come to the `wanted` outputs and the inputs that `onward` tells."""
+    goals = {graph.outputs[k] for k in wanted}
+    goals.update(v for v, goes_on in zip(graph.inputs, onward) if goes_on)
+    goals &= flowing
+    found = set()
+    for node in graph.nodes:
+        through = [v for v in node.outputs if v in flowing]
+        if through and any(v in goals for v in node.inputs):
+            found.add(node)
+            goals.update(through)
+    return found
+
+
+def _reading(ends: Sequence[Value], among: set[Node], flowing: set[Value]) -> set[Node]:
     """The nodes, of these, from which a walk from `ends` reads something that was saved."""
     met: set[Node] = set()
     stack = [v.node for v in ends]
@@ -193,8 +208,8 @@ def _reading(ends: Sequence[Value], among: set[Node]) -> set[Node]:
         node = stack.pop()
         if node in among and node not in met:
             met.add(node)
-            stack += [v.node for v in node.inputs if v.requires_grad]
-    return {node for node in met if any(map(any, vjp_reads(node)))}
+            stack += [v.node for v in node.inputs if v in flowing]
+    return {node for node in met if any(map(any, vjp_reads(node, tuple(v in flowing for v in node.inputs))))}
 
 
 def _jvp(tangents: Sequence[Value | None], *inputs: Value,

@@ -44,11 +44,15 @@ def read_by_gradients(nodes: Sequence[Node], roots: Iterable[Value]) -> list[Val
     return list(read)
 
 
-def vjp_reads(node: Node) -> tuple[Flags, Flags]:
-    """Which outputs and inputs the op's vjp uses: as it says, or found by recording it once per op and types."""
+def vjp_reads(node: Node, flags: Flags | None = None) -> tuple[Flags, Flags]:
+    """Which outputs and inputs the op's vjp uses: as it says, or found by recording it once per op and types.
+
+    `flags` say which inputs require a gradient, if they are others than when the node was recorded.
+    """
     if node.op.reads is not None:
         return node.op.reads(len(node.types), len(node.inputs), **node.params)
-    flags = tuple(v.requires_grad for v in node.inputs)
+    if flags is None:
+        flags = tuple(v.requires_grad for v in node.inputs)
     key = (node.op, *(v.type for v in node.inputs), flags, *node.params.items())
     found = _reads.get(key)
     if found is None:

@@ -121,7 +121,7 @@ def _step(node: Node, sums: dict[Value, Value], results: dict[Value, Value], tar
     incoming = [sums.pop(v) if v in sums else None for v in outputs]
     hooks = node.hooks or {}
     if node.op.leading is not None and targets is not None:
-        leading = node.op.leading(_wanted(node, targets), _onward(node, targets, useful), **node.params)
+        leading = node.op.leading(_wanted(node, targets), _onward(node, targets, useful), _sources(node), **node.params)
         incoming = [g if k in leading else None for k, g in enumerate(incoming)]
         hooks = {k: of_one for k, of_one in hooks.items() if k in leading}
     with backward_of(node):
@@ -196,13 +196,19 @@ def _used_up(node: Node, flow: tuple[bool, ...], targets: Targets | None, useful
     left = [v for i, taken in enumerate(flow) if not taken and (v := node.living(i)) is not None]
     if targets is None and not any(v.requires_grad for v in left):
         return None
-    onward = None if targets is None else _onward(node, targets, useful)
-    return node.op.used_up(flow, _wanted(node, targets), onward, **node.params)
+    sources = _sources(node)
+    onward = sources if targets is None else _onward(node, targets, useful)
+    return node.op.used_up(flow, _wanted(node, targets), onward, sources, **node.params)
 
 
 def _onward(node: Node, targets: Targets, useful: Collection[Node]) -> tuple[bool, ...]:
     """The inputs of a node that lead to what is wanted."""
-    return tuple(v.node in useful or targets.find(v) is not None for v in node.inputs)
+    return tuple(v.requires_grad and (v.node in useful or targets.find(v) is not None) for v in node.inputs)
+
+
+def _sources(node: Node) -> tuple[bool, ...]:
+    """The inputs of a node that require a gradient."""
+    return tuple(v.requires_grad for v in node.inputs)
 
 
 def _after_hooks(value: Value, cotangent: Value) -> Value:
