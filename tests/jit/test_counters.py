@@ -97,6 +97,66 @@ def test_a_number_that_a_step_writes_is_read_and_written_at_each_call(name: str)
     assert step(X).tolist() == pytest.approx(change(other, X).tolist(), rel=1e-6)
 
 
+def _slice(o: Any, x: Any) -> Any:
+    o.items[:] = [o.items[0] + 1, o.items[1] / 2]
+    return x
+
+
+def _by_name(o: Any, x: Any) -> Any:
+    setattr(o, "n", getattr(o, "n") + 1)  # noqa: B009, B010
+    return x
+
+
+def _global(o: Any, x: Any) -> Any:
+    global COUNT
+    COUNT += 1
+    return x
+
+
+@pytest.mark.parametrize("change", [*(way for way, compiles in WAYS.values() if compiles == 1), _slice, _by_name, _global])
+def test_a_number_that_only_another_branch_counts_is_no_guard(change: Callable[[Any, Any], Any]) -> None:
+    holder, other = Holder(), Holder()
+    before = COUNT
+    step = torch.jit(lambda x, i: change(holder, x) if (i + 1) % 3 == 0 else x)
+    for i in range(12):
+        assert step(X, i).tolist() == pytest.approx((change(other, X) if (i + 1) % 3 == 0 else X).tolist(), rel=1e-6)
+        assert vars(holder) == vars(other)
+    assert step.stats.compiles == 2, step.why()
+    assert COUNT - before == (8 if change is _global else 0)
+
+
+@pytest.mark.parametrize(("schedule", "compiles"), [
+    ((torch.optim.lr_scheduler.CosineAnnealingLR, 10), 2), ((torch.optim.lr_scheduler.LambdaLR, lambda n: 0.9 ** n), 2),
+    ((torch.optim.lr_scheduler.ExponentialLR, 0.9), 2),
+    ((torch.optim.lr_scheduler.StepLR, 2), 3)])  # which asks whether it is time
+def test_accumulation_with_a_counter_and_a_schedule(schedule: Any, compiles: int) -> None:
+    def train(jit: Any) -> Any:
+        torch.manual_seed(0)
+        model, told = nn.Linear(3, 1), types.SimpleNamespace(updates=0)
+        optimizer = torch.optim.Adam(model.parameters(), 0.1)
+        rates = schedule[0](optimizer, *schedule[1:])
+
+        def step(x: Any, i: int) -> Any:
+            loss = (model(x) ** 2).mean() / 4
+            loss.backward()
+            if (i + 1) % 4 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+                rates.step()
+                told.updates += 1
+            return loss
+
+        step = jit(step)
+        losses = [step(X * i, i).item() for i in range(24)]
+        return losses, told.updates, rates.last_epoch, rates.get_last_lr(), optimizer.param_groups[0]["lr"], step
+
+    *found, step = train(torch.jit)
+    *wanted, _ = train(lambda f: f)
+    assert step.stats.compiles == compiles, step.why()
+    for ours, theirs in zip(found, wanted):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
 def test_slots_modules_closures_and_globals() -> None:
     slotted, module, n = Slotted(), Counting(), 0
 

@@ -282,7 +282,8 @@ CASES = [context_variable, attribute_getter, chain_map, user_dict, mapping_proxy
          shape_of_a_tensor_alone, class_of_a_module, forward_of_a_module, rate_of_a_group, rate_by_get_and_items,
          rate_of_a_group_that_is_exchanged, pair_of_numbers_in_a_group, option_of_a_group, number_of_parameters,
          rate_of_a_schedule]
-INPUTS = (rate_of_a_group, rate_by_get_and_items, pair_of_numbers_in_a_group)  # of the program: no other one is needed
+INPUTS = (rate_of_a_group, rate_by_get_and_items, pair_of_numbers_in_a_group, rate_of_a_schedule, object_made_inside,
+          object_made_of_the_class_of_another)  # of the program: no other one is needed
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

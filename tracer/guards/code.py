@@ -65,6 +65,7 @@ class Code:
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.bound: set[str] = set()  # attributes that code sets
+        self.advanced: set[str] = set()  # attributes, variables and keys that one function reads and sets
         self.keys: dict[Tensor, None] = {}  # tensors that are keys of dictionaries or members of sets
 
     def later(self, value: Any, path: str) -> None:
@@ -138,6 +139,7 @@ class Code:
                 (self.called if is_called else self.mentioned).setdefault(name, set()).add(owner)
         self.grown |= found.attributes & found.grown
         self.bound |= found.bound
+        self.advanced |= found.advanced
         kind = self._methods.get(id(f))  # the class of its first parameter
         for owner, name in found.asked:
             if owner != SELF or kind is None:  # else it is no tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -18,6 +18,7 @@ _CALLING = frozenset({"LOAD_ATTR", "LOAD_SUPER_ATTR"}) if sys.version_info >= (3
 _VARIABLE = _GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _GROUPS = {"globals": _GLOBAL, "attributes": ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
 _CALL = frozenset({"PRECALL", "CALL"})
+_PLAIN = frozenset({"LOAD_CONST", "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_SMALL_INT", *_VARIABLE})
 _NOTHING = frozenset({"KW_NAMES", "EXTENDED_ARG", "RESUME", "CACHE"})
 _OF_OBJECT = frozenset({"getattr", "hasattr", "getattr_static"})  # read the attribute of an object that a string names
 _GETTERS = frozenset({"attrgetter", "methodcaller"})  # make functions that do
@@ -41,8 +42,10 @@ class Mentions:
     attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
     names of variables and attributes that it uses for nothing but `name.append(...)` and the like, `stored` are globals
     that it sets, `called` those that it does nothing with but call them, `bound` are attributes that it sets or deletes.
-    `tried` are attributes that may be missing, since an error is caught, with the name in front. `compares` says whether it asks
-    which object something is, `searches` whether it looks for something among others.
+    `tried` are attributes that may be missing, since an error is caught, with the name in front. `advanced` are attributes
+    and variables that one function both reads and sets, as in `self.calls += 1`, in brackets keys, and `name[]` for entries of
+    lists of that name. `compares` says whether it asks which object something is, `searches` whether it looks for something
+    among others.
     """
 
     globals: frozenset[str]
@@ -55,6 +58,7 @@ class Mentions:
     called: frozenset[str]
     bound: frozenset[str]
     tried: frozenset[tuple[str | None, str]]
+    advanced: frozenset[str]
     compares: bool
     searches: bool
 
@@ -137,6 +141,7 @@ def mentions(code: CodeType) -> Mentions:
                     frozenset(_bound(instructions)).union(*(m.bound for m in inner)),
                     frozenset((None if o in local else o, n) for o, n, _ in chains if _catches(instructions)).union(
                         *({(None if o in local else o, n) for o, n in m.tried} for m in inner)),
+                    frozenset(_advanced(instructions, {n for _, n in named})).union(*(m.advanced for m in inner)),
                     _compares(instructions) or any(m.compares for m in inner),
                     _searches(instructions) or any(m.searches for m in inner))
 
@@ -174,6 +179,32 @@ def _bound(code: list[_Instruction]) -> Iterator[str]:
             yield x.argval
         elif x.opname in _GLOBAL and x.argval in ("setattr", "delattr"):
             yield _constant(([*(_arguments(code, i) or ()), [], []])[1]) or ANY_NAME
+
+
+def _advanced(code: list[_Instruction], named: Iterable[str]) -> Iterator[str]:
+    """Attributes and variables that code reads and sets, and what of containers: `[key]`, and `name[]` for entries of lists.
+
+    Those `named` are attributes that it reads by texts.
+    """
+    yield from {*_bound(code)} & {*named, *(x.argval for x in code if x.opname in ATTRIBUTE)}
+    for reads, sets in ((_GLOBAL, "STORE_GLOBAL"), (_VARIABLE, "STORE_DEREF")):
+        yield from {x.argval for x in code if x.opname == sets} & {x.argval for x in code if x.opname in reads}
+    read, written = set[str | None](), set[str | None]()
+    for i, x in enumerate(code):
+        if x.opname == "BINARY_SUBSCR" and code[i - 1].opname == code[i - 2].opname == "COPY":  # holder[key] += ...
+            yield from filter(None, _entry(code, i - 2))
+        elif x.opname == "STORE_SLICE" or (x.opname == "STORE_SUBSCR" and code[i - 1].opname == "BUILD_SLICE"):
+            at = i - (2 if x.opname == "STORE_SLICE" else 3)  # holder[:] = ...
+            yield f"{_owner(code[at - 1:at])}[]"
+        elif x.opname in ("BINARY_SUBSCR", "STORE_SUBSCR"):
+            (read if x.opname == "BINARY_SUBSCR" else written).update(_entry(code, i))
+    yield from filter(None, read & written)
+
+
+def _entry(code: list[_Instruction], at: int) -> tuple[str | None, str | None]:
+    """The key that is loaded before `at`, and the name of what is loaded before that, each if that is plain to see."""
+    key, holder = _constant(code[at - 1:at]), _owner(code[at - 2:at - 1]) if code[at - 1].opname in _PLAIN else None
+    return key and f"[{key}]", holder and f"{holder}[]"
 
 
 _Named = tuple[str | None, str]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
+from types import FunctionType
 from typing import Any, Protocol
 
 from ..ir.source import is_ours
 from ..tensor.tensor import Tensor
 from .contents import LONGEST
+from .mentions import mentions
 from .places import Entries, Names, Place
 from .statics import attributes, is_a, mro, name_of, size
 from .statics import table as names_of
@@ -44,7 +46,15 @@ def of_library(walk: Walk, x: Any, own: dict[str, Any], path: str, way: Way) -> 
         way.known = True
         for base in mro(way.kind):
             if is_ours(file_of(base)):
+                if not way.structured:
+                    walk.advanced |= _advanced(base)
                 walk.attributes.append(Table(names_of(base), (name_of(base) + ".{}").format, whole=False, library=way.kind))
+
+
+@cache
+def _advanced(kind: type) -> frozenset[str]:
+    """What methods of a class count in."""
+    return frozenset().union(*(mentions(f.__code__).advanced for f in names_of(kind).values() if type(f) is FunctionType))
 
 
 def _of_optimizer(walk: Walk, x: Any, own: dict[str, Any], path: str, way: Way) -> None:

@@ -15,10 +15,12 @@ from .code import hooks_of_all
 from .identity import HIDDEN, MISSING, Weakly, token
 from .mentions import ANY_NAME
 from .owners import (
+    Cell,
     ClassOf,
     ClassTable,
     Fields,
     GrownTable,
+    Items,
     ModuleTable,
     ObjectTable,
     Owner,
@@ -66,6 +68,7 @@ class Outside(Watch):
         self.structures: list[tuple[weakref.ref[Any], dict[str, Any], Read, dict[str, Portrait]]] = []
         self.owners = _owners(found, self._places.values())
         self._only_set = _only_set(found, self.owners, self._places.values())
+        self.counters = _counters(found, self.holders())
         self._tables = [(x, attributes(x)) for x in _instances(found) if not found.bound.isdisjoint({"__dict__", ANY_NAME})]
         # Containers that an argument may be, too.
         self.enterable = frozenset(i for i, (x, _) in found.seen.items() if self.has(x))
@@ -271,6 +274,23 @@ def _only_set(found: Reachable, owners: Mapping[int, Owner], places: Iterable[Pl
         if keys:
             only[identity] = keys
     return only
+
+
+def _counters(found: Reachable, holders: Iterable[Owner]) -> dict[tuple[int, Any], Owner]:
+    """The places of numbers that code reads and sets, as it does with those that it counts in."""
+    if not found.advanced:
+        return {}
+    cells = {id(cell): name for f, _ in found.seen.values() if type(f) is types.FunctionType
+             for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ())}
+
+    def counts(owner: Owner, key: Any) -> bool:
+        if isinstance(owner, Items):
+            return any(f"{name}[]" in found.advanced for name in found.aliases.get(id(owner.thing), ()))
+        name = cells.get(id(owner.thing)) if type(owner) is Cell else key
+        return type(name) is str and not found.advanced.isdisjoint((name, f"[{name}]"))
+
+    return {(owner.identity, key): owner for owner in holders for key, value in owner.before.items()
+            if type(value) in (int, float) and counts(owner, key)}
 
 
 def _kind_of(owner: Owner) -> type:

@@ -29,10 +29,10 @@ class Walk(Protocol):
 
     `mentioned` and `called` are attributes with the names in front of them, `computed` names in front that may stand for
     any object, `grown` attributes that are containers which code only puts things in, `doubted` attributes that it can do
-    without, with the names in front or the id of the class of whose instances it reads them. `texts` are those that it may
-    read. `makes` says that it may make instances of any class it has an instance of. `keys` are tensors that are keys of
-    dictionaries, or members of sets. `attributes` are the tables it was looked at in, `aliases` the names under which objects
-    were found, `tables` what users' objects hold, `seen` what was looked at.
+    without, with the names in front or the id of the class of whose instances it reads them, `advanced` what it counts in (see
+    `Mentions`). `texts` are those that it may read. `makes` says that it may make instances of any class it has an instance of.
+    `keys` are tensors that are keys of dictionaries, or members of sets. `attributes` are the tables it was looked at in,
+    `aliases` the names under which objects were found, `tables` what users' objects hold, `seen` what was looked at.
     """
 
     mentioned: dict[str, set[str | None]]
@@ -40,6 +40,7 @@ class Walk(Protocol):
     computed: set[str | None]
     grown: set[str]
     bound: set[str]
+    advanced: set[str]
     doubted: dict[str, set[str | int | None]]
     texts: set[str]
     makes: bool

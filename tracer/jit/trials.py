@@ -83,6 +83,7 @@ class Trials:
         `Decimal(n)`, say, takes an int and nothing that stands for one.
         """
         outside = outside_of(self._function, call, self._told_apart, self._hooks_run)
+        self._places |= outside.counters
         try:
             return outside, self._recorded(call, outside, plainly=False)
         except Exception as error:
