@@ -228,7 +228,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved toward 0 by lambd, and 0 on the way."""
     require_kind("softshrink_check", input)
     largest = dtypes.finfo(input.dtype).max
-    if lambd < 0:
+    if not 0 <= lambd <= largest:
         raise RuntimeError(f"lambda must be in range [0, {largest:.6g}] for input dtype {scalar_name(input.dtype)}, but found "
                            f"{lambd:g}")
     input = in_pieces(input)

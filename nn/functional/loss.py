@@ -354,7 +354,7 @@ def _check_weight(weight: Tensor, input: Tensor) -> None:
 def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                    reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d ** 2 / (2 * beta) for |d| < beta, else |d| - beta / 2."""
-    if beta < 0:
+    if not beta >= 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
@@ -377,7 +377,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
 
     The loss has the dtype of the input, which must hold what it promotes to with the target.
     """
-    if delta <= 0:
+    if not delta > 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     kind = _common_dtype(input, target)
     CASTS.check(input.dtype, kind)

@@ -42,10 +42,12 @@ def _is_bool(x: Tensor | Number) -> bool:
 
 def _with_alpha(op: Op, input: Any, other: Any, alpha: Number) -> Tensor:
     """op(input, alpha * other). Of half types it is rounded once, and alpha must fit into them."""
-    if type(alpha) in (int, float) and alpha == 1:
+    if type(alpha) is int and alpha == 1:
         return apply(op, input, other)
     kind = result_dtype(input, other)
     _check_alpha(alpha, kind)
+    if type(alpha) is float and alpha == 1:
+        return apply(op, input, other)
     if kind is dtypes.boolean:
         return apply(op, input, other if alpha else False)
     fitting(alpha, kind)
@@ -295,6 +297,8 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
             fitting(exponent, kind)
         if not kind.is_inexact and exponent < 0:  # type: ignore[operator]
             raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if kind.is_inexact and type(exponent) is Scalar and isinstance(exponent, float) and abs(exponent) == 0.5:
+            exponent = 0.5 if exponent > 0 else -0.5  # the roots are other functions than powers at -0.0 and -inf
         result = _constant_power(input, exponent, kind) if kind.is_inexact and type(exponent) in (int, float) else None
         if result is not None:
             return result
@@ -309,8 +313,8 @@ def _constant_power(input: Tensor, exponent: Any, kind: dtype) -> Tensor | None:
         return wrap(ops.mul(x, x))
     if exponent == 3:
         return wrap(ops.mul(ops.mul(x, x), x))
-    if exponent == 0.5 and kind is not dtypes.float16:  # of which torch takes the power, of -0.0 and -inf too
-        return wrap(ops.sqrt(x))
+    if abs(exponent) == 0.5 and kind is not dtypes.float16:  # of which torch takes the power, of -0.0 and -inf too
+        return wrap(ops.sqrt(x) if exponent > 0 else ops.rsqrt(x))
     if exponent == 1:
         return wrap(piecewise(x))
     if exponent == -1:

@@ -19,7 +19,7 @@ from .choosing import where
 from .dims import is_whole
 from .methods import EXACT, Out, in_place, into, method, with_out, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, same_shape, scalar_name, wrap
-from .precision import is_half
+from .precision import fitting, is_half
 from .refusals import not_implemented
 
 _CONTRACTED: Final = Out("tensordot: Expected the output tensor to have dtype {result}, but got "
@@ -233,10 +233,15 @@ def _added_once(input: Tensor, beta: Number, product: Tensor, alpha: Number, x: 
 def scaled_sum(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:
     """beta * input + alpha * product; what a factor of 0 multiplies does not count. Of integers the factors are cut."""
     if not product.dtype.is_inexact:
-        beta, alpha = (int(x) if type(x) is float else x for x in (beta, alpha))
-    parts = [nothing_of(x) if type(factor) in (int, float) and factor == 0 else x if type(factor) in (int, float)
-             and factor == 1 else mul(x, factor) for x, factor in ((input, beta), (product, alpha))]
+        beta, alpha = (int(fitting(x, product.dtype)) if isinstance(x, float) else x for x in (beta, alpha))
+    parts = [nothing_of(x) if is_nought(factor) else x if type(factor) in (int, float) and factor == 1 else mul(x, factor)
+             for x, factor in ((input, beta), (product, alpha))]
     return add(*parts)
+
+
+def is_nought(factor: Number) -> bool:
+    """Whether what it multiplies does not count; of a number that a traced function was given the answer is a guard."""
+    return bool(factor == 0)
 
 
 def nothing_of(x: Tensor) -> Tensor:

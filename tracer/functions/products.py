@@ -16,9 +16,10 @@ from .choosing import where
 from .comparing import logical_and, logical_or
 from .dims import checked_dim, whole_number
 from .joining import stack
-from .linear import contract, matmul, nothing_of, outer, refuse_bools, require_vectors
+from .linear import contract, is_nought, matmul, nothing_of, outer, refuse_bools, require_vectors
 from .methods import EXACT, in_place, method, with_out, with_out_of
 from .operands import Number, common_shape, number_value, result_dtype, scalar_name, wrap
+from .precision import fitting
 from .ranges import eye
 from .shape import expand, reshape, unsqueeze
 from .slicing import unbind
@@ -35,13 +36,12 @@ def _scaled(x: Tensor, factor: Number) -> Tensor:
         names = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int"}
         wanted = names.get(x.dtype.name, scalar_name(x.dtype))
         raise RuntimeError(f"value cannot be converted to type {wanted} without overflow")
-    return mul(x, wrap(number_value(factor, x.dtype, x._type.shape, x._device)))
+    return mul(x, wrap(number_value(fitting(factor, x.dtype), x.dtype, x._type.shape, x._device)))
 
 
 def _added(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:
     """beta * input + alpha * product; what a factor of 0 multiplies does not count."""
-    parts = [nothing_of(x) if type(factor) is not Scalar and factor == 0 else _scaled(x, factor)
-             for x, factor in ((input, beta), (product, alpha))]
+    parts = [nothing_of(x) if is_nought(factor) else _scaled(x, factor) for x, factor in ((input, beta), (product, alpha))]
     return add(*parts)
 
 

@@ -275,7 +275,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     """A copy of the input with alpha * source added to its slices at the positions of `index` along `dim`."""
     _check_source("index_add_", input, dim, index, source, RuntimeError,
                   "{name}(): Number of indices ({count}) should be equal to source.size(dim): ({size}), for dim: {dim}")
-    if type(alpha) is float and not input.dtype.is_inexact:
+    if isinstance(alpha, float) and not input.dtype.is_inexact:
         alpha = int(fitting(alpha, input.dtype))
     scaled = source if type(alpha) in (int, float) and alpha == 1 else source.mul(fitting(alpha, input.dtype))
     return _index_update("index_add_", input, dim, index, cast_value(scaled._read(), input.dtype), "add")

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.constants import full_like, literal
+from ..ir.constants import literal
 from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import Emitter, Op, Operand, register
 from ..ir.types import Type
 from .elementwise import NUMBER, conjugate
+from .pieces import zero_slope
 from .structural import Ints, array_attribute, constant, inverse_permutation, reshape, reverse, transpose
 
 Pairs = tuple[tuple[int, int], ...]
@@ -228,7 +229,7 @@ def move_out(x: Value, source: int, size: int, target: int, outer: int) -> Value
 def _vjp(g: Value, out: Value, x: Value, w: Value, **params: Any) -> tuple[Value, Value]:
     p = Window(**params)
     if 0 in (g.type.size, x.type.size, w.type.size):
-        return full_like(x, 0), full_like(w, 0)
+        return zero_slope(x, w, g), zero_slope(w, x, g)
     flipped = tuple(a for a, r in zip(p.dimension_numbers[1][2:], p.window_reversal) if r)
     plain = p._replace(window_reversal=(False,) * len(p.strides))
     kernel = reverse(w, axes=flipped) if flipped else w

@@ -31,6 +31,7 @@ from .linalg import (
     triangular_solve,
     with_diagonal,
 )
+from .pieces import zero_slope
 from .reduction import argmax, reduce_sum
 from .sorting import sort
 from .structural import Ints, broadcast, concatenate, constant, iota
@@ -149,7 +150,7 @@ def _vjp(g: Sequence[Value], out: Sequence[Value], x: Value) -> tuple[Value]:
     m, n = x.type.shape[-2:]
     k = min(m, n)
     if packed.type.size == 0:
-        return (full_like(x, 0),)
+        return (zero_slope(x, g[0]),)
     square, gk = part(packed, (0, k), (0, k)), part(g[0], (0, k), (0, k))
     upper, lower = triangle(square, lower=False), with_diagonal(triangle(square, lower=True, strict=True), 1)
     left = matmul(adjoint(lower), triangle(gk, lower=True, strict=True))

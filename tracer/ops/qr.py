@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.constants import full_like
 from ..ir.graph import Value
 from ..ir.op import Emitter, Op, Operand, no_gradient, register
 from ..ir.types import Type
@@ -25,6 +24,7 @@ from .linalg import (
     triangle,
     triangular_solve,
 )
+from .pieces import zero_slope
 from .structural import array_attribute, concatenate
 
 COMPLETE = "The QR decomposition is not differentiable when mode='complete' and nrows > ncols"
@@ -116,7 +116,7 @@ def _qr_vjp(g: Sequence[Value], out: Sequence[Value], x: Value, *, full: bool) -
     if full and m > n:
         raise RuntimeError(COMPLETE)
     if x.type.size == 0:
-        return (full_like(x, 0),)
+        return (zero_slope(x, *g),)
     rest = None
     if n > m:
         last = part(gr, (0, m), (m, n))

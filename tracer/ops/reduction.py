@@ -15,6 +15,7 @@ from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
 from .elementwise import LOGICAL, NUMBER, REAL, compare, conjugate, convert, div, mul, select
+from .pieces import zero_slope
 from .structural import Ints, array_attribute, broadcast, constant, pad, reshape, reverse, transpose
 
 # Neutral elements as literals; None stands for the type's own extreme.
@@ -103,7 +104,7 @@ def _prod_vjp(g: Value, out: Value, x: Value, *, axes: Ints) -> tuple[Value]:
     kept = reduced_shape(x.type.shape, axes)
     count = x.type.size // max(1, int(np.prod(kept)))
     if x.type.size == 0:
-        return (full_like(x, 0),)
+        return (zero_slope(x, g),)
     flat = reshape(moved, shape=(*kept, count))
     others = mul(_product_before(flat), reverse(_product_before(reverse(flat, axes=(len(kept),))), axes=(len(kept),)))
     back = reshape(others, shape=moved.type.shape)

@@ -37,6 +37,7 @@ from .linalg import (
     with_diagonal,
 )
 from .lu import solve
+from .pieces import zero_slope
 from .qr import qr
 from .sorting import sort
 from .structural import concatenate, constant, reverse
@@ -167,7 +168,7 @@ def _svd_vjp(g: Sequence[Value | None], out: Sequence[Value], x: Value, *, full:
     """
     gs = g[0] if not vectors else g[1]
     if x.type.size == 0 or all(c is None for c in g):
-        return (full_like(x, 0),)
+        return (zero_slope(x, *g),)
     u, s, vh, _ = out if vectors and not full else svd(x, full=False, vectors=True)
     middle = diagonal_matrix(_like(full_like(s, 0) if gs is None else gs, x))
     gu, gvh = (g[0], g[2]) if vectors else (None, None)
@@ -233,7 +234,7 @@ def _eigh_vjp(g: Sequence[Value | None], out: Sequence[Value], x: Value, *, vect
     """gx = V (diag(gw) + V^H gV / E, made Hermitian) V^H with E[i, j] = w[j] - w[i]; Giles 2008."""
     gw, gv = g[0], g[1] if vectors else None
     if x.type.size == 0 or (gw is None and gv is None):
-        return (full_like(x, 0),)
+        return (zero_slope(x, gw, gv),)
     w, v, _ = out if vectors else eigh(x, vectors=True)
     middle = diagonal_matrix(_like(full_like(w, 0) if gw is None else gw, x))
     if gv is not None:
@@ -277,7 +278,7 @@ def _eig_vjp(g: Sequence[Value | None], out: Sequence[Value], x: Value, *, vecto
     """
     gw, gv = g[0], g[1] if vectors else None
     if x.type.size == 0 or (gw is None and gv is None):
-        return (full_like(x, 0),)
+        return (zero_slope(x, gw, gv),)
     w, v, _ = out if vectors else eig(x, vectors=True)
     middle = diagonal_matrix(full_like(w, 0) if gw is None else gw)
     if gv is not None:
