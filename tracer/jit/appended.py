@@ -24,7 +24,7 @@ Lists = set[tuple[int, Any]]  # the places of lists, by the id of what holds one
 
 def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[int]) -> None:
     """Let lists that note what is done to them stand for those in these places, where each is the only one for its list."""
-    if _reads_past(outside):
+    if reads_past(outside):
         return
     for thing, key in places:
         owner = outside.owners.get(thing) or trace.noted.get(thing)
@@ -36,7 +36,7 @@ def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[i
             owner.hide({key: trace.lists[owner.identity, key][2]})
 
 
-def _reads_past(outside: Outside) -> bool:
+def reads_past(outside: Outside) -> bool:
     """Whether code may reach the functions of `heapq`, which look into a list past its methods."""
     return any(value in _HEAPS for place in outside.places() for value in place.seen if type(value) is BuiltinFunctionType)
 

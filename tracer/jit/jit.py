@@ -78,6 +78,11 @@ def inlined() -> bool:
     return context.trace is not None or context.inlined or not (state.recorder or thread_recorder()).lazy
 
 
+def _key_of(call: Signature) -> Any:
+    """What tells calls apart that may need programs of their own."""
+    return call.key, state.grad, Defaults.dtype, Defaults.device, autocast_modes.on, state.anomaly is not None
+
+
 def _keep(compiled: dict[Any, list[Compiled]], key: Any, made: Compiled, bound: int) -> None:
     """Put what was compiled last in front of its kind; of more than `bound` drop those that were used longest ago."""
     compiled.setdefault(key, []).insert(0, made)
@@ -133,7 +138,7 @@ class Jitted(Shown):
         if pending:
             settle()
         call = self._signature(args, kwargs)
-        key = call.key, state.grad, Defaults.dtype, Defaults.device, autocast_modes.on, state.anomaly is not None
+        key = _key_of(call)
         with self._lock:
             for compiled in self._compiled.get(key, ()):
                 if compiled.validity.holds(call):
@@ -161,8 +166,8 @@ class Jitted(Shown):
 
     def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
         if self._is_method and args and is_open(type(args[0])):
-            return Signature(args, kwargs, self._parameters_with_self)  # the object itself: what it holds is state
-        return Signature(args, kwargs, self._parameters)
+            return Signature(args, kwargs, self._parameters_with_self, self._trials.given.paths)  # what the object holds is state
+        return Signature(args, kwargs, self._parameters, self._trials.given.paths)
 
     def __reduce__(self) -> Any:
         return _reduced(self)
@@ -198,6 +203,8 @@ class Jitted(Shown):
         outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes,
                                             lambda: any(c.validity.holds(call) for c in known))
         self.stats.seconds["trace"] += time.perf_counter() - started
+        if (described_now := _key_of(call)) != key:  # what is in a list that the function only appends to means nothing any more
+            key, now, known = described_now, described(call), self._compiled.get(described_now, [])
         # State that was taken away and is made once more may be what an earlier program works on.
         there = next((c for c in known if trace.made_tensors and c.validity.holds(call)), None)
         made = there or self._made(trace)

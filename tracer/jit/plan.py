@@ -197,7 +197,7 @@ def planned(traced: Traced, donate: bool, check_nan: bool) -> tuple[Plan, list[G
     returned = template.of(traced.result)
     writes = replace(found, containers=tuple((i, {k: template.of(v) for k, v in held.items()}) for i, held in contents),
                      marks=tuple((i, {k: template.of(v) for k, v in changed.items()}) for i, changed in marks),
-                     grown=frozenset((*call.grown.values(), *call.by_key.values())),
+                     grown=frozenset((*call.grown.values(), *call.by_key.values(), *call.lists)),
                      outside=tuple(_effect(trace, effects, owner, edits, nests.get(i, {}), template)
                                    for i, (owner, edits) in enumerate(effects.found)))
     count = Counter(id(g) for _, g in rebound)

@@ -24,7 +24,7 @@ from .effects import Effects, Places
 from .identities import Identities
 from .plan import Plan, Traced, planned
 from .remembered import Found
-from .signature import Signature, leaves_and_holders
+from .signature import Path, Signature, leaves_and_holders
 from .standins import StandIns
 from .trace import Trace, tracing
 from .validity import Validity
@@ -101,21 +101,23 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
              places: Places, exchanged: Places, lists: Lists, told_apart: set[type], plainly: bool,
-             know_hooks: Callable[[], None]) -> Recorded:
+             know_hooks: Callable[[], None], is_read: Callable[[Signature, Path], None]) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
 
     `lists` are the places of those that were appended to by another trace. `told_apart` gets the classes of arguments that are
     used as keys.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
-    that was not looked at, `know_hooks` is needed first. Nothing outside has changed if this raises.
+    that was not looked at, `know_hooks` is needed first; `is_read` hears of lists that the call says are only appended to.
+    Nothing outside has changed if this raises.
     """
     trace = Trace(name)
     trace.unknown, trace.know_hooks = outside.hooks, know_hooks
     effects = None
     try:
         identities = Identities(outside.identified, outside.enterable)
-        given = StandIns(trace, plainly or outside.looks_at_types, outside.has, identities, told_apart)
+        given = StandIns(trace, plainly or outside.looks_at_types, outside.has, identities, told_apart,
+                         is_read)
         with tracing(trace), checking(options.checks):
             args, kwargs = given.all(call)
             trace.noted.update(outside.modules)
@@ -126,6 +128,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                     put_lists(trace, outside, lists, {id(x) for x in given.containers})
             with noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched():
                 result = function(*args, **kwargs)
+            given.ran()
             give_back(trace)
             effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
             only_appended(trace, effects)

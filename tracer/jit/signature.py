@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from ..guards.identity import static_key
 from ..guards.parameters import NOTHING_KNOWN, Parameters
 from ..ir.dtypes import dtype
 from ..tensor.device import Size, device
-from ..tensor.nested import Attribute, children, holds_items, is_open, step_to, vars_of
+from ..tensor.nested import Attribute, children, holds_items, is_open, item, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
 
 GROWING = frozenset({list, deque, dict, OrderedDict, defaultdict})
+Path = tuple[Any, ...]
 LARGEST = 1000  # items of a container in an object of a user's class up to which that is compared by what it holds
 
 
@@ -32,22 +33,30 @@ class Signature:
     `containers` are those that code may change, in the order in which they are met; one that comes twice is met once. `tuples`
     are those that it cannot change, each as often as it comes.
     `grown` are the arguments, with their numbers among these, into which it only puts things, `by_key` those whose order
-    means nothing to it.
+    means nothing to it. `lists` are the paths, by number, of those inside that it only appends to.
     """
 
-    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters", 
-                 "grown", "by_key", "_met", "_inside")
+    __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters",
+                 "grown", "by_key", "lists", "_appended", "_met", "_inside")
     gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN,
+                 appended: Collection[Path] = ()) -> None:
+        if parameters.named and len(kwargs) > 1:
+            kwargs = {name: kwargs[name] for name in sorted(kwargs)}
+        self.args, self.kwargs, self.parameters = args, kwargs, parameters
+        self.describe(appended)
+
+    def describe(self, appended: Collection[Path] = ()) -> None:
+        """Describe the arguments; at the paths `appended` there are lists that the function only appends to."""
+        args, kwargs, parameters = self.args, self.kwargs, self.parameters
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
         self.values: list[Any] = []  # what the trace that holds computes of the numbers
         self.containers: list[Any] = []
         self.tuples: list[Any] = []
-        if parameters.named and len(kwargs) > 1:
-            kwargs = {name: kwargs[name] for name in sorted(kwargs)}
-        self.args, self.kwargs, self.parameters = args, kwargs, parameters
+        self.lists: dict[int, Path] = {}
+        self._appended = {id(x): path for path in appended if type(x := _at(args, kwargs, path)) is list} if appended else None
         self.grown: dict[int | str, int] = {}
         self.by_key: dict[int | str, int] = {}
         self._met: dict[int, int] = {}
@@ -116,6 +125,8 @@ class Signature:
             parts += (kind, len(x))
             for v in x:
                 self._walk(v, parts)
+        elif self._appended is not None and id(x) in self._appended:
+            self._walk_appended(x, parts)
         elif kind is list or kind is deque:
             if self._first(x, parts, len(x) if kind is list else (len(x), x.maxlen)):
                 for v in x:
@@ -152,6 +163,14 @@ class Signature:
             parts.append(static_key(x))
         finally:
             self._inside -= 1
+
+    def _walk_appended(self, x: list[Any], parts: list[Any]) -> None:
+        count = len(self.containers)
+        place = self._met.setdefault(id(x), count)
+        parts.append(("appended", place))
+        if place == count:
+            self.containers.append(x)
+            self.lists[place] = self._appended[id(x)]  # type: ignore[index]
 
     def _first(self, x: Any, parts: list[Any], described: Any) -> bool:
         """Whether a container that may be changed is met for the first time; it is told apart from one like it."""
@@ -215,6 +234,18 @@ def _walk_grown(call: Signature, key: int | str, x: Any, parts: list[Any]) -> No
         parts.append(type(x))
 
 
+def _at(args: tuple[Any, ...], kwargs: dict[str, Any], path: Path) -> Any:
+    """What is at a path that begins with an argument's number or name; None if there is no such place."""
+    first, *rest = path
+    try:
+        x: Any = args[first] if isinstance(first, int) else kwargs[first]
+        for key in rest:
+            x = item(x, key)
+    except (LookupError, AttributeError, TypeError):
+        return None
+    return x
+
+
 def _note_sharing(tensors: list[Any], parts: list[Any]) -> None:
     """Which tensors share storage with an earlier one."""
     storages = [id(x._storage) if isinstance(x, Tensor) else id(x) for x in tensors]
@@ -229,20 +260,21 @@ def leaves_and_holders(call: Signature) -> tuple[list[tuple[str, Any]], list[tup
 
 
 def _leaves_of(call: Signature, whole: bool, met: dict[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    appended = {id(call.containers[place]) for place in call.lists}
     given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(call.args)]
     given += ((name, name, x) for name, x in call.kwargs.items())
     for key, path, x in given:
         if key in call.grown or key in call.by_key:
             continue
         if key not in call.parameters.whole:
-            yield from _leaves(x, path, met)
+            yield from _leaves(x, path, met, appended)
         elif whole and key in call.parameters.static:
             yield path, x
     for key, path, x in given:
         if key in call.by_key and id(x) not in met:
             met[id(x)] = path, x
             for name in names_in(x):
-                yield from _leaves(x[name], path + step_to(dict, name), met)
+                yield from _leaves(x[name], path + step_to(dict, name), met, appended)
 
 
 def _named(call: Signature) -> Iterator[tuple[str, Any]]:
@@ -253,20 +285,23 @@ def _named(call: Signature) -> Iterator[tuple[str, Any]]:
             yield path, x
 
 
-def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """What a signature meets in `x`, by path; each container but tuples is entered once, and noted in `met`."""
+def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]], appended: Collection[int]) -> Iterator[tuple[str, Any]]:
+    """What a signature meets in `x`, by path; each container but tuples is entered once, and noted in `met`.
+
+    Those that are only `appended` to, by their ids, are not entered.
+    """
     inside = opened(x)
     if inside is None:
         yield path, x
         return
-    if id(x) in met and not isinstance(x, tuple):
+    if (id(x) in met and not isinstance(x, tuple)) or id(x) in appended:
         return
     met[id(x)] = path, x
     for key, value in inside[1].items():
         if is_static(key):
             yield path + step_to(inside[0], key), value
         else:
-            yield from _leaves(value, path + step_to(inside[0], key), met)
+            yield from _leaves(value, path + step_to(inside[0], key), met, appended)
     if hasattr(x, "_facts"):
         yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
 

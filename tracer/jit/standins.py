@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -15,13 +16,14 @@ from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.recorder import placeholder
 from ..ir.types import Type
+from ..tensor.appended import Appended
 from ..tensor.context import outside_trace
 from ..tensor.nested import attributes_of, children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
 from ..tensor.tensor import Tensor, attributes_given
 from .identities import Identities
 from .nests import is_plain
-from .signature import Signature, is_input, is_static, names_in, opened
+from .signature import Path, Signature, is_input, is_static, names_in, opened
 from .trace import Trace
 
 
@@ -33,11 +35,13 @@ class StandIns:
     A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside; so
     is a tensor that it may tell from others: `themselves` says which these are. The function finds in such a container what is
     there: what stands for the tensors in it, of the numbers `apart`, is for nobody. `told_apart` are the classes whose
-    instances have to be given so, since the function uses them as keys.
+    instances have to be given so, since the function uses them as keys. `is_read` hears of lists that it was thought to append
+    to only.
     """
 
     def __init__(self, trace: Trace, looks_at_types: bool, is_outside: Callable[[Any], bool], themselves: Identities,
-                 told_apart: set[type]) -> None:
+                 told_apart: set[type], is_read: Callable[[Signature, Path], None]) -> None:
+        self._is_read = is_read
         self.told_apart = told_apart
         self._trace, self._looks_at_types, self._is_outside = trace, looks_at_types, is_outside
         self.themselves = themselves
@@ -52,11 +56,13 @@ class StandIns:
         self._filled: list[dict[Any, Any]] = []  # what each of these was given
         self._kinds: list[type] = []
         self._copies: dict[int, Any] = {}
+        self._appended: dict[int, Callable[[], None]] = {}
         self._arrays: dict[int, Tensor] = {}
 
     def all(self, call: Signature) -> tuple[list[Any], dict[str, Any]]:
         """What stands in for the arguments of a call; one that is compiled in, or never read, is what it is."""
         made: dict[int | str, Any] = {}
+        self._appended = {id(call.containers[place]): partial(self._is_read, call, path) for place, path in call.lists.items()}
         given: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]
         for key, x in given:
             if key not in call.grown and key not in call.by_key:
@@ -79,6 +85,18 @@ class StandIns:
         """The tensors and arrays among the arguments that the function is given."""
         return [x for i, x in enumerate(call.tensors) if i not in self.apart]
 
+    def ran(self) -> None:
+        """The function has returned: from now on nobody hears of what is read."""
+        for x in self.containers:
+            if type(x) is Appended:
+                if x.read:
+                    x.note()
+                x.ask = None
+
+    def given_to(self, place: int) -> dict[Any, Any]:
+        """What was in the container with this number."""
+        return self._filled[place]
+
     def changed(self) -> list[tuple[int, Any]]:
         """The containers that do not hold any more what they were given, with their numbers."""
         for x, kind in zip(self.containers, self._kinds):
@@ -98,6 +116,14 @@ class StandIns:
             self.tuples[place] = container_of(x, self._inside(kind, held, path))
             return self.tuples[place]
         copy = self._copies.get(id(x))
+        if copy is None and id(x) in self._appended:
+            if self._looks_at_types or self._is_outside(x):
+                self._appended[id(x)]()
+            self._copies[id(x)] = copy = Appended()
+            copy.ask = self._appended[id(x)]
+            self.containers.append(copy)
+            self._kinds.append(Appended)
+            self._filled.append({})
         if copy is None:
             place, itself = len(self.containers), self._is_outside(x)
             copy = self._copies[id(x)] = x if itself else empty_like(x)  # before what it holds, which may be itself

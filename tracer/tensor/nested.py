@@ -58,6 +58,16 @@ def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None
     return None
 
 
+def item(x: Any, key: Any) -> Any:
+    """What `children(x, objects=True)` has under a key; LookupError, TypeError or AttributeError if there is none."""
+    if type(key) is Attribute:
+        return getattr(x, key.name)
+    if isinstance(x, dict) or (isinstance(x, (list, tuple, deque)) and type(key) is int):
+        return _base_of(type(x)).__getitem__(x, key)
+    own = vars_of(x)
+    return own[key] if key in own else getattr(x, key)
+
+
 def attributes_of(x: Any) -> dict[Any, Any]:
     """What a container has beside its items."""
     found: dict[Any, Any] = {} if vars_of(x) is x else {Attribute(name): value for name, value in vars_of(x).items()}
