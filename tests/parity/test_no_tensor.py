@@ -20,7 +20,7 @@ SPACES = ("", "nn.functional", "linalg", "special", "fft")
 # Views, and what else is asked of a tensor all the time: a look at the arguments would be felt. AttributeError, or no error.
 UNSEEN = {
     "adjoint", "as_strided_", "broadcast_to", "clone", "conj", "detach", "detach_", "diagonal", "flatten", "imag",
-    "is_conj", "is_distributed", "is_inference", "is_neg", "is_nonzero", "matrix_exp", "norm_except_dim", "numel", "positive",
+    "is_conj", "is_distributed", "is_inference", "is_neg", "is_nonzero", "matrix_exp", "norm_except_dim", "positive",
     "ravel", "real", "repeat_interleave", "resolve_conj", "resolve_neg", "squeeze", "t", "to_dlpack", "zero_",
     "nn.functional.alpha_dropout", "nn.functional.dropout",
     "nn.functional.feature_alpha_dropout", "nn.functional.gumbel_softmax", "linalg.diagonal", "linalg.matrix_exp",

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..guards.identity import MISSING, interchangeable
 from ..guards.texts import Change, Described
 from ..ir.source import describe, file_and_line, user_position
@@ -110,7 +112,7 @@ class History:
             self._warn_once(what, f"{self.name} reads {what}: while it is traced, not at each call. Pass the value as an "
                                   "argument.")
         alone = all(bound.has(name) for name, _, _ in changes if name in now)  # else it may follow the shape of an argument
-        for name, (old, new) in {name: (old, new) for name, old, new in changes}.items():
+        for name, (old, new) in {_about(*change): change[1:] for change in changes}.items():
             self._changed[name] += 1
             again = f"{self.name} was traced anew {self._changed[name]} times because"
             if self._changed[name] >= GROWING and alone and bound.has(name) and _shapes(old, new):
@@ -120,22 +122,35 @@ class History:
                                       "torch.arange(size) <= pos.")
                 self._warned |= {other for other, _, _ in changes if bound.same(name, other)}
             elif self._changed[name] >= MANY:
-                self._warn_once(name, f"{again} {name} had changed (now {new!r}). {self._advice(name)}")
+                self._warn_once(name, f"{again} {name} had changed (now {new!r}). {self._advice(name, old, new)}")
 
-    def _advice(self, name: str) -> str:
+    def _advice(self, name: str, old: Any, new: Any) -> str:
         """What to do about something that changes again and again."""
-        if " (at " in name:
+        if old is MISSING or new is MISSING:
+            return ("Code that looks into a container is compiled for what it holds: let it hold as much each time, stack it "
+                    "into one tensor, or only append to it.")
+        given = any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in self._arguments)
+        if " (at " in name or (given and type(new) in (int, float)):
             return "Code that needs a number (a shape, a range, an index of a list) is compiled for each of its values."
-        if name in self._arguments:
-            return ("Every shape, dtype and value that is no tensor, array or number is a program of its own: pad the batch, or "
-                    "leave the last, smaller one out.")
-        return "Pass it as an argument: numbers and tensors in arguments are inputs of the program."
+        if not given:
+            return "Pass it as an argument: numbers and tensors in arguments are inputs of the program."
+        if re.search(r"\w\[[\d,]*\]", str(new)):
+            return "Every shape and dtype is a program of its own: pad the batch, or leave the last, smaller one out."
+        if isinstance(new, np.generic):
+            return "A scalar of numpy is compiled in: pass int(x) or float(x), or an array without dimensions."
+        return ("A value that is no tensor, array or number is compiled in: pass what changes as one of these, and make "
+                "functions and modules once.")
 
     def _warn_once(self, about: str, message: str) -> None:
         if about not in self._warned:
             self._warned.add(about)
             file, line = file_and_line(user_position())
             warnings.warn_explicit(message, RetraceWarning, file, line)
+
+
+def _about(name: str, old: Any, new: Any) -> str:
+    """What a change is counted under: what is in a container, or is not, under that container."""
+    return re.sub(r"(\[[^][]*\]|\.\w+)$", "", str(name)) if (old is MISSING) is not (new is MISSING) else name
 
 
 def _told_apart(old: Any, new: Any) -> bool:
