@@ -165,9 +165,8 @@ class Jitted(Shown):
         return self if instance is None else types.MethodType(self, instance)  # which has our attributes too
 
     def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
-        if self._is_method and args and is_open(type(args[0])):
-            return Signature(args, kwargs, self._parameters_with_self, self._trials.given.paths)  # what the object holds is state
-        return Signature(args, kwargs, self._parameters, self._trials.given.paths)
+        itself = self._is_method and args and is_open(type(args[0]))  # what the object holds is state
+        return self._trials.left_out.signature(args, kwargs, self._parameters_with_self if itself else self._parameters)
 
     def __reduce__(self) -> Any:
         return _reduced(self)
@@ -192,8 +191,7 @@ class Jitted(Shown):
             raise
 
     def _compile(self, key: Any, call: Signature) -> tuple[Recorded, Compiled]:
-        now = described(call)
-        known = self._compiled.get(key, [])
+        now, known = described(call), self._compiled.get(key, [])
         since = [trace.validity.changes(call) for trace in known]  # each, the latest first
         changes = since[0] if since else self._history.changes(key, now)
         if self._max is not None and self.stats.compiles >= self._max:
@@ -203,8 +201,8 @@ class Jitted(Shown):
         outside, trace = self._trials.record(call, list(chain.from_iterable(since)) or changes,
                                             lambda: any(c.validity.holds(call) for c in known))
         self.stats.seconds["trace"] += time.perf_counter() - started
-        if (described_now := _key_of(call)) != key:  # what is in a list that the function only appends to means nothing any more
-            key, now, known = described_now, described(call), self._compiled.get(described_now, [])
+        if call.key != key[0]:  # what was found not to be read means nothing any more
+            key, now, known = (found := _key_of(call)), described(call), self._compiled.get(found, [])
         # State that was taken away and is made once more may be what an earlier program works on.
         there = next((c for c in known if trace.made_tensors and c.validity.holds(call)), None)
         made = there or self._made(trace)

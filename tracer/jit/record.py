@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -101,19 +101,19 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
              places: Places, exchanged: Places, lists: Lists, told_apart: set[type], plainly: bool,
-             know_hooks: Callable[[], None], is_read: Callable[[Signature, Path], None]) -> Recorded:
+             know_hooks: Callable[[], None], is_read: Callable[[Signature, Path], NoReturn]) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
 
     `lists` are the places of those that were appended to by another trace. `told_apart` gets the classes of arguments that are
     used as keys.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
-    that was not looked at, `know_hooks` is needed first; `is_read` hears of lists that the call says are only appended to.
+    that was not looked at, `know_hooks` is needed first; `is_read` hears of what the call says is not read.
     Nothing outside has changed if this raises.
     """
     trace = Trace(name)
     trace.unknown, trace.know_hooks = outside.hooks, know_hooks
-    effects = None
+    effects = given = None
     try:
         identities = Identities(outside.identified, outside.enterable)
         given = StandIns(trace, plainly or outside.looks_at_types, outside.has, identities, told_apart,
@@ -128,7 +128,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                     put_lists(trace, outside, lists, {id(x) for x in given.containers})
             with noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched():
                 result = function(*args, **kwargs)
-            given.ran()
+            given.left_out.ran()
             give_back(trace)
             effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
             only_appended(trace, effects)
@@ -157,6 +157,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         outside.forget_results()
         raise
     finally:
+        if given is not None:
+            given.left_out.close()
         trace.host.closed = True
 
 

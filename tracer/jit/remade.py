@@ -41,6 +41,7 @@ from ..tensor.nested import (
 )
 from ..tensor.scalar import Scalar, as_key
 from ..tensor.tensor import Tensor
+from ..tensor.unread import Unread
 from .trace import Trace
 
 Parts = dict[Any, Any]
@@ -129,7 +130,7 @@ class Remaking:
         return next((take(x) for kinds, take in _TAKEN_APART if issubclass(kind, kinds)), None)
 
     def _is_leaf(self, x: Any) -> bool:
-        return type(x) in _PLAIN or issubclass(type(x), (StandIn, Tensor)) or self._is_known(x)
+        return type(x) in _PLAIN or issubclass(type(x), (StandIn, Tensor, Unread)) or self._is_known(x)
 
     def holds(self, x: Any) -> bool:
         """Whether it leads to anything of the trace."""

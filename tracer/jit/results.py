@@ -82,6 +82,12 @@ class Fixed(_Numbered):
     __slots__ = ()
 
 
+class Passed(_Numbered):
+    """One of the values among the arguments that the function never reads."""
+
+    __slots__ = ()
+
+
 class Number(_Numbered):
     """A number that is computed on the host at each call."""
 
@@ -204,6 +210,7 @@ class Template:
         self._containers: dict[int, Any] = {id(x): Held(spot) for x, spot in held if not isinstance(x, Tensor)}
         self._containers |= {id(x): Container(i) for i, x in enumerate(given.containers)}
         self._containers |= {id(x): Fixed(i) for i, x in enumerate(given.tuples)} | _lists(trace)
+        self._containers |= {id(x): Passed(i) for i, x in enumerate(given.left_out.unread)}
         self._remaking = Remaking(trace, is_known, self._containers)
         self.lasting = Lasting(trace, self._remaking, self._containers, is_known, given.told_apart)
         self._shared: dict[Storage, Tensor] = {}
@@ -359,6 +366,8 @@ def rebuilt_all(templates: Iterable[Any], outputs: list[Value], call: Signature)
             return call.containers[x.index]
         if kind is Fixed:
             return call.tuples[x.index]
+        if kind is Passed:
+            return call.unread[x.index]
         if kind is Number:
             return call.values[x.index]
         if kind is Held:

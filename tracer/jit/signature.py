@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,28 +27,35 @@ def is_input(x: Any) -> bool:
     return type(x) is float or type(x) is int
 
 
+def may_be_unread(x: Any) -> bool:
+    """Whether something in the arguments is a value that a function need not read: a text, or a scalar of numpy."""
+    return type(x) in (str, bytes) or isinstance(x, np.generic)
+
+
 class Signature:
     """One call's arguments: the tensors and numbers in them, and a hashable description of all the rest.
 
     `containers` are those that code may change, in the order in which they are met; one that comes twice is met once. `tuples`
     are those that it cannot change, each as often as it comes.
     `grown` are the arguments, with their numbers among these, into which it only puts things, `by_key` those whose order
-    means nothing to it. `lists` are the paths, by number, of those inside that it only appends to.
+    means nothing to it. `lists` are the paths, by number, of those inside that it only appends to, `unread` the values that it
+    never reads, and `unread_at` their paths.
     """
 
     __slots__ = ("tensors", "numbers", "containers", "tuples", "values", "gradients", "key", "args", "kwargs", "parameters",
-                 "grown", "by_key", "lists", "_appended", "_met", "_inside")
+                 "grown", "by_key", "lists", "unread", "unread_at", "_appended", "_unread", "_met", "_inside")
     gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN,
-                 appended: Collection[Path] = ()) -> None:
+                 appended: Collection[Path] = (), unread: Collection[Path] = ()) -> None:
         if parameters.named and len(kwargs) > 1:
             kwargs = {name: kwargs[name] for name in sorted(kwargs)}
         self.args, self.kwargs, self.parameters = args, kwargs, parameters
-        self.describe(appended)
+        self.describe(appended, unread)
 
-    def describe(self, appended: Collection[Path] = ()) -> None:
-        """Describe the arguments; at the paths `appended` there are lists that the function only appends to."""
+    def describe(self, appended: Collection[Path] = (), unread: Collection[Path] = ()) -> None:
+        """Describe the arguments; at the paths `appended` there are lists that the function only appends to, at those `unread`
+        what it never reads."""
         args, kwargs, parameters = self.args, self.kwargs, self.parameters
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
@@ -56,6 +63,9 @@ class Signature:
         self.containers: list[Any] = []
         self.tuples: list[Any] = []
         self.lists: dict[int, Path] = {}
+        self.unread: list[Any] = []
+        self.unread_at: list[Path] = []
+        self._unread = _by_holder(args, kwargs, unread) if unread else None
         self._appended = {id(x): path for path in appended if type(x := _at(args, kwargs, path)) is list} if appended else None
         self.grown: dict[int | str, int] = {}
         self.by_key: dict[int | str, int] = {}
@@ -69,34 +79,10 @@ class Signature:
                 parts.append(name)
                 self._walk(x, parts)
         else:
-            self._walk_chosen(parameters, parts)
+            _walk_chosen(self, parts)
         if len(self.tensors) > 1:
             _note_sharing(self.tensors, parts)
         self.key = tuple(parts)
-
-    def _walk_chosen(self, parameters: Parameters, parts: list[Any]) -> None:
-        """Arguments of which some are compiled in, some never read, some asked for keys, and some only put things in.
-
-        Of the last two it matters whether something else reads them; so they come last.
-        """
-        grown, by_key = [], []
-        for key, x in (*enumerate(self.args), *self.kwargs.items()):
-            parts.append(key)
-            if key in parameters.static:
-                parts.append(static_key(x))
-            elif key in parameters.unread:
-                continue
-            elif (key in parameters.grown and isinstance(x, (list, deque, dict)) and type(x) in GROWING
-                  and (key not in parameters.stored or isinstance(x, dict))):
-                grown.append((key, x))
-            elif key in parameters.by_key and type(x) is dict:
-                by_key.append((key, x))
-            else:
-                self._walk(x, parts)
-        for key, x in by_key:
-            _walk_by_key(self, key, x, parts)
-        for key, x in grown:
-            _walk_grown(self, key, x, parts)
 
     def _walk(self, x: Any, parts: list[Any]) -> None:
         kind = type(x)
@@ -123,46 +109,46 @@ class Signature:
         elif kind is tuple:
             self.tuples.append(x)
             parts += (kind, len(x))
-            for v in x:
-                self._walk(v, parts)
-        elif self._appended is not None and id(x) in self._appended:
+            self._walk_each(x, enumerate(x), parts)
+        elif kind is list and self._appended is not None and id(x) in self._appended:
             self._walk_appended(x, parts)
         elif kind is list or kind is deque:
             if self._first(x, parts, len(x) if kind is list else (len(x), x.maxlen)):
-                for v in x:
-                    self._walk(v, parts)
+                self._walk_each(x, enumerate(x), parts)
         elif kind is dict:
             if self._first(x, parts, tuple(x)):
-                for v in x.values():
-                    self._walk(v, parts)
+                self._walk_each(x, x.items(), parts)
         elif holds_items(kind) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
             _walk_held(self, x, parts)
         elif kind not in _PLAIN and is_open(kind):
-            self._object(x, parts)
+            _walk_object(self, x, parts)
         elif self._inside and kind not in _PLAIN and not isinstance(x, np.generic):
             raise _NotData
         else:
             parts.append(static_key(x))
 
-    def _object(self, x: Any, parts: list[Any]) -> None:
-        """An object of a user's class by what it holds, if that is data; else the object itself."""
-        held = vars_of(x)
-        before = [(kept, len(kept)) for kept in (parts, self.tensors, self.numbers, self.containers, self.tuples)]
-        met = dict(self._met)
-        self._inside += 1
-        try:
-            if self._first(x, parts, tuple(held)):
-                for v in held.values():
-                    self._walk(v, parts)
-        except _NotData:
-            if self._inside > 1:
-                raise
-            for kept, count in before:
-                del kept[count:]
-            self._met = met
-            parts.append(static_key(x))
-        finally:
-            self._inside -= 1
+    def _walk_each(self, x: Any, held: Iterable[tuple[Any, Any]], parts: list[Any]) -> None:
+        """What is in a container."""
+        if self._unread is None:
+            for _, v in held:
+                self._walk(v, parts)
+            return
+        left_out = self.left_out_of(x)
+        for key, v in held:
+            if key in left_out and may_be_unread(v):
+                parts.append(("unread", type(v)))
+                self.unread.append(v)
+                self.unread_at.append(left_out[key])
+            else:
+                self._walk(v, parts)
+
+    def left_out_of(self, x: Any) -> dict[Any, Path]:
+        """The paths, by key, of what a container holds and the function never reads."""
+        return _NOTHING if self._unread is None else self._unread.get(id(x), _NOTHING)
+
+    def is_appended(self, x: Any) -> bool:
+        """Whether it is a list that the function only appends to."""
+        return self._appended is not None and id(x) in self._appended
 
     def _walk_appended(self, x: list[Any], parts: list[Any]) -> None:
         count = len(self.containers)
@@ -197,6 +183,53 @@ class Signature:
         return _leaves_of(self, whole, {})
 
 
+def _walk_chosen(call: Signature, parts: list[Any]) -> None:
+    """Arguments of which some are compiled in, some never read, some asked for keys, and some only put things in.
+
+    Of the last two it matters whether something else reads them; so they come last.
+    """
+    parameters = call.parameters
+    grown, by_key = [], []
+    for key, x in (*enumerate(call.args), *call.kwargs.items()):
+        parts.append(key)
+        if key in parameters.static:
+            parts.append(static_key(x))
+        elif key in parameters.unread:
+            continue
+        elif (key in parameters.grown and isinstance(x, (list, deque, dict)) and type(x) in GROWING
+              and (key not in parameters.stored or isinstance(x, dict))):
+            grown.append((key, x))
+        elif key in parameters.by_key and type(x) is dict:
+            by_key.append((key, x))
+        else:
+            call._walk(x, parts)
+    for key, x in by_key:
+        _walk_by_key(call, key, x, parts)
+    for key, x in grown:
+        _walk_grown(call, key, x, parts)
+
+
+def _walk_object(call: Signature, x: Any, parts: list[Any]) -> None:
+    """An object of a user's class by what it holds, if that is data; else the object itself."""
+    held = vars_of(x)
+    before = [(kept, len(kept)) for kept in (parts, call.tensors, call.numbers, call.containers, call.tuples, call.unread,
+                                             call.unread_at)]
+    met, lists = dict(call._met), dict(call.lists)
+    call._inside += 1
+    try:
+        if call._first(x, parts, tuple(held)):
+            call._walk_each(x, held.items(), parts)
+    except _NotData:
+        if call._inside > 1:
+            raise
+        for kept, count in before:
+            del kept[count:]
+        call._met, call.lists = met, lists
+        parts.append(static_key(x))
+    finally:
+        call._inside -= 1
+
+
 def _walk_held(call: Signature, x: Any, parts: list[Any]) -> None:
     """A container of a class of its own: its items and its attributes."""
     facts = tuple(x._facts().items()) if hasattr(x, "_facts") else ()  # what it knows beside these, and may find out now
@@ -206,11 +239,8 @@ def _walk_held(call: Signature, x: Any, parts: list[Any]) -> None:
         parts += (type(x), facts, tuple(held))
     elif not call._first(x, parts, tuple(held)):
         return
-    for key, value in held.items():
-        if is_static(key):
-            parts.append(static_key(value))
-        else:
-            call._walk(value, parts)
+    parts += (static_key(value) for key, value in held.items() if is_static(key))
+    call._walk_each(x, ((key, value) for key, value in held.items() if not is_static(key)), parts)
 
 
 def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list[Any]) -> None:
@@ -219,8 +249,7 @@ def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list
     call.by_key[key] = -1
     if call._first(x, parts, names):
         call.by_key[key] = call._met[id(x)]
-        for name in names:
-            call._walk(x[name], parts)
+        call._walk_each(x, ((name, x[name]) for name in names), parts)
 
 
 def _walk_grown(call: Signature, key: int | str, x: Any, parts: list[Any]) -> None:
@@ -232,6 +261,16 @@ def _walk_grown(call: Signature, key: int | str, x: Any, parts: list[Any]) -> No
         call.grown[key] = call._met[id(x)] = len(call.containers)
         call.containers.append(x)
         parts.append(type(x))
+
+
+def _by_holder(args: tuple[Any, ...], kwargs: dict[str, Any], paths: Collection[Path]) -> dict[int, dict[Any, Path]]:
+    """Paths by the id of what holds the last step, and that step."""
+    found: dict[int, dict[Any, Path]] = {}
+    for path in paths:
+        holder = _at(args, kwargs, path[:-1])
+        if holder is not None:
+            found.setdefault(id(holder), {})[path[-1]] = path
+    return found
 
 
 def _at(args: tuple[Any, ...], kwargs: dict[str, Any], path: Path) -> Any:
@@ -260,21 +299,20 @@ def leaves_and_holders(call: Signature) -> tuple[list[tuple[str, Any]], list[tup
 
 
 def _leaves_of(call: Signature, whole: bool, met: dict[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    appended = {id(call.containers[place]) for place in call.lists}
     given: list[tuple[int | str, str, Any]] = [(i, f"args[{i}]", x) for i, x in enumerate(call.args)]
     given += ((name, name, x) for name, x in call.kwargs.items())
     for key, path, x in given:
         if key in call.grown or key in call.by_key:
             continue
         if key not in call.parameters.whole:
-            yield from _leaves(x, path, met, appended)
+            yield from _leaves(x, path, met, call)
         elif whole and key in call.parameters.static:
             yield path, x
     for key, path, x in given:
         if key in call.by_key and id(x) not in met:
             met[id(x)] = path, x
             for name in names_in(x):
-                yield from _leaves(x[name], path + step_to(dict, name), met, appended)
+                yield from _leaves(x[name], path + step_to(dict, name), met, call)
 
 
 def _named(call: Signature) -> Iterator[tuple[str, Any]]:
@@ -285,23 +323,26 @@ def _named(call: Signature) -> Iterator[tuple[str, Any]]:
             yield path, x
 
 
-def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]], appended: Collection[int]) -> Iterator[tuple[str, Any]]:
+def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]], call: Signature) -> Iterator[tuple[str, Any]]:
     """What a signature meets in `x`, by path; each container but tuples is entered once, and noted in `met`.
 
-    Those that are only `appended` to, by their ids, are not entered.
+    Lists that are only appended to are not entered.
     """
     inside = opened(x)
     if inside is None:
         yield path, x
         return
-    if (id(x) in met and not isinstance(x, tuple)) or id(x) in appended:
+    if (id(x) in met and not isinstance(x, tuple)) or call.is_appended(x):
         return
     met[id(x)] = path, x
+    left_out = call.left_out_of(x)
     for key, value in inside[1].items():
+        if key in left_out and may_be_unread(value):
+            continue
         if is_static(key):
             yield path + step_to(inside[0], key), value
         else:
-            yield from _leaves(value, path + step_to(inside[0], key), met, appended)
+            yield from _leaves(value, path + step_to(inside[0], key), met, call)
     if hasattr(x, "_facts"):
         yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
 
@@ -349,4 +390,5 @@ class _NotData(Exception):
     """An object holds something with a life of its own."""
 
 
+_NOTHING: dict[Any, Path] = {}
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), Size, dtype, device})

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,9 +21,10 @@ from ..tensor.context import outside_trace
 from ..tensor.nested import attributes_of, children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
 from ..tensor.tensor import Tensor, attributes_given
+from ..tensor.unread import Unread
 from .identities import Identities
 from .nests import is_plain
-from .signature import Path, Signature, is_input, is_static, names_in, opened
+from .signature import Path, Signature, is_input, is_static, may_be_unread, names_in, opened
 from .trace import Trace
 
 
@@ -35,12 +36,14 @@ class StandIns:
     A container that the function reaches outside, too (`is_outside`), is given itself, and done with as with others outside; so
     is a tensor that it may tell from others: `themselves` says which these are. The function finds in such a container what is
     there: what stands for the tensors in it, of the numbers `apart`, is for nobody. `told_apart` are the classes whose
-    instances have to be given so, since the function uses them as keys. `is_read` hears of lists that it was thought to append
-    to only.
+    instances have to be given so, since the function uses them as keys. `is_read` hears of what it was thought
+    not to read.
     """
 
+    left_out: _LeftOut
+
     def __init__(self, trace: Trace, looks_at_types: bool, is_outside: Callable[[Any], bool], themselves: Identities,
-                 told_apart: set[type], is_read: Callable[[Signature, Path], None]) -> None:
+                 told_apart: set[type], is_read: Callable[[Signature, Path], NoReturn]) -> None:
         self._is_read = is_read
         self.told_apart = told_apart
         self._trace, self._looks_at_types, self._is_outside = trace, looks_at_types, is_outside
@@ -56,13 +59,12 @@ class StandIns:
         self._filled: list[dict[Any, Any]] = []  # what each of these was given
         self._kinds: list[type] = []
         self._copies: dict[int, Any] = {}
-        self._appended: dict[int, Callable[[], None]] = {}
         self._arrays: dict[int, Tensor] = {}
 
     def all(self, call: Signature) -> tuple[list[Any], dict[str, Any]]:
         """What stands in for the arguments of a call; one that is compiled in, or never read, is what it is."""
         made: dict[int | str, Any] = {}
-        self._appended = {id(call.containers[place]): partial(self._is_read, call, path) for place, path in call.lists.items()}
+        self.left_out = _LeftOut(call, self._is_read)
         given: list[tuple[int | str, Any]] = [*enumerate(call.args), *call.kwargs.items()]
         for key, x in given:
             if key not in call.grown and key not in call.by_key:
@@ -85,14 +87,6 @@ class StandIns:
         """The tensors and arrays among the arguments that the function is given."""
         return [x for i, x in enumerate(call.tensors) if i not in self.apart]
 
-    def ran(self) -> None:
-        """The function has returned: from now on nobody hears of what is read."""
-        for x in self.containers:
-            if type(x) is Appended:
-                if x.read:
-                    x.note()
-                x.ask = None
-
     def given_to(self, place: int) -> dict[Any, Any]:
         """What was in the container with this number."""
         return self._filled[place]
@@ -113,14 +107,11 @@ class StandIns:
         if isinstance(x, tuple):
             place = len(self.tuples)
             self.tuples.append(x)
-            self.tuples[place] = container_of(x, self._inside(kind, held, path))
+            self.tuples[place] = container_of(x, self._inside(x, kind, held, path))
             return self.tuples[place]
         copy = self._copies.get(id(x))
-        if copy is None and id(x) in self._appended:
-            if self._looks_at_types or self._is_outside(x):
-                self._appended[id(x)]()
-            self._copies[id(x)] = copy = Appended()
-            copy.ask = self._appended[id(x)]
+        if copy is None and id(x) in self.left_out.lists:
+            copy = self._copies[id(x)] = self.left_out.appended(x, self._looks_at_types or self._is_outside(x))
             self.containers.append(copy)
             self._kinds.append(Appended)
             self._filled.append({})
@@ -131,7 +122,7 @@ class StandIns:
             self._kinds.append(type(copy))
             self._filled.append({})
             self._within += itself
-            stand_ins = self._inside(kind, held, path)
+            stand_ins = self._inside(x, kind, held, path)
             self._within -= itself
             if itself:
                 self.themselves.things[place] = x
@@ -140,8 +131,10 @@ class StandIns:
             self._filled[place] = held_by(copy)
         return copy
 
-    def _inside(self, kind: Any, held: dict[Any, Any], path: str) -> dict[Any, Any]:
-        return {k: v if is_static(k) else self._of(v, path + step_to(kind, k)) for k, v in held.items()}
+    def _inside(self, x: Any, kind: Any, held: dict[Any, Any], path: str) -> dict[Any, Any]:
+        paths = self.left_out.call.left_out_of(x)
+        return {k: v if is_static(k) else self.left_out.value(v, paths[k], self._looks_at_types)
+                if k in paths and may_be_unread(v) else self._of(v, path + step_to(kind, k)) for k, v in held.items()}
 
     def _by_key(self, x: dict[Any, Any], path: str) -> Any:
         """A dict whose order means nothing."""
@@ -152,7 +145,7 @@ class StandIns:
             self.containers.append(copy)
             self._kinds.append(type(copy))
             self._filled.append({})
-            held = {k: self._of(x[k], path + step_to(dict, k)) for k in names_in(x)}
+            held = self._inside(x, dict, {k: x[k] for k in names_in(x)}, path)
             copy.update((k, held[k]) for k in x)
             self._filled[place] = held_by(copy)
         return copy
@@ -174,7 +167,7 @@ class StandIns:
 
     def _tensor(self, tensor: Tensor, path: str) -> Tensor:
         if self.themselves.has(tensor):
-            return self._itself(tensor)
+            return _itself(self, tensor)
         apart = self._within > 0 and is_plain(tensor)
         made, value = self._trace.stand_in(tensor, apart)
         if apart:
@@ -186,17 +179,60 @@ class StandIns:
         return made
 
 
-    def _itself(self, tensor: Tensor) -> Tensor:
-        """A tensor that is done with as with others outside; among the inputs there is one in its place that nobody reads."""
-        self.themselves.tensors[len(self.tensors)] = weakref.ref(tensor)
-        made = Tensor._of(placeholder(UNREAD, tensor._device))
-        made.__dict__ = {**made.__dict__, **attributes_given(tensor)}
-        made._requires_grad = tensor._requires_grad
-        self.tensors.append(made)
-        self.inputs.append(made._storage.value)
-        if tensor._requires_grad and tensor._grad is not None:
-            self._itself(tensor._grad)
-        return tensor
+def _itself(given: StandIns, tensor: Tensor) -> Tensor:
+    """A tensor that is done with as with others outside; among the inputs there is one in its place that nobody reads."""
+    given.themselves.tensors[len(given.tensors)] = weakref.ref(tensor)
+    made = Tensor._of(placeholder(UNREAD, tensor._device))
+    made.__dict__ = {**made.__dict__, **attributes_given(tensor)}
+    made._requires_grad = tensor._requires_grad
+    given.tensors.append(made)
+    given.inputs.append(made._storage.value)
+    if tensor._requires_grad and tensor._grad is not None:
+        _itself(given, tensor._grad)
+    return tensor
+
+
+class _LeftOut:
+    """What stands for what a function was thought not to read in a call: `lists` to which it only appends, `unread` values."""
+
+    def __init__(self, call: Signature, is_read: Callable[[Signature, Path], NoReturn]) -> None:
+        self.call, self._is_read = call, is_read
+        self.lists = {id(call.containers[place]): path for place, path in call.lists.items()}
+        self.unread: list[Unread] = []
+        self._appended: list[Appended] = []
+        self._asked_for: list[Path] = []
+
+    def appended(self, x: list[Any], is_read: bool) -> Appended:
+        """What stands for this list."""
+        made, path = Appended(), self.lists[id(x)]
+        if is_read:
+            self._hears(path)
+        made.ask = partial(self._hears, path)
+        self._appended.append(made)
+        return made
+
+    def value(self, x: Any, path: Path, is_read: bool) -> Unread:
+        """What stands for this value."""
+        if is_read:
+            self._hears(path)
+        self.unread.append(Unread(type(x), partial(self._hears, path)))
+        return self.unread[-1]
+
+    def _hears(self, path: Path) -> NoReturn:
+        self._asked_for.append(path)
+        self._is_read(self.call, path)
+
+    def ran(self) -> None:
+        """The function has returned. What it asked for it may not have been told, if it catches all that is raised."""
+        if self._asked_for:
+            self._is_read(self.call, self._asked_for[0])
+        for made in self._appended:
+            made.ask = None
+
+    def close(self) -> None:
+        """The trace is over."""
+        for made in self.unread:
+            made.close()
 
 
 UNREAD = Type.of((), dtypes.float32)

@@ -13,7 +13,7 @@ from .appended import Lists
 from .counters import changed
 from .created import Created
 from .effects import Places, exchanged
-from .given_lists import GivenLists
+from .left_out import LeftOut
 from .record import Options, Recorded, outside_of, recorded
 from .signature import Signature
 
@@ -35,7 +35,7 @@ class Trials:
         self._lists: Lists = set()
         self._made: set[tuple[int, Any]] = set()
         self._told_apart: set[type] = set()
-        self.given = GivenLists()
+        self.left_out = LeftOut()
         self._hooks_run = False  # whether hooks of leaves ran in a trace
 
     def record(self, call: Signature, changes: list[Change],
@@ -46,6 +46,7 @@ class Trials:
         comes and goes only if an earlier trace `holds` then (None: the trace is only looked at).
         """
         if changes:
+            self.left_out.suspect(call, changes)
             now = outside_of(self._function, call, self._told_apart, self._hooks_run)
             self._places |= changed(now, changes)
             self._exchanged |= exchanged(now, changes)
@@ -64,7 +65,7 @@ class Trials:
     def _counted(self, call: Signature) -> tuple[Outside, Recorded]:
         """Trace; once more if numbers outside are written that were not known to be, or a function remembers results now."""
         outside, trace = self._once(call)
-        while self.given.learn(call, trace.traced.given, outside):
+        while self.left_out.learn(call, trace.traced.given, outside):
             trace.take_back()
             outside, trace = self._once(call)
         if trace.again or not trace.counted.keys() <= self._places.keys() or not trace.appended <= self._lists:
@@ -92,16 +93,16 @@ class Trials:
         try:
             return outside, self._recorded(call, outside, plainly=False)
         except Exception as error:
-            stood_in = call.numbers or call.lists or self._places or self._lists
+            stood_in = call.numbers or call.lists or call.unread or self._places or self._lists
             if not (stood_in or (outside.only_sets and not isinstance(error, TraceError))):
                 raise
-        with self.given.left_out(call):
+        with self.left_out.nothing(call):
             outside = outside_of(self._function, call, self._told_apart, self._hooks_run)
             return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
         return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, self._lists,
-                        self._told_apart, plainly, self._know_hooks, self.given.is_read)
+                        self._told_apart, plainly, self._know_hooks, self.left_out.is_read)
 
     def _know_hooks(self) -> None:
         self._hooks_run = True

@@ -1,14 +1,16 @@
-"""Lists among the arguments that a step appends to: it depends on what is in them only if it asks for that."""
+"""What of its arguments a step does not read: it is told apart by that only if it asks for it."""
 
 from __future__ import annotations
 
 import copy
+import json
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flambeau as torch
@@ -45,6 +47,8 @@ def near(x: Any, y: Any) -> bool:
 def plain(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return type(x).__name__, [plain(v) for v in x]
+    if isinstance(x, dict):
+        return {key: plain(v) for key, v in x.items()}
     return ("tensor", x.tolist()) if isinstance(x, torch.Tensor) else x
 
 
@@ -199,3 +203,135 @@ def test_errors_that_are_caught_hide_no_question(numpy_engine: None) -> None:
     ours, theirs, step = [], [], torch.jit(function)
     for n in range(4):
         assert near(step(torch.ones(1) * n, ours), function(torch.ones(1) * n, theirs)) and near(ours, theirs)
+
+
+# --- Values that nobody reads -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Batch:
+    x: Any
+    name: Any
+
+
+class Named:
+    s0, s1, s2, s3 = range(4)
+
+
+def _moved(b: Any) -> Any:
+    return {key: v.to("cpu") * 2 if isinstance(v, torch.Tensor) else v for key, v in b.items()}
+
+
+def _asked_for_methods(b: Any) -> Any:
+    return [v.to("cpu") * 2 if hasattr(v, "to") else v for v in b.values()]
+
+
+def _predicted(b: Any) -> Any:
+    b["pred"] = b["x"] * 3
+    return b
+
+
+def _exchanged(b: Any) -> Any:
+    b["name"], b["x"] = b["x"], b["name"]
+    return b["name"]
+
+
+UNREAD: dict[str, Callable[[Any], Any]] = {
+    "not touched": lambda b: b["x"] * 2, "handed on": lambda b: (lambda a: a["x"] * 2)(b), "moved": _moved,
+    "copied": copy.deepcopy, "asked for methods": _asked_for_methods, "predicted": _predicted,
+    "returned": lambda b: (b["name"], b["x"] * 2),
+    "exchanged": _exchanged, "unpacked": lambda b: {**b, "y": b["x"] * 2}}
+VALUES: dict[str, Callable[[int], Any]] = {"text": lambda k: f"s{k}", "bytes": lambda k: b"s%d" % k, "scalar": np.int64,
+                                           "texts": lambda k: [f"s{k}", "a"]}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize("way", UNREAD)
+def test_a_value_in_a_batch_that_nobody_reads(numpy_engine: None, way: str, kind: str) -> None:
+    function, value = UNREAD[way], VALUES[kind]
+    step = torch.jit(function)
+    for k in range(6):
+        ours, theirs = ({"x": torch.ones(2) * k, "name": value(k)} for _ in range(2))
+        assert near(step(ours), function(theirs)) and near(ours, theirs)
+    assert step.stats.compiles == 2, step.why()
+
+
+def test_values_in_other_containers(numpy_engine: None) -> None:
+    for make in (lambda k: Batch(torch.ones(2) * k, f"s{k}"), lambda k: SimpleNamespace(x=torch.ones(2) * k, name=f"s{k}"),
+                 lambda k: Pair(torch.ones(2) * k, f"s{k}"), lambda k: [torch.ones(2) * k, (f"s{k}",)]):
+        step = torch.jit(lambda b: (b[0] if isinstance(b, (list, tuple)) else b.x) * 2)
+        for k in range(6):
+            assert step(make(k)).tolist() == [2.0 * k] * 2
+        assert step.stats.compiles == 2, step.why()
+
+
+def _caught(b: Any) -> Any:
+    try:
+        return b["x"] * len(b["name"])
+    except BaseException:
+        return b["x"] * 100
+
+
+def _matched(b: Any) -> Any:
+    match b:
+        case {"name": "s2"}:
+            return b["x"] * 2
+    return b["x"] * 3
+
+
+ASKED: dict[str, Callable[[Any], Any]] = {
+    "len": lambda b: b["x"] * len(b["name"]), "equal": lambda b: b["x"] * (2 if b["name"] == "s2" else 3), "caught": _caught,
+    "among": lambda b: b["x"] * (2 if b["name"] in ("s1", "s3") else 3), "key": lambda b: b["x"] * {"s1": 4}.get(b["name"], 5),
+    "format": lambda b: (b["x"], f"<{b['name']}>", "%s" % b["name"]), "sum": lambda b: (b["x"], "a" + b["name"]),  # noqa: UP031
+    "join": lambda b: (b["x"], "-".join(["a", b["name"]])), "getattr": lambda b: b["x"] * getattr(Named, b["name"]),
+    "int": lambda b: b["x"] * int(b["name"][1:]), "truth": lambda b: b["x"] * (1 if b["name"] else 2), "matched": _matched,
+    "sorted": lambda b: (b["x"], sorted([b["name"], "s2"])), "set": lambda b: (b["x"], len({b["name"], "s2"})),
+    "json": lambda b: (b["x"], json.dumps([b["name"]])), "type": lambda b: (b["x"], type(b["name"]) is str),
+    "method": lambda b: (b["x"], b["name"].upper())}
+
+
+@pytest.mark.parametrize("how", ASKED)
+def test_a_value_that_is_asked_for_anything_is_told_apart(numpy_engine: None, how: str) -> None:
+    function = ASKED[how]
+    step = torch.jit(function)
+    for k in range(4):
+        b = {"x": torch.ones(2) * k, "name": f"s{k}"}
+        assert near(step(b), function(b))
+
+
+SCALARS: dict[str, Callable[[Any], Any]] = {
+    "product": lambda b: b["x"] * b["i"], "other product": lambda b: b["i"] * b["x"], "index": lambda b: b["x"][b["i"]],
+    "array": lambda b: (b["x"], int(np.array([b["i"], 1]).sum())), "tensor": lambda b: torch.tensor(b["i"]) * b["x"],
+    "tensor of a list": lambda b: torch.tensor([b["i"], 2, 3, 4]) * b["x"], "range": lambda b: b["x"] * len(range(b["i"])),
+    "size": lambda b: torch.ones(b["i"]).sum() * b["x"]}
+
+
+@pytest.mark.parametrize("how", SCALARS)
+def test_a_scalar_of_numpy_that_is_used(numpy_engine: None, how: str) -> None:
+    function = SCALARS[how]
+    step = torch.jit(function)
+    for k in range(4):
+        b = {"x": torch.arange(4) * (k + 1), "i": np.int64(k)}
+        assert near(step(b), function(b))
+
+
+def test_a_value_that_is_kept(numpy_engine: None) -> None:
+    kept, holder = [], SimpleNamespace(last=None)
+
+    def function(b: Any) -> Any:
+        kept.append(b["name"])
+        holder.last = b["name"]
+        return b["x"] * 2
+
+    step = torch.jit(function)
+    for k in range(5):
+        step({"x": torch.ones(2), "name": f"s{k}"})
+        assert holder.last == f"s{k}" and type(holder.last) is str
+    assert kept == [f"s{k}" for k in range(5)] and {*map(type, kept)} == {str}
+    assert step.stats.compiles == 2, step.why()
+
+
+def test_a_value_of_another_class_comes(numpy_engine: None) -> None:
+    step = torch.jit(lambda b: b["x"] * (2 if b["name"] is None else 3))
+    for name in ("a", "b", None, "c", torch.ones(1), 1, "d"):
+        assert step({"x": torch.ones(1), "name": name}).item() == (2 if name is None else 3)
