@@ -272,6 +272,21 @@ def _caught(b: Any) -> Any:
         return b["x"] * 100
 
 
+def _refused(b: Any) -> Any:
+    """The value goes to functions written in C, whose error is caught."""
+    try:
+        return b["x"] * int(b["name"][1:] if isinstance(b["name"], bytes) else b["name"], 36)
+    except Exception:
+        return b["x"] * 100
+
+
+def _not_there(b: Any) -> Any:
+    try:
+        return b["x"] * getattr(Named, b["name"])
+    except (AttributeError, TypeError):
+        return b["x"] * 100
+
+
 def _matched(b: Any) -> Any:
     match b:
         case {"name": "s2"}:
@@ -287,7 +302,7 @@ ASKED: dict[str, Callable[[Any], Any]] = {
     "int": lambda b: b["x"] * int(b["name"][1:]), "truth": lambda b: b["x"] * (1 if b["name"] else 2), "matched": _matched,
     "sorted": lambda b: (b["x"], sorted([b["name"], "s2"])), "set": lambda b: (b["x"], len({b["name"], "s2"})),
     "json": lambda b: (b["x"], json.dumps([b["name"]])), "type": lambda b: (b["x"], type(b["name"]) is str),
-    "method": lambda b: (b["x"], b["name"].upper())}
+    "refused": _refused, "not there": _not_there, "method": lambda b: (b["x"], b["name"].upper())}
 
 
 @pytest.mark.parametrize("how", ASKED)

@@ -126,7 +126,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                 outside.hide(places)
                 if not outside.looks_at_types:
                     put_lists(trace, outside, lists, {id(x) for x in given.containers})
-            with noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched():
+            with (noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched(),
+                  given.left_out.watching()):
                 result = function(*args, **kwargs)
             given.left_out.ran()
             give_back(trace)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,6 +18,7 @@ from ..ir import dtypes
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.recorder import placeholder
+from ..ir.source import is_ours
 from ..ir.types import Type
 from ..tensor.appended import Appended
 from ..tensor.context import outside_trace
@@ -221,6 +225,29 @@ class _LeftOut:
     def _hears(self, path: Path) -> NoReturn:
         self._asked_for.append(path)
         self._is_read(self.call, path)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Code in this block may catch the TypeError of a function written in C that wants a real value: it has asked, too."""
+        if not self.unread:
+            yield
+            return
+        paths = list(self.call.unread_at)
+
+        def hear(frame: FrameType, event: str, arg: Any) -> Any:
+            frame.f_trace_lines = False
+            if event == "exception" and issubclass(arg[0], TypeError) and not is_ours(frame.f_code.co_filename):
+                self._asked_for.extend(paths)
+            return hear
+
+        before = sys.gettrace()
+        if before is not None:  # a debugger's, which goes on instead
+            self._is_read(self.call, paths[0])
+        sys.settrace(hear)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
 
     def ran(self) -> None:
         """The function has returned. What it asked for it may not have been told, if it catches all that is raised."""
