@@ -61,7 +61,7 @@ class Hardtanh(Activation, options={"min_val": -1.0, "max_val": 1.0, "inplace": 
         self.min_val, self.max_val = min_val if min_value is None else min_value, max_val if max_value is None else max_value
         self.inplace = inplace
         if self.max_val <= self.min_val:
-            raise AssertionError("max_val must be greater than min_val")
+            raise AssertionError(f"max_val ({max_val}) must be greater than min_val ({min_val})")
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)

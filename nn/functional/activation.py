@@ -84,9 +84,13 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
     _refuse_bools("Bool inputs not supported for hardtanh", input)
+    if input.dtype is dtypes.uint8 and (min_val < 0 or max_val < 0):
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     input, target = in_pieces(input), input
     low = where(input <= fitting(min_val, input.dtype), min_val, input)
     fitting(max_val, input.dtype)
+    if not min_val <= max_val:  # one is NaN, and with it the result
+        return _result(target, where(input.isnan(), input, math.nan), inplace)
     return _result(target, where(input >= max_val, max_val, low).to(input.dtype), inplace)
 
 
@@ -101,11 +105,19 @@ def _leaky(input: Tensor, slope: float) -> Tensor:
     return where(input > 0, input, mul(input, slope))
 
 
+def check_slopes(lower: float, upper: float) -> None:
+    """torch's errors for bounds between which no slope can be drawn."""
+    for name, bound in (("lower", lower), ("upper", upper)):
+        if not math.isfinite(bound):
+            raise RuntimeError(f"rrelu: {name} bound must be finite, got {bound:g}")
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+
+
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           inplace: bool = False) -> Tensor:
     """leaky_relu whose slope is random in [lower, upper] while training, and the mean of both else."""
-    if lower > upper:
-        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    check_slopes(lower, upper)
     require_kind("rrelu_with_noise_cpu" if training else "leaky_relu_cpu", input)
     slope = add(mul(rand_like(input), upper - lower), lower) if training else (lower + upper) / 2
     x = in_pieces(input)

@@ -17,7 +17,7 @@ from ...tracer.ir.dtypes import dtype
 from ...tracer.ops.elementwise import compare
 from ...tracer.ops.structural import Ints, iota
 from ...tracer.tensor.tensor import Tensor
-from .dropout import dropout
+from .dropout import checked_chance, dropout
 
 
 def causal_mask(rows: int, columns: int, on: str) -> Tensor:
@@ -92,7 +92,8 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
     wide = sums_of(query.dtype)
     product = scores(_batched(query if wide else mul(query, scale), lead), _batched(key, lead), wide)
     product = mul(product, scale) if wide else product  # of half types nothing is rounded before the weights are
-    weights = dropout(attend(product, attn_mask, is_causal, query.dtype), dropout_p)
+    weights = attend(product, attn_mask, is_causal, query.dtype)
+    weights = dropout(weights, checked_chance(dropout_p)) if dropout_p > 0 else weights
     return weighted(weights, _batched(value, lead))
 
 

@@ -15,8 +15,15 @@ from ...tracer.tensor.tensor import Tensor
 
 
 def _checked(p: float) -> float:
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not 0.0 <= p <= 1.0:
+        raise (ValueError if p == p else RuntimeError)(f"dropout probability has to be between 0 and 1, but got {p}")
+    return p
+
+
+def checked_chance(p: float) -> float:
+    """The probability for functions of torch's own, whose error is another class, and has the number as C++ writes it."""
+    if not 0.0 <= p <= 1.0:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p:g}")
     return p
 
 

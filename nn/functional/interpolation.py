@@ -19,6 +19,7 @@ from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_numbers
 from ...tracer.functions.operands import scalar_name, wrap
+from ...tracer.functions.precision import fitting
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.shape import reshape
 from ...tracer.functions.unary import round as rounded
@@ -191,9 +192,9 @@ def interpolate(input: Tensor, size: Sizes = None, scale_factor: Scales = None, 
         raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor "
                          "as input")
     _check_mode(input, mode, antialias)
-    _check_sizes(input, sizes)
     if mode == "area":
         return AREA[input.ndim](input, sizes)
+    _check_sizes(input, sizes)
     if mode.startswith("nearest"):
         result = by_nearest(input, sizes, factors, mode == "nearest-exact")
     else:
@@ -258,7 +259,7 @@ def _asked(input: Tensor, size: Sizes, scale_factor: Scales, recompute: bool | N
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         return whole_numbers(_for_each(size, rank), "size"), (None,) * rank
     factors = tuple(float(f) for f in _for_each(scale_factor, rank))
-    sizes = tuple(math.floor(float(n) * f) for n, f in zip(spatial, factors))
+    sizes = tuple(math.floor(fitting(float(n) * f, dtypes.int64)) for n, f in zip(spatial, factors))
     return sizes, (None,) * rank if recompute else factors
 
 
@@ -279,7 +280,8 @@ def _check_sizes(input: Tensor, sizes: Ints) -> None:
     spatial = input._type.shape[2:]
     if min(sizes) < 1 or min(spatial) < 1:
         shown = [", ".join(f"{letter}: {n}" for letter, n in zip(letters, each)) for each in (spatial, sizes)]
-        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({shown[0]}) output ({shown[1]})")
+        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({shown[0]}) "
+                           f"{'and ' * (len(sizes) == 1)}output ({shown[1]})")
 
 
 # --- Older names ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from ...tracer.functions.dims import whole_number, whole_place
 from ...tracer.functions.linear import contract, einsum, refuse_bools, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
+from ...tracer.functions.norms import differing
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.refusals import FULL, require_kind
@@ -26,6 +27,7 @@ from ...tracer.ir.graph import Value
 from ...tracer.ops.elementwise import compare
 from ...tracer.ops.indexing import put_along, take
 from ...tracer.ops.structural import broadcast, iota
+from ...tracer.tensor.scalar import real
 from ...tracer.tensor.tensor import Tensor
 
 
@@ -151,9 +153,12 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, o
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) * max(|x2|, eps)) along `dim`."""
-    shape, kind = common_shape(x1._type.shape, x2._type.shape), dtypes.promote_types(x1.dtype, x2.dtype)
+    kind = dtypes.promote_types(x1.dtype, x2.dtype)
     if not kind.is_floating_point:
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {scalar_name(kind)}")
+    if not eps >= 0:
+        raise RuntimeError(f"eps must be non-negative, got: {eps:g}")
+    shape = common_shape(x1._type.shape, x2._type.shape)
     x1, x2 = x1.to(kind).broadcast_to(shape), x2.to(kind).broadcast_to(shape)
     lengths = [clamp(norm(x, 2, dim, True), min=eps) for x in (x1, x2)]
     return sum(mul(div(x1, lengths[0]), div(x2, lengths[1])), dim)
@@ -161,7 +166,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """|x1 - x2 + eps|_p over the last dimension."""
-    return norm(absolute(add(sub(x1, x2), eps)), p, -1, keepdim)
+    return norm(absolute(add(sub(x1, x2), real(eps))), p, -1, keepdim)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
@@ -175,10 +180,11 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
     if not input.dtype.is_floating_point:
         raise RuntimeError("pdist only supports floating-point dtypes")
-    if p < 0:
+    if not p >= 0:
         raise RuntimeError("pdist only supports non-negative p values")
     if input._type.shape[0] > 1 and input._type.size:  # else torch asks no kernel
         require_kind("pdist", input, FULL)
     first, second = np.triu_indices(input._type.shape[0], 1)
     rows = (wrap(take(input._read(), make_tensor(at, device=input.device)._read(), 0)) for at in (first, second))
-    return norm(sub(*rows), p, -1)
+    gaps = sub(*rows)
+    return norm(gaps, p, -1) if p != 0 else differing(gaps)

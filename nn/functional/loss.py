@@ -26,6 +26,7 @@ from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
 from ...tracer.ir.dtypes import dtype
 from ...tracer.ops.indexing import take
+from ...tracer.tensor.scalar import real
 from ...tracer.tensor.tensor import Tensor
 from .activation import logsigmoid, softplus
 from .linear import classes_equal, pairwise_distance
@@ -92,7 +93,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     that there is not is an IndexError, when it is known.
     """
     if label_smoothing > 1.0:
-        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     dim = 0 if input.ndim == 1 else 1
     soft = target._type.shape == input._type.shape
     if soft and not target.dtype.is_floating_point:
@@ -393,7 +394,8 @@ def _huber(input: Tensor, target: Tensor, reduction: str, delta: float, weight: 
     difference = sub(input, target)
     distance = absolute(difference)
     near = logical_not(distance >= delta)
-    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5), mul(sub(distance, 0.5 * delta), delta))
+    far = sub(where(near, 0.0, distance), 0.5 * delta)  # by a delta of inf the gradient of what is near would be NaN
+    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5), mul(far, delta))
     if weight is not None:
         _check_weight(weight, input)
         loss = mul(loss, weight)
@@ -427,8 +429,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
             raise ValueError("var is of incorrect size")
     if not spread.dtype.is_inexact:  # torch clamps a copy of it in place
         CASTS.check(spread.dtype, Defaults.dtype)
-    kept = where(spread < eps, eps, spread.detach())
-    safe = add(sub(spread, spread.detach()), kept)  # the clamp has no part in the gradient
+    safe = add(sub(spread, spread.detach()), clamp(spread.detach(), min=eps))  # the clamp has no part in the gradient
     loss = mul(add(log(safe), div(square(sub(input, target)), safe)), 0.5)
     return reduced(add(loss, 0.9189385332046727) if full else loss, reduction)
 
@@ -463,7 +464,7 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
                            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ")
-    return reduced(clamp(add(mul(neg(target), sub(input1, input2)), margin), min=0), reduction)
+    return reduced(clamp(add(mul(neg(target), sub(input1, input2)), real(margin)), min=0), reduction)
 
 
 @with_older_words

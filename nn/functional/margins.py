@@ -60,7 +60,8 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     check_range("multi_margin_loss", t, 0, classes, RuntimeError, "target out of range")
     require_kind("multi_margin_loss_cpu_kernel", input, FULL)
     hit = classes_equal(t, classes, 1)
-    gap = clamp(add(sub(x, sum(where(hit, x, 0.0), 1, True)), margin), min=0)
+    gap = add(sub(x, sum(where(hit, x, 0.0), 1, True)), margin)
+    gap = where(gap > 0, gap, 0.0)  # as in torch, NaN is none
     gap = gap if p == 1 else square(gap)
     if weight is not None:
         gap = mul(gap, wrap(take(weight._read(), t._read(), 0)).unsqueeze(1))
@@ -89,7 +90,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     inside = any_(logical_and(classes_equal(label, classes, 2), valid.unsqueeze(2)), 1)  # (N, C)
     gap = add(sub(x.unsqueeze(1), gather(x, 1, label).unsqueeze(2)), 1)  # (N, the set, C)
     counted = logical_and(valid.unsqueeze(2), logical_not(inside).unsqueeze(1))
-    loss = div(sum(where(counted, clamp(gap, min=0), 0.0), (1, 2)), classes)
+    loss = div(sum(where(logical_and(counted, gap > 0), gap, 0.0), (1, 2)), classes)  # as in torch, NaN is none
     return reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tracer.functions.arithmetic import div, mul, pow
+from ...tracer.functions.arithmetic import div, mul, pow, power_of_size
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_place
 from ...tracer.functions.layout import in_pieces
@@ -168,7 +168,7 @@ def _lp_pool(name: str, rank: int) -> Callable[..., Any]:
             return neg(MAXIMA[rank](neg(size), kernel_size, stride, 0, 1, ceil_mode))
         mean_power = AVERAGES[rank](pow(input, real(norm_type)), kernel_size, stride, 0, ceil_mode)
         total = mul(mul(sign(mean_power), relu(absolute(mean_power))), math.prod(spread(kernel_size, rank, "kernel_size")))
-        return pow(total, 1 / norm_type)
+        return power_of_size(total, 1.0 / norm_type)
 
     return function
 

@@ -17,7 +17,9 @@ from ...tracer.functions.shape import broadcast_tensors
 from ...tracer.ir import dtypes
 from ...tracer.tensor.tensor import Tensor
 from .. import functional as F  # whose functions autocast knows
+from .activation import check_slopes
 from .bags import MODES as _BAGS
+from .dropout import checked_chance
 from .dropout import feature_dropout as _feature_dropout
 from .linear import renormalize
 from .normalization import batch_norm_of_any_eps
@@ -60,11 +62,11 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
 def _dropping(name: str, drop: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
     @named(name, f"`nn.functional.{name}`, which is always told whether it trains.")
     def function(input: Tensor, p: float, train: bool) -> Tensor:
-        return drop(input, p, train)
+        return drop(input, checked_chance(p), train)
 
     @named(f"{name}_", f"In-place form of `{name}`.")
     def update(input: Tensor, p: float, train: bool) -> Tensor:
-        return assign(input, drop(input, p, train))
+        return assign(input, function(input, p, train))
 
     return function, update
 
@@ -84,6 +86,8 @@ def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor,
     """
     if train is False or not input.numel():
         return input.clone(), input.new_ones(input.shape, dtype=dtypes.boolean)
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={1 - p:g}")
     kept = uniform_(input.new_empty(input.shape, dtype=dtypes.float32)) >= p
     return mul(where(kept, input, 0), 0.0 if p == 1 else 1 / (1 - p)), kept
 
@@ -91,6 +95,7 @@ def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor,
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           generator: Any = None) -> Tensor:
     """`nn.functional.rrelu`, with a generator of its slopes."""
+    check_slopes(lower, upper)
     slope: Any = (lower + upper) / 2
     if training:
         slope = uniform_(input.new_empty(input.shape), lower, upper, generator=generator)

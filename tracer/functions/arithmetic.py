@@ -307,6 +307,11 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     return apply(ops.power, input, exponent)
 
 
+def power_of_size(input: Tensor, exponent: Any) -> Tensor:
+    """`pow` of what is never below zero, where roots are powers: a number that a traced function was given is an input."""
+    return apply(ops.power, input, exponent) if type(exponent) is Scalar else pow(input, exponent)
+
+
 def _constant_power(input: Tensor, exponent: Any, kind: dtype) -> Tensor | None:
     x = cast_value(input._read(), kind)
     if exponent == 2:
@@ -349,7 +354,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     if input.dtype is tensor1.dtype is tensor2.dtype is dtypes.boolean:
         raise not_implemented("addcmul_cpu_out", input.dtype)
     product = mul(tensor1, tensor2)
-    return add(input, product, alpha=value if result_dtype(input, product).is_inexact else whole(value))
+    kind = result_dtype(input, product)
+    return add(input, product, alpha=value if kind.is_inexact else whole(fitting(value, kind)))
 
 
 @pointwise()

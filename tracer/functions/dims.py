@@ -30,9 +30,9 @@ def whole_number(x: Any, name: str, function: str = "", position: int = 0) -> in
     raise TypeError(f"{of}argument '{name}'{at} must be int, not {type(x).__name__}")
 
 
-def whole_place(x: Any, name: str) -> Any:
+def whole_place(x: Any, name: str, function: str = "") -> Any:
     """`whole_number` where a number of the traced function may stay what it is: an input of the program."""
-    return x if type(x) is Scalar and x.kind() is int else whole_number(x, name)
+    return x if type(x) is Scalar and x.kind() is int else whole_number(x, name, function)
 
 
 def real_number(x: Any, name: str) -> Any:

@@ -18,7 +18,7 @@ from .reduce import Dims, amax, amin, power, sum
 from .refusals import FULL, require_kind
 from .shape import movedim, unsqueeze
 from .unary import abs as absolute
-from .unary import reciprocal, square
+from .unary import ceil, reciprocal, square
 
 # --- Norms ------------------------------------------------------------------------------------------------------------
 
@@ -32,9 +32,12 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
         return sum(where(ne(x, 0), 1.0, mul(size, 0)), dim, keepdim)
     if p == 1:
         return sum(size, dim, keepdim)
-    if p == 2:  # the slope of x ** 2 has a slope at 0, that of |x| ** 2 has none
-        return power(sum(square(size if x.dtype.is_complex else x), dim, keepdim), 1 / p)
-    return power(sum(power(size, p), dim, keepdim), 1 / p)
+    # the slope of x ** 2 has a slope at 0, that of |x| ** 2 has none
+    powers = power(size, p) if p != 2 else square(size if x.dtype.is_complex else x)
+    total = sum(powers, dim, keepdim)
+    if total._type.size == powers._type.size:  # of one element the norm is its size, by any p: nothing is rounded
+        return sum(size, dim, keepdim)
+    return power(total, 1 / p)
 
 
 @in_place()
@@ -129,8 +132,15 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0])
     require_kind("cdist", x1, FULL)
     common_shape(x1._type.shape[:-2], x2._type.shape[:-2])
     gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
+    if p == 0:
+        return differing(gaps)
     empty = gaps._type.shape[-1] == 0 and p == math.inf
     return length(gaps, 1.0 if empty else p, -1)
+
+
+def differing(gaps: Tensor) -> Tensor:
+    """How many of the last dimension are not zero; NaN, unlike in the norm for p = 0, is none that counts."""
+    return sum(clamp(ceil(absolute(gaps)), max=1), -1)
 
 
 def _euclidean(x1: Tensor, x2: Tensor) -> Tensor:

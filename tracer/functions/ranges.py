@@ -21,6 +21,7 @@ from .defaults import Defaults, device_name
 from .dims import whole_number
 from .methods import CREATED, into, with_out_typed
 from .operands import cast_value, expand_value, number_value, wrap
+from .precision import fitting
 
 # --- Ranges -----------------------------------------------------------------------------------------------------------
 
@@ -49,20 +50,27 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | 
         start, end = 0, start if end is None else end
     start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
     check_layout(layout)
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if dtype is not None and dtype.category == dtypes.INTEGRAL and math.isfinite(start) and math.isfinite(end):
-        start, end, step = (int(x) for x in (start, end, step))
+    _check_range(start, end, step)
+    if dtype is not None and dtype.category == dtypes.INTEGRAL:
+        start, end, step = (int(fitting(x, dtypes.int64)) for x in (start, end, step))
         if step == 0:
             raise ValueError("step must be nonzero")
-    if not all(math.isfinite(x) for x in (start, end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (step > 0) != (end >= start) and end != start:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     kind = dtype or (dtypes.int64 if all(isinstance(x, (int, np.integer)) for x in (start, end, step))
                      else Defaults.dtype)
-    count = max(0, int(np.ceil((end - start) / step)))
-    return _ramp(count, start, step, kind, device_name(device), requires_grad)
+    count = (end - start) / step
+    if count >= 2.0 ** 63:
+        raise RuntimeError("invalid size, possible overflow?")
+    return _ramp(max(0, int(np.ceil(count))), start, step, kind, device_name(device), requires_grad)
+
+
+def _check_range(start: Any, end: Any, step: Any) -> None:
+    """torch's errors for numbers that no range goes through."""
+    if not (step > 0 or step < 0):
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
+    if (step > 0) != (end >= start) and end != start:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
 
 
 def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad: bool) -> Tensor:
@@ -91,10 +99,7 @@ def range(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = No
                   UserWarning, stacklevel=2)
     check_layout(layout)
     start, end = (0, start) if end is None else (start, end)
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (step > 0) != (end >= start) and end != start:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    _check_range(start, end, step)
     count = int(np.floor((end - start) / step)) + 1
     return into(out, _ramp(count, start, step, dtype or Defaults.dtype, device_name(device), requires_grad))
 

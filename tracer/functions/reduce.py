@@ -14,7 +14,7 @@ from ..ops.elementwise import real, stop_gradient, with_value
 from ..ops.indexing import take_along
 from ..ops.structural import Ints, slice_
 from ..tensor.tensor import Tensor
-from .arithmetic import add, div, mul, sub
+from .arithmetic import add, div, mul, power_of_size, sub
 from .choosing import maximum, minimum, where
 from .comparing import eq, isnan, logical_and, logical_not, logical_or, ne
 from .defaults import Defaults
@@ -190,7 +190,7 @@ def std(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: 
 def power(x: Tensor, exponent: float) -> Tensor:
     """x to the power of a number other than zero, for x >= 0, with a gradient of zero where x is zero."""
     zero = x == 0
-    return where(zero, 0.0 if exponent > 0 else math.inf, pow(where(zero, 1, x), exponent))
+    return where(zero, 0.0 if exponent > 0 else math.inf, power_of_size(where(zero, 1, x), exponent))
 
 
 @with_out
@@ -349,8 +349,8 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{scalar_name(input.dtype)} did not match {scalar_name(other.dtype)}")
     for name, bound in (("rtol", rtol), ("atol", atol)):
-        if bound < 0:
-            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {bound}")
+        if not bound >= 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {bound:g}")
     if input.dtype is dtypes.boolean:
         return input == other
     near = absolute(sub(input, other)) <= add(mul(absolute(other), rtol), atol)

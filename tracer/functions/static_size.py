@@ -19,7 +19,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import floor_divide, remainder
 from .choosing import clamp, where
 from .comparing import ge, ne
-from .dims import whole_number
+from .dims import whole_number, whole_place
 from .joining import cat, stack
 from .methods import method, with_out
 from .operands import number_value, same_shape, wrap
@@ -27,7 +27,7 @@ from .operands import number_value, same_shape, wrap
 
 def checked_size(name: str, size: Any) -> int:
     """A size as an int; RuntimeError if it is negative."""
-    size = whole_number(size, "size")
+    size = whole_number(size, "size", name)
     if size < 0:
         raise RuntimeError(f"{name}: 'size' must be an non-negative integer")
     return size
@@ -63,7 +63,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
             [ 3],
             [-1]])
     """
-    size = checked_size("nonzero_static", size)
+    size, fill_value = checked_size("nonzero_static", size), whole_place(fill_value, "fill_value", "nonzero_static")
     count, shape = input.numel(), input._type.shape
     if not shape:
         return wrap(Value(Type.of((size, 0), dtypes.int64), input._device, np.zeros((size, 0), np.int64)))

@@ -97,7 +97,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
 
 
 def _covariances(name: str, input: Tensor, correction: int, fweights: Tensor | None, aweights: Tensor | None) -> Tensor:
-    correction = whole_place(correction, "correction")
+    correction = whole_place(correction, "correction", name)
     if input.ndim > 2:
         raise RuntimeError(f"{name}(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
                            "dimensions")
