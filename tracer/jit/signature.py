@@ -109,15 +109,27 @@ class Signature:
         elif kind is tuple:
             self.tuples.append(x)
             parts += (kind, len(x))
-            self._walk_each(x, enumerate(x), parts)
-        elif kind is list and self._appended is not None and id(x) in self._appended:
-            self._walk_appended(x, parts)
+            if self._unread is None:
+                for v in x:
+                    self._walk(v, parts)
+            else:
+                _walk_each(self, x, enumerate(x), parts)
         elif kind is list or kind is deque:
-            if self._first(x, parts, len(x) if kind is list else (len(x), x.maxlen)):
-                self._walk_each(x, enumerate(x), parts)
+            if self._appended is not None and id(x) in self._appended:
+                _walk_appended(self, x, parts)
+            elif self._first(x, parts, len(x) if kind is list else (len(x), x.maxlen)):
+                if self._unread is None:
+                    for v in x:
+                        self._walk(v, parts)
+                else:
+                    _walk_each(self, x, enumerate(x), parts)
         elif kind is dict:
             if self._first(x, parts, tuple(x)):
-                self._walk_each(x, x.items(), parts)
+                if self._unread is None:
+                    for v in x.values():
+                        self._walk(v, parts)
+                else:
+                    _walk_each(self, x, x.items(), parts)
         elif holds_items(kind) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
             _walk_held(self, x, parts)
         elif kind not in _PLAIN and is_open(kind):
@@ -127,21 +139,6 @@ class Signature:
         else:
             parts.append(static_key(x))
 
-    def _walk_each(self, x: Any, held: Iterable[tuple[Any, Any]], parts: list[Any]) -> None:
-        """What is in a container."""
-        if self._unread is None:
-            for _, v in held:
-                self._walk(v, parts)
-            return
-        left_out = self.left_out_of(x)
-        for key, v in held:
-            if key in left_out and may_be_unread(v):
-                parts.append(("unread", type(v)))
-                self.unread.append(v)
-                self.unread_at.append(left_out[key])
-            else:
-                self._walk(v, parts)
-
     def left_out_of(self, x: Any) -> dict[Any, Path]:
         """The paths, by key, of what a container holds and the function never reads."""
         return _NOTHING if self._unread is None else self._unread.get(id(x), _NOTHING)
@@ -149,14 +146,6 @@ class Signature:
     def is_appended(self, x: Any) -> bool:
         """Whether it is a list that the function only appends to."""
         return self._appended is not None and id(x) in self._appended
-
-    def _walk_appended(self, x: list[Any], parts: list[Any]) -> None:
-        count = len(self.containers)
-        place = self._met.setdefault(id(x), count)
-        parts.append(("appended", place))
-        if place == count:
-            self.containers.append(x)
-            self.lists[place] = self._appended[id(x)]  # type: ignore[index]
 
     def _first(self, x: Any, parts: list[Any], described: Any) -> bool:
         """Whether a container that may be changed is met for the first time; it is told apart from one like it."""
@@ -209,6 +198,27 @@ def _walk_chosen(call: Signature, parts: list[Any]) -> None:
         _walk_grown(call, key, x, parts)
 
 
+def _walk_each(call: Signature, x: Any, held: Iterable[tuple[Any, Any]], parts: list[Any]) -> None:
+    """What is in a container, of which some may be left out."""
+    left_out = call.left_out_of(x)
+    for key, v in held:
+        if key in left_out and may_be_unread(v):
+            parts.append(("unread", type(v)))
+            call.unread.append(v)
+            call.unread_at.append(left_out[key])
+        else:
+            call._walk(v, parts)
+
+
+def _walk_appended(call: Signature, x: list[Any], parts: list[Any]) -> None:
+    count = len(call.containers)
+    place = call._met.setdefault(id(x), count)
+    parts.append(("appended", place))
+    if place == count:
+        call.containers.append(x)
+        call.lists[place] = call._appended[id(x)]  # type: ignore[index]
+
+
 def _walk_object(call: Signature, x: Any, parts: list[Any]) -> None:
     """An object of a user's class by what it holds, if that is data; else the object itself."""
     held = vars_of(x)
@@ -218,7 +228,7 @@ def _walk_object(call: Signature, x: Any, parts: list[Any]) -> None:
     call._inside += 1
     try:
         if call._first(x, parts, tuple(held)):
-            call._walk_each(x, held.items(), parts)
+            _walk_each(call, x, held.items(), parts)
     except _NotData:
         if call._inside > 1:
             raise
@@ -240,7 +250,7 @@ def _walk_held(call: Signature, x: Any, parts: list[Any]) -> None:
     elif not call._first(x, parts, tuple(held)):
         return
     parts += (static_key(value) for key, value in held.items() if is_static(key))
-    call._walk_each(x, ((key, value) for key, value in held.items() if not is_static(key)), parts)
+    _walk_each(call, x, ((key, value) for key, value in held.items() if not is_static(key)), parts)
 
 
 def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list[Any]) -> None:
@@ -249,7 +259,7 @@ def _walk_by_key(call: Signature, key: int | str, x: dict[Any, Any], parts: list
     call.by_key[key] = -1
     if call._first(x, parts, names):
         call.by_key[key] = call._met[id(x)]
-        call._walk_each(x, ((name, x[name]) for name in names), parts)
+        _walk_each(call, x, ((name, x[name]) for name in names), parts)
 
 
 def _walk_grown(call: Signature, key: int | str, x: Any, parts: list[Any]) -> None:
