@@ -350,3 +350,16 @@ def test_a_value_of_another_class_comes(numpy_engine: None) -> None:
     step = torch.jit(lambda b: b["x"] * (2 if b["name"] is None else 3))
     for name in ("a", "b", None, "c", torch.ones(1), 1, "d"):
         assert step({"x": torch.ones(1), "name": name}).item() == (2 if name is None else 3)
+
+
+def test_many_values_of_a_list_take_no_trace_each(numpy_engine: None) -> None:
+    traces = []
+
+    def function(b: Any) -> Any:
+        traces.append(1)
+        return b["x"] * sum(len(name) for name in b["names"])
+
+    step = torch.jit(function)
+    for k in range(3):
+        assert step({"x": torch.ones(1), "names": ["s" * k] * 50}).item() == 50 * k
+    assert len(traces) < 10

@@ -29,13 +29,24 @@ class LeftOut:
     """The paths of lists in the arguments of a function that it only appends to, and of values that it never reads."""
 
     def __init__(self) -> None:
-        self.appended: frozenset[Path] = frozenset()
-        self.unread: frozenset[Path] = frozenset()
+        self._appended: frozenset[Path] = frozenset()
+        self._unread: frozenset[Path] = frozenset()
+        self._held: dict[Path, dict[Any, Path]] = {}  # the latter by where what holds them is, and the key there
         self._read: set[Path] = set()
 
     def signature(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters) -> Signature:
         """That of a call, without these."""
-        return Signature(args, kwargs, parameters, self.appended, self.unread)
+        return Signature(args, kwargs, parameters, self._appended, self._held)
+
+    def _describe(self, call: Signature) -> None:
+        call.describe(self._appended, self._held)
+
+    def _know(self, appended: frozenset[Path], unread: frozenset[Path]) -> None:
+        self._appended, self._unread = appended, unread
+        held: dict[Path, dict[Any, Path]] = {}
+        for path in unread:
+            held.setdefault(path[:-1], {})[path[-1]] = path
+        self._held = held
 
     def learn(self, call: Signature, given: StandIns, outside: Outside) -> bool:
         """Whether a trace appended to lists that were not known to be such; the call is described anew then."""
@@ -44,31 +55,32 @@ class LeftOut:
         if not longer or outside.looks_at_types or reads_past(outside):
             return False
         found = {path for _, path, x in _places(call) if id(x) in longer and not outside.has(x)} - self._read
-        if found <= self.appended:
+        if found <= self._appended:
             return False
-        self.appended |= found
-        call.describe(self.appended, self.unread)
+        self._know(self._appended | found, self._unread)
+        self._describe(call)
         return True
 
     def suspect(self, call: Signature, changes: Collection[Change]) -> None:
         """Values that are others than at the call before may mean nothing; if so, the call is described without them."""
         names = {str(name) for name, _, _ in changes}
         found = {path for text, path, x in _places(call) if text in names and len(path) > 1 and may_be_unread(x)} - self._read
-        if not found <= self.unread:
-            self.unread |= found
-            call.describe(self.appended, self.unread)
+        if not found <= self._unread:
+            self._know(self._appended, self._unread | found)
+            self._describe(call)
 
     def is_read(self, call: Signature, path: Path) -> NoReturn:
         """Code asks for what is at this path."""
         raise NeededFirst(partial(self._told_apart, call, path))
 
     def _told_apart(self, call: Signature, path: Path) -> None:
-        self._forget([path])
-        call.describe(self.appended, self.unread)
+        others = self._held.get(path[:-1], {}).values() if type(path[-1]) is int else ()  # who reads one of a list reads all
+        self._forget([path, *others])
+        self._describe(call)
 
     def _forget(self, paths: Collection[Path]) -> None:
         self._read.update(paths)
-        self.appended, self.unread = self.appended - self._read, self.unread - self._read
+        self._know(self._appended - self._read, self._unread - self._read)
 
     @contextmanager
     def nothing(self, call: Signature) -> Iterator[None]:
@@ -80,7 +92,7 @@ class LeftOut:
             yield
         except BaseException:
             if paths:
-                call.describe(self.appended, self.unread)
+                self._describe(call)
             raise
         self._forget(paths)
 

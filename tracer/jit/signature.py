@@ -19,6 +19,8 @@ from ..tensor.tensor import Tensor
 
 GROWING = frozenset({list, deque, dict, OrderedDict, defaultdict})
 Path = tuple[Any, ...]
+Held = dict[Path, dict[Any, Path]]
+_NOTHING: dict[Any, Any] = {}
 LARGEST = 1000  # items of a container in an object of a user's class up to which that is compared by what it holds
 
 
@@ -47,15 +49,15 @@ class Signature:
     gradients: list[Any]  # the `.grad`s before the call that leave it as they are; known once it runs
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Parameters = NOTHING_KNOWN,
-                 appended: Collection[Path] = (), unread: Collection[Path] = ()) -> None:
+                 appended: Collection[Path] = (), unread: Held = _NOTHING) -> None:
         if parameters.named and len(kwargs) > 1:
             kwargs = {name: kwargs[name] for name in sorted(kwargs)}
         self.args, self.kwargs, self.parameters = args, kwargs, parameters
         self.describe(appended, unread)
 
-    def describe(self, appended: Collection[Path] = (), unread: Collection[Path] = ()) -> None:
-        """Describe the arguments; at the paths `appended` there are lists that the function only appends to, at those `unread`
-        what it never reads."""
+    def describe(self, appended: Collection[Path] = (), unread: Held = _NOTHING) -> None:
+        """Describe the arguments; at the paths `appended` there are lists that the function only appends to, and of what is at
+        the paths `unread` it does not read what is under some keys, which have paths of their own."""
         args, kwargs, parameters = self.args, self.kwargs, self.parameters
         self.tensors: list[Tensor] = []
         self.numbers: list[Any] = []
@@ -273,13 +275,13 @@ def _walk_grown(call: Signature, key: int | str, x: Any, parts: list[Any]) -> No
         parts.append(type(x))
 
 
-def _by_holder(args: tuple[Any, ...], kwargs: dict[str, Any], paths: Collection[Path]) -> dict[int, dict[Any, Path]]:
-    """Paths by the id of what holds the last step, and that step."""
+def _by_holder(args: tuple[Any, ...], kwargs: dict[str, Any], unread: Held) -> dict[int, dict[Any, Path]]:
+    """The same by the id of what is there."""
     found: dict[int, dict[Any, Path]] = {}
-    for path in paths:
-        holder = _at(args, kwargs, path[:-1])
+    for path, keys in unread.items():
+        holder = _at(args, kwargs, path)
         if holder is not None:
-            found.setdefault(id(holder), {})[path[-1]] = path
+            found.setdefault(id(holder), {}).update(keys)
     return found
 
 
@@ -400,5 +402,4 @@ class _NotData(Exception):
     """An object holds something with a life of its own."""
 
 
-_NOTHING: dict[Any, Path] = {}
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), Size, dtype, device})
