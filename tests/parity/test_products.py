@@ -365,3 +365,16 @@ def test_compiled_gradient() -> None:
     ours = flambeau.jit(flambeau.func.grad(loss(flambeau), argnums=(0, 1)))(*(flambeau.tensor(REALS[k]) for k in "qm"))
     same(ours, torch.func.grad(loss(torch), argnums=(0, 1))(*(torch.tensor(REALS[k]) for k in "qm")))
     assert all(math.isfinite(float(g.abs().sum())) for g in ours)
+
+
+@pytest.mark.parametrize("factors", [{}, {"beta": 0}, {"beta": 2}, {"alpha": 3}], ids=str)
+@pytest.mark.parametrize("kind", ["float32", "complex64", "int64", "bfloat16"])
+def test_sums_of_products_lie_in_rows_however_the_input_lies(kind: str, factors: dict[str, int]) -> None:
+    def strides(torch: Any) -> list[Any]:
+        a = torch.zeros(3, 4, 4, dtype=getattr(torch, kind))
+        m, v, permuted = a[0], a[0, 0], torch.zeros(4, 3, 4, dtype=a.dtype).permute(1, 2, 0)
+        return [torch.addmm(m.t(), m, m, **factors).stride(), torch.addbmm(m.t(), a, a, **factors).stride(),
+                torch.baddbmm(a.mT, a, a, **factors).stride(), torch.baddbmm(permuted, a, a, **factors).stride(),
+                torch.addmv(a.flatten()[:12:3], m, v, **factors).stride()]
+
+    assert strides(flambeau) == strides(torch)

@@ -236,7 +236,7 @@ def scaled_sum(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> T
         beta, alpha = (int(fitting(x, product.dtype)) if isinstance(x, float) else x for x in (beta, alpha))
     parts = [nothing_of(x) if is_nought(factor) else x if type(factor) in (int, float) and factor == 1 else mul(x, factor)
              for x, factor in ((input, beta), (product, alpha))]
-    return add(*parts)
+    return wrap(add(*parts)._read())  # which lies in rows, however the input lies
 
 
 def is_nought(factor: Number) -> bool:

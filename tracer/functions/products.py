@@ -132,7 +132,8 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, a
     """
     _check_batches(input, batch1, batch2)
     input = expand(input, (batch1._type.shape[1], batch2._type.shape[2]))
-    return _added(input, beta, wrap(contract(batch1._read(), batch2._read(), ((0, 2), (0, 1)))), alpha)
+    product = wrap(contract(batch1._read(), batch2._read(), ((0, 2), (0, 1))))
+    return wrap(_added(input, beta, product, alpha)._read())  # which lies in rows, however the input lies
 
 
 # --- Of two tensors ---------------------------------------------------------------------------------------------------
