@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import types
 import weakref
 from collections import Counter
@@ -214,18 +215,26 @@ class Identity:
         return "<an object that is gone>" if thing is None else f"<{type(thing).__name__} object>"
 
 
-class Equal:
-    """A key for an object whose class says which others are equal to it."""
+_numbers = itertools.count()
 
-    __slots__ = ("thing",)
+
+class Equal:
+    """A key for an object whose class says which others are equal to it. Of two keys the class is asked once."""
+
+    __slots__ = ("_number", "_told", "thing")
 
     def __init__(self, thing: Any) -> None:
-        self.thing = thing
+        self.thing, self._number = thing, next(_numbers)
+        self._told: dict[int, bool] = {}  # of those that were there before, by number
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Equal) or type(other.thing) is not type(self.thing):
             return False
-        return self.thing is other.thing or bool(self.thing == other.thing)
+        older, younger = (self, other) if self._number < other._number else (other, self)
+        told = younger._told.get(older._number)
+        if told is None:
+            told = younger._told[older._number] = self.thing is other.thing or bool(self.thing == other.thing)
+        return told
 
     def __hash__(self) -> int:
         return hash(type(self.thing))
