@@ -173,6 +173,20 @@ def test_a_list_that_is_met_twice_or_known_outside(numpy_engine: None) -> None:
     assert near(ours, theirs)
 
 
+def test_a_list_that_is_only_appended_to_outside_and_looked_into_as_an_argument(numpy_engine: None) -> None:
+    log: list[Any] = []
+
+    def function(x: Any, b: Any) -> Any:
+        log.append(x * 2)
+        return b["l"][-1] + 1
+
+    step = torch.jit(function)
+    for k in range(1, 4):
+        assert step(torch.ones(1) * k, {"l": log}).item() == 2 * k + 1 and len(log) == k
+        assert step(torch.ones(1), {"l": [torch.ones(1) * k]}).item() == k + 1
+        del log[-1]
+
+
 def test_a_failing_step_appends_nothing(numpy_engine: None) -> None:
     fail = [False]
 

@@ -304,6 +304,13 @@ def test_cases(numpy_engine: None, name: str, way: str) -> None:
     assert check(CASES[name]._replace(way=way), tally), tally
 
 
+@pytest.mark.parametrize("number", [6061, 7889, 17126])
+def test_programs_that_once_failed(numpy_engine: None, number: int) -> None:
+    """One list as an argument and outside, a container that holds itself, and a list that only a second trace appends to."""
+    tally = Tally()
+    assert check(random_stateful(np.random.default_rng([98, number]), 7, 6), tally), tally
+
+
 def test_what_differs_is_found(numpy_engine: None) -> None:
     found = accepted(case("state['m'] = x * n", "obj.items.append(y)"))
     assert found is not None

@@ -95,11 +95,17 @@ class Reachable(Code):
                 self._code_of(value, name)
             else:
                 self.later(value, name)
-        for name, value in holders:
+        given = list(holders)
+        for name, value in given:
             self._class_of(value, name)
         for hook in hooks_of_all():
             self._hook(hook, "a hook of all modules or optimizers")
         self._of_ours(Tensor)
+        self._follow()
+        for _, value in given:
+            if id(value) in self.only_grown:  # whoever is given it may look into it, too
+                thing, path, _ = self.only_grown.pop(id(value))
+                self.later(thing, path)
         self._follow()
 
     def reads(self) -> Reads:

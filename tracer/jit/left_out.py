@@ -38,6 +38,10 @@ class LeftOut:
         """That of a call, without these."""
         return Signature(args, kwargs, parameters, self._appended, self._held)
 
+    def now(self) -> tuple[frozenset[Path], dict[Path, dict[Any, Path]]]:
+        """What calls are described with."""
+        return self._appended, self._held
+
     def _describe(self, call: Signature) -> None:
         call.describe(self._appended, self._held)
 

@@ -242,15 +242,18 @@ def _held(x: Any) -> dict[Any, Any]:
     return {} if inside is None else inside[1]
 
 
-def _alike(x: Any, y: Any) -> bool:
-    """Whether one may come in the place of the other."""
+def _alike(x: Any, y: Any, met: frozenset[tuple[int, int]] = frozenset()) -> bool:
+    """Whether one may come in the place of the other; those `met` on the way hold them."""
+    if (id(x), id(y)) in met:
+        return True
     if is_a(x, Tensor) or is_a(y, Tensor):
         return y is None or y is MISSING or (is_a(x, Tensor) and is_a(y, Tensor) and x._type is y._type)
     ours, theirs = parts(x), parts(y)
     if ours is None or theirs is None:
         return ours is theirs
+    met |= {(id(x), id(y))}
     return (ours[0] == theirs[0] and [*map(token, ours[1])] == [*map(token, theirs[1])]
-            and all(map(_alike, ours[1].values(), theirs[1].values())))
+            and all(_alike(a, b, met) for a, b in zip(ours[1].values(), theirs[1].values())))
 
 
 def _difference(shape: Any, x: Any, top: Any, path: str) -> tuple[str, Any, Any] | None:

@@ -110,7 +110,7 @@ class Trials:
     def _on(self, created: Created, call: Signature, first: Recorded,
             holds: Callable[[], bool] | None) -> tuple[Outside, Recorded] | None:
         """Trace on what the first trace created; None, and nothing is created, if that is another program, or nothing `holds`."""
-        places, values = self._places, call.values
+        places, values, left_out = self._places, call.values, self.left_out.now()
         self._places = dict(places)
         first.made.append(created.take_back)
         try:
@@ -128,6 +128,8 @@ class Trials:
             first.take_back()
             raise
         first.made.pop()()
+        if left_out != self.left_out.now():
+            call.describe(*left_out)  # as it was for the first
         self._places, call.values = places, values
         return None
 
