@@ -106,7 +106,8 @@ class Reachable(Code):
             if id(value) in self.only_grown:  # whoever is given it may look into it, too
                 thing, path, _ = self.only_grown.pop(id(value))
                 self.later(thing, path)
-        self._follow()
+        if self._todo:
+            self._follow()
 
     def reads(self) -> Reads:
         """The attributes that code reads."""

@@ -22,9 +22,10 @@ from .checked import report_of
 from .counters import put_scalars, written
 from .effects import Effects, Places
 from .identities import Identities
+from .nests import Path
 from .plan import Plan, Traced, planned
 from .remembered import Found
-from .signature import Path, Signature, leaves_and_holders
+from .signature import Signature, leaves_and_holders
 from .standins import StandIns
 from .trace import Trace, tracing
 from .validity import Validity

@@ -16,9 +16,9 @@ from ..tensor.device import Size, device
 from ..tensor.nested import Attribute, children, holds_items, is_open, item, step_to, vars_of
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
+from .nests import Path
 
 GROWING = frozenset({list, deque, dict, OrderedDict, defaultdict})
-Path = tuple[Any, ...]
 Held = dict[Path, dict[Any, Path]]
 _NOTHING: dict[Any, Any] = {}
 LARGEST = 1000  # items of a container in an object of a user's class up to which that is compared by what it holds

@@ -27,8 +27,8 @@ from ..tensor.scalar import Source
 from ..tensor.tensor import Tensor, attributes_given
 from ..tensor.unread import Unread
 from .identities import Identities
-from .nests import is_plain
-from .signature import Path, Signature, is_input, is_static, may_be_unread, names_in, opened
+from .nests import Path, is_plain
+from .signature import Signature, is_input, is_static, may_be_unread, names_in, opened
 from .trace import Trace
 
 

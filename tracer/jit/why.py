@@ -134,7 +134,7 @@ class History:
             return "Code that needs a number (a shape, a range, an index of a list) is compiled for each of its values."
         if not given:
             return "Pass it as an argument: numbers and tensors in arguments are inputs of the program."
-        if re.search(r"\w\[[\d,]*\]", str(new)):
+        if _SIZES.search(str(new)):
             return "Every shape and dtype is a program of its own: pad the batch, or leave the last, smaller one out."
         if isinstance(new, np.generic):
             return "A scalar of numpy is compiled in: pass int(x) or float(x), or an array without dimensions."
@@ -146,6 +146,9 @@ class History:
             self._warned.add(about)
             file, line = file_and_line(user_position())
             warnings.warn_explicit(message, RetraceWarning, file, line)
+
+
+_SIZES = re.compile(r"\w\[([\d,]*)\]")  # in the text of a tensor's or an array's type
 
 
 def _about(name: str, old: Any, new: Any) -> str:
@@ -188,7 +191,7 @@ class Bound:
 
 def _shapes(old: Any, new: Any) -> tuple[list[str], list[str]] | None:
     """The sizes in the texts of two tensors, if these differ."""
-    found = [re.search(r"\w\[([\d,]*)\]", str(x)) for x in (old, new)]
+    found = [_SIZES.search(str(x)) for x in (old, new)]
     shapes = [match[1].split(",") for match in found if match is not None]
     return (shapes[0], shapes[1]) if len(shapes) == 2 and shapes[0] != shapes[1] else None
 
