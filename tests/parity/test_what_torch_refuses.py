@@ -110,11 +110,13 @@ def compare(text: str, **given: Any) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("kind", ["uint8", "int8", "int32", "int64", "float16", "float32"])
+# Of float16, torch's results with complex numbers are complex32, and it rounds a 0-d tensor before it divides.
+MEETINGS = [(kind, number) for kind in ["uint8", "int8", "int32", "int64", "float16", "float32"] for number in NUMBERS
+            if kind != "float16" or not ("j" in number or number == "T(1e6)")]
+
+
+@pytest.mark.parametrize(("kind", "number"), MEETINGS)
 def test_numbers_that_a_dtype_does_not_hold(kind: str, number: str) -> None:
-    if kind == "float16" and ("j" in number or number == "T(1e6)"):
-        pytest.skip("torch's result is complex32, and it rounds the 0-d tensor before it divides")
     found = [compare(text, x=lambda t: t.tensor([1, 3]).to(getattr(t, kind)),
                      n=lambda t: eval(number, {"T": t.tensor, "inf": float("inf"), "nan": float("nan")}))
              for text in WITH_NUMBERS]
