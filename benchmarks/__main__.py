@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .calling import calling
 from .checking import checking
+from .clearing import clearing
 from .foreign import foreign
 from .recording import keying, recording
 from .sharing import sharing
@@ -22,7 +23,8 @@ from .work import Settings
 
 BENCHMARKS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "import": importing, "record": recording, "key": keying, "call": calling, "foreign": foreign, "share": sharing,
-    "trace": tracing, "start": starting, "step": stepping, "check": checking}
+    "trace": tracing, "start": starting, "step": stepping, "check": checking,
+    "clear": clearing}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -48,6 +48,8 @@ class Step:
         # Whether a call has nothing to do with the outputs but to rebind the state.
         self.plain = (plan.template is None and len(plan.positions) == plan.written + (plan.checked is not None)
                       and plan.writes.nothing_else)
+        # Outputs that become values of their own: state is rebound, and gradients in packs belong to their leaves.
+        self._new = [(i, at, plan.types[at]) for i, at in enumerate(plan.positions) if i >= plan.written and at >= 0]
         self._numbers_seen: list[tuple[Any, Any]] = [(None, None)] * len(plan.numbers)
 
     def run(self, call: Signature) -> Any:
@@ -180,8 +182,10 @@ class Step:
             made = tape.attach(results, [*inputs, *numbers], call.tensors)
             return [made[at] if tape.requires[at] else Value(plan.types[at], plan.device, results[at])
                     for at in plan.positions]
-        first = plan.written
-        return [_NONE] * first + [Value(plan.types[at], plan.device, results[at]) for at in plan.positions[first:]]
+        outputs = [_NONE] * len(plan.positions)
+        for i, at, kind in self._new:
+            outputs[i] = Value(kind, plan.device, results[at])
+        return outputs
 
 
 def _arguments(step: Step, call: Signature) -> list[Value]:

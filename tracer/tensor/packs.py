@@ -11,6 +11,7 @@ from ..backend import backend
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.types import Type
+from .epochs import grad_epoch
 from .owners import IN_LIST, SOLE_VALUE, references
 from .storage import Storage
 from .tensor import Tensor
@@ -125,11 +126,12 @@ class GradientPack(Pack):
     gradients that nobody looks at cost as little as the state of an optimizer.
     """
 
-    __slots__ = ("leaves", "gradients")
+    __slots__ = ("leaves", "gradients", "bound_at")
 
     def __init__(self, leaves: Sequence[Tensor], kind: dtype, device: str) -> None:
         self.leaves = list(leaves)
         self.gradients = [_empty_gradient(leaf, device) for leaf in leaves]
+        self.bound_at = -1  # the epoch of `.grad` when the leaves got their gradients
         super().__init__([g._storage for g in self.gradients], kind, device)
 
     def prepare(self, host: Callable[[Value], Any]) -> None:
@@ -163,13 +165,16 @@ class GradientPack(Pack):
             self.storages[i].value.buffer.keep()
         self.storages[i].pack = None
         self.gradients[i] = _empty_gradient(self.leaves[i], self.device)
+        self.bound_at = -1
         self.storages[i] = self.gradients[i]._storage
 
     def bind(self) -> None:
         """After a run: every leaf has its gradient."""
+        if self.bound_at == grad_epoch[0]:
+            return  # no `.grad` was set since
         for leaf, gradient in zip(self.leaves, self.gradients):
-            if leaf._grad is not gradient:
-                leaf._bind_grad(gradient)
+            leaf._bind_grad(gradient)
+        self.bound_at = grad_epoch[0]
 
 
 def _empty_gradient(leaf: Tensor, device: str) -> Tensor:
