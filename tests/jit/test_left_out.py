@@ -255,7 +255,8 @@ UNREAD: dict[str, Callable[[Any], Any]] = {
     "copied": copy.deepcopy, "asked for methods": _asked_for_methods, "predicted": _predicted,
     "returned": lambda b: (b["name"], b["x"] * 2),
     "exchanged": _exchanged, "unpacked": lambda b: {**b, "y": b["x"] * 2}}
-VALUES: dict[str, Callable[[int], Any]] = {"text": lambda k: f"s{k}", "bytes": lambda k: b"s%d" % k, "scalar": np.int64,
+VALUES: dict[str, Callable[[int], Any]] = {"text": lambda k: f"s{k}", "bytes": lambda k: b"s%d" % k, "number": np.int64,
+                                           "complex": np.complex64, "text of numpy": lambda k: np.str_(f"s{k}"),
                                            "texts": lambda k: [f"s{k}", "a"]}
 
 
@@ -267,7 +268,7 @@ def test_a_value_in_a_batch_that_nobody_reads(numpy_engine: None, way: str, kind
     for k in range(6):
         ours, theirs = ({"x": torch.ones(2) * k, "name": value(k)} for _ in range(2))
         assert near(step(ours), function(theirs)) and near(ours, theirs)
-    assert step.stats.compiles == 2, step.why()
+    assert step.stats.compiles == (1 if kind == "number" else 2), step.why()  # numbers are inputs
 
 
 def test_values_in_other_containers(numpy_engine: None) -> None:

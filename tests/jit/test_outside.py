@@ -300,13 +300,13 @@ def test_the_same_reason_again_and_again_is_told() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for i in range(MANY + 3):
-            globals()["SCALE"] = np.float64(i)  # a number that is no Python number is compared
+            globals()["SCALE"] = complex(i)  # which is compared
             assert step(X)[0].item() == i
     globals()["SCALE"] = 1.0
     (warning,) = caught
     assert issubclass(warning.category, RetraceWarning) and warning.filename == __file__
     assert str(warning.message).startswith(f"by_scale was traced anew {MANY} times because SCALE (global of {__name__}) had "
-                                           f"changed (now {np.float64(MANY)!r}). Pass it as an argument")
+                                           f"changed (now {complex(MANY)!r}). Pass it as an argument")
 
 
 @pytest.mark.parametrize("function, what", [

@@ -19,9 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flambeau.tracer.tensor.operations import NUMPY
+
 from .catalogue import ARGUMENTS, BETWEEN, ENDINGS, EXPRESSIONS, FAMILIES, NUMBERS, OUTSIDE, RESULTS, WAYS
 from .programs import STEPS, _like, gradients, loss, overlaps, properties
 
+KINDS = ((np.int64, np.float64), (np.int32, np.float32), (lambda n: n, np.float64))  # of the numbers of some programs
+NUMBER_TYPES = frozenset({"int", "float"} | {kind.__name__ for kind in NUMPY})
 MARKS = ("SEEN", "AMONG", "VALUE", "KIND", "SHAPE", "ANEW", "WRITTEN")
 
 
@@ -128,7 +132,8 @@ def random_stateful(rng: Any, longest: int = 7, calls: int = 6) -> Program:
                        for _ in range(int(rng.integers(2, longest + 1))))
     grows = rng.random() < 0.1
     floats = rng.random() < 0.1  # the whole number becomes one that is none
-    made = [Call(int(rng.integers(0, 7)) + (0.5 if floats and i == 3 else 0), round(float(rng.normal()), 2) or 0.5,
+    whole, real = KINDS[int(rng.integers(len(KINDS)))] if rng.random() < 0.2 else (lambda n: n, float)
+    made = [Call(whole(int(rng.integers(0, 7)) + (0.5 if floats and i == 3 else 0)), real(round(float(rng.normal()), 2) or 0.5),
                  4 if grows and i == 2 else 3, writer.choice(BETWEEN) if i and rng.random() < 0.15 else "")
             for i in range(calls)]
     return Program(writer.choice(list(WAYS)), *(bool(rng.random() < q) for q in (0.5, 0.1, 0.5)), writer.choice(list(ENDINGS)),
@@ -281,7 +286,7 @@ def described(x: Any, seen: Seen, tensors: list[Any]) -> Any:
     """What a thing holds, down to tensors, which are collected; what was met before is its number."""
     if x is None or isinstance(x, (str, bool)):
         return x
-    if isinstance(x, (int, float)):
+    if isinstance(x, (int, float, np.number, np.bool_)):
         return type(x).__name__, repr(x)
     if isinstance(x, tuple):
         return ("tuple", *(described(v, seen, tensors) for v in x))
@@ -319,7 +324,7 @@ def structure(found: Any) -> Any:
 
 def is_number(found: Any) -> bool:
     """Whether this part of a description is that of a number."""
-    return isinstance(found, tuple) and len(found) == 2 and found[0] in ("int", "float")
+    return isinstance(found, tuple) and len(found) == 2 and found[0] in NUMBER_TYPES
 
 
 def numbers(found: Any, path: tuple[Any, ...] = ()) -> dict[Any, Any]:

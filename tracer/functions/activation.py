@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
+from ..tensor.scalar import plain
 from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, sub
 from .choosing import where
@@ -40,7 +41,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     floating_kind("hardshrink", input)
     fitting(lambd, input.dtype)
-    input = in_pieces(input)
+    input, lambd = in_pieces(input), plain(lambd)  # of some scalars of numpy there is no negative one
     return where(logical_and(input >= -lambd, input <= lambd), 0.0, input)
 
 

@@ -12,7 +12,7 @@ from ..ir.op import Op
 from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
 from ..ops.pieces import piecewise
-from ..tensor.scalar import Scalar, whole
+from ..tensor.scalar import Scalar, plain, whole
 from ..tensor.tensor import Tensor
 from .checks import check_divisor
 from .layout import apply, keeps_layout, laid_out, meets_wider
@@ -391,7 +391,8 @@ def _between(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
         x, y = operands(add(input, mul(part, way)), sub(end, mul(way, rsub(part, 1))))
         size, half = operands(wrap(ops.abs_(part._read())), 0.5, shape=x.type.shape)
         return wrap(ops.select(ops.compare(size, half, direction="LT"), x, y))
-    return add(input, mul(way, weight)) if abs(weight) < 0.5 else sub(end, mul(way, 1 - weight))
+    number: Any = plain(weight)  # a scalar of numpy may have no 1 - weight
+    return add(input, mul(way, number)) if abs(number) < 0.5 else sub(end, mul(way, 1 - number))
 
 
 def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:

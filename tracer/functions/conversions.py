@@ -17,6 +17,7 @@ from ..tensor.layouts import memory_format, preserve_format
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import canonical_device
+from .dims import class_name
 from .layout import in_format, laid_out, suggested_format
 from .methods import check_shape, method, named
 from .operands import TYPE_NAMES, cast_value, common_shape, expand_value, number_value, scalar_name, wrap
@@ -146,8 +147,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """Write `other`, a tensor or a number, converted and broadcast, into this tensor."""
     if not isinstance(other, Tensor):
         if not (isinstance(other, (bool, int, float, complex, np.generic)) or type(other) is Scalar):
-            kind = "numpy.ndarray" if isinstance(other, np.ndarray) else type(other).__name__
-            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {kind}")
+            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {class_name(other)}")
         return fill_(self, other)
     value = other.to(device=self.device)._read()
     value = cast_value(value, self.dtype)

@@ -64,7 +64,8 @@ def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
     if type(data) is Scalar:
         if kind is not None and kind.category == dtypes.INTEGRAL and not fits(data, kind):
             raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
-        return wrap(alias(number_value(data, kind or number_dtype(data), (), on)))
+        own = dtypes.from_numpy(data.dtype) if issubclass(data.kind(), np.generic) else number_dtype(data)
+        return wrap(alias(number_value(data, kind or own, (), on)))
     tensors = _tensors_inside(data)
     if tensors:
         return _stacked(data, kind, on)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ops.structural import Ints
-from ..tensor.scalar import Scalar, real
+from ..tensor.scalar import Scalar, plain, real
 from ..tensor.tensor import Tensor
 
 
@@ -27,12 +27,18 @@ def whole_number(x: Any, name: str, function: str = "", position: int = 0) -> in
         except TypeError:
             pass
     of, at = f"{function}(): " * bool(function), f" (position {position})" * bool(position)
-    raise TypeError(f"{of}argument '{name}'{at} must be int, not {type(x).__name__}")
+    raise TypeError(f"{of}argument '{name}'{at} must be int, not {class_name(x)}")
+
+
+def class_name(x: Any) -> str:
+    """The class as torch's errors call it: of numpy's with the module."""
+    return f"numpy.{type(x).__name__}" if isinstance(x, (np.generic, np.ndarray)) else type(x).__name__
 
 
 def whole_place(x: Any, name: str, function: str = "") -> Any:
     """`whole_number` where a number of the traced function may stay what it is: an input of the program."""
-    return x if type(x) is Scalar and x.kind() is int else whole_number(x, name, function)
+    number = plain(x) if type(x) is Scalar else x
+    return number if type(number) is Scalar and number.kind() is int else whole_number(x, name, function)
 
 
 def real_number(x: Any, name: str) -> Any:

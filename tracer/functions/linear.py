@@ -13,6 +13,7 @@ from ..ir.graph import Value
 from ..ops import contraction as ops
 from ..ops.reduction import reduce_sum
 from ..ops.structural import Ints, transpose
+from ..tensor.scalar import plain
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
 from .choosing import where
@@ -233,7 +234,7 @@ def _added_once(input: Tensor, beta: Number, product: Tensor, alpha: Number, x: 
 def scaled_sum(input: Tensor, beta: Number, product: Tensor, alpha: Number) -> Tensor:
     """beta * input + alpha * product; what a factor of 0 multiplies does not count. Of integers the factors are cut."""
     if not product.dtype.is_inexact:
-        beta, alpha = (int(fitting(x, product.dtype)) if isinstance(x, float) else x for x in (beta, alpha))
+        beta, alpha = (int(fitting(x, product.dtype)) if isinstance(x, float) else x for x in map(plain, (beta, alpha)))
     parts = [nothing_of(x) if is_nought(factor) else x if type(factor) in (int, float) and factor == 1 else mul(x, factor)
              for x, factor in ((input, beta), (product, alpha))]
     return wrap(add(*parts)._read())  # which lies in rows, however the input lies

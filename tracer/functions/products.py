@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from ..ir.dtypes import boolean, dtype
 from ..ops.structural import Ints
-from ..tensor.scalar import Scalar
+from ..tensor.scalar import Scalar, plain
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .choosing import where
@@ -73,6 +73,7 @@ addmv_ = getattr(Tensor, "addmv_")  # noqa: B009  (mypy does not see what a deco
 
 def _check_factor(name: str, factor: Number, kind: dtype) -> None:
     """torch's conditions for the numbers of `addr`."""
+    factor = plain(factor)
     if isinstance(factor, bool) and kind is not boolean:
         raise RuntimeError(f"Boolean {name} only supported for Boolean results.")
     if isinstance(factor, (float, complex)) and not kind.is_inexact:

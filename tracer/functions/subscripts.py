@@ -20,7 +20,7 @@ from ..lazy.flush import host_array
 from ..ops.structural import Ints
 from ..tensor.context import context
 from ..tensor.operations import WHOLE, Operation
-from ..tensor.scalar import Scalar, on_host
+from ..tensor.scalar import Scalar, on_host, plain
 from ..tensor.steps import Reshape, Slice
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
@@ -62,7 +62,8 @@ def _item(item: Any) -> Any:
     if type(item) is int or item is None or item is Ellipsis or isinstance(item, slice):
         return item
     if type(item) is Scalar:
-        return item if item.kind() is int else _item(item.look())
+        number = plain(item)
+        return number if number.kind() is int else _item(number.look())
     if isinstance(item, Tensor):
         return _tensor_item(item)
     if isinstance(item, (bool, np.bool_)):

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..ir.errors import TraceError
 from ..tensor.epochs import structure_epoch
+from ..tensor.operations import NUMBERS
 from ..tensor.tensor import _OWN, Tensor
 from .code import hooks_of_all
 from .identity import HIDDEN, MISSING, Weakly, token
@@ -290,7 +291,7 @@ def _counters(found: Reachable, holders: Iterable[Owner]) -> dict[tuple[int, Any
         return type(name) is str and not found.advanced.isdisjoint((name, f"[{name}]"))
 
     return {(owner.identity, key): owner for owner in holders for key, value in owner.before.items()
-            if type(value) in (int, float) and counts(owner, key)}
+            if type(value) in NUMBERS and counts(owner, key)}
 
 
 def _kind_of(owner: Owner) -> type:

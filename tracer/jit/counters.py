@@ -14,6 +14,7 @@ from ..guards.outside import Outside
 from ..guards.owners import Owner
 from ..guards.texts import Change
 from ..tensor.nested import container_of
+from ..tensor.operations import NUMBERS
 from ..tensor.scalar import Scalar, Source
 from .effects import Effects, Places, places_of
 from .nests import LARGEST, Nest, Path, Spot, identities, parts, text_of, within
@@ -92,4 +93,4 @@ def changed(outside: Outside, changes: list[Change]) -> Places:
 
 
 def _is_number(x: Any) -> bool:
-    return type(x) in (int, float)
+    return type(x) in NUMBERS

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..guards.texts import Change, Text
 from ..ir.source import describe
 from ..tensor.scalar import LARGEST, SMALLEST, Guard, Host, Scalar
@@ -182,7 +184,7 @@ class _Text:
         if seen != seen:  # nan
             return f"{name} == {name}"
         test = f"{name} != {self._constant(seen)}"
-        if seen == 0 and type(seen) is float:
+        if seen == 0 and isinstance(seen, (float, np.floating)):
             test += f" or copysign(1.0, {name}) != {math.copysign(1.0, seen)}"
         if len(guard.scalar.kinds) > 1 or type(seen) is not guard.scalar.kinds[0]:
             test = f"type({name}) is not {self._constant(type(seen))} or {test}"

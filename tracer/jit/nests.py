@@ -19,12 +19,12 @@ from ..guards.statics import attributes, defined, field, held, is_a, keys
 from ..guards.texts import Change, change, shown
 from ..ir.types import Type
 from ..tensor.nested import leaves, step_to
+from ..tensor.operations import NUMBERS
 from ..tensor.storage import Storage
 from ..tensor.tensor import Tensor
 
 Path = tuple[Any, ...]  # the keys on the way to something in a container
 LARGEST = 1000  # leaves of a container that is state
-NUMBERS = frozenset({int, float})
 
 
 def parts(x: Any) -> tuple[tuple[Any, Any], dict[Any, Any]] | None:

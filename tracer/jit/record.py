@@ -15,6 +15,7 @@ from ..guards.texts import Described, Text
 from ..ir.errors import TraceError, noting
 from ..ir.state import ambients
 from ..lazy.shared import overlapping
+from ..tensor.operations import NUMBERS
 from ..tensor.tensor import Tensor
 from .appended import Lists, appended_to, give_back, only_appended, put_lists
 from .calls import taken_over
@@ -180,4 +181,4 @@ def _description(x: Any) -> Any:
         return Text(f"{kind}{x._type}{'' if x._device == 'cpu' else f' on {x._device}'}{strides}{grad}")
     if isinstance(x, np.ndarray):
         return Text(f"array {x.dtype}{list(x.shape)}")
-    return Text(type(x).__name__) if type(x) in (int, float) else Described(x)
+    return Text(type(x).__name__) if type(x) in NUMBERS else Described(x)

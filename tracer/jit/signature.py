@@ -14,6 +14,7 @@ from ..guards.parameters import NOTHING_KNOWN, Parameters
 from ..ir.dtypes import dtype
 from ..tensor.device import Size, device
 from ..tensor.nested import Attribute, children, holds_items, is_open, item, step_to, vars_of
+from ..tensor.operations import NUMBERS
 from ..tensor.strides import notable_stride
 from ..tensor.tensor import Tensor
 from .nests import Path
@@ -25,8 +26,8 @@ LARGEST = 1000  # items of a container in an object of a user's class up to whic
 
 
 def is_input(x: Any) -> bool:
-    """Whether a number in the arguments may be another one at each call: a float or an int, and no subclass of these."""
-    return type(x) is float or type(x) is int
+    """Whether a number in the arguments may be another one at each call: Python's and numpy's, and no subclass of these."""
+    return type(x) in NUMBERS
 
 
 def may_be_unread(x: Any) -> bool:

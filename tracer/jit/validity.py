@@ -16,12 +16,12 @@ from ..guards.texts import Change, Label, Text, change, shown
 from ..ir.source import describe, user_position
 from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
+from ..tensor.operations import NUMBERS
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .created import zeros
 from .guard import Guard
 from .identities import Identities
-from .nests import NUMBERS
 from .plan import Plan, is_plain_gradient
 from .signature import Signature
 from .trace import Trace

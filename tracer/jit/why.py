@@ -14,6 +14,7 @@ import numpy as np
 from ..guards.identity import MISSING, interchangeable
 from ..guards.texts import Change, Described
 from ..ir.source import describe, file_and_line, user_position
+from ..tensor.operations import NUMBERS
 from .plan import Writes
 from .results import Alias, Output
 
@@ -130,7 +131,7 @@ class History:
             return ("Code that looks into a container is compiled for what it holds: let it hold as much each time, stack it "
                     "into one tensor, or only append to it.")
         given = any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in self._arguments)
-        if " (at " in name or (given and type(new) in (int, float)):
+        if " (at " in name or (given and type(new) in NUMBERS):
             return "Code that needs a number (a shape, a range, an index of a list) is compiled for each of its values."
         if not given:
             return "Pass it as an argument: numbers and tensors in arguments are inputs of the program."

@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
+
+import numpy as np
 
 Kinds = tuple[type, ...]
 EXACT = (int, float, bool)  # numbers of exactly these types are computed with; of subclasses only the value is known
+# Scalars of numpy that 64 bits hold, as numbers of Python.
+NUMPY: dict[type, type] = dict.fromkeys((np.float64, np.float32, np.float16), float) | dict.fromkeys(
+    (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32), int)
 _BINDING = (("==", "!=", "<", "<=", ">", ">="), ("|",), ("^",), ("&",), ("<<", ">>"), ("+", "-"), ("*", "/", "//", "%"), ("**",))
+NUMBERS = frozenset({int, float, *NUMPY})  # what may be another one at each call
 
 
 class Operation(NamedTuple):
@@ -56,6 +63,11 @@ def _always(kind: type) -> Callable[..., Kinds]:
     return lambda *kinds: (kind,)
 
 
+def _of_python(kind: type) -> Kinds:
+    return (NUMPY[kind],)
+
+
+KNOW_NUMPY = frozenset({_one_of, _of_python})
 WHOLE = _always(int)
 
 # --- Operators --------------------------------------------------------------------------------------------------------
@@ -73,6 +85,7 @@ UNARY = {"neg": Operation(operator.neg, "-{}", _numeric), "pos": Operation(opera
          "invert": Operation(operator.invert, "~{}", WHOLE), "abs": Operation(abs, "abs", _numeric)}
 POWER, POWER_OF = Operation(operator.pow, "{} ** {}"), Operation(pow, "pow", WHOLE)
 ITEM = Operation(operator.getitem, "{}[{}]")
+PLAIN = Operation(operator.methodcaller("item"), "{}.item()", _of_python)
 
 # --- Functions --------------------------------------------------------------------------------------------------------
 
@@ -86,6 +99,30 @@ LIST = Operation(lambda *xs: xs, "list", _always(tuple))
 def _of_math(name: str, function: Any) -> Operation:
     kind = int if name in _WHOLE else bool if name in _TESTS else float
     return Operation(function, f"math.{name}", None if name in _OTHER else _always(kind))
+
+
+def kinds_of(operation: Operation, *kinds: type) -> Kinds | None:
+    """The types that the result may have for operands of these; None if they do not tell."""
+    if not any(issubclass(kind, np.generic) for kind in kinds) or operation.kinds in KNOW_NUMPY:
+        return None if operation.kinds is None else operation.kinds(*kinds)
+    return _of_ones(operation, kinds)
+
+
+@cache
+def _of_ones(operation: Operation, kinds: Kinds) -> Kinds | None:
+    """What numpy makes of its scalars depends on their types alone: so that of ones."""
+    try:
+        with np.errstate(all="ignore"):
+            return (type(operation.function(*(kind(1) for kind in kinds))),)
+    except Exception:
+        return None
+
+
+@cache
+def of_ufunc(function: np.ufunc) -> Operation | None:
+    """What numpy's own function does with numbers, if it gives one."""
+    itself = getattr(np, function.__name__, None) is function
+    return Operation(function, f"np.{function.__name__}") if itself and function.nout == 1 else None
 
 
 # The functions that compute on the host when they are called with a number of a trace.

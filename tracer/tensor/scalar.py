@@ -15,6 +15,7 @@ import operator
 import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from numbers import Number
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +42,8 @@ from .operations import (
     EXACT,
     ITEM,
     LIST,
+    NUMPY,
+    PLAIN,
     POWER,
     POWER_OF,
     ROUND,
@@ -48,6 +51,8 @@ from .operations import (
     UNARY,
     Kinds,
     Operation,
+    kinds_of,
+    of_ufunc,
 )
 
 # Modules that ask whether something is a tensor or a container, and take all numbers alike; where it matters: `kind()`.
@@ -141,6 +146,9 @@ class Scalar(StandIn):
     def __repr__(self) -> str:
         return repr(self.look())
 
+    def __str__(self) -> str:
+        return str(self.look())
+
     def __bool__(self) -> bool:
         self.host.guard("truth", self, bool(self.example))
         return bool(self.example)
@@ -167,9 +175,21 @@ class Scalar(StandIn):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.asarray(self.look(), dtype)
 
+    def __array_ufunc__(self, function: np.ufunc, method: str, *given: Any, **options: Any) -> Any:
+        """A function of numpy of numbers alone is computed at each call; to arrays this is a number of Python's, not an array."""
+        operation = of_ufunc(function) if method == "__call__" and not options and all(map(_is_number, given)) else None
+        if operation is not None:
+            return self.host.apply(operation, *given)
+        looked = [x.look() if type(x) is Scalar else x for x in given]
+        return getattr(function, method)(*looked, **{k: x.look() if type(x) is Scalar else x for k, x in options.items()})
+
     def __getattr__(self, name: str) -> Any:
         if not hasattr(self.kind(), name):
             raise AttributeError(f"'{self.kind().__name__}' object has no attribute '{name}'")
+        if name in _OF_A_DTYPE:
+            return getattr(self.example, name)
+        if name == "item":
+            return partial(plain, self)
         return getattr(self.look(), name)
 
     def __copy__(self) -> Scalar:
@@ -250,11 +270,12 @@ class Host:
             failed = Scalar(self, None, (), None, operation, operands)
             self.lines.append(Guard("error", failed, type(error), user_position(3)))
             raise
-        made = Scalar(self, example, _kinds(operation, operands) or (type(example),), None, operation, operands)
+        kinds = _kinds(operation, operands)
+        made = Scalar(self, example, kinds or (type(example),), None, operation, operands)
         self.lines.append(made)
-        if operation.kinds is None:
+        if kinds is None:
             self.lines.append(Guard("type", made, type(example), user_position(3)))
-        if type(example) is complex:
+        if type(example) is complex or (isinstance(example, np.generic) and type(example) not in _DTYPES):
             return made.look()
         self._made[key] = made
         return made
@@ -363,7 +384,7 @@ def as_key(key: Any) -> Any:
     kind = type(key)
     if kind is Scalar:
         return key.look()
-    if kind in EXACT or kind is str:
+    if kind in EXACT or kind in NUMPY or kind is str:
         return key
     if kind is frozenset:
         return key if all(as_key(x) is x for x in key) else frozenset(map(as_key, key))
@@ -382,7 +403,8 @@ def keyed(held: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def from_number(number: Any) -> Any:
     """The dtype a Python number is computed in: Python's own precision."""
-    return dtypes.boolean if isinstance(number, bool) else dtypes.int64 if isinstance(number, int) else dtypes.float64
+    return (dtypes.boolean if isinstance(number, (bool, np.bool_)) else
+            dtypes.int64 if isinstance(number, (int, np.integer)) else dtypes.float64)
 
 
 def constant(number: Any, kind: Any, device: str = "cpu") -> Value:
@@ -391,27 +413,37 @@ def constant(number: Any, kind: Any, device: str = "cpu") -> Value:
     return made
 
 
-_DTYPES = {int: dtypes.int64, float: dtypes.float64, bool: dtypes.boolean}
+_DTYPES: dict[type, Any] = {int: dtypes.int64, float: dtypes.float64, bool: dtypes.boolean, np.bool_: dtypes.boolean}
+_DTYPES |= {kind: _DTYPES[number] for kind, number in NUMPY.items()}
+_OF_A_DTYPE = frozenset({"dtype", "itemsize", "nbytes", "ndim", "shape", "size", "strides"})  # of scalars of numpy
 
 
 def _key(x: Any) -> Hashable:
     """Equal for operands that mean the same: -0.0, nan and 1 stay apart."""
-    return ("scalar", id(x)) if type(x) is Scalar else (type(x), repr(x) if type(x) is float else x)
+    return ("scalar", id(x)) if type(x) is Scalar else (type(x), repr(x) if isinstance(x, (float, np.floating)) else x)
 
 
 def _kinds(operation: Operation, operands: tuple[Any, ...]) -> Kinds | None:
     """The types that the result may have."""
-    if operation.kinds is None:
-        return None
     given = [x.kinds if type(x) is Scalar else (type(x),) for x in operands]
-    return tuple(dict.fromkeys(kind for kinds in product(*given) for kind in operation.kinds(*kinds)))
+    found = [kinds_of(operation, *kinds) for kinds in product(*given)]
+    return None if None in found else tuple(dict.fromkeys(kind for kinds in found if kinds for kind in kinds))
+
+
+def _is_number(x: Any) -> bool:
+    return type(x) is Scalar or type(x) in EXACT or type(x) in NUMPY
+
+
+def _numpy_takes(x: Any, scalar: Scalar) -> bool:
+    """Whether numpy makes something of its scalar and what is no number: anything but what stands above its arrays."""
+    return scalar.kinds[0] in NUMPY and getattr(x, "__array_priority__", 0) <= 0
 
 
 def _computed(operation: Operation, x: Any, y: Any) -> Any:
     """An operator between two numbers, of which one at least is a `Scalar`."""
     for number in (x, y):
-        if type(number) is not Scalar and type(number) not in EXACT:
-            if not isinstance(number, Number):
+        if not _is_number(number):
+            if not isinstance(number, Number) and not _numpy_takes(number, y if number is x else x):
                 return NotImplemented
             return operation.function(*(n.look() if type(n) is Scalar else n for n in (x, y)))
     return (x if type(x) is Scalar else y).host.apply(operation, x, y)
@@ -463,6 +495,13 @@ def on_host(operation: Operation, *args: Any) -> Any:
         if type(x) is Scalar:
             return items(x.host.apply(operation, *numbers))
     return operation.function(*args)
+
+
+def plain(x: Any) -> Any:
+    """A number of numpy as Python's, which torch takes it for; anything else as it is."""
+    if type(x) is Scalar:
+        return x.host.apply(PLAIN, x) if x.kinds[0] in NUMPY else x
+    return x.item() if type(x) in NUMPY else x
 
 
 def whole(x: Any) -> Any:
