@@ -1,4 +1,4 @@
-"""Scalars of numpy as numbers of a step: arguments, attributes, schedules, indices; against torch, with the compiles they cost."""
+"""Scalars of numpy as numbers of a step: arguments, attributes, schedules, positions; against torch, with what they compile."""
 
 from __future__ import annotations
 

@@ -26,8 +26,9 @@ from ..ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_wher
 from ..ops.reduction import reduce_sum
 from ..ops.structural import transpose
 from ..tensor.context import context
+from ..tensor.kept_scalars import Kept
 from ..tensor.nested import leaves, map_structure
-from ..tensor.scalar import Kept, Scalar
+from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 
 LEAF_WRITTEN = "a leaf Variable that requires grad has been used in an in-place operation."

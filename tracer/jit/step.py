@@ -71,7 +71,7 @@ class Step:
             values, loose, in_place = self._loose_state()
             buffers += loose
             del loose  # its references would count as owners
-        arguments = [self._argument(x) for x in call.tensors] if not plan.unread else _arguments(self, call)
+        arguments = [_argument(plan, x) for x in call.tensors] if not plan.unread else _arguments(plan, call)
         buffers += [device_buffer(v) for v in arguments]
         if plan.numbers:
             buffers += self._number_buffers(call)
@@ -142,15 +142,7 @@ class Step:
             storage.rebind(owned(plan.types[at], plan.device, results[at]))
             storage.lost = ""
 
-    # --- Arguments ----------------------------------------------------------------------------------------------------
-
-    def _argument(self, x: Any) -> Value:
-        if isinstance(x, Tensor):
-            value = x._read()
-            if value.buffer is None:
-                materialize([value], f"an argument of {self.plan.name} was pending")
-            return value
-        return Value(Type.of(x.shape, dtypes.from_numpy(x.dtype)), self.plan.device, np.array(x))
+    # --- Numbers ------------------------------------------------------------------------------------------------------
 
     def _number_buffers(self, call: Signature) -> list[Any]:
         buffers = []
@@ -188,10 +180,19 @@ class Step:
         return outputs
 
 
-def _arguments(step: Step, call: Signature) -> list[Value]:
+def _arguments(plan: Plan, call: Signature) -> list[Value]:
     """The arguments, with something in the place of those that are read as state."""
-    return [Value(UNREAD, x._device, np.zeros((), np.float32)) if i in step.plan.unread else step._argument(x)
+    return [Value(UNREAD, x._device, np.zeros((), np.float32)) if i in plan.unread else _argument(plan, x)
             for i, x in enumerate(call.tensors)]
+
+
+def _argument(plan: Plan, x: Any) -> Value:
+    if isinstance(x, Tensor):
+        value = x._read()
+        if value.buffer is None:
+            materialize([value], f"an argument of {plan.name} was pending")
+        return value
+    return Value(Type.of(x.shape, dtypes.from_numpy(x.dtype)), plan.device, np.array(x))
 
 
 def _counted(plan: Plan) -> Runs:
