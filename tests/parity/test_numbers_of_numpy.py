@@ -103,9 +103,40 @@ def meeting_arrays(lib: Any, jit: Wrap) -> Any:
     return [(np.asarray(r).dtype, np.asarray(r).tolist()) for s in (0.5, 3) for r in step(lib.ones(2), s)[1:]]
 
 
+def one_or_the_other(lib: Any, jit: Wrap) -> Any:
+    """The larger of two numbers is numpy's at some calls and Python's at others."""
+    table = lib.arange(8.0)
+    step = jit(lambda n, s: (table[max(n, 3)], table.narrow(0, max(n, 3), 1), table * (max(s, 0.5) + 1), max(n, 3)))
+    found = [step(np.int64(i), np.float32(i / 4)) for i in range(6)]
+    return [(a.item(), b.tolist(), c.tolist(), type(d), d) for a, b, c, d in found]
+
+
+def in_a_backward(lib: Any, jit: Wrap) -> Any:
+    """What the backward of a function computes with one wraps and is rounded as numpy has it."""
+    class Scaled(lib.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any, n: Any) -> Any:
+            ctx.n = n
+            return x * n
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * (ctx.n + ctx.n), None
+
+    def function(x: Any, n: Any) -> Any:
+        Scaled.apply(x, n).sum().backward()
+        return x.grad
+
+    step, found = jit(function), []
+    for n in (np.int8(100), np.int8(90), np.float32(0.1), np.float32(0.3)):
+        x = lib.ones(2, dtype=lib.float64, requires_grad=True)
+        found.append(step(x, n).tolist())
+    return found
+
+
 SCENARIOS: dict[Callable[[Any, Wrap], Any], int] = {
     attributes: 1, changed_outside: 2, kept_and_returned: 1, positions: 1, rates: 1, schedule: 1, batches: 1, conditions: 2,
-    tensors_of_them: 1, meeting_arrays: 2}
+    tensors_of_them: 1, meeting_arrays: 2, one_or_the_other: 2, in_a_backward: 2}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda f: f.__name__)

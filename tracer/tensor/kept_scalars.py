@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 from weakref import ref
 
+import numpy as np
+
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ops import OPS
 from ..ops.elementwise import convert
-from .operations import BINARY, UNARY, Operation
+from .operations import BINARY, EXACT, UNARY, Operation
 from .scalar import Host, Scalar, constant, from_number
 
 _IN_THE_PROGRAM = {BINARY["add"]: "add", BINARY["sub"]: "sub", BINARY["mul"]: "mul", BINARY["truediv"]: "div",
                    UNARY["neg"]: "neg", UNARY["abs"]: "abs"}
+_AS_IN_PYTHON = frozenset({*EXACT, np.float64})
 
 
 class Kept:
@@ -48,9 +51,9 @@ class Inside(Host):
         self.of, self.held = of, value
 
     def apply(self, operation: Operation, *operands: Any) -> Any:
-        """Arithmetic is recorded in the program; anything else looks."""
-        op = _IN_THE_PROGRAM.get(operation)
-        if op is None:
+        """Arithmetic as Python does it is recorded in the program; anything else looks."""
+        op, kinds = _IN_THE_PROGRAM.get(operation), {k for x in operands for k in (x.kinds if type(x) is Scalar else (type(x),))}
+        if op is None or not kinds <= _AS_IN_PYTHON:
             return operation.function(*(x.look() if type(x) is Scalar else x for x in operands))
         example = operation.function(*(x.example if type(x) is Scalar else x for x in operands))
         kind = from_number(example)

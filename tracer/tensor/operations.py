@@ -64,7 +64,7 @@ def _always(kind: type) -> Callable[..., Kinds]:
 
 
 def _of_python(kind: type) -> Kinds:
-    return (NUMPY[kind],)
+    return (NUMPY.get(kind, kind),)
 
 
 KNOW_NUMPY = frozenset({_one_of, _of_python})
@@ -85,7 +85,7 @@ UNARY = {"neg": Operation(operator.neg, "-{}", _numeric), "pos": Operation(opera
          "invert": Operation(operator.invert, "~{}", WHOLE), "abs": Operation(abs, "abs", _numeric)}
 POWER, POWER_OF = Operation(operator.pow, "{} ** {}"), Operation(pow, "pow", WHOLE)
 ITEM = Operation(operator.getitem, "{}[{}]")
-PLAIN = Operation(operator.methodcaller("item"), "{}.item()", _of_python)
+PLAIN = Operation(lambda x: x.item() if isinstance(x, np.generic) else x, "item", _of_python)
 
 # --- Functions --------------------------------------------------------------------------------------------------------
 

@@ -378,7 +378,7 @@ def _is_number(x: Any) -> bool:
 
 def _numpy_takes(x: Any, scalar: Scalar) -> bool:
     """Whether numpy makes something of its scalar and what is no number: anything but what stands above its arrays."""
-    return scalar.kinds[0] in NUMPY and getattr(x, "__array_priority__", 0) <= 0
+    return scalar.kind() in NUMPY and getattr(x, "__array_priority__", 0) <= 0
 
 
 def _computed(operation: Operation, x: Any, y: Any) -> Any:
@@ -440,7 +440,7 @@ def on_host(operation: Operation, *args: Any) -> Any:
 def plain(x: Any) -> Any:
     """A number of numpy as Python's, which torch takes it for; anything else as it is."""
     if type(x) is Scalar:
-        return x.host.apply(PLAIN, x) if x.kinds[0] in NUMPY else x
+        return x if NUMPY.keys().isdisjoint(x.kinds) else x.host.apply(PLAIN, x)
     return x.item() if type(x) in NUMPY else x
 
 
