@@ -52,7 +52,13 @@ OF_NUMPY = [f"np.{name}(n)" for name in (
     for pair in ("n, 2", "2.5, n", "n, n", "np.float32(1.5), n", "n, np.int8(3)")] + [
     "np.float32(1.5) * n", "n - np.float32(0.5)", "np.int8(3) + n", "n ** np.float32(2)", "np.float64(2) < n",
     "np.ones(2, np.float32) * n", "n + np.ones(2, np.int8)", "np.add.reduce([n, n])", "np.multiply(n, 2, dtype=np.float64)",
-    "np.divmod(n, 2)", "np.clip(n, 0, 2)", "0.1 * (1 + np.cos(np.pi * n / 50))", "float(np.sqrt(abs(n)))", "n.item()", "n.dtype"]
+    "np.divmod(n, 2)", "np.where(np.ones(2, bool), n, np.ones(2, np.float32))", "np.clip(np.ones(2, np.float32), 0, n)",
+    "np.full_like(np.ones(2, np.float32), n)", "np.round(n, 1)", "np.interp(n, [0, 10], [0, 1])", "np.array([n, 1])",
+    "np.mean([n, 2])", "np.concatenate([np.ones(1, np.float32), [n]])", "np.stack([n, n])", "np.isclose(n, 1)", "np.shape(n)",
+    "np.full(2, fill_value=n)", "np.minimum.reduce([n, np.float32(1)])", "np.add.outer(n, np.ones(2, np.float32))",
+    "np.asarray(n)", "np.float32(n)", "np.int64(n)", "np.ones(2, np.int8) > n",
+    "np.searchsorted([1, 2, 3], n)", "n * np.ones((), np.float32)", "np.dot(n, np.ones(2, np.float32))",
+    "np.clip(n, 0, 2)", "0.1 * (1 + np.cos(np.pi * n / 50))", "float(np.sqrt(abs(n)))", "n.item()", "n.dtype"]
 FORMS = ["-n", "+n", "~n", "not n", "n if n else 5", "n and 6 / n > 3", "n or 1", "f'{n:.3g}'", "[10, 20, 30][n]",
          "list(range(n % 5))", "n.real", "n in (0, 3)", "{0: 'a', 3: 'b'}.get(n)", "sorted([n, 1, 2.5])", "sum([n, 1, n * 2])",
          "min(n, 1.5, 2)", "max([n, 2])", "min(1, n / 100)", "pow(n, 3, 7)", "math.fsum([n, 1.5])", "math.prod([n, 2])",

@@ -30,11 +30,13 @@ ENDINGS = {
 }
 
 EXPRESSIONS = {
-    "W": ["{w}", "{w} + 1", "{w} * 2", "{w} % 3", "{w} // 2", "abs({w} - 3)", "min({w}, 2)", "max({w}, 1)", "int({w} / 2)",
+    "W": ["{w}", "{w} + 1", "{w} * 2", "{w} % 3", "{w} // 2", "abs({w} - 3)", "NUMPY(min({w}, 2))", "NUMPY(max({w}, 1))",
+          "int({w} / 2)",
           "round({r})", "int({r} * 4)", "-{w}", "{w} - 2", "{w} + {w}", "len({L})", "divmod({w}, 3)[1]", "{w} % 2 + 1"],
-    "R": ["{r}", "{r} * 2", "{w} / 4", "1 - 0.9 ** {w}", "0.5 * (1 + math.cos(math.pi * min({w}, 5) / 5))", "sqrt(abs({r}))",
-          "float({w})", "round({r}, 1)", "max({r}, 0.25)", "{r} / (abs({w}) + 7)", "{w} * {r}", "math.exp(-abs({r}))",
-          "min(1.0, {w} / 4)", "{r} % 0.75", "{r} // 0.5", "abs({r})", "0.1 * 0.5 ** ({w} // 2)", "{r} - {r}"],
+    "R": ["{r}", "{r} * 2", "{w} / 4", "1 - 0.9 ** {w}", "0.5 * (1 + math.cos(math.pi * NUMPY(min({w}, 5)) / 5))",
+          "sqrt(abs({r}))",
+          "float({w})", "round({r}, 1)", "NUMPY(max({r}, 0.25))", "{r} / (abs({w}) + 7)", "{w} * {r}", "math.exp(-abs({r}))",
+          "NUMPY(min(1.0, {w} / 4))", "{r} % 0.75", "{r} // 0.5", "abs({r})", "0.1 * 0.5 ** ({w} // 2)", "{r} - {r}"],
     "N": ["{W}", "{R}", "{R}", "KIND(min(1, {w} / 4))", "(SEEN({w}) or 0.5)", "(2 if {C} else {R})"],
     "C": ["SEEN(({W}) % 3 == 0)", "SEEN({W} > 2)", "SEEN({r} < 0.25)", "SEEN({w})", "SEEN(not {w})",
           "SEEN({w}) and SEEN(6 / {w} > 3)", "AMONG({W}) in (1, 3)", "SEEN(0 < {w}) and SEEN({w} < 4)", "SEEN({w} > {r})",

@@ -1,10 +1,10 @@
 """Random programs that take numbers, write containers and create state, as source text that PyTorch and we run call by call.
 
 In the text a condition is written `SEEN(...)`, a number whose value becomes a shape or a key `VALUE(...)`, one whose class
-depends on values `KIND(...)`, a tensor whose shape does `SHAPE(...)`. For PyTorch these note what they are given: two calls
-that note the same and find the world built alike may not cost two compiles, but for `ANEW(...)`: what is bound to a place
-outside and is no plain tensor made in the call, or is bound in one branch alone, may cost one each time. A tensor that a write
-is made to is `WRITTEN(...)`. For us the words are not there.
+depends on values `KIND(...)`, one that is numpy's or Python's `NUMPY(...)`, a tensor whose shape does `SHAPE(...)`. For PyTorch
+these note what they are given: two calls that note the same and find the world built alike may not cost two compiles, but for
+`ANEW(...)`: what is bound to a place outside and is no plain tensor made in the call, or is bound in one branch alone, may cost
+one each time. A tensor that a write is made to is `WRITTEN(...)`. For us the words are not there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .programs import STEPS, _like, gradients, loss, overlaps, properties
 
 KINDS = ((np.int64, np.float64), (np.int32, np.float32), (lambda n: n, np.float64))  # of the numbers of some programs
 NUMBER_TYPES = frozenset({"int", "float"} | {kind.__name__ for kind in NUMPY})
-MARKS = ("SEEN", "AMONG", "VALUE", "KIND", "SHAPE", "ANEW", "WRITTEN")
+MARKS = ("SEEN", "AMONG", "VALUE", "KIND", "NUMPY", "SHAPE", "ANEW", "WRITTEN")
 
 
 class Statement(NamedTuple):

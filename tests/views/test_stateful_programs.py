@@ -76,7 +76,8 @@ def marks(notes: list[Any]) -> dict[str, Callable[[Any], Any]]:
         return x
 
     return {"SEEN": noting(bool), "AMONG": noting(lambda x: (x == 1, x == 3)), "VALUE": noting(repr), "KIND": noting(type),
-            "SHAPE": noting(lambda x: tuple(x.shape)), "ANEW": noting(lambda x: object()), "WRITTEN": written}
+            "NUMPY": noting(lambda x: isinstance(x, np.generic)), "SHAPE": noting(lambda x: tuple(x.shape)),
+            "ANEW": noting(lambda x: object()), "WRITTEN": written}
 
 
 class Run:

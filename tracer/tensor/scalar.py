@@ -177,8 +177,11 @@ class Scalar(StandIn):
         operation = of_ufunc(function) if method == "__call__" and not options and all(map(_is_number, given)) else None
         if operation is not None:
             return self.host.apply(operation, *given)
-        looked = [x.look() if type(x) is Scalar else x for x in given]
-        return getattr(function, method)(*looked, **{k: x.look() if type(x) is Scalar else x for k, x in options.items()})
+        return getattr(function, method)(*_looked(given), **_looked(options))
+
+    def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
+        """Any other function of numpy is given the number."""
+        return function(*_looked(given), **_looked(options))
 
     def __getattr__(self, name: str) -> Any:
         if not hasattr(self.kind(), name):
@@ -231,6 +234,14 @@ class Scalar(StandIn):
 
     def __rpow__(self, other: Any) -> Any:
         return _computed(POWER, other, self)
+
+
+def _looked(x: Any) -> Any:
+    """What numpy is given, with the numbers themselves."""
+    kind = type(x)
+    if kind is dict:
+        return {key: _looked(value) for key, value in x.items()}
+    return x.look() if kind is Scalar else kind(map(_looked, x)) if kind is tuple or kind is list else x
 
 
 class Host:
