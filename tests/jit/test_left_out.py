@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
+import heapq
 import json
 from collections import namedtuple
 from collections.abc import Callable
@@ -217,6 +219,32 @@ def test_errors_that_are_caught_hide_no_question(numpy_engine: None) -> None:
     ours, theirs, step = [], [], torch.jit(function)
     for n in range(4):
         assert near(step(torch.ones(1) * n, ours), function(torch.ones(1) * n, theirs)) and near(ours, theirs)
+
+
+PAST: dict[str, Callable[[Any], Any]] = {  # what looks into a list past the methods of its class
+    "length": list.__len__, "index": lambda h: list.index(h, 3), "item": lambda h: list.__getitem__(h, 0), "copy": list.copy,
+    "of its class": lambda h: h.__class__.__len__(h), "push": lambda h: heapq.heappush(h, 2), "heap": heapq.heapify,
+    "sorted in": lambda h: bisect.insort(h, 2), "sum": sum, "behind": lambda h: [0] + h, "array": lambda h: np.array(h).tolist()}
+
+
+@pytest.mark.parametrize("place", ["argument", "in a dict", "closure"])
+@pytest.mark.parametrize("how", PAST)
+def test_a_list_that_is_looked_into_past_its_methods(numpy_engine: None, how: str, place: str) -> None:
+    look, kept = PAST[how], []
+
+    def function(x: Any, h: Any) -> Any:
+        inside = h if place == "argument" else h["h"] if place == "in a dict" else kept
+        list.append(inside, 3) if how == "length" else inside.append(3)
+        return x * 2, look(inside)
+
+    step = torch.jit(function)
+    for held in ([], [5], [5, 6], [1, 2], [4, 5, 6, 7], [], [9]):
+        found = []
+        for f in (step, function):
+            kept[:] = held
+            h = list(held) if place == "argument" else {"h": list(held)}
+            found.append((f(torch.ones(1), h)[1], h, list(kept)))
+        assert found[0] == found[1], held
 
 
 # --- Values that nobody reads -----------------------------------------------------------------------------------------

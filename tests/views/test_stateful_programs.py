@@ -48,7 +48,8 @@ oracle = pytest.importorskip("torch")
 COUNT = int(os.environ.get("FLAMBEAU_PROGRAMS", "100"))
 
 
-REFUSED = (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, NameError, UserWarning)
+REFUSED = (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, NameError, UserWarning,
+           RuntimeWarning)
 
 
 class Moment(NamedTuple):

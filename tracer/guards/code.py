@@ -16,7 +16,7 @@ from ..ir.source import describe
 from ..tensor.tensor import Tensor
 from .contents import dictionary, each
 from .impure import impure, unseen
-from .mentions import BY_NAME, SELF, Mentions, mentions
+from .mentions import BY_NAME, GROW, SELF, Mentions, mentions
 from .module_globals import ModuleGlobals, only_grown
 from .places import Attribute, Names, Place, value_of
 from .tables import Table
@@ -25,6 +25,7 @@ from .whose import followed
 _ANY_NAME = (getattr, hasattr, vars, dir, operator.attrgetter, operator.methodcaller, inspect.getmembers, inspect.getattr_static)
 _WAYS_ON = ("__class__", "__func__", "__self__", "__wrapped__", "__call__", "func", "fget", "fset")  # to what is known elsewhere
 _OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__")
+_OF_LISTS = frozenset(dir(list)) - frozenset(dir(object)) - GROW  # methods by which something is asked of a list
 HOOKS_OF_ALL: list[Callable[[], Iterable[Any]]] = []  # what gives the hooks that run with any module, any optimizer
 
 
@@ -62,6 +63,7 @@ class Code:
         self._imported: dict[str, None] = {}  # names of modules that functions import
         self._annotated: set[int] = set()  # functions of which the annotations are looked at
         self.compares = self.searches = False  # whether code asks which object something is, looks for something among others
+        self.unbound = False  # whether code has methods of `list`, as in `list.index(x, 3)`, which no other list takes over
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.bound: set[str] = set()  # attributes that code sets
@@ -134,6 +136,8 @@ class Code:
 
     def _note(self, found: Mentions, f: types.FunctionType) -> None:
         """Remember what the code of a function mentions."""
+        of_a_class = "__class__" in found.attributes and not _OF_LISTS.isdisjoint(found.attributes)
+        self.unbound = self.unbound or of_a_class or any(owner == "list" for owner, _, _ in found.chains)
         for owner, name, is_called in found.chains:
             if name not in found.grown:
                 (self.called if is_called else self.mentioned).setdefault(name, set()).add(owner)

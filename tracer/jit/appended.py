@@ -37,8 +37,9 @@ def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[i
 
 
 def reads_past(outside: Outside) -> bool:
-    """Whether code may reach the functions of `heapq`, which look into a list past its methods."""
-    return any(value in _HEAPS for place in outside.places() for value in place.seen if type(value) is BuiltinFunctionType)
+    """Whether code may reach what looks into a list past its methods: the functions of `heapq`, methods of `list` itself."""
+    return outside.unbound or any(value in _HEAPS for place in outside.places() for value in place.seen
+                                  if type(value) is BuiltinFunctionType)
 
 
 def _holders(trace: Trace, outside: Outside, x: list[Any]) -> set[Any]:
