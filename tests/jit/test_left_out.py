@@ -6,6 +6,7 @@ import bisect
 import copy
 import heapq
 import json
+import operator
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -355,6 +356,20 @@ def test_a_value_that_is_asked_for_anything_is_told_apart(numpy_engine: None, ho
     for k in range(4):
         b = {"x": torch.ones(2) * k, "name": f"s{k}"}
         assert near(step(b), function(b))
+
+
+TRAIN, TEST = "train", "test"
+WHICH: dict[str, Callable[[Any], bool]] = {
+    "is": lambda m: m is TRAIN, "operator": lambda m: operator.is_(m, TRAIN), "id": lambda m: id(m) == id(TRAIN),
+    "among": lambda m: any(m is other for other in (TRAIN, "other")), "is not": lambda m: m is not TEST}
+
+
+@pytest.mark.parametrize("how", WHICH)
+def test_which_object_a_value_is(numpy_engine: None, how: str) -> None:
+    ask = WHICH[how]
+    step = torch.jit(lambda b: b["x"] * (2 if ask(b["mode"]) else 3))
+    for mode in (TRAIN, TEST, "other", TRAIN, TEST):
+        assert step({"x": torch.ones(1), "mode": mode}).item() == (2 if ask(mode) else 3)
 
 
 SCALARS: dict[str, Callable[[Any], Any]] = {

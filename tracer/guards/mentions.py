@@ -147,9 +147,9 @@ def mentions(code: CodeType) -> Mentions:
 
 
 def _compares(code: list[_Instruction]) -> bool:
-    """Whether code asks `x is y`, where neither is a constant, or for `id(x)`."""
+    """Whether code asks `x is y`, where neither is a constant, or for `id(x)`, be it by `operator.is_`."""
     return any((x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname))
-               or (x.opname in _GLOBAL and x.argval == "id") for i, x in enumerate(code))
+               or (x.opname in _GLOBAL and x.argval == "id") or x.argval in ("is_", "is_not") for i, x in enumerate(code))
 
 
 def _searches(code: list[_Instruction]) -> bool:

@@ -56,7 +56,7 @@ class Outside(Watch):
         super().__init__(found.places())
         self.impure = Doubtful(found.impure)
         self.reads = found.reads()
-        self.looks_at_types, self.unbound = found.looks_at_types, found.unbound
+        self.looks_at_types, self.unbound, self.compares = found.looks_at_types, found.unbound, found.compares
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
         self.identified = [weakref.ref(t) for t in identified(found) if t._base is None]
         self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}

@@ -117,6 +117,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
     trace.unknown, trace.know_hooks = outside.hooks, know_hooks
     effects = given = None
     try:
+        if outside.compares and call.unread_at:  # what stands for a value is no other object
+            is_read(call, call.unread_at[0])
         identities = Identities(outside.identified, outside.enterable)
         given = StandIns(trace, plainly or outside.looks_at_types, outside.has, identities, told_apart,
                          is_read)

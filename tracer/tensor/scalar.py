@@ -10,10 +10,12 @@ A `Scalar` is no subclass of int or float, since `math.sqrt` and the like would 
 
 from __future__ import annotations
 
+import enum
 import math
 import operator
 import sys
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -164,6 +166,10 @@ class Scalar(StandIn):
         return complex(self.look())
 
     def __hash__(self) -> int:
+        caller = sys._getframe(1)
+        if caller.f_globals.get("__name__") == "enum" and isinstance(caller.f_locals.get("cls"), enum.EnumMeta):
+            with suppress(Exception):  # it makes and keeps members for combinations of flags: for the number, not for this
+                caller.f_locals["cls"](self.example)
         return hash(self.look())
 
     def __format__(self, spec: str) -> str:
