@@ -147,8 +147,9 @@ def mentions(code: CodeType) -> Mentions:
 
 
 def _compares(code: list[_Instruction]) -> bool:
-    """Whether code asks `x is y`, where neither is a constant, or for `id(x)`, be it by `operator.is_`."""
-    return any((x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname))
+    """Whether code asks `x is y`, where neither is a constant or a class, or for `id(x)`, be it by `operator.is_`."""
+    return any((x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname)
+                and code[i - 1].argval != "__class__")
                or (x.opname in _GLOBAL and x.argval == "id") or x.argval in ("is_", "is_not") for i, x in enumerate(code))
 
 
