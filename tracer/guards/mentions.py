@@ -142,14 +142,14 @@ def mentions(code: CodeType) -> Mentions:
                     frozenset((None if o in local else o, n) for o, n, _ in chains if _catches(instructions)).union(
                         *({(None if o in local else o, n) for o, n in m.tried} for m in inner)),
                     frozenset(_advanced(instructions, {n for _, n in named})).union(*(m.advanced for m in inner)),
-                    _compares(instructions) or any(m.compares for m in inner),
+                    _compares(instructions, {*code.co_varnames[:code.co_name == "__eq__"]}) or any(m.compares for m in inner),
                     _searches(instructions) or any(m.searches for m in inner))
 
 
-def _compares(code: list[_Instruction]) -> bool:
-    """Whether code asks `x is y`, where neither is a constant or a class, or for `id(x)`, be it by `operator.is_`."""
+def _compares(code: list[_Instruction], itself: set[str]) -> bool:
+    """Whether code asks `x is y`, where neither is a constant, a class or `itself`, or for `id(x)`, be it by `operator.is_`."""
     return any((x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname)
-                and code[i - 1].argval != "__class__")
+                and {"__class__", *itself}.isdisjoint((code[i - 1].argval, code[i - 2].argval)))
                or (x.opname in _GLOBAL and x.argval == "id") or x.argval in ("is_", "is_not") for i, x in enumerate(code))
 
 
