@@ -14,10 +14,10 @@ from ..guards.outside import Outside
 from ..guards.owners import Owner
 from ..guards.texts import Change
 from ..tensor.nested import container_of
-from ..tensor.operations import NUMBERS
 from ..tensor.scalar import Scalar, Source
 from .effects import Effects, Places, places_of
 from .nests import LARGEST, Nest, Path, Spot, identities, parts, text_of, within
+from .signature import is_input
 from .trace import Trace
 
 
@@ -31,7 +31,7 @@ def put_scalars(trace: Trace, outside: Outside, places: Places, looked_at: bool)
         before = MISSING if owner is None else owner.before.get(key, MISSING)
         if owner is None or before is MISSING:
             continue
-        if _is_number(before):
+        if is_input(before):
             scalar = trace.host.source(Source(owner.label(key), None, partial(owner.get, key)), before)
             trace.counted[thing, key] = owner, scalar
             if looked_at:
@@ -77,7 +77,7 @@ def _put_in(trace: Trace, outside: Outside, owner: Owner, key: Any, looked_at: b
 def written(effects: Effects, trace: Trace) -> Places:
     """Where a step left another number than it found."""
     found = {(owner.identity, key): owner for owner, edits in effects.found if owner.placed for key, now in edits.items()
-             if _is_number(owner.before.get(key)) and (type(now) is Scalar or _is_number(now))}
+             if is_input(owner.before.get(key)) and (type(now) is Scalar or is_input(now))}
     for nests in effects.nests_found().values():
         found |= {(nest.owner.identity, key): nest.owner for key, nest in nests.items()
                   if (nest.owner.identity, key) in trace.nested or nest.counts}
@@ -88,9 +88,5 @@ def changed(outside: Outside, changes: list[Change]) -> Places:
     """Where a number, or a container in which there may be some, is another one than at the trace before."""
     places = places_of(changes)
     return {(owner.identity, key): owner for owner in outside.holders() for key, value in owner.before.items()
-            if (_is_number(value) or (parts(value) is not None and not owner.copied))
+            if (is_input(value) or (parts(value) is not None and not owner.copied))
             and owner.where(key) in places} if places else {}
-
-
-def _is_number(x: Any) -> bool:
-    return type(x) in NUMBERS

@@ -26,7 +26,7 @@ LARGEST = 1000  # items of a container in an object of a user's class up to whic
 
 
 def is_input(x: Any) -> bool:
-    """Whether a number in the arguments may be another one at each call: Python's and numpy's, and no subclass of these."""
+    """Whether a number, given or outside, may be another one at each call: Python's and numpy's, and no subclass of these."""
     return type(x) in NUMBERS
 
 
