@@ -7,6 +7,7 @@ from typing import Final
 
 from ..ir import dtypes
 from ..ops import elementwise as ops
+from ..tensor.offsets import is_at_multiple
 from ..tensor.steps import Conjugate, FromPairs, Pairs, Part, signs
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
@@ -142,7 +143,7 @@ def view_as_complex(input: Tensor) -> Tensor:
         raise RuntimeError("Tensor must have a last dimension with stride 1")
     if any(s % 2 and n > 1 for s, n in zip(places.stride[:-1], input._type.shape)):
         raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    if places.offset % 2:
+    if not is_at_multiple(input, 2):
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
     return input._view(FromPairs(), Geometry(tuple(s // 2 for s in places.stride[:-1]), places.offset // 2))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..tensor.assigned import show_memory_of
 from ..tensor.layouts import memory_format
+from ..tensor.offsets import offset
 from ..tensor.steps import Reshape
 from ..tensor.strides import contiguous_stride
 from ..tensor.tensor import Tensor
@@ -85,8 +86,8 @@ def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: memory_for
 @method()
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both tensors are the same view of the same memory."""
-    return (self._storage is tensor._storage and self._type is tensor._type and self._strides == tensor._strides
-            and self.is_conj() == tensor.is_conj())
+    return (self._storage is tensor._storage and self._type is tensor._type and self.stride() == tensor.stride()
+            and offset(self) == offset(tensor) and self.is_conj() == tensor.is_conj())
 
 
 @method("_is_view")

@@ -14,8 +14,10 @@ from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.state import state
 from ..ops.structural import Ints
+from ..tensor.offsets import computed, distance, offset
 from ..tensor.strides import contiguous_stride, is_dense, overlaps
 from ..tensor.tensor import OVERLAP, Tensor
+from .checks import can_read, check_none
 from .layout import F, keeps_layout
 from .operands import c_name, cast_value, scalar_name
 from .spelling import REFUSED, respelled, under_new_names
@@ -204,13 +206,18 @@ def _meets(out: Tensor, shape: Ints, x: Tensor, whole: bool) -> bool:
     """Whether two tensors on one storage share a part of it; all of it counts if `whole`. Tensors with gaps are not looked at."""
     if x is out:
         return whole
-    mine, theirs = out._strides, x._strides
-    stride, count = mine.stride if shape == out._type.shape else contiguous_stride(shape), math.prod(shape)
-    if not (is_dense(shape, stride) and is_dense(x._type.shape, theirs.stride)):
+    own, other = out._strides.stride, x._strides.stride
+    stride, count = own if shape == out._type.shape else contiguous_stride(shape), math.prod(shape)
+    if not (is_dense(shape, stride) and is_dense(x._type.shape, other)):
         return False
-    if mine.offset == theirs.offset and count == x.numel():
-        return whole or stride != theirs.stride
-    return mine.offset < theirs.offset + x.numel() and theirs.offset < mine.offset + count
+    as_one = not whole and count == x.numel() and stride == other  # an elementwise function may write what it reads
+    if (computed(out) or computed(x)) and not can_read(out):
+        apart = distance(out, x)
+        meet = (apart > -count) & (apart < x.numel())
+        check_none("out=", meet & (apart != 0) if as_one else meet, RuntimeError, SHARED)
+        return False
+    apart = offset(out) - offset(x)
+    return -count < apart < x.numel() and not (as_one and apart == 0)
 
 
 def with_typed_out(function: F) -> F:

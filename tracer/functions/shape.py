@@ -10,6 +10,7 @@ from typing import Any
 from ..ir import dtypes
 from ..ops import structural as ops
 from ..ops.structural import Ints
+from ..tensor.offsets import is_at_multiple
 from ..tensor.steps import Bits, Expand, Permute, Reshape
 from ..tensor.strides import Geometry, viewed_stride
 from ..tensor.tensor import Tensor
@@ -95,7 +96,7 @@ def _check_width(x: Tensor, kind: dtypes.dtype) -> None:
     if ratio > 1:
         if x._type.shape[-1] % ratio:
             refuse(f"self.size(-1) must be divisible by {ratio}")
-        if places.offset % ratio:
+        if not is_at_multiple(x, ratio):
             refuse(f"self.storage_offset() must be divisible by {ratio}")
         if any(s % ratio for s in places.stride[:-1]):
             refuse(f"self.stride() must be divisible by {ratio} in all but the last dimension")

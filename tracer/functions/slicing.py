@@ -12,7 +12,7 @@ from ..ir import dtypes
 from ..ops.structural import Ints
 from ..tensor.operations import WHOLE, Operation
 from ..tensor.scalar import Scalar, on_host
-from ..tensor.steps import Slice, block_of
+from ..tensor.steps import Slice, Window, block_of
 from ..tensor.strides import Geometry
 from ..tensor.tensor import Tensor
 from .checks import check_range
@@ -41,20 +41,24 @@ def sliced(input: Tensor, dim: int, start: int, limit: int, step: int = 1) -> Te
 
 def windowed(x: Tensor, start: Sequence[Any], sizes: Ints, offset: Any) -> Tensor:
     """The view of a block whose start holds numbers of the trace in progress or 0-d tensors: see `Window`."""
-    first = block_of(sizes, *(0 for _ in sizes))  # has the same type, and may be kept in a table
-    view = x._view(first, Geometry(x._strides.stride, offset))
     for a in start:
         if type(a) is Scalar:
             a.value  # noqa: B018  # an input of the program, whoever reads the view
-    view._steps = (*view._steps[:-1], block_of(sizes, *start))
+    stride = x._strides.stride
+    return seen_through(x, block_of(sizes, tuple(n * x.itemsize for n in stride), *start), Geometry(stride, offset))
+
+
+def seen_through(x: Tensor, window: Slice | Window, geometry: Geometry | None = None) -> Tensor:
+    """The view through a block, whose start may be computed at each call."""
+    zeros = (0,) * x.ndim
+    sizes = window.sizes if isinstance(window, Window) else window.shape_of(x._type.shape)
+    view = x._view(Slice(zeros, sizes, (1,) * x.ndim), geometry)  # has the same type, and may be kept in a table
+    view._steps = (*view._steps[:-1], window)
     return view
 
 
 def block(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """`length` elements along `dim` from a start within range: also a number of the trace in progress, or a 0-d tensor.
-
-    Where a tensor says where it lies, its storage offset counts as that of place 0.
-    """
+    """`length` elements along `dim` from a start within range: also a number of the trace in progress, or a 0-d tensor."""
     shape, geometry = input._type.shape, input._strides
     known = type(start) is not Scalar and not isinstance(start, Tensor)
     if known or length in (0, shape[dim]):

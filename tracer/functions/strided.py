@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ops.structural import Ints
+from ..tensor.offsets import offset
 from ..tensor.steps import Elements
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
@@ -126,7 +127,7 @@ def _memory(x: Tensor) -> tuple[Tensor, int, int]:
 def _is_passed(root: Tensor) -> bool:
     """Whether it has the elements of a view alone: an argument or a result of a jitted function."""
     trace = root._storage.trace
-    return root._strides.offset > 0 or (trace is not None and trace.is_part(root._storage))
+    return offset(root) > 0 or (trace is not None and trace.is_part(root._storage))
 
 
 def _in_dtype_of(x: Tensor, flat: Tensor) -> Tensor:

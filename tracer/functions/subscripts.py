@@ -234,8 +234,9 @@ class _Basic:
                 limits = tuple(a + n for a, n in zip(starts, self.spans))
                 spread = tuple(s * k for s, k in zip(self.stride, self.steps))
                 x = x._view(Slice(tuple(starts), limits, tuple(self.steps)), Geometry(spread, self.offset))
-        if tuple(self.out_shape) != x._type.shape or (x is full and not self.found):
-            x = x._view(Reshape(tuple(self.out_shape)), Geometry(tuple(self.out_stride), self.offset))
+        shape, stride = tuple(self.out_shape), tuple(self.out_stride)
+        if shape != x._type.shape or (x is full and not self.found) or stride != x._strides.stride:
+            x = x._view(Reshape(shape), Geometry(stride, self.offset))
         return x
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..functions.slicing import windowed
+from ..functions.slicing import seen_through
 from ..guards.identity import HIDDEN
 from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.state import state
 from ..tensor.nested import children
+from ..tensor.offsets import Placed, computed
 from ..tensor.scalar import Scalar, as_key
 from ..tensor.steps import Step, Window, block_of
 from ..tensor.storage import Storage
@@ -158,7 +159,7 @@ class Alias:
             tensor = tensor.detach()
         for given in self.steps:
             step: Step = present(given, outputs, call.values)
-            tensor = windowed(tensor, step.start, step.sizes, 0) if isinstance(step, Window) else tensor._view(step)
+            tensor = seen_through(tensor, step) if isinstance(step, Window) else tensor._view(step)
         if self.steps:
             tensor._geometry, tensor._detached = self._places(tensor, outputs, call), tensor._detached or self.detached
         if self.history is not None:
@@ -297,7 +298,7 @@ class Template:
         if kind is Scalar:
             return Number(self._wanted(x))
         if kind is Window:
-            return Late(partial(block_of, x.sizes), [self._late(a) for a in x.start])
+            return Late(partial(block_of, x.sizes, x.apart), [self._late(a) for a in x.start])
         if kind is Geometry and type(x.offset) is Scalar:
             return Late(partial(Geometry, x.stride), [self._late(x.offset)])
         if isinstance(x, Tensor) and x._storage.trace is self._trace:
@@ -317,7 +318,7 @@ class Template:
             return self._alias(x, index, lambda: index) if stand_in is None else Argument(stand_in)
         root = self._shared.get(x._storage)
         if root is None or x is root:
-            return Output(self._output(x._read()), self._late(x._geometry), type(x), x._requires_grad, x._retains_grad)
+            return Output(self._output(x._read()), _place(x, self._late), type(x), x._requires_grad, x._retains_grad)
         return self._alias(x, None, lambda: self._leaf(root))
 
     def _memory_of(self, x: Tensor) -> Any:
@@ -337,6 +338,19 @@ class Template:
         if x._base is None:
             return Alias(x, memory(), argument, steps, geometry, True, history)
         return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
+
+
+def _place(x: Tensor, late: Callable[[Any], Any]) -> Any:
+    """How a tensor lies that leaves without the memory around it, or the way to tell: by what `late` makes of the positions."""
+    found = () if x._base is None else computed(x)
+    if not found:
+        return late(x._geometry)
+
+    def placed(offset: int, *positions: Tensor) -> Placed:
+        return Placed(stride, offset, tuple(zip(positions, apart)))
+
+    stride, apart = x.stride(), [n for _, n in found]
+    return Late(placed, [late(a) for a in (x._strides.offset, *(at for at, _ in found))])
 
 
 def _lists(trace: Trace) -> dict[int, Any]:

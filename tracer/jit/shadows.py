@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..ir.graph import Value
 from ..ir.recorder import placeholder
+from ..tensor.context import outside_trace
+from ..tensor.offsets import computed, offset
 from ..tensor.storage import Storage
 from ..tensor.strides import passed_on
 from ..tensor.tensor import Tensor
@@ -20,7 +22,7 @@ class ShadowedArguments:
         self.arguments: dict[Storage, Storage] = {}  # storages of arguments, and what stands in for them
         self.aliased: dict[Storage, None] = {}  # argument storages that were reached another way too
         self.parts: dict[Storage, Tensor] = {}  # what stands in for views, without the memory around them, and these
-        self.placed: dict[Tensor, None] = {}  # those of them whose offset was asked for
+        self.placed: dict[Tensor, int] = {}  # those of them whose offset was asked for, and this
 
     def let_go(self) -> None:
         """After the last trace of a call: what stood in for arguments may outlive it (in a history), and they need not."""
@@ -51,8 +53,9 @@ class ShadowedArguments:
         tensor = self.parts.get(storage)
         if tensor is None:
             return 0
-        self.placed[tensor] = None
-        return tensor._strides.offset * tensor.itemsize
+        with outside_trace():
+            self.placed[tensor] = offset(tensor)
+        return self.placed[tensor] * tensor.itemsize
 
     def made_inside(self, tensor: Tensor) -> bool:
         """Whether the trace made this tensor, which means nothing outside."""
@@ -88,7 +91,7 @@ class ShadowedArguments:
             made._storage = Storage(value)
             if tensor._base is None:
                 self.arguments[tensor._storage] = made._storage
-        if tensor._base is not None or tensor._strides.offset:
+        if tensor._base is not None or tensor._strides.offset or computed(tensor):
             self.parts[made._storage] = tensor
         self.originals[tensor] = made
         made._parted = tensor._parted and tensor._base is None and tensor._graph is None  # of a leaf that is given too

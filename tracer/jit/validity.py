@@ -16,6 +16,7 @@ from ..guards.texts import Change, Label, Text, change, shown
 from ..ir.source import describe, user_position
 from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
+from ..tensor.offsets import offset
 from ..tensor.operations import NUMBERS
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
@@ -101,7 +102,7 @@ class _Memory:
         self.arrays = [i for i in self.written if isinstance(arguments[i], np.ndarray)]
         tensors = [(i, x) for i, x in enumerate(arguments) if isinstance(x, Tensor)]
         self.aliased = [(i, x._storage) for i, x in tensors if x._storage in trace.aliased]
-        self.offsets = [(i, x._strides.offset) for i, x in tensors if x in trace.placed]
+        self.offsets = [(i, trace.placed[x]) for i, x in tensors if x in trace.placed]
 
     def forget(self) -> None:
         """All memory."""
@@ -121,9 +122,9 @@ class _Memory:
         changes: list[Change] = [(call.paths[i], "a tensor of its own", "a tensor that the function also uses as state")
                                  for i, x in enumerate(call.tensors)
                                  if isinstance(x, Tensor) and x._base is None and x._storage in known and i not in self.apart]
-        for i, offset in self.offsets:
-            if call.tensors[i]._strides.offset != offset:
-                changes.append((f"{call.paths[i]}.storage_offset()", offset, call.tensors[i]._strides.offset))
+        for i, before in self.offsets:
+            if (now := offset(call.tensors[i])) != before:
+                changes.append((f"{call.paths[i]}.storage_offset()", before, now))
         if self.writes and (clash := self.clash(call.tensors)) is not None:
             changes.append((call.paths[clash], "memory of its own", "memory that the function also reads or writes"))
         for i, storage in self.aliased:
@@ -323,10 +324,10 @@ def _may_overlap(x: Tensor, y: Tensor) -> bool:
 
 
 def _span(x: Tensor) -> tuple[int, int]:
-    places = x._strides
     if not x.numel():
         return 0, 0
-    return places.offset, places.offset + sum((n - 1) * s for n, s in zip(x._type.shape, places.stride)) + 1
+    first = offset(x)
+    return first, first + sum((n - 1) * s for n, s in zip(x._type.shape, x._strides.stride)) + 1
 
 
 def _safely(read: Callable[[], Any]) -> Any:

@@ -17,6 +17,7 @@ from ..ir.locks import open_after_fork
 from ..ir.source import file_and_line, user_position
 from ..ir.types import Type
 from ..tensor.context import context
+from ..tensor.offsets import offset
 from ..tensor.steps import Conjugate, Part, Recoded, Step
 from ..tensor.storage import Storage, rebinding
 from ..tensor.strides import Geometry, overlaps
@@ -184,8 +185,7 @@ def overlapping(written: Iterable[Storage], others: Collection[Storage]) -> bool
 def exported(tensor: Tensor) -> Array:
     """An array on the tensor's memory: changes of the one are seen by the other.
 
-    What cannot be shared is copied: a tensor of another device, one in a body of control flow, a conjugate, a view at a
-    computed position.
+    What cannot be shared is copied: a tensor of another device, one in a body of control flow, a conjugate.
     """
     root, steps = tensor, tensor._steps
     while root._base is not None:
@@ -198,19 +198,17 @@ def exported(tensor: Tensor) -> Array:
     if not isinstance(storage, SharedStorage):
         materialize([storage.read()], "numpy() was called")
         if isinstance(storage.value.buffer, SharedArray):  # read-only
-            return _seen_through(tensor, layout, storage.value.buffer)
+            return _seen_through(tensor, root, storage.value.buffer)
         if overlaps(root._type.shape, layout.stride):
             return np.array(host_array(tensor._read()))
         _share(root, layout)
-    return _seen_through(tensor, layout, storage.memory.home.buffer)
+    return _seen_through(tensor, root, storage.memory.home.buffer)
 
 
 def _unplaced(steps: Sequence[Step]) -> bool:
-    """Whether no strides say where a view's numbers lie: conjugates, imaginary parts of these, a computed position."""
+    """Whether no strides say where a view's numbers lie: conjugates, and imaginary parts of these."""
     conjugate = False
     for step in steps:
-        if not step.placed:
-            return True
         if isinstance(step, Conjugate):
             conjugate = not conjugate
         elif conjugate and isinstance(step, Part) and not step.imaginary:
@@ -255,13 +253,12 @@ class _Window:
             "data": (address, not writable), "typestr": dtype.str if dtype.isbuiltin == 1 else f"|u{dtype.itemsize}"}
 
 
-def _seen_through(tensor: Tensor, layout: Geometry, home: Array) -> Array:
-    """The elements of `home`, which lie as `layout` says, that the tensor shows; a copy where strides cannot say which."""
+def _seen_through(tensor: Tensor, root: Tensor, home: Array) -> Array:
+    """The elements of `home`, the memory of `root`, that the tensor shows; a copy where strides cannot say which."""
     size = home.dtype.itemsize
-    expected = tuple(s * size for s in layout.stride)
+    expected = tuple(s * size for s in root.stride())
     if any(n > 1 and s != e for n, s, e in zip(home.shape, home.strides, expected)):
         return home.view(np.ndarray) if tensor._base is None else np.array(host_array(tensor._read()))
-    address = home.__array_interface__["data"][0] - layout.offset * size
-    places = tensor._strides
-    window = _Window(home.base, address + places.offset * tensor.itemsize, tensor._type, places.stride, home.flags.writeable)
+    address = home.__array_interface__["data"][0] - offset(root) * size + offset(tensor) * tensor.itemsize
+    window = _Window(home.base, address, tensor._type, tensor.stride(), home.flags.writeable)
     return np.asarray(window).view(tensor.dtype.numpy)

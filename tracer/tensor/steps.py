@@ -163,11 +163,11 @@ class Slice(Step):
         return select(mask, placed, base)
 
 
-def block_of(sizes: Ints, *start: int | Scalar | Tensor) -> Slice | Window:
-    """The view of a block of these sizes."""
+def block_of(sizes: Ints, apart: Ints, *start: int | Scalar | Tensor) -> Slice | Window:
+    """The view of a block of these sizes, in a memory whose neighbours lie `apart` bytes from each other."""
     plain = tuple(a for a in start if type(a) is int)
     if len(plain) < len(start):
-        return Window(start, sizes)
+        return Window(start, sizes, apart)
     return Slice(plain, tuple(a + n for a, n in zip(plain, sizes)), (1,) * len(sizes))
 
 
@@ -180,10 +180,15 @@ class Window(Step):
 
     start: tuple[int | Scalar | Tensor, ...]
     sizes: Ints
+    apart: Ints
 
     @property
     def placed(self) -> bool:
         return all(type(a) in (int, Scalar) for a in self.start)
+
+    def computed(self) -> list[tuple[Tensor, int]]:
+        """The positions that tensors say, and how many bytes lie between one and the next."""
+        return [(a, n) for a, n in zip(self.start, self.apart) if type(a) not in (int, Scalar)]  # type: ignore[misc]
 
     def known(self) -> Step:
         return self

@@ -26,6 +26,7 @@ from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
 from .maps import home
+from .offsets import offset
 from .steps import Step, written_through
 from .storage import Storage, without_history
 from .strides import Geometry, contiguous_stride, lies_in_order, of_gradient, overlaps
@@ -418,7 +419,7 @@ class Tensor:
     def storage_offset(self) -> int:
         """The storage element that this tensor's first element is."""
         trace = self._storage.trace
-        return self._strides.offset + (trace.offset(self._storage) // self.itemsize if trace is not None else 0)
+        return offset(self) + (trace.offset(self._storage) // self.itemsize if trace is not None else 0)
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether the elements lie in order, row-major or as a memory format says, without gaps."""
