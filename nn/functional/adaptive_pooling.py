@@ -9,7 +9,7 @@ from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.dims import whole_numbers
 from ...tracer.functions.joining import stack
-from ...tracer.functions.layout import in_pieces
+from ...tracer.functions.layout import as_image, as_images, in_pieces, in_rows, lies
 from ...tracer.functions.methods import named
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean
@@ -81,7 +81,13 @@ def _windows(x: Tensor, dim: int, size: int) -> tuple[list[Tensor], list[int]]:
 # --- Means ------------------------------------------------------------------------------------------------------------
 
 
+def _as_means(made: Tensor, x: Tensor) -> None:
+    """How means of volumes lie: torch takes one of everything for a mean over dimensions."""
+    (as_image if set(made._type.shape[2:]) == {1} else in_rows)(made, x)
+
+
 def _avg(name: str, rank: int) -> Callable[..., Any]:
+    @lies(_as_means if rank == 3 else as_images(rank))
     @named(name, f"""The means of as many windows as are wanted, over {rank} dimensions.
 
     Args: `output_size`, an int or one for each dimension, None where the size stays.
@@ -112,6 +118,7 @@ def _joined(parts: list[Tensor], x: Tensor, dim: int) -> Tensor:
 
 
 def _max(name: str, rank: int, always: bool = False) -> Callable[..., Any]:
+    @lies(in_rows if rank == 3 else as_images(rank))
     @named(name, f"""The largest elements of as many windows as are wanted, over {rank} dimensions.
 
     Args: `output_size`, an int or one for each dimension, None where the size stays; `return_indices` adds their flat

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
 from ...tracer.functions.dims import per_dimension, whole_number
+from ...tracer.functions.layout import as_images
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import c_name, wrap
 from ...tracer.functions.refusals import NUMBER, require_kind
@@ -99,10 +100,14 @@ def _check_channels(input: Value, weight: Tensor, bias: Tensor | None, groups: i
                            f"1-dimensional with {made} elements, but got bias of size {list(bias.shape)} instead")
 
 
-def _finished(value: Value, bias: Tensor | None, single: bool) -> Tensor:
+def _finished(value: Value, rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, single: bool) -> Tensor:
+    """The result: with its channels last, as torch has it, if the input's or the weight's are."""
     result = wrap(value)
     if bias is not None:
         result = add(result, bias.reshape(-1, *(1,) * (value.type.ndim - 2)))
+    for x in (input, weight):
+        if x._geometry is not None and result._geometry is None:
+            as_images(rank)(result, x.unsqueeze(0) if single and x is input else x)
     return result.squeeze(0) if single else result
 
 
@@ -121,7 +126,7 @@ def _conv(name: str, rank: int) -> Callable[..., Tensor]:
         groups = _checked_groups(weight, groups)
         _check_channels(x, weight, bias, groups, False)
         _check_reach(x, weight, pairs, dilations)
-        return _finished(ops.conv(x, weight._read(), strides, pairs, dilations, groups), bias, single)
+        return _finished(ops.conv(x, weight._read(), strides, pairs, dilations, groups), rank, input, weight, bias, single)
 
     return function
 
@@ -151,7 +156,7 @@ def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
             raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "
                                f"output_padding: {list(extra)} stride: {list(strides)} dilation: {list(dilations)}")
         value = ops.conv_transpose(x, weight._read(), strides, paddings, extra, dilations, groups)
-        return _finished(value, bias, single)
+        return _finished(value, rank, input, weight, bias, single)
 
     return function
 

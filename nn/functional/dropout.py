@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from ...tracer.functions.arithmetic import add, mul
+from ...tracer.functions.layout import as_input, lies
 from ...tracer.functions.methods import assign
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.random import chance_value, generator_on
@@ -40,6 +41,7 @@ def _require_inexact(x: Tensor) -> None:
     require_kind("bernoulli_scalar_cpu_", x)
 
 
+@lies(as_input)
 def _dropped(x: Tensor, p: float, shape: Ints) -> Tensor:
     if p == 1.0 or x.numel() == 0:
         return mul(x, 0)
@@ -136,6 +138,7 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
     return _alpha_dropped(input, p, training, inplace, _channels(input, batched=True))
 
 
+@lies(as_input)
 def _alpha_dropped(input: Tensor, p: float, training: bool, inplace: bool, shape: Ints) -> Tensor:
     if _checked(p) == 0.0 or not training or input.numel() == 0:
         return input

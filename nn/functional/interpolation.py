@@ -18,6 +18,7 @@ from ...tracer.functions.choosing import clamp
 from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_numbers
+from ...tracer.functions.layout import as_image, laid_out_by
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import fitting
 from ...tracer.functions.reduce import sum
@@ -199,7 +200,8 @@ def interpolate(input: Tensor, size: Sizes = None, scale_factor: Scales = None, 
         result = by_nearest(input, sizes, factors, mode == "nearest-exact")
     else:
         result = by_weights(input, sizes, factors, mode, bool(align_corners), antialias)
-    return in_own_memory(result, input)  # where no pixel is computed, or every second one is shown
+    result = in_own_memory(result, input)  # where no pixel is computed, or every second one is shown
+    return laid_out_by(as_image, result, input)
 
 
 def by_nearest(x: Tensor, sizes: Ints, factors: Sequence[float | None], exact: bool) -> Tensor:

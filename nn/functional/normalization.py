@@ -10,6 +10,7 @@ from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.dims import whole_list, whole_number
 from ...tracer.functions.joining import cat
+from ...tracer.functions.layout import as_image, in_rows, lies
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean, sum
@@ -17,6 +18,7 @@ from ...tracer.functions.refusals import FLOATING, INEXACT, require_kind
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.ir import dtypes
+from ...tracer.ops.structural import reshape
 from ...tracer.tensor.tensor import Tensor
 
 
@@ -52,6 +54,7 @@ def _trailing(name: str, input: Tensor, normalized_shape: Sequence[int], *others
     return tuple(range(input.ndim - len(shape), input.ndim))
 
 
+@lies(in_rows)
 def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
                eps: float = 1e-5) -> Tensor:
     """(x - mean) / sqrt(variance + eps) * weight + bias, over the last dimensions.
@@ -63,6 +66,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     return _scaled(_centred(_wide(input), axes, eps), weight, bias).to(input.dtype)
 
 
+@lies(in_rows)
 def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
              eps: float | None = None) -> Tensor:
     """x / sqrt(mean(x * x) + eps) * weight, over the last dimensions; eps is the type's by default.
@@ -81,6 +85,7 @@ def _per_channel(x: Tensor | None, ndim: int) -> Tensor | None:
     return None if x is None else x.reshape(-1, *(1,) * (ndim - 2))
 
 
+@lies(as_image)
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,
                eps: float = 1e-5) -> Tensor:
     """Normalised over each sample's groups of channels, then scaled per channel.
@@ -95,7 +100,7 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
                            f"shape {list(input.shape)} and num_groups={num_groups}")
     require_kind("GroupNormKernelImpl", input)
     x = _wide(input).reshape(batch, num_groups, channels // num_groups * math.prod(spatial))
-    x = _centred(x, 2, eps).reshape(input.shape)
+    x = wrap(reshape(_centred(x, 2, eps)._read(), shape=input._type.shape))
     return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
 
 
@@ -111,6 +116,7 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     return batch_norm_of_any_eps(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
+@lies(as_image)
 def batch_norm_of_any_eps(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
                           bias: Tensor | None, training: bool, momentum: Any, eps: float) -> Tensor:
     axes = (0, *range(2, input.ndim))
@@ -153,6 +159,7 @@ def _update(running: Tensor | None, new: Tensor, momentum: Any, factor: float = 
 
 
 @spelled
+@lies(in_rows)
 def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
                   weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True,
                   momentum: float = 0.1, eps: float = 1e-5) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...tracer.functions.dims import whole_list
 from ...tracer.functions.joining import cat
+from ...tracer.functions.layout import as_image, laid_out_by, lies
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import fitting
 from ...tracer.functions.rearranging import flip
@@ -57,15 +58,20 @@ def replication_pad(input: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def _extended(input: Tensor, pairs: Sequence[tuple[int, int]], mode: str) -> Tensor:
+    given = input
     if mode != "circular":
         rank = sum(pair != (0, 0) for pair in pairs)
         require_kind(f"{'reflection' if mode == 'reflect' else 'replication'}_pad{rank}d", input, NUMBER)
     for dim, (low, high) in enumerate(pairs):
         if (low, high) != (0, 0):
             input = _along(input, dim, low, high, mode)
-    return wrap(input._read()) if any(pair != (0, 0) for pair in pairs) else input  # in rows, even where elements were cut
+    if all(pair == (0, 0) for pair in pairs):
+        return input
+    made = wrap(input._read())  # even where elements were cut
+    return made if mode == "circular" else laid_out_by(as_image, made, given)
 
 
+@lies(as_image)
 def _constant(input: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
     sizes = [n + low + high for n, (low, high) in zip(input._type.shape, pairs)]
     if any(n < 0 for n in sizes):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ...tracer.functions.conversions import in_own_memory
 from ...tracer.functions.dims import whole_number
+from ...tracer.functions.layout import as_image, lies
+from ...tracer.functions.operands import wrap
 from ...tracer.functions.shape import permute, reshape, unflatten
 from ...tracer.tensor.tensor import Tensor
 
@@ -16,6 +18,7 @@ def _check(name: str, input: Tensor, factor: int, what: str) -> None:
         raise RuntimeError(f"{name} expects a positive {what}, but got {factor}")
 
 
+@lies(as_image)
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Channels laid out as pixels: (*, C * r * r, H, W) to (*, C, H * r, W * r).
 
@@ -42,6 +45,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return in_own_memory(reshape(mixed, (*lead, c, height * r, width * r)), input)
 
 
+@lies(as_image)
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Pixels laid out as channels: (*, C, H * r, W * r) to (*, C * r * r, H, W), the inverse of `pixel_shuffle`.
 
@@ -68,6 +72,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return in_own_memory(reshape(mixed, (*lead, channels * r * r, height // r, width // r)), input)
 
 
+@lies(as_image)
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Channels dealt out, one of each group in turn: (N, C, *) with channel g * C / groups + i at place i * groups + g.
 
@@ -90,7 +95,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
         raise RuntimeError(f"Number of channels must be divisible by groups. Got {channels} channels and {groups} "
                            "groups.")
     split = unflatten(input, 1, (groups, channels // groups))
-    return reshape(split.transpose(1, 2), input._type.shape)
+    return wrap(reshape(split.transpose(1, 2), input._type.shape)._read())
 
 
 native_channel_shuffle = channel_shuffle

@@ -11,13 +11,14 @@ import numpy as np
 from ...tracer.functions.arithmetic import div, mul, pow, power_of_size
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.dims import whole_place
-from ...tracer.functions.layout import in_pieces
+from ...tracer.functions.layout import as_images, in_pieces, in_rows, laid_out_by, lies
 from ...tracer.functions.methods import EXACT, named, with_out_of
 from ...tracer.functions.operands import wrap
 from ...tracer.functions.refusals import FLOATING, REAL, require_kind
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import neg, sign
 from ...tracer.ir import dtypes
+from ...tracer.ir.state import state
 from ...tracer.ops import structural as ops
 from ...tracer.ops.convolution import Pairs, dilated
 from ...tracer.ops.window import Slide, reduce_window, select_and_gather
@@ -90,8 +91,10 @@ def _max_pool(name: str, rank: int) -> Callable[..., Any]:
         window = _Window(name, input, rank, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
         require_kind("max_pool1d_impl" if rank == 1 else name if rank == 2 else "max_pool3d_cpu", input,
                      FLOATING if rank == 1 and not return_indices else REAL)
-        result = _pooled(input, window, "max")
-        return (result, _places(input, window)) if return_indices else result
+        # torch has another kernel for maxima of sequences of which neither a gradient nor places are asked
+        rule = as_images(rank) if rank > 1 or return_indices or (state.grad and input.requires_grad) else in_rows
+        result = laid_out_by(rule, _pooled(input, window, "max"), input)
+        return (result, laid_out_by(rule, _places(input, window), input)) if return_indices else result
 
     return function
 
@@ -132,6 +135,7 @@ def _shared(total: Tensor, count: Any) -> Tensor:
 
 
 def _avg_pool(name: str, rank: int) -> Callable[..., Any]:
+    @lies(in_rows if rank == 3 else as_images(rank))
     @named(name, f"The mean of each window over {rank} dimensions; `count_include_pad` counts the "
                  "zeros of the padding too.")
     def function(input: Tensor, kernel_size: Sizes, stride: Any = None, padding: Sizes = 0, ceil_mode: bool = False,

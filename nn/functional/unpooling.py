@@ -8,7 +8,7 @@ from typing import Any
 
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.dims import whole_list, whole_numbers
-from ...tracer.functions.layout import in_pieces
+from ...tracer.functions.layout import as_image, in_pieces, in_rows, lies
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import number_value, scalar_name, wrap
 from ...tracer.functions.scattering import scatter
@@ -42,6 +42,7 @@ def _output_size(input: Tensor, kernel: Numbers, stride: Numbers, padding: Numbe
 def _max_unpool(name: str, rank: int) -> Callable[..., Any]:
     each = _ntuple(rank)  # any numbers, where `output_size` says how large the result is
 
+    @lies(as_image if rank == 2 else in_rows)
     @named(name, f"""What `max_pool{rank}d` kept, back at its places; zeros elsewhere.
 
     Args: `input` (N, C, *) or (C, *); `indices`, the flat places that the pool returned; `kernel_size`, `stride` and
@@ -79,7 +80,7 @@ def _unpooled(name: str, input: Tensor, indices: Tensor, sizes: Ints) -> Tensor:
                 f"Found an invalid max index: {{value}} (output volumes are of size {shown})")
     zeros = wrap(number_value(0, input.dtype, (*lead, size), input._device))
     flat = (*lead, -1)
-    return reshape(scatter(zeros, -1, reshape(indices, flat), reshape(input, flat)), (*lead, *sizes))
+    return wrap(reshape(scatter(zeros, -1, reshape(indices, flat), reshape(input, flat)), (*lead, *sizes))._read())
 
 
 max_unpool1d, max_unpool2d, max_unpool3d = (_max_unpool(f"max_unpool{rank}d", rank) for rank in (1, 2, 3))

@@ -10,7 +10,7 @@ from .arithmetic import div, mul, sub
 from .choosing import where
 from .comparing import le, logical_and
 from .dims import checked_dim
-from .layout import in_pieces, keeps_layout
+from .layout import in_pieces, in_rows, keeps_layout, lies
 from .methods import EXACT, FOUND, method, pointwise, with_out_of
 from .operands import scalar_name
 from .precision import fitting, rounded_once
@@ -76,6 +76,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 @method()
 @with_out_of(EXACT)
 @rounded_once
+@lies(in_rows)
 def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """Scores as probabilities: positive, and of sum 1 along a dimension.
 
@@ -104,6 +105,7 @@ def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
 @method()
 @with_out_of(EXACT)
 @rounded_once
+@lies(in_rows)
 def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`, without overflow."""
     x = input.to(dtype) if dtype else input

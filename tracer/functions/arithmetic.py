@@ -380,7 +380,10 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     if not isinstance(weight, (Tensor, *NUMBERS)):
         raise TypeError(f"lerp(): argument 'weight' must be Number or Tensor, not {type(weight).__name__}")
     _check_lerp(input, end, weight)
-    return _between(input, end, weight)
+    result = _between(input, end, weight)
+    if result._geometry is not None and result._base is None:  # of operands that lie otherwise the first one tells
+        result._geometry = None
+    return result
 
 
 @rounded_once

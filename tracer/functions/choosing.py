@@ -12,7 +12,7 @@ from ..ops.custom import custom_gradient
 from ..tensor.tensor import Tensor
 from .comparing import eq, ge, isnan, le, logical_or
 from .fits import check_fits
-from .layout import apply, keeps_layout, laid_out
+from .layout import apply, in_rows, keeps_layout, laid_out, lies
 from .methods import assign, method, pointwise, with_out
 from .operands import Number, c_name, common_shape, expand_value, number_value, operands, result_dtype, wrap
 from .precision import fitting, is_half
@@ -189,6 +189,7 @@ def _where_method(input: Tensor, condition: Tensor, other: Tensor | Number) -> T
 
 
 @method()
+@lies(in_rows)
 @keeps_layout
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask holds, else input; the dtype stays input's."""

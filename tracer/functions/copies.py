@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..ir.dtypes import dtype
 from ..tensor.tensor import Tensor
 from .complex_numbers import view_as_complex, view_as_real
 from .conversions import clone, contiguous, detach
 from .dims import checked_dim
 from .methods import EXACT, named, with_out_of
-from .shape import expand, permute, squeeze, t, transpose, unsqueeze, view
+from .shape import expand, permute, reshape, squeeze, t, transpose, unsqueeze, view
 from .slicing import select, split, split_with_sizes, unbind
 from .strided import as_strided, diagonal, unfold
 
@@ -43,6 +44,12 @@ def _slice(input: Tensor, dim: int = 0, start: int | None = None, end: int | Non
     return input[(*[slice(None)] * checked_dim(dim, input.ndim), slice(start, end, step))]
 
 
+def _view(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The elements in another shape, also where no strides show the memory so; or as those of another dtype."""
+    asked = args[0] if args else next(iter(kwargs.values()))
+    return view(input, *args, **kwargs) if isinstance(asked, dtype) else reshape(input, *args, **kwargs)
+
+
 def _copies_of(*functions: Callable[..., Any]) -> list[Any]:
     return [_copy_of(function) for function in functions]
 
@@ -51,6 +58,7 @@ alias_copy = _copy_of(named("alias", "")(_alias))
 as_strided_copy, diagonal_copy, expand_copy, permute_copy = _copies_of(as_strided, diagonal, expand, permute)
 detach_copy, select_copy, split_copy, split_with_sizes_copy = _copies_of(detach, select, split, split_with_sizes)
 squeeze_copy, t_copy, transpose_copy, unbind_copy = _copies_of(squeeze, t, transpose, unbind)
-unfold_copy, unsqueeze_copy, view_copy = _copies_of(unfold, unsqueeze, view)
+unfold_copy, unsqueeze_copy = _copies_of(unfold, unsqueeze)
 view_as_complex_copy, view_as_real_copy = _copies_of(view_as_complex, view_as_real)
+view_copy = _copy_of(named("view", "")(_view))
 slice_copy = _copy_of(named("slice", "")(_slice))

@@ -19,6 +19,7 @@ from .complex_numbers import complex as as_complex
 from .conversions import clone
 from .dims import checked_dim, whole_number
 from .joining import cat
+from .layout import in_rows, lies
 from .methods import Out, method, named, with_out, with_out_of, with_typed_out
 from .operands import cast_value, wrap
 from .refusals import INEXACT, ORDERED, require_kind
@@ -97,6 +98,7 @@ def _log_add(a: Tensor, b: Tensor) -> Tensor:
 
 @method()
 @with_out_of(_RUNNING)
+@lies(in_rows)
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log(cumsum(exp(x))) along `dim`, without overflow: log2(n) steps that each double the reach."""
     axis = checked_dim(dim, input.ndim)

@@ -16,7 +16,7 @@ from ..ir.graph import Value
 from ..ops import fourier as ops
 from ..ops import structural
 from ..ops.structural import Ints
-from ..tensor.strides import Geometry, is_contiguous
+from ..tensor.strides import Geometry, contiguous_stride, is_contiguous
 from ..tensor.tensor import Tensor
 from .arithmetic import mul
 from .autocast import castable
@@ -153,16 +153,20 @@ def _over(primitive: str, x: Value, axes: Ints, lengths: Ints) -> Value:
 def _transform(kind: _Kind, name: str, x: Tensor, axes: Ints, asked: Sequence[int | None], norm: str | None) -> Tensor:
     value, lengths = _operand(kind, name, x), _lengths(kind, x, axes, asked)
     factor = kind.factor(norm, math.prod(lengths))
-    for i, (axis, n) in enumerate(zip(axes, lengths)):
-        value = _with_length(value, axis, n // 2 + 1 if kind.real_result and i == len(axes) - 1 else n)
+    needed = (*lengths[:-1], lengths[-1] // 2 + 1) if kind.real_result else lengths
+    stride = x.stride()
+    for axis, n in zip(axes, needed):
+        if n > x._type.shape[axis]:
+            stride = contiguous_stride(x._type.shape)  # extended: a copy
+        value = _with_length(value, axis, n)
     value = _over(kind.primitive, conj(wrap(value))._read() if kind.conjugate < 0 else value, axes, lengths)
     result = wrap(conj(wrap(value))._read() if kind.conjugate > 0 else value)
-    return _placed(result if factor == 1 else mul(result, factor), kind, x, axes)
+    return _placed(result if factor == 1 else mul(result, factor), kind, stride, axes)
 
 
-def _placed(result: Tensor, kind: _Kind, x: Tensor, axes: Ints) -> Tensor:
-    """The result with torch's strides: what is transformed last lies innermost."""
-    order = sorted(range(x.ndim), key=lambda a: -x._strides.stride[a])
+def _placed(result: Tensor, kind: _Kind, stride: Ints, axes: Ints) -> Tensor:
+    """The result with torch's strides, of an input of those strides: what is transformed last lies innermost."""
+    order = sorted(range(result.ndim), key=lambda a: -stride[a])
     if kind.primitive in ("FFT", "IFFT"):
         order = _innermost(order, [a for a in order if a in axes])
     elif kind.name == "ihfft" and len(axes) > 1:  # a real transform, and then complex ones
@@ -170,7 +174,7 @@ def _placed(result: Tensor, kind: _Kind, x: Tensor, axes: Ints) -> Tensor:
         order = _innermost(order, [a for a in order if a in axes[:-1]])
     else:
         order = _innermost(order, [*(a for a in order if a in axes[:-1]), axes[-1]])
-    placed, step = [0] * x.ndim, 1
+    placed, step = [0] * result.ndim, 1
     for a in reversed(order):
         placed[a] = step
         step *= max(result._type.shape[a], 1)

@@ -24,9 +24,10 @@ from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
 from ..tensor.steps import Reshape, Slice
-from ..tensor.strides import Geometry, contiguous_stride
+from ..tensor.strides import Geometry, contiguous_stride, dense_stride, is_contiguous
 from ..tensor.tensor import Tensor
 from .fits import check_fits
+from .layout import as_input, lies
 from .masked_reads import MaskedRead, is_through, masked_read
 from .methods import method
 from .operands import NUMBERS, broadcast_shapes, cast_value, expand_value, number_value, scalar_name, wrap
@@ -145,11 +146,30 @@ def _gathered(view: Tensor, found: Sequence[Found]) -> Tensor:
         _check_mask(mask, shape, axis)
         refusal = mask_refusal(f"indexing with a mask (at {describe(user_position())})")
         return masked_read(view._read(), mask_value(mask, view._device), axis, refusal)
-    places = _places(shape, _choose(view, found, "indexing with a mask"), _single_mask(found))
+    chosen = _choose(view, found, "indexing with a mask")
+    places = _places(shape, chosen, _single_mask(found))
     result = windows_shape(places.indices.type.shape, places.sizes, places.dims)
     if any(shape[d] == 0 for d in places.dims.map):
         return wrap(reshape(view._read(), shape=result))
-    return wrap(places.gather(view._read()))
+    made = wrap(places.gather(view._read()))
+    if view._geometry is not None:
+        _lay_out(made, view._geometry.stride, shape, chosen)
+    return made
+
+
+def _lay_out(made: Tensor, strides: Ints, shape: Ints, chosen: Sequence[_Chosen]) -> None:
+    """Let what was gathered lie in the order that the dimensions have which stay, as in torch."""
+    common, axes = _common_shape(chosen), {c.axis for c in chosen}
+    lead = _lead(len(shape), chosen) if common else 0
+    rest = [s for d, s in enumerate(strides) if d not in axes]
+    before, behind = rest[:lead], rest[lead:]
+    operands = [(*before, *(0,) * len(common), *behind)]
+    for c in chosen:
+        own = contiguous_stride(c.value.type.shape)
+        own = tuple(0 if n == 1 else s for n, s in zip(c.value.type.shape, own))
+        operands.append((*(0,) * len(before), *(0,) * (len(common) - len(own)), *own, *(0,) * len(behind)))
+    stride = dense_stride(made._type.shape, operands)
+    made._geometry = None if is_contiguous(made._type.shape, stride) else Geometry(stride)
 
 
 @method("__getitem__")
@@ -313,6 +333,7 @@ def index_put_(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, 
 
 
 @method()
+@lies(as_input)
 def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of the input after `index_put_`."""
     return index_put_(wrap(alias(input._read())), indices, values, accumulate)

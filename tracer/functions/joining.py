@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..ops import structural as ops
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
+from .layout import as_image, suggested_format
 from .methods import Out, with_out_of
 from .operands import cast_value, result_dtype, wrap
 from .shape import atleast_1d, atleast_2d, atleast_3d, reshape, unsqueeze
@@ -63,7 +64,11 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size {first[at]} but got "
                                f"size {shape[at]} for tensor number {i} in the list.")
     values = [cast_value(x._read(), kind) for x in used]
-    return wrap(ops.concatenate(*values, axis=d))
+    result = wrap(ops.concatenate(*values, axis=d))
+    if used[0]._geometry is not None and all(x.ndim == result.ndim and suggested_format(x) is suggested_format(used[0])
+                                             for x in tensors):
+        as_image(result, used[0])
+    return result
 
 
 concat = concatenate = cat

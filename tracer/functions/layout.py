@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -138,6 +139,75 @@ def _is_in(form: memory_format, shape: Ints, stride: Ints) -> bool:
             return False
         least = stride[d] * max(shape[d], 1)
     return True
+
+
+# --- How functions of torch that are not elementwise lay their results out --------------------------------------------
+
+
+Rule = Callable[[Tensor, Tensor], None]  # puts a new tensor where torch's function puts the result of that input
+
+
+def lies(rule: Rule) -> Callable[[F], F]:
+    """Let the new tensors that a function of an input returns lie in memory by a rule."""
+
+    def give(function: F) -> F:
+        first = next(iter(inspect.signature(function).parameters))
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return laid_out_by(rule, function(*args, **kwargs), args[0] if args else kwargs.get(first))
+
+        return call  # type: ignore[return-value]
+
+    return give
+
+
+def laid_out_by(rule: Rule, result: Any, x: Any) -> Any:
+    """New tensors, one or several, by a rule. An input in rows leaves them in rows."""
+    if isinstance(x, Tensor) and x._geometry is not None:
+        for made in (result,) if isinstance(result, Tensor) else result:
+            if made._base is None and made is not x:
+                rule(made, x)
+    return result
+
+
+def in_rows(made: Tensor, x: Tensor) -> None:
+    """Row-major, however the input lies."""
+    made._geometry = None
+
+
+def as_input(made: Tensor, x: Tensor) -> None:
+    """With the strides of the input if these leave no gaps, else its dimensions in their order."""
+    if made._type.shape == x._type.shape:
+        made._geometry = None
+        in_format(made, None, x)
+
+
+def as_image(made: Tensor, x: Tensor) -> None:
+    """With the channels last if the input, of images or volumes, suggests it; else row-major."""
+    made._geometry = None
+    form = suggested_format(x)
+    if form.order is not None and made.ndim == x.ndim:
+        made._geometry = Geometry(form.stride(made._type.shape))
+
+
+def as_sequence(made: Tensor, x: Tensor) -> None:
+    """`as_image`, of sequences (N, C, L): torch takes them for images of one row."""
+    made._geometry = None
+    if x.ndim == made.ndim == 3:
+        (n, c, length), stride = x._type.shape, x.stride()
+        if _is_in(channels_last, (n, c, 1, length), (*stride[:2], length * stride[2], stride[2])):
+            n, c, length = made._type.shape
+            stride = channels_last.stride((n, c, 1, length))
+            made._geometry = Geometry((*stride[:2], stride[3]))
+
+
+def as_images(rank: int) -> Rule:
+    """The rule for a function over that many dimensions of space."""
+    return as_sequence if rank == 1 else as_image
+
+
+# --- Elementwise ------------------------------------------------------------------------------------------------------
 
 
 def laid_out(result: Tensor, operands: Sequence[Any]) -> Tensor:

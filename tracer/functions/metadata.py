@@ -68,6 +68,8 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: memory_f
     shape = shape_argument(sizes, size)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"numel: integer multiplication overflow\n(resize_ requires sizes of 0 or more, got {list(shape)})")
+    if shape == self._type.shape and memory_format is None:
+        return self
     offset = self.storage_offset()
     whole = self if self._base is None else self._root
     if offset + math.prod(shape) <= whole.nbytes // self.dtype.itemsize:

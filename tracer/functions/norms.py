@@ -11,6 +11,7 @@ from .arithmetic import add, mul, sub
 from .choosing import clamp, where
 from .comparing import ne
 from .dims import checked_dim, real_number
+from .layout import in_rows, lies
 from .linear import matmul
 from .methods import EXACT, in_place, method, with_out_of
 from .operands import common_shape, scalar_name
@@ -42,6 +43,7 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
 
 @in_place()
 @with_out_of(EXACT)
+@lies(in_rows)
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Slices along `dim` whose p-norm is above maxnorm shrunk to it: each times maxnorm / (norm + 1e-7).
 

@@ -11,6 +11,7 @@ from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .dims import checked_dim, checked_dims, shape_argument, whole_list, whole_number, whole_numbers, whole_place
 from .joining import cat
+from .layout import as_image, as_input, lies
 from .methods import method
 from .operands import wrap
 from .shape import ravel, reshape, transpose
@@ -62,6 +63,7 @@ def flipud(input: Tensor) -> Tensor:
 
 @method()
 @spelled
+@lies(as_input)
 def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
     """Dimensions reversed (a copy)."""
     return wrap(reverse(input._read(), axes=checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)))
@@ -77,6 +79,7 @@ def _shifts(given: Any) -> tuple[Any, ...]:
 
 
 @method()
+@lies(as_image)
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Elements moved along dimensions, one after the other, those pushed out coming back on the other side."""
     amounts = _shifts(shifts)

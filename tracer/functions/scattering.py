@@ -24,6 +24,7 @@ from .arithmetic import div, remainder
 from .checks import check_range, unchecked
 from .dims import checked_dim
 from .fits import check_fits
+from .layout import as_input, lies
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
 from .precision import fitting
@@ -292,6 +293,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 @method()
 @spelled
+@lies(as_input)
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """A copy of the input with its slices at the positions of `index` filled with one number; negative ones wrap."""
     _vector("index_fill_", index)
@@ -385,6 +387,7 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 
 
 @method()
+@lies(as_input)
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of the input after `put_`."""
     return put_(wrap(alias(input._read())), index, source, accumulate)

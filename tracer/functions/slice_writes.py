@@ -12,6 +12,7 @@ from ..ops.elementwise import alias
 from ..ops.structural import Ints
 from ..tensor.tensor import Tensor
 from .dims import checked_dim, whole_number, whole_place
+from .layout import as_input, lies
 from .methods import EXACT, method, with_out_of
 from .operands import wrap
 from .spelling import spelled
@@ -26,6 +27,7 @@ def _changed(input: Tensor, view: Any, src: Tensor) -> Tensor:
 
 @method()
 @spelled
+@lies(as_input)
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of the input whose slice at `index` along `dim` is src."""
     return _changed(input, lambda x: x.select(dim, index), src)
@@ -33,6 +35,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 @method()
 @with_out_of(EXACT)
+@lies(as_input)
 def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
                   step: int = 1) -> Tensor:
     """A copy of the input whose elements start:end:step along `dim` are src."""
@@ -42,6 +45,7 @@ def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = 
 
 
 @method()
+@lies(as_input)
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A copy of the input whose diagonal is src."""
     return _changed(input, lambda x: x.diagonal(offset, dim1, dim2), src)

@@ -11,6 +11,7 @@ from ..ops.elementwise import alias
 from ..ops.structural import iota, transpose
 from ..tensor.tensor import Tensor
 from .dims import checked_dim, whole_number
+from .layout import as_input, lies
 from .methods import EXACT, method, with_out, with_out_of
 from .return_types import pair, return_type, zero_index
 from .slicing import sliced
@@ -42,6 +43,7 @@ def _require_real(name: str, input: Tensor) -> None:
 
 @method()
 @with_out_of(EXACT)
+@lies(as_input)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """(values, indices) in order along `dim`; equal elements keep their order, NaN counts as the largest.
 

@@ -23,7 +23,7 @@ from .choosing import maximum, where
 from .comparing import gt, logical_and, logical_or, lt
 from .defaults import Defaults
 from .dims import whole_number
-from .layout import keeps_layout
+from .layout import in_rows, keeps_layout, lies
 from .methods import Out, in_place, method, named, pointwise, with_out, with_out_of
 from .operands import Number, cast_value, float_kind, result_dtype, wrap
 from .precision import fitting, rounded_once
@@ -260,7 +260,9 @@ i1e: Any = _modified("i1e", "The modified Bessel function of order 1, times e**-
 # --- Gamma functions --------------------------------------------------------------------------------------------------
 
 
-@pointwise()
+@in_place()
+@lies(in_rows)
+@keeps_layout
 @with_out_of(_MVLGAMMA)
 def mvlgamma(input: Tensor, p: int) -> Tensor:
     """log of the gamma function of p dimensions: p (p - 1) / 4 log(pi) + the sum of lgamma(x - j / 2) for j < p.

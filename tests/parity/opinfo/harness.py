@@ -53,16 +53,19 @@ class Outcome:
 def _limited(seconds: float) -> Iterator[None]:
     """LateError after that much of the processor's time, which does not hang on what else a machine does."""
 
-    def late(*_: Any) -> None:
-        raise LateError(f"longer than {seconds:g} s")
+    running = True
 
-    before = signal.signal(signal.SIGPROF, late)
+    def late(*_: Any) -> None:
+        if running:  # a signal may come when the time is over
+            raise LateError(f"longer than {seconds:g} s")
+
+    signal.signal(signal.SIGPROF, late)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
+        running = False
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 def _short(reason: str) -> str:
