@@ -137,9 +137,8 @@ def multi_head_attention_forward(
         result = weighted(weights, v)
     else:
         result = attention(q, k, v, merged, dropout_p, causal)
-    result = linear(result.transpose(1, 2).reshape(batch, length, width), out_proj_weight, out_proj_bias)
-    result = result.squeeze(0) if single else result.transpose(0, 1)
-    return result, None if weights is None else _shown(weights, average_attn_weights, single)
+    result = linear(result.permute(2, 0, 1, 3).reshape(length, batch, width), out_proj_weight, out_proj_bias)
+    return result.squeeze(1) if single else result, None if weights is None else _shown(weights, average_attn_weights, single)
 
 
 def each_once(turn: Any, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:

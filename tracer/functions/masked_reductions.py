@@ -18,7 +18,7 @@ from .arithmetic import div, mul, sub
 from .checks import check_none
 from .choosing import clamp_min, where
 from .comparing import isnan
-from .conversions import clone
+from .conversions import clone, in_own_memory
 from .dims import checked_dim, is_whole
 from .matrix_norms import vector_norm
 from .order_statistics import nanmedian
@@ -80,9 +80,13 @@ def _unlike_bool(dim: int) -> int:
     return int(dim) if isinstance(dim, bool) else dim
 
 
+def _is_all(dim: Dims) -> bool:
+    return dim is None or (isinstance(dim, Sequence) and not dim)
+
+
 def _axes(dim: Dims, ndim: int) -> Ints:
     """All dimensions for None and for an empty sequence, also those of 0-d tensors."""
-    if dim is None or (isinstance(dim, Sequence) and not dim):
+    if _is_all(dim):
         return tuple(range(ndim))
     dims: Any = (dim,) if is_whole(dim) else dim
     axes = tuple(checked_dim(_unlike_bool(d), ndim) for d in dims)
@@ -143,7 +147,7 @@ def prod(input: Tensor, dim: Dims = None, *, keepdim: bool | None = False, dtype
     result = _filled("prod", input, mask).to(_summed_kind(input, dtype))
     for axis in sorted(_axes(dim, input.ndim), reverse=True):
         result = reduce.prod(result, axis, bool(keepdim))
-    return clone(result) if result is input else result
+    return result if _is_all(dim) else in_own_memory(result, input)  # torch gives a 0-d tensor itself
 
 
 def _float_kind(name: str, input: Tensor, kind: dtype | None) -> dtype:

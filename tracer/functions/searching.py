@@ -18,7 +18,7 @@ from ..lazy.flush import host_array
 from ..ops.elementwise import compare, convert, not_
 from ..ops.reduction import reduce_or, reduce_sum
 from ..ops.structural import broadcast, reshape
-from ..tensor.strides import Geometry
+from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
 from .dims import checked_dim, whole_number
 from .methods import EXACT, method, with_out, with_out_of
@@ -83,10 +83,14 @@ def argwhere(input: Tensor) -> Tensor:
 # --- Distinct elements ------------------------------------------------------------------------------------------------
 
 
-def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool, on: str) -> Any:
+def _results(values: Any, axis: int | None, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool, on: str) -> Any:
     out = [values, *([inverse.astype(np.int64)] if return_inverse else []),
            *([counts.astype(np.int64)] if return_counts else [])]
     tensors = tuple(_from_host(array, on) for array in out)
+    if axis:  # in torch the slices lie one behind the other
+        shape = values.shape
+        stride = contiguous_stride((shape[axis], *shape[:axis], *shape[axis + 1:]))
+        tensors[0]._geometry = Geometry((*stride[1:axis + 1], stride[0], *stride[axis + 1:]))
     return tensors if len(tensors) > 1 else tensors[0]
 
 
@@ -118,7 +122,7 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
     axis = _axis(input, dim)
     values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
     inverse = inverse.reshape(array.shape) if axis is None else inverse.reshape(-1)
-    return _results(values, inverse, counts, return_inverse, return_counts, input._device)
+    return _results(values, axis, inverse, counts, return_inverse, return_counts, input._device)
 
 
 @method()
@@ -136,7 +140,7 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
     inverse = np.cumsum(starts) - 1
     counts = np.diff(np.append(np.flatnonzero(starts), len(rows)))
     shaped = inverse.reshape(array.shape) if axis is None else inverse
-    return _results(values, shaped, counts, return_inverse, return_counts, input._device)
+    return _results(values, axis, shaped, counts, return_inverse, return_counts, input._device)
 
 
 @method()
