@@ -155,10 +155,10 @@ class _Pickler(_Written):  # type: ignore[misc]
         """The storage of a tensor, and where in it the tensor lies; what strides cannot say gets memory of its own."""
         root, same = x, True
         while root._base is not None:
-            same = same and all(step.placed and not isinstance(step, Recoded) for step in root._steps)
+            same = same and not any(isinstance(step, Recoded) for step in root._steps)
             root = root._root
-        if same and root.is_contiguous() and root._strides.offset == 0:
-            return self._storage(root._storage, root), x._strides.offset, x._strides.stride
+        if same and root.is_contiguous() and root.storage_offset() == 0:
+            return self._storage(root._storage, root), x.storage_offset(), x.stride()
         order = sorted(range(x.ndim), key=lambda d: -x._strides.stride[d])
         with no_grad():
             stored, (conjugate, negative) = x.detach(), signs(x)

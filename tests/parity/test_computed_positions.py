@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from typing import Any
 
@@ -166,3 +167,14 @@ def test_a_result_without_the_memory_around_it() -> None:
         assert ask(result) == expected.storage_offset()
         with pytest.raises(NotImplementedError, match="a result of a jitted function"):
             result.as_strided((2,), (1,))
+
+
+def test_saved_beside_what_it_is_a_view_of() -> None:
+    for lib in (torch, flambeau):
+        x, file = lib.arange(12.0).view(3, 4), io.BytesIO()
+        lib.save({"x": x, "row": x[lib.tensor(2)], "columns": x[:, lib.tensor(1):]}, file)
+        file.seek(0)
+        found = lib.load(file)
+        found["row"].add_(1)
+        assert found["row"].storage_offset() == 8 and found["columns"].storage_offset() == 1
+        assert found["x"].tolist()[2] == [9.0, 10.0, 11.0, 12.0] and found["columns"].tolist()[2] == [10.0, 11.0, 12.0]
