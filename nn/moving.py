@@ -9,6 +9,7 @@ from ..tracer.functions.creation import empty_like
 from ..tracer.ir import dtypes
 from ..tracer.tensor.device import device
 from ..tracer.tensor.epochs import structure_epoch
+from ..tracer.tensor.layouts import memory_format, preserve_format
 from ..tracer.tensor.tensor import Tensor
 
 
@@ -18,6 +19,8 @@ class Movable:
     __slots__ = ()
 
     children: Callable[[], Any]
+    parameters: Callable[[], Any]
+    buffers: Callable[[], Any]
     _parameters: dict[str, Any]
     _buffers: dict[str, Any]
 
@@ -38,12 +41,21 @@ class Movable:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move to a device, or convert floating point parameters and buffers to a dtype, in place."""
+        """Move to a device, or convert floating point parameters and buffers to a dtype, in place.
+
+        A `memory_format` is for the tensors of 4 and 5 dimensions. Raises RuntimeError for one that these cannot have.
+        """
         kind, on = _destination(*args, **kwargs)
         if kind is not None and not kind.is_inexact:
             raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
                             f"dtype={kind}")
-        return self._apply(lambda t: _moved(t, on, kind if t.dtype.is_inexact else None))
+        form = kwargs.get("memory_format") or preserve_format
+        if form.order is not None:
+            for tensor in (*self.parameters(), *self.buffers()):
+                if tensor.ndim in (4, 5):
+                    form.stride(tensor.shape)  # raises what it has to before anything is changed
+        return self._apply(lambda t: _moved(t, on, kind if t.dtype.is_inexact else None, form if t.ndim in (4, 5) else
+                                            preserve_format))
 
     def _to_floating(self, kind: dtypes.dtype) -> Self:
         return self._apply(lambda t: t.to(kind) if t.dtype.is_floating_point else t)
@@ -98,11 +110,11 @@ class Movable:
         raise AssertionError("Torch not compiled with MTIA enabled.")
 
 
-def _moved(tensor: Tensor, on: Any, kind: dtypes.dtype | None) -> Tensor:
+def _moved(tensor: Tensor, on: Any, kind: dtypes.dtype | None, form: memory_format = preserve_format) -> Tensor:
     if tensor.is_meta and on is not None and device(on).type != "meta":
         raise NotImplementedError("Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
                                   "torch.nn.Module.to() when moving module from meta to a different device.")
-    return tensor.to(device=on, dtype=kind)
+    return tensor.to(device=on, dtype=kind, memory_format=form)
 
 
 def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:

@@ -94,6 +94,30 @@ def test_resize_to_the_same_shape_changes_nothing() -> None:
         assert x.resize_as_(lib.zeros(3, 2)).tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
+def test_a_module_in_a_format() -> None:
+    """`to(memory_format=)` is for weights of 4 and 5 dimensions and their gradients, and may come with a dtype."""
+    outcomes = []
+    for lib in (torch, flambeau):
+        net = lib.nn.Sequential(lib.nn.Conv2d(3, 8, 3), lib.nn.Conv3d(3, 8, 3), lib.nn.Linear(3, 2))
+        found: list[Any] = []
+        for form in (lib.channels_last, lib.channels_last_3d, lib.preserve_format, lib.contiguous_format):
+            part = net[:1] if form is lib.channels_last else net[1:] if form is lib.channels_last_3d else net
+            part.to(memory_format=form)
+            found += [p.stride() for p in net.parameters()]
+        with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last format"):
+            net[1:].to(memory_format=lib.channels_last)
+        conv = net[0].to(lib.float64, memory_format=lib.channels_last)
+        conv(lib.rand(1, 3, 8, 8, dtype=lib.float64)).sum().backward()
+        found += [conv.weight.stride(), conv.weight.grad.stride(), str(conv.weight.dtype), conv.weight.requires_grad]
+        conv.to(memory_format=lib.contiguous_format)
+        outcomes.append([*found, conv.weight.stride(), conv.weight.grad.stride()])
+    assert outcomes[0] == outcomes[1]
+    net = flambeau.nn.Sequential(flambeau.nn.Conv2d(3, 8, 3), flambeau.nn.Conv3d(3, 8, 3))
+    with pytest.raises(RuntimeError, match="required rank 4"):
+        net.to(memory_format=flambeau.channels_last)
+    assert net[0].weight.stride() == (27, 9, 3, 1)  # as it was
+
+
 def test_a_network_with_its_channels_last() -> None:
     """The format goes through all of it, as people check who convert a model, lazily and in a step."""
     for lib, jit in ((torch, lambda f: f), (flambeau, lambda f: f), (flambeau, flambeau.jit)):
@@ -101,6 +125,7 @@ def test_a_network_with_its_channels_last() -> None:
         net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
                             nn.Upsample(scale_factor=2), nn.Dropout2d(0.5), nn.GroupNorm(2, 8), nn.AvgPool2d(2))
         net.to(memory_format=lib.channels_last)
+        assert net[0].weight.stride() == (27, 1, 9, 3)
         x = lib.rand(2, 3, 8, 8).to(memory_format=lib.channels_last)
         step = jit(lambda x, net=net: net(x))
         y = step(x)
