@@ -84,7 +84,7 @@ def histogramdd(input: Tensor, bins: Any, range: Sequence[float] | None = None, 
     if len(given) != input.shape[-1]:
         raise RuntimeError("histogramdd: The size of bins must be equal to the innermost dimension of the input.")
     counts, edges = _counted("histogramdd", points, given, range, weight, density)
-    return _HistogramDD(counts, edges)
+    return _HistogramDD(counts, tuple(ends if isinstance(ends, Tensor) else made for ends, made in zip(given, edges)))
 
 
 def _check_ends(input: Tensor, bins: Tensor) -> None:

@@ -135,7 +135,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     on_diagonal = compare(place, full_like(place, offset), direction="EQ")
     mask = broadcast(on_diagonal, shape=shape, dims=(rank, rank + 1))
     made = wrap(select(mask, spread, full_like(spread, 0)))
-    return made if (a, b) == (rank, rank + 1) else movedim(made, (-2, -1), (a, b))
+    return made if (a, b) == (rank, rank + 1) else wrap(movedim(made, (-2, -1), (a, b))._read())
 
 
 @method()
