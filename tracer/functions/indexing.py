@@ -24,7 +24,7 @@ from ..ops.elementwise import alias, select
 from ..ops.places import Dims, Places, windows_shape
 from ..ops.structural import Ints, broadcast, concatenate, reshape
 from ..tensor.steps import Reshape, Slice
-from ..tensor.strides import Geometry, contiguous_stride, dense_stride, is_contiguous
+from ..tensor.strides import Geometry, contiguous_stride, dense_stride, passed_on
 from ..tensor.tensor import Tensor
 from .fits import check_fits
 from .layout import as_input, lies
@@ -169,7 +169,7 @@ def _lay_out(made: Tensor, strides: Ints, shape: Ints, chosen: Sequence[_Chosen]
         own = tuple(0 if n == 1 else s for n, s in zip(c.value.type.shape, own))
         operands.append((*(0,) * len(before), *(0,) * (len(common) - len(own)), *own, *(0,) * len(behind)))
     stride = dense_stride(made._type.shape, operands)
-    made._geometry = None if is_contiguous(made._type.shape, stride) else Geometry(stride)
+    made._geometry = passed_on(made._type.shape, Geometry(stride))
 
 
 @method("__getitem__")

@@ -65,9 +65,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
                                f"size {shape[at]} for tensor number {i} in the list.")
     values = [cast_value(x._read(), kind) for x in used]
     result = wrap(ops.concatenate(*values, axis=d))
-    if used[0]._geometry is not None and all(x.ndim == result.ndim and suggested_format(x) is suggested_format(used[0])
-                                             for x in tensors):
-        as_image(result, used[0])
+    if used[0]._geometry is not None:
+        form = suggested_format(used[0])
+        if all(x.ndim == result.ndim and suggested_format(x) is form for x in tensors):
+            as_image(result, used[0])
     return result
 
 

@@ -184,7 +184,7 @@ class Window(Step):
 
     @property
     def placed(self) -> bool:
-        return all(type(a) in (int, Scalar) for a in self.start)
+        return not self.computed()
 
     def computed(self) -> list[tuple[Tensor, int]]:
         """The positions that tensors say, and how many bytes lie between one and the next."""
