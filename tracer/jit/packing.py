@@ -8,30 +8,36 @@ whoever reads it outside gets a copy of the slice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, islice
 
-from ..ir.dtypes import dtype, int64
+from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Node, Value
 from ..ir.recorder import placeholder, recording
-from ..ops.indexing import dynamic_update_slice
-from ..ops.structural import constant, reshape, slice_
-from ..tensor.packs import Pack
+from ..ops.structural import concatenate, reshape, slice_
+from ..tensor.packs import GradientPack, Pack
 from ..tensor.storage import Storage
+from ..walks.simplify import dead_code
+from .alike import Together, Update, kinds, piece, written
 
 LIMIT = 16 << 10  # bytes of a tensor up to which a slice of a pack costs less than a buffer of its own
-FEWEST = 5
+FEWEST = 5  # members of a pack, or of those that are updated as one array
 
 
-def packs_for(storages: Sequence[Storage], chosen: Sequence[bool], device: str) -> list[Pack]:
-    """The packs of a step that writes the `chosen` ones of `storages`: existing packs, and new ones for the rest."""
+def packs_for(storages: Sequence[Storage], updates: Sequence[Update | None], device: str) -> list[Pack]:
+    """The packs of a step: existing packs of `storages`, and new ones for the rest of those that have `updates`.
+
+    Those that are updated alike lie side by side in a new one.
+    """
     packs: dict[int, Pack] = {}
-    loose: dict[dtype, list[Storage]] = {}
-    for storage, written in zip(storages, chosen):
+    loose: dict[dtype, list[tuple[int | None, Storage]]] = {}
+    for storage, update, kind in zip(storages, updates, kinds(updates)):
         if isinstance(storage.pack, Pack):
             packs[id(storage.pack)] = storage.pack
-        elif written and not storage.shared and 0 < storage.value.type.nbytes <= LIMIT:
-            loose.setdefault(storage.value.type.dtype, []).append(storage)
-    made = [Pack(group, kind, device) for kind, group in loose.items() if len(group) >= FEWEST]
+        elif update is not None and not storage.shared and 0 < storage.value.type.nbytes <= LIMIT:
+            loose.setdefault(storage.value.type.dtype, []).append((kind, storage))
+    made = [Pack([storage for _, storage in sorted(group, key=lambda member: (member[0] is None, member[0] or 0))], kind, device)
+            for kind, group in loose.items() if len(group) >= FEWEST]
     return [p for p in packs.values() if p.device == device] + made
 
 
@@ -59,30 +65,67 @@ def packed_graph(graph: Graph, packs: Sequence[Pack], inputs: Sequence[Sequence[
         held.append(copy.outputs)
         env.update(zip(node.outputs, held[-1]))
         nodes.append(copy)
+    before = [[None if at is None else graph.inputs[at] for at in read] for read in inputs]
+    after = [[None if at is None else graph.outputs[at] for at in made] for made in outputs]
     with recording() as recorder:
-        joined = [_updated(flat, p, [None if at is None else env[graph.outputs[at]] for at in members_out])
-                  for flat, p, members_out in zip(flats, packs, outputs) if any(at is not None for at in members_out)]
+        joined = _written(packs, flats, members, before, after, env)
     nodes.extend(recorder.nodes)
     rest = [env[v] for i, v in enumerate(graph.outputs) if i not in gone_outputs]
     for flat, pack in zip(flats, packs):
         labels[flat] = f"{len(pack.types)} packed"
-    return Graph([*flats, *new_inputs], nodes, [*joined, *rest], graph.name, labels)
+    return dead_code(Graph([*flats, *new_inputs], nodes, [*joined, *rest], graph.name, labels))
 
 
 def _member(flat: Value, pack: Pack, index: int) -> Value:
     start, kind = pack.offsets[index], pack.types[index]
-    piece = slice_(flat, start=(start,), limit=(start + kind.size,), stride=(1,))
-    return reshape(piece, shape=kind.shape)
+    return reshape(slice_(flat, start=(start,), limit=(start + kind.size,), stride=(1,)), shape=kind.shape)
 
 
-def _updated(flat: Value, pack: Pack, new: Sequence[Value | None]) -> Value:
-    """The flat buffer with new members, each written in its place.
+Members = Sequence[Sequence[Value | None]]  # of each pack
 
-    XLA does these updates in the donated buffer itself; joining the members into a new one with a concatenation took
-    2 to 7 times as long (measured with 10 to 400 members of 64 elements on the CPU).
+
+def _written(packs: Sequence[Pack], flats: Sequence[Value], members: Sequence[Sequence[Value]], before: Members, after: Members,
+             env: Mapping[Value, Value]) -> list[Value]:
+    """The flat buffers of the packs of which something is written.
+
+    `members` are those of the buffers, `before` and `after` what they stand for in the graph, `env` its values here.
     """
-    for value, start in zip(new, pack.offsets):
-        if value is not None:
-            at = constant.on(flat.device, value=str(start), shape=(), dtype=int64)
-            flat = dynamic_update_slice(flat, reshape(value, shape=(value.type.size,)), at)
-    return flat
+    new = [[None if v is None else env[v] for v in values] for values in after]
+    places = {v: (flat, start) for flat, values, pack in zip(flats, members, packs) for v, start in zip(values, pack.offsets)}
+    left = {}
+    for p, pack in enumerate(packs):
+        if isinstance(pack, GradientPack):
+            left[p] = written(flats[p], new[p], pack.offsets)
+            places.update({v: (left[p], start) for v, start in zip(new[p], pack.offsets) if v is not None})
+    found = iter(kinds([None if old is None or made is None else (old, made)
+                        for olds, mades in zip(before, after) for old, made in zip(olds, mades)]))
+    runs = [(p, start, stop) for p, pack in enumerate(packs) for start, stop in _runs([*islice(found, len(pack.types))])]
+    arrays = Together(places).joined([new[p][start:stop] for p, start, stop in runs])  # type: ignore[misc]
+    alike = [[(start, stop, array) for (of, start, stop), array in zip(runs, arrays) if of == p and array is not None]
+             for p in range(len(packs))]
+    return [left[p] if p in left else _updated(flats[p], packs[p], new[p], alike[p])
+            for p in range(len(packs)) if any(v is not None for v in new[p])]
+
+
+def _runs(found: Sequence[int | None]) -> Iterator[tuple[int, int]]:
+    """Where members of one kind lie side by side."""
+    for kind, run in groupby(range(len(found)), found.__getitem__):
+        members = list(run)
+        if kind is not None and len(members) >= FEWEST:
+            yield members[0], members[-1] + 1
+
+
+def _updated(flat: Value, pack: Pack, new: list[Value | None], alike: Sequence[tuple[int, int, Value]]) -> Value:
+    """The flat buffer with the arrays of members that are updated alike, and other new members each in its place."""
+    ends = [*pack.offsets[1:], pack.size]
+    pieces, done = [], 0
+    for start, stop, array in alike:
+        pieces += [piece(flat, done, pack.offsets[start])] if done < pack.offsets[start] else []
+        pieces.append(array)
+        done = ends[stop - 1]
+        new[start:stop] = [None] * (stop - start)
+    if alike and done < pack.size:
+        pieces.append(piece(flat, done, pack.size))
+    if pieces:
+        flat = concatenate(*pieces, axis=0) if len(pieces) > 1 else pieces[0]
+    return written(flat, new, pack.offsets)

@@ -24,6 +24,7 @@ from ..tensor.scalar import Host, Scalar, keyed
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
 from ..walks.simplify import simplify
+from .alike import Update
 from .checked import Checked, guarded
 from .effects import Effect, Effects
 from .guard import Guard
@@ -329,8 +330,8 @@ def packed(plan: Plan) -> Plan:
     """The plan with small state in flat buffers: those of packs come first among inputs and outputs."""
     own = [i for i in range(len(plan.state)) if i not in plan.gradients and i not in plan.slots]
     packs = [] if plan.tape else packs_for([plan.state[i] for i in own],  # type: ignore[misc]
-                                           [i in plan.donated for i in own], plan.device)
-    left, rest = ([], plan.writes.gradients) if plan.tape else _packed_gradients(plan)
+                                           [_update(plan, i) for i in own], plan.device)
+    left, rest = ([], plan.writes.gradients) if plan.tape else _packed_gradients(plan, packs)
     if not packs and not left:
         return replace(plan, state=_lasting(plan.state, {*plan.gradients, *plan.slots}))
     number = {id(plan.state[i]): i for i in own}
@@ -362,13 +363,25 @@ def packed(plan: Plan) -> Plan:
         state=_lasting([plan.state[j] for j in loose], {*gradients, *slots}))
 
 
-def _packed_gradients(plan: Plan) -> tuple[list[tuple[GradientPack, list[int]]], tuple[tuple[Tensor | int, int | None], ...]]:
-    """Packs of small gradients that the step leaves behind, with the outputs of the program that they are; and the rest."""
+def _update(plan: Plan, i: int) -> Update | None:
+    """The value of a state before the step and after it, if the program writes into its memory."""
+    return (plan.graph.inputs[i], plan.graph.outputs[plan.positions[i]]) if i in plan.donated else None
+
+
+def _packed_gradients(plan: Plan, packs: Sequence[Pack]) -> tuple[list[tuple[GradientPack, list[int]]],
+                                                                  tuple[tuple[Tensor | int, int | None], ...]]:
+    """Packs of small gradients that the step leaves behind, with the outputs of the program that they are; and the rest.
+
+    They lie in the order in which their leaves lie in `packs`, so that those that are updated alike are side by side there.
+    """
+    place = {id(s): at for at, s in enumerate(s for pack in packs for s in pack.storages)}
     groups: dict[dtype, list[tuple[Tensor, int]]] = {}
     for target, output in plan.writes.gradients:
         at = -1 if output is None else plan.positions[output]
         if at >= 0 and isinstance(target, Tensor) and plan.types[at].nbytes <= LIMIT and plan.positions.count(at) == 1:
             groups.setdefault(plan.types[at].dtype, []).append((target, at))
+    for members in groups.values():
+        members.sort(key=lambda member: place.get(id(member[0]._storage), len(place)))
     made = [(GradientPack([t for t, _ in members], kind, plan.device), [at for _, at in members])
             for kind, members in groups.items() if len(members) >= FEWEST]
     packed = {id(t) for pack, _ in made for t in pack.leaves}

@@ -27,6 +27,7 @@ INEXACT = REAL | COMPLEX
 INTEGER = frozenset(d for d in dtypes.ALL if d.category == dtypes.INTEGRAL)
 LOGICAL = INTEGER | {dtypes.boolean}
 NUMBER = INEXACT | INTEGER
+ELEMENTWISE: set[str] = set()  # the names of ops that treat all elements alike, whatever the shape
 
 
 # --- The family -------------------------------------------------------------------------------------------------------
@@ -71,6 +72,7 @@ def same_operands(name: str, types: Sequence[Type]) -> None:
 
 def batch_elementwise(name: str) -> Callable[..., Any]:
     """Batch rule of an op that treats all elements alike: give every operand the leading dimension."""
+    ELEMENTWISE.add(name)
 
     def batch(size: int, batched: Sequence[bool], *inputs: Value, **params: Any) -> Any:
         return OPS[name](*(with_leading(size, b, x) for b, x in zip(batched, inputs)), **params)
