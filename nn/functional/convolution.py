@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...tracer.functions.arithmetic import add
 from ...tracer.functions.dims import per_dimension, whole_number
-from ...tracer.functions.layout import as_images
+from ...tracer.functions.layout import as_images, in_pieces
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import c_name, wrap
 from ...tracer.functions.refusals import NUMBER, require_kind
@@ -104,7 +104,7 @@ def _finished(value: Value, rank: int, input: Tensor, weight: Tensor, bias: Tens
     """The result: with its channels last, as torch has it, if the input's or the weight's are."""
     result = wrap(value)
     if bias is not None:
-        result = add(result, bias.reshape(-1, *(1,) * (value.type.ndim - 2)))
+        result = add(result, in_pieces(bias, input, weight).reshape(-1, *(1,) * (value.type.ndim - 2)))
     for x in (input, weight):
         if x._geometry is not None and result._geometry is None:
             as_images(rank)(result, x.unsqueeze(0) if single and x is input else x)

@@ -10,7 +10,7 @@ from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.dims import whole_list, whole_number
 from ...tracer.functions.joining import cat
-from ...tracer.functions.layout import as_image, in_rows, lies
+from ...tracer.functions.layout import as_image, in_pieces, in_rows, lies
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean, sum
@@ -31,6 +31,11 @@ def _centred(x: Tensor, axes: Any, eps: float) -> Tensor:
     """(x - mean) / sqrt(variance + eps) over `axes`."""
     centred = sub(x, mean(x, axes, True))
     return mul(centred, rsqrt(add(mean(square(centred), axes, True), eps)))
+
+
+def _beside(bias: Tensor | None, *others: Tensor | None) -> Tensor | None:
+    """The bias, as an argument of one function with the others."""
+    return None if bias is None else in_pieces(bias, *others)
 
 
 def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -63,7 +68,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     """
     axes = _trailing("layer_norm", input, normalized_shape, weight, bias)
     require_kind("LayerNormKernelImpl", input)
-    return _scaled(_centred(_wide(input), axes, eps), weight, bias).to(input.dtype)
+    return _scaled(_centred(_wide(input), axes, eps), weight, _beside(bias, input, weight)).to(input.dtype)
 
 
 @lies(in_rows)
@@ -139,7 +144,7 @@ def batch_norm_of_any_eps(input: Tensor, running_mean: Tensor | None, running_va
             raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
         centred = sub(x, _per_channel(running_mean, input.ndim))  # type: ignore[arg-type]
         spread = _per_channel(running_var, input.ndim)  # type: ignore[assignment]
-    x = mul(centred, rsqrt(add(spread, eps)))
+    x, bias = mul(centred, rsqrt(add(spread, eps))), _beside(bias, input, weight)
     return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
 
 
@@ -179,7 +184,7 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     spread = mean(square(centred), axes, True)
     _update(running_mean, mean(centre, 0), momentum)
     _update(running_var, mean(spread, 0), momentum, count / max(count - 1, 1))
-    x = mul(centred, rsqrt(add(spread, eps)))
+    x, bias = mul(centred, rsqrt(add(spread, eps))), _beside(bias, input, weight)
     return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...tracer.functions.dims import whole_list
 from ...tracer.functions.joining import cat
-from ...tracer.functions.layout import as_image, laid_out_by, lies
+from ...tracer.functions.layout import as_image, in_pieces, laid_out_by, lies
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import fitting
 from ...tracer.functions.rearranging import flip
@@ -60,6 +60,7 @@ def replication_pad(input: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
 def _extended(input: Tensor, pairs: Sequence[tuple[int, int]], mode: str) -> Tensor:
     given = input
     if mode != "circular":
+        input = in_pieces(input)
         rank = sum(pair != (0, 0) for pair in pairs)
         require_kind(f"{'reflection' if mode == 'reflect' else 'replication'}_pad{rank}d", input, NUMBER)
     for dim, (low, high) in enumerate(pairs):

@@ -13,6 +13,7 @@ from ...tracer.functions.arithmetic import add, div, mul, remainder, sub
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.comparing import logical_and
 from ...tracer.functions.creation import tensor as make_tensor
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.linear import matmul
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import rounded_once
@@ -110,6 +111,7 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
     if align_corners is None:
         warnings.warn(CHANGED, stacklevel=3)
     _check(input, grid, mode)
+    input, grid = in_pieces(input, grid), in_pieces(grid, input)
     sampler = _Sampler(input, padding_mode, bool(align_corners))
     places = [sampler.unnormalized(grid.select(-1, -1 - i), n) for i, n in enumerate(sampler.sizes)]  # x is the last one
     return wrap(movedim(SAMPLERS[mode](sampler, places), -1, 1)._read())  # in rows, as torch has it

@@ -27,7 +27,7 @@ from .opinfo.result import chosen, commit, difference  # noqa: E402
 
 GROUPS = 40
 LISTED = read_list()
-BROAD = ("forward", "strides", "variants", "out", "gradient", "jitted")
+BROAD = ("forward", "strides", "variants", "out", "gradient", "second", "jitted")
 AGAIN, OF_EACH = 200, 2  # cells of the checked-in result that are run again, and first samples of each: minutes of compiling
 FEWER = ("forward", "gradient")  # of dtypes other than float32, whose other forms are the same functions
 

@@ -112,7 +112,7 @@ def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     axis = checked_dim(dim, x.ndim)
     check_real("log_softmax", x, axis)
     if x.ndim == 0:
-        return sub(x, x)
+        return sub(in_pieces(x), x)
     shifted = sub(x, amax(x, axis, True).detach()) if x.numel() else x
     return sub(shifted, log(sum(exp(shifted), axis, True)))
 

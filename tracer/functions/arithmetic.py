@@ -270,7 +270,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
         rest = ops.select(_has_wrong_sign(rest, y), ops.add(rest, y), rest)
     if rest.requires_grad:  # the gradient is that of x - floor(x / y) * y
         whole = ops.stop_gradient(_whole_quotient(x, y, "floor"))
-        rest = ops.with_value(ops.sub(x, ops.mul(y, whole)), rest)
+        rest = ops.with_value(ops.sub(x, ops.mul(piecewise(y, x) if y.requires_grad else y, whole)), rest)
     return wrap(rest)
 
 

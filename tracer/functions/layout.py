@@ -230,8 +230,11 @@ def _broadcast_stride(x: Tensor, kind: dtype, shape: Ints) -> Ints:
     return (*[0] * (len(shape) - len(own)), *own)
 
 
-def in_pieces(x: Tensor) -> Tensor:
-    """x, as the argument of a function of straight pieces, the gradient of whose gradient is zeros (`ops.pieces`)."""
+def in_pieces(x: Tensor, *others: Tensor | None) -> Tensor:
+    """x, as the argument of a function of straight pieces of it, the gradient of whose gradient is zeros (`ops.pieces`).
+
+    `others` are arguments of the function, with respect to which it is, too.
+    """
     if type(x) is MaskedRead or not (state.grad and x.requires_grad):
         return x
-    return laid_out(wrap(piecewise(x._read())), [x])
+    return laid_out(wrap(piecewise(x._read(), *(y._read() for y in others if y is not None and y.requires_grad))), [x])

@@ -15,6 +15,7 @@ from .checks import can_read
 from .choosing import maximum, where
 from .comparing import gt
 from .creation import empty, zeros
+from .layout import in_pieces
 from .linear import matmul
 from .matrices import adjoint, by_columns, require_matrices, require_square
 from .methods import castable, method, with_out_of
@@ -134,7 +135,7 @@ def pinv(A: Tensor, rcond: Tolerance = None, hermitian: bool = False, *, atol: T
     if hermitian:
         require_square("linalg.eigh", A)
     if A.numel() == 0:
-        return adjoint(A).clone()
+        return adjoint(in_pieces(A)).clone()
     return _pinv(A, atol, rtol, hermitian)[0]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir.constants import full_like
+from collections.abc import Sequence
+
+from ..ir.constants import full_like, with_leading
 from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import Emitter, Op, Operand, register
@@ -29,20 +31,25 @@ def zero_slope(x: Value, *others: Value | None) -> Value:
     return zeros
 
 
-def _infer(x: Type) -> Type:
+def _infer(x: Type, *others: Type) -> Type:
     return x
 
 
-def _lower(h: Emitter, x: Operand) -> Operand:
+def _lower(h: Emitter, x: Operand, *others: Operand) -> Operand:
     return x
 
 
-def _piecewise_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
-    return (linked(g, x) if state.grad else g,)
+def _piecewise_vjp(g: Value, out: Value, x: Value, *others: Value) -> tuple[Value | None, ...]:
+    for v in (x, *others) if state.grad else ():
+        g = linked(g, v) if v.type.dtype.is_inexact else g
+    return (g, *(None for _ in others))
 
 
-# x, as the argument of a function of pieces without a curve (a ReLU, a pool): the gradient of its gradient is zeros, and not
-# none, as that of torch's backward kernels is. Only a gradient that may be differentiated in its turn is told, so that others
-# cost nothing.
-piecewise = register(Op("piecewise", _infer, lambda x: x, _lower, _piecewise_vjp,
-                        batch_elementwise("piecewise"), exact=True, light=True))
+def _batch(size: int, batched: Sequence[bool], *inputs: Value) -> Value:
+    return piecewise(*(with_leading(size, b, x) for b, x in zip(batched, inputs)))
+
+
+# x, as the argument of a function of pieces without a curve in it (a ReLU, a pool, the bias of a convolution): the gradient of
+# its gradient is zeros, with respect to the other arguments too, and not none, as that of torch's backward kernels is. Only a
+# gradient that may be differentiated in its turn is told, so that others cost nothing.
+piecewise: Op = register(Op("piecewise", _infer, lambda x, *others: x, _lower, _piecewise_vjp, _batch, exact=True, light=True))

@@ -232,7 +232,10 @@ def _theirs_derivative(cell: Cell, sample: Any, second: bool, given: Derivative 
     linked = [g for g in found if g is not None and g.requires_grad]
     if second and linked:
         derivative.directions = [torch.randn_like(g.detach()) for g in linked] if given is None else widened(given.directions)
-        derivative.second = list(torch.autograd.grad(linked, inputs, derivative.directions, allow_unused=True))
+        try:
+            derivative.second = list(torch.autograd.grad(linked, inputs, derivative.directions, allow_unused=True))
+        except RuntimeError as error:  # NotImplementedError is one
+            raise NotApplicable(f"torch has no second order: {error}") from error
     return derivative
 
 
