@@ -134,9 +134,12 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def _bent(input: Tensor, alpha: float, width: float = 1.0, scale: float = 1.0) -> Tensor:
     """x above 0, alpha * (exp(x / width) - 1) else, both times scale."""
     require_kind("elu_cpu", input)
-    below = input <= 0
+    below = input < 0
     bend = where(below, input, 0.0)  # no overflow on the side that is not taken: its gradient would be NaN
-    bent = where(below, mul(expm1(bend if width == 1.0 else div(bend, width)), alpha), input)
+    straight = input
+    if input.requires_grad:  # at 0 torch takes the slope from below, and no curve
+        straight = where(input == 0, mul(input, alpha / width), input)
+    bent = where(below, mul(expm1(bend if width == 1.0 else div(bend, width)), alpha), straight)
     return bent if scale == 1.0 else mul(bent, scale)
 
 

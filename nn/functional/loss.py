@@ -21,6 +21,7 @@ from ...tracer.functions.operands import float_kind, number_value, scalar_name, 
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
 from ...tracer.functions.refusals import not_implemented, require_kind
+from ...tracer.functions.special import xlogy
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
@@ -280,8 +281,7 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
-        nothing = target == 0  # the logarithm of a negative target is NaN, and so is its loss
-        loss = sub(where(nothing, 0.0, mul(target, log(where(nothing, 1.0, target)))), mul(target, input))
+        loss = sub(xlogy(target, target), mul(target, input))  # of a negative target NaN
     if reduction == "batchmean":
         return div(sum(loss), input._type.shape[0]) if input.ndim else sum(loss)
     return reduced(loss, reduction)

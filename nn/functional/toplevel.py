@@ -11,6 +11,7 @@ from typing import Any
 from ...tracer.functions.arithmetic import mul
 from ...tracer.functions.choosing import where
 from ...tracer.functions.dims import whole_number
+from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.random.fills import uniform_
 from ...tracer.functions.shape import broadcast_tensors
@@ -99,7 +100,8 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     slope: Any = (lower + upper) / 2
     if training:
         slope = uniform_(input.new_empty(input.shape), lower, upper, generator=generator)
-    return where(input >= 0, input, mul(input, slope))
+    x = in_pieces(input)
+    return where(x > 0, x, mul(x, slope))
 
 
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
@@ -163,8 +165,8 @@ def _word(reduction: Any) -> str:
     return _REDUCTIONS[number]
 
 
-def kl_div(input: Tensor, target: Tensor, reduction: Any = 1, *, log_target: bool = False) -> Tensor:
-    """`nn.functional.kl_div`, with `reduction` 0, 1 or 2 for none, mean or sum.
+def kl_div(input: Tensor, target: Tensor, reduction: Any = 0, *, log_target: bool = False) -> Tensor:
+    """`nn.functional.kl_div`, with `reduction` 0, 1 or 2 for none (the default), mean or sum.
 
     >>> import flambeau as torch
     >>> torch.kl_div(torch.zeros(2), torch.ones(2), 2)
@@ -174,24 +176,24 @@ def kl_div(input: Tensor, target: Tensor, reduction: Any = 1, *, log_target: boo
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
-                                     pos_weight: Tensor | None = None, reduction: Any = 1) -> Tensor:
-    """`nn.functional.binary_cross_entropy_with_logits`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+                                     pos_weight: Tensor | None = None, reduction: Any = 0) -> Tensor:
+    """`nn.functional.binary_cross_entropy_with_logits`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
     return F.binary_cross_entropy_with_logits(input, target, weight, reduction=_word(reduction), pos_weight=pos_weight)
 
 
-def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = 1) -> Tensor:
-    """`nn.functional.cosine_embedding_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = 0) -> Tensor:
+    """`nn.functional.cosine_embedding_loss`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
     return F.cosine_embedding_loss(input1, input2, target, margin, reduction=_word(reduction))
 
 
-def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: Any = 1) -> Tensor:
-    """`nn.functional.hinge_embedding_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: Any = 0) -> Tensor:
+    """`nn.functional.hinge_embedding_loss`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
     return F.hinge_embedding_loss(input, target, margin, reduction=_word(reduction))
 
 
 def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0,
-                        eps: float = 1e-6, swap: bool = False, reduction: Any = 1) -> Tensor:
-    """`nn.functional.triplet_margin_loss`, with `reduction` 0, 1 or 2 for none, mean or sum."""
+                        eps: float = 1e-6, swap: bool = False, reduction: Any = 0) -> Tensor:
+    """`nn.functional.triplet_margin_loss`, with `reduction` 0, 1 or 2 for none (the default), mean or sum."""
     return F.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction=_word(reduction))
 
 
@@ -206,8 +208,9 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_leng
     return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity)
 
 
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = 1) -> Tensor:
-    """`nn.functional.margin_ranking_loss`, of shapes that broadcast; `reduction` is 0, 1 or 2 for none, mean or sum."""
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: Any = 0) -> Tensor:
+    """`nn.functional.margin_ranking_loss`, of shapes that broadcast; `reduction` is 0, 1 or 2 for none (the default),
+    mean or sum."""
     first, second, wanted = broadcast_tensors(input1, input2, target)
     return F.margin_ranking_loss(first, second, wanted, margin, reduction=_word(reduction))
 

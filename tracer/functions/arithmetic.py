@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 from ..ir import dtypes
 from ..ir.constants import full_like
@@ -15,7 +15,7 @@ from ..ops.pieces import piecewise
 from ..tensor.scalar import Scalar, plain, whole
 from ..tensor.tensor import Tensor
 from .checks import check_divisor
-from .layout import apply, keeps_layout, laid_out, meets_wider
+from .layout import apply, in_pieces, keeps_layout, laid_out, meets_wider
 from .methods import assign, in_place, into, method, pointwise, with_out
 from .operands import (
     NUMBERS,
@@ -32,7 +32,7 @@ from .operands import (
 )
 from .precision import fitting, is_half, rounded_once
 from .refusals import not_implemented
-from .ruled import Derivative, check_number
+from .ruled import check_number, without_derivative
 from .spelling import with_alpha_first
 
 
@@ -239,11 +239,7 @@ def truncated(x: Value) -> Value:
     return ops.select(negative, ops.ceil(x), ops.floor(x))
 
 
-def _floor_divide_pull(g: Tensor, out: Tensor, x: Tensor) -> NoReturn:
-    raise RuntimeError("derivative for aten::floor_divide is not implemented")
-
-
-_FLOOR_DIVIDE = Derivative("FloorDivide", _floor_divide_pull)
+_FLOOR_DIVIDE = without_derivative("floor_divide")
 
 
 @pointwise()
@@ -279,6 +275,8 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """The remainder with the dividend's sign, C's fmod."""
     _check_divisor("fmod", input, other)
+    if isinstance(other, Tensor) and other.requires_grad:  # torch's gradient is -whole(input / other), which has slope 0
+        other = in_pieces(other, input if isinstance(input, Tensor) else None)
     return apply(ops.rem, input, other)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from ..ir import dtypes
@@ -17,7 +16,7 @@ from .methods import assign, method, pointwise, with_out
 from .operands import Number, c_name, common_shape, expand_value, number_value, operands, result_dtype, wrap
 from .precision import fitting, is_half
 from .refusals import not_implemented, unordered
-from .ruled import Derivative, check_tensor
+from .ruled import check_tensor, without_derivative
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
 
@@ -230,11 +229,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     return where(isnan(input), 0.0 if nan is None else nan, result)
 
 
-def _heaviside_pull(g: Tensor, out: Tensor, x: Tensor, values: Tensor) -> Sequence[Tensor]:
-    raise RuntimeError("derivative for aten::heaviside is not implemented")
-
-
-_HEAVISIDE = Derivative("Heaviside", _heaviside_pull)
+_HEAVISIDE = without_derivative("heaviside")
 
 
 @pointwise()

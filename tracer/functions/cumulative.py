@@ -13,8 +13,8 @@ from ..ops.elementwise import alias
 from ..ops.window import running_position, shift
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
-from .choosing import masked_fill, maximum, where
-from .comparing import eq, ge, isfinite, isinf, logical_and, logical_xor
+from .choosing import where
+from .comparing import ge, isfinite, isinf, logical_xor
 from .complex_numbers import complex as as_complex
 from .conversions import clone
 from .dims import checked_dim, whole_number
@@ -27,8 +27,7 @@ from .return_types import pair, return_type, zero_index
 from .scattering import gather
 from .slicing import sliced
 from .spelling import spelled
-from .unary import abs as absolute
-from .unary import exp, log1p, neg
+from .unary import exp, log1p
 from .unary import round as rounded
 
 _CumMax, _CumMin = return_type("cummax"), return_type("cummin")
@@ -86,14 +85,14 @@ cummin = _running_extreme("cummin", _CumMin)
 
 
 def _log_add(a: Tensor, b: Tensor) -> Tensor:
-    """log(exp(a) + exp(b)) without overflow; equal infinities are themselves. Complex numbers are ordered by their real parts."""
-    if a.dtype.is_complex:
-        larger = ge(a.real, b.real)
-        high, low = where(larger, a, b), where(larger, b, a)
-        nothing = isinf(low.real)  # exp of it is 0; the difference of two infinities would be NaN
-        return where(nothing, high, add(high, log1p(exp(where(nothing, 0.0, sub(low, high))))))
-    distance = where(eq(a, b), 0.0, absolute(sub(a, b)))
-    return add(maximum(a, b), masked_fill(log1p(exp(neg(distance))), logical_and(eq(a, b), isinf(a)), 0.0))
+    """log(exp(a) + exp(b)) without overflow; equal infinities are themselves. Complex numbers are ordered by their real parts.
+
+    A function of low - high, and not of a distance, has all its derivatives where both are equal, too.
+    """
+    larger = ge(a.real, b.real) if a.dtype.is_complex else ge(a, b)
+    high, low = where(larger, a, b), where(larger, b, a)
+    nothing = isinf(low.real if low.dtype.is_complex else low)  # exp of it is 0; the difference of infinities would be NaN
+    return where(nothing, high, add(high, log1p(exp(where(nothing, 0.0, sub(low, high))))))
 
 
 @method()

@@ -89,7 +89,8 @@ def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def _copysign_pull(g: Tensor, out: Tensor, x: Tensor, y: Tensor) -> Sequence[Tensor]:
-    return g * where(x == 0, 0, out / x), g * 0
+    zero = x == 0
+    return g * where(zero, 0, out / where(zero, 1, x)), g * 0
 
 
 _COPYSIGN = Derivative("Copysign", _copysign_pull)

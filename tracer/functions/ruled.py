@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype
@@ -48,6 +48,14 @@ class Derivative(PassedOn):
     def reads(self, out: int, inputs: int) -> tuple[Flags, Flags]:
         """Everything."""
         return (True,) * out, (True,) * inputs
+
+
+def without_derivative(name: str) -> Derivative:
+    """The rule of one of torch's functions that has none: a RuntimeError where a gradient is to flow through it."""
+    def refuse(*_: Any) -> NoReturn:
+        raise RuntimeError(f"derivative for aten::{name} is not implemented")
+
+    return Derivative("".join(word.capitalize() for word in name.split("_")), refuse)
 
 
 def ruled(rule: Derivative, function: Callable[..., Tensor], *xs: Any, kind: dtype) -> Tensor:

@@ -167,7 +167,7 @@ def _neg_vjp(g: Value, out: Value, x: Value) -> tuple[Value]:
 def _rem_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:
     quotient = div(x, y)
     whole = where(_is(quotient, "LT", full_like(x, 0)), ceil(quotient), floor(quotient))
-    return g, neg(mul(g, whole))
+    return g, neg(mul(g, stop_gradient(whole)))
 
 
 def _pow_vjp(g: Value, out: Value, x: Value, y: Value) -> tuple[Value, Value]:

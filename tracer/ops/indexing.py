@@ -293,16 +293,16 @@ def _add_vjp(g: Value, out: Value, x: Value, u: Value, places: Places, read: Rea
 
 
 def _mul_vjp(g: Value, out: Value, x: Value, u: Value, places: Places, read: Read) -> tuple[Value, Value]:
-    """Of an update: g times the product of all other factors, which is the product of those that are not zero, divided
-    by the update unless that is zero, or zero if another update is. Where updates of one element are zero, the second
-    derivative that this gives lacks the terms in which two of them change.
+    """Of an update: g times the product of all other factors, which is the result divided by it; of the one that is zero, if
+    there is one, the product in which 1 stands for it. Where several updates of one element are zero, the second derivative
+    that this gives lacks the terms in which two of them change; torch refuses it there.
     """
     is_zero = compare(u, full_like(u, 0), direction="EQ")
-    one_if_zero = convert(is_zero, dtype=dtypes.int32)
-    zeros = places.scatter(full_like(x, 0, dtypes.int32), one_if_zero, "add")
-    factors = select(is_zero, full_like(u, 1), u)
-    product = read(places.scatter(x, factors, "mul"))
-    others = select(compare(read(zeros), one_if_zero, direction="EQ"), div(product, factors), full_like(u, 0))
+    zeros = places.scatter(full_like(x, 0, dtypes.int32), convert(is_zero, dtype=dtypes.int32), "add")
+    alone = and_(is_zero, compare(read(zeros), full_like(u, 1, dtypes.int32), direction="EQ"))
+    one = full_like(u, 1)
+    without = read(places.scatter(x, select(alone, one, u), "mul"))
+    others = select(alone, without, div(read(out), select(is_zero, one, u)))
     return places.scatter(g, conjugate(u), "mul"), times(read(g), others)
 
 

@@ -17,6 +17,7 @@ from ...ir import dtypes
 from ...ir.graph import Value
 from ...ir.recorder import capture
 from ...ops.control import closed, while_
+from ...ops.custom import custom_gradient
 from ...ops.elementwise import and_, compare, sub
 from ...ops.reduction import reduce_or
 from ...ops.structural import concatenate
@@ -26,10 +27,11 @@ from ..choosing import clamp, minimum, where
 from ..comparing import isfinite
 from ..methods import method
 from ..operands import common_shape, number_value, scalar_name, wrap
+from ..ruled import without_derivative
 from ..spelling import spelled
 from ..unary import ceil, floor, lgamma, log, log1p, sqrt
 from .generator import Generator, generator_on
-from .values import open_symmetric_value, open_uniform
+from .values import drawn_from, open_symmetric_value, open_uniform
 
 MANY = 10.0  # expected events from which on the transformation is better, and valid
 ROUNDS = 128  # bounds both loops; that a number needs more has a probability below 1e-50
@@ -126,7 +128,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
                           where(many, 0.0, rate), source)
     drawn = where(many, _poisson_of_many(where(many & isfinite(rate), rate, MANY), source), few_drawn)
     drawn = where(isfinite(rate), drawn, rate)
-    return where(rate >= 0, drawn, math.nan).to(input.dtype)
+    return drawn_from(where(rate >= 0, drawn, math.nan).to(input.dtype), input)
 
 
 def _poisson_of_many(rate: Tensor, generator: Generator) -> Tensor:
@@ -159,7 +161,13 @@ def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) ->
                           where(many, 0.0, trials), source)
     drawn = where(many, _binomial_of_many(where(many, trials, 4 * MANY), where(many, rarer, 0.5), source), few_drawn)
     drawn = where(chance > 0.5, trials - drawn, drawn)
-    return where(isfinite(trials + chance), where(trials > 0, drawn, 0.0), math.nan).to(count.dtype)
+    result = where(isfinite(trials + chance), where(trials > 0, drawn, 0.0), math.nan).to(count.dtype)
+    if not (count.requires_grad or prob.requires_grad):
+        return result
+    return wrap(custom_gradient(count._read(), prob._read(), result._read(), outputs=1, rule=_BINOMIAL)[0])
+
+
+_BINOMIAL = without_derivative("binomial")
 
 
 def _check_binomial(count: Tensor, prob: Tensor) -> None:

@@ -27,7 +27,7 @@ from ..operands import cast_value, common_shape, expand_value, number_value, sca
 from ..spelling import spelled
 from ..unary import log, neg
 from .generator import Generator, generator_on
-from .values import chance_value, check_bounds, integer_value, normal_value, open_uniform, uniform_value, working
+from .values import chance_value, check_bounds, drawn_from, integer_value, normal_value, open_uniform, uniform_value, working
 
 
 def _made(value: Value, kind: dtype, requires_grad: bool, out: Tensor | None = None) -> Tensor:
@@ -189,8 +189,9 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     kind = dtype or (given[0].dtype if given else Defaults.dtype)
     on = given[0]._device if given else device_name(device)
     shape = common_shape(*(x._type.shape for x in given)) if given else _size((), size)
+    mean, std = (x.detach() if isinstance(x, Tensor) else x for x in (mean, std))
     noise = normal_numbers(shape, mean, std, kind, generator_on(on, generator))
-    made = into(out, noise.to(kind))
+    made = into(out, drawn_from(noise.to(kind), *given))
     return made.requires_grad_() if requires_grad else made
 
 
@@ -218,7 +219,7 @@ def normal_numbers(shape: Ints, mean: Any, std: Any, kind: dtype, generator: Gen
 def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that `input` holds (or that `p` is), else 0; in the dtype of `input`."""
     drawn = chances(input._type.shape, input if p is None else p, input._device, generator)
-    return wrap(cast_value(drawn, input.dtype))
+    return drawn_from(wrap(cast_value(drawn, input.dtype)), input)
 
 
 def chances(shape: Ints, p: Any, on: str, generator: Generator | None) -> Value:

@@ -8,6 +8,7 @@ from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
 from ...ops.elementwise import abs_, add, compare, erfinv, mul, or_, rem, shift_right_arithmetic, shift_right_logical
+from ...ops.pieces import linked
 from ...ops.structural import Ints, bitcast
 from ...tensor.tensor import Tensor
 from ..operands import cast_value, number_value, scalar_name, wrap
@@ -109,3 +110,17 @@ def check_bounds(kind: dtype, low: float, high: float, above: str = "to") -> Non
     for name, bound in (("from", low), (above, high)):
         if not least <= bound <= most:
             raise RuntimeError(f"{name} is out of bounds for {_C_NAMES.get(kind.name, kind.name)}")
+
+
+# --- Gradients of draws -----------------------------------------------------------------------------------------------
+
+
+def drawn_from(drawn: Tensor, *parameters: Tensor) -> Tensor:
+    """What was drawn, with the gradient zero with respect to the parameters of the distribution, as torch has it.
+
+    A draw that is differentiated through its parameters is `distributions.*.rsample`.
+    """
+    value = drawn._read()
+    for parameter in parameters:
+        value = linked(value, parameter._read()) if parameter.requires_grad and value.type.dtype.is_inexact else value
+    return wrap(value)
