@@ -728,3 +728,36 @@ def test_the_class_of_a_tensor_is_part_of_it(looks: Any, numpy_engine: None) -> 
     for x in [*given, *given]:
         told.append(step(x).tolist() == [float(len(repr(looks(x))))] * 2)
     assert all(told) and step.stats.compiles <= 3
+
+
+VIEWS: dict[str, Any] = {
+    "slice": lambda x: x[1:], "steps": lambda x: x[::2], "narrow": lambda x: x.narrow(0, 2, 3), "row": lambda x: x.view(2, 5)[1],
+    "new dimension": lambda x: x[None, 2:], "select": lambda x: x.select(0, 3), "unfold": lambda x: x.unfold(0, 3, 2),
+    "diagonal": lambda x: x[:9].view(3, 3).diagonal(1), "transposed": lambda x: x.view(2, 5).t()[2:],
+    "moved": lambda x: x.view(2, 5).movedim(0, 1)[1:], "expand": lambda x: x[1:2].expand(3),
+    "complex": lambda x: torch.view_as_complex(x[:8].view(4, 2))[1:],
+    "real": lambda x: torch.view_as_real(x.view(torch.complex64))[1:],
+    "in another dtype": lambda x: x.view(torch.int32)[3:], "in halves": lambda x: x.view(torch.float16)[3:],
+    "detached": lambda x: x.detach()[2:], "split": lambda x: x.split(3)[1], "chunk": lambda x: x.chunk(3)[2],
+    "at a tensor": lambda x: x[torch.tensor(3)], "from a tensor": lambda x: x.narrow(0, torch.tensor(2), 3),
+    "strided": lambda x: x.as_strided((2, 2), (2, 1)), "strided at": lambda x: x.as_strided((2,), (2,), x.storage_offset() + 1),
+    "strided part": lambda x: x[2:].as_strided((2,), (1,)),
+    "strided of columns": lambda x: x.view(5, 2).t().as_strided((2, 2), (1, 3)),
+    "part of strided": lambda x: x.as_strided((2, 3), (3, 1))[1]}
+
+
+@pytest.mark.parametrize("way", ["an argument", "from outside"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_a_step_returns_of_a_view_lies_where_it_lies(name: str, way: str) -> None:
+    """At the second call, at another place, too; what is told of it, and what numpy and other code see of its memory."""
+    base = torch.arange(26.0)
+    base.data_ptr()  # its memory is there
+    step = torch.jit(VIEWS[name] if way == "an argument" else lambda: VIEWS[name](x))
+    for start in (6, 6, 12, 0):
+        x = base[start:start + 10]
+        lazy, made = VIEWS[name](x), step(x) if way == "an argument" else step()
+        assert (made.storage_offset(), made.stride(), made.shape) == (lazy.storage_offset(), lazy.stride(), lazy.shape)
+        assert made.tolist() == lazy.tolist() == made.numpy().tolist() and made.data_ptr() == lazy.data_ptr()
+        base.mul_(2)
+        assert lazy.tolist() == made.tolist()
+        base.copy_(torch.arange(26.0))

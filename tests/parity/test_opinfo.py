@@ -75,7 +75,10 @@ def test_a_rotating_twentieth_forward_and_gradient_in_one_jitted_program() -> No
 def test_random_cells_of_the_checked_in_result_come_out_as_it_says() -> None:
     seed = zlib.crc32(commit().encode())
     print(f"seed {seed}")
-    found = [(told, run_cell(*told.cell, OF_EACH)) for told in chosen(AGAIN, seed)]
+    found = []
+    for told in chosen(AGAIN, seed):
+        with on_numpy(told.compiled == 0):
+            found.append((told, run_cell(*told.cell, OF_EACH)))
     wrong = [text for pair in found if (text := difference(*pair, OF_EACH))]
     assert not wrong, f"seed {seed}\n" + "\n".join(wrong)
 

@@ -101,7 +101,7 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
                            f"{input.dtype.itemsize} requiring a storage size of {needed} are out of bounds for storage of "
                            f"size {there}")
-    made = memory._view(Elements(size, stride, offset - first), Geometry(stride, offset))
+    made = memory._view(Elements(size, stride, offset - first), Geometry(stride, memory._strides.offset + offset - first))
     made._detached = made._detached or input._detached
     return made
 
