@@ -126,13 +126,13 @@ class Together:
 
     def joined(self, rows: Iterable[Iterable[Value]]) -> list[Value | None]:
         """For each row an array of its values; None where these cost as little one by one."""
-        roots = [self._number(values) for values in rows]
+        roots = [self._row(values) for values in rows]
         for row in self._rows:  # to which this adds
             self._operands.append(self._read(row))
         self._gathered = fewest(roots, self._operands)
         return [None if root in self._gathered else self._array(root) for root in roots]
 
-    def _number(self, values: Iterable[Value]) -> int:
+    def _row(self, values: Iterable[Value]) -> int:
         row = tuple([_bare(v, self._places) for v in values])
         if row not in self._numbers:
             self._numbers[row] = len(self._rows)
@@ -146,7 +146,7 @@ class Together:
         node = row[0].node
         if node is None or node.op.name not in ELEMENTWISE or len(self._rows) > _MOST or not _is_one_operation(row):
             return None
-        return [self._number(values) for values in zip(*(v.node.inputs for v in row))]  # type: ignore[union-attr]
+        return [self._row(values) for values in zip(*(v.node.inputs for v in row))]  # type: ignore[union-attr]
 
     def _place(self, row: Row) -> tuple[Value, int, int] | None:
         """The array in which the values lie side by side, and from where to where."""
