@@ -14,6 +14,7 @@ from ...tracer.functions.dims import whole_number
 from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.random.fills import uniform_
+from ...tracer.functions.refusals import require_kind
 from ...tracer.functions.shape import broadcast_tensors
 from ...tracer.ir import dtypes
 from ...tracer.tensor.tensor import Tensor
@@ -97,6 +98,7 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
           generator: Any = None) -> Tensor:
     """`nn.functional.rrelu`, with a generator of its slopes."""
     check_slopes(lower, upper)
+    require_kind("rrelu_with_noise_cpu" if training else "leaky_relu_cpu", input)
     slope: Any = (lower + upper) / 2
     if training:
         slope = uniform_(input.new_empty(input.shape), lower, upper, generator=generator)
