@@ -8,7 +8,7 @@ from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
 from ...ops.elementwise import abs_, add, compare, erfinv, mul, or_, rem, shift_right_arithmetic, shift_right_logical
-from ...ops.pieces import linked
+from ...ops.pieces import linked_to
 from ...ops.structural import Ints, bitcast
 from ...tensor.tensor import Tensor
 from ..operands import cast_value, number_value, scalar_name, wrap
@@ -120,7 +120,5 @@ def drawn_from(drawn: Tensor, *parameters: Tensor) -> Tensor:
 
     A draw that is differentiated through its parameters is `distributions.*.rsample`.
     """
-    value = drawn._read()
-    for parameter in parameters:
-        value = linked(value, parameter._read()) if parameter.requires_grad and value.type.dtype.is_inexact else value
-    return wrap(value)
+    value, given = drawn._read(), [p._read() for p in parameters if p.requires_grad]
+    return wrap(linked_to(value, *given) if value.type.dtype.is_inexact else value)
