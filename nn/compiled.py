@@ -9,14 +9,23 @@ a level of its own in paths and state dicts.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..tracer import jit as room
 from ..tracer.jit.compile import compile
-from ..tracer.jit.jit import Jitted, inlined, options_of
+from ..tracer.tensor.context import inlined
 
-OF_JIT = frozenset({"stats", *(name for name in dir(Jitted) if not name.startswith("_"))})
+if TYPE_CHECKING:
+    from ..tracer.jit.jit import Jitted
+
+
+@functools.cache
+def of_jit() -> frozenset[str]:
+    """What compiled functions have of their own."""
+    return frozenset({"stats", *(name for name in dir(room.jit.Jitted) if not name.startswith("_"))})
 
 
 class Compilable:
@@ -47,7 +56,7 @@ class Compilable:
         """
         name = kwargs.pop("name", None) or type(self).__name__
         made = compile(self._call_impl, *args, name=name, **kwargs)
-        object.__setattr__(self, "_compiled", made if isinstance(made, Jitted) else None)
+        object.__setattr__(self, "_compiled", made if isinstance(made, room.jit.Jitted) else None)
 
     def _jitted(self, jitted: Jitted) -> Compilable:
         """The handle on this module whose calls are those of `jitted`, which asks for it."""
@@ -63,7 +72,7 @@ class Compilable:
         """What a compiled module has that no module has: `graph`, `stats`, `why`, ..."""
         if name == "_orig_mod" and original(self) is not None:
             return original(self)
-        if self._compiled is None or name not in OF_JIT:
+        if self._compiled is None or name not in of_jit():
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         return getattr(self._compiled, name)
 
@@ -99,7 +108,7 @@ def _copied(module: Any) -> Any:
     below = original(module)
     if below is not None:
         made = copy.copy(below)
-        return made._jitted(Jitted(made, *options_of(module._compiled)))
+        return made._jitted(room.jit.Jitted(made, *room.jit.options_of(module._compiled)))
     make, args, *rest = module.__reduce_ex__(4)
     made = make(*args)
     if rest and rest[0] is not None:

@@ -12,11 +12,10 @@ from ..tracer.autograd.hooks import RemovableHandle
 from ..tracer.functions.operands import scalar_name
 from ..tracer.guards.identity import Identity, comparable
 from ..tracer.ir.state import state
-from ..tracer.jit.jit import inlined
-from ..tracer.tensor.context import context
+from ..tracer.tensor.context import context, inlined
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
-from .compiled import OF_JIT, Compilable, handles
+from .compiled import Compilable, handles, of_jit
 from .hook_tables import hook_table, is_full_backward_hook
 from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_hooks, check_backward_kind
 from .moving import Movable
@@ -252,7 +251,7 @@ class Module(Compilable, Movable):
 
     def __dir__(self) -> list[str]:
         names = {*dir(type(self)), *self.__dict__, *self._parameters, *self._modules, *self._buffers,
-                 *(OF_JIT if self._compiled is not None else ())}
+                 *(of_jit() if self._compiled is not None else ())}
         return sorted(name for name in names if not name[0].isdigit())
 
     def __getstate__(self) -> dict[str, Any]:

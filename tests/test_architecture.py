@@ -45,6 +45,7 @@ LATE = {
     ("flambeau/__init__.py", "__getattr__", "flambeau.runtime.jax_call"): "`import flambeau` must load no jax",
     ("flambeau/__init__.py", "__getattr__", "flambeau.distributions"): "a namespace is loaded when it is first used",
     ("flambeau/__init__.py", "__getattr__", "flambeau.linalg"): "a namespace is loaded when it is first used",
+    ("tracer/jit/__init__.py", "__getattr__", "flambeau.tracer.jit.jit"): "what compiles is loaded when something is compiled",
     ("runtime/checkpoint.py", "save", "flambeau.runtime.torch_writer"):
         "a zip writer and a pickler, which few programs need at their start",
     ("runtime/checkpoint.py", "_load_torchs", "flambeau.runtime.torch_file"):

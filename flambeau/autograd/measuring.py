@@ -1,6 +1,6 @@
 """What a profile measures on the host: named blocks, and the phases of compiled and of lazy execution.
 
-While somebody records, the functions of `_PHASES` are wrapped by ones that look at the clock; otherwise nothing asks
+While somebody records, the functions of `_phases` are wrapped by ones that look at the clock; otherwise nothing asks
 whether they are measured, and they cost what they always cost.
 """
 
@@ -12,14 +12,17 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..tracer import jit as room
 from ..tracer.backend import backend
 from ..tracer.ir.source import is_ours
-from ..tracer.jit.jit import Jitted
-from ..tracer.jit.step import Step
-from ..tracer.jit.trials import Trials
 from ..tracer.lazy import flush as lazy
+
+if TYPE_CHECKING:
+    from ..tracer.jit.jit import Jitted
+    from ..tracer.jit.step import Step
+    from ..tracer.jit.trials import Trials
 
 NAMED, PHASE = 7, 0  # torch's numbers of what an event stands for
 
@@ -138,10 +141,10 @@ def _read(engine: Any, buffer: Any) -> Told:
     return "read", {}, []
 
 
-_PHASES: tuple[tuple[Any, str, Callable[..., Told]], ...] = (
-    (Jitted, "__call__", _call), (Trials, "record", _trace), (Step, "__init__", _compile), (Step, "run", _run),
-    (lazy, "_run", _flush), (lazy, "_compile", _lazy_compile),
-)
+def _phases() -> tuple[tuple[Any, str, Callable[..., Told]], ...]:
+    jitted, trials, step = room.jit.Jitted, room.trials.Trials, room.step.Step
+    return ((jitted, "__call__", _call), (trials, "record", _trace), (step, "__init__", _compile), (step, "run", _run),
+            (lazy, "_run", _flush), (lazy, "_compile", _lazy_compile), (type(backend()), "download", _read))
 
 
 def _used(nodes: Any, device: str, demanded: Any, alive: Any, reason: str) -> list[Any]:
@@ -174,7 +177,7 @@ def _wrap() -> None:
     """Wrap the phases, unless they are."""
     if _originals:
         return
-    for owner, name, tell in (*_PHASES, (type(backend()), "download", _read)):
+    for owner, name, tell in _phases():
         original = vars(owner).get(name)
         if original is not None:  # an engine may have it from another
             _originals.append((owner, name, original))

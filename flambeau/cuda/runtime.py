@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..tracer import jit as room
 from ..tracer.functions.creation import zeros
 from ..tracer.ir.dtypes import uint8
-from ..tracer.jit.jit import jit
 from .devices import index_of, info, is_available
 
 
@@ -109,7 +109,7 @@ def make_graphed_callables(callables: Any, sample_args: Any, num_warmup_iters: i
     if not is_available():
         raise RuntimeError("Tried to instantiate dummy base class CUDAGraph")
     single = not isinstance(callables, tuple)
-    made = tuple(jit(function) for function in ((callables,) if single else callables))
+    made = tuple(room.jit.jit(function) for function in ((callables,) if single else callables))
     for function, arguments in zip(made, (sample_args,) if single else sample_args):
         for _ in range(num_warmup_iters):
             function(*arguments)

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
 from ..nn import Module
-from ..tracer.jit.jit import jit
+from ..tracer import jit as room
 
 T = TypeVar("T")
 
@@ -32,10 +32,16 @@ class _Callable(types.ModuleType):
     """A module that is the function `jit` when it is called."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return jit(*args, **kwargs)
+        """Compile a function or a module: see `flambeau.jit.jit`."""
+        return room.jit.jit(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        """The function itself, which is loaded when it is asked for."""
+        if name == "jit":
+            return room.jit.jit
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 
-_Callable.__call__.__doc__ = jit.__doc__
 sys.modules[__name__].__class__ = _Callable
 
 

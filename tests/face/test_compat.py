@@ -74,6 +74,8 @@ def test_they_are_found_without_an_import() -> None:
     code = """
         import sys, flambeau as torch
         assert "flambeau.nn.modules" not in sys.modules and "multiprocessing" not in sys.modules and "jax" not in sys.modules
+        assert "flambeau.tracer.jit.trace" not in sys.modules  # what compiles is loaded when something is compiled
+        assert torch.jit.jit is torch.tracer.jit.jit.jit and "flambeau.tracer.jit.trace" in sys.modules
         assert isinstance(torch.nn.BatchNorm2d(3), torch.nn.modules.batchnorm._BatchNorm)
         assert torch.nn.modules.conv._ConvNd is torch.nn.Conv1d.__mro__[2] and torch.nn.modules.utils._pair(3) == (3, 3)
         assert torch.optim.adam.Adam is torch.optim.Adam and torch.optim.optimizer.Optimizer is torch.optim.Optimizer

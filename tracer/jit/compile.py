@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .jit import jit
+from .. import jit as room
 
 MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 BACKENDS = ("inductor", "openxla", "cudagraphs", "aot_eager", "eager")
@@ -53,7 +53,7 @@ def compile(model: Callable[..., Any] | None = None, *, fullgraph: bool = False,
     own = {key: value for key, value in (options or {}).items() if key in OPTIONS}
     if fullgraph and recompile_limit is not None:
         own.setdefault("max_compiles", recompile_limit)
-    return jit(model, name=name, **own)
+    return room.jit.jit(model, name=name, **own)
 
 
 def _decorate(model: Callable[..., Any] | None, **given: Any) -> Any:

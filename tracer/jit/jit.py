@@ -22,10 +22,9 @@ from ..guards.parameters import parameters
 from ..ir.errors import TraceError
 from ..ir.graph import Graph
 from ..ir.locks import open_after_fork
-from ..ir.recorder import thread_recorder
 from ..ir.state import state
 from ..tensor.assigned import pending, settle
-from ..tensor.context import context
+from ..tensor.context import inlined
 from ..tensor.nested import is_open
 from ..tensor.storage import rebinding
 from ..walks.simplify import simplify
@@ -71,11 +70,6 @@ def _release(compiled: weakref.ref[Compiled], tensor: Any) -> None:
     if found is not None:
         found.step.plan = replace(found.step.plan, state=(), packs=(), read_packs=(), gradient_packs=())
         found.validity.release()
-
-
-def inlined() -> bool:
-    """Whether calls of what is compiled are part of what is being traced, or transformed, and not programs of their own."""
-    return context.trace is not None or context.inlined or not (state.recorder or thread_recorder()).lazy
 
 
 def _key_of(call: Signature) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..ir.recorder import thread_recorder
 from ..ir.state import state
 
 if TYPE_CHECKING:
@@ -136,6 +137,11 @@ class _Context(threading.local):
 
 
 context = _Context()
+
+
+def inlined() -> bool:
+    """Whether calls of what is compiled are part of what is being traced, or transformed, and not programs of their own."""
+    return context.trace is not None or context.inlined or not (state.recorder or thread_recorder()).lazy
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from ....tracer.lazy.flush import contents, materialize
 from ....tracer.lazy.shared import SharedStorage
 from ....tracer.tensor.context import context
 from ....tracer.tensor.steps import Permute, Recoded, Reshape, Slice
-from ....tracer.tensor.storage import Storage
 from ....tracer.tensor.strides import is_contiguous
 from ....tracer.tensor.tensor import Tensor
 
@@ -33,9 +32,12 @@ class Homes:
         """The tensor's elements in its memory, to be read at once; None if they are not on the host, or pending."""
         if tensor._device != "cpu" or tensor.requires_grad:
             return None
-        if tensor._base is None and tensor._geometry is None and type(tensor._storage) is Storage:
-            buffer = tensor._storage.read().buffer
-            if type(buffer) is np.ndarray:  # a sample that was computed, most likely
+        if tensor._base is None and tensor._geometry is None:
+            storage = tensor._storage
+            if type(storage) is SharedStorage:  # a sample made by `from_numpy`
+                return storage.memory.home.buffer
+            buffer = storage.read().buffer
+            if type(buffer) is np.ndarray:  # one that was computed, most likely
                 return buffer
         root = tensor
         while root._base is not None:
