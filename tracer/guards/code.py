@@ -23,7 +23,8 @@ from .tables import Table
 from .whose import followed
 
 _ANY_NAME = (getattr, hasattr, vars, dir, operator.attrgetter, operator.methodcaller, inspect.getmembers, inspect.getattr_static)
-_WAYS_ON = ("__class__", "__func__", "__self__", "__wrapped__", "__call__", "func", "fget", "fset")  # to what is known elsewhere
+# To what is known elsewhere.
+_WAYS_ON = ("__class__", "__base__", "__func__", "__self__", "__wrapped__", "__call__", "func", "fget", "fset")
 _OF_FUNCTIONS = ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__")
 _OF_LISTS = frozenset(dir(list)) - frozenset(dir(object)) - GROW  # methods by which something is asked of a list
 HOOKS_OF_ALL: list[Callable[[], Iterable[Any]]] = []  # what gives the hooks that run with any module, any optimizer

@@ -148,14 +148,20 @@ def mentions(code: CodeType) -> Mentions:
 
 def _compares(code: list[_Instruction], itself: set[str]) -> bool:
     """Whether code asks `x is y`, where neither is a constant, a class or `itself`, or for `id(x)`, be it by `operator.is_`."""
-    return any((x.opname == "IS_OP" and "LOAD_CONST" not in (code[i - 1].opname, code[i - 2].opname)
+    return any((x.opname == "IS_OP" and not _has_constant(code, i)
                 and {"__class__", *itself}.isdisjoint((code[i - 1].argval, code[i - 2].argval)))
                or (x.opname in _GLOBAL and x.argval == "id") or x.argval in ("is_", "is_not") for i, x in enumerate(code))
 
 
 def _searches(code: list[_Instruction]) -> bool:
     """Whether code asks `x in y`, where x is no constant."""
-    return any(x.opname == "CONTAINS_OP" and code[i - 2].opname != "LOAD_CONST" for i, x in enumerate(code))
+    return any(x.opname == "CONTAINS_OP" and not _has_constant(code, i) for i, x in enumerate(code))
+
+
+def _has_constant(code: list[_Instruction], i: int) -> bool:
+    """Whether one of the two operands of an instruction is a constant; the key of an entry, as in `h["a"] is h["b"]`, is none."""
+    second, first = code[i - 1].opname, code[i - 2].opname
+    return second == "LOAD_CONST" or (first == "LOAD_CONST" and second in _PLAIN)
 
 
 _SETS_ANEW = ("STORE_GLOBAL", "STORE_DEREF", "DELETE_GLOBAL", "DELETE_DEREF")

@@ -228,17 +228,20 @@ class Reachable(Code):
                                        aliases=None if known else [self.aliases[id(x)]], behind=[self.aliases[id(x)]]))
 
     def _class(self, x: type, path: str) -> None:
-        """A class that code mentions: it may make instances."""
-        for base in mro(x):
-            if users_class(base):
-                self._class_table(base).makes = True
+        """A class that code mentions: it may make instances, and has what its bases have."""
+        for base in self._looked_up_in(x, x):
+            self._class_table(base).makes = True
 
     def _kind(self, x: Any) -> None:
         """The class of an instance: what it has is meant where attributes of the instance are."""
-        for base in mro(type(x)):
-            if users_class(base):
-                self._class_table(base)
+        for base in self._looked_up_in(type(x), x):
+            self._class_table(base)
+
+    def _looked_up_in(self, kind: type, x: Any) -> list[type]:
+        """The users' classes in which attributes of `x` are looked up, which `kind` begins."""
+        for base in mro(kind):
             self.of_instances.setdefault(id(base), []).append(self.aliases.setdefault(id(x), set()))
+        return [base for base in mro(kind) if users_class(base)]
 
     def _class_table(self, x: type) -> Table:
         found = self._classes.get(id(x))

@@ -15,6 +15,7 @@ from .statics import attributes, defined, held, home_of, is_a, mro, name_of, tab
 
 _IN_C = "<frozen>"  # modules without a file
 _MADE = "<made>"  # those that code of users made
+_MADE_BY_STATEMENT = 1 << 9  # of the flags of classes, as CPython has them: not one of the interpreter's own, written in C
 _using_us: dict[str, bool] = {}  # of modules, by name
 _homes: dict[str, tuple[str, bool]] = {}  # where modules are, and whether they are followed
 
@@ -74,11 +75,17 @@ def file_of(kind: type) -> str:
 
 
 def users_class(kind: type) -> bool:
-    """Whether a class is followed; one whose module is in no table, as after `exec`, by where its functions are written."""
+    """Whether a class is followed; one whose module is in no table, as after `exec`, by where its functions are written.
+
+    One that has none, and that a class statement made, is.
+    """
     home = home_of(kind)
-    return _home(home)[1] or (home not in sys.modules and any(
-        followed(f.__code__.co_filename, f.__globals__) for f in map(_innermost, table(kind).values())
-        if is_a(f, types.FunctionType)))
+    if _home(home)[1] or home in sys.modules:
+        return _home(home)[1]
+    functions = [f for f in map(_innermost, table(kind).values()) if is_a(f, types.FunctionType)]
+    if not functions:
+        return bool(held(kind, type, "__flags__") & _MADE_BY_STATEMENT)
+    return any(followed(f.__code__.co_filename, f.__globals__) for f in functions)
 
 
 def _innermost(x: Any) -> Any:

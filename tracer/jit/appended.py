@@ -7,15 +7,17 @@ whether code does more than that. (What code only appends to under a name is kno
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from types import BuiltinFunctionType
 from typing import Any
 
 from ..guards.outside import Outside
 from ..guards.owners import Grown, Items, Owner
-from ..tensor.appended import Appended
+from ..tensor.appended import STANDS_FOR, bound_of, standing_for
+from ..tensor.nested import refill
 from .effects import Effects, flat
+from .guard import Guard
 from .trace import Trace
 
 _HEAPS = (heapq.heappush, heapq.heappop, heapq.heapify, heapq.heapreplace, heapq.heappushpop)
@@ -28,11 +30,11 @@ def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[i
         return
     for thing, key in places:
         owner = outside.owners.get(thing) or trace.noted.get(thing)
-        x = None if owner is None else owner.before.get(key)
-        if owner is None or type(x) is not list or id(x) in given or not isinstance(outside.owners.get(id(x)), Items):
+        x: Any = None if owner is None else owner.before.get(key)
+        if owner is None or type(x) not in STANDS_FOR or id(x) in given or not isinstance(outside.owners.get(id(x)), Items):
             continue
         if outside.ways_to(x) < 2 and _holders(trace, outside, x) == {(owner.identity, owner.where(key)[1])}:
-            trace.lists[owner.identity, key] = owner, x, Appended(x)
+            trace.lists[owner.identity, key] = owner, x, standing_for(x)
             owner.hide({key: trace.lists[owner.identity, key][2]})
 
 
@@ -42,7 +44,7 @@ def reads_past(outside: Outside) -> bool:
                                   if type(value) is BuiltinFunctionType)
 
 
-def _holders(trace: Trace, outside: Outside, x: list[Any]) -> set[Any]:
+def _holders(trace: Trace, outside: Outside, x: Any) -> set[Any]:
     """Where a list is, as far as it is known."""
     found = {owner.where(key) for owner in (*outside.owners.values(), *trace.noted.values())
              for key, value in owner.before.items() if any(part is x for part in flat(value))}
@@ -53,28 +55,43 @@ def _holders(trace: Trace, outside: Outside, x: list[Any]) -> set[Any]:
 def give_back(trace: Trace) -> None:
     """After the function ran: what it did to the lists in their places is done to them."""
     for _, x, stand_in in trace.lists.values():
-        list.__setitem__(x, slice(None), list.copy(stand_in))
+        refill(x, dict(enumerate(type(x).__iter__(stand_in))))
 
 
-def only_appended(trace: Trace, effects: Effects) -> None:
-    """Let what was put at the end of a list that nobody read be put at the end of whatever list is there at a call."""
-    at = {id(x): (owner, key, stand_in) for (_, key), (owner, x, stand_in) in trace.lists.items() if not stand_in.read}
-    for i, (items, edits) in enumerate(effects.found):
-        if items.identity in at and _at_the_end(items, edits):
-            owner, key, _ = at[items.identity]
-            if (owner.identity, key) in effects.edits:
-                continue  # another one is there at the end
+def only_appended(trace: Trace, effects: Effects, outside: Outside) -> None:
+    """Let what was put at the end of a list that nobody read be put at the end of whatever list is there at a call.
+
+    Of one to which nothing was done, either, a call depends on its being a list alone; on which one it is where code asks.
+    """
+    found = {items.identity: (i, items, edits) for i, (items, edits) in enumerate(effects.found)}
+    for (identity, key), (owner, x, stand_in) in trace.lists.items():
+        if stand_in.read or (identity, key) in effects.edits:  # another one is there at the end
+            continue
+        if id(x) in found:
+            i, items, edits = found[id(x)]
             effects.found[i] = Grown(items.thing, items.label, partial(owner.get, key)), edits
-            trace.appended[owner.identity, key] = owner, items.identity
+        else:
+            _guard(trace, owner, key, bound_of, x)
+        if outside.compares:
+            _guard(trace, owner, key, id, x)
+        effects.let_be(identity, key)
+        trace.appended[identity, key] = owner, id(x)
+
+
+def _guard(trace: Trace, owner: Owner, key: Any, look: Callable[[Any], Any], x: Any) -> None:
+    """A call depends on what `look` says of what is in a place, where `x` is now."""
+    trace.guards.append(Guard(owner.label(key), lambda: look(owner.get(key)), look(x), trace.position(), owner.where(key)))
 
 
 def appended_to(effects: Effects, outside: Outside) -> Lists:
-    """The places of lists at whose end a step put something."""
-    ids = {items.identity for items, edits in effects.found if type(items) is Items and type(items.thing) is list
+    """The places of lists at whose end a step put something, and of the lists beside them: another call may put it there."""
+    ids = {items.identity for items, edits in effects.found if type(items) is Items and type(items.thing) in STANDS_FOR
            and _at_the_end(items, edits)}
-    return {(owner.identity, key) for owner in outside.holders() if owner.placed and type(owner) is not Grown
-            for key, value in owner.before.items() if id(value) in ids} if ids else set()
+    holders = [owner for owner in outside.holders() if owner.placed and type(owner) is not Grown
+               and any(id(value) in ids for value in owner.before.values())] if ids else ()
+    return {(owner.identity, key) for owner in holders for key, value in owner.before.items() if type(value) in STANDS_FOR}
 
 
 def _at_the_end(items: Owner, edits: dict[Any, Any]) -> bool:
-    return bool(edits) and min(edits) >= len(items.before)
+    """Whether things were put at the end; of a deque that is full, any may be what is put there."""
+    return bool(edits) and (min(edits) >= len(items.before) or bound_of(items.thing)[1] is not None)

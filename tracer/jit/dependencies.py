@@ -9,7 +9,7 @@ from ..guards.owners import ModuleTable, OptionsTable, Owner, RegisteredTable, S
 from ..ir.errors import NeededFirst
 from ..ir.source import describe, user_position
 from ..ir.state import Ambient
-from ..tensor.appended import Appended
+from ..tensor.appended import Noting
 from ..tensor.scalar import Host, Scalar, Source
 from .guard import Guard
 
@@ -22,7 +22,7 @@ class Dependencies:
         self.scalars: dict[tuple[int, str], Scalar] = {}  # hyperparameters
         self.guards: list[Guard] = []
         self.counted: dict[tuple[int, Any], tuple[Owner, Scalar]] = {}  # places outside where scalars stand in for numbers
-        self.lists: dict[tuple[int, Any], tuple[Owner, list[Any], Appended]] = {}  # places of lists, with what stands for these
+        self.lists: dict[tuple[int, Any], tuple[Owner, Any, Noting]] = {}  # places of lists, with what stands for these
         self.appended: dict[tuple[int, Any], tuple[Owner, int]] = {}  # those of them that nobody reads, with the ids of the lists
         self.nested: dict[tuple[int, Any], dict[tuple[Any, ...], Scalar]] = {}  # the same in containers there, by path
         self.inside: dict[int, dict[str, Any]] = {}  # attributes of modules that were made in the trace

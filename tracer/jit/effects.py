@@ -16,6 +16,7 @@ from ..guards.owners import Grown, GrownTable, ModuleTable, Owner, RegisteredTab
 from ..guards.places import Where
 from ..guards.statics import is_a, reader
 from ..guards.texts import Change, Label
+from ..tensor.appended import bound_of
 from ..tensor.epochs import structure_epoch
 from ..tensor.nested import vars_of
 from ..tensor.scalar import as_key, keyed
@@ -105,6 +106,12 @@ class Effects:
                 left.setdefault(at[thing], {})[key] = owner.before[key]
         return left
 
+    def let_be(self, identity: int, key: Any) -> None:
+        """What is in this place is no state, though another one was found there than at an earlier trace."""
+        for i, left in self._left.items():
+            if self.found[i][0].identity == identity:
+                left.pop(key, None)
+
     def is_known(self, x: Any) -> bool:
         """Whether a thing was there before the trace: it is one of those that the trace could write to, or was looked at."""
         return id(x) in self._identities or id(x) in self._there or (
@@ -143,7 +150,7 @@ class Effects:
         """Guards for what was there before, if code reads it: the next call finds what this one leaves."""
         owner = effect.owner
         if isinstance(owner, (Grown, GrownTable)):
-            return [Guard(owner.label(""), lambda: type(owner.find()), type(owner.thing), where)]
+            return [Guard(owner.label(""), lambda: bound_of(owner.find()), bound_of(owner.thing), where)]
         if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
             return []
         free = effect.nests.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}

@@ -18,6 +18,7 @@ from ..guards.outside import Outside
 from ..guards.parameters import Parameters
 from ..guards.texts import Change
 from ..ir.errors import NeededFirst
+from ..tensor.appended import STANDS_FOR, bound_of
 from ..tensor.nested import step_to
 from .appended import reads_past
 from .nests import Path
@@ -55,7 +56,7 @@ class LeftOut:
     def learn(self, call: Signature, given: StandIns, outside: Outside) -> bool:
         """Whether a trace appended to lists that were not known to be such; the call is described anew then."""
         longer = {id(call.containers[i]) for i, x in given.changed()
-                  if type(x) is list and _at_the_end(given.given_to(i), held_by(x))}
+                  if type(x) in STANDS_FOR and (bound_of(x)[1] is not None or _at_the_end(given.given_to(i), held_by(x)))}
         if not longer or outside.looks_at_types or reads_past(outside):
             return False
         found = {path for _, path, x in _places(call) if id(x) in longer and not outside.has(x)} - self._read
@@ -111,7 +112,7 @@ def _places(call: Signature) -> Iterator[tuple[str, Path, Any]]:
 
     def walk(x: Any, text: str, path: Path) -> Iterator[tuple[str, Path, Any]]:
         inside = opened(x)
-        if inside is None or type(x) is list:
+        if inside is None or type(x) in STANDS_FOR:
             yield text, path, x
         if inside is None or (id(x) in met and not isinstance(x, tuple)):
             return

@@ -136,7 +136,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             given.left_out.ran()
             give_back(trace)
             effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
-            only_appended(trace, effects)
+            only_appended(trace, effects, outside)
             remembered = Found(trace, outside, {id(x): x for x in given.containers})
             effects.found += remembered.others
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))

@@ -12,6 +12,7 @@ import numpy as np
 from ..guards.identity import static_key
 from ..guards.parameters import NOTHING_KNOWN, Parameters
 from ..ir.dtypes import dtype
+from ..tensor.appended import STANDS_FOR, bound_of
 from ..tensor.device import Size, device
 from ..tensor.nested import Attribute, children, holds_items, is_open, item, step_to, vars_of
 from ..tensor.operations import NUMBERS
@@ -69,7 +70,8 @@ class Signature:
         self.unread: list[Any] = []
         self.unread_at: list[Path] = []
         self._unread = _by_holder(args, kwargs, unread) if unread else None
-        self._appended = {id(x): path for path in appended if type(x := _at(args, kwargs, path)) is list} if appended else None
+        lists = [(_at(args, kwargs, path), path) for path in appended]
+        self._appended = {id(x): path for x, path in lists if type(x) in STANDS_FOR} if lists else None
         self.grown: dict[int | str, int] = {}
         self.by_key: dict[int | str, int] = {}
         self._met: dict[int, int] = {}
@@ -213,10 +215,10 @@ def _walk_each(call: Signature, x: Any, held: Iterable[tuple[Any, Any]], parts: 
             call._walk(v, parts)
 
 
-def _walk_appended(call: Signature, x: list[Any], parts: list[Any]) -> None:
+def _walk_appended(call: Signature, x: Any, parts: list[Any]) -> None:
     count = len(call.containers)
     place = call._met.setdefault(id(x), count)
-    parts.append(("appended", place))
+    parts.append(("appended", place, bound_of(x)))
     if place == count:
         call.containers.append(x)
         call.lists[place] = call._appended[id(x)]  # type: ignore[index]

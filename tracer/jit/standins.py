@@ -20,7 +20,7 @@ from ..ir.graph import Value
 from ..ir.recorder import placeholder
 from ..ir.source import is_ours
 from ..ir.types import Type
-from ..tensor.appended import Appended
+from ..tensor.appended import Noting, standing_for
 from ..tensor.context import outside_trace
 from ..tensor.nested import attributes_of, children, container_of, empty_like, refill, step_to
 from ..tensor.scalar import Source
@@ -117,7 +117,7 @@ class StandIns:
         if copy is None and id(x) in self.left_out.lists:
             copy = self._copies[id(x)] = self.left_out.appended(x, self._looks_at_types or self._is_outside(x))
             self.containers.append(copy)
-            self._kinds.append(Appended)
+            self._kinds.append(type(copy))
             self._filled.append({})
         if copy is None:
             place, itself = len(self.containers), self._is_outside(x)
@@ -203,12 +203,12 @@ class _LeftOut:
         self.call, self._is_read = call, is_read
         self.lists = {id(call.containers[place]): path for place, path in call.lists.items()}
         self.unread: list[Unread] = []
-        self._appended: list[Appended] = []
+        self._appended: list[Noting] = []
         self._asked_for: list[Path] = []
 
-    def appended(self, x: list[Any], is_read: bool) -> Appended:
+    def appended(self, x: Any, is_read: bool) -> Any:
         """What stands for this list."""
-        made, path = Appended(), self.lists[id(x)]
+        made, path = standing_for(x, empty=True), self.lists[id(x)]
         if is_read:
             self._hears(path)
         made.ask = partial(self._hears, path)

@@ -1,13 +1,17 @@
-"""A list that stands for another one while a function is traced, and notes whether code does more than put things at its end."""
+"""Lists that stand for others while a function is traced, and note whether code does more than put things at their end."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 
-class Appended(list[Any]):
-    """Holds what the list holds, or nothing; `read` says that code asked for any of it. Then `ask` is called, if there is one."""
+class Noting:
+    """A list or deque that holds what another one holds, or nothing; `read` says that code asked for any of it.
+
+    Then `ask` is called, if there is one.
+    """
 
     read = False
     ask: Callable[[], None] | None = None
@@ -19,10 +23,33 @@ class Appended(list[Any]):
             self.ask()
 
 
-def _noting(name: str) -> Callable[..., Any]:
-    method = getattr(list, name)
+class Appended(Noting, list[Any]):
+    """Stands for a list."""
 
-    def noted(self: Appended, *args: Any, **kwargs: Any) -> Any:
+
+class AppendedDeque(Noting, deque[Any]):
+    """Stands for a deque, and has its bound."""
+
+
+STANDS_FOR: dict[type, type] = {list: Appended, deque: AppendedDeque}
+BASES = {made: kind for kind, made in STANDS_FOR.items()}
+
+
+def standing_for(x: list[Any] | deque[Any], empty: bool = False) -> Any:
+    """What stands for a list or a deque, and holds what it holds, or nothing."""
+    items = () if empty else tuple(x)
+    return AppendedDeque(items, x.maxlen) if isinstance(x, deque) else Appended(items)
+
+
+def bound_of(x: Any) -> tuple[type, int | None]:
+    """What appending depends on: that it is a list, or how much a deque holds at most."""
+    return type(x), x.maxlen if isinstance(x, deque) else None
+
+
+def _noting(kind: type, name: str) -> Callable[..., Any]:
+    method = getattr(kind, name)
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
         self.note()
         return method(self, *args, **kwargs)
 
@@ -30,16 +57,37 @@ def _noting(name: str) -> Callable[..., Any]:
     return noted
 
 
-for _name in ("__len__", "__iter__", "__getitem__", "__contains__", "__setitem__", "__delitem__", "__add__", "__mul__",
-              "__rmul__", "__imul__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reversed__", "__repr__",
-              "__sizeof__", "index", "count", "copy", "pop", "insert", "remove", "sort", "reverse", "clear"):
-    setattr(Appended, _name, _noting(_name))
+_OF_BOTH = ("__len__", "__iter__", "__getitem__", "__contains__", "__setitem__", "__delitem__", "__add__", "__mul__", "__rmul__",
+            "__imul__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reversed__", "__repr__", "__sizeof__",
+            "index", "count", "copy", "pop", "insert", "remove", "reverse", "clear")
+_DEQUES = ("appendleft", "extendleft", "popleft", "rotate")
+for _kind, _others in ((list, ("sort",)), (deque, _DEQUES)):
+    for _name in (*_OF_BOTH, *_others):
+        setattr(STANDS_FOR[_kind], _name, _noting(_kind, _name))
+
+
+def _of_plain(name: str) -> Callable[..., Any]:
+    """What is made of a deque is of its class."""
+    def made(self: AppendedDeque, *args: Any) -> Any:
+        self.note()
+        return getattr(deque, name)(deque(self, self.maxlen), *args)
+
+    return made
+
+
+for _name in ("__repr__", "__copy__", "copy", "__add__", "__mul__", "__rmul__"):
+    setattr(AppendedDeque, _name, _of_plain(_name))
 
 
 def _as_list(self: Appended, protocol: Any) -> Any:
     """What a copy or a pickle is made of: that of a list."""
     self.note()
     return list, (list.copy(self),)
+
+
+def _as_deque(self: AppendedDeque, protocol: Any) -> Any:
+    self.note()
+    return deque, (list(deque.__iter__(self)), self.maxlen)
 
 
 def _behind(self: Appended, other: Any) -> Any:
@@ -50,3 +98,4 @@ def _behind(self: Appended, other: Any) -> Any:
 
 setattr(Appended, "__reduce_ex__", _as_list)  # noqa: B010
 setattr(Appended, "__radd__", _behind)  # noqa: B010
+setattr(AppendedDeque, "__reduce_ex__", _as_deque)  # noqa: B010

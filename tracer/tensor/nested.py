@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..ir.source import is_library, is_ours
-from .appended import Appended
+from .appended import BASES
 
 
 class Attribute:
@@ -43,8 +43,8 @@ def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None
     kind = type(x)
     if kind in (list, tuple, deque):
         return kind, dict(enumerate(x))
-    if kind is Appended:
-        return list, dict(enumerate(x))
+    if kind in BASES:
+        return BASES[kind], dict(enumerate(x))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return kind, dict(zip(x._fields, x)) | vars_of(x)
     if isinstance(x, dict):

@@ -1,0 +1,71 @@
+"""Attributes of classes, their own and inherited; also of those whose module is in no table, as after `exec`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import flambeau as torch
+from tests.engines import on_numpy
+
+CLASSES = {
+    "plain": "class B: k = 1\nC = B",
+    "derived": "class B: k = 1\nclass C(B): pass",
+    "twice derived": "class A: k = 1\nclass B(A): pass\nclass C(B): j = 1",
+    "with slots": "class B:\n    __slots__ = ()\n    k = 1\nclass C(B): pass",
+    "of a metaclass": "class M(type): pass\nclass B(metaclass=M): k = 1\nclass C(B): pass",
+    "with a method": "class B:\n    k = 1\n    def j(self): return self.k\nclass C(B): pass",
+    "of a method": "class B:\n    def j(self): return 1\nclass C(B): k = 1\nB = C",
+    "of an exception": "class B(Exception): k = 1\nclass C(B): pass",
+    "of a list": "class B(list): k = 1\nclass C(B): pass",
+    "of an int": "class B(int): k = 1\nclass C(B): pass",
+    "of a dict": "class B(dict): k = 1\nclass C(B): pass",
+    "of a function of typing": "import typing\nclass B(typing.Generic[typing.TypeVar('T')]): k = 1\nclass C(B): pass",
+}
+READS = {"attribute": "lambda x: x * c.k", "by name": "lambda x: x * getattr(c, 'k')",
+         "or another": "lambda x: x * getattr(c, 'k', 9)",
+         "of the class": "lambda x: x * C.k", "of the class, by name": "lambda x: x * getattr(C, 'k')",
+         "of its class": "lambda x: x * type(c).k", "by super": "lambda x: x * super(C, c).k",
+         "of a class in a list": "(lambda s: lambda x: x * s[0].k)([C])", "of its base": "lambda x: x * C.__base__.k",
+         "of its class's base": "lambda x: x * c.__class__.__base__.k"}
+CHANGES = {"of the base": "B.k = 2", "of the class": "C.k = 3", "of the object": "c.k = 4",
+           "another class": "c = type('D', (C,), {'k': 5})()", "gone": "del B.k\nC.k = 6"}
+
+
+@pytest.fixture(autouse=True)
+def engine() -> Iterator[None]:
+    """Nothing is compiled."""
+    with on_numpy():
+        yield
+
+
+@pytest.mark.parametrize("home", [__name__, "a_module_that_is_in_no_table"])
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("kind", CLASSES)
+def test_changes_are_seen(kind: str, read: str, home: str) -> None:
+    for change in CHANGES:
+        names: dict[str, Any] = {"__name__": home}
+        exec(f"{CLASSES[kind]}\nc = C()\nf = {READS[read]}", names)
+        step = torch.jit(names["f"])
+        for _ in range(2):
+            assert _given(step) == _given(names["f"])
+        try:
+            exec(CHANGES[change], names)
+        except AttributeError:  # an object with slots
+            continue
+        assert _given(step) == _given(names["f"]), change
+        assert step.stats.compiles <= 2
+
+
+def _given(f: Any) -> Any:
+    try:
+        return f(torch.ones(1)).item()
+    except AttributeError:
+        return None
+
+
+def test_all_are_made() -> None:
+    assert len(list(itertools.product(CLASSES, READS, CHANGES))) == 600
