@@ -106,7 +106,7 @@ def _places(input: Tensor, window: _Window) -> Tensor:
     numbers = ops.iota.on(x._device, shape=(size,), axis=0, dtype=dtypes.int64)
     numbers = ops.reshape(numbers, shape=window.sizes)
     numbers = ops.broadcast(numbers, shape=x._type.shape, dims=tuple(range(2, x.ndim)))
-    found = wrap(select_and_gather(x.detach()._read(), numbers, kind="GE", **window.slide()._asdict()))
+    found = wrap(select_and_gather(x.detach()._read(), numbers, kind="max", **window.slide()._asdict()))
     return found.squeeze(0) if x is not input else found
 
 

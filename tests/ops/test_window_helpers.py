@@ -87,21 +87,46 @@ def test_pooling_gives_the_cotangent_of_a_tie_to_the_first(kind: str, dilation: 
 
 @engines
 def test_both_gradients_of_a_selection_agree_where_both_apply(run: Any) -> None:
-    """XLA's own scatter, and the comparison of positions that stands in for it where dtypes differ."""
-    x, g = TIES.astype(np.int64), reals(3, 4)
-    slide = {"window": (2, 3), "strides": (1, 2), "padding": ((0, 1), (1, 1)), "base_dilation": (1, 1),
-             "window_dilation": (1, 1)}
+    """XLA's own scatter, and the comparison of positions that stands in for it on the CPU, and where dtypes differ."""
+    g, slide = reals(3, 4), {"window": (2, 3), "strides": (1, 2), "padding": ((0, 1), (1, 1))}
 
-    def scattered(keys: np.ndarray) -> np.ndarray:
-        k, values = placeholder(type_of(keys)), placeholder(type_of(TIES), requires_grad=True)
-        cotangent = placeholder(type_of(g))
+    def scattered(own: bool) -> np.ndarray:
+        values, cotangent = placeholder(type_of(TIES), requires_grad=True), placeholder(type_of(g))
         with recording(Recorder()) as recorder:
-            out = OPS["select_and_gather"](k, values, kind="GE", **slide)
-            found = pull_back([out], [cotangent], [values])
-            graph = Graph([k, values, cotangent], recorder.nodes, [found[values]], "gradient").check()
-        return run(graph, [keys, TIES, g])[0]
+            if own:
+                found = OPS["select_and_scatter"](values, cotangent, kind="max", **slide)
+            else:
+                out = OPS["reduce_window"](values, kind="max", **slide, base_dilation=(1, 1), window_dilation=(1, 1))
+                found = pull_back([out], [cotangent], [values])[values]
+            graph = Graph([values, cotangent], recorder.nodes, [found], "gradient").check()
+        assert any(node.op.name == "select_and_scatter" for node in graph.nodes) == own
+        return run(graph, [TIES, g])[0]
 
-    np.testing.assert_allclose(scattered(x), scattered(TIES), rtol=1e-6)
+    np.testing.assert_allclose(scattered(True), scattered(False), rtol=1e-6)
+
+
+@engines
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_a_selection_is_the_first_of_equal_elements_and_the_last_nan_in_any_order_of_the_window(kind: str, run: Any) -> None:
+    """XLA goes through windows of some shapes in another order: three dimensions of two, the last one padded at its end."""
+    rng = np.random.default_rng(3)
+    x = rng.integers(0, 3, (4, 6, 5)).astype(np.float32)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    places = np.arange(x.size).reshape(x.shape)
+    for side in (2, 3):
+        slide = {"window": (side,) * 3, "strides": (2, 2, 2), "padding": ((0, 0), (0, side - 2), (0, 1)),
+                 "base_dilation": (1, 1, 1), "window_dilation": (1, 1, 1)}
+        keys, values = placeholder(type_of(x)), placeholder(type_of(places))
+        with recording(Recorder()) as recorder:
+            out = OPS["select_and_gather"](keys, values, kind=kind, **slide)
+            graph = Graph([keys, values], recorder.nodes, [out], "selected").check()
+        found = run(graph, [x, places])[0]
+        for i, j, k in np.ndindex(*found.shape):
+            inside = tuple(slice(2 * n, 2 * n + side) for n in (i, j, k))
+            window, at = x[inside].ravel(), places[inside].ravel()
+            best = np.nanmax(window) if kind == "max" else np.nanmin(window)
+            wanted = at[np.isnan(window)][-1] if np.isnan(window).any() else at[window == best][0]
+            assert found[i, j, k] == wanted
 
 
 @pytest.mark.parametrize("x", [[2, 0, 3, 0.5], [2, 0, 3, 0], [0, 0, 0, 1], [1, 2, 3, 4]], ids=str)

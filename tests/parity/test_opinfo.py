@@ -1,7 +1,7 @@
-"""torch's record of its operators: a sample of every entry and dtype on the numpy engine, a rotating part jitted through XLA.
+"""torch's record of its operators: a sample of every entry and dtype, by each check on the numpy engine and jitted through XLA.
 
-What does not pass yet is listed in `opinfo/failing.txt`; a listed cell that passes fails here. The whole sweep is
-`python -m tests.parity.opinfo`.
+A rotating twentieth of the whole sweep (`python -m tests.parity.opinfo`) is run again. What does not pass yet is listed in
+`opinfo/failing.txt`; a listed cell that passes fails here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .opinfo.result import chosen, commit, difference  # noqa: E402
 
 GROUPS = 40
 LISTED = read_list()
-BROAD = ("forward", "strides", "variants", "out", "gradient", "second", "jitted")
-AGAIN, OF_EACH = 200, 2  # cells of the checked-in result that are run again, and first samples of each: minutes of compiling
+BROAD = ("forward", "strides", "variants", "out", "gradient", "second")
+PARTS, SLICE = 20, 8  # a twentieth of the checked-in result is run again, by eight tests
 FEWER = ("forward", "gradient")  # of dtypes other than float32, whose other forms are the same functions
 
 
@@ -63,33 +63,31 @@ def test_first_samples_are_torchs_but_for_what_is_listed(group: int) -> None:
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def test_a_rotating_twentieth_forward_and_gradient_in_one_jitted_program() -> None:
-    cells = [cell for cell in _cells(sorted(entries())) if cell[1] == "float32"]
-    rng = np.random.default_rng(zlib.crc32(commit().encode()))
-    chosen = rng.permutation(len(cells))[:len(cells) // 20]
-    outcomes = [run_cell(*cells[i], "jitted", 1) for i in sorted(chosen)]
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_first_samples_forward_and_gradient_in_one_jitted_program(group: int) -> None:
+    outcomes = [run_cell(*cell, "jitted", 1) for cell in _cells(_group(group))]
     wrong = [told for outcome in outcomes if (told := _judge(outcome))]
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def test_random_cells_of_the_checked_in_result_come_out_as_it_says() -> None:
+@pytest.mark.parametrize("part", range(SLICE))
+def test_a_rotating_twentieth_of_the_sweep_comes_out_as_it_says(part: int) -> None:
     seed = zlib.crc32(commit().encode())
-    print(f"seed {seed}")
     found = []
-    for told in chosen(AGAIN, seed):
+    for told in chosen(PARTS, seed)[part::SLICE]:
         with on_numpy(told.compiled == 0):
-            found.append((told, run_cell(*told.cell, OF_EACH)))
-    wrong = [text for pair in found if (text := difference(*pair, OF_EACH))]
+            found.append((told, run_cell(*told.cell, compiled=1)))
+    wrong = [text for pair in found if (text := difference(*pair))]
     assert not wrong, f"seed {seed}\n" + "\n".join(wrong)
 
 
 @pytest.mark.parametrize("was, now, differ", [
     ((PASSED, -1), (PASSED, -1), False), ((PASSED, -1), (FAILED, 0), True), ((FAILED, 1), (FAILED, 1), False),
-    ((FAILED, 1), (PASSED, -1), True), ((FAILED, 0), (FAILED, 1), True), ((FAILED, 5), (PASSED, -1), False),
-    ((FAILED, 5), (FAILED, 1), True), ((PASSED, -1), (LATE, 1), True), ((SKIPPED, -1), (PASSED, -1), False)])
+    ((FAILED, 1), (PASSED, -1), True), ((FAILED, 0), (FAILED, 1), True), ((PASSED, -1), (LATE, 1), True),
+    ((SKIPPED, -1), (PASSED, -1), False)])
 def test_what_differs_from_the_result(was: tuple[str, int], now: tuple[str, int], differ: bool) -> None:
     told, found = (Outcome("add", "float32", "forward", outcome, first=first) for outcome, first in (was, now))
-    assert (difference(told, found, 2) is not None) == differ
+    assert (difference(told, found) is not None) == differ
 
 
 @pytest.mark.parametrize("name", DRAWS)

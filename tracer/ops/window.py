@@ -51,7 +51,9 @@ KINDS = {
     "max": Kind("maximum", REAL | LOGICAL, np.maximum),
     "min": Kind("minimum", REAL | LOGICAL, np.minimum),
 }
-SELECTS = {"GE": np.greater_equal, "LE": np.less_equal}
+SELECTS = {"max": np.greater, "min": np.less}
+_BEFORE = {"max": "GT", "min": "LT"}
+_FLAG = Type.of((), dtypes.boolean)
 
 
 class Slide(NamedTuple):
@@ -182,7 +184,7 @@ def _vjp(g: Value, out: Value, x: Value, *, kind: str, **params: Any) -> tuple[V
         return (_spread_sums(g, x.type, s),)
     if kind == "mul":
         return (_spread_products(g, x, s),)
-    return (_scatter_selected(g, x, "GE" if kind == "max" else "LE", s),)
+    return (_scatter_selected(g, x, kind, s),)
 
 
 def _spread_sums(g: Value, x: Type, s: Slide) -> Value:
@@ -225,15 +227,14 @@ reduce_window = register(Op("reduce_window", _infer, _reference, _lower, _vjp, _
 
 
 def _require_selectable(op: str, x: Type, kind: str) -> None:
-    requires(kind in SELECTS, op, "GE or LE as kind", kind)
+    requires(kind in SELECTS, op, "max or min as kind", kind)
     requires(x.dtype in REAL | LOGICAL, op, "a real operand to select from", x)
 
 
 def _selected(x: Any, kind: str, s: Slide) -> tuple[Any, Any]:
     """numpy: the position in each window that is selected, and whether there is any.
 
-    As XLA does it: start from the first element that is not padding, go on to another unless `selected kind other`
-    holds. So of equal elements the first is selected, and a NaN is left again for what follows it.
+    As PyTorch does it: of equal elements the first is selected, and the last NaN, if there is one.
     """
     windows = array_windows(_wide(x), s, 0)
     inside = array_windows(np.ones(x.shape, np.bool_), s, False)
@@ -243,7 +244,7 @@ def _selected(x: Any, kind: str, s: Slide) -> tuple[Any, Any]:
     for k in range(windows.shape[-1]):
         other = windows[..., k]
         with np.errstate(all="ignore"):
-            take = inside[..., k] & ~(found & SELECTS[kind](best, other))
+            take = inside[..., k] & (~found | (other != other) | SELECTS[kind](other, best))
         place, best, found = np.where(take, k, place), np.where(take, other, best), found | take
     return place, found
 
@@ -264,20 +265,46 @@ def _gather_reference(x: Any, values: Any, *, kind: str, **params: Any) -> Any:
 
 
 def _gather_lower(h: Emitter, x: Operand, values: Operand, *, kind: str, **params: Any) -> Operand:
-    flag, key, item = (Type.of((), d) for d in (dtypes.boolean, x.type.dtype, values.type.dtype))
+    types = key, place, item = tuple(Type.of((), d) for d in (x.type.dtype, _numbering(x.type), values.type.dtype))
 
-    def body(a: Operand, v: Operand, found: Operand, b: Operand, w: Operand, inside: Operand) -> tuple[Operand, ...]:
-        holds = h.op("compare", (a, b), flag, f"comparison_direction = #stablehlo<comparison_direction {kind}>")
-        keep = h.op("or", (h.op("and", (found, holds), flag), h.op("not", (inside,), flag)), flag)
-        return (h.op("select", (keep, a, b), key), h.op("select", (keep, v, w), item),
-                h.op("or", (found, inside), flag))
+    def body(a: Operand, p: Operand, v: Operand, b: Operand, q: Operand, w: Operand) -> tuple[Operand, ...]:
+        """Whichever order the window is gone through in, which XLA leaves open: what is equal is told apart by its place."""
+        keep = _all(h, _is(h, "GE", p, zero), _any(h, _precedes(h, kind, a, p, b, q), _is(h, "LT", q, zero)))
+        return tuple(h.op("select", (keep, *pair), t) for pair, t in zip(((a, b), (p, q), (v, w)), types))
 
-    types = (key, item, flag)
-    starts = [h.constant(literal(0, t.dtype), t) for t in types]
-    everywhere = h.constant("True", x.type.with_dtype(dtypes.boolean))
+    zero, nowhere = h.constant("0", place), h.constant("-1", place)
+    flat = h.op("iota", (), Type.of((x.type.size,), place.dtype), "iota_dimension = 0 : i64")
+    places = h.op("reshape", (flat,), x.type.with_dtype(place.dtype))
+    starts = [h.constant(literal(0, key.dtype), key), nowhere, h.constant(literal(0, item.dtype), item)]
     outs = [h.out.with_dtype(t.dtype) for t in types]
-    return h.ops("reduce_window", (x, values, everywhere, *starts), outs, slide_attributes(Slide(**params)),
-                 (h.region((*types, *types), body),))[1]
+    return h.ops("reduce_window", (x, places, values, *starts), outs, slide_attributes(Slide(**params)),
+                 (h.region((*types, *types), body),))[2]
+
+
+def _numbering(x: Type) -> dtype:
+    """The dtype of the places in an operand: as narrow as it may be, since windows of them are gone through."""
+    return dtypes.int32 if x.size < 1 << 31 else dtypes.int64
+
+
+def _is(h: Emitter, direction: str, a: Operand, b: Operand) -> Operand:
+    return h.op("compare", (a, b), _FLAG, f"comparison_direction = #stablehlo<comparison_direction {direction}>")
+
+
+def _all(h: Emitter, a: Operand, b: Operand) -> Operand:
+    return h.op("and", (a, b), _FLAG)
+
+
+def _any(h: Emitter, a: Operand, b: Operand) -> Operand:
+    return h.op("or", (a, b), _FLAG)
+
+
+def _precedes(h: Emitter, kind: str, a: Operand, p: Operand, b: Operand, q: Operand) -> Operand:
+    """Whether a, at the place p, is selected and not b, at the place q."""
+    first = _any(h, _is(h, _BEFORE[kind], a, b), _all(h, _is(h, "EQ", a, b), _is(h, "LT", p, q)))
+    if not a.type.dtype.is_floating_point:
+        return first
+    no_number, number = _is(h, "NE", a, a), _is(h, "EQ", b, b)
+    return _any(h, first, _all(h, no_number, _any(h, number, _is(h, "GT", p, q))))
 
 
 def _gather_vjp(g: Value, out: Value, x: Value, values: Value, *, kind: str,
@@ -299,14 +326,17 @@ select_and_gather = register(Op("select_and_gather", _gather_infer, _gather_refe
 def _scatter_selected(g: Value, x: Value, kind: str, s: Slide) -> Value:
     """Add each window's g to its selected element.
 
-    XLA's own instruction knows one dtype, no holes and no padding
-    beyond a window; else the chosen places are found first, and compared with one position of the window at a time.
+    XLA's own instruction knows one dtype, no holes and no padding beyond a window, and on the CPU it goes through a window in
+    an order of its own, so that another one of equal elements is selected. Else the chosen places are found first, and compared
+    with one position of the window at a time, which takes the CPU as long.
     """
-    if s.is_dense and _padding_is_inside(s.window, s.padding) and g.type.dtype is x.type.dtype:
+    known = s.is_dense and _padding_is_inside(s.window, s.padding) and g.type.dtype is x.type.dtype
+    if known and not x.device.startswith("cpu"):
         return select_and_scatter(x, g, kind=kind, window=s.window, strides=s.strides, padding=s.padding)
-    places = reshape(iota.on(x.device, shape=(x.type.size,), axis=0, dtype=dtypes.int64), shape=x.type.shape)
+    number = _numbering(x.type)
+    places = reshape(iota.on(x.device, shape=(x.type.size,), axis=0, dtype=number), shape=x.type.shape)
     chosen = select_and_gather(x, places, kind=kind, **s._asdict())
-    nowhere = constant.on(x.device, value="-1", shape=(), dtype=dtypes.int64)
+    nowhere = constant.on(x.device, value="-1", shape=(), dtype=number)
     padded = pad_window(places, s, nowhere)
     total = None
     for p in s.positions():
@@ -353,14 +383,18 @@ def _scatter_lower(h: Emitter, x: Operand, source: Operand, *, kind: str, window
         return h.constant(literal(0, h.out.dtype), h.out)
     out, wide = h.out, accumulator(h.out.dtype, "add")
     x, source = widened(h, x, wide), widened(h, source, wide)
-    key, item, flag = (Type.of((), d) for d in (wide, wide, dtypes.boolean))
-    direction = f"comparison_direction = #stablehlo<comparison_direction {kind}>"
-    chooses = h.region((key, key), lambda a, b: h.op("compare", (a, b), flag, direction))
+    item = Type.of((), wide)
+
+    def chooses(a: Operand, b: Operand) -> Operand:
+        behind = h.op("not", (_is(h, _BEFORE[kind], b, a),), _FLAG)
+        return _all(h, behind, _is(h, "EQ", b, b)) if wide.is_floating_point else behind
+
     adds = h.region((item, item), lambda a, b: h.op("add", (a, b), item))
     attributes = (f"window_dimensions = {array_attribute(window)}, window_strides = {array_attribute(strides)}, "
                   f"padding = {padding_attribute(padding)}")
     zero = h.constant(literal(0, item.dtype), item)
-    total = h.ops("select_and_scatter", (x, source, zero), (out.with_dtype(wide),), attributes, (chooses, adds))[0]
+    total = h.ops("select_and_scatter", (x, source, zero), (out.with_dtype(wide),), attributes,
+                  (h.region((item, item), chooses), adds))[0]
     return widened(h, total, out.dtype)
 
 

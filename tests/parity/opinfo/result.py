@@ -82,18 +82,15 @@ def _covered(every: list[tuple[str, str, str]], ran: dict[tuple[str, str, str], 
 # --- Running some of it again -----------------------------------------------------------------------------------------
 
 
-def chosen(count: int, seed: int) -> list[Outcome]:
-    """Random cells of the result."""
+def chosen(parts: int, seed: int) -> list[Outcome]:
+    """A random one of so many parts of the result."""
     known = list(read_result().values())
-    return [known[i] for i in sorted(np.random.default_rng(seed).permutation(len(known))[:count])]
+    return [known[i] for i in sorted(np.random.default_rng(seed).permutation(len(known))[::parts])]
 
 
-def difference(told: Outcome, found: Outcome, samples: int) -> str | None:
-    """What a run of the first samples says that the result does not; None where they agree."""
-    failing = (FAILED, ABSENT, LATE)
-    reached = told.outcome in failing and (told.first < samples or told.check == "errors")  # of errors all inputs are run
-    wanted = (told.outcome, told.first) if reached else (PASSED, -1)
-    have = (found.outcome, found.first) if found.outcome in failing else (PASSED, -1)
+def difference(told: Outcome, found: Outcome) -> str | None:
+    """What a run of all samples says that the result does not; None where they agree."""
+    wanted, have = ((o.outcome, o.first) if o.outcome in (FAILED, ABSENT, LATE) else (PASSED, -1) for o in (told, found))
     if wanted == have:
         return None
     return (f"{' '.join(told.cell)}: at {told.commit} {told.outcome} [{told.first}] {told.reason}; "
