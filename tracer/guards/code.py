@@ -64,7 +64,7 @@ class Code:
         self._imported: dict[str, None] = {}  # names of modules that functions import
         self._annotated: set[int] = set()  # functions of which the annotations are looked at
         self.compares = self.searches = False  # whether code asks which object something is, looks for something among others
-        self.unbound = False  # whether code has methods of `list`, as in `list.index(x, 3)`, which no other list takes over
+        self.unbound = False  # whether code has methods of the class, as in `list.index(x, 3)`, which no other list takes over
         self.looks_at_types = False  # whether code asks for `type(x)`, to which no stand-in for a number can give the answer
         self.only_grown: dict[int, tuple[Any, str, Callable[[], Any]]] = {}  # containers that code only puts things in
         self.bound: set[str] = set()  # attributes that code sets
@@ -138,7 +138,7 @@ class Code:
     def _note(self, found: Mentions, f: types.FunctionType) -> None:
         """Remember what the code of a function mentions."""
         of_a_class = "__class__" in found.attributes and not _OF_LISTS.isdisjoint(found.attributes)
-        self.unbound = self.unbound or of_a_class or any(owner == "list" for owner, _, _ in found.chains)
+        self.unbound = self.unbound or of_a_class or any(owner in ("list", "deque") for owner, _, _ in found.chains)
         for owner, name, is_called in found.chains:
             if name not in found.grown:
                 (self.called if is_called else self.mentioned).setdefault(name, set()).add(owner)

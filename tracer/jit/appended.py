@@ -39,7 +39,7 @@ def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[i
 
 
 def reads_past(outside: Outside) -> bool:
-    """Whether code may reach what looks into a list past its methods: the functions of `heapq`, methods of `list` itself."""
+    """Whether code may reach what looks into a list past its methods: functions of `heapq`, those of `list` or `deque` itself."""
     return outside.unbound or any(value in _HEAPS for place in outside.places() for value in place.seen
                                   if type(value) is BuiltinFunctionType)
 
