@@ -11,7 +11,7 @@ import pytest
 from flambeau.tracer.ir.graph import Graph, Value
 from flambeau.tracer.ir.recorder import Recorder, recording
 from flambeau.tracer.ops import OPS
-from flambeau.tracer.ops.window import running_position
+from flambeau.tracer.ops.running import running_position
 from flambeau.tracer.walks.reverse import pull_back
 
 from .harness import interpret, placeholder, run_xla, type_of

@@ -10,7 +10,7 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ops import OPS
 from ..ops.elementwise import alias
-from ..ops.window import running_position, shift
+from ..ops.running import running_position, shift
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .choosing import where

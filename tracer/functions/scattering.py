@@ -17,8 +17,8 @@ from ..ops.indexing import index_nd, index_put_nd, put_along, take_along
 from ..ops.indexing import take as take_values
 from ..ops.places import Dims, Places
 from ..ops.reduction import NEUTRAL
+from ..ops.running import cumsum
 from ..ops.structural import Ints, broadcast, constant, reshape
-from ..ops.window import cumsum
 from ..tensor.tensor import Tensor
 from .arithmetic import div, remainder
 from .checks import check_range, unchecked

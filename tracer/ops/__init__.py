@@ -18,6 +18,7 @@ from . import (
     qr,
     random,
     reduction,
+    running,
     scan,
     sorting,
     spectral,
@@ -27,5 +28,6 @@ from . import (
 
 __all__ = [
     "OPS", "Op", "call", "checks", "contraction", "control", "convolution", "custom", "elementwise", "foreign", "fourier",
-    "indexing", "linalg", "lu", "pieces", "qr", "random", "reduction", "scan", "sorting", "spectral", "structural", "window",
+    "indexing", "linalg", "lu", "pieces", "qr", "random", "reduction", "running", "scan", "sorting", "spectral", "structural",
+    "window",
 ]

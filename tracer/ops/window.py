@@ -1,9 +1,9 @@
-"""Windows that slide: pooling, its gradient, and the running (cumulative) sums, products and extremes."""
+"""Windows that slide: pooling and its gradient."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -14,25 +14,10 @@ from ..ir.constants import from_literal, full_like, literal, with_leading
 from ..ir.dtypes import dtype
 from ..ir.errors import requires
 from ..ir.graph import Value
-from ..ir.op import OPS, Emitter, Op, Operand, register
+from ..ir.op import Emitter, Op, Operand, register
 from ..ir.types import Type
 from .convolution import Pairs, dilated, padding_attribute, spread_and_pad, window_count, window_view, zeros
-from .elementwise import (
-    LOGICAL,
-    NUMBER,
-    REAL,
-    add,
-    and_,
-    compare,
-    conjugate,
-    convert,
-    in_type,
-    mul,
-    not_,
-    or_,
-    select,
-    times,
-)
+from .elementwise import LOGICAL, NUMBER, REAL, add, compare, in_type, mul, select, times
 from .reduction import NEUTRAL, accumulator, widened
 from .structural import Ints, array_attribute, constant, iota, pad, reshape, slice_
 
@@ -146,7 +131,7 @@ def _infer(x: Type, *, kind: str, **params: Any) -> Type:
     return x.with_shape(slid_shape("reduce_window", x, Slide(**params)))
 
 
-def _wide(x: Any) -> Any:
+def wide(x: Any) -> Any:
     """Half-precision types as float32."""
     kind = dtypes.from_numpy(x.dtype)
     return x.astype(np.float32) if kind.is_floating_point and kind.itemsize < 4 else x
@@ -159,14 +144,14 @@ def neutral(kind: str, type: dtype) -> str:
 
 def _reference(x: Any, *, kind: str, **params: Any) -> Any:
     type = dtypes.from_numpy(x.dtype)
-    windows = array_windows(_wide(x), Slide(**params), from_literal(neutral(kind, type), type))
+    windows = array_windows(wide(x), Slide(**params), from_literal(neutral(kind, type), type))
     with np.errstate(all="ignore"):
         result = KINDS[kind].reduce.reduce(windows.reshape(*windows.shape[:x.ndim], math.prod(windows.shape[x.ndim:])),
                                            axis=-1, dtype=windows.dtype)
     return in_type(result, type)
 
 
-def _lower(h: Emitter, x: Operand, *, kind: str, **params: Any) -> Operand:
+def lower_windows(h: Emitter, x: Operand, *, kind: str, **params: Any) -> Operand:
     hlo, out = KINDS[kind].hlo, h.out
     scalar = Type.of((), accumulator(x.type.dtype, hlo))
     body = h.region([scalar, scalar], lambda a, b: h.op(hlo, (a, b), scalar))
@@ -220,7 +205,7 @@ def _batch(size: int, batched: Sequence[bool], x: Value, *, kind: str, **params:
     return reduce_window(x, kind=kind, **Slide(**params).batched()._asdict())
 
 
-reduce_window = register(Op("reduce_window", _infer, _reference, _lower, _vjp, _batch, exact_on_integers=True))
+reduce_window = register(Op("reduce_window", _infer, _reference, lower_windows, _vjp, _batch, exact_on_integers=True))
 
 
 # --- The selected element of each window: gather and scatter, each the other's transpose ------------------------------
@@ -236,7 +221,7 @@ def _selected(x: Any, kind: str, s: Slide) -> tuple[Any, Any]:
 
     As PyTorch does it: of equal elements the first is selected, and the last NaN, if there is one.
     """
-    windows = array_windows(_wide(x), s, 0)
+    windows = array_windows(wide(x), s, 0)
     inside = array_windows(np.ones(x.shape, np.bool_), s, False)
     windows, inside = (v.reshape(*v.shape[:x.ndim], math.prod(s.window)) for v in (windows, inside))
     place, found = np.zeros(windows.shape[:-1], np.int64), np.zeros(windows.shape[:-1], np.bool_)
@@ -372,8 +357,8 @@ def _scatter_reference(x: Any, source: Any, *, kind: str, window: Ints, strides:
     place, found = _selected(x, kind, s)
     numbers = array_windows(np.arange(x.size).reshape(x.shape), s, 0).reshape(*place.shape, math.prod(window))
     target = np.take_along_axis(numbers, place[..., None], -1)[..., 0]
-    result = np.zeros(x.size, _wide(source).dtype)
-    np.add.at(result, target[found], _wide(source)[found])
+    result = np.zeros(x.size, wide(source).dtype)
+    np.add.at(result, target[found], wide(source)[found])
     return in_type(result.reshape(x.shape), dtypes.from_numpy(source.dtype))
 
 
@@ -381,19 +366,18 @@ def _scatter_lower(h: Emitter, x: Operand, source: Operand, *, kind: str, window
                    padding: Pairs) -> Operand:
     if 0 in (x.type.size, source.type.size):
         return h.constant(literal(0, h.out.dtype), h.out)
-    out, wide = h.out, accumulator(h.out.dtype, "add")
-    x, source = widened(h, x, wide), widened(h, source, wide)
-    item = Type.of((), wide)
+    out, item = h.out, Type.of((), accumulator(h.out.dtype, "add"))
+    x, source = widened(h, x, item.dtype), widened(h, source, item.dtype)
 
     def chooses(a: Operand, b: Operand) -> Operand:
         behind = h.op("not", (_is(h, _BEFORE[kind], b, a),), _FLAG)
-        return _all(h, behind, _is(h, "EQ", b, b)) if wide.is_floating_point else behind
+        return _all(h, behind, _is(h, "EQ", b, b)) if item.dtype.is_floating_point else behind
 
     adds = h.region((item, item), lambda a, b: h.op("add", (a, b), item))
     attributes = (f"window_dimensions = {array_attribute(window)}, window_strides = {array_attribute(strides)}, "
                   f"padding = {padding_attribute(padding)}")
     zero = h.constant(literal(0, item.dtype), item)
-    total = h.ops("select_and_scatter", (x, source, zero), (out.with_dtype(wide),), attributes,
+    total = h.ops("select_and_scatter", (x, source, zero), (out.with_dtype(item.dtype),), attributes,
                   (h.region((item, item), chooses), adds))[0]
     return widened(h, total, out.dtype)
 
@@ -412,108 +396,3 @@ def _scatter_batch(size: int, batched: Sequence[bool], x: Value, source: Value, 
 
 select_and_scatter = register(Op("select_and_scatter", _scatter_infer, _scatter_reference, _scatter_lower, _scatter_vjp,
                                  _scatter_batch, exact_on_integers=True))
-
-
-# --- Running sums, products and extremes ------------------------------------------------------------------------------
-
-
-def cumulative(name: str, kind: str, vjp: Callable[..., Any]) -> Op:
-    """Along `axis`, the reduction of all elements up to each one; with `reverse`, of all from each one on.
-
-    Said as one reduce_window over the whole axis, which XLA turns into a tree. Measured on 1000x1000 floats on two CPU
-    cores: 5 ms, compiled in 0.1 s; doubling by pads 30 ms in 0.4 s; an odd-even tree of slices 0.7 to 2 ms in 0.5 s
-    (1.2 s for longer axes); a loop 0.4 to 3 ms, but one step after the other on every platform, and the largest
-    rounding error.
-    """
-
-    def infer(x: Type, *, axis: int, reverse: bool) -> Type:
-        requires(x.dtype in KINDS[kind].accepts, name, "an operand of a fitting type", x)
-        requires(0 <= axis < x.ndim, name, f"an axis of {x}", axis)
-        return x
-
-    def reference(x: Any, *, axis: int, reverse: bool) -> Any:
-        wide = np.flip(_wide(x), axis) if reverse else _wide(x)
-        with np.errstate(all="ignore"):
-            result = KINDS[kind].reduce.accumulate(wide, axis, dtype=wide.dtype)
-        return in_type(np.flip(result, axis).copy() if reverse else result, dtypes.from_numpy(x.dtype))
-
-    def lower(h: Emitter, x: Operand, *, axis: int, reverse: bool) -> Operand:
-        if x.type.size == 0:
-            return x
-        return _lower(h, x, kind=kind, **_whole_axis(x.type.shape, axis, reverse)._asdict())
-
-    def batch(size: int, batched: Sequence[bool], x: Value, *, axis: int, reverse: bool) -> Value:
-        return OPS[name](x, axis=axis + 1, reverse=reverse)
-
-    return register(Op(name, infer, reference, lower, vjp, batch, exact_on_integers=True))
-
-
-def _whole_axis(shape: Ints, axis: int, reverse: bool) -> Slide:
-    ones, reach = (1,) * len(shape), shape[axis] - 1
-    edge = (0, reach) if reverse else (reach, 0)
-    return Slide(tuple(n if i == axis else 1 for i, n in enumerate(shape)), ones,
-                 tuple(edge if i == axis else (0, 0) for i in range(len(shape))), ones, ones)
-
-
-def shift(x: Value, by: int, axis: int, fill: float) -> Value:
-    """`x` moved by `by` places along `axis`, up or (negative) down, with `fill` where nothing comes from."""
-    value = constant.on(x.device, value=literal(fill, x.type.dtype), shape=(), dtype=x.type.dtype)
-    low = tuple(by if i == axis else 0 for i in range(x.type.ndim))
-    return pad(x, value, low=low, high=tuple(-n for n in low), interior=(0,) * x.type.ndim)
-
-
-def recurrence(b: Value, a: Value, by: int, axis: int) -> Value:
-    """h[i] = b[i] + a[i] h[i - by] along `axis`, by = 1 or -1, in log2(n) steps that each double the reach.
-
-    `a` may be boolean: then it says where h goes on at all, and what it stops is not multiplied (0 * inf is NaN).
-    """
-    flags, step = a.type.dtype is dtypes.boolean, 1
-    while step < b.type.shape[axis]:
-        before = shift(b, by * step, axis, 0)
-        b = add(b, select(a, before, full_like(b, 0)) if flags else mul(a, before))
-        a = (and_ if flags else mul)(a, shift(a, by * step, axis, 0))
-        step *= 2
-    return b
-
-
-def _cumsum_vjp(g: Value, out: Value, x: Value, *, axis: int, reverse: bool) -> tuple[Value]:
-    return (cumsum(g, axis=axis, reverse=not reverse),)
-
-
-def _cumprod_vjp(g: Value, out: Value, x: Value, *, axis: int, reverse: bool) -> tuple[Value]:
-    """The product before x[i], times h[i] = sum over t from i on of g[t] * product of x over (i, t].
-
-    h obeys h[i] = g[i] + x[i + 1] h[i + 1]. Nothing is divided by x, so zeros are no special case at any order.
-    """
-    onward = -1 if reverse else 1
-    wide, kind = accumulator(x.type.dtype, "multiply"), x.type.dtype
-    g, x, out = (v if wide is kind else convert(v, dtype=wide) for v in (g, x, out))
-    h = recurrence(g, conjugate(shift(x, -onward, axis, 0)), -onward, axis)
-    result = times(h, shift(out, onward, axis, 1))
-    return (result if wide is kind else convert(result, dtype=kind),)
-
-
-def sets_extreme(x: Value, out: Value) -> Value:
-    """Where cummax or cummin `out` takes its value from `x` anew; as in torch, equal elements and every NaN count."""
-    return or_(compare(x, out, direction="EQ"), compare(x, x, direction="NE"))
-
-
-def running_position(x: Value, out: Value, axis: int, reverse: bool) -> Value:
-    """The index (int64) along `axis` of the element that each value of cummax or cummin `out` was last taken from."""
-    places = iota.on(x.device, shape=x.type.shape, axis=axis, dtype=dtypes.int64)
-    last = full_like(places, x.type.shape[axis] - 1 if reverse else 0)
-    return (cummin if reverse else cummax)(select(sets_extreme(x, out), places, last), axis=axis, reverse=reverse)
-
-
-def _cumulative_extreme_vjp(g: Value, out: Value, x: Value, *, axis: int, reverse: bool) -> tuple[Value]:
-    """Each element that set the extreme gets the cotangents from its place up to the next that does."""
-    onward = -1 if reverse else 1
-    sets = sets_extreme(x, out)
-    goes_on = shift(not_(sets), -onward, axis, 0)
-    return (select(sets, recurrence(g, goes_on, -onward, axis), full_like(g, 0)),)
-
-
-cumsum = cumulative("cumsum", "add", _cumsum_vjp)
-cumprod = cumulative("cumprod", "mul", _cumprod_vjp)
-cummax = cumulative("cummax", "max", _cumulative_extreme_vjp)
-cummin = cumulative("cummin", "min", _cumulative_extreme_vjp)

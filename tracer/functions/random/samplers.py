@@ -10,9 +10,9 @@ from ...ir import dtypes
 from ...ir.dtypes import dtype
 from ...ir.graph import Value
 from ...ops.elementwise import compare
+from ...ops.running import cumsum
 from ...ops.sorting import sort, top_k
 from ...ops.structural import Ints, iota
-from ...ops.window import cumsum
 from ...tensor.layouts import check_layout, layout, memory_format
 from ...tensor.scalar import Scalar
 from ...tensor.tensor import Tensor
