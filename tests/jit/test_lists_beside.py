@@ -39,8 +39,10 @@ def _and(x: Any, *did: Any) -> Any:
     return x
 
 
-KINDS: dict[str, Callable[[], Any]] = {"list": list, "deque": deque, "deque that is full": partial(deque, maxlen=2),
-                                       "deque of nothing": partial(deque, maxlen=0)}
+KINDS: dict[str, Callable[[], Any]] = {
+    "list": list, "deque": deque, "deque with a bound": partial(deque, maxlen=2), "deque of nothing": partial(deque, maxlen=0),
+    "list with items": partial(list, [1, 2, 3]), "deque with items": partial(deque, [1, 2, 3], 3),
+    "deque that gets full": partial(deque, [1, 2], 3), "deque of one thing": partial(deque, [True] * 3, 3)}
 HOLDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, str, Any], Any]]] = {  # what holds them, and how a call appends
     "dict": (lambda make: {"a": make(), "b": make(), "c": make()}, lambda h, k, v: h[k].append(v)),
     "object": (lambda make: SimpleNamespace(a=make(), b=make(), c=make()), lambda h, k, v: getattr(h, k).append(v)),
@@ -146,6 +148,24 @@ def test_another_bound_is_another_program(given: bool) -> None:
         held["q"] = deque[Any](maxlen=most)
         step(torch.ones(1), held) if given else step(torch.ones(1))
         assert plain(held["q"]) == ("deque", [[float(i)] for i in range(4)][-(most or 4):])
+
+
+@pytest.mark.parametrize("place", ["variable", "entry", "argument", "entry of an argument"])
+def test_what_is_put_in_once_more_is_put_in(place: str) -> None:
+    """A full deque is as it was after the same thing was put in."""
+    q = deque([True] * 3, maxlen=3)
+    held = {"q": q}
+    steps: dict[str, Any] = {
+        "variable": lambda x: _and(x, q.append(True)), "entry": lambda x: _and(x, held["q"].append(True)),
+        "argument": lambda x, q: _and(x, q.append(True)), "entry of an argument": lambda x, held: _and(x, held["q"].append(True))}
+    step = torch.jit(steps[place])
+    given = {"argument": [q], "entry of an argument": [held]}.get(place, [])
+    for _ in range(3):
+        step(torch.ones(1), *given)
+        assert list(q) == [True] * 3
+    q.extend([5, 6, 7])
+    step(torch.ones(1), *given)
+    assert list(q) == [6, 7, True]
 
 
 def test_a_module_that_keeps_one_history_in_training_and_one_in_evaluation() -> None:

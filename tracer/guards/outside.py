@@ -20,6 +20,7 @@ from .owners import (
     ClassOf,
     ClassTable,
     Fields,
+    Grown,
     GrownTable,
     Items,
     ModuleTable,
@@ -113,6 +114,9 @@ class Outside(Watch):
 
     def hide(self, but: Collection[tuple[int, Any]]) -> None:
         """Hide what code sets and never reads, but these places, until the owners tell their edits."""
+        for owner in self.owners.values():
+            if type(owner) is Grown:
+                owner.mark()
         for identity, keys in self._only_set.items():
             owner = self.owners[identity]
             owner.hide({key: HIDDEN for key in keys if (identity, key) not in but})

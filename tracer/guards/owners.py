@@ -262,9 +262,16 @@ class Grown(Items):
         self.find = find
         super().__init__(thing, label)
 
+    def mark(self) -> None:
+        """Let marks stand for what is in a deque that has a bound, until `edits()`: what goes and comes may be the same thing."""
+        if getattr(self.thing, "maxlen", None) is not None:
+            self.hidden, self.before = self.before, {i: object() for i in self.before}
+            self.hold(self.before)
+
     def edits(self) -> dict[Any, Any]:
         """What was put at the end."""
         now, before = list(self.thing), list(self.before.values())
+        self.before, self.hidden = self.hidden or self.before, {}
         self.hold(self.before)
         return dict(enumerate(now[self._kept(now, before):]))
 

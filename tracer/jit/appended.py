@@ -14,7 +14,7 @@ from typing import Any
 
 from ..guards.outside import Outside
 from ..guards.owners import Grown, Items, Owner
-from ..tensor.appended import STANDS_FOR, bound_of, standing_for
+from ..tensor.appended import STANDS_FOR, added, bound_of, standing_for
 from ..tensor.nested import refill
 from .effects import Effects, flat
 from .guard import Guard
@@ -63,13 +63,13 @@ def only_appended(trace: Trace, effects: Effects, outside: Outside) -> None:
 
     Of one to which nothing was done, either, a call depends on its being a list alone; on which one it is where code asks.
     """
-    found = {items.identity: (i, items, edits) for i, (items, edits) in enumerate(effects.found)}
+    at = {items.identity: i for i, (items, _) in enumerate(effects.found)}
     for (identity, key), (owner, x, stand_in) in trace.lists.items():
         if stand_in.read or (identity, key) in effects.edits:  # another one is there at the end
             continue
-        if id(x) in found:
-            i, items, edits = found[id(x)]
-            effects.found[i] = Grown(items.thing, items.label, partial(owner.get, key)), edits
+        if new := added(stand_in):
+            i = at.get(id(x), len(effects.found))
+            effects.found[i:i + 1] = [(Grown(x, outside.owners[id(x)].label, partial(owner.get, key)), dict(enumerate(new)))]
         else:
             _guard(trace, owner, key, bound_of, x)
         if outside.compares:

@@ -221,7 +221,10 @@ class Validity:
         # What a run adds to the epoch of structures; nothing is said where it makes another structure than the one it needs.
         self.moves = 0 if any(isinstance(e.owner, RegisteredTable) for e in moving) else len(moving)
         written = {(e.owner.identity, key) for e in plan.writes.outside for key in e.numbers}
+        unread = {identity for _, identity in trace.appended.values()}  # lists
         for place, (owner, scalar) in trace.counted.items():
+            if place[0] in unread:
+                continue
             # One that code may have come to know another way, from a cache of its own or of others, is compared as before.
             used = plan.evaluation is not None and plan.evaluation.uses(scalar)
             if used or place in written or not (outside.caches or place[0] in outside.foreign):

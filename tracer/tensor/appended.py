@@ -10,10 +10,10 @@ from typing import Any
 class Noting:
     """A list or deque that holds what another one holds, or nothing; `read` says that code asked for any of it.
 
-    Then `ask` is called, if there is one.
+    Then `ask` is called, if there is one. `new` items were put at its end, some of which a bound may have pushed out again.
     """
 
-    read = False
+    read, new = False, 0
     ask: Callable[[], None] | None = None
 
     def note(self) -> None:
@@ -32,13 +32,19 @@ class AppendedDeque(Noting, deque[Any]):
 
 
 STANDS_FOR: dict[type, type] = {list: Appended, deque: AppendedDeque}
-BASES = {made: kind for kind, made in STANDS_FOR.items()}
+BASES: dict[type, Any] = {made: kind for kind, made in STANDS_FOR.items()}
 
 
 def standing_for(x: list[Any] | deque[Any], empty: bool = False) -> Any:
     """What stands for a list or a deque, and holds what it holds, or nothing."""
     items = () if empty else tuple(x)
     return AppendedDeque(items, x.maxlen) if isinstance(x, deque) else Appended(items)
+
+
+def added(x: Noting) -> list[Any]:
+    """What was put at the end of one that nobody read, and is there."""
+    items = list(BASES[type(x)].__iter__(x))
+    return items[max(len(items) - x.new, 0):]
 
 
 def bound_of(x: Any) -> tuple[type, int | None]:
@@ -64,6 +70,29 @@ _DEQUES = ("appendleft", "extendleft", "popleft", "rotate")
 for _kind, _others in ((list, ("sort",)), (deque, _DEQUES)):
     for _name in (*_OF_BOTH, *_others):
         setattr(STANDS_FOR[_kind], _name, _noting(_kind, _name))
+
+
+def _counting(kind: Any) -> dict[str, Callable[..., Any]]:
+    """The methods that put things at the end."""
+    def append(self: Any, item: Any) -> None:
+        self.new += 1
+        kind.append(self, item)
+
+    def extend(self: Any, items: Any) -> None:
+        more = list(items)
+        self.new += len(more)
+        kind.extend(self, more)
+
+    def iadd(self: Any, items: Any) -> Any:
+        self.extend(items)
+        return self
+
+    return {"append": append, "extend": extend, "__iadd__": iadd}
+
+
+for _made, _base in BASES.items():
+    for _name, _method in _counting(_base).items():
+        setattr(_made, _name, _method)
 
 
 def _of_plain(name: str) -> Callable[..., Any]:
