@@ -226,7 +226,6 @@ m.scatter_reduce(1, r, m, 'amax') ; torch.hypot(x, z) ; torch.hypot(x, o) ; 0 / 
 F.gelu(x)
 """),
     ("the same, beyond the largest number", "bsd", "torch.pow(x, -0.5) ; F.silu(x) ; F.mish(x)"),
-    ("which of NaN and equal numbers a maximum takes its gradient from", "hbsd", "F.max_pool1d(m, 3, 1)"),
     ("a gradient at NaN, which torch gives or not by the dtype", "hbs", "F.hardswish(x)"),
     ("a gradient at NaN, which torch gives or not by the dtype", "hbsd", "F.hardsigmoid(x)"),
     ("a gradient at NaN, which torch gives or not by the dtype", "sd", """

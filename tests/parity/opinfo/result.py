@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from collections import Counter
@@ -23,6 +24,7 @@ _HEAD = """\
 """
 
 
+@functools.cache
 def commit() -> str:
     """The commit that is checked out, or the one that the environment tells where there is no repository."""
     told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
