@@ -6,21 +6,15 @@ import copy
 import functools
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import flambeau as torch
 from flambeau import nn
-from tests.engines import on_numpy
 
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    """Nothing is compiled."""
-    with on_numpy():
-        yield
+pytestmark = pytest.mark.usefixtures("numpy_engine")
 
 
 class Box:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import flambeau as torch
-from tests.engines import on_numpy
 
 CLASSES = {
     "plain": "class B: k = 1\nC = B",
@@ -35,11 +33,7 @@ CHANGES = {"of the base": "B.k = 2", "of the class": "C.k = 3", "of the object":
            "another class": "c = type('D', (C,), {'k': 5})()", "gone": "del B.k\nC.k = 6"}
 
 
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    """Nothing is compiled."""
-    with on_numpy():
-        yield
+pytestmark = pytest.mark.usefixtures("numpy_engine")
 
 
 @pytest.mark.parametrize("home", [__name__, "a_module_that_is_in_no_table"])

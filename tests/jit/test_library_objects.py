@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,12 @@ import pytest
 import flambeau as torch
 from flambeau import distributions as D
 from flambeau.tracer.ir.errors import TraceError
-from tests.engines import on_numpy
 
 Jit = Callable[..., Any]
 Scenario = Callable[[Jit], Any]
 
 
-@pytest.fixture(autouse=True)
-def numpy_engine() -> Iterator[None]:
-    with on_numpy():
-        yield
+pytestmark = pytest.mark.usefixtures("numpy_engine")
 
 
 def _plain(x: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -14,14 +14,8 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
-from tests.engines import on_numpy
 
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    """Nothing is compiled."""
-    with on_numpy():
-        yield
+pytestmark = pytest.mark.usefixtures("numpy_engine")
 
 
 def plain(x: Any) -> Any:

@@ -7,21 +7,15 @@ import functools
 import gc
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 import flambeau as torch
 from flambeau import nn
-from tests.engines import on_numpy
 
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    """Nothing is compiled."""
-    with on_numpy():
-        yield
+pytestmark = pytest.mark.usefixtures("numpy_engine")
 
 
 class Pair(NamedTuple):

@@ -5,21 +5,15 @@ from __future__ import annotations
 import enum
 import functools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import flambeau as torch
 from flambeau import nn
-from tests.engines import on_numpy
 
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    """Nothing is compiled."""
-    with on_numpy():
-        yield
+pytestmark = pytest.mark.usefixtures("numpy_engine")
 
 
 class Color(enum.Enum):

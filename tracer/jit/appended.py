@@ -7,6 +7,7 @@ whether code does more than that. (What code only appends to under a name is kno
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from functools import partial
 from types import BuiltinFunctionType
@@ -26,14 +27,15 @@ Lists = set[tuple[int, Any]]  # the places of lists, by the id of what holds one
 
 def put_lists(trace: Trace, outside: Outside, places: Lists, given: Collection[int]) -> None:
     """Let lists that note what is done to them stand for those in these places, where each is the only one for its list."""
-    if reads_past(outside):
+    if not places or reads_past(outside):
         return
+    holders = _holders(trace, outside)
     for thing, key in places:
         owner = outside.owners.get(thing) or trace.noted.get(thing)
         x: Any = None if owner is None else owner.before.get(key)
         if owner is None or type(x) not in STANDS_FOR or id(x) in given or not isinstance(outside.owners.get(id(x)), Items):
             continue
-        if outside.ways_to(x) < 2 and _holders(trace, outside, x) == {(owner.identity, owner.where(key)[1])}:
+        if outside.ways_to(x) < 2 and holders[id(x)] == {(owner.identity, owner.where(key)[1])}:
             trace.lists[owner.identity, key] = owner, x, standing_for(x)
             owner.hide({key: trace.lists[owner.identity, key][2]})
 
@@ -44,12 +46,18 @@ def reads_past(outside: Outside) -> bool:
                                   if type(value) is BuiltinFunctionType)
 
 
-def _holders(trace: Trace, outside: Outside, x: Any) -> set[Any]:
-    """Where a list is, as far as it is known."""
-    found = {owner.where(key) for owner in (*outside.owners.values(), *trace.noted.values())
-             for key, value in owner.before.items() if any(part is x for part in flat(value))}
-    return found | {place.where(i) for place in outside.places() for i, value in enumerate(place.seen)
-                    if any(part is x for part in flat(value))}
+def _holders(trace: Trace, outside: Outside) -> dict[int, set[Any]]:
+    """Where each thing is, by id, as far as it is known."""
+    found: dict[int, set[Any]] = defaultdict(set)
+    for owner in (*outside.owners.values(), *trace.noted.values()):
+        for key, value in owner.before.items():
+            for part in flat(value):
+                found[id(part)].add(owner.where(key))
+    for place in outside.places():
+        for i, value in enumerate(place.seen):
+            for part in flat(value):
+                found[id(part)].add(place.where(i))
+    return found
 
 
 def give_back(trace: Trace) -> None:

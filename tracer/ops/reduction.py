@@ -168,22 +168,43 @@ def arg_reduction(name: str, direction: str, hlo: str, reference: Callable[..., 
     return register(Op(name, infer, computed, lower, zero_gradient, batch, exact_on_integers=True))
 
 
+_FLAG = Type.of((), dtypes.boolean)
+
+
+def compared(h: Emitter, direction: str, a: Operand, b: Operand) -> Operand:
+    """Whether one number stands so to another, in the body of a reduction."""
+    return h.op("compare", (a, b), _FLAG, f"comparison_direction = #stablehlo<comparison_direction {direction}>")
+
+
+def both(h: Emitter, a: Operand, b: Operand) -> Operand:
+    """Whether two conditions hold."""
+    return h.op("and", (a, b), _FLAG)
+
+
+def either(h: Emitter, a: Operand, b: Operand) -> Operand:
+    """Whether one of two conditions holds."""
+    return h.op("or", (a, b), _FLAG)
+
+
+def precedes(h: Emitter, direction: str, a: Operand, i: Operand, b: Operand, j: Operand, nan: str) -> Operand:
+    """Whether a, at the place i, is the extreme and not b, at the place j, whichever order XLA takes them in.
+
+    Of equal elements it is the first. A NaN is before all numbers, and before another one if its place is `nan` than that one's.
+    """
+    first = either(h, compared(h, direction, a, b), both(h, compared(h, "EQ", a, b), compared(h, "LT", i, j)))
+    if not a.type.dtype.is_floating_point:
+        return first
+    no_number, number = compared(h, "NE", a, a), compared(h, "EQ", b, b)
+    return either(h, first, both(h, no_number, either(h, number, compared(h, nan, i, j))))
+
+
 def _emit_arg_reduction(h: Emitter, x: Operand, axis: int, direction: str, hlo: str) -> Operand:
-    kind, flag = x.type.dtype, Type.of((), dtypes.boolean)
+    kind = x.type.dtype
     value, index = Type.of((), kind), Type.of((), dtypes.int64)
     positions = h.op("iota", (), Type.of(x.type.shape, dtypes.int64), f"iota_dimension = {axis} : i64")
 
-    def test(a: Operand, b: Operand, how: str) -> Operand:
-        return h.op("compare", (a, b), flag, f"comparison_direction = #stablehlo<comparison_direction {how}>")
-
     def body(a: Operand, i: Operand, b: Operand, j: Operand) -> tuple[Operand, ...]:
-        better, same = test(a, b, direction), test(a, b, "EQ")
-        if kind.is_floating_point:
-            a_nan, b_nan = test(a, a, "NE"), test(b, b, "NE")
-            same = h.op("or", (same, h.op("and", (a_nan, b_nan), flag)), flag)
-            better = h.op("or", (better, h.op("and", (a_nan, h.op("not", (b_nan,), flag)), flag)), flag)
-        first = h.op("and", (same, test(i, j, "LT")), flag)
-        keep = h.op("or", (better, first), flag)
+        keep = precedes(h, direction, a, i, b, j, nan="LT")
         return h.op("select", (keep, a, b), value), h.op("select", (keep, i, j), index)
 
     region = h.region([value, index, value, index], body)

@@ -18,7 +18,7 @@ from ..ir.op import Emitter, Op, Operand, register
 from ..ir.types import Type
 from .convolution import Pairs, dilated, padding_attribute, spread_and_pad, window_count, window_view, zeros
 from .elementwise import LOGICAL, NUMBER, REAL, add, compare, in_type, mul, select, times
-from .reduction import NEUTRAL, accumulator, widened
+from .reduction import NEUTRAL, accumulator, both, compared, either, precedes, widened
 from .structural import Ints, array_attribute, constant, iota, pad, reshape, slice_
 
 
@@ -38,7 +38,6 @@ KINDS = {
 }
 SELECTS = {"max": np.greater, "min": np.less}
 _BEFORE = {"max": "GT", "min": "LT"}
-_FLAG = Type.of((), dtypes.boolean)
 
 
 class Slide(NamedTuple):
@@ -254,7 +253,8 @@ def _gather_lower(h: Emitter, x: Operand, values: Operand, *, kind: str, **param
 
     def body(a: Operand, p: Operand, v: Operand, b: Operand, q: Operand, w: Operand) -> tuple[Operand, ...]:
         """Whichever order the window is gone through in, which XLA leaves open: what is equal is told apart by its place."""
-        keep = _all(h, _is(h, "GE", p, zero), _any(h, _precedes(h, kind, a, p, b, q), _is(h, "LT", q, zero)))
+        selected = either(h, precedes(h, _BEFORE[kind], a, p, b, q, nan="GT"), compared(h, "LT", q, zero))
+        keep = both(h, compared(h, "GE", p, zero), selected)
         return tuple(h.op("select", (keep, *pair), t) for pair, t in zip(((a, b), (p, q), (v, w)), types))
 
     zero, nowhere = h.constant("0", place), h.constant("-1", place)
@@ -269,27 +269,6 @@ def _gather_lower(h: Emitter, x: Operand, values: Operand, *, kind: str, **param
 def _numbering(x: Type) -> dtype:
     """The dtype of the places in an operand: as narrow as it may be, since windows of them are gone through."""
     return dtypes.int32 if x.size < 1 << 31 else dtypes.int64
-
-
-def _is(h: Emitter, direction: str, a: Operand, b: Operand) -> Operand:
-    return h.op("compare", (a, b), _FLAG, f"comparison_direction = #stablehlo<comparison_direction {direction}>")
-
-
-def _all(h: Emitter, a: Operand, b: Operand) -> Operand:
-    return h.op("and", (a, b), _FLAG)
-
-
-def _any(h: Emitter, a: Operand, b: Operand) -> Operand:
-    return h.op("or", (a, b), _FLAG)
-
-
-def _precedes(h: Emitter, kind: str, a: Operand, p: Operand, b: Operand, q: Operand) -> Operand:
-    """Whether a, at the place p, is selected and not b, at the place q."""
-    first = _any(h, _is(h, _BEFORE[kind], a, b), _all(h, _is(h, "EQ", a, b), _is(h, "LT", p, q)))
-    if not a.type.dtype.is_floating_point:
-        return first
-    no_number, number = _is(h, "NE", a, a), _is(h, "EQ", b, b)
-    return _any(h, first, _all(h, no_number, _any(h, number, _is(h, "GT", p, q))))
 
 
 def _gather_vjp(g: Value, out: Value, x: Value, values: Value, *, kind: str,
@@ -370,8 +349,8 @@ def _scatter_lower(h: Emitter, x: Operand, source: Operand, *, kind: str, window
     x, source = widened(h, x, item.dtype), widened(h, source, item.dtype)
 
     def chooses(a: Operand, b: Operand) -> Operand:
-        behind = h.op("not", (_is(h, _BEFORE[kind], b, a),), _FLAG)
-        return _all(h, behind, _is(h, "EQ", b, b)) if item.dtype.is_floating_point else behind
+        behind = h.op("not", (compared(h, _BEFORE[kind], b, a),), Type.of((), dtypes.boolean))
+        return both(h, behind, compared(h, "EQ", b, b)) if item.dtype.is_floating_point else behind
 
     adds = h.region((item, item), lambda a, b: h.op("add", (a, b), item))
     attributes = (f"window_dimensions = {array_attribute(window)}, window_strides = {array_attribute(strides)}, "
