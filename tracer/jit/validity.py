@@ -243,7 +243,7 @@ class Validity:
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, identities)
         self.evaluation = plan.evaluation
         # Whether a call must look at more than most do.
-        self.particular = bool(guards or self.memory.offsets or self.memory.arrays or self.memory.aliased
+        self.particular = bool(self.memory.offsets or self.memory.arrays or self.memory.aliased
                                or self.gradients.present or self.marks.seen or self.nests or self.containers.matter(call))
         # The epochs in which the tensors were found as they were, and all gradients that were not there still missing.
         self.seen = [structure_epoch[0], -1]
@@ -252,6 +252,9 @@ class Validity:
         """Whether the trace holds for this call, decided for the usual one in a few looks."""
         if (not self.particular and self.seen[0] == structure_epoch[0] and self.seen[1] == grad_epoch[0]
                 and self.outside.holds() and self.memory.usual(call.tensors) and self.identities.usual(call)):
+            for guard in self.guards:  # a generator takes longer, in each call
+                if not guard.holds():
+                    return False
             return self.evaluation is None or self.evaluation.holds(call)
         return not self._changes_beside_numbers(call) and (self.evaluation is None or self.evaluation.holds(call))
 
