@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 import flambeau as torch
 
 from .calling import timer
-from .timing import OURS, Contender, Goal, Row, interleaved
+from .starting import ROOT, with_bytecode
+from .timing import OURS, Contender, Goal, Row, Samples, interleaved
 from .work import MlpSize, Settings, mlp_model
 
 SIDE = 16
+LAST = "last"
+ROUNDS = 3  # within a process
 
 
 def clearing(settings: Settings) -> Iterator[Row]:
-    """Microseconds of a training step: of parameters that are only updated, and of a perceptron."""
+    """Microseconds of a training step: of parameters that are only updated, and of a perceptron.
+
+    A round is a process of its own: where a process happens to have its memory, and how its threads meet, changes these
+    steps by a tenth for as long as it lives, the one as often as the other.
+    """
+    processes = [_measured(settings) for _ in range(settings.rounds)]
+    for work in processes[0]:
+        samples = {name: [times[work][name] for times in processes] for name in (OURS, LAST)}
+        yield Row("clear", work, "us", samples, Goal(1.1, LAST))
+
+
+def _measured(settings: Settings) -> dict[str, dict[str, float]]:
+    """The medians that a process of its own has, by work and contender."""
+    sizes = json.dumps([settings.parameters, settings.calls, asdict(settings.mlp)])
+    done = subprocess.run([sys.executable, "-m", __name__, sizes], cwd=ROOT, env=with_bytecode(), stdout=subprocess.PIPE,
+                          text=True, check=True)
+    found: dict[str, dict[str, float]] = json.loads(done.stdout)
+    return found
+
+
+def measure(settings: Settings) -> Iterator[tuple[str, Samples]]:
+    """Seconds of both contenders, in this process."""
     for count in settings.parameters:
-        samples = interleaved({OURS: _updates(settings, count, first=True), "last": _updates(settings, count, first=False)},
-                              settings.rounds)
-        yield Row("clear", f"zero_grad first, {count} of {SIDE}x{SIDE}", "us", samples, Goal(1.1, "last"))
-    samples = interleaved({OURS: _perceptron(settings, settings.mlp, first=True),
-                           "last": _perceptron(settings, settings.mlp, first=False)}, settings.rounds)
-    yield Row("clear", "zero_grad first, the MLP's step", "us", samples, Goal(1.1, "last"))
+        yield f"zero_grad first, {count} of {SIDE}x{SIDE}", _beside(lambda first, count=count: _updates(  # type: ignore[misc]
+            settings, count, first))
+    yield "zero_grad first, the MLP's step", _beside(lambda first: _perceptron(settings, settings.mlp, first))
+
+
+def _beside(contender: Callable[[bool], Contender]) -> Samples:
+    return interleaved({OURS: contender(True), LAST: contender(False)}, ROUNDS)
 
 
 def _updates(settings: Settings, count: int, first: bool) -> Contender:
@@ -54,3 +84,15 @@ def _training(parameters: Any, loss_of: Any, first: bool) -> Any:
         return loss
 
     return step
+
+
+def main(sizes: str) -> None:
+    """Measure in this process, and print the medians."""
+    parameters, calls, mlp = json.loads(sizes)
+    settings = replace(Settings(), parameters=tuple(parameters), calls=calls, mlp=MlpSize(tuple(mlp["widths"]), mlp["batch"]))
+    print(json.dumps({work: {name: statistics.median(times) for name, times in samples.items()}
+                      for work, samples in measure(settings)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -61,7 +61,7 @@ def first_step(name: str, size: GptSize, caches: Path) -> float:
     return seconds
 
 
-def _with_bytecode() -> dict[str, str]:
+def with_bytecode() -> dict[str, str]:
     """This process's environment, but modules are compiled once and kept, as they are where nobody turned that off."""
     kept = Path(tempfile.gettempdir()) / f"flambeau-bytecode-{os.getuid()}"
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -72,7 +72,7 @@ def _environment(caches: Path) -> dict[str, str]:
     """This process's environment with all disk caches in one folder of the benchmark's own."""
     own = {name: str(caches / name.lower()) for name in CACHES}
     # JAX keeps only what took a second to compile unless it is told otherwise.
-    return {**_with_bytecode(), **own, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    return {**with_bytecode(), **own, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0", "JAX_PLATFORMS": "cpu"}
 
 
@@ -89,6 +89,6 @@ def importing(settings: Settings) -> Iterator[Row]:
 def import_seconds(package: str) -> float:
     """Seconds of `import package`, numpy included, without the interpreter's own start."""
     code = f"import time; t = time.perf_counter(); import {package}; print(time.perf_counter() - t)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=_with_bytecode(), capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=with_bytecode(), capture_output=True, text=True,
                           check=True)
     return float(done.stdout)

@@ -16,6 +16,7 @@ from ..ir.state import state
 from ..ir.types import Type
 from ..lazy import failures
 from ..lazy.flush import device_buffer, host_array, materialize
+from ..tensor.epochs import grad_epoch
 from ..tensor.nested import grow, refill
 from ..tensor.owners import SOLE_BUFFER, SOLE_VALUE, claimed, owned, references
 from ..tensor.packs import PackedSlice
@@ -87,7 +88,8 @@ class Step:
             else:
                 self._rebind(results)
             for gradients in plan.gradient_packs:
-                gradients.bind()
+                if gradients.bound_at != grad_epoch[0]:  # some `.grad` was set since
+                    gradients.bind()
         outputs = _NONE if self.plain else self._as_values(results, [*values, *arguments], call)
         for line, positions in plan.reports:
             line.tell([outputs[at] for at in positions])  # what the step printed comes before what was wrong with it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -193,15 +194,31 @@ class _Marks:
                 if not interchangeable(value, new)]
 
 
-def _of_its_type(owner: Owner, key: Any, kinds: frozenset[type]) -> Guard:
+@dataclass(frozen=True)
+class _OfItsType(Guard):
     """That there is a number of one of these types, whichever it is: code may ask whether there is one."""
+
+    owner: Owner = field(kw_only=True)
+    key: Any = field(kw_only=True)
+    kinds: frozenset[type] = field(kw_only=True)
+
+    def holds(self) -> bool:
+        """Whether there is still one; most calls ask this of several numbers."""
+        try:
+            return type(self.owner.get(self.key)) in self.kinds
+        except Exception:
+            return False
+
+
+def _of_its_type(owner: Owner, key: Any, kinds: frozenset[type]) -> Guard:
     def said(now: Any) -> Any:
         return ANY_NUMBER if type(now) in kinds else type(now).__name__ if type(now) in NUMBERS else shown(now)
 
     def read() -> Any:
         return said(owner.get(key))
 
-    return Guard(owner.label(key), read, said(owner.before[key]), describe(user_position()), owner.where(key))
+    return _OfItsType(owner.label(key), read, said(owner.before[key]), describe(user_position()), owner.where(key),
+                      owner=owner, key=key, kinds=kinds)
 
 
 class Validity:

@@ -170,8 +170,6 @@ class GradientPack(Pack):
 
     def bind(self) -> None:
         """After a run: every leaf has its gradient."""
-        if self.bound_at == grad_epoch[0]:
-            return  # no `.grad` was set since
         for leaf, gradient in zip(self.leaves, self.gradients):
             leaf._bind_grad(gradient)
         self.bound_at = grad_epoch[0]
