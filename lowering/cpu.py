@@ -8,7 +8,7 @@ from typing import Any
 from ..tracer.ir import dtypes
 from ..tracer.ir.constants import literal
 from ..tracer.ir.op import Emitter, Operand
-from ..tracer.ir.types import Type
+from ..tracer.ops.conditions import compared, either
 from ..tracer.ops.convolution import Window, convolution
 from ..tracer.ops.elementwise import mul
 from ..tracer.ops.structural import array_attribute
@@ -50,14 +50,12 @@ def opaque_barrier(h: Emitter, *xs: Operand) -> tuple[Operand, ...]:
 
 def _undecided(h: Emitter, x: Operand) -> Operand:
     """s == s or s != s, of the first element of x: true also for NaN."""
-    ones, kind = (1,) * x.type.ndim, Type.of((), dtypes.boolean)
+    ones = (1,) * x.type.ndim
     origin, stride = array_attribute((0,) * x.type.ndim), array_attribute(ones)
     first = h.op("slice", (x,), x.type.with_shape(ones), f"start_indices = {origin}, limit_indices = {stride}, "
                  f"strides = {stride}")
     s = h.op("reshape", (first,), x.type.with_shape(()))
-    equal, other = (h.op("compare", (s, s), kind, f"comparison_direction = #stablehlo<comparison_direction {d}>")
-                    for d in ("EQ", "NE"))
-    return h.op("or", (equal, other), kind)
+    return either(h, compared(h, "EQ", s, s), compared(h, "NE", s, s))
 
 
 def rounded_product(h: Emitter, x: Operand, y: Operand) -> Operand:
@@ -69,9 +67,7 @@ def rounded_product(h: Emitter, x: Operand, y: Operand) -> Operand:
     product = mul.lower(h, x, y)
     if x.type.dtype is not dtypes.float16:
         return product
-    flag = product.type.with_dtype(dtypes.boolean)
-    test = h.op("compare", (product, product), flag, "comparison_direction = #stablehlo<comparison_direction NE>")
-    return h.op("select", (test, h.constant("nan", product.type), product))
+    return h.op("select", (compared(h, "NE", product, product), h.constant("nan", product.type), product))
 
 
 OVERRIDES: dict[str, Callable[..., Any]] = {

@@ -12,6 +12,7 @@ from typing import Any
 from ..tracer.ir import dtypes
 from ..tracer.ir.op import Emitter, Operand
 from ..tracer.ir.types import Type
+from ..tracer.ops.conditions import compared
 from ..tracer.ops.linalg import hermitian, lower_triangle, number
 from ..tracer.ops.linalg import triangular_solve as triangular
 from ..tracer.ops.lu import lu as lu_op
@@ -53,8 +54,7 @@ def cholesky(h: Emitter, x: Operand) -> tuple[Operand, Operand]:
     if out.size == 0:
         return x, number(h, 0, info)
     factor, failed = _call(h, "potrf", (hermitian(h, x),), h.outs, (True, True, False), uplo=_LOWER)
-    flag = info.with_dtype(dtypes.boolean)
-    right = h.op("compare", (failed, number(h, 0, info)), flag, "comparison_direction = #stablehlo<comparison_direction EQ>")
+    right = compared(h, "EQ", failed, number(h, 0, info))
     dims = ", ".join(map(str, range(info.ndim)))
     everywhere = h.op("broadcast_in_dim", (right,), out.with_dtype(dtypes.boolean),
                       f"broadcast_dimensions = array<i64{': ' * bool(dims)}{dims}>")

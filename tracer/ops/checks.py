@@ -18,6 +18,7 @@ from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
+from .conditions import both, compared, either
 from .elementwise import INTEGER
 from .structural import Ints, array_attribute
 
@@ -64,11 +65,11 @@ def _lower_pair(h: Emitter, codes: Operand, numbers: Operand, lead: int) -> Pair
         return (h.constant("0", one),) * 2
     flat, place = (*shape, count), Type.of((*shape, count), dtypes.int32 if count < 1 << 31 else dtypes.int64)
     codes, numbers = (h.op("reshape", (x,), x.type.with_shape(flat)) for x in (codes, numbers))
-    wrong = codes if codes.type.dtype is dtypes.boolean else _compare(h, codes, h.constant("0", codes.type), "NE")
+    wrong = codes if codes.type.dtype is dtypes.boolean else compared(h, "NE", codes, h.constant("0", codes.type))
     places = h.op("iota", (), place, f"iota_dimension = {lead} : i64")
     nowhere = h.constant(str(count), place)
     first = _reduced(h, "minimum", h.op("select", (wrong, places, nowhere), place), str(count), lead)
-    found = _compare(h, first, h.constant(str(count), first.type), "LT")
+    found = compared(h, "LT", first, h.constant(str(count), first.type))
     return ((h.op("convert", (found,), one) if codes.type.dtype is dtypes.boolean else _at(h, codes, first, places, found)),
             _at(h, numbers, first, places, found))
 
@@ -79,7 +80,7 @@ def _at(h: Emitter, x: Operand, first: Operand, places: Operand, found: Operand)
     if shape:
         rows = f"broadcast_dimensions = {array_attribute(tuple(range(len(shape))))}"
         here = h.op("broadcast_in_dim", (first,), places.type, rows)
-        here = _compare(h, places, here, "EQ")
+        here = compared(h, "EQ", places, here)
         return _reduced(h, "add", h.op("select", (here, x, h.constant("0", x.type)), x.type), "0", len(shape))
     one = h.op("dynamic_slice", (x, first), x.type.with_shape((1,)), "slice_sizes = array<i64: 1>")
     return h.op("select", (found, h.op("reshape", (one,), zero.type), zero), zero.type)
@@ -95,11 +96,6 @@ def _lower_report(h: Emitter, code: Operand, number: Operand, lead: int) -> Oper
     shape = code.type.shape
     return h.op("concatenate", [h.op("reshape", (x,), NUMBER.with_shape((*shape, 1))) for x in (code, number)],
                 REPORT.with_shape((*shape, 2)), f"dimension = {lead} : i64")
-
-
-def _compare(h: Emitter, x: Operand, y: Operand, direction: str) -> Operand:
-    return h.op("compare", (x, y), FLAG.with_shape(x.type.shape),
-                f"comparison_direction = #stablehlo<comparison_direction {direction}>")
 
 
 # --- outside ----------------------------------------------------------------------------------------------------------
@@ -123,14 +119,13 @@ def _outside_reference(x: Any, *, low: int, high: int, exempt: int, inside: bool
 
 def _outside_lower(h: Emitter, x: Operand, *, low: int, high: int, exempt: int, inside: bool, lead: int) -> Operand:
     wide = NUMBER.with_shape(x.type.shape)
-    flag = FLAG.with_shape(x.type.shape)
     numbers = x if x.type.dtype is dtypes.int64 else h.op("convert", (x,), wide)
-    below, above = (_compare(h, numbers, h.constant(str(bound), wide), direction)
+    below, above = (compared(h, direction, numbers, h.constant(str(bound), wide))
                     for bound, direction in ((low, "LT"), (high, "GE")))
-    wrong = h.op("or", (below, above), flag)
-    wrong = h.op("not", (wrong,), flag) if inside else wrong
+    wrong = either(h, below, above)
+    wrong = h.op("not", (wrong,), wrong.type) if inside else wrong
     if not low <= exempt < high:
-        wrong = h.op("and", (wrong, _compare(h, numbers, h.constant(str(exempt), wide), "NE")), flag)
+        wrong = both(h, wrong, compared(h, "NE", numbers, h.constant(str(exempt), wide)))
     return _lower_first(h, wrong, numbers, lead)
 
 
@@ -188,7 +183,7 @@ def _report_lower(h: Emitter, *reports: Operand, offsets: Ints, lead: int) -> Op
              _columns(h, r, offset) for r, offset in zip(reports, offsets)]
     code, number = pairs.pop()
     for earlier, beside in reversed(pairs):
-        failed = _compare(h, earlier, h.constant("0", earlier.type), "NE")
+        failed = compared(h, "NE", earlier, h.constant("0", earlier.type))
         code, number = (h.op("select", (failed, x, y), x.type) for x, y in ((earlier, code), (beside, number)))
     return _lower_report(h, code, number, lead)
 
@@ -204,7 +199,7 @@ def _columns(h: Emitter, report: Operand, offset: int) -> Pair:
     if offset:
         nothing = h.constant("0", wide)
         moved = h.op("add", (code, h.constant(str(offset), wide)), wide)
-        code = h.op("select", (_compare(h, code, nothing, "NE"), moved, nothing), wide)
+        code = h.op("select", (compared(h, "NE", code, nothing), moved, nothing), wide)
     return code, number
 
 

@@ -17,6 +17,7 @@ from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
 from . import references
+from .conditions import compared, lowered_where
 
 Vjp = Callable[..., Sequence[Value | None]]
 
@@ -131,13 +132,6 @@ def _is(x: Value, direction: str, y: Value) -> Value:
 def flat_gradient(g: Value, out: Value, *inputs: Value) -> tuple[Value, ...]:
     """The vjp of a step function, zero: as in torch, the result requires grad all the same."""
     return tuple(full_like(x, 0) for x in inputs)
-
-
-def lowered_where(h: Emitter, x: Operand, direction: str, number: str, yes: Operand, no: Operand) -> Operand:
-    """In a lower rule: `yes` where x compares with the number in that direction, else `no`."""
-    test = h.op("compare", (x, h.constant(number, x.type)), x.type.with_dtype(dtypes.boolean),
-                f"comparison_direction = #stablehlo<comparison_direction {direction}>")
-    return h.op("select", (test, yes, no), yes.type)
 
 
 # --- Arithmetic -------------------------------------------------------------------------------------------------------
@@ -457,7 +451,7 @@ def _compare_infer(x: Type, y: Type, *, direction: str) -> Type:
 
 
 def _compare_lower(h: Emitter, x: Operand, y: Operand, *, direction: str) -> Operand:
-    return h.op("compare", (x, y), attributes=f"comparison_direction = #stablehlo<comparison_direction {direction}>")
+    return compared(h, direction, x, y)
 
 
 compare = register(Op(
@@ -511,7 +505,7 @@ def _convert_infer(x: Type, *, dtype: dtype) -> Type:
 def _convert_lower(h: Emitter, x: Operand, *, dtype: dtype) -> Operand:
     if dtype is dtypes.boolean:
         zero = h.constant("0.0" if x.type.dtype.is_inexact else "0", x.type)
-        return h.op("compare", (x, zero), attributes="comparison_direction = #stablehlo<comparison_direction NE>")
+        return compared(h, "NE", x, zero)
     if x.type.dtype is dtypes.boolean and dtype.is_floating_point:  # XLA takes a converted bool times NaN for 0
         return h.op("select", (x, h.constant("1.0", h.out), h.constant("0.0", h.out)))
     through = references.through(x.type.dtype, dtype)

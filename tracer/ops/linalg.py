@@ -18,6 +18,7 @@ from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register
 from ..ir.recorder import grad_mode
 from ..ir.types import Type
+from .conditions import compared
 from .contraction import dot
 from .control import closed
 from .elementwise import COMPLEX, add, compare, conjugate, convert, neg, real, scaled, select
@@ -116,10 +117,9 @@ def part(x: Value, row: tuple[int, int], column: tuple[int, int]) -> Value:
 
 def identity(h: Emitter, type: Type) -> Operand:
     """Ones on the diagonal."""
-    index, flag = type.with_dtype(dtypes.int32), type.with_dtype(dtypes.boolean)
+    index = type.with_dtype(dtypes.int32)
     row, column = (h.op("iota", (), index, f"iota_dimension = {type.ndim - k} : i64") for k in (2, 1))
-    on = h.op("compare", (row, column), flag, "comparison_direction = #stablehlo<comparison_direction EQ>")
-    return h.op("select", (on, number(h, 1.0, type), number(h, 0.0, type)), type)
+    return h.op("select", (compared(h, "EQ", row, column), number(h, 1.0, type), number(h, 0.0, type)), type)
 
 
 def number(h: Emitter, value: float, type: Type) -> Operand:
@@ -189,9 +189,7 @@ def lower_triangle(h: Emitter, x: Operand) -> Operand:
     """Zeros above the diagonal, where factorisations leave what they like."""
     index = x.type.with_dtype(dtypes.int32)
     row, column = (h.op("iota", (), index, f"iota_dimension = {x.type.ndim - k} : i64") for k in (2, 1))
-    below = h.op("compare", (row, column), x.type.with_dtype(dtypes.boolean),
-                 "comparison_direction = #stablehlo<comparison_direction GE>")
-    return h.op("select", (below, x, number(h, 0.0, x.type)), x.type)
+    return h.op("select", (compared(h, "GE", row, column), x, number(h, 0.0, x.type)), x.type)
 
 
 def _cholesky_lower(h: Emitter, x: Operand) -> tuple[Operand, Operand]:

@@ -14,6 +14,7 @@ from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
+from .conditions import both, compared, either
 from .elementwise import LOGICAL, NUMBER, REAL, compare, conjugate, convert, div, mul, select
 from .pieces import zero_slope
 from .structural import Ints, array_attribute, broadcast, constant, pad, reshape, reverse, transpose
@@ -169,21 +170,6 @@ def arg_reduction(name: str, direction: str, hlo: str, reference: Callable[..., 
 
 
 _FLAG = Type.of((), dtypes.boolean)
-
-
-def compared(h: Emitter, direction: str, a: Operand, b: Operand) -> Operand:
-    """Whether one number stands so to another, in the body of a reduction."""
-    return h.op("compare", (a, b), _FLAG, f"comparison_direction = #stablehlo<comparison_direction {direction}>")
-
-
-def both(h: Emitter, a: Operand, b: Operand) -> Operand:
-    """Whether two conditions hold."""
-    return h.op("and", (a, b), _FLAG)
-
-
-def either(h: Emitter, a: Operand, b: Operand) -> Operand:
-    """Whether one of two conditions holds."""
-    return h.op("or", (a, b), _FLAG)
 
 
 def precedes(h: Emitter, direction: str, a: Operand, i: Operand, b: Operand, j: Operand, nan: str) -> Operand:

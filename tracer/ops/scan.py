@@ -24,10 +24,10 @@ from ..walks import batch as batching
 from ..walks import reverse as autodiff
 from ..walks.interpret import interpret
 from ..walks.kept import smallest_to_keep
+from .conditions import compared
 from .contraction import dot
 from .control import (
     COUNTER,
-    FLAG,
     batched_types,
     call,
     closed,
@@ -79,8 +79,7 @@ def _scan_lower(h: Emitter, *operands: Operand, body: Graph, carried: int, scann
         return (*state, *stacks)
 
     def goes_on(i: Operand, *rest: Operand) -> Operand:
-        return h.op("compare", (i, h.constant(str(length), COUNTER)), FLAG,
-                    "comparison_direction = #stablehlo<comparison_direction LT>")
+        return compared(h, "LT", i, h.constant(str(length), COUNTER))
 
     def step(i: Operand, *rest: Operand) -> list[Operand]:
         before, filled = split(rest, carried)

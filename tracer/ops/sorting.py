@@ -16,6 +16,7 @@ from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import Emitter, Op, Operand, register
 from ..ir.types import Type
+from .conditions import both, compared, either
 from .elementwise import LOGICAL, REAL
 from .structural import array_attribute, concatenate, iota, slice_
 
@@ -68,8 +69,7 @@ def _emit_before(h: Emitter, pairs: Sequence[Operand], direction: str) -> Operan
     before = _compare(h, a, b, direction)
     if len(pairs) == 2:
         return before
-    rest = h.op("and", (_compare(h, a, b, "EQ"), _emit_before(h, pairs[2:], direction)), FLAG)
-    return h.op("or", (before, rest), FLAG)
+    return either(h, before, both(h, _compare(h, a, b, "EQ"), _emit_before(h, pairs[2:], direction)))
 
 
 def _canonical(h: Emitter, x: Operand) -> Operand:
@@ -79,16 +79,12 @@ def _canonical(h: Emitter, x: Operand) -> Operand:
     if x.type.dtype.itemsize == 1:  # the NaN of some 8-bit types is a negative number's pattern
         x = h.op("convert", (x,), Type.of((), dtypes.float32))
     zero, nan = h.constant("0.0", x.type), h.constant("nan", x.type)
-    equal, unequal = (f"comparison_direction = #stablehlo<comparison_direction {d}>" for d in ("EQ", "NE"))
-    x = h.op("select", (h.op("compare", (x, zero), FLAG, equal), zero, x), x.type)
-    return h.op("select", (h.op("compare", (x, x), FLAG, unequal), nan, x), x.type)
+    x = h.op("select", (compared(h, "EQ", x, zero), zero, x), x.type)
+    return h.op("select", (compared(h, "NE", x, x), nan, x), x.type)
 
 
 def _compare(h: Emitter, a: Operand, b: Operand, direction: str) -> Operand:
-    attributes = f"comparison_direction = #stablehlo<comparison_direction {direction}>"
-    if a.type.dtype.is_floating_point:
-        attributes += ", compare_type = #stablehlo<comparison_type TOTALORDER>"
-    return h.op("compare", (a, b), FLAG, attributes)
+    return compared(h, direction, a, b, "TOTALORDER" if a.type.dtype.is_floating_point else "")
 
 
 def _sort_vjp(g: Sequence[Value], out: Sequence[Value], *xs: Value, axis: int, descending: bool,

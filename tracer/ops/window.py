@@ -16,9 +16,10 @@ from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import Emitter, Op, Operand, register
 from ..ir.types import Type
+from .conditions import both, compared, either
 from .convolution import Pairs, dilated, padding_attribute, spread_and_pad, window_count, window_view, zeros
 from .elementwise import LOGICAL, NUMBER, REAL, add, compare, in_type, mul, select, times
-from .reduction import NEUTRAL, accumulator, both, compared, either, precedes, widened
+from .reduction import NEUTRAL, accumulator, precedes, widened
 from .structural import Ints, array_attribute, constant, iota, pad, reshape, slice_
 
 
