@@ -73,8 +73,11 @@ def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
     return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), on, array))
 
 
+_PLAIN = frozenset({bool, int, float, complex})  # most lists hold nothing else: that is soon seen
+
+
 def _tensors_inside(data: Any) -> bool:
-    if isinstance(data, (list, tuple)):
+    if isinstance(data, (list, tuple)) and not {*map(type, data)} <= _PLAIN:
         return any((isinstance(x, (Tensor, list, tuple)) and (isinstance(x, Tensor) or _tensors_inside(x)))
                    or type(x) is Scalar for x in data)
     return False
@@ -171,10 +174,11 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     kind = Type.of(array.shape, dtypes.from_numpy(array.dtype))
     check_strides(array)
-    if not array.flags.writeable or context.trace is not None:
+    flags = array.flags
+    if not flags.writeable or context.trace is not None:
         return wrap(Value(kind, "cpu", array.view(SharedArray)))
     made = Tensor._on(SharedStorage(array, kind))
-    if not array.flags.c_contiguous and all(s >= 0 and s % array.itemsize == 0 for s in array.strides):
+    if not flags.c_contiguous and all(s >= 0 and s % array.itemsize == 0 for s in array.strides):
         made._geometry = Geometry(tuple(s // array.itemsize for s in array.strides))
     return made
 

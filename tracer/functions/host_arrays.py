@@ -13,10 +13,13 @@ from .defaults import Defaults
 from .operands import NUMBERS
 from .precision import holds
 
+_OF_NUMPY = (np.ndarray, np.generic)
+_OF_PYTHON = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64}  # by numpy's kind, but for what depends on the default
+
 
 def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
     """`data` copied to a numpy array of the type torch would infer: Python floats are the default dtype."""
-    if isinstance(data, np.ndarray | np.generic):
+    if isinstance(data, _OF_NUMPY):
         check_strides(np.asarray(data))
         array = np.array(data)
         return array.astype(kind.numpy) if kind else array.astype(dtypes.from_numpy(array.dtype).numpy, copy=False)
@@ -28,21 +31,21 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
     elif kind.is_floating_point and _is_long(array):
         array = array.astype(np.float64)
     if kind is None:
-        empty = array.size == 0 and not isinstance(data, np.ndarray)
-        python = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64, "f": Defaults.dtype,
-                  "c": Defaults.dtype.complex_form}
-        kind = Defaults.dtype if empty else python[array.dtype.kind]
         if _holds_numpy(data):
             kind = dtypes.from_numpy(array.dtype)
+        elif array.dtype.kind == "c":
+            kind = Defaults.dtype.complex_form
+        else:
+            kind = _OF_PYTHON.get(array.dtype.kind, Defaults.dtype) if array.size else Defaults.dtype
     if array.dtype.kind == "c" and not kind.is_complex:
         raise TypeError("must be real number, not complex")
-    return array.astype(kind.numpy)
+    return array.astype(kind.numpy, copy=False)
 
 
 def _holds_numpy(data: Any) -> bool:
     while isinstance(data, (list, tuple)) and data:
         data = data[0]
-    return isinstance(data, (np.ndarray, np.generic))
+    return isinstance(data, _OF_NUMPY)
 
 
 def _numbers(data: Any) -> np.ndarray[Any, Any]:
@@ -51,11 +54,12 @@ def _numbers(data: Any) -> np.ndarray[Any, Any]:
         array = np.array(data)
     except ValueError:
         raise _ill_formed(data) from None
-    if array.dtype == np.float64 and array.size and np.max(np.abs(array)) >= 2.0**63 and _all_ints(data):
+    sort = array.dtype.kind
+    if sort == "f" and array.size and _all_ints(data):
         return np.array(data, dtype=object)  # some beyond int64, which numpy makes floats of beside others
-    if array.dtype == object and any(type(x) is float for x in array.flat) and {*map(type, array.flat)} <= {int, float, bool}:
+    if sort == "O" and any(type(x) is float for x in array.flat) and {*map(type, array.flat)} <= {int, float, bool}:
         return array.astype(np.float64)  # with an int that numpy's do not hold
-    if array.dtype.kind in "SUV" or (array.dtype == object and not _is_long(array)):
+    if sort in "SUV" or (sort == "O" and not _is_long(array)):
         raise _ill_formed(data)
     return array
 
@@ -112,12 +116,14 @@ def _check_long(array: np.ndarray[Any, Any]) -> None:
 
 def _is_long(array: np.ndarray[Any, Any]) -> bool:
     """Whether these are Python integers of which one at least is too large for numpy's int64."""
-    return array.size > 0 and array.dtype in (object, np.uint64) and all(isinstance(x, int) for x in array.ravel().tolist())
+    return (array.dtype.kind in "Ou" and array.size > 0 and array.dtype in (object, np.uint64)
+            and all(isinstance(x, int) for x in array.ravel().tolist()))
 
 
 def check_strides(array: np.ndarray[Any, Any]) -> None:
     """torch's ValueError for an array that runs backwards: it must be copied, and who does so should know."""
-    if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                         "currently supported. (You can probably work around this by making a copy of your array  with "
-                         "array.copy().) ")
+    for stride in array.strides:  # a generator takes longer, for each sample of a data set
+        if stride < 0:
+            raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are "
+                             "not currently supported. (You can probably work around this by making a copy of your array  "
+                             "with array.copy().) ")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..ir.errors import TraceError
 from ..tensor.epochs import structure_epoch
+from ..tensor.handles import Handle
 from ..tensor.operations import NUMBERS
 from ..tensor.tensor import _OWN, Tensor
 from .code import hooks_of_all
@@ -60,7 +61,7 @@ class Outside(Watch):
         self.looks_at_types, self.unbound, self.compares = found.looks_at_types, found.unbound, found.compares
         self.calls = [(g.table, g.only_called) for g in found.globals.values()]  # globals that code only calls
         self.identified = [weakref.ref(t) for t in identified(found) if t._base is None]
-        self.tensors = {t: (t._requires_grad, t._storage) for t in found.tensors}
+        self.tensors = {t: Handle.of(t) for t in found.tensors}
         self.epoch = structure_epoch[0]
         self.hooks = frozenset(found.hooks.keys() - found.seen.keys())  # by id; of what they do nothing is known
         self._hooks_of_all = hooks_of_all()

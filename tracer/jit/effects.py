@@ -66,8 +66,8 @@ class Effects:
     """
 
     def __init__(self, outside: Outside, trace: Trace, exchanged: Places | None = None, given: Collection[int] = ()) -> None:
-        self.leaves = {t: t._requires_grad for t, (before, _) in trace.handles.items()
-                       if t._requires_grad is not before and t._inside is None}
+        self.leaves = {t: t._requires_grad for t, before in trace.handles.items()
+                       if t._requires_grad is not before.requires_grad and t._inside is None}
         for tensor, leaf in self.leaves.items():
             _flag(tensor, not leaf)
         outside.put_tables_back()

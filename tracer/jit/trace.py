@@ -19,6 +19,7 @@ from ..ir.source import describe, user_position
 from ..ir.state import state
 from ..lazy.flush import host_array
 from ..tensor.context import context, outside_trace
+from ..tensor.handles import Handle
 from ..tensor.storage import Storage, own
 from ..tensor.tensor import Tensor
 from ..walks.replay import replay
@@ -41,7 +42,7 @@ class Trace(ShadowedArguments, Dependencies):
         self.written: dict[Storage, None] = {}
         self.in_place: dict[Storage, int] = {}  # how often each storage from outside was written in place
         self.overwritten: dict[Storage, list[Value]] = {}  # what storages that were made here held before, in order
-        self.handles: dict[Tensor, tuple[bool, Storage]] = {}  # tensors from outside as they were when first read
+        self.handles: dict[Tensor, Handle] = {}  # tensors from outside as they were when first read
         self.reports: list[Any] = []  # what is to be told at each call
         self.decisions: list[Any] = []  # of autocast
         self.values_only: dict[int, Tensor] = {}  # of these, by id, nobody asks for the history where the step leaves them

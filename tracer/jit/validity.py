@@ -17,6 +17,7 @@ from ..guards.texts import Change, Label, Text, change, shown
 from ..ir.source import describe, user_position
 from ..tensor.context import outside_trace
 from ..tensor.epochs import grad_epoch, structure_epoch
+from ..tensor.handles import Handle
 from ..tensor.offsets import offset
 from ..tensor.operations import NUMBERS
 from ..tensor.scalar import Scalar
@@ -34,20 +35,22 @@ ANY_NUMBER = Text("a number")
 class _Handles:
     """Tensors that a trace used, whose flags, memory and hooks are as they were; looked at only after a change of structure."""
 
-    def __init__(self, tensors: dict[Tensor, Any]) -> None:
-        self._seen = [(weakref.ref(t), *was, _hooks(t)) for t, was in tensors.items()]
+    def __init__(self, tensors: dict[Tensor, Handle]) -> None:
+        self._seen = [(weakref.ref(t), was, _hooks(t)) for t, was in tensors.items()]
 
     def changes(self) -> list[Change]:
         """What is not as it was."""
         changes: list[Change] = []
-        for handle, required, storage, hooks in self._seen:
+        for handle, was, hooks in self._seen:
             tensor = handle()
             if tensor is None:
                 continue
-            if tensor._requires_grad is not required:
-                changes.append(("requires_grad of a tensor", required, not required))
-            elif tensor._storage is not storage:
-                changes.append((".data of a tensor", storage.value.type, tensor._type))
+            if tensor._requires_grad is not was.requires_grad:
+                changes.append(("requires_grad of a tensor", was.requires_grad, not was.requires_grad))
+            elif tensor._storage is not was.storage:
+                changes.append((".data of a tensor", was.type, tensor._type))
+            elif not was.lies_as(tensor):
+                changes.append(("how a tensor lies in its memory", was.type, tensor._type))
             elif _hooks(tensor) != hooks:
                 changes.append(("hooks of a tensor", hooks, _hooks(tensor)))
         return changes

@@ -15,6 +15,7 @@ from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from .context import context
 from .epochs import _structure_changed
+from .handles import lies_otherwise
 from .storage import Storage, without_history
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def show_memory_of(tensor: Tensor, source: Tensor) -> None:
     for name in _OF_MEMORY:
         setattr(tensor, name, getattr(source, name))
     tensor._seen = None
+    lies_otherwise(tensor)
 
 
 def _move(tensor: Tensor, source: Tensor) -> None:

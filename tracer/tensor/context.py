@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..ir.graph import Value
     from ..ir.recorder import Recorder
+    from .handles import Handle
     from .maps import Map
     from .region import Region
     from .storage import Storage
@@ -34,7 +35,7 @@ class Tracing(Protocol):
     recorder: Recorder
     outer: Recorder
     arguments: dict[Storage, Storage]
-    handles: dict[Tensor, tuple[bool, Storage]]
+    handles: dict[Tensor, Handle]
     mark: object
     overwritten: dict[Storage, list[Value]]
     in_place: dict[Storage, int]

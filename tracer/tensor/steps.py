@@ -388,3 +388,6 @@ class Elements(Step):
     def _put(self, base: Value, places: Value, new: Value) -> Value:
         flat = reshape(base, shape=(base.type.size,))
         return reshape(index_put_nd(flat, [places], reshape(new, shape=(new.type.size,)), "set"), shape=base.type.shape)
+
+
+PLAIN = frozenset((Slice, Reshape, Permute))  # steps of which strides and offset say everything

@@ -25,6 +25,7 @@ from .copies import copied_leaf, fresh
 from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
+from .handles import Handle, lies_otherwise
 from .maps import home
 from .offsets import offset
 from .steps import Step, written_through
@@ -76,6 +77,7 @@ class Tensor:
     _retains_grad: bool = False
     _origin: Tensor | None = None  # what this one's views go through, after its shape was changed in place
     _hooks: GradientHooks | None = None  # of a leaf's gradient
+    _handled: bool = False  # a step was compiled for how it lies in memory
     _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -154,8 +156,9 @@ class Tensor:
 
     def _noted(self) -> None:
         """Let the trace know what it is now, before it is used or changed in it, if it comes from outside."""
-        if context.trace is not None and self._storage.trace is None:
-            context.trace.handles.setdefault(self, (self._requires_grad, self._storage))
+        trace = context.trace
+        if trace is not None and self._storage.trace is None and self not in trace.handles:
+            trace.handles[self] = Handle.of(self)
 
     # --- The current value --------------------------------------------------------------------------------------------
 
@@ -313,6 +316,7 @@ class Tensor:
         if view._base is self:
             self._base = self._leave_behind()
         self._steps, self._geometry, self._type, self._seen = view._steps, view._geometry, view._type, None
+        lies_otherwise(self)
 
     def _refuse_in_trace(self) -> None:
         trace = context.trace

@@ -15,11 +15,9 @@ from ....tracer.ir.types import Type
 from ....tracer.lazy.flush import contents, materialize
 from ....tracer.lazy.shared import SharedStorage
 from ....tracer.tensor.context import context
-from ....tracer.tensor.steps import Permute, Recoded, Reshape, Slice
+from ....tracer.tensor.steps import PLAIN, Recoded
 from ....tracer.tensor.strides import is_contiguous
 from ....tracer.tensor.tensor import Tensor
-
-PLAIN = frozenset((Slice, Reshape, Permute))  # steps of which strides and offset say everything
 
 
 class Homes:
