@@ -10,7 +10,7 @@ from ..tracer.ir.constants import literal
 from ..tracer.ir.op import Emitter, Operand
 from ..tracer.ops.conditions import compared, either
 from ..tracer.ops.convolution import Window, convolution
-from ..tracer.ops.elementwise import mul
+from ..tracer.ops.elementwise import div, mul
 from ..tracer.ops.structural import array_attribute
 from . import lapack
 
@@ -70,6 +70,18 @@ def rounded_product(h: Emitter, x: Operand, y: Operand) -> Operand:
     return h.op("select", (compared(h, "NE", product, product), h.constant("nan", product.type), product))
 
 
+def rounded_quotient(h: Emitter, x: Operand, y: Operand) -> Operand:
+    """A quotient of floats whose divisor XLA does not see.
+
+    Where it is one number for many elements, or a constant, XLA multiplies by its reciprocal, which rounds twice: 41 / 41 would
+    be less than 1. The barrier is gone before anything is fused.
+    """
+    if x.type.dtype.is_floating_point:
+        y = h.op("optimization_barrier", (y,), y.type)
+    return div.lower(h, x, y)
+
+
 OVERRIDES: dict[str, Callable[..., Any]] = {
     "convolution": grouped_batch_convolution, "optimization_barrier": opaque_barrier, "mul": rounded_product,
+    "div": rounded_quotient,
     **lapack.OVERRIDES}

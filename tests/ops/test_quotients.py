@@ -1,0 +1,47 @@
+"""Quotients are rounded once, whatever the divisor is: x / x is 1, as in torch, and a whole quotient is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+DIVISORS: dict[str, Callable[[Any, int], Any]] = {
+    "a number": lambda x, d: x / d, "a number of floats": lambda x, d: x / float(d), "a tensor": lambda x, d: x / torch.tensor(d),
+    "its largest element": lambda x, d: x[:, :d + 1] / x[:, :d + 1].max(), "a column": lambda x, d: x / x[:, d:d + 1],
+    "a row": lambda x, d: x[d:d + 1].t() / x[d:d + 1, d], "the same shape": lambda x, d: x / torch.full_like(x, d),
+    "in place": lambda x, d: x.clone().div_(d), "true_divide": lambda x, d: torch.true_divide(x, d)}
+TYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+ODD = [d for d in range(3, 128, 2)]
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("name", DIVISORS)
+@pytest.mark.parametrize("jitted", [False, True])
+def test_a_quotient(name: str, kind: Any, jitted: bool) -> None:
+    x = torch.arange(128).expand(128, 128).to(kind)  # all of them are exact in these types
+    wrong = []
+    for d in ODD[::7] if jitted else ODD:
+        divide = torch.jit(DIVISORS[name], static=(1,)) if jitted else DIVISORS[name]
+        found = divide(x, d)
+        numerators = np.arange(found.shape[0] if name == "a row" else found.shape[1], dtype=kind.numpy)
+        quotients = (numerators / kind.numpy.type(d)).astype(np.float64)
+        row = found[:, 0] if name == "a row" else found[3]
+        if row.double().tolist() != quotients.tolist():
+            wrong.append(d)
+    assert not wrong
+
+
+def test_means_of_ones() -> None:
+    assert [n for n in range(1, 300, 4) if torch.ones(n).mean() != 1] == []
+
+
+def test_places_in_rows() -> None:
+    """`(i / width).long()` is the row that i is in."""
+    i = torch.arange(2000)
+    for width in (41, 55, 61, 97, 107):
+        assert torch.equal((i / width).long(), i // width) and torch.equal((i / width).floor().int(), (i // width).int())
