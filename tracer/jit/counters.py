@@ -24,8 +24,10 @@ from .trace import Trace
 def put_scalars(trace: Trace, outside: Outside, places: Places, looked_at: bool) -> None:
     """Let scalars of the trace stand in for the numbers at these places. `Effects` puts the numbers back.
 
-    With `looked_at` the numbers stay there, and the trace holds for these only.
+    With `looked_at` the numbers stay there, and the trace holds for these only. A number that is itself one of these, in a
+    container that is another one, is found where it is: the container stays while the step writes into it.
     """
+    containers = []
     for thing, key in places:
         owner = outside.owners.get(thing) or trace.noted.get(thing)
         before = MISSING if owner is None else owner.before.get(key, MISSING)
@@ -39,7 +41,9 @@ def put_scalars(trace: Trace, outside: Outside, places: Places, looked_at: bool)
             else:
                 owner.hide({key: scalar})
         elif parts(before) is not None and not owner.copied:
-            _put_in(trace, outside, owner, key, looked_at)
+            containers.append((owner, key))
+    for owner, key in containers:
+        _put_in(trace, outside, owner, key, looked_at)
 
 
 def _put_in(trace: Trace, outside: Outside, owner: Owner, key: Any, looked_at: bool) -> None:
