@@ -6,6 +6,7 @@ import operator
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Self
 
 from ..tracer.tensor.tensor import Tensor
@@ -463,11 +464,15 @@ class ParameterDict(Module):
         return (self[key] for key in self._keys)
 
     def update(self, parameters: Any) -> None:
-        """Add from a mapping or from pairs."""
+        """Add from a mapping or from pairs. As in torch those of a plain mapping, a dict say, are sorted."""
         if not isinstance(parameters, Iterable):
             raise TypeError("ParametersDict.update should be called with an iterable of key/value pairs, but got "
                             + type(parameters).__name__)
-        named = parameters.items() if isinstance(parameters, (Mapping, ParameterDict)) else parameters
+        named: Iterable[Any] = parameters
+        if isinstance(parameters, (OrderedDict, ParameterDict)):
+            named = parameters.items()
+        elif isinstance(parameters, Mapping):
+            named = sorted(parameters.items(), key=itemgetter(0))
         for key, value in named:
             self[key] = value
 

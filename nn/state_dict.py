@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..tracer.autograd.modes import no_grad
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
+from .compiled import original
 from .parameter import UNKNOWN, Parameter, is_lazy
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _quoted(key: str) -> str:
 
 def _load_tree(module: Module, given: Any, prefix: str, metadata: Mapping[str, Any], assign: bool, keys: _IncompatibleKeys,
                errors: list[str]) -> None:
+    given = _of_handle(module, given, prefix)
     local = dict(metadata.get(prefix[:-1], {}))
     if assign:
         local[ASSIGN] = True
@@ -126,6 +128,15 @@ def _load_tree(module: Module, given: Any, prefix: str, metadata: Mapping[str, A
         if hook.call(module, _IncompatibleKeys(*keys)) is not None:
             raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
                                  "values, if incompatible_keys need to be modified, it should be done inplace.")
+
+
+def _of_handle(module: Module, given: Any, prefix: str) -> Any:
+    """Keys that torch saved of a compiled module, which is a level of its own there, as those of the module itself."""
+    level = f"{prefix}_orig_mod."
+    if not any(key.startswith(level) for key in given) or original(module) is None:
+        return given
+    return OrderedDict((prefix + key.removeprefix(level) if key.startswith(level) else key, value)
+                       for key, value in given.items())
 
 
 def load_own(module: Module, given: Any, prefix: str, local: dict[str, Any], strict: bool, missing: list[str],
