@@ -13,7 +13,7 @@ from ..ir.graph import Node, Value
 # torch's names of what primitives compute, where these are called otherwise. Functions of several primitives (`x ** 2`, a
 # loss) have the name of the last one.
 _NAMES: Final = {"reshape": "View", "transpose": "Permute", "concatenate": "Cat", "broadcast": "Expand", "select": "Where",
-                 "convert": "ToCopy", "alias": "Clone", "and": "BitwiseAnd", "reverse": "Flip"}
+                 "convert": "ToCopy", "alias": "Clone", "and": "BitwiseAnd", "reverse": "Flip", "top_k": "Topk"}
 
 
 class GradFn:
