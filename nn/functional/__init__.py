@@ -55,6 +55,7 @@ from .attention import scaled_dot_product_attention
 from .bags import embedding_bag
 from .convolution import conv1d, conv2d, conv3d, conv_tbc, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .ctc import ctc_loss
+from .differences import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .folding import fold, unfold
 from .fractional_pooling import (
@@ -74,14 +75,10 @@ from .loss import (
     cross_entropy,
     gaussian_nll_loss,
     hinge_embedding_loss,
-    huber_loss,
     kl_div,
-    l1_loss,
     margin_ranking_loss,
-    mse_loss,
     nll_loss,
     poisson_nll_loss,
-    smooth_l1_loss,
     soft_margin_loss,
     triplet_margin_loss,
 )

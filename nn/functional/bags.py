@@ -12,6 +12,7 @@ from ...tracer.functions.cumulative import cumsum
 from ...tracer.functions.dims import whole_place
 from ...tracer.functions.linear import sums_of
 from ...tracer.functions.operands import number_value, scalar_name, wrap
+from ...tracer.functions.ranges import arange
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.scattering import gather, index_add, scatter_reduce
 from ...tracer.ir import dtypes
@@ -43,7 +44,10 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html
     """
+    in_order = mode != "max" and padding_idx is None and weight.dtype is not dtypes.float64  # for which torch has a kernel
     _check_kinds(input, weight, offsets, mode, scale_grad_by_freq, sparse, per_sample_weights)
+    if offsets is not None and in_order:
+        _check_order(offsets)
     rows = weight._type.shape[0]
     if padding_idx is not None:
         padding_idx = whole_place(padding_idx, "padding_idx")
@@ -65,6 +69,10 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
         return _rows(found, counts, mode).to(weight.dtype)
     assert offsets is not None
     bags = offsets._type.shape[0] - bool(include_last_offset)
+    if bags < 0:
+        raise RuntimeError("include_last_offset: number of offset should be at least 1")
+    if include_last_offset and in_order:
+        found = _before_end(found, offsets)
     return _pieces(found, counts, _bag_of_each(offsets, input._type.shape[0], bags), bags, mode).to(weight.dtype)
 
 
@@ -127,6 +135,23 @@ def _check_ends(offsets: Tensor, length: int) -> None:
         raise RuntimeError(_FIRST.format(value=there[0]))
     if there[-1] > length:
         raise RuntimeError(f"offsets[-1] can not be greater than input's length {length} but got offsets[-1] of {there[-1]}")
+
+
+_ORDER = "Expected i < index_size to be true, but got false.  (bags must follow each other: offsets may not decrease)"
+
+
+def _check_order(offsets: Tensor) -> None:
+    if offsets._type.shape[0] > 1:
+        count = offsets._type.shape[0] - 1
+        check_none("embedding_bag", offsets.narrow(0, 1, count) < offsets.narrow(0, 0, count), RuntimeError, _ORDER)
+
+
+def _before_end(found: Tensor, offsets: Tensor) -> Tensor:
+    """The rows up to the last offset, zeros behind it, which torch counts in means all the same."""
+    there, length = known(offsets), found._type.shape[0]
+    if there is not None and there[-1] == length:
+        return found
+    return where((arange(length, device=offsets.device) < offsets[-1]).unsqueeze(-1), found, 0.0)
 
 
 def _bag_of_each(offsets: Tensor, length: int, bags: int) -> Tensor:

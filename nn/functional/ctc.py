@@ -119,6 +119,10 @@ def _labels(targets: Tensor, given: Any, lengths: Tensor, batch: int) -> Tensor:
     if values is not None and math.fsum(values) != size:
         raise RuntimeError(f"Expected tensor to have size {int(math.fsum(values))} at dimension 0, but got size {size} for "
                            f"argument #2 'targets' {WHERE}")
+    if values is None:
+        total = sum(lengths)
+        check_none("ctc_loss", total != size, RuntimeError, f"Expected tensor to have size {{value}} at dimension 0, but got "
+                   f"size {size} for argument #2 'targets' {WHERE}", total)
     longest = size if values is None else max(values, default=0)
     if not size:
         return targets.reshape(1, 0).expand(batch, 0)

@@ -12,7 +12,6 @@ from ...tracer.functions.activation import check_real, log_softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.checks import check_none, check_range
 from ...tracer.functions.choosing import clamp, where
-from ...tracer.functions.comparing import logical_not
 from ...tracer.functions.defaults import Defaults
 from ...tracer.functions.dims import checked_dim, whole_place
 from ...tracer.functions.layout import in_pieces
@@ -22,10 +21,8 @@ from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
 from ...tracer.functions.refusals import not_implemented, require_kind
 from ...tracer.functions.special import xlogy
-from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
-from ...tracer.ir.dtypes import dtype
 from ...tracer.ops.indexing import take
 from ...tracer.tensor.scalar import real
 from ...tracer.tensor.tensor import Tensor
@@ -97,16 +94,20 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     dim = 0 if input.ndim == 1 else 1
     soft = target._type.shape == input._type.shape
+    if not soft and not label_smoothing > 0.0:
+        target = _of_one_sample(input, target)
     if soft and not target.dtype.is_floating_point:
         raise RuntimeError(f"Expected floating point type for target with class probabilities, got {scalar_name(target.dtype)}\n"
                            f"(classes as integers have the shape {[*input.shape[:dim], *input.shape[dim + 1:]]})")
     check_real("log_softmax", input, checked_dim(dim, input.ndim))
     x = input.to(dtypes.float32) if input.dtype.itemsize < 4 else input
+    ignore_index = whole_place(ignore_index, "ignore_index")
     if soft:
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
         _check_weight_of_classes(input, weight, input._type.shape[dim], "cross_entropy: ")
         loss = _soft_cross_entropy(x, target, weight, reduction, label_smoothing, dim)
         return loss.to(functools.reduce(dtypes.promote_types, [t.dtype for t in (input, target, weight) if t is not None]))
-    ignore_index = whole_place(ignore_index, "ignore_index")
     _check_classes("cross_entropy", input, target, weight, dim, ignore_index)
     shifted = sub(x, amax(x, dim, True).detach()) if x._type.shape[dim] else x
     total = log(sum(exp(shifted), dim))
@@ -121,6 +122,19 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
                      input._type.shape[dim]).to(input.dtype)
 
 
+CLASSES = (dtypes.int64, dtypes.uint8)  # the types that numbers of classes come in
+
+
+def _of_one_sample(input: Tensor, target: Tensor) -> Tensor:
+    """The target of an input (C,), which may be in a vector of one; torch's ValueError for a vector of another size."""
+    if input.ndim != 1 or target.ndim != 1 or target.dtype not in CLASSES:
+        return target
+    size = target._type.shape[0]
+    if size != 1:
+        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {size}")
+    return target.reshape(())
+
+
 def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore_index: int) -> None:
     if not input.ndim:
         raise ValueError("Expected 1 or more dimensions (got 0)")
@@ -132,7 +146,7 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
         text = "0D or 1D target tensor expected, multi-target not supported" if input.ndim < 3 else \
             f"Expected target size {list(wanted)}, got {list(target.shape)}"
         raise RuntimeError(f"{text}\n{name} requires a target of shape {list(wanted)} for an input of shape {list(input.shape)}")
-    if target.dtype not in (dtypes.int64, dtypes.uint8):
+    if target.dtype not in CLASSES:
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {scalar_name(target.dtype)}\n{name} requires "
                            "integer class targets of shape (N, d1, ...), or probabilities in the shape of the input, got "
                            f"{list(target.shape)} for {list(input.shape)}")
@@ -169,7 +183,7 @@ def _class_weights(target: Tensor, weight: Tensor | None, ignore_index: int, kin
     counted = target != ignore_index
     if weight is None:
         return counted.to(kind)
-    return where(counted, wrap(take(weight._read(), where(counted, target, 0)._read(), 0)), 0.0)
+    return where(counted, wrap(take(weight._read(), where(counted, target, 0).to(dtypes.int64)._read(), 0)), 0.0)
 
 
 def _weighted_nll(chosen: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
@@ -211,6 +225,7 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
     """-input at the target class: cross entropy of what are log probabilities already."""
     dim = 0 if input.ndim == 1 else 1
     ignore_index = whole_place(ignore_index, "ignore_index")
+    target = _of_one_sample(input, target)
     _check_classes("nll_loss", input, target, weight, dim, ignore_index)
     require_kind("nll_loss_out_frame", input)
     return _weighted_nll(_at_class(in_pieces(input), target, dim), target, weight, ignore_index, reduction)
@@ -287,119 +302,7 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
     return reduced(loss, reduction)
 
 
-# --- Distances --------------------------------------------------------------------------------------------------------
-
-
-def of_one_dtype(kernel: str) -> Callable[[F], F]:
-    """Give a function of input and target both in the dtype that they promote to, which must be a floating one.
-
-    As two tensors of one shape: torch expands them first, so that one without dimensions counts as much as the other.
-    """
-
-    def give(function: F) -> F:
-        @functools.wraps(function)
-        def call(input: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
-            kind = _common_dtype(input, target)
-            if not kind.is_floating_point:
-                raise not_implemented(kernel, kind)
-            if input._type.dtype is not target._type.dtype:
-                input, target = input.to(kind), target.to(kind)
-            return function(input, target, *args, **kwargs)
-
-        return call  # type: ignore[return-value]
-
-    return give
-
-
-def _common_dtype(input: Tensor, target: Any) -> dtype:
-    """The dtype that tensors of one shape promote to; torch's error for a target that is no tensor."""
-    if not isinstance(target, Tensor):
-        raise AttributeError(f"'{type(target).__name__}' object has no attribute 'size'\n(a loss requires a tensor as target)")
-    return dtypes.promote_types(input._type.dtype, target._type.dtype)
-
-
-@with_older_words
-@of_one_dtype("mse_cpu")
-@rounded_once
-def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-             reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """(x - t) ** 2."""
-    loss = square(sub(input, target))
-    if weight is None:
-        return reduced(loss, reduction)
-    if reduction == "mean":
-        return div(sum(mul(loss, weight)), sum(weight))
-    return reduced(mul(loss, weight), reduction)
-
-
-@with_older_words
-def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-            reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """|x - t|, times `weight` of the input's shape; the mean is then one over the weights."""
-    kind, difference = _common_dtype(input, target), sub(input, target)
-    loss = absolute(difference if difference.dtype is kind else sub(input.to(kind), target.to(kind)))
-    if weight is None:
-        return reduced(loss, reduction)
-    _check_weight(weight, input)
-    if reduction == "mean":
-        return div(sum(mul(loss, weight)), sum(weight))
-    return reduced(mul(loss, weight), reduction)
-
-
-def _check_weight(weight: Tensor, input: Tensor) -> None:
-    if weight._type.shape != input._type.shape:
-        raise ValueError("Weights and input must have the same size.")
-
-
-@with_older_words
-def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-                   reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """d ** 2 / (2 * beta) for |d| < beta, else |d| - beta / 2."""
-    if not beta >= 0:
-        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
-    if beta == 0:
-        return l1_loss(input, target, reduction=reduction)
-    return _smooth_l1(input, target, reduction, beta)
-
-
-@of_one_dtype("smooth_l1_cpu")
-@rounded_once
-def _smooth_l1(input: Tensor, target: Tensor, reduction: str, beta: float) -> Tensor:
-    difference = sub(input, target)
-    distance = absolute(difference)
-    near = logical_not(distance >= beta)  # only a near distance is squared: the gradient of an infinite one would be NaN
-    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5 / beta), sub(distance, 0.5 * beta))
-    return reduced(loss, reduction)
-
-
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
-               weight: Tensor | None = None) -> Tensor:
-    """d ** 2 / 2 for |d| <= delta, else delta * (|d| - delta / 2); times `weight` of the input's shape.
-
-    The loss has the dtype of the input, which must hold what it promotes to with the target.
-    """
-    if not delta > 0:
-        raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    kind = _common_dtype(input, target)
-    CASTS.check(input.dtype, kind)
-    loss = _huber(input, target, reduction, delta, weight)
-    if kind is input.dtype:
-        return loss
-    return loss.to(input.dtype if weight is None else dtypes.promote_types(input.dtype, weight.dtype))
-
-
-@of_one_dtype("huber_cpu")
-@rounded_once
-def _huber(input: Tensor, target: Tensor, reduction: str, delta: float, weight: Tensor | None) -> Tensor:
-    difference = sub(input, target)
-    distance = absolute(difference)
-    near = logical_not(distance >= delta)
-    far = sub(where(near, 0.0, distance), 0.5 * delta)  # by a delta of inf the gradient of what is near would be NaN
-    loss = where(near, mul(square(where(near, difference, 0.0)), 0.5), mul(far, delta))
-    if weight is not None:
-        _check_weight(weight, input)
-        loss = mul(loss, weight)
-    return reduced(loss, reduction)
+# --- Distributions and distances --------------------------------------------------------------------------------------
 
 
 @with_older_words

@@ -254,7 +254,9 @@ def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float
     if not listed:
         raise RuntimeError("received an empty list of sequences")
     steps = max(x.shape[0] for x in listed)
-    padded = [_padded(x, steps - x.shape[0], padding_value, padding_side == "left") for x in listed]
+    like = listed[0]
+    written = [x.expand(x.shape[0], *like.shape[1:]).to(like.dtype) for x in listed]  # as if into a batch made for the first
+    padded = [_padded(x, steps - x.shape[0], padding_value, padding_side == "left") for x in written]
     return stack(padded, 0 if batch_first else 1)
 
 

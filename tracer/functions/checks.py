@@ -25,7 +25,7 @@ from ..ops.elementwise import compare, convert, not_
 from ..ops.structural import bitcast
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
-from .operands import expand_value, wrap
+from .operands import cast_value, expand_value, wrap
 
 _VIEWS = frozenset({"alias", "broadcast", "reshape", "reverse", "slice", "stop_gradient", "transpose"})
 _STEPS, _SMALL = 16, 1 << 12  # how many operations, on how many elements, are done on the host to know a value now
@@ -253,6 +253,5 @@ def _assert_async(tensor: Tensor, assert_msg: str = "Expected Tensor with single
 
 def _require(op: str, condition: Tensor, error: type[Exception], text: str) -> None:
     value = condition._read()
-    holds = value if value.type.dtype is dtypes.boolean else convert(value, dtype=dtypes.boolean)
     if state.checks:
-        _check_flags(op, not_(holds), error, text)
+        _check_flags(op, not_(cast_value(value, dtypes.boolean)), error, text)

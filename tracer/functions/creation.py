@@ -18,13 +18,13 @@ from ..ops.structural import concatenate, reshape
 from ..tensor.context import context
 from ..tensor.layouts import check_layout, layout, memory_format
 from ..tensor.scalar import Scalar
-from ..tensor.strides import Geometry, contiguous_stride, is_contiguous, is_dense
+from ..tensor.strides import Geometry, contiguous_stride, is_contiguous, is_dense, settled_stride
 from ..tensor.tensor import Tensor
 from .buffers import elements_of, shows_bytes
 from .defaults import Defaults, device_name
 from .dims import shape_argument
 from .fits import check_fits
-from .host_arrays import check_strides, to_array
+from .host_arrays import check_places, to_array
 from .layout import in_format
 from .methods import CREATED, method, with_out_typed
 from .operands import cast_value, number_dtype, number_value, wrap
@@ -83,10 +83,16 @@ def _tensors_inside(data: Any) -> bool:
     return False
 
 
+NO_INDEX = "only integer tensors of a single element can be converted to an index"
+
+
 def _stacked(data: Sequence[Any], kind: dtype | None, on: str) -> Tensor:
     if kind is not None:
         _check_items(data, kind)
-    if any(isinstance(x, Tensor) and x.numel() != 1 for x in data):
+    several = [x for x in data if isinstance(x, Tensor) and x.numel() != 1]
+    if several and not (kind or several[0].dtype).is_inexact:
+        raise TypeError(NO_INDEX)
+    if several:
         raise ValueError("only one element tensors can be converted to Python scalars: a list holds tensors of one element as "
                          "numbers; join others by torch.stack")
     parts = [as_fresh_tensor(x.reshape(()) if isinstance(x, Tensor) else x, kind, on) for x in data]
@@ -102,8 +108,8 @@ def _check_items(data: Sequence[Any], kind: dtype) -> None:
     for x in data:
         if not isinstance(x, Tensor) or x._type.size != 1:
             continue
-        if kind.category == dtypes.INTEGRAL and x.dtype.is_inexact:
-            raise TypeError("only integer tensors of a single element can be converted to an index")
+        if x.dtype.is_inexact and not kind.is_inexact:
+            raise TypeError(NO_INDEX)
         if kind.category == dtypes.INTEGRAL:
             check_fits("tensor", x, kind, kind.name)
         elif kind.is_floating_point and x.dtype.is_complex:
@@ -173,12 +179,12 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     kind = Type.of(array.shape, dtypes.from_numpy(array.dtype))
-    check_strides(array)
+    check_places(array)
     flags = array.flags
     if not flags.writeable or context.trace is not None:
         return wrap(Value(kind, "cpu", array.view(SharedArray)))
     made = Tensor._on(SharedStorage(array, kind))
-    if not flags.c_contiguous and all(s >= 0 and s % array.itemsize == 0 for s in array.strides):
+    if not flags.c_contiguous:
         made._geometry = Geometry(tuple(s // array.itemsize for s in array.strides))
     return made
 
@@ -267,8 +273,7 @@ def empty_strided(size: Sequence[int], stride: Sequence[int], *, dtype: dtype | 
         raise RuntimeError(f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})")
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
-    if any(s < 0 for s in steps):
-        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}")
+    steps = settled_stride(shape, steps)
     kind = dtype or Defaults.dtype
     if is_dense(shape, steps):
         made = _filled(shape, 0, kind, device, False, layout)

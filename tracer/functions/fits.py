@@ -18,9 +18,9 @@ def check_fits(op: str, value: Tensor, kind: dtype, name: str | None = None) -> 
     """
     number, text = value.detach(), overflow(kind, name)
     if number.dtype.is_complex:
-        if kind.is_complex:
-            return value
-        check_none(op, number.imag != 0, RuntimeError, text, number.imag)
+        of_part = _beyond(number.imag, kind) if kind.is_complex else number.imag != 0
+        if of_part is not None:
+            check_none(op, of_part, RuntimeError, text, number.imag)
         number = number.real
     wrong = _beyond(number, kind)
     if wrong is not None:
@@ -30,8 +30,8 @@ def check_fits(op: str, value: Tensor, kind: dtype, name: str | None = None) -> 
 
 def _beyond(x: Tensor, kind: dtype) -> Tensor | None:
     """Where a dtype does not hold a real number; None if it holds all of that type."""
-    source = x.dtype
-    if source is kind or dtypes.boolean in (source, kind) or kind.is_complex:
+    source, kind = x.dtype, kind.real_form
+    if source is kind or dtypes.boolean in (source, kind):
         return None
     if kind.is_floating_point:
         if source.is_floating_point and dtypes.finfo(source).max <= dtypes.finfo(kind).max:

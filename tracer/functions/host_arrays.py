@@ -20,9 +20,9 @@ _OF_PYTHON = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64}  # by n
 def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
     """`data` copied to a numpy array of the type torch would infer: Python floats are the default dtype."""
     if isinstance(data, _OF_NUMPY):
-        check_strides(np.asarray(data))
-        array = np.array(data)
-        return array.astype(kind.numpy) if kind else array.astype(dtypes.from_numpy(array.dtype).numpy, copy=False)
+        own = dtypes.from_numpy(data.dtype)
+        check_places(np.asarray(data))
+        return np.array(data, (kind or own).numpy)
     if kind is not None and kind.category == dtypes.INTEGRAL:
         return _checked_integers(data, kind)
     array = _numbers(data)
@@ -37,7 +37,7 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
             kind = Defaults.dtype.complex_form
         else:
             kind = _OF_PYTHON.get(array.dtype.kind, Defaults.dtype) if array.size else Defaults.dtype
-    if array.dtype.kind == "c" and not kind.is_complex:
+    if array.dtype.kind == "c" and not kind.is_complex and kind is not dtypes.boolean:
         raise TypeError("must be real number, not complex")
     return array.astype(kind.numpy, copy=False)
 
@@ -80,8 +80,8 @@ def _ill_formed(data: Any) -> Exception:
 
 
 def _no_number(x: Any) -> Exception | None:
-    if isinstance(x, str):
-        return TypeError("new(): invalid data type 'str'")
+    if isinstance(x, (str, bytes)):
+        return TypeError(f"new(): invalid data type '{type(x).__name__}'")
     if isinstance(x, (Sequence, np.ndarray)):
         return next(filter(None, map(_no_number, x)), None)
     return None if isinstance(x, NUMBERS) else RuntimeError(f"Could not infer dtype of {type(x).__name__}")
@@ -120,10 +120,20 @@ def _is_long(array: np.ndarray[Any, Any]) -> bool:
             and all(isinstance(x, int) for x in array.ravel().tolist()))
 
 
-def check_strides(array: np.ndarray[Any, Any]) -> None:
-    """torch's ValueError for an array that runs backwards: it must be copied, and who does so should know."""
-    for stride in array.strides:  # a generator takes longer, for each sample of a data set
+def check_places(array: np.ndarray[Any, Any]) -> None:
+    """torch's ValueErrors for numbers that lie backwards, between places or in another byte order: they must be copied.
+
+    Who does so should know. It is asked of each sample of a data set, so in the fewest steps.
+    """
+    width = array.itemsize or 1  # of text without a character
+    for stride in array.strides:
+        if stride % width:
+            raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
+                             "reallocate the memory.")
         if stride < 0:
             raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are "
                              "not currently supported. (You can probably work around this by making a copy of your array  "
                              "with array.copy().) ")
+    if not array.dtype.isnative:
+        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders "
+                         "is currently not supported.")

@@ -118,7 +118,7 @@ def _eliminate(W: Tensor, L: Tensor, pivots: Tensor, info: Tensor, k: Tensor, he
 
 def _ldl(A: Tensor, hermitian: bool) -> tuple[Tensor, Tensor, Tensor]:
     require_square("torch.linalg.ldl_factor_ex", A)
-    require_inexact("torch.linalg.ldl_factor_ex", A)
+    require_inexact("torch.linalg.ldl_factor_ex", A, kernel="ldl_factor_kernel_cpu")
     hermitian = hermitian and A.dtype.is_complex
     *lead, n = A._type.shape[:-1]
     zero = zeros(*lead, 1, 1, dtype=dtypes.int32, device=A.device)

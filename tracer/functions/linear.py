@@ -17,7 +17,7 @@ from ..tensor.scalar import plain
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul
 from .choosing import where
-from .dims import is_whole
+from .dims import checked_dim, is_whole
 from .methods import EXACT, Out, in_place, into, method, with_out, with_out_of
 from .operands import Number, cast_value, common_shape, expand_value, same_shape, scalar_name, wrap
 from .precision import fitting, is_half
@@ -220,7 +220,18 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
 @with_out_of(EXACT)
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2); a factor of 0 means that what it multiplies does not count, even if it is NaN."""
-    return _added_once(input, beta, bmm(batch1, batch2), alpha, batch1, batch2)
+    require_batched(batch1, batch2)
+    product = bmm(batch1, batch2)
+    if common_shape(input._type.shape, product._type.shape) != product._type.shape:
+        raise RuntimeError(f"expand: a tensor of shape {list(input.shape)} has not the sizes {list(product.shape)}")
+    return _added_once(input, beta, product, alpha, batch1, batch2)
+
+
+def require_batched(batch1: Tensor, batch2: Tensor) -> None:
+    """torch's IndexError for tensors without the dimensions whose sizes it asks for first: rows and columns of the product."""
+    for x, last in ((batch1, 1), (batch2, 2)):
+        if x.ndim <= last:
+            checked_dim(last, x.ndim)
 
 
 def _added_once(input: Tensor, beta: Number, product: Tensor, alpha: Number, x: Tensor, y: Tensor) -> Tensor:
@@ -259,6 +270,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         dims = dims.item() if dims.numel() == 1 else dims.tolist()
     if is_whole(dims):
         dims = int(dims)
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(x.type.ndim, y.type.ndim):
             raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         pairs = tuple(range(x.type.ndim - dims, x.type.ndim)), tuple(range(dims))

@@ -34,10 +34,12 @@ def require_square(name: str, x: Tensor, argument: str = "A") -> None:
         raise RuntimeError(f"{name}: {argument} must be batches of square matrices, but they are {rows} by {columns} matrices")
 
 
-def require_inexact(name: str, x: Tensor, low_precision: bool = False) -> None:
-    """torch's RuntimeErrors for integers, and for half types unless these are allowed."""
+def require_inexact(name: str, x: Tensor, low_precision: bool = False, kernel: str = "") -> None:
+    """torch's RuntimeErrors for integers, and for half types unless these are allowed; of a kernel it is that which refuses."""
     if not x.dtype.is_inexact:
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {scalar_name(x.dtype)}")
+    if kernel:
+        require_factored(kernel, x)
     if not low_precision and x.dtype not in FACTORED:
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {scalar_name(x.dtype)}")
 

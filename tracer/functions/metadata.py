@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..ops.structural import Ints
 from ..tensor.assigned import show_memory_of
 from ..tensor.layouts import memory_format
 from ..tensor.offsets import offset
 from ..tensor.steps import Reshape
-from ..tensor.strides import contiguous_stride
+from ..tensor.strides import contiguous_stride, settled_stride
 from ..tensor.tensor import Tensor
-from .dims import shape_argument
+from .dims import shape_argument, whole_list
 from .joining import cat
 from .methods import method, named
 from .shape import reshape, squeeze, swapaxes, t, transpose, unsqueeze
@@ -35,6 +36,16 @@ for _names, _view in [(["t_"], t), (["transpose_", "swapdims_"], transpose), (["
     _reshaping(_names, _view)
 
 
+def _stride_for(size: Ints, stride: Sequence[int] | None) -> Ints:
+    """The strides that `set_` is given, or row-major ones where it is given none."""
+    steps = () if stride is None else whole_list(stride, "stride")
+    if not steps:
+        return contiguous_stride(size)
+    if len(steps) != len(size):
+        raise RuntimeError(f"unequal size length ({len(size)}) and stride length ({len(steps)})")
+    return settled_stride(size, steps)
+
+
 @method()
 def set_(self: Tensor, source: Tensor | UntypedStorage | None = None, storage_offset: int = 0, size: Sequence[int] | None = None,
          stride: Sequence[int] | None = None) -> Tensor:
@@ -46,8 +57,8 @@ def set_(self: Tensor, source: Tensor | UntypedStorage | None = None, storage_of
     if isinstance(source, UntypedStorage):
         source = source.as_elements(self.dtype)
     if size is not None:
-        source = as_strided(source.detach(), tuple(size), contiguous_stride(tuple(size)) if stride is None else stride,
-                            storage_offset)
+        size = whole_list(size, "size")
+        source = as_strided(source.detach(), size, _stride_for(size, stride), storage_offset)
     if self.requires_grad:
         raise RuntimeError("set_() requires a tensor that does not require grad")
     if source.dtype is not self.dtype:

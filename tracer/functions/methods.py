@@ -120,6 +120,7 @@ class Out(NamedTuple):
 
     `exact` asks for the dtype of the result, else for one that can hold it; `apart` for memory of which nothing is read.
     `always` is the dtype of the result where it is known before: then `out` is looked at before anything else.
+    `counted` leaves `out` its shape where it has as many elements; `resized` is the warning that it gets another, if any.
     """
 
     text: str
@@ -127,6 +128,9 @@ class Out(NamedTuple):
     apart: bool = False
     error: type[Exception] = RuntimeError
     always: dtype | None = None
+    counted: bool = False
+    resized: str = ("An output with one or more elements was resized since it had shape {out}, which does not match the "
+                    "required output shape {result}.")
 
     def check(self, given: dtype, wanted: dtype) -> None:
         """torch's error if a result of a dtype may not go into a tensor of another."""
@@ -138,7 +142,8 @@ class Out(NamedTuple):
 CASTS: Final = Out("result type {result} can't be cast to the desired output type {out}", exact=False)
 EXACT: Final = Out("Expected out tensor to have dtype {c_result}, but got {c_out} instead")
 FOUND: Final = Out("Found dtype {out} but expected {result}")
-CREATED: Final = Out("dtype {result} does not match dtype of out parameter ({out})")
+CREATED: Final = Out("dtype {result} does not match dtype of out parameter ({out})", resized="")
+RANGED: Final = CREATED._replace(counted=True)
 
 
 def castable(name: str, result: str = "result") -> Out:
@@ -237,7 +242,7 @@ def with_out_typed(rule: Out) -> Callable[[F], F]:
             except REFUSED:
                 args, kwargs = respelled(function, args, {**kwargs, "dtype": kind})
                 result = function(*args, **kwargs)
-            return into(out, result)
+            return into(out, result, rule=rule)
 
         call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
         return call  # type: ignore[return-value]
@@ -260,7 +265,7 @@ def _with_out_shown(function: Callable[..., Any]) -> inspect.Signature:
     return known.replace(parameters=[*named, last, *list(known.parameters.values())[len(named):]])
 
 
-def into(out: Tensor | None, result: Tensor, *read: Any) -> Tensor:
+def into(out: Tensor | None, result: Tensor, *read: Any, rule: Out = CASTS) -> Tensor:
     """The `out=` argument: write the result there, giving it the result's shape if it has another one; `read`, what was read.
 
     `with_out` does so for a function. By hand it is called where `out` has a say in the result (its dtype), and in the few
@@ -277,9 +282,11 @@ def into(out: Tensor | None, result: Tensor, *read: Any) -> Tensor:
                            "arguments requires grad.")
     if out._type.shape == result._type.shape:
         return assign(out, result)
+    if rule.counted and out.numel() == result.numel():
+        return assign(out, result.reshape(out.shape))
     CASTS.check(out.dtype, result.dtype)
-    if out.numel():
-        warnings.warn(f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does "
-                      f"not match the required output shape {list(result.shape)}.", UserWarning, stacklevel=3)
+    if out.numel() and rule.resized:
+        warnings.warn(rule.resized.format(out=list(out.shape), result=list(result.shape), count=out.numel(),
+                                          needed=result.numel()), UserWarning, stacklevel=3)
     out.data = result.detach().to(out.dtype)
     return out

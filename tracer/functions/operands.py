@@ -67,6 +67,8 @@ def cast_value(value: Value, kind: dtype) -> Value:
     if value.type.dtype is kind:
         return value
     if value.type.dtype.is_complex and not kind.is_complex:
+        if kind is dtypes.boolean:  # to which an imaginary part counts, too
+            return compare(value, full_like(value, 0), direction="NE")
         value = real(value)
         return cast_value(value, kind)
     if kind.is_complex and value.type.dtype.is_floating_point and value.type.dtype.itemsize < 4:

@@ -12,6 +12,7 @@ from ..ir.types import Type
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, floor_divide, mul, pow, remainder, rsub, sub, tensor_like
 from .comparing import eq, ge, gt, le, lt, ne
+from .host_arrays import check_places
 from .methods import method
 from .operands import NUMBERS, float_kind, number_value, wrap
 from .precision import is_half
@@ -26,6 +27,8 @@ def _operator(name: str, function: Any, reflected: Any = None, arrays: bool = Tr
         if isinstance(other, (Tensor, *NUMBERS)):
             return function(self, other)
         if arrays and isinstance(other, np.ndarray):
+            if name == "eq":  # for which torch makes a tensor of it, where numpy computes the others
+                check_places(other)
             return function(*_promoted(self, other, floating=name == "truediv"))
         return NotImplemented
 
@@ -64,7 +67,8 @@ def _number_over(self: Tensor, number: Any) -> Tensor:
 
 def _promoted(x: Tensor, array: Any, floating: bool = False) -> tuple[Tensor, Tensor]:
     """A tensor and an array of numpy's as two tensors, of the dtype that numpy computes in, as torch leaves it to."""
-    other = wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), x._device, np.array(array)))
+    own = dtypes.from_numpy(array.dtype)
+    other = wrap(Value(Type.of(array.shape, own), x._device, np.array(array, own.numpy)))
     if x._type.dtype.numpy.isbuiltin != 1:
         return x, other
     kind = dtypes.from_numpy(np.result_type(x._type.dtype.numpy, array.dtype))

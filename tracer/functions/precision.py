@@ -69,7 +69,7 @@ def _narrow(x: Any, kind: dtype) -> Any:
 
 _C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "int8": "int8_t",
             "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int", "uint32": "uint32_t",
-            "int64": "int64_t", "uint64": "uint64_t"}
+            "int64": "int64_t", "uint64": "uint64_t", "complex64": "c10::complex<float>"}
 
 
 def overflow(kind: dtype, name: str | None = None) -> str:
@@ -79,9 +79,7 @@ def overflow(kind: dtype, name: str | None = None) -> str:
 
 def fitting(number: Any, kind: dtype) -> Any:
     """The number, for a place in a tensor of that type; torch's RuntimeError if it would become another one, or infinite."""
-    if type(number) is complex and not kind.is_complex and number.imag:
-        raise RuntimeError(overflow(kind))
-    if type(number) in (int, float, Scalar) and not fits(number, kind):
+    if type(number) in (int, float, complex, Scalar) and not fits(number, kind):
         if type(number) is int:
             literal(number, kind)  # OverflowError for an int beyond 64 bits
         raise RuntimeError(overflow(kind))
@@ -89,7 +87,7 @@ def fitting(number: Any, kind: dtype) -> Any:
 
 
 def fits(number: Any, kind: dtype) -> bool:
-    """Whether a real number stays what it is in a dtype; of one that a traced function was given the answer is a guard."""
+    """Whether a number stays what it is in a dtype; of one that a traced function was given the answer is a guard."""
     return kind.name not in _C_NAMES or bool(on_host(_fits_into(kind), number))
 
 
@@ -100,7 +98,11 @@ def _fits_into(kind: dtype) -> Operation:
 
 
 @functools.lru_cache(maxsize=256, typed=True)
-def _fits(number: float, kind: dtype) -> bool:
+def _fits(number: complex, kind: dtype) -> bool:
+    if isinstance(number, complex):
+        if number.imag and not (kind.is_complex and _fits(number.imag, kind)):
+            return False
+        number = number.real
     if not kind.is_inexact:
         return holds(kind, number, number)
     return not math.isfinite(number) or abs(number) <= dtypes.finfo(kind).max

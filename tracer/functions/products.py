@@ -16,7 +16,7 @@ from .choosing import where
 from .comparing import logical_and, logical_or
 from .dims import checked_dim, whole_number
 from .joining import stack
-from .linear import contract, is_nought, matmul, nothing_of, outer, refuse_bools, require_vectors
+from .linear import contract, is_nought, matmul, nothing_of, outer, refuse_bools, require_batched, require_vectors
 from .methods import EXACT, in_place, method, with_out, with_out_of
 from .operands import Number, common_shape, number_value, result_dtype, scalar_name, wrap
 from .precision import fitting
@@ -105,6 +105,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
 
 
 def _check_batches(input: Tensor, batch1: Tensor, batch2: Tensor) -> None:
+    require_batched(batch1, batch2)
     for name, x in (("batch1", batch1), ("batch2", batch2)):
         if x.ndim != 3:
             raise RuntimeError(f"{name} must be a 3D tensor")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,14 +19,21 @@ from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from .defaults import Defaults, device_name
 from .dims import whole_number
-from .methods import CREATED, into, with_out_typed
-from .operands import cast_value, expand_value, number_value, wrap
+from .fits import check_fits
+from .methods import CREATED, RANGED, into, out_kind, with_out_typed
+from .operands import c_name, cast_value, expand_value, number_value, scalar_name, wrap
 from .precision import fitting
+from .refusals import not_implemented
 
 # --- Ranges -----------------------------------------------------------------------------------------------------------
 
+_COUNTED: Final = RANGED._replace(resized=(
+    "The number of elements in the out tensor of shape {out} is {count} which does not match the computed number of elements "
+    "{needed}. Note that this may occur as a result of rounding error. The out tensor will be resized to a tensor of shape "
+    "({needed},)."))
 
-@with_out_typed(CREATED)
+
+@with_out_typed(_COUNTED)
 def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Any = None,
            requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Evenly spaced numbers, from a start up to but not including an end.
@@ -48,7 +55,8 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | 
         raise TypeError("arange() received an invalid combination of arguments. Required is an end, or a start and an end")
     if start is None or end is None:
         start, end = 0, start if end is None else end
-    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
+    start, end, step = (_number(x) for x in (start, end, step))
+    _refuse_kernel("arange_cpu", dtype)
     check_layout(layout)
     _check_range(start, end, step)
     if dtype is not None and dtype.category == dtypes.INTEGRAL:
@@ -61,6 +69,18 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | 
     if count >= 2.0 ** 63:
         raise RuntimeError("invalid size, possible overflow?")
     return _ramp(max(0, int(np.ceil(count))), start, step, kind, device_name(device), requires_grad)
+
+
+def _number(x: Any) -> Any:
+    """A number or that of a tensor, as a real one; torch's RuntimeError for one that is not."""
+    number = x.item() if isinstance(x, Tensor) else x
+    return fitting(number, dtypes.float64).real if isinstance(number, complex) else number
+
+
+def _refuse_kernel(kernel: str, kind: dtype | None) -> None:
+    """torch's error for a range in bools, or in complex numbers if its kernel has none."""
+    if kind is dtypes.boolean or (kind is not None and kind.is_complex and "space" not in kernel):
+        raise not_implemented(kernel, kind)
 
 
 def _check_range(start: Any, end: Any, step: Any) -> None:
@@ -99,15 +119,19 @@ def range(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = No
                   UserWarning, stacklevel=2)
     check_layout(layout)
     start, end = (0, start) if end is None else (start, end)
+    start, end, step = (_number(x) for x in (start, end, step))
+    kind = out_kind(out, dtype, RANGED) if out is not None else dtype or Defaults.dtype
+    _refuse_kernel("range_cpu", kind)
     _check_range(start, end, step)
     count = int(np.floor((end - start) / step)) + 1
-    return into(out, _ramp(count, start, step, dtype or Defaults.dtype, device_name(device), requires_grad))
+    made = _ramp(count, start, step, kind, device_name(device), requires_grad)
+    return into(out, made, rule=RANGED)
 
 
 # --- Between two ends -------------------------------------------------------------------------------------------------
 
 
-@with_out_typed(CREATED)
+@with_out_typed(RANGED)
 def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None, device: Any = None,
              requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """Evenly spaced numbers, both ends included.
@@ -128,18 +152,19 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None, de
     """
     check_layout(layout)
     _check_steps("linspace", start, end, steps)
-    made = cast_value(_spaced("linspace", start, end, steps, dtype, device_name(device)), _kind(dtype, start, end))
+    kind = _kind("linspace", dtype, start, end)
+    made = cast_value(_spaced("linspace", start, end, steps, kind, device_name(device)), kind)
     return wrap(made).requires_grad_() if requires_grad else wrap(made)
 
 
-@with_out_typed(CREATED)
+@with_out_typed(RANGED)
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: dtype | None = None, device: Any = None,
              requires_grad: bool = False, layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """`base` to the power of evenly spaced numbers."""
     check_layout(layout)
     _check_steps("logspace", start, end, steps)
-    on, kind = device_name(device), _kind(dtype, start, end)
-    exponents = _spaced("logspace", start, end, steps, dtype, on)
+    on, kind = device_name(device), _kind("logspace", dtype, start, end)
+    exponents = _spaced("logspace", start, end, steps, kind, on)
     value = power(number_value(base, exponents.type.dtype, exponents.type.shape, on), exponents)
     made = wrap(cast_value(value, kind))
     return made.requires_grad_() if requires_grad else made
@@ -152,30 +177,39 @@ def _check_steps(name: str, start: Any, end: Any, steps: Any) -> None:
                         "Number or a Tensor, and int steps")
 
 
-def _kind(kind: dtype | None, *ends: Any) -> dtype:
-    if kind is None and any(isinstance(x, complex) or (isinstance(x, Tensor) and x.dtype.is_complex) for x in ends):
-        return Defaults.dtype.complex_form
+def _kind(name: str, kind: dtype | None, *ends: Any) -> dtype:
+    """The dtype of the numbers; torch's RuntimeError where the ends are complex and it is not."""
+    if any(isinstance(x, complex) or (isinstance(x, Tensor) and x.dtype.is_complex) for x in ends):
+        found = Defaults.dtype.complex_form
+        if kind is not None and not kind.is_complex:
+            raise RuntimeError(f"torch.{name}(): inferred dtype {c_name(found)} can't be safely cast to passed dtype "
+                               f"{scalar_name(kind)}")
+        return kind or found
     return kind or Defaults.dtype
 
 
-def _end(name: str, which: str, x: Any, work: dtype, on: str) -> Value:
+def _end(name: str, which: str, x: Any, work: dtype, on: str, kind: dtype | None) -> Value:
+    """An end as a value; torch's RuntimeError unless `kind`, if there is one, holds it."""
     if isinstance(x, Tensor):
         if x.ndim:
             raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got {which} with {x.ndim} "
                                "dimension(s).")
-        return cast_value(x.detach()._read(), work)
-    return number_value(x, work, (), on)
+        return cast_value((x if kind is None else check_fits(name, x, kind)).detach()._read(), work)
+    return number_value(x if kind is None else fitting(x, kind), work, (), on)
 
 
-def _spaced(name: str, start: Any, end: Any, steps: int, kind: dtype | None, on: str) -> Value:
+def _spaced(name: str, start: Any, end: Any, steps: int, kind: dtype, on: str) -> Value:
     """The numbers in double precision, each half from its own end."""
     steps = operator.index(steps)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     complexes = any(isinstance(x, complex) or (isinstance(x, Tensor) and x.dtype.is_complex) for x in (start, end))
-    work = dtypes.complex128 if complexes or (kind is not None and kind.is_complex) else dtypes.float64
-    first, last = _end(name, "start", start, work, on), _end(name, "end", end, work, on)
-    if kind is not None and kind.category == dtypes.INTEGRAL:  # ends that are no integers are cut first
+    work = dtypes.complex128 if complexes or kind.is_complex else dtypes.float64
+    first = _end(name, "start", start, work, on, kind if steps > (name == "logspace") else None)
+    last = _end(name, "end", end, work, on, kind if steps > 1 else None)
+    if steps > 1:
+        _refuse_kernel(f"{name}_cpu", kind)
+    if kind.category == dtypes.INTEGRAL:  # ends that are no integers are cut first
         first, last = (cast_value(cast_value(v, kind), work) for v in (first, last))
     if steps <= 1:
         return expand_value(first, (steps,))

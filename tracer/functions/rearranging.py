@@ -66,7 +66,10 @@ def flipud(input: Tensor) -> Tensor:
 @lies(as_input)
 def flip(input: Tensor, *chosen: Any, dims: Any = None) -> Tensor:
     """Dimensions reversed (a copy)."""
-    return wrap(reverse(input._read(), axes=checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)))
+    if not chosen and dims is None:
+        raise TypeError('flip() missing 1 required positional arguments: "dims"')
+    axes = checked_dims(shape_argument(chosen, dims, "dims"), input.ndim)
+    return wrap(reverse(input._read(), axes=axes if input.ndim else ()))
 
 
 def _shifts(given: Any) -> tuple[Any, ...]:

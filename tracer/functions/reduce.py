@@ -48,7 +48,11 @@ def _axes(x: Tensor, dim: Dims) -> Ints:
     if ndim == 0:
         checked_dims(dim, 0)
         return ()
-    return checked_dims(None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
+    return checked_dims(None if _is_empty(dim) else dim, ndim)
+
+
+def _is_empty(dim: Any) -> bool:
+    return isinstance(dim, (tuple, list)) and not dim
 
 
 def reduced(op: str, value: Value, axes: Ints, keepdim: bool) -> Value:
@@ -85,7 +89,8 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype 
         check_keepdim("sum", keepdim, dim)
     kind = dtype if out is None else out_kind(out, dtype)
     if kind is dtypes.boolean:
-        return into(out, wrap(cast_value(any_(input, dim, keepdim)._read(), kind)))  # of uint8 it is uint8
+        found = any_(input, None if _is_empty(dim) else dim, keepdim)
+        return into(out, wrap(cast_value(found._read(), kind)))  # of uint8 it is uint8
     return into(out, wrap(reduced("reduce_sum", _wider(input, kind), _axes(input, dim), keepdim)))
 
 
@@ -95,6 +100,8 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     """The product of all elements, or along one dimension."""
     if keepdim is not False:
         check_keepdim("prod", keepdim, dim)
+    if isinstance(dim, (tuple, list)):
+        raise TypeError(f"prod(): argument 'dim' must be int, not {type(dim).__name__}")
     if dtype is dtypes.boolean:
         return wrap(cast_value(all(input, dim, keepdim)._read(), dtype))
     return wrap(reduced("reduce_prod", _wider(input, dtype), _axes(input, dim), keepdim))
@@ -216,7 +223,7 @@ _MaxResult, _MinResult = return_type("max"), return_type("min")
 
 def _require_elements(name: str, input: Tensor, axes: Ints, given: Any) -> None:
     if any(input._type.shape[a] == 0 for a in axes):
-        if len(axes) == input.ndim > 0 and given in (None, ()):
+        if len(axes) == input.ndim > 0 and (given is None or _is_empty(given)):
             raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
                                "dim with the 'dim' argument.")
         raise IndexError(f"{name}(): Expected reduction dim {next(a for a in axes if input._type.shape[a] == 0)} to have "
@@ -321,7 +328,8 @@ def _truth(name: str, op: str) -> Any:
     @with_out
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         test = input if input.dtype is dtypes.boolean else ne(input, 0)
-        result = reduced(op, test._read(), _axes(input, dim), keepdim)
+        axes = () if _is_empty(dim) else _axes(input, dim)  # of none it is each element's truth, unlike in sums
+        result = reduced(op, test._read(), axes, keepdim)
         return wrap(cast_value(result, dtypes.uint8) if input.dtype is dtypes.uint8 else result)  # once torch's type of masks
 
     return method(name)(function)

@@ -40,6 +40,8 @@ def repeat_interleave(input: Tensor | None = None, repeats: Any = None, dim: int
         return _positions(_checked(input if repeats is None else repeats), output_size)
     x = ravel(input) if dim is None else input
     axis = checked_dim(0 if dim is None else dim, x.ndim)
+    if not x.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     output_size = None if output_size is None else whole_number(output_size, "output_size")
     if not isinstance(repeats, Tensor):
         return _evenly(x, whole_number(repeats, "repeats"), axis, output_size)

@@ -63,6 +63,8 @@ def _check_along(input: Tensor, index: Tensor, axis: int, src: Tensor | None) ->
         raise RuntimeError("Index tensor must have the same number of dimensions as "
                            + ("input tensor" if src is None else "self tensor"))
     if src is not None and len(src._type.shape or (1,)) != len(given):
+        if 0 < src.ndim < len(given):  # of which a dimension was asked for that it does not have
+            checked_dim(src.ndim, src.ndim)
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     source = given if src is None else src._type.shape or (1,)
     for d, (n, i, s) in enumerate(zip(shape, given, source)):
@@ -276,6 +278,9 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     """A copy of the input with alpha * source added to its slices at the positions of `index` along `dim`."""
     _check_source("index_add_", input, dim, index, source, RuntimeError,
                   "{name}(): Number of indices ({count}) should be equal to source.size(dim): ({size}), for dim: {dim}")
+    if not input.ndim and source.ndim:
+        raise RuntimeError("source tensor shape must match self tensor shape, excluding the specified dimension. Got "
+                           f"self.shape = [] source.shape = {list(source.shape)}")
     if isinstance(alpha, float) and not input.dtype.is_inexact:
         alpha = int(fitting(alpha, input.dtype))
     scaled = source if type(alpha) in (int, float) and alpha == 1 else source.mul(fitting(alpha, input.dtype))
@@ -403,6 +408,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but "
                            f"got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
     axis = checked_dim(dim, input.ndim)
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     rests = [tuple(1 if d == axis else n for d, n in enumerate(x._type.shape)) for x in (input, indices)]
     common = common_shape(*rests)
     x, i = (wrap(expand_value(t._read(), tuple(t._type.shape[d] if d == axis else n for d, n in enumerate(common))))

@@ -166,9 +166,13 @@ def ravel(input: Tensor) -> Tensor:
 @spelled
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension split into `sizes`."""
-    d = checked_dim(dim, input.ndim)
+    d, sizes = checked_dim(dim, input.ndim), whole_list(sizes, "sizes")
     shape = input._type.shape
-    inner = _resolved(whole_list(sizes, "sizes"), shape[d], sizes)
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    if not shape:
+        raise RuntimeError("unflatten got an unexpected error: it cannot be applied to a 0-dim tensor.")
+    inner = _resolved(sizes, shape[d], sizes)
     return reshape(input, (*shape[:d], *inner, *shape[d + 1:]))
 
 
@@ -184,7 +188,8 @@ def squeezed(input: Tensor, dims: Ints) -> Tensor:
 def squeeze(input: Tensor, *dims: Any, dim: int | Sequence[int] | None = None, axis: int | None = None) -> Tensor:
     """Without its dimensions of size 1, or without the given ones if they are."""
     given = dims[0] if len(dims) == 1 else dims or (axis if dim is None else dim)
-    return squeezed(input, tuple(d for d in (checked_dims(given, input.ndim) if input.ndim else ()) if input._type.shape[d] == 1))
+    chosen = checked_dims(given, input.ndim)
+    return squeezed(input, tuple(d for d in chosen if input._type.shape[d] == 1) if input.ndim else ())
 
 
 @method()
@@ -287,6 +292,8 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     for name, dims, told in zip(("source", "destination"), (sources, targets), given):
         if len(set(dims)) < len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(told)})")
+    if not input.ndim:
+        return permute(input, ())
     order = [-1] * input.ndim
     for s, t in zip(sources, targets):
         order[t] = s

@@ -149,6 +149,8 @@ def select(input: Tensor, dim: int, index: int | Tensor) -> Tensor:
 @spelled
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces along `dim`, of one size (the last may be smaller) or of the given sizes."""
+    if tensor.ndim == 0:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = checked_dim(dim, tensor.ndim)
     size = tensor._type.shape[d]
     if is_whole(split_size_or_sections):
@@ -184,6 +186,8 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size, the last perhaps smaller; that many empty ones of an empty dimension."""
     chunks = whole_number(chunks, "chunks")
+    if input.ndim == 0:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     size = input._type.shape[checked_dim(dim, input.ndim)]

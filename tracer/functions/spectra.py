@@ -223,7 +223,7 @@ def lobpcg(A: Tensor, k: int | None = None, B: Tensor | None = None, X: Tensor |
 
 def _eig(name: str, x: Tensor, vectors: bool) -> tuple[Tensor, ...]:
     require_square(name, x)
-    require_inexact(name, x)
+    require_inexact(name, x, kernel="linalg_eig_out_cpu")
     check_first("eig", logical_not(isfinite(x.detach())), RuntimeError,
                 "torch.linalg.eig: input tensor should not contain infs or NaNs.")
     *found, info = (wrap(v) for v in ops.eig(x._read(), vectors=vectors))

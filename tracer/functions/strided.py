@@ -84,11 +84,24 @@ BESIDE_A_LEAF = (
     "as_strided for them.")
 
 
+def _check_places(size: Ints, stride: Ints, offset: int) -> None:
+    """torch's RuntimeErrors for sizes, strides and an offset that no view has, whatever the memory."""
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(s < 0 for s in stride):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+    if any(n < 0 for n in size):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
+    if offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
+
+
 @method()
 def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
     """A view of the storage by sizes, strides and offset, all counted in elements of this tensor's dtype."""
     size, stride = whole_list(size, "size"), whole_list(stride, "stride")
     offset = input.storage_offset() if storage_offset is None else whole_number(storage_offset, "storage_offset")
+    _check_places(size, stride, offset)
     memory, first, last = _memory(input)
     reach = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1
     if 0 not in size and (offset < first or reach > last):

@@ -27,6 +27,7 @@ from ..tensor.tensor import Tensor
 from .checks import check_range
 from .comparing import ne
 from .creation import as_fresh_tensor
+from .host_arrays import check_places
 from .operands import from_front, same_shape, wrap
 from .shape import squeezed
 from .slicing import block, windowed
@@ -72,11 +73,12 @@ def _item(item: Any) -> Any:
         nested = any(isinstance(x, Tensor) or type(x) is Scalar for x in item)
         return _tensor_item(as_fresh_tensor(list(item), None, "cpu")) if nested else _array_item(np.asarray(item))
     if isinstance(item, np.ndarray):
+        check_places(item)
         return _array_item(item)
     if isinstance(item, np.integer):
         return int(item)
-    if isinstance(item, str):
-        raise TypeError("new(): invalid data type 'str'")  # torch takes text for a sequence of positions
+    if isinstance(item, (str, bytes)):  # torch takes text for a sequence of positions
+        raise TypeError(f"new(): invalid data type '{type(item).__name__}'")
     if not hasattr(item, "__index__"):
         raise IndexError(BAD_ITEM.format(type(item).__name__))
     return operator.index(item)
@@ -97,6 +99,8 @@ def _tensor_item(index: Tensor) -> Tensor:
 def _array_item(array: Any) -> Any:
     if array.size == 0 and array.dtype != np.bool_:
         return array.astype(np.int64)
+    if array.dtype.kind in "US":
+        raise TypeError(f"new(): invalid data type '{'str' if array.dtype.kind == 'U' else 'bytes'}'")
     if array.dtype.kind not in "iub":
         raise IndexError(BAD_KIND)
     if array.dtype == np.bool_:
@@ -120,7 +124,13 @@ def _consumed(item: Any) -> int:
 
 def _expanded(index: Any, ndim: int) -> list[Any]:
     """The indices with `...` written out, and slices for the dimensions behind the last."""
-    items = [_item(item) for item in _items(index)]
+    given = _items(index)
+    try:
+        items = [_item(item) for item in given]
+    except TypeError:
+        if sum(not (x is None or x is Ellipsis or isinstance(x, bool)) for x in given) > ndim:  # this is seen first
+            raise IndexError(f"too many indices for tensor of dimension {ndim}") from None
+        raise
     used = sum(map(_consumed, items))
     if used > ndim:
         raise IndexError(f"too many indices for tensor of dimension {ndim}" if ndim or not isinstance(items[0], int)

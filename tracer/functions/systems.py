@@ -125,7 +125,7 @@ def _is_vector(a: Tensor, b: Tensor) -> bool:
 
 def _solve(A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
     require_square("linalg.solve", A)
-    require_inexact("linalg.solve", A)
+    require_inexact("linalg.solve", A, kernel="lu_cpu")
     require_same_dtype("linalg.solve", A, B)
     vector = _is_vector(A, B) if left or B.ndim == 1 else False
     right = unsqueeze(B, -1) if vector else B
@@ -265,7 +265,7 @@ def linalg_det(A: Tensor) -> Tensor:
     Source: https://pytorch.org/docs/stable/generated/torch.linalg.det.html
     """
     require_square("linalg.det", A)
-    require_inexact("linalg.det", A)
+    require_inexact("linalg.det", A, kernel="lu_cpu")
     factored = Factored(A)
     sign = factored.sign()
     return _with_rule(_OF_DET, mul(prod(factored.diagonal(), -1), sign), A, factored.packed, factored.order, sign)
@@ -441,7 +441,7 @@ _adjoint = adjoint
 
 
 def _check_lu(LU: Tensor, pivots: Tensor, B: Tensor, left: bool) -> None:
-    require_inexact("linalg.lu_solve", LU)
+    require_inexact("linalg.lu_solve", LU, kernel="linalg.lu_solve_cpu")
     require_same_dtype("linalg.lu_solve", LU, B, "LU")
     if pivots.dtype is not dtypes.int32:
         raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")

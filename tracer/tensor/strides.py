@@ -33,6 +33,21 @@ def contiguous_stride(shape: Ints) -> Ints:
     return tuple(reversed(strides))
 
 
+def settled_stride(shape: Ints, stride: Ints) -> Ints:
+    """Strides that a tensor is to be given; torch's RuntimeError if elements would lie backwards.
+
+    Nothing is said by the stride of a dimension without steps: a negative one becomes that of row-major order, as in torch.
+    """
+    if all(s >= 0 for s in stride):
+        return stride
+    if 0 not in shape and any(s < 0 and n > 1 for n, s in zip(shape, stride)):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(stride)}")
+    settled: list[int] = []  # the innermost first
+    for d in reversed(range(len(shape))):
+        settled.append(stride[d] if stride[d] >= 0 else max(shape[d + 1], 1) * settled[-1] if settled else 1)
+    return tuple(reversed(settled))
+
+
 def is_contiguous(shape: Ints, stride: Ints) -> bool:
     """Whether elements lie in row-major order without gaps."""
     if 0 in shape:

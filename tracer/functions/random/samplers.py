@@ -22,7 +22,7 @@ from ..complex_numbers import view_as_complex
 from ..defaults import Defaults, device_name
 from ..dims import shape_argument, whole_number, whole_place
 from ..layout import in_format
-from ..methods import Out, into, method, with_out, with_out_of
+from ..methods import CREATED, Out, into, method, with_out, with_out_of
 from ..operands import cast_value, common_shape, expand_value, number_value, scalar_name, wrap
 from ..spelling import spelled
 from ..unary import log, neg
@@ -31,7 +31,7 @@ from .values import chance_value, check_bounds, drawn_from, integer_value, norma
 
 
 def _made(value: Value, kind: dtype, requires_grad: bool, out: Tensor | None = None) -> Tensor:
-    made = into(out, wrap(cast_value(value, kind)))
+    made = into(out, wrap(cast_value(value, kind)), rule=CREATED)
     return made.requires_grad_() if requires_grad else made
 
 
@@ -191,7 +191,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     shape = common_shape(*(x._type.shape for x in given)) if given else _size((), size)
     mean, std = (x.detach() if isinstance(x, Tensor) else x for x in (mean, std))
     noise = normal_numbers(shape, mean, std, kind, generator_on(on, generator))
-    made = into(out, drawn_from(noise.to(kind), *given))
+    made = into(out, drawn_from(noise.to(kind), *given), rule=CREATED)
     return made.requires_grad_() if requires_grad else made
 
 
