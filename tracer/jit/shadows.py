@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..ir.graph import Value
 from ..ir.recorder import placeholder
 from ..tensor.context import outside_trace
+from ..tensor.handles import has_history
 from ..tensor.offsets import computed, offset
 from ..tensor.storage import Storage
 from ..tensor.strides import passed_on
@@ -98,18 +99,9 @@ class ShadowedArguments:
         if tensor._requires_grad:
             made._become_leaf()
             self.grads[made] = self.grads_given[made] = None
-        elif _has_history(tensor):
+        elif has_history(tensor):
             value.requires_grad = True
         return made, value
-
-
-def _has_history(tensor: Tensor) -> bool:
-    """Whether gradients flow through it: `requires_grad`, without a read, which would be one of the trace."""
-    if tensor._detached or tensor._parted:
-        return not tensor._detached and tensor._graph is not None
-    if tensor._base is not None:
-        return tensor.dtype.is_inexact and (tensor._root._requires_grad or _has_history(tensor._root))
-    return tensor._storage.value.requires_grad
 
 
 _OF_A_HANDLE = frozenset({"_storage", "_base", "_steps", "_geometry", "_type", "_requires_grad", "_parted", "_detached", "_graph",

@@ -49,6 +49,8 @@ class _Handles:
                 changes.append(("requires_grad of a tensor", was.requires_grad, not was.requires_grad))
             elif tensor._storage is not was.storage:
                 changes.append((".data of a tensor", was.type, tensor._type))
+            elif was.got_history(tensor):
+                changes.append(("requires_grad of a tensor", False, True))
             elif not was.lies_as(tensor):
                 changes.append(("how a tensor lies in its memory", was.type, tensor._type))
             elif _hooks(tensor) != hooks:

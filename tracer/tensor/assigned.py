@@ -15,7 +15,7 @@ from ..ir.graph import Value
 from ..ir.recorder import grad_mode
 from .context import context
 from .epochs import _structure_changed
-from .handles import lies_otherwise
+from .handles import is_otherwise
 from .storage import Storage, without_history
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def _follow(tensor: Tensor, storage: Storage) -> None:
 
 def show_memory_of(tensor: Tensor, source: Tensor) -> None:
     """Let a tensor be the view of memory that another one is."""
+    is_otherwise(tensor._storage)
     for name in _OF_MEMORY:
         setattr(tensor, name, getattr(source, name))
     tensor._seen = None
-    lies_otherwise(tensor)
 
 
 def _move(tensor: Tensor, source: Tensor) -> None:

@@ -14,6 +14,7 @@ from ..ir.source import describe
 from ..ir.state import state
 from ..ops.elementwise import alias, stop_gradient
 from .context import context
+from .epochs import _structure_changed
 
 if TYPE_CHECKING:
     from .region import Region
@@ -52,10 +53,11 @@ class Storage:
     `trace` is the jit trace that made it, if any; such a storage means nothing once the trace is over. `region` is the
     body of control flow that made it, if any: a write to a storage from outside is an effect of that body.
     `lost` says which call consumed the contents, after a failure inside a donating run. `leaf` is the tensor here that
-    requires gradients: whoever reads the cell gets a value that says so, whichever handle is read first.
+    requires gradients: whoever reads the cell gets a value that says so, whichever handle is read first. It is `watched`
+    once a step was compiled for how a tensor shows it: that step is to look again when the contents get a history.
     """
 
-    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "memory", "_handles", "_writes", "_runs",
+    __slots__ = ("value", "trace", "region", "lost", "pack", "leaf", "watched", "memory", "_handles", "_writes", "_runs",
                  "__weakref__")
 
     shared = False  # whether others can see the memory
@@ -71,6 +73,7 @@ class Storage:
         self.lost = ""
         self.pack: PackFlags | None = None  # the flat buffer that compiled steps keep the contents in
         self.leaf: ref[Tensor] | None = None
+        self.watched = False
         if trace is not None and value.buffer is not None:
             value = trace.constant(value)
         if value.owned:
@@ -139,6 +142,8 @@ class Storage:
                 raise self._unusable()
             trace.overwritten.setdefault(self, []).append(self.value)
         self.lost = ""
+        if value.requires_grad and self.watched and not self.value.requires_grad:
+            _structure_changed()
         self.rebind(own(value))
         recorder = thread_recorder()
         if value.buffer is None and (trace is None or recorder is not trace.recorder):

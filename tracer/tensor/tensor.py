@@ -25,7 +25,7 @@ from .copies import copied_leaf, fresh
 from .device import Size, as_size, device
 from .epochs import _structure_changed, grad_epoch
 from .grad_fn import grad_fn_of
-from .handles import Handle, lies_otherwise
+from .handles import Handle, is_otherwise
 from .maps import home
 from .offsets import offset
 from .steps import Step, written_through
@@ -38,6 +38,10 @@ WRITE_BESIDE_HISTORY = (
     "the body of a cond, while_loop, scan or map writes in place to a tensor from outside that shares its memory with a "
     "detached one: where its gradient goes cannot be carried through the loop. Make the new tensor without writing, and "
     "carry it or return it.")
+HISTORY_BESIDE = (
+    "a tensor from outside that was detached, and then written in place with what requires grad, is read while a function is "
+    "traced: its history is its own, and not that of the memory that the compiled program reads. Pass it as an argument, or "
+    "clone() it outside.")
 LEAVES_SHARE_STORAGE = (
     "the body of a cond, while_loop, scan or map uses a leaf that shares its memory with another leaf: which of the two "
     "its gradient belongs to is not known in there. Pass it in as an operand, or give it memory of its own with clone().")
@@ -77,7 +81,6 @@ class Tensor:
     _retains_grad: bool = False
     _origin: Tensor | None = None  # what this one's views go through, after its shape was changed in place
     _hooks: GradientHooks | None = None  # of a leaf's gradient
-    _handled: bool = False  # a step was compiled for how it lies in memory
     _seen: tuple[Value, bool, Value, Recorder | None] | None = None  # of the base: value last read; grad mode; own value
 
     __array_priority__ = 1000  # numpy arrays leave binary operators to us
@@ -223,6 +226,8 @@ class Tensor:
             return value
         if value is self._graph_of:
             return self._graph
+        if context.trace is not None and self._storage.trace is None and self._inside is None:
+            raise TraceError(HISTORY_BESIDE)
         joined = _joined(self._graph, value)
         if not self._from_outside():
             self._graph, self._graph_of = joined, value
@@ -271,6 +276,8 @@ class Tensor:
         if self._parted:
             self._set_contents(without_history(value), touched)
             if state.grad and not self._requires_grad:
+                if value.requires_grad and self._graph is None:
+                    is_otherwise(self._storage)
                 self._graph = value if value.requires_grad else None
                 self._graph_of = self._contents()
         else:
@@ -316,7 +323,7 @@ class Tensor:
         if view._base is self:
             self._base = self._leave_behind()
         self._steps, self._geometry, self._type, self._seen = view._steps, view._geometry, view._type, None
-        lies_otherwise(self)
+        is_otherwise(self._storage)
 
     def _refuse_in_trace(self) -> None:
         trace = context.trace
