@@ -34,7 +34,7 @@ DIFFERENT: Final = {
     "split": ("np", "torch's Python asks for an int before its parser, which takes numpy's"),
     "tensordot": ("np", "torch's Python asks for an int, and takes no other"),
     "nn.functional.unfold": ("0d", "torch's Python walks over it"),
-    "__getitem__": ("float str", "torch cuts the numbers of a list to ints: [1, 2.0] is [1, 2]"),
+    "__getitem__": ("float", "torch cuts the numbers of a list to ints: [1, 2.0] is [1, 2]"),
     **dict.fromkeys(("var", "std", "var_mean", "std_mean"), ("bool", _LONE_BOOL)),
     **dict.fromkeys(("masked.sum", "masked.prod", "masked.cumsum", "masked.cumprod", "masked.amax", "masked.amin", "masked.mean",
                      "masked.median", "masked.norm", "masked.softmax", "masked.log_softmax", "masked.softmin",
