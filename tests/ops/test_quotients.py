@@ -46,3 +46,14 @@ def test_places_in_rows() -> None:
     i = torch.arange(2000)
     for width in (41, 55, 61, 97, 107):
         assert torch.equal((i / width).long(), i // width) and torch.equal((i / width).floor().int(), (i // width).int())
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("divisor", [2.0, -4.0, 0.125, 128.0, 16384.0, 1 / 16384, 3.0, 0.75, 1e-5])
+def test_a_quotient_by_a_power_of_two_is_a_product(kind: Any, divisor: float) -> None:
+    """In a compiled step: it is the same number, and the compiler joins it with what is around it."""
+    step = torch.jit(lambda x: x / divisor)
+    x = (torch.arange(-500, 500) * 1.37e-3).to(kind)
+    assert step(x).double().tolist() == (x / divisor).double().tolist()
+    exact = divisor not in (3.0, 0.75, 1e-5)
+    assert ("stablehlo.multiply" in step.stablehlo, "stablehlo.divide" in step.stablehlo) == (exact, not exact)

@@ -5,6 +5,7 @@ XLA does the same and more; ours keep the text short and the dumps readable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -198,6 +199,19 @@ def _zero_added(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tupl
     return None
 
 
+def _over_power_of_two(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    """x over a power of two said as the product that it is, to the last bit: it joins what is around it, as quotients do not."""
+    below, kind = inputs[-1].node if inputs else None, node.types[0].dtype
+    if node.op.name != "div" or not kind.is_floating_point or below is None or below.op.name != "constant":
+        return None
+    number = float(from_literal(below.params["value"], kind))
+    fraction, exponent = math.frexp(number)
+    if abs(fraction) != 0.5 or abs(exponent) > 14:  # of which each type has the reciprocal
+        return None
+    reciprocal = builder.add(node, (), below.op, {**below.params, "value": literal(1 / number, kind)}, (inputs[-1].type,))
+    return builder.add(node, (inputs[0], *reciprocal), OPS["mul"], {})
+
+
 def _cancel(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     name = node.op.name
     if name == "custom_gradient":
@@ -225,12 +239,12 @@ def _cancel(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Va
 
 def algebraic(graph: Graph) -> Graph:
     """Remove operations that change nothing, keep what XLA takes for one; join a transpose or reshape with the one before it."""
-    return rewrite(graph, _cancel, _zero_added)
+    return rewrite(graph, _cancel, _zero_added, _over_power_of_two)
 
 
 def simplifications(graph: Graph) -> Graph:
     """Algebra, folding and common subexpressions in one sweep: what `simplify` runs."""
-    return rewrite(graph, _cancel, _zero_added, _fold, merge=True)
+    return rewrite(graph, _cancel, _zero_added, _over_power_of_two, _fold, merge=True)
 
 
 PASSES: Mapping[str, Callable[[Graph], Graph]] = {
