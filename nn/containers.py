@@ -6,7 +6,6 @@ import operator
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from operator import itemgetter
 from typing import Any, Self
 
 from ..tracer.tensor.tensor import Tensor
@@ -472,7 +471,7 @@ class ParameterDict(Module):
         if isinstance(parameters, (OrderedDict, ParameterDict)):
             named = parameters.items()
         elif isinstance(parameters, Mapping):
-            named = sorted(parameters.items(), key=itemgetter(0))
+            named = sorted(parameters.items(), key=operator.itemgetter(0))
         for key, value in named:
             self[key] = value
 

@@ -169,9 +169,6 @@ def arg_reduction(name: str, direction: str, hlo: str, reference: Callable[..., 
     return register(Op(name, infer, computed, lower, zero_gradient, batch, exact_on_integers=True))
 
 
-_FLAG = Type.of((), dtypes.boolean)
-
-
 def precedes(h: Emitter, direction: str, a: Operand, i: Operand, b: Operand, j: Operand, nan: str) -> Operand:
     """Whether a, at the place i, is the extreme and not b, at the place j, whichever order XLA takes them in.
 

@@ -201,14 +201,16 @@ def _zero_added(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tupl
 
 def _over_power_of_two(builder: Builder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     """x over a power of two said as the product that it is, to the last bit: it joins what is around it, as quotients do not."""
-    below, kind = inputs[-1].node if inputs else None, node.types[0].dtype
-    if node.op.name != "div" or not kind.is_floating_point or below is None or below.op.name != "constant":
+    if node.op.name != "div":
+        return None
+    below, kind = inputs[1].node, node.types[0].dtype
+    if not kind.is_floating_point or below is None or below.op.name != "constant":
         return None
     number = float(from_literal(below.params["value"], kind))
     fraction, exponent = math.frexp(number)
     if abs(fraction) != 0.5 or abs(exponent) > 14:  # of which each type has the reciprocal
         return None
-    reciprocal = builder.add(node, (), below.op, {**below.params, "value": literal(1 / number, kind)}, (inputs[-1].type,))
+    reciprocal = builder.add(node, (), below.op, {**below.params, "value": literal(1 / number, kind)}, (inputs[1].type,))
     return builder.add(node, (inputs[0], *reciprocal), OPS["mul"], {})
 
 
