@@ -191,6 +191,37 @@ def test_what_is_large_is_recorded(numpy_engine: None) -> None:
         assert (large + 1)._read().buffer is not None
 
 
+def test_rows_of_large_data_are_not(numpy_engine: None) -> None:
+    """What is read of it counts, not what it is read from."""
+    large = torch.tensor(np.arange(4 * LIGHT, dtype=np.float32).reshape(4, 8, -1))
+    with at_once():
+        made = (large[1, :, :2] * 2).T
+        assert made._read().buffer is not None
+    assert made.tolist() == (large[1, :, :2] * 2).T.tolist()
+
+
+@pytest.mark.parametrize("engine", ["xla", "packed", "pending"])
+def test_data_that_xla_computed(engine: str) -> None:
+    """Memory of the device is the host's where that is the CPU; what is pending, or in a pack, is recorded."""
+    x = torch.arange(24.0).reshape(8, 3) / 4
+    layers = [torch.nn.Linear(3, 3) for _ in range(6)]
+    if engine == "xla":
+        torch.synchronize()
+        assert not isinstance(x._read().buffer, np.ndarray)
+    if engine == "packed":
+        optimizer = torch.optim.SGD([p for layer in layers for p in layer.parameters()], lr=0.1)
+        torch.jit(lambda: (sum(layer(x).sum() for layer in layers).backward(), optimizer.step())[1])()
+        x = layers[0].weight.detach()
+        assert type(x._read().buffer).__name__ == "PackedSlice"
+    wanted = [((x[i] - 0.5) * 2).tolist() for i in range(3)]
+    if engine == "pending":
+        x = torch.arange(24.0).reshape(8, 3) / 4
+    with at_once():
+        made = [(x[i] - 0.5) * 2 for i in range(3)]
+        assert (made[0]._read().buffer is not None) == (engine == "xla")
+    assert [row.tolist() for row in made] == wanted
+
+
 # --- State ------------------------------------------------------------------------------------------------------------
 
 

@@ -12,14 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import backend
 from ..ir.graph import Value
 from ..ir.op import Op
 from ..ir.recorder import result_types
 from ..ir.state import everywhere, state
 from ..ir.types import Type
-from ..ops.structural import constant
+from ..ops.structural import constant, reshape, reverse, slice_, transpose
+from ..tensor.packs import PackedSlice
+from .flush import contents
 
 SMALL, LIGHT = 1 << 12, 1 << 18  # elements of the operands up to which any operation is done here, and up to which a light one is
+_PARTS = frozenset({slice_, reshape, transpose, reverse})  # numpy reads of the operand no more than they give
 
 
 @contextmanager
@@ -53,13 +57,19 @@ def done_at_once(op: Op, inputs: tuple[Value, ...], params: dict[str, Any], devi
     arrays, size = [], 0
     for value in inputs:
         array = value.buffer
-        if not isinstance(array, np.ndarray) or value.device != "cpu" or (value.requires_grad and state.grad):
+        if value.device != "cpu" or (value.requires_grad and state.grad):
             return None
+        if not isinstance(array, np.ndarray):
+            if array is None or type(array) is PackedSlice or not backend().ready(array):
+                return None  # as ever, without waiting
+            array = contents(value)
         arrays.append(array)
         size += value.type.size
+    types = result_types(op, inputs, params)
+    if op in _PARTS:
+        size = types[0].size
     if size > (LIGHT if op.light else SMALL):
         return None
-    types = result_types(op, inputs, params)
     results = op.reference(*arrays, **params)
     if op.multiple or len(types) > 1:
         return tuple(_value(kind, array, arrays) for kind, array in zip(types, results))
