@@ -6,7 +6,6 @@ import os
 import sys
 import tempfile
 import types
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module as _import_module
@@ -34,6 +33,7 @@ from .runtime.restoring import makers as _makers
 from .runtime.restoring import torchs as _torchs
 from .runtime.safe_globals import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from .tracer.ir.dtypes import dtype
+from .tracer.ir.told import tell
 from .tracer.tensor.device import device
 
 __all__ = ["LoadEndianness", "SourceChangeWarning", "StorageType", "add_safe_globals", "check_module_version_greater_or_equal",
@@ -116,7 +116,7 @@ def check_module_version_greater_or_equal(module: types.ModuleType, req_version_
                 f"tuple {req_version_tuple!s}")
         if error_if_malformed:
             raise RuntimeError(said) from error
-        warnings.warn(f"{said}, but continuing assuming that requirement is met", stacklevel=2)
+        tell(f"{said}, but continuing assuming that requirement is met")
         return True
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 from .legacy_tensors import LegacyType, legacy_type
 from .tracer.backend import running
 from .tracer.functions.defaults import set_default_device, set_default_dtype
 from .tracer.ir.state import Ambient, ambients
+from .tracer.ir.told import tell
 from .tracer.tensor.context import context
 
 _state: dict[str, Any] = {"deterministic": False, "warn only": False, "matmul": "highest", "warn always": False,
@@ -72,8 +72,8 @@ def set_num_threads(int: int) -> None:
     if int <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
     if int != _state["threads"] and running():
-        warnings.warn(f"set_num_threads({int}) has no effect: XLA's threads were started with the first computation. Call it "
-                      "before that.", stacklevel=2)
+        tell(f"set_num_threads({int}) has no effect: XLA's threads were started with the first computation. Call it "
+             "before that.")
         return
     _state["threads"] = int
     os.environ["NPROC"] = str(int)  # XLA's name for it
@@ -113,6 +113,8 @@ def set_flush_denormal(mode: bool) -> bool:
 
 def set_default_tensor_type(t: LegacyType | str, /) -> None:
     """The default dtype and device by the name of a former class of tensors: "torch.FloatTensor", torch.cuda.HalfTensor."""
+    tell("torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and "
+         "torch.set_default_device() as alternatives.")
     kind = legacy_type(t) if isinstance(t, str) else t
     if not isinstance(kind, LegacyType):
         raise TypeError("invalid type object")

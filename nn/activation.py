@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.creation import full
 from ..tracer.functions.unary import sigmoid, tanh
+from ..tracer.ir.told import tell
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .activation_base import Activation
@@ -57,7 +57,7 @@ class Hardtanh(Activation, options={"min_val": -1.0, "max_val": 1.0, "inplace": 
         super().__init__()
         for old, new, given in (("min_value", "min_val", min_value), ("max_value", "max_val", max_value)):
             if given is not None:
-                warnings.warn(f"keyword argument `{old}` is deprecated and rename to `{new}`", FutureWarning, stacklevel=2)
+                tell(f"keyword argument `{old}` is deprecated and renamed to `{new}`", FutureWarning)
         self.min_val, self.max_val = min_val if min_value is None else min_value, max_val if max_value is None else max_value
         self.inplace = inplace
         if self.max_val <= self.min_val:

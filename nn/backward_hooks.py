@@ -6,7 +6,6 @@ of the inputs reach the first one.
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from ..tracer.functions.operands import full, wrap
 from ..tracer.ir.graph import Value
 from ..tracer.ir.recorder import user_backward
 from ..tracer.ir.state import state
+from ..tracer.ir.told import tell
 from ..tracer.ir.types import Type
 from ..tracer.ops.custom import PassedOn, custom_gradient
 from ..tracer.tensor.tensor import Tensor
@@ -55,7 +55,7 @@ class BackwardHooks:
             return self._watched((result,), self._to_outputs, "outputs")[0][0]
         if isinstance(result, tuple):
             return self._watched(result, self._to_outputs, "outputs")[0]
-        warnings.warn(ONE_RESULT.format(type(result)), stacklevel=5)
+        tell(ONE_RESULT.format(type(result)))
         return result
 
     def _watched(self, items: tuple[Any, ...], call: Callable[[Gradients], Gradients],
@@ -82,7 +82,7 @@ class BackwardHooks:
             if changed is not None:
                 gradients = _as_many(changed, gradients, "Backward pre hook", "grad_output")
         if not self.inputs_require and self.post:
-            warnings.warn(NO_INPUT, stacklevel=2)
+            tell(NO_INPUT)
             for hook in self.post:
                 changed = hook(self.module(), (None,) * (self.input_count or 0), gradients)
                 if changed is not None and not (isinstance(changed, tuple) and all(g is None for g in changed)):

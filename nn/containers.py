@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from ..tracer.ir.told import tell
 from ..tracer.tensor.tensor import Tensor
 from .module import Module, block, indented, typename
 from .parameter import Parameter
@@ -484,7 +484,7 @@ class Container(Module):
 
     def __init__(self, **kwargs: Module) -> None:
         super().__init__()
-        warnings.warn("`nn.Container` is deprecated. All of its functionality is now implemented in `nn.Module`. Subclass that "
-                      "instead.", FutureWarning, stacklevel=2)
+        tell("`nn.Container` is deprecated. All of its functionality is now implemented in `nn.Module`. Subclass that "
+             "instead.", FutureWarning)
         for name, module in kwargs.items():
             self.add_module(name, module)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..tracer.functions.random import Generator, generator_on, rand_like, randn,
 from ..tracer.functions.ranges import eye
 from ..tracer.functions.unary import erfinv
 from ..tracer.ir import dtypes
+from ..tracer.ir.told import tell
 from ..tracer.lazy.flush import host_array
 from ..tracer.ops.sorting import sort
 from ..tracer.ops.structural import iota
@@ -84,6 +84,8 @@ def _no_grad_zero_(tensor: Tensor) -> Tensor:
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
                   generator: Generator | None = None) -> Tensor:
     """Normal, without what lies outside [a, b]: the inverse distribution function of uniform numbers."""
+    if mean < a - 2 * std or mean > b + 2 * std:
+        tell("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.")
     low, high = (math.erf((bound - mean) / std / math.sqrt(2)) for bound in (a, b))
     kind = tensor.dtype if tensor.dtype.itemsize >= 4 else dtypes.float32
     unit = wrap(uniform_value(tensor._type.shape, kind, generator_on(tensor._device, generator)))
@@ -171,13 +173,20 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor))), generator)
 
 
+def _is_empty(tensor: Tensor) -> bool:
+    empty = 0 in tensor._type.shape
+    if empty:
+        tell("Initializing zero-element tensors is a no-op")
+    return empty
+
+
 def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                      generator: Generator | None = None) -> Tensor:
     """Uniform of variance gain ** 2 / fan.
 
     Source: He, Zhang, Ren, Sun: "Delving deep into rectifiers", https://arxiv.org/abs/1502.01852
     """
-    if 0 in tensor._type.shape:
+    if _is_empty(tensor):
         return tensor
     bound = math.sqrt(3.0) * calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode))
     return uniform_(tensor, -bound, bound, generator)
@@ -186,7 +195,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonline
 def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                     generator: Generator | None = None) -> Tensor:
     """Normal of variance gain ** 2 / fan."""
-    if 0 in tensor._type.shape:
+    if _is_empty(tensor):
         return tensor
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)), generator)
 
@@ -239,7 +248,7 @@ def _older(function: Any) -> Callable[..., Tensor]:
 
     @named(old, f"`{new}` under its old name, with torch's warning.")
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        warnings.warn(f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning, stacklevel=2)
+        tell(f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning)
         return function(*args, **kwargs)
 
     return call

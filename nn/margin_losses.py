@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..tracer.ir import dtypes
+from ..tracer.ir.told import tell
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from .linear import Linear
@@ -149,6 +150,10 @@ class CTCLoss(_Loss):
 
 class NLLLoss2d(NLLLoss):
     """`NLLLoss` under its old name for images."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        tell("`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement.", FutureWarning)
+        super().__init__(*args, **kwargs)
 
 
 @dataclasses.dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
@@ -12,6 +11,7 @@ from ..tracer.autograd.hooks import RemovableHandle
 from ..tracer.functions.operands import scalar_name
 from ..tracer.guards.identity import Identity, comparable
 from ..tracer.ir.state import state
+from ..tracer.ir.told import tell
 from ..tracer.tensor.context import context, inlined
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
@@ -633,8 +633,8 @@ def typename(value: Any) -> str:
 
 def _by_place(args: tuple[Any, ...], destination: Any, prefix: str, keep_vars: bool) -> tuple[Any, str, bool]:
     """The arguments of `state_dict`, of which some were given by place, as was torch's custom once."""
-    warnings.warn("Positional args are being deprecated, use kwargs instead. Refer to https://pytorch.org/docs/main/generated"
-                  "/torch.nn.Module.html#torch.nn.Module.state_dict for details.", FutureWarning, stacklevel=3)
+    tell("Positional args are being deprecated, use kwargs instead. Refer to https://pytorch.org/docs/main/generated"
+         "/torch.nn.Module.html#torch.nn.Module.state_dict for details.", FutureWarning)
     return (args[0] if destination is None else destination, args[1] if len(args) > 1 and prefix == "" else prefix,
             args[2] if len(args) > 2 and keep_vars is False else keep_vars)
 

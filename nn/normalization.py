@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from ..tracer.autograd.modes import no_grad
 from ..tracer.functions.creation import empty, ones, tensor, zeros
 from ..tracer.ir import dtypes
+from ..tracer.ir.told import tell
 from ..tracer.tensor.tensor import Tensor
 from . import functional as F
 from . import init
@@ -355,8 +355,8 @@ class _InstanceNorm(_NormBase):
             at = f"input's size at dim={input.ndim - single}"
             if self.affine:
                 raise ValueError(f"expected {at} to match num_features ({self.num_features}), but got: {channels}.")
-            warnings.warn(f"{at} does not match num_features. You can silence this warning by not passing in num_features, which "
-                          "is not used because affine=False", stacklevel=3)
+            tell(f"{at} does not match num_features. You can silence this warning by not passing in num_features, which "
+                 "is not used because affine=False")
         return self._handle_no_batch_input(input) if input.ndim == single else self._apply_instance_norm(input)
 
 

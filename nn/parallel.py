@@ -5,11 +5,11 @@ A program runs on one device, so that a wrapped module is that module: its keys 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..tracer.ir.told import tell
 from .module import Module
 from .replicas import data_parallel, gather, parallel_apply, replicate, scatter
 
@@ -29,8 +29,8 @@ class DataParallel(Module):
     def __init__(self, module: Module, device_ids: Sequence[Any] | None = None, output_device: Any = None, dim: int = 0) -> None:
         super().__init__()
         if device_ids is not None and len(device_ids) > 1:
-            warnings.warn(f"DataParallel was given {len(device_ids)} devices; a program runs on one here, so the module runs on "
-                          "the device where its parameters are", stacklevel=2)
+            tell(f"DataParallel was given {len(device_ids)} devices; a program runs on one here, so the module runs on "
+                 "the device where its parameters are")
         self.module, self.dim, self.device_ids, self.output_device = module, dim, list(device_ids or []), output_device
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:

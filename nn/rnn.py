@@ -7,7 +7,6 @@ the length of the sequences.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from ..tracer.functions.control import scan
 from ..tracer.functions.creation import empty, zeros
 from ..tracer.functions.joining import cat, stack
 from ..tracer.functions.unary import sigmoid, tanh
+from ..tracer.ir.told import tell
 from ..tracer.tensor.tensor import Tensor
 from . import init
 from .functional.activation import relu
@@ -294,8 +294,8 @@ def _check_options(input_size: int, hidden_size: int, num_layers: int, bias: boo
         raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element being "
                          "zeroed")
     if dropout > 0 and num_layers == 1:
-        warnings.warn("dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
-                      f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}", stacklevel=4)
+        tell("dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
+             f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}")
     for name, value, kind in (("bias", bias, bool), ("batch_first", batch_first, bool), ("input_size", input_size, int),
                               ("hidden_size", hidden_size, int)):
         if not isinstance(value, kind):

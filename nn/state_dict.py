@@ -6,12 +6,12 @@ packages override to rename keys of older versions or to keep something else.
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..tracer.autograd.modes import no_grad
+from ..tracer.ir.told import tell
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
 from .compiled import original
@@ -183,8 +183,8 @@ def _load_one(module: Module, name: str, tensor: Tensor, key: str, given: Any, a
         _assign(module, name, tensor, given)
     else:
         if tensor.is_meta and not given.is_meta:
-            warnings.warn(f"for {key}: the module's tensor is on the device 'meta' and stays without contents. Pass assign=True "
-                          "for those of the checkpoint in their place, or call to_empty(device=...) first.", stacklevel=2)
+            tell(f"for {key}: the module's tensor is on the device 'meta' and stays without contents. Pass assign=True "
+                 "for those of the checkpoint in their place, or call to_empty(device=...) first.")
         with no_grad():
             tensor.copy_(given)
     return []

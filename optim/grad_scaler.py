@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
@@ -16,6 +15,7 @@ from ..tracer.functions.comparing import isfinite
 from ..tracer.functions.creation import tensor
 from ..tracer.ir import dtypes
 from ..tracer.ir.errors import DeviceError
+from ..tracer.ir.told import tell
 from ..tracer.jit.hyperparameters import hyper
 from ..tracer.tensor.context import outside_trace
 from ..tracer.tensor.tensor import Tensor
@@ -62,7 +62,7 @@ class GradScaler:
         if backoff_factor >= 1.0:
             raise AssertionError("The backoff factor must be < 1.0.")
         if enabled and device == "cuda" and not has_cuda():
-            warnings.warn("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.", stacklevel=2)
+            tell("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.")
             enabled = False
         self._device, self._enabled = device, enabled
         self._rule = Options({"growth_factor": growth_factor, "backoff_factor": backoff_factor,

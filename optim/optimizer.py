@@ -7,7 +7,6 @@ numbers that all parameters share, `apply_single` the new parameter.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -23,6 +22,7 @@ from ..tracer.guards.identity import Identity
 from ..tracer.ir.dtypes import float32
 from ..tracer.ir.errors import TraceError
 from ..tracer.ir.source import describe, user_position
+from ..tracer.ir.told import tell
 from ..tracer.jit.hyperparameters import static
 from ..tracer.tensor.context import context, outside_trace
 from ..tracer.tensor.epochs import structure_epoch
@@ -167,8 +167,8 @@ class Optimizer(Hooked):
     def _check_distinct(self, added: Group) -> None:
         params = {id(p) for p in added["params"]}
         if len(params) != len(added["params"]):
-            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause "
-                          "an error; see github.com/pytorch/pytorch/issues/40967 for more information", stacklevel=4)
+            tell("optimizer contains a parameter group with duplicate parameters; in future, this will cause "
+                 "an error; see github.com/pytorch/pytorch/issues/40967 for more information")
         for group in self.param_groups:
             if ("param_names" in added) != ("param_names" in group):
                 kind = "with names" if "param_names" in added else "without names"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from enum import Enum
@@ -11,6 +10,7 @@ from typing import Any
 from ..absent import refusal
 from ..tracer.autograd.checkpointing import checkpoint, checkpoint_sequential
 from ..tracer.functions.random import get_rng_state, set_rng_state
+from ..tracer.ir.told import tell
 from ..tracer.tensor.tensor import Tensor
 
 _POLICY = "name the operations whose results are kept: checkpoint(function, x, policy={'dot', 'convolution'})"
@@ -86,7 +86,7 @@ def noop_context_fn() -> tuple[nullcontext[None], nullcontext[None]]:
 def check_backward_validity(inputs: Any) -> None:
     """Warn where no input requires a gradient."""
     if not any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
-        warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
+        tell("None of the inputs have requires_grad=True. Gradients will be None")
 
 
 def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:

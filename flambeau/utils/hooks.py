@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from ..absent import refusal
 from ..tracer.autograd.hooks import RemovableHandle
+from ..tracer.ir.told import tell
 
 BackwardHook = refusal("torch.utils.hooks.BackwardHook", "register a hook on the module: register_full_backward_hook")
 
@@ -23,8 +23,8 @@ def warn_if_has_hooks(tensor: Any) -> None:
     """Warn of hooks, which saving a tensor leaves out."""
     for hook in (getattr(tensor, "_backward_hooks", None) or OrderedDict()).values():
         if not hasattr(hook, "__torch_unserializable__"):
-            warnings.warn(f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the "
-                          "function with @torch.utils.hooks.unserializable_hook to suppress this warning", stacklevel=2)
+            tell(f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the "
+                 "function with @torch.utils.hooks.unserializable_hook to suppress this warning")
 
 
 __all__ = ["BackwardHook", "RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]

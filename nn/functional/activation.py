@@ -23,6 +23,7 @@ from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import erf, exp, expm1, log1p, neg, sigmoid, tanh
 from ...tracer.ir import dtypes
 from ...tracer.ir.graph import Value
+from ...tracer.ir.told import tell
 from ...tracer.ops.custom import PassedOn, custom_gradient
 from ...tracer.tensor.tensor import Tensor
 
@@ -285,25 +286,28 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return mul(first, sigmoid(second))
 
 
-def _implicit(x: Tensor, dim: int | None) -> int:
-    """torch's dimension where none is given: 0 for 0-d, 1-d and 3-d tensors, else 1."""
-    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+def _implicit(name: str, x: Tensor, dim: int | None) -> int:
+    """torch's dimension where none is given, with its warning: 0 for 0-d, 1-d and 3-d tensors, else 1."""
+    if dim is not None:
+        return dim
+    tell(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.")
+    return 0 if x.ndim in (0, 1, 3) else 1
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtypes.dtype | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`."""
-    return _softmax(input, _implicit(input, dim), dtype)
+    return _softmax(input, _implicit("softmax", input, dim), dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtypes.dtype | None = None) -> Tensor:
     """softmax(-x)."""
-    return _softmax(neg(input), _implicit(input, dim), dtype)
+    return _softmax(neg(input), _implicit("softmin", input, dim), dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
                 dtype: dtypes.dtype | None = None) -> Tensor:
     """log(softmax(x)) along `dim`."""
-    return _log_softmax(input, _implicit(input, dim), dtype)
+    return _log_softmax(input, _implicit("log_softmax", input, dim), dtype)
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
@@ -314,6 +318,8 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     if not logits.dtype.is_floating_point:
         raise RuntimeError("Exponential distribution is a continuous probability distribution. dtype must be a floating "
                            f"point but you specified {scalar_name(logits.dtype)}")
+    if eps != 1e-10:
+        tell("`eps` parameter is deprecated and has no effect.")
     kind = dtypes.float64 if logits.dtype is dtypes.float64 else dtypes.float32
     unit = open_uniform(logits._type.shape, kind, generator_on(logits._device))
     noise = neg(neg(unit.log()).log()).to(logits.dtype)

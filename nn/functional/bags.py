@@ -16,6 +16,7 @@ from ...tracer.functions.ranges import arange
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.scattering import gather, index_add, scatter_reduce
 from ...tracer.ir import dtypes
+from ...tracer.ir.told import tell
 from ...tracer.ops.indexing import take
 from ...tracer.tensor.tensor import Tensor
 from .linear import by_frequency, renormalize
@@ -44,6 +45,10 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html
     """
+    if weight.dtype is dtypes.int64 and input.dtype.is_floating_point:
+        tell("Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is "
+             "deprecated, and should now be `embedding_bag(input, weight, ...)`.")
+        input, weight = weight, input
     in_order = mode != "max" and padding_idx is None and weight.dtype is not dtypes.float64  # for which torch has a kernel
     _check_kinds(input, weight, offsets, mode, scale_grad_by_freq, sparse, per_sample_weights)
     if offsets is not None and in_order:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,7 +17,7 @@ from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import square
 from ...tracer.ir import dtypes
 from ...tracer.ir.dtypes import dtype
-from ...tracer.ir.source import file_and_line, user_position
+from ...tracer.ir.told import tell
 from ...tracer.tensor.tensor import Tensor
 from .loss import reduced, with_older_words
 
@@ -83,16 +82,11 @@ def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, red
     return reduced(mul(loss, weight), reduction)
 
 
-_told: dict[Any, Any] = {}  # where: once for each line, as in torch
-
-
 def _tell_sizes(input: Tensor, target: Tensor) -> None:
     """torch's warning for a target that is broadcast, which is hardly ever meant: (N, 1) beside (N,) gives (N, N)."""
     if input._type.shape != target._type.shape:
-        warnings.warn_explicit(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely lead "
-            "to incorrect results due to broadcasting. Please ensure they have the same size.",
-            UserWarning, *file_and_line(user_position()), registry=_told)
+        tell(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely lead "
+             "to incorrect results due to broadcasting. Please ensure they have the same size.")
 
 
 def _check_weight(weight: Tensor, input: Tensor) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 from ...tracer.functions.arithmetic import add, mul
 from ...tracer.functions.layout import as_input, lies
 from ...tracer.functions.methods import assign
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.random import chance_value, generator_on
 from ...tracer.functions.refusals import require_kind
+from ...tracer.ir.told import tell
 from ...tracer.ops.elementwise import select
 from ...tracer.ops.structural import Ints
 from ...tracer.tensor.tensor import Tensor
@@ -100,8 +99,8 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     """
     _checked(p)
     if input.ndim == 3:
-        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is "
-                      "desired: (N, C, L). Say so by dropout1d, or give (C, H, W) a batch by unsqueeze(0).", stacklevel=2)
+        tell("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is "
+             "desired: (N, C, L). Say so by dropout1d, or give (C, H, W) a batch by unsqueeze(0).")
     elif input.ndim != 4:
         _warn_of_dimensions("dropout2d", input.ndim, "(N, C, H, W)")
     return _drop_channels(input, p, training, inplace, batched=True)
@@ -119,8 +118,8 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def _warn_of_dimensions(name: str, ndim: int, wanted: str) -> None:
-    warnings.warn(f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a "
-                  f"future release. It takes {wanted}; for single elements there is dropout.", stacklevel=3)
+    tell(f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a "
+         f"future release. It takes {wanted}; for single elements there is dropout.")
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:

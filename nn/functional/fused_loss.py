@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ...tracer.functions.linear import sums_of
 from ...tracer.functions.shape import flatten, reshape
 from ...tracer.ir import dtypes
+from ...tracer.ir.told import tell
 from ...tracer.tensor.tensor import Tensor
 from .linear import linear, projected
 from .loss import cross_entropy
@@ -35,8 +35,8 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
     pieces = options is not None
     if pieces and (len(shape) > input.ndim or label_smoothing or target.dtype is not dtypes.int64):
         pieces = False
-        warnings.warn("linear_cross_entropy: ``options`` ignored; they need label_smoothing == 0, classes as int64, and one "
-                      "class for each input", stacklevel=2)
+        tell("linear_cross_entropy: ``options`` ignored; they need label_smoothing == 0, classes as int64, and one "
+             "class for each input")
     bias = None if linear_bias is None else flatten(linear_bias)
     matrix = flatten(linear_weight, 0, -2)
     wide = sums_of(input.dtype) if pieces and input.dtype is matrix.dtype else None  # torch rounds pieces at the end alone

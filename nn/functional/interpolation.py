@@ -6,7 +6,6 @@ Each dimension in turn: an output is a weighted sum of a few inputs, whose place
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from ...tracer.functions.reduce import sum
 from ...tracer.functions.shape import reshape
 from ...tracer.functions.unary import round as rounded
 from ...tracer.ir import dtypes
+from ...tracer.ir.told import tell
 from ...tracer.ops.indexing import take
 from ...tracer.ops.structural import Ints
 from ...tracer.tensor.tensor import Tensor
@@ -309,4 +309,4 @@ def upsample_bilinear(input: Tensor, size: Sizes = None, scale_factor: Scales = 
 
 
 def _warn(name: str) -> None:
-    warnings.warn(f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3)
+    tell(f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from ...tracer.functions.refusals import not_implemented, require_kind
 from ...tracer.functions.special import xlogy
 from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
+from ...tracer.ir.told import tell
 from ...tracer.ops.indexing import take
 from ...tracer.tensor.scalar import real
 from ...tracer.tensor.tensor import Tensor
@@ -38,13 +38,16 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
         return mean(loss)
     if reduction == "sum":
         return sum(loss)
+    if reduction == "elementwise_mean":
+        tell("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
+        return mean(loss)
     check_reduction(reduction)
     return loss
 
 
 def check_reduction(reduction: str) -> None:
     """torch's ValueError for another word than none, mean and sum."""
-    if reduction not in ("none", "mean", "sum"):
+    if reduction not in ("none", "mean", "elementwise_mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
@@ -54,8 +57,8 @@ def older_reduction(size_average: bool | None, reduce: bool | None, reduction: s
         return reduction
     average, reduced = (True if given is None else bool(given) for given in (size_average, reduce))  # of a tensor: an error
     meant = "mean" if average and reduced else "sum" if reduced else "none"
-    warnings.warn("size_average and reduce args will be deprecated, please use "
-                  f"reduction='{meant}' instead.", stacklevel=4)
+    tell("size_average and reduce args will be deprecated, please use "
+         f"reduction='{meant}' instead.")
     return meant
 
 
@@ -293,6 +296,9 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
                           (not (input.dtype.is_inexact and target.dtype.is_inexact), "Integral")):
         if refused:
             raise RuntimeError(f"kl_div: {what} inputs not supported.")
+    if reduction == "mean":
+        tell("reduction: 'mean' divides the total loss by both the batch size and the support size. The divergence is that of "
+             "'batchmean', which divides by the batch size alone.")
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
@@ -321,7 +327,7 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Tensor:
     """(log(var) + (x - t) ** 2 / var) / 2, with var not below eps; `full` adds log(2 pi) / 2."""
-    if reduction not in ("none", "mean", "sum"):
+    if reduction not in ("none", "mean", "elementwise_mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
     spread = var if isinstance(var, Tensor) else mul(add(mul(input.detach(), 0), 1), var)
     check_none("gaussian_nll_loss", spread < 0, ValueError, "var has negative entry/entries", spread.detach(), "{value}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import operator
 import sys
-import warnings
 from typing import Any
 
 from ...tracer.functions.creation import zeros, zeros_like
 from ...tracer.functions.joining import cat
 from ...tracer.functions.reduce import mean
 from ...tracer.ir import dtypes
+from ...tracer.ir.told import tell
 from ...tracer.tensor.tensor import Tensor
 from .attention import scores, weighted
 
@@ -33,8 +33,7 @@ def canonical_mask(mask: Tensor | None, mask_name: str, other_type: Any, other_n
     if mask.dtype is not dtypes.boolean and not mask.dtype.is_floating_point:
         raise AssertionError(f"only bool and floating types of {mask_name} are supported")
     if check_other and other_type is not None and mask.dtype is not other_type:
-        warnings.warn(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.",
-                      stacklevel=3)
+        tell(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.")
     if mask.dtype is dtypes.boolean:
         return zeros_like(mask, dtype=target_type).masked_fill(mask, -math.inf)
     return mask

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from ...tracer.functions.shape import movedim, reshape
 from ...tracer.functions.unary import abs as absolute
 from ...tracer.functions.unary import floor, round
 from ...tracer.ir import dtypes
+from ...tracer.ir.told import tell
 from ...tracer.ops.indexing import take
 from ...tracer.ops.structural import iota
 from ...tracer.tensor.tensor import Tensor
@@ -61,9 +61,9 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         raise ValueError(f"Expected a batch of {rank}D affine matrices of shape Nx{rank}x{rank + 1} for size {size}. Got "
                          f"{theta.shape}.")
     if align_corners is None:
-        warnings.warn(CHANGED, stacklevel=2)
+        tell(CHANGED)
     elif align_corners and min(size[2:]) == 1:
-        warnings.warn(UNIT_SIZE, stacklevel=2)
+        tell(UNIT_SIZE)
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
     sizes = tuple(map(operator.index, size[2:]))
@@ -109,7 +109,7 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
         raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but "
                          f"got: '{padding_mode}'")
     if align_corners is None:
-        warnings.warn(CHANGED, stacklevel=3)
+        tell(CHANGED)
     _check(input, grid, mode)
     input, grid = in_pieces(input, grid), in_pieces(grid, input)
     sampler = _Sampler(input, padding_mode, bool(align_corners))

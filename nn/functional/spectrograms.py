@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ...tracer.functions.arithmetic import div, mul
@@ -18,6 +17,7 @@ from ...tracer.functions.reduce import sum
 from ...tracer.functions.shape import reshape, squeeze, transpose, unsqueeze
 from ...tracer.functions.slicing import narrow
 from ...tracer.functions.unary import abs
+from ...tracer.ir.told import tell
 from ...tracer.tensor.tensor import Tensor
 from .padding import pad
 
@@ -113,6 +113,11 @@ def stft(input: Tensor, n_fft: int, hop_length: int | None = None, win_length: i
     if return_complex is None and not given_complex:
         raise RuntimeError("stft requires the return_complex parameter be given for real inputs, and will further require "
                            "that return_complex=True in a future PyTorch release.")
+    if window is None:
+        tell("A window was not provided. A rectangular window will be applied, which is known to cause spectral leakage. Take "
+             "torch.hann_window, or say window=torch.ones(n_fft).")
+    if return_complex is False:
+        tell("stft with return_complex=False is deprecated. Give real and imaginary parts by torch.view_as_real.")
     arguments = {"n_fft": n_fft, "hop_length": hop, "win_length": win, "window": window, "normalized": normalized,
                  "onesided": onesided, "return_complex": return_complex, "align_to_window": align_to_window}
     _check_stft(input, n_fft, hop, win, window, arguments)
@@ -190,6 +195,9 @@ def istft(input: Tensor, n_fft: int, hop_length: int | None = None, win_length: 
     Source: https://pytorch.org/docs/stable/generated/torch.istft.html
     """
     hop, win = n_fft // 4 if hop_length is None else hop_length, n_fft if win_length is None else win_length
+    if window is None:
+        tell("A window was not provided. A rectangular window will be applied, which is known to cause spectral leakage. Take "
+             "torch.hann_window, or say window=torch.ones(n_fft).")
     arguments = {"n_fft": n_fft, "hop_length": hop, "win_length": win, "window": window, "center": center,
                  "normalized": normalized, "onesided": onesided, "length": length, "return_complex": return_complex}
     one = onesided if onesided is not None else input.ndim > 1 and input.shape[-2] != n_fft
@@ -226,8 +234,8 @@ def _restored(pieces: Tensor, window: Tensor | None, hop: int, win: int, center:
     check_none("istft", le(abs(squares), 1e-11), RuntimeError, told)
     signal = div(signal, squares)
     if end > expected:
-        warnings.warn("The length of signal is shorter than the length parameter. Result is being padded with zeros in the "
-                      "tail. Please check your center and hop_length settings.", UserWarning, stacklevel=4)
+        tell("The length of signal is shorter than the length parameter. Result is being padded with zeros in the "
+             "tail. Please check your center and hop_length settings.")
         signal = pad(signal, (0, end - expected))
     return signal
 

@@ -5,7 +5,6 @@ Nothing is read on the host: the factor stays a tensor, so clipping is part of a
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.joining import stack
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.unary import reciprocal as _reciprocal
+from ...tracer.ir.told import tell
 from ...tracer.tensor.tensor import Tensor
 
 
@@ -83,6 +83,5 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
 def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
                    error_if_nonfinite: bool = False, foreach: bool | None = None) -> Tensor:
     """`clip_grad_norm_` under its old name, with torch's warning."""
-    warnings.warn("`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
-                  FutureWarning, stacklevel=2)
+    tell("`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.", FutureWarning)
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)

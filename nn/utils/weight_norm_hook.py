@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ...tracer.functions.arithmetic import div, mul
 from ...tracer.functions.matrix_norms import norm
+from ...tracer.ir.told import tell
 from ...tracer.tensor.context import context
 from ...tracer.tensor.tensor import Tensor
 from ..module import Module
@@ -69,6 +70,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     Source: Salimans, Kingma: "Weight normalization", https://arxiv.org/abs/1602.07868;
     https://pytorch.org/docs/stable/generated/torch.nn.utils.weight_norm.html
     """
+    tell("`torch.nn.utils.weight_norm` is deprecated in favor of `torch.nn.utils.parametrizations.weight_norm`.", FutureWarning)
     if _hook_of(module, name) is not None:
         raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
     hook = WeightNorm(name, dim)

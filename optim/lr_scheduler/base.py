@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 from ...tracer.guards.identity import interchangeable
+from ...tracer.ir.told import tell
 from ...tracer.tensor.tensor import Tensor
 from ..group import Group
 from ..optimizer import Optimizer
@@ -130,9 +130,9 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Set the next epoch's rates. Call it after `optimizer.step()`, in a compiled step or after it."""
         if not self.optimizer._opt_called and self._step_count == 1:
-            warnings.warn(STEPPED_TOO_EARLY, UserWarning, stacklevel=2)
+            tell(STEPPED_TOO_EARLY)
         if epoch is not None:
-            warnings.warn(EPOCH_IS_DEPRECATED, UserWarning, stacklevel=2)
+            tell(EPOCH_IS_DEPRECATED)
         self._step_count += 1
         self._update_lr(epoch)
 
@@ -152,7 +152,7 @@ class LRScheduler:
     def _warn_outside_step(self) -> None:
         """torch's warning for who calls `get_lr` to see a rate."""
         if not self._get_lr_called_within_step:
-            warnings.warn(RATE_ASKED_OUTSIDE, UserWarning, stacklevel=3)
+            tell(RATE_ASKED_OUTSIDE)
 
     def _get_closed_form_lr(self) -> list[Rate] | None:
         """The rates at `last_epoch` from the first ones alone; None where there is no such formula."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
+from ...tracer.ir.told import tell
 from ...tracer.tensor.operations import CALLS
 from ...tracer.tensor.scalar import on_host, real
 from ..optimizer import Optimizer
@@ -52,7 +52,7 @@ class ReduceLROnPlateau(LRScheduler):
         """Take note of the epoch's metric, a number or a tensor of one element."""
         current = real(metrics)
         if epoch is not None:
-            warnings.warn(EPOCH_IS_DEPRECATED, UserWarning, stacklevel=2)
+            tell(EPOCH_IS_DEPRECATED)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self.num_bad_epochs += 1
         if self._is_better(current, self.best):

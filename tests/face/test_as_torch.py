@@ -180,6 +180,7 @@ def test_versions_compare_by_their_numbers() -> None:
 # --- Former classes of tensors, formats, switches ----------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:torch.set_default_tensor_type")
 def test_former_classes_of_tensors() -> None:
     x = torch.FloatTensor([1, 2])
     assert x.dtype is torch.float32 and x.tolist() == [1, 2] and torch.LongTensor(2, 3).shape == (2, 3)

@@ -20,6 +20,8 @@ from .programs import Program, Step, accepted, arguments, finite, properties, ra
 
 oracle = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.filterwarnings("ignore:Casting complex values to real")
+
 COUNT = int(os.environ.get("FLAMBEAU_PROGRAMS", "1000"))
 READS_VALUES = "masked"  # a step that cannot be traced
 Expected = tuple[list[Any], list[Any]]

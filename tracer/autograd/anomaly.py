@@ -6,7 +6,6 @@ run once, and its cotangents are looked at in the order of the walk.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -17,6 +16,7 @@ from ..ir.graph import Node, Value
 from ..ir.recorder import thread_recorder
 from ..ir.source import describe, user_position
 from ..ir.state import state
+from ..ir.told import tell
 from ..lazy.flush import host_array, materialize
 from ..tensor.context import context
 from ..tensor.grad_fn import grad_fn_of
@@ -76,7 +76,7 @@ class detect_anomaly(set_detect_anomaly):
     """In this block a backward that computes NaN raises RuntimeError, which names the forward operation and its line."""
 
     def __init__(self, check_nan: bool = True) -> None:
-        warnings.warn(ENABLED, stacklevel=2)
+        tell(ENABLED)
         self._check_nan = check_nan
         self._before = state.anomaly
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..functions.methods import method
 from ..functions.operands import wrap
 from ..ir.constants import full_like
 from ..ir.graph import Value
+from ..ir.told import tell
 from ..ops.elementwise import add
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
@@ -62,7 +62,7 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         raise RuntimeError("backward() called inside a functorch transform. This is not supported, please use func.grad or "
                            "func.vjp instead or call backward() outside of functorch transforms.")
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        tell("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
         if grad_tensors is not None:
             raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please "
                                "only use `grad_tensors`.")
@@ -88,7 +88,7 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
 
 def accumulate_grad(leaf: Tensor, cotangent: Value, create_graph: bool = False) -> None:
     """Add to a leaf's `.grad`, in place unless the sum is to be differentiated."""
-    before = leaf.grad
+    before = leaf._accumulated()
     if before is None:
         leaf.grad = leaf._gradient(cotangent)
     elif create_graph:
@@ -123,8 +123,8 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
                          "allow_unused=False.")
     if not only_inputs:
-        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
-                      "other parts of the graph, please use torch.autograd.backward.", FutureWarning, stacklevel=2)
+        tell("only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
+             "other parts of the graph, please use torch.autograd.backward.", FutureWarning)
     ends, starts = _sequence(outputs), _inputs(inputs, "grad")
     gradients = _sequence(grad_outputs) if grad_outputs is not None else [None] * len(ends)
     if not all(x.requires_grad for x in starts):

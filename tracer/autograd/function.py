@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from ..ir.constants import full_like, with_leading
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode, user_backward
 from ..ir.state import state
+from ..ir.told import tell
 from ..ir.types import Type
 from ..ops.custom import Flags, PassedOn, custom_gradient, transposed, zero_where_none
 from ..ops.reduction import reduce_sum
@@ -66,7 +66,7 @@ class FunctionCtx:
     @property
     def saved_variables(self) -> tuple[Any, ...]:
         """`saved_tensors` under its old name, with torch's warning."""
-        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        tell("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning)
         return self._saved
 
     def mark_dirty(self, *tensors: Tensor) -> None:

@@ -8,7 +8,6 @@ number that goes out: dL/d(re) + i dL/d(im), as a matrix of [elements of the inp
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from ..functions.operands import wrap
 from ..functions.random import randn_like
 from ..ir.graph import Value
 from ..ir.recorder import grad_mode
+from ..ir.told import tell
 from ..lazy.flush import host_array, materialize
 from ..tensor.tensor import Tensor
 from ..transforms.forward import filled
@@ -249,9 +249,8 @@ def _check_inputs(inputs: Sequence[Any]) -> None:
                          "requires_grad=True.")
     for i, x in enumerate(inputs):
         if _requires(x) and x.dtype.name not in ("float64", "complex128"):
-            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This check "
-                          "will likely fail if all the inputs are not of double precision floating point or complex. ",
-                          stacklevel=5)
+            tell(f"Input #{i} requires gradient and is not a double precision floating point or complex. This check "
+                 "will likely fail if all the inputs are not of double precision floating point or complex. ")
         if _requires(x) and any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape)):
             raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
                                "non-overlapping to be able to compute the numerical gradients correctly. You should call "

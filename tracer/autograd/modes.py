@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
 
 from ..ir.state import state
+from ..ir.told import tell
 
 F = TypeVar("F", bound=Callable[..., Any])
 OF_A_CLASS = ("Decorating classes is deprecated and will be disabled in future versions. You should only decorate functions or "
@@ -38,7 +38,7 @@ class _Mode:
         if inspect.isgeneratorfunction(function):
             return in_turns(function, lambda: _Mode(enabled))  # type: ignore[return-value]
         if inspect.isclass(function):
-            warnings.warn(OF_A_CLASS, FutureWarning, stacklevel=2)
+            tell(OF_A_CLASS, FutureWarning)
             function = _maker(function)  # type: ignore[assignment]
 
         @functools.wraps(function)

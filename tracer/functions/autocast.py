@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.source import Position, user_position
 from ..ir.state import Ambient, ambients, state
+from ..ir.told import tell
 from ..tensor.context import context
 from ..tensor.tensor import Tensor
 from .spelling import REFUSED, respelled
@@ -218,11 +218,11 @@ class autocast:
         self.device = _checked(device_type)
         self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
         if enabled and self.fast_dtype not in NARROW:
-            warnings.warn(f"In {self.device.upper()} autocast, but the target dtype is not supported. Disabling autocast. "
-                          f"It supports torch.bfloat16 and torch.float16, got {self.fast_dtype}", stacklevel=2)
+            tell(f"In {self.device.upper()} autocast, but the target dtype is not supported. Disabling autocast. "
+                 f"It supports torch.bfloat16 and torch.float16, got {self.fast_dtype}")
             enabled = False
         if enabled and self.device == "cuda" and not has_cuda():
-            warnings.warn("User provided device_type of 'cuda', but CUDA is not available. Disabling", stacklevel=2)
+            tell("CUDA is not available or torch_xla is imported. Disabling autocast.")
             enabled = False
         self._enabled = enabled
         self._before: list[tuple[tuple[str, Any], ...]] = []

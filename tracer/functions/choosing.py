@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..ir import dtypes
+from ..ir.told import tell
 from ..ops import elementwise as ops
 from ..ops.custom import custom_gradient
 from ..tensor.tensor import Tensor
@@ -166,7 +167,11 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
-    if condition.dtype is not dtypes.boolean:
+    if condition.dtype is dtypes.uint8:
+        tell("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of "
+             "PyTorch. Use a boolean condition instead.")
+        condition = condition.bool()
+    elif condition.dtype is not dtypes.boolean:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
     kind = result_dtype(input, other)
     tensors = [t._type.shape for t in (condition, input, other) if isinstance(t, Tensor)]

@@ -57,7 +57,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
             raise RuntimeError(f"Expect a 1D vector, but got shape {list(x.shape)}")
     if len(tensors) == 1:
         return tensors[0]
-    return stack([ravel(grid) for grid in meshgrid(*tensors)], 1)
+    return stack([ravel(grid) for grid in meshgrid(*tensors, indexing="ij")], 1)
 
 
 @spelled

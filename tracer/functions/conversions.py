@@ -11,6 +11,7 @@ from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype, python_dtype
 from ..ir.graph import Value
+from ..ir.told import tell
 from ..lazy.flush import host_array
 from ..ops.elementwise import alias, select
 from ..tensor.layouts import memory_format, preserve_format
@@ -76,8 +77,15 @@ def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None,
         return self if there and not copy else clone(self, memory_format=memory_format)
     if isinstance(kind, type):
         return to(self, python_dtype(kind), on, copy=copy, memory_format=memory_format)
+    tell_of_parts(self, kind)
     result = self if kind is self.dtype else in_format(wrap(cast_value(self._read(), kind)), memory_format, self)
     return result if on == self._device else _moved(result, on)
+
+
+def tell_of_parts(x: Tensor, kind: dtypes.dtype) -> None:
+    """torch's warning for complex numbers on their way into another dtype."""
+    if x.dtype.is_complex and not kind.is_complex and kind is not dtypes.boolean:
+        tell("Casting complex values to real discards the imaginary part")
 
 
 def _moved(x: Tensor, on: str) -> Tensor:
@@ -150,6 +158,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
             raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {class_name(other)}")
         return fill_(self, other)
     value = other.to(device=self.device)._read()
+    tell_of_parts(other, self.dtype)
     value = cast_value(value, self.dtype)
     if value.type.shape != self._type.shape:
         check_shape(self, common_shape(self._type.shape, value.type.shape))

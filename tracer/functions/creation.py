@@ -11,6 +11,7 @@ from ..backend import SharedArray
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
+from ..ir.told import tell
 from ..ir.types import Type
 from ..lazy.shared import SharedStorage
 from ..ops.elementwise import alias
@@ -52,7 +53,14 @@ def tensor(data: Any, *, dtype: dtype | None = None, device: Any = None, require
 
     Source: https://pytorch.org/docs/stable/generated/torch.tensor.html
     """
-    made = as_fresh_tensor(data, dtype, device_name(device))
+    return _copied("torch.tensor", data, dtype, device_name(device), requires_grad)
+
+
+def _copied(name: str, data: Any, kind: dtype | None, on: str, requires_grad: bool) -> Tensor:
+    if isinstance(data, Tensor):
+        tell(f"To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+             f"sourceTensor.detach().clone().requires_grad_(True), rather than {name}(sourceTensor).")
+    made = as_fresh_tensor(data, kind, on)
     return made.requires_grad_() if requires_grad else made
 
 
@@ -419,4 +427,4 @@ def new_tensor(self: Tensor, data: Any, *, dtype: dtype | None = None, device: A
                layout: layout | None = None, pin_memory: bool = False) -> Tensor:
     """A tensor of this one's dtype."""
     check_layout(layout)
-    return tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+    return _copied("tensor.new_tensor", data, dtype or self.dtype, device_name(device or self.device), requires_grad)

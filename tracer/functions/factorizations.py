@@ -8,6 +8,7 @@ from ..ir import dtypes
 from ..ir.errors import LinAlgError
 from ..ir.graph import Value
 from ..ir.state import state
+from ..ir.told import tell_of_successor
 from ..ops import linalg as ops
 from ..ops import lu as lu_ops
 from ..ops import qr as qr_ops
@@ -96,6 +97,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 @with_out_of(castable("cholesky"))
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """`torch.linalg.cholesky` under its older name."""
+    tell_of_successor("torch.cholesky", "torch.linalg.cholesky")
     require_square("cholesky", input)
     require_factored("cholesky_cpu", input)
     return _checked_cholesky("cholesky", input, upper)
@@ -195,6 +197,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
 @with_out
 def lu(self: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """`torch.linalg.lu_factor_ex` under its older name: (LU, pivots), and info if asked."""
+    tell_of_successor("torch.lu", "torch.linalg.lu_factor / torch.linalg.lu_factor_ex")
     found = _lu("linalg.lu_factor", self, pivot)
     return _LuWithInfo(*found) if get_infos else found[:2]
 
@@ -237,6 +240,7 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> Any:
 @with_out_of(EXACT)
 def qr(input: Tensor, some: bool = True) -> Any:
     """`torch.linalg.qr` under its older name."""
+    tell_of_successor("torch.qr", "torch.linalg.qr")
     return _Qr(*_qr(input, "reduced" if some else "complete"))
 
 

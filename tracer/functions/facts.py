@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.told import tell
 from ..tensor.tensor import Tensor
 from .creation import from_numpy
 from .joining import stack
@@ -95,12 +96,14 @@ Tensor.grad_dtype = property(lambda self: self.dtype, doc="The dtype of gradient
 @method()
 def resize(self: Tensor, *sizes: Any) -> Tensor:
     """`reshape` under its former name: RuntimeError for another number of elements."""
+    tell("non-inplace resize is deprecated")
     return self.reshape(*sizes)
 
 
 @method()
 def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
     """`reshape` to the shape of another tensor."""
+    tell("non-inplace resize_as is deprecated")
     return self.reshape(tensor.shape)
 
 

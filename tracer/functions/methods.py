@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
 from ..ir.state import state
+from ..ir.told import tell
 from ..ops.structural import Ints
 from ..tensor.offsets import computed, distance, offset
 from ..tensor.strides import contiguous_stride, is_dense, overlaps
@@ -286,7 +286,7 @@ def into(out: Tensor | None, result: Tensor, *read: Any, rule: Out = CASTS) -> T
         return assign(out, result.reshape(out.shape))
     CASTS.check(out.dtype, result.dtype)
     if out.numel() and rule.resized:
-        warnings.warn(rule.resized.format(out=list(out.shape), result=list(result.shape), count=out.numel(),
-                                          needed=result.numel()), UserWarning, stacklevel=3)
+        tell(rule.resized.format(out=list(out.shape), result=list(result.shape), count=out.numel(),
+                                 needed=result.numel()))
     out.data = result.detach().to(out.dtype)
     return out

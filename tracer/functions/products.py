@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..ir.dtypes import boolean, dtype
+from ..ir.told import tell
 from ..ops.structural import Ints
 from ..tensor.scalar import Scalar, plain
 from ..tensor.tensor import Tensor
@@ -246,6 +247,8 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     """
     if not matrices:
         raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    tell("torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, "
+         "which takes the matrices as one list.")
     for x in matrices:
         if x.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
+from ..ir.told import tell
 from ..ops.elementwise import add, compare, div, mul, power, select, sub
 from ..ops.structural import iota
 from ..tensor.layouts import check_layout, layout
@@ -115,8 +115,7 @@ def range(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = No
     ...     torch.range(1, 3)
     tensor([1., 2., 3.])
     """
-    warnings.warn("torch.range is deprecated: use torch.arange, which leaves its end out as Python's range does",
-                  UserWarning, stacklevel=2)
+    tell("torch.range is deprecated and will be removed: use torch.arange, which leaves its end out as Python's range does")
     check_layout(layout)
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (_number(x) for x in (start, end, step))

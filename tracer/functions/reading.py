@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.told import tell
 from ..lazy.flush import host_array
 from ..lazy.shared import exported
 from ..tensor.tensor import Tensor
@@ -93,12 +94,20 @@ def _int(self: Tensor) -> int:
 
 @method("__float__")
 def _float(self: Tensor) -> float:
+    _tell_of_gradient(self)
     return float(_number(self, "double"))
 
 
 @method("__complex__")
 def _complex(self: Tensor) -> complex:
+    _tell_of_gradient(self)
     return complex(_number(self, "complex<double>"))
+
+
+def _tell_of_gradient(self: Tensor) -> None:
+    if self.requires_grad:
+        tell("Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior. "
+             "Consider using tensor.detach() first.")
 
 
 @method("__array_wrap__")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.graph import Value
+from ..ir.told import tell
 from ..ops import OPS
 from ..ops.elementwise import real, stop_gradient, with_value
 from ..ops.indexing import take_along
@@ -169,10 +170,14 @@ def _dim_and_unbiased(dim: Any, unbiased: bool | None) -> tuple[Any, bool | None
 
 @method()
 @with_out
-@rounded_once
 def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None) -> Tensor:
     """The variance: squared distance from the mean, divided by n - correction (1 by default)."""
+    return _variance("var", input, dim, unbiased, keepdim, correction)
+
+
+@rounded_once
+def _variance(name: str, input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: float | None) -> Tensor:
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
     _float_input("var", input, None)
     axes = _axes(input, dim)
@@ -181,17 +186,23 @@ def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: 
     squares = square(absolute(centred) if input.dtype.is_complex else centred)
     total = wrap(reduced("reduce_sum", squares._read(), axes, keepdim))
     rest = _count(input, axes) - _correction(unbiased, correction)
+    if rest <= 0:
+        tell(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel "
+             "divided by output numel).")
     return div(total, rest if rest > 0 else 0.0)
 
 
 @method()
 @with_out
-@rounded_once
 def std(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None) -> Tensor:
     """The standard deviation, the square root of `var`."""
-    dim, unbiased = _dim_and_unbiased(dim, unbiased)
-    return power(var(input, dim, unbiased, keepdim, correction=correction), 0.5)
+    return _deviation("std", input, dim, unbiased, keepdim, correction)
+
+
+@rounded_once
+def _deviation(name: str, input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: float | None) -> Tensor:
+    return power(_variance(name, input, dim, unbiased, keepdim, correction), 0.5)
 
 
 def power(x: Tensor, exponent: float) -> Tensor:
@@ -205,7 +216,7 @@ def var_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
              correction: float | None = None) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
-    return (var(input, dim, unbiased, keepdim, correction=correction), mean(input, () if dim is None else dim, keepdim))
+    return (_variance("var_mean", input, dim, unbiased, keepdim, correction), mean(input, () if dim is None else dim, keepdim))
 
 
 @with_out
@@ -213,7 +224,7 @@ def std_mean(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keep
              correction: float | None = None) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean."""
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
-    return (std(input, dim, unbiased, keepdim, correction=correction), mean(input, () if dim is None else dim, keepdim))
+    return (_deviation("std_mean", input, dim, unbiased, keepdim, correction), mean(input, () if dim is None else dim, keepdim))
 
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from ..ir import dtypes
+from ..ir.told import tell
 from ..ops import structural as ops
 from ..ops.structural import Ints
 from ..tensor.offsets import is_at_multiple
@@ -323,8 +323,8 @@ def _flipped(x: Tensor, name: str, conjugated: bool = False) -> Tensor:
     if x.ndim == 1:
         raise RuntimeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
     if x.ndim == 0:
-        warnings.warn(f"{'' if '()' in name else 'Tensor.'}{name} is deprecated on 0-D tensors. " + (
-            "Consider using x.conj()." if conjugated else "This function is the identity in these cases."), stacklevel=4)
+        tell(f"{'' if '()' in name else 'Tensor.'}{name} is deprecated on 0-D tensors. " + (
+   "Consider using x.conj()." if conjugated else "This function is the identity in these cases."))
     else:
         x = transpose(x, -2, -1)
     return x.conj() if conjugated else x
@@ -342,7 +342,14 @@ def tensor_property(name: str, get: Any, doc: str) -> None:
     setattr(Tensor, name, property(get, doc=doc))
 
 
-tensor_property("T", lambda self: permute(self, tuple(reversed(range(self.ndim)))), "The dimensions reversed.")
+def _reversed(self: Tensor) -> Tensor:
+    if self.ndim != 2:
+        tell("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
+             "error in a future release. There is `x.mT` for batches of matrices, and `x.permute` for all dimensions.")
+    return permute(self, tuple(reversed(range(self.ndim))))
+
+
+tensor_property("T", _reversed, "The dimensions reversed.")
 tensor_property("mT", lambda self: _flipped(self, "mT"), "The last two dimensions exchanged.")
 tensor_property("H", _conjugate_transpose, "The conjugate transpose of a matrix.")
 tensor_property("mH", lambda self: _flipped(self, "mH", conjugated=True), "The last two dimensions exchanged and conjugated.")
@@ -452,12 +459,14 @@ def atleast_3d(*tensors: Any) -> Any:
     return _each(tensors, 3)
 
 
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Coordinate grids of vectors."""
     vectors = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     if not vectors:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
-    if indexing not in ("ij", "xy"):
+    if indexing is None:
+        tell("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument. It is 'ij' now.")
+    elif indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     for v in vectors:
         if v.ndim > 1:
@@ -466,7 +475,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         if v.dtype is not vectors[0].dtype:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing == "xy":
-        grids = meshgrid(*vectors)
+        grids = meshgrid(*vectors, indexing="ij")
         return tuple(transpose(g, 0, 1) for g in grids) if len(vectors) > 1 else grids
     shape = tuple(v.numel() for v in vectors)
     return tuple(expand(reshape(v, [-1 if i == j else 1 for j in range(len(shape))]), shape) for i, v in enumerate(vectors))

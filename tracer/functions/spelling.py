@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from ..ir.dtypes import dtype, python_dtype
+from ..ir.told import tell
 from ..tensor.tensor import Tensor
 from .operands import NUMBERS
 
@@ -113,8 +113,8 @@ def _without_old_numbers(name: str, args: tuple[Any, ...]) -> Call:
         if len(args) > max(places) + 1 and all(isinstance(args[i], NUMBERS) for i in places) and \
                 all(isinstance(x, Tensor) for i, x in enumerate(args) if i not in places):
             names = ", ".join(f"Number {n}" for n in places.values())
-            warnings.warn(f"This overload of {name} is deprecated:\n\t{name}({names}, ...)\nConsider using one of the following "
-                          f"signatures instead:\n\t{name}(..., *, {names})", UserWarning, stacklevel=4)
+            tell(f"This overload of {name} is deprecated:\n\t{name}({names}, ...)\nConsider using one of the following "
+                 f"signatures instead:\n\t{name}(..., *, {names})")
             return tuple(x for i, x in enumerate(args) if i not in places), {n: args[i] for i, n in places.items()}
     return args, {}
 

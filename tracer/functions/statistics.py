@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.told import tell
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .checks import check_none, known
@@ -57,8 +57,7 @@ def _weights(observations: int, fweights: Tensor | None, aweights: Tensor | None
 
 def _warn_of_freedom(degrees: float) -> None:
     if degrees <= 0:
-        warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
-                      UserWarning, stacklevel=4)
+        tell("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.")
 
 
 def _degrees(weights: Tensor, aweights: Tensor | None, correction: Number) -> Tensor:

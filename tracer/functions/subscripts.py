@@ -7,7 +7,6 @@ is only known when the program runs. Arrays of positions and masks are left to `
 from __future__ import annotations
 
 import operator
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.errors import TraceError
 from ..ir.graph import Value
+from ..ir.told import tell
 from ..ir.types import Type
 from ..lazy.flush import host_array
 from ..ops.structural import Ints
@@ -87,8 +87,7 @@ def _item(item: Any) -> Any:
 def _tensor_item(index: Tensor) -> Tensor:
     kind = index.dtype
     if kind is dtypes.uint8:
-        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
-                      UserWarning, stacklevel=2)
+        tell("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
         mask: Tensor = ne(index, 0)
         return mask
     if kind not in (dtypes.int64, dtypes.int32, dtypes.boolean):

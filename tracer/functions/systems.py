@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..ir import dtypes
 from ..ir.errors import LinAlgError
 from ..ir.graph import Value
+from ..ir.told import tell_of_successor
 from ..ops import linalg as ops
 from ..ops import lu as lu_ops
 from ..ops.custom import custom_gradient
@@ -367,6 +368,7 @@ def _check_pair(name: str, b: Tensor, a: Tensor) -> None:
 @with_out_of(EXACT)
 def triangular_solve(input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> Any:
     """`torch.linalg.solve_triangular` under its older name: (solution, a copy of A)."""
+    tell_of_successor("torch.triangular_solve", "torch.linalg.solve_triangular")
     _check_pair("triangular_solve", input, A)
     lead = broadcast_shapes(A._type.shape[:-2], input._type.shape[:-2])
     found = _triangular(A, input, True, upper, unitriangular, "TRANSPOSE" if transpose else "NO_TRANSPOSE")

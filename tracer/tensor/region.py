@@ -52,7 +52,7 @@ class Region:
     def note_grad(self, tensor: Tensor) -> None:
         """The `.grad` of a tensor is about to be rebound."""
         if tensor._storage.region is not self and tensor not in self.grads:
-            self.grads[tensor] = tensor.grad
+            self.grads[tensor] = tensor._accumulated()
 
     def finish(self, name: str) -> list[Write]:
         """The writes; TraceError for what cannot be carried."""

@@ -17,6 +17,7 @@ from ..ir.errors import TraceError
 from ..ir.graph import GradientHooks, Value
 from ..ir.recorder import Recorder, grad_mode, recording
 from ..ir.state import state
+from ..ir.told import tell
 from ..ir.types import Type
 from ..ops.elementwise import alias, select, with_value
 from .assigned import assign, pending, settle
@@ -51,6 +52,8 @@ VIEW_WITHOUT_GRAD_IN_PLACE = (
     "it either both inside of the no_grad block (then the write is not differentiated) or both outside (then it is).")
 OVERLAP = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
            "Please clone() the tensor before performing the operation.")
+GETS_NONE = ("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+             "populated during autograd.backward(). Call retain_grad() on it before, or ask the leaf that it was computed from.")
 
 
 class Tensor:
@@ -523,15 +526,21 @@ class Tensor:
         """Whether the tensor was made by the user rather than computed from others that require gradients."""
         return self._requires_grad or not self.requires_grad
 
-    @property
-    def grad(self) -> Tensor | None:
-        """The accumulated gradient, or None."""
+    def _accumulated(self) -> Tensor | None:
         trace = context.trace
         if trace is not None:
             return trace.read_grad(self)
         gradient = self._grad
         if gradient is not None and gradient._storage.pack is not None:
             gradient._storage.pack.read = True  # from now on somebody may hold it
+        return gradient
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient, or None."""
+        gradient = self._accumulated()
+        if gradient is None and self.requires_grad and not self._requires_grad and not self._retains_grad:
+            tell(GETS_NONE)
         return gradient
 
     @grad.setter

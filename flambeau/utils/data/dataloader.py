@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
 from ...tracer.functions.random import Generator
+from ...tracer.ir.told import tell
 from ._utils.collate import default_collate, default_convert
 from ._utils.iterators import BaseIterator, MultiProcessIterator, SingleProcessIterator
 from ._utils.worker import get_worker_info
@@ -163,9 +163,9 @@ class DataLoader(Generic[Sample]):
         known = (f"Our suggested max number of worker in current system is {cores}{asked}, which is smaller than what this "
                  "DataLoader is going to create." if cores is not None else
                  "DataLoader is not able to compute a suggested max number of worker in current system.")
-        warnings.warn(f"This DataLoader will create {self.num_workers} worker processes in total. {known} Please be aware "
-                      "that excessive worker creation might get DataLoader running slow or even freeze, lower the worker "
-                      "number to avoid potential slowness/freeze if necessary.", stacklevel=3)
+        tell(f"This DataLoader will create {self.num_workers} worker processes in total. {known} Please be aware "
+             "that excessive worker creation might get DataLoader running slow or even freeze, lower the worker "
+             "number to avoid potential slowness/freeze if necessary.")
 
 
 # --- What excludes what -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
+from ....tracer.ir.told import tell
 from ..sampler import drawn_seed
 from .errors import ExceptionWrapper
 from .fetch import FETCHERS
@@ -64,7 +65,7 @@ class BaseIterator:
             text += ("For multiprocessing data-loading, this could be caused by not properly configuring the "
                      "IterableDataset replica at each worker. Please see "
                      "https://pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset for examples.")
-        warnings.warn(text, stacklevel=3)
+        tell(text)
 
     def _next_data(self) -> Any:
         raise NotImplementedError
