@@ -9,7 +9,7 @@ from ..tracer.functions.methods import named
 from ..tracer.tensor.tensor import Tensor
 from .functional.linear import linear
 from .module import Module
-from .rnn import GATES, GRU, LSTM, PLAIN_STEPS, RNN, RNNBase, Step, Weights, gru_step, lstm_step
+from .rnn import GATES, GRU, LSTM, PLAIN_STEPS, RNN, RNNBase, Step, Weights, check_step, gru_step, lstm_step
 from .utils.rnn import places
 
 
@@ -66,7 +66,9 @@ def _cell(name: str, step: Step) -> Callable[..., Any]:
     def function(input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
                  b_hh: Tensor | None = None) -> Any:
         state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        found = step(linear(input, w_ih, b_ih), state, Weights(w_ih, w_hh, b_ih, b_hh))
+        w = Weights(w_ih, w_hh, b_ih, b_hh)
+        check_step(input, state, w)
+        found = step(linear(input, w_ih, b_ih), state, w)
         return found if len(found) > 1 else found[0]
 
     return function

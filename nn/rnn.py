@@ -46,6 +46,19 @@ class Weights(NamedTuple):
 Step = Callable[[Tensor, State, Weights], State]
 
 
+def check_step(input: Tensor, state: State, w: Weights) -> None:
+    """torch's errors for what one step cannot take: an input or states of another size, or states of another batch."""
+    x, *states = [(1, *t._type.shape) if input.ndim == 1 else t._type.shape for t in (input, *state)]
+    if x[-1] != w.ih._type.shape[1]:
+        raise RuntimeError(f"input has inconsistent input_size: got {x[-1]} expected {w.ih._type.shape[1]}")
+    for i, h in enumerate(states):
+        if h[0] != x[0]:
+            raise RuntimeError(f"Input batch size {x[0]} doesn't match hidden{i} batch size {h[0]}")
+        size = h[checked_dim(1, len(h))]
+        if size != w.hh._type.shape[1]:
+            raise RuntimeError(f"hidden{i} has inconsistent hidden_size: got {size}, expected {w.hh._type.shape[1]}")
+
+
 def plain_step(activation: Callable[[Tensor], Tensor]) -> Step:
     """h = activation(x + W_hh h + b_hh), where x is the projected input."""
     return lambda x, state, w: (activation(add(x, linear(state[0], w.hh, w.bias_hh))),)

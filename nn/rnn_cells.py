@@ -11,7 +11,7 @@ from . import init
 from .functional.linear import linear
 from .module import Module
 from .parameter import Parameter
-from .rnn import PLAIN_STEPS, State, Step, Weights, gru_step, lstm_step
+from .rnn import PLAIN_STEPS, State, Step, Weights, check_step, gru_step, lstm_step
 
 
 class RNNCellBase(Module):
@@ -50,6 +50,7 @@ class RNNCellBase(Module):
         shape = (*input.shape[:-1], self.hidden_size)
         start = given or (zeros(*shape, dtype=input.dtype, device=input.device),) * self._states
         w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        check_step(input, start, w)
         return self._step(linear(input, w.ih, w.bias_ih), start, w)
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
@@ -69,7 +70,7 @@ class RNNCell(RNNCellBase):
     `device` and `dtype`, of the parameters.
     Attributes: `weight_ih` (H, I), `weight_hh` (H, H), `bias_ih`, `bias_hh` (H,), drawn uniformly from +-1 / sqrt(H).
     Takes x (B, I) or (I,), and h (B, H) or (H,), zeros if it is left out. Returns the next h. Raises ValueError for
-    other numbers of dimensions.
+    other numbers of dimensions, RuntimeError for other sizes.
 
     >>> import flambeau as torch
     >>> torch.nn.RNNCell(3, 4)(torch.ones(2, 3)).shape
@@ -103,7 +104,7 @@ class LSTMCell(RNNCellBase):
     Attributes: `weight_ih` (4 * H, I), `weight_hh` (4 * H, H), `bias_ih`, `bias_hh` (4 * H,), drawn uniformly from +-1
     / sqrt(H).
     Takes x (B, I) or (I,), and (h, c), each (B, H) or (H,), zeros if they are left out. Returns the next (h, c). Raises
-    ValueError for other numbers of dimensions.
+    ValueError for other numbers of dimensions, RuntimeError for other sizes.
 
     >>> import flambeau as torch
     >>> h, c = torch.nn.LSTMCell(3, 4)(torch.ones(2, 3))
@@ -135,7 +136,7 @@ class GRUCell(RNNCellBase):
     Attributes: `weight_ih` (3 * H, I), `weight_hh` (3 * H, H), `bias_ih`, `bias_hh` (3 * H,), drawn uniformly from +-1
     / sqrt(H).
     Takes x (B, I) or (I,), and h (B, H) or (H,), zeros if it is left out. Returns the next h. Raises ValueError for
-    other numbers of dimensions.
+    other numbers of dimensions, RuntimeError for other sizes.
 
     >>> import flambeau as torch
     >>> torch.nn.GRUCell(3, 4)(torch.ones(2, 3)).shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import timeit
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from ..lazy_report import synchronize
@@ -59,7 +60,8 @@ class Timer:
                  globals: Mapping[str, Any] | None = None, label: str | None = None, sub_label: str | None = None,
                  description: str | None = None, env: str | None = None, num_threads: int = 1, language: Any = None) -> None:
         self._told = label or stmt
-        self._timer = timeit.Timer(f"{stmt}\n", setup, timer, dict(globals or {}))
+        names = {"torch": import_module(__package__.partition(".")[0]), **(globals or {})}
+        self._timer = timeit.Timer(f"{stmt}\n", setup, timer, names)
 
     def _run(self, number: int) -> float:
         synchronize()

@@ -119,6 +119,8 @@ class BlockMask:
     Source: https://pytorch.org/docs/stable/nn.attention.flex_attention.html
     """
 
+    _guarded = True  # a compiled step that comes to one depends on all that it knows
+
     def __init__(self, seq_lengths: tuple[int, int], kv_num_blocks: Tensor, kv_indices: Tensor,
                  full_kv_num_blocks: Tensor | None = None, full_kv_indices: Tensor | None = None,
                  q_num_blocks: Tensor | None = None, q_indices: Tensor | None = None, full_q_num_blocks: Tensor | None = None,

@@ -62,8 +62,22 @@ def projected(x: Value, w: Value, bias: Tensor | None, kind: dtype | None = None
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x1 @ weight[o] @ x2 for each output o, + bias. Weight (O, I1, I2)."""
+    _check_bilinear(input1, input2, weight, bias)
     result = einsum("...i,oij,...j->...o", input1, weight, input2)
     return result if bias is None else add(result, bias)
+
+
+def _check_bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if input1.ndim != input2.ndim:
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}")
+    for i, (m, n) in enumerate(zip(input1._type.shape[:-1], input2._type.shape[:-1])):
+        if m != n:
+            raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {i}: got {m} and {n}")
+    sizes = [("input1", input1, -1, 1), ("input2", input2, -1, 2), *([] if bias is None else [("bias", bias, 0, 0)])]
+    for name, x, dim, of_weight in sizes:
+        if x._type.shape[dim] != weight._type.shape[of_weight]:
+            raise RuntimeError(f"bilinear(): {name} size does not match weight size: got {x._type.shape[dim]} but expected "
+                               f"{weight._type.shape[of_weight]}")
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,

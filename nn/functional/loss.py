@@ -18,7 +18,7 @@ from ...tracer.functions.methods import CASTS, check_shape
 from ...tracer.functions.operands import float_kind, number_value, scalar_name, wrap
 from ...tracer.functions.precision import fitting, rounded_once
 from ...tracer.functions.reduce import amax, mean, sum
-from ...tracer.functions.refusals import not_implemented, require_kind
+from ...tracer.functions.refusals import not_implemented, refuse_gradients, require_kind
 from ...tracer.functions.special import xlogy
 from ...tracer.functions.unary import exp, log, log1p, neg, sqrt, square
 from ...tracer.ir import dtypes
@@ -139,6 +139,7 @@ def _of_one_sample(input: Tensor, target: Tensor) -> Tensor:
 
 
 def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore_index: int) -> None:
+    refuse_gradients("nll_loss_forward" if input.ndim < 3 else "nll_loss2d_forward", weight=weight)
     if not input.ndim:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     wanted = (*input._type.shape[:dim], *input._type.shape[dim + 1:])
@@ -247,6 +248,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-(t * log(p) + (1 - t) * log(1 - p)), with logarithms not below -100."""
     _check_size(input, target, "bce")
+    refuse_gradients("binary_cross_entropy", weight=weight)
     if target.dtype is not input.dtype:
         raise RuntimeError(f"Found dtype {scalar_name(target.dtype)} but expected {scalar_name(input.dtype)}")
     if not input.dtype.is_floating_point:
@@ -279,6 +281,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     The loss has the dtype of the target, in which torch sums it up.
     """
     _check_size(input, target, "logits")
+    refuse_gradients("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     logs = logsigmoid(input)
     CASTS.check(target.dtype, dtypes.promote_types(input.dtype, target.dtype))
     if pos_weight is not None:
@@ -347,6 +350,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
 def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
     """log(1 + exp(-t * x)) for targets of 1 and -1; of the shape and the dtype of x."""
+    refuse_gradients("soft_margin_loss", target=target)
     exponent = mul(neg(input), target)
     check_shape(input, exponent._type.shape)
     for kind in (exponent.dtype, float_kind(input)):
@@ -382,6 +386,11 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
                           size_average: bool | None = None, reduce: bool | None = None,
                           reduction: str = "mean") -> Tensor:
     """1 - cos where the target is 1, max(0, cos - margin) where it is -1. Squared lengths have 1e-12 added, for zeros."""
+    if target.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if not input1.ndim == input2.ndim == target.ndim + 1:
+        raise RuntimeError(f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes "
+                           f"{list(input1.shape)} and {list(input2.shape)}.")
     squares = [add(sum(square(x), -1), 1e-12) for x in (input1, input2)]
     cosine = div(sum(mul(input1, input2), -1), sqrt(mul(*squares)))
     loss = where(target == 1, 1 - cosine, where(target == -1, clamp(sub(cosine, margin), min=0), 0.0))

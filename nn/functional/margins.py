@@ -12,7 +12,7 @@ from ...tracer.functions.cumulative import cumprod
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import any_, sum
-from ...tracer.functions.refusals import FULL, require_kind
+from ...tracer.functions.refusals import FULL, refuse_gradients, require_kind
 from ...tracer.functions.scattering import gather
 from ...tracer.functions.unary import neg, square
 from ...tracer.ir import dtypes
@@ -40,20 +40,21 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
                       size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """The hinge loss of classes: sum over i != t of max(0, margin - x[t] + x[i]) ** p * weight[t], divided by C.
 
-    Args: `input` (N, C) or (C,); `target`, classes (N,) or (); `p`, 1 or 2; `weight` (C,), of the classes.
+    Args: `input` (N, C) or (C,); `target`, classes (N,), or () of one row; `p`, 1 or 2; `weight` (C,), of the classes.
     """
     check_reduction(reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.ndim != 1:
         raise ValueError("weight must be one-dimensional")
+    refuse_gradients("multi_margin_loss", weight=weight)
     _check_input(input)
-    x, t = (input, target) if input.ndim == 2 else (input.reshape(1, -1), target.reshape(-1))
-    if t._type.shape != x._type.shape[:1]:
+    x = input if input.ndim == 2 else input.reshape(1, -1)
+    if target.ndim > 1 or target.numel() != x._type.shape[0]:
         raise RuntimeError("multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples "
                            f"(batch size). Expected target size [{x._type.shape[0]}], but got {list(target.shape)}. Input has "
                            f"shape {list(input.shape)}.")
-    classes = x._type.shape[1]
+    t, classes = target.reshape(-1), x._type.shape[1]
     if weight is not None and weight._type.shape[0] != classes:
         raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
     _check_long(target)
@@ -66,7 +67,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     if weight is not None:
         gap = mul(gap, wrap(take(weight._read(), t._read(), 0)).unsqueeze(1))
     loss = div(sum(where(hit, 0.0, gap), 1), classes)
-    return reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
+    return reduced(loss if target.ndim else loss.squeeze(0), reduction)
 
 
 @with_older_words

@@ -11,7 +11,7 @@ from ...tracer.functions.methods import with_out
 from ...tracer.functions.reduce import mean
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.tensor.tensor import Tensor
-from .normalization import batch_norm_of_any_eps, group_norm, layer_norm
+from .normalization import batch_norm_of_any_eps, group_norm_of_any_size, layer_norm
 from .padding import pad as padded
 
 
@@ -38,7 +38,7 @@ def native_group_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None,
                       eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """`group_norm`, with the mean and one over the standard deviation of each group."""
     centre, scale = _statistics(input.reshape(N, group, C // group * HxW), 2, eps)
-    return group_norm(input, group, weight, bias, eps), centre.reshape(N, group), scale.reshape(N, group)
+    return group_norm_of_any_size(input, group, weight, bias, eps), centre.reshape(N, group), scale.reshape(N, group)
 
 
 @with_out

@@ -8,13 +8,13 @@ from typing import Any
 
 from ...tracer.autograd.modes import no_grad
 from ...tracer.functions.arithmetic import add, div, mul, sub
-from ...tracer.functions.dims import whole_list, whole_number
+from ...tracer.functions.dims import checked_dim, whole_list, whole_number
 from ...tracer.functions.joining import cat
 from ...tracer.functions.layout import as_image, in_pieces, in_rows, lies
 from ...tracer.functions.operands import number_value, wrap
 from ...tracer.functions.precision import rounded_once
 from ...tracer.functions.reduce import mean, sum
-from ...tracer.functions.refusals import FLOATING, INEXACT, require_kind
+from ...tracer.functions.refusals import FLOATING, INEXACT, refuse_gradients, require_kind
 from ...tracer.functions.spelling import spelled
 from ...tracer.functions.unary import rsqrt, square
 from ...tracer.ir import dtypes
@@ -90,13 +90,23 @@ def _per_channel(x: Tensor | None, ndim: int) -> Tensor | None:
     return None if x is None else x.reshape(-1, *(1,) * (ndim - 2))
 
 
-@lies(as_image)
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,
                eps: float = 1e-5) -> Tensor:
     """Normalised over each sample's groups of channels, then scaled per channel.
 
     Source: Wu, He: "Group normalization", https://arxiv.org/abs/1803.08494
     """
+    if input.ndim > 1:
+        batch, channels, *spatial = input._type.shape
+        grouped = batch * channels // num_groups
+        if grouped * math.prod(spatial) == 1:
+            raise ValueError("Expected more than 1 value per channel when training, got input size "
+                             f"{[grouped, num_groups, *spatial]}")
+    return group_norm_of_any_size(input, num_groups, weight, bias, eps)
+
+
+@lies(as_image)
+def group_norm_of_any_size(input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     if input.ndim < 2:
         raise RuntimeError("Expected at least 2 dimensions for input tensor but received " + str(input.ndim))
     batch, channels, *spatial = input._type.shape
@@ -127,7 +137,10 @@ def batch_norm_of_any_eps(input: Tensor, running_mean: Tensor | None, running_va
     axes = (0, *range(2, input.ndim))
     count = math.prod(input._type.shape[a] for a in axes)
     x = _wide(input)
+    if not training:
+        _check_defined(running_mean=running_mean, running_var=running_var)
     _check_channels(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    refuse_gradients("native_batch_norm", running_mean=running_mean, running_var=running_var)
     require_kind("batch_norm", input)
     if training:
         if count == 1:
@@ -140,19 +153,25 @@ def batch_norm_of_any_eps(input: Tensor, running_mean: Tensor | None, running_va
             _update(running_mean, centre, momentum)
             _update(running_var, spread, momentum, count / max(count - 1, 1))
     else:
-        if running_mean is None or running_var is None:
-            raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
         centred = sub(x, _per_channel(running_mean, input.ndim))  # type: ignore[arg-type]
         spread = _per_channel(running_var, input.ndim)  # type: ignore[assignment]
     x, bias = mul(centred, rsqrt(add(spread, eps))), _beside(bias, input, weight)
     return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
 
 
+def _check_defined(**running: Tensor | None) -> None:
+    for name, x in running.items():
+        if x is None:
+            raise RuntimeError(f"{name} must be defined in evaluation mode")
+
+
 def _check_channels(input: Tensor, **given: Tensor | None) -> None:
-    """torch's RuntimeError for statistics, weights or biases that are not one for each channel."""
+    """torch's RuntimeError for statistics, weights or biases that are not one for each channel; IndexError without channels."""
+    channels = input._type.shape[1] if input.ndim > 1 else 0
     for name, x in given.items():
-        if x is not None and input.ndim > 1 and x.numel() != input._type.shape[1]:
-            raise RuntimeError(f"{name} should contain {input._type.shape[1]} elements not {x.numel()}")
+        if x is not None and x.numel() != channels:
+            raise RuntimeError(f"{name} should contain {channels} elements not {x.numel()}")
+    checked_dim(1, input.ndim)
 
 
 def _update(running: Tensor | None, new: Tensor, momentum: Any, factor: float = 1.0) -> None:

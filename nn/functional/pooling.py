@@ -26,7 +26,7 @@ from ...tracer.tensor.scalar import real
 from ...tracer.tensor.tensor import Tensor
 from .activation import relu
 from .convolution import Sizes, spread
-from .pooling_checks import check_dims, check_empty, check_result, check_steps
+from .pooling_checks import check_dims, check_empty, check_padding, check_result, check_steps
 
 
 def _output_size(n: int, k: int, stride: int, pad: int, dilation: int, ceil_mode: bool) -> int:
@@ -51,6 +51,7 @@ class _Window:
         self.rank, self.sizes = rank, input._type.shape[-rank:]
         check_steps(name, indices, self.kernel, self.stride, self.padding, self.dilation)
         check_empty(name, rank, input)
+        check_padding(self.kernel, self.padding)
         self.out = tuple(_output_size(n, k, s, p, d, ceil_mode) for n, k, s, p, d in zip(
             self.sizes, self.kernel, self.stride, self.padding, self.dilation))
         check_result(name, indices, input, self.kernel, self.sizes, self.out)

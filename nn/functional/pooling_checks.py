@@ -71,6 +71,18 @@ def check_empty(name: str, rank: int, input: Tensor) -> None:
     raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:{seen}")
 
 
+def check_padding(kernel: Ints, padding: Ints) -> None:
+    """RuntimeErrors for padding of more than half a kernel, however far dilation spreads it."""
+    if all(p <= k // 2 for k, p in zip(kernel, padding)):
+        return
+    if len(kernel) == 3:
+        raise RuntimeError("pad should be smaller than or equal to half of kernel size, but got "
+                           f"{_image('k', kernel, 'TWH')} {_image('pad', padding, 'TWH')}")
+    (k_h, k_w), (p_h, p_w) = kernel if len(kernel) > 1 else (1, *kernel), padding if len(padding) > 1 else (0, *padding)
+    raise RuntimeError("pad should be smaller than or equal to half of kernel size, but got "
+                       f"padW = {p_w}, padH = {p_h}, kW = {k_w}, kH = {k_h}")
+
+
 def check_result(name: str, indices: bool, input: Tensor, kernel: Ints, sizes: Ints, out: Ints) -> None:
     """RuntimeErrors for windows that are larger than the input."""
     if all(n >= 1 for n in out):
@@ -84,5 +96,6 @@ def check_result(name: str, indices: bool, input: Tensor, kernel: Ints, sizes: I
     raise RuntimeError(f"Given input size: ({given}). Calculated output size: ({made}). Output size is too small")
 
 
-def _image(prefix: str, sizes: Ints) -> str:
-    return " ".join(f"{prefix}{axis}: {n}" for axis, n in zip("THW", sizes))
+def _image(prefix: str, sizes: Ints, order: str = "THW") -> str:
+    by_axis = dict(zip("THW", sizes))
+    return " ".join(f"{prefix}{axis}: {by_axis[axis]}" for axis in order)

@@ -24,7 +24,7 @@ from .bags import MODES as _BAGS
 from .dropout import checked_chance
 from .dropout import feature_dropout as _feature_dropout
 from .linear import renormalize
-from .normalization import batch_norm_of_any_eps
+from .normalization import batch_norm_of_any_eps, group_norm_of_any_size
 from .sampling import MODES, PADDINGS
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -55,7 +55,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5,
                cudnn_enabled: bool = True) -> Tensor:
     """`nn.functional.group_norm`. `cudnn_enabled` changes nothing."""
-    return F.group_norm(input, num_groups, weight, bias, eps)
+    return group_norm_of_any_size(input, num_groups, weight, bias, eps)
 
 
 # --- Dropout ----------------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ class BasePruningMethod(ABC):
     Source: https://pytorch.org/docs/stable/generated/torch.nn.utils.prune.BasePruningMethod.html
     """
 
+    _guarded = True  # a compiled step that comes to one depends on all that it knows
+
     PRUNING_TYPE = "unstructured"
     _tensor_name: str
 
@@ -78,7 +80,7 @@ class BasePruningMethod(ABC):
         else:
             module.register_parameter(f"{name}_orig", _take(module, name))
             default = original.new_ones(original.shape).detach()
-        mask = self.compute_mask(scores.detach(), default)
+        mask = self.compute_mask(scores.detach(), default_mask=default)
         if again:
             module._buffers[f"{name}_mask"] = mask
         else:
@@ -91,7 +93,7 @@ class BasePruningMethod(ABC):
         if scores.shape != t.shape:
             raise AssertionError("importance_scores should have the same shape as tensor t")
         default = t.new_ones(t.shape) if default_mask is None else default_mask
-        return mul(t, self.compute_mask(scores, default))
+        return mul(t, self.compute_mask(scores, default_mask=default))
 
     def remove(self, module: Module) -> None:
         """Make the parameter an ordinary one, with zeros where it was pruned."""
@@ -157,13 +159,13 @@ class PruningContainer(BasePruningMethod):
         if method.PRUNING_TYPE == "unstructured":
             kept = mask == 1
             flat = kept.flatten().nonzero().flatten()
-            part = method.compute_mask(t.flatten()[flat], mask.flatten()[flat])
+            part = method.compute_mask(t.flatten()[flat], default_mask=mask.flatten()[flat])
             return scatter(mask.flatten(), 0, flat, part.to(mask.dtype)).reshape(mask.shape)
         if method.PRUNING_TYPE == "structured":
             dim = method.dim % t.ndim  # type: ignore[attr-defined]
             rest = tuple(d for d in range(t.ndim) if d != dim)
             there = (mask.sum(rest) != 0).nonzero().flatten()
-            part = method.compute_mask(t.index_select(dim, there), mask.index_select(dim, there))
+            part = method.compute_mask(t.index_select(dim, there), default_mask=mask.index_select(dim, there))
             return mask.index_copy(dim, there, part.to(mask.dtype))
         if method.PRUNING_TYPE == "global":
             return mask * method.compute_mask(t, default_mask)

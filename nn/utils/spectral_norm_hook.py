@@ -20,6 +20,8 @@ M = TypeVar("M", bound=Module)
 class SpectralNorm:
     """The hook that makes a module's weight from its original before each forward."""
 
+    _guarded = True  # a compiled step that comes to one depends on all that it knows
+
     _version = 1
 
     def __init__(self, name: str = "weight", n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12) -> None:

@@ -18,6 +18,8 @@ M = TypeVar("M", bound=Module)
 class WeightNorm:
     """The hook that makes a module's weight from its length g and its direction v before each forward."""
 
+    _guarded = True  # a compiled step that comes to one depends on all that it knows
+
     def __init__(self, name: str, dim: int | None) -> None:
         self.name, self.dim = name, -1 if dim is None else dim
 

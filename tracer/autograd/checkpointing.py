@@ -102,6 +102,7 @@ def _passed_on(nodes: list[Node], values: Collection[Value], keeps: Callable[[st
     """What stands for `values`, computed by `nodes`: the same, with a gradient that computes them again."""
     if not values:
         return {}
+    nodes = _after_leaves(nodes)
     graph, free = close([], nodes, tuple(values), "checkpoint")
     kept = [i for i, node in enumerate(nodes) if keeps(node.op.name)]
     saved = [v for i in kept for v in nodes[i].outputs]
@@ -109,6 +110,18 @@ def _passed_on(nodes: list[Node], values: Collection[Value], keeps: Callable[[st
     for node in nodes:
         _cut(node)
     return dict(zip(values, custom_gradient(*free, *saved, *values, outputs=len(values), rule=rule)))
+
+
+def _after_leaves(nodes: list[Node]) -> list[Node]:
+    """The nodes without those that read leaves which are views: gradients end there, so the rule must be given their values."""
+    made = {value for node in nodes for value in map(node.living, range(len(node.types))) if value is not None}
+    todo, before = [value.node for value in made if value.leaf is not None], set[Node]()
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in before:
+            before.add(node)
+            todo += [value.node for value in node.inputs if value in made]
+    return [node for node in nodes if node not in before] if before else nodes
 
 
 def _cut(node: Node) -> None:

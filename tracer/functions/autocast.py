@@ -213,6 +213,8 @@ class autocast:
     torch.bfloat16
     """
 
+    _guarded = True  # a compiled step that comes to one depends on all that it knows
+
     def __init__(self, device_type: str, dtype: dtype | None = None, enabled: bool = True,
                  cache_enabled: bool | None = None) -> None:
         self.device = _checked(device_type)

@@ -106,7 +106,7 @@ def keeps_layout(function: F) -> F:
             check_tensors(function, args, tensors)
             args, kwargs = respelled(function, args, kwargs)
             result = function(*args, **kwargs)
-        return result if kwargs.get("out") is not None else laid_out(result, args)
+        return laid_out(result, args) if isinstance(result, Tensor) and kwargs.get("out") is None else result
 
     return call  # type: ignore[return-value]
 

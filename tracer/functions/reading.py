@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.state import state
 from ..ir.told import tell
 from ..lazy.flush import host_array
 from ..lazy.shared import exported
@@ -105,7 +106,7 @@ def _complex(self: Tensor) -> complex:
 
 
 def _tell_of_gradient(self: Tensor) -> None:
-    if self.requires_grad:
+    if state.grad and self.requires_grad:
         tell("Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior. "
              "Consider using tensor.detach() first.")
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from ..ir.errors import OpError
+from ..ir.state import state
 from ..tensor.tensor import Tensor
 from .operands import NUMBERS, result_dtype, scalar_name
 
@@ -34,6 +35,14 @@ def require_kind(kernel: str, x: Tensor, kinds: frozenset[dtype] = FLOATING) -> 
         raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
     if x.dtype not in kinds:
         raise not_implemented(kernel, x.dtype)
+
+
+def refuse_gradients(function: str, **given: Tensor | None) -> None:
+    """torch's RuntimeError for arguments that require a gradient where a function has none for them."""
+    for name, x in given.items():
+        if x is not None and state.grad and x.requires_grad:
+            raise RuntimeError(f"The function '{function}' is not differentiable with respect to argument '{name}'. This input "
+                               "cannot have requires_grad True.")
 
 
 def unordered(function: str) -> RuntimeError:

@@ -71,6 +71,7 @@ class Reachable(Code):
         self.hooks: dict[int, Any] = {}  # those that are not looked at unless `hooks_run`, since no backward may come to them
         self._hooks_run = hooks_run
         self.structures: dict[int, Any] = {}
+        self._hooks_of_ours: set[type] = set()  # classes of objects that modules may be given to
         self.tensors: dict[Tensor, str] = {}  # with what to call each
         self.aliases: dict[int, set[str]] = {}  # the names under which each object was found
         self.paths: dict[int, set[str]] = {}  # and the ways to it, of a tensor too
@@ -113,9 +114,10 @@ class Reachable(Code):
         """The attributes that code reads."""
         behind = {id(type(x)) for x in self.structures.values() if not self.whole_behind.isdisjoint(self.aliases[id(x)])}
         asked = frozenset(n for n, owners in self.asked.items() if None in owners)
-        return Reads(frozenset(self.mentioned.keys() | self.called.keys()), asked, self.everything,
-                     frozenset(self.whole_of | behind), read_by_ours_of_all(set(map(type, self.structures.values()))))
-
+        by_hooks = read_by_ours_of_all(self._hooks_of_ours)
+        names = frozenset(self.mentioned.keys() | self.called.keys() | (by_hooks or frozenset()))
+        return Reads(names, asked, self.everything or by_hooks is None, frozenset(self.whole_of | behind),
+                     read_by_ours_of_all(set(map(type, self.structures.values()))))
 
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
@@ -296,6 +298,8 @@ class Reachable(Code):
             self._foreign(x, own, path)
         if own is attributes(x) and (way.guarded or (structured and "_parameters" not in own)):
             of_library(self, x, own, path, way)
+            if callable(x):
+                self._hooks_of_ours.add(kind)
         if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
                 if is_a(value, (types.FunctionType, types.MethodType)):

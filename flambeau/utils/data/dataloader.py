@@ -57,6 +57,8 @@ class DataLoader(Generic[Sample]):
     Source: https://pytorch.org/docs/stable/data.html#torch.utils.data.DataLoader
     """
 
+    _guarded = True  # a compiled step that comes to one depends on all that it knows
+
     dataset: Any
     sampler: Any
     batch_sampler: Any
