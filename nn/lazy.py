@@ -48,7 +48,7 @@ class LazyModuleMixin(Module):
 
     def reset_parameters(self) -> None:
         """Draw new initial values, once there is something to draw."""
-        if not self.has_uninitialized_params():
+        if not self.has_uninitialized_params() and all(p is None or p.numel() for p in self._parameters.values()):
             super().reset_parameters()  # type: ignore[misc]
 
 

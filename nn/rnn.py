@@ -15,6 +15,7 @@ from ..tracer.functions.autocast import is_autocast_enabled
 from ..tracer.functions.choosing import where
 from ..tracer.functions.control import scan
 from ..tracer.functions.creation import empty, zeros
+from ..tracer.functions.dims import checked_dim
 from ..tracer.functions.joining import cat, stack
 from ..tracer.functions.unary import sigmoid, tanh
 from ..tracer.ir.told import tell

@@ -11,12 +11,13 @@ from ..tracer.functions.choosing import where
 from ..tracer.functions.operands import broadcast_shapes
 from ..tracer.functions.ranges import arange
 from ..tracer.functions.special import mvlgamma
+from ..tracer.functions.systems import linalg_slogdet
 from ..tracer.tensor.device import Size
 from ..tracer.tensor.tensor import Tensor
 from . import constraints
 from .chi2 import Chi2
 from .constraints import Constraint
-from .definite import cholesky, half_log_det, inverse_from, is_positive_definite, solve_lower, trace_of_square
+from .definite import cholesky, half_log_det, inverse_from, is_positive_definite, solve_lower
 from .exp_family import ExponentialFamily
 from .multivariate_normal import NOT_ONE, factor_from, the_one
 from .utils import SCALAR, broadcast_all, is_number, lazy_property, standard_normal
@@ -143,10 +144,10 @@ class Wishart(ExponentialFamily):
         if self._validate_args:
             self._validate_sample(value)
         nu, p = self.df, self._event_shape[-1]
-        factor, root = self._unbroadcasted_scale_tril, cholesky(value)
-        trace = trace_of_square(solve_lower(factor, root))
+        factor = self._unbroadcasted_scale_tril
+        trace = solve_lower(factor, solve_lower(factor, value).mT).diagonal(dim1=-2, dim2=-1).sum(-1)
         return (-nu * (p * math.log(2) / 2 + half_log_det(factor)) - mvlgamma(nu / 2, p)
-                + (nu - p - 1) * half_log_det(root) - trace / 2)
+                + (nu - p - 1) / 2 * linalg_slogdet(value).logabsdet - trace / 2)
 
     def entropy(self) -> Tensor:
         nu, p = self.df, self._event_shape[-1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import timeit
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from ..lazy_report import synchronize
@@ -60,7 +60,7 @@ class Timer:
                  globals: Mapping[str, Any] | None = None, label: str | None = None, sub_label: str | None = None,
                  description: str | None = None, env: str | None = None, num_threads: int = 1, language: Any = None) -> None:
         self._told = label or stmt
-        names = {"torch": import_module(__package__.partition(".")[0]), **(globals or {})}
+        names = {"torch": sys.modules[__package__.partition(".")[0]], **(globals or {})}
         self._timer = timeit.Timer(f"{stmt}\n", setup, timer, names)
 
     def _run(self, number: int) -> float:

@@ -25,6 +25,7 @@ from ...tracer.ir import dtypes
 from ...tracer.ir.graph import Value
 from ...tracer.ir.told import tell
 from ...tracer.ops.custom import PassedOn, custom_gradient
+from ...tracer.ops.elementwise import with_value
 from ...tracer.tensor.tensor import Tensor
 
 
@@ -224,7 +225,9 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 @rounded_once
 def _hard_gate(input: Tensor) -> Tensor:
     require_kind("hardsigmoid_cpu", input)
-    return div(relu6(add(input, 3)), 6)
+    value = div(relu6(add(input, 3)), 6)
+    slope = where(absolute(input) < 3, div(input, 6), 0.0)  # also at NaN
+    return wrap(with_value(slope._read(), value._read()))
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -235,7 +238,11 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 @rounded_once
 def _hard_gated(input: Tensor) -> Tensor:
     require_kind("hardswish_cpu", input)
-    return div(mul(input, relu6(add(input, 3))), 6)
+    value = div(mul(input, relu6(add(input, 3))), 6)
+    inside = where(absolute(input) < 3, input, 0.0)
+    rest = where(input < 0, 0.0, input)  # also of NaN and infinity
+    slope = where(absolute(input) < 3, mul(inside, add(div(inside, 6), 0.5)), rest)
+    return wrap(with_value(slope._read(), value._read()))
 
 
 @with_out

@@ -35,12 +35,18 @@ def _wanted(name: str, input: Tensor, output_size: Any, rank: int) -> Ints:
                            f"{name}(): internal error: output_size.size() must be {rank}" if "max" in name else
                            f"{name}: output_size must be {rank}")
     wanted = whole_numbers([n if w is None else w for n, w in zip(input._type.shape[-rank:], wanted)], "output_size")
-    for dim in range(1 if input.ndim == rank + 2 else 0, input.ndim):
+    first = 1 if name == "adaptive_avg_pool3d" or "max" in name else input.ndim - rank  # of a batch torch minds channels there
+    for dim in () if _is_mean(name, wanted) else range(first, input.ndim):
         if not input._type.shape[dim] and wanted[0] >= 0:
             raise RuntimeError(f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has "
                                f"sizes {list(input.shape)} with dimension {dim} being empty")
     _check_negative(name, input, wanted, rank)
     return wanted
+
+
+def _is_mean(name: str, wanted: Ints) -> bool:
+    """Whether torch takes the mean of everything, of which it asks less."""
+    return "avg" in name and set(wanted) == {1}
 
 
 def _check_dims(name: str, input: Tensor, sequence: bool, rank: int) -> None:
@@ -96,8 +102,11 @@ def _avg(name: str, rank: int) -> Callable[..., Any]:
     @rounded_once
     def function(input: Tensor, output_size: Any) -> Tensor:
         x = in_pieces(input)
+        wanted = _wanted(name, x, output_size, rank)
+        if _is_mean(name, wanted):
+            return mean(x, tuple(range(-rank, 0)), True)
         require_kind(f"adaptive_avg_pool{max(rank, 2)}d" + "_cpu" * (rank == 3), input)
-        for dim, size in enumerate(_wanted(name, x, output_size, rank), x.ndim - rank):
+        for dim, size in enumerate(wanted, x.ndim - rank):
             if x._type.shape[dim] != size:
                 windows, _ = _windows(x, dim, size)
                 x = _joined([mean(w, dim + 1) for w in windows], x, dim)

@@ -7,6 +7,7 @@ import math
 from ...tracer.functions.activation import softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
+from ...tracer.functions.dims import checked_dim
 from ...tracer.functions.linear import contract, sums_of
 from ...tracer.functions.operands import c_name, cast_value, common_shape, expand_value, wrap
 from ...tracer.functions.reduce import amax, sum
@@ -69,6 +70,14 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
                            f"(..., S, V), got {list(query.shape)}, {list(key.shape)} and {list(value.shape)}")
 
 
+def _takes_both(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout_p: float, enable_gqa: bool) -> bool:
+    """Whether torch uses its kernel for the CPU, which alone takes a mask beside `is_causal`."""
+    if any(x.ndim != 4 or x.stride(-1) != 1 for x in (query, key, value)) or dropout_p > 0 or mask.requires_grad:
+        return False
+    (n, heads, _, size), *others = (x._type.shape for x in (query, key, value))
+    return size > 0 and all(s[0] == n and s[3] == size and s[1] == others[0][1] and (enable_gqa or s[1] == heads) for s in others)
+
+
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
                                  dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
                                  enable_gqa: bool = False) -> Tensor:
@@ -76,11 +85,14 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
 
     Arguments: query (..., L, E), key (..., S, E), value (..., S, V); a mask that broadcasts to (..., L, S), bool (true
     where a query may look) or numbers to add; scale 1 / sqrt(E) by default; `enable_gqa` lets groups of query heads
-    (dimension -3) share key and value heads. Returns (..., L, V); rows without anything to look at are 0.
+    (dimension -3) share key and value heads. With `is_causal` no query looks behind its own position; a mask beside it is for
+    four dimensions, without dropout. Returns (..., L, V); rows without anything to look at are 0.
     Source: Vaswani et al.: "Attention is all you need", https://arxiv.org/abs/1706.03762
     """
     _check(query, key, value)
-    if attn_mask is not None and is_causal:
+    if attn_mask is not None and query.ndim == 4:
+        checked_dim(-2, attn_mask.ndim)
+    if attn_mask is not None and is_causal and not _takes_both(query, key, value, attn_mask, dropout_p, enable_gqa):
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if attn_mask is not None and attn_mask.dtype not in (dtypes.boolean, dtypes.float32, query.dtype):
         raise RuntimeError("Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
@@ -109,8 +121,7 @@ def attend(scores: Tensor, mask: Tensor | None, is_causal: bool, kind: dtype | N
     x = wrap(cast_value(scores._read(), dtypes.float32)) if scores.dtype.itemsize < 4 else scores
     if is_causal:
         x = where(causal_mask(x._type.shape[-2], x._type.shape[-1], x._device), x, -math.inf)
-        return softmax(x, -1).to(kind)  # every query may look at the first key: no row is empty  # type: ignore[no-any-return]
-    if mask is None:
+    if mask is None:  # every query may look at the first key: no row is empty
         return softmax(x, -1).to(kind)
     x = where(mask, x, -math.inf) if mask.dtype is dtypes.boolean else add(x, mask)
     return _safe_softmax(x).to(kind)

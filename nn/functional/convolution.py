@@ -9,7 +9,8 @@ from ...tracer.functions.dims import per_dimension, whole_number
 from ...tracer.functions.layout import as_images, in_pieces
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import c_name, wrap
-from ...tracer.functions.refusals import NUMBER, require_kind
+from ...tracer.functions.refusals import INEXACT, NUMBER, require_kind
+from ...tracer.ir import dtypes
 from ...tracer.ir.graph import Value
 from ...tracer.ops import convolution as ops
 from ...tracer.ops.structural import Ints
@@ -119,7 +120,7 @@ def _conv(name: str, rank: int) -> Callable[..., Tensor]:
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1,
                  padding: str | Sizes = 0, dilation: Sizes = 1, groups: int = 1) -> Tensor:
         x, single = _batched(name, input, weight, bias, rank)
-        require_kind("slow_conv2d_cpu", input, NUMBER)
+        require_kind("slow_conv2d_cpu" if rank < 3 else "compute_columns3d", input, NUMBER)
         strides, dilations = spread(stride, rank, "stride"), spread(dilation, rank, "dilation")
         pairs = _padding(padding, weight._type.shape[2:], strides, dilations)
         _check_steps(strides, dilations)
@@ -147,6 +148,7 @@ def _conv_transpose(name: str, rank: int) -> Callable[..., Tensor]:
     def function(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sizes = 1, padding: Sizes = 0,
                  output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1) -> Tensor:
         x, single = _batched(name, input, weight, bias, rank)
+        require_kind(f"slow_conv_transpose{max(rank, 2)}d_out_cpu", input, INEXACT | {dtypes.int64})
         strides, paddings, extra, dilations = (spread(size, rank, what) for size, what in (
             (stride, "stride"), (padding, "padding"), (output_padding, "output_padding"), (dilation, "dilation")))
         _check_steps(strides, dilations)

@@ -284,6 +284,8 @@ def _check_sizes(input: Tensor, sizes: Ints) -> None:
         shown = [", ".join(f"{letter}: {n}" for letter, n in zip(letters, each)) for each in (spatial, sizes)]
         raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({shown[0]}) "
                            f"{'and ' * (len(sizes) == 1)}output ({shown[1]})")
+    if not input._type.shape[1]:
+        raise RuntimeError(f"Non-empty {input.ndim}D data tensor expected but got a tensor with sizes {list(input.shape)}")
 
 
 # --- Older names ------------------------------------------------------------------------------------------------------

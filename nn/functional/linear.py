@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ...tracer.autograd.modes import no_grad
@@ -13,7 +15,7 @@ from ...tracer.functions.dims import whole_number, whole_place
 from ...tracer.functions.linear import contract, einsum, refuse_bools, sums_of
 from ...tracer.functions.matrix_norms import norm
 from ...tracer.functions.methods import into
-from ...tracer.functions.norms import differing
+from ...tracer.functions.norms import differing, farthest
 from ...tracer.functions.operands import cast_value, common_shape, number_value, scalar_name, wrap
 from ...tracer.functions.reduce import sum
 from ...tracer.functions.refusals import FULL, require_kind
@@ -201,4 +203,6 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     first, second = np.triu_indices(input._type.shape[0], 1)
     rows = (wrap(take(input._read(), make_tensor(at, device=input.device)._read(), 0)) for at in (first, second))
     gaps = sub(*rows)
-    return norm(gaps, p, -1) if p != 0 else differing(gaps)
+    if p == 0:
+        return differing(gaps)
+    return farthest(gaps) if p == math.inf else norm(gaps, p, -1)

@@ -36,15 +36,25 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
                                                           for i in reversed(range(0, len(counts), 2))]
     if mode == "constant":
         return _constant(input, pairs, 0 if value is None else value)
-    if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    if not isinstance(mode, str):
+        raise TypeError(f"pad(): argument 'mode' (position 3) must be str, not {type(mode).__name__}")
     if mode not in _EDGES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if value is not None and value != 0:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if len(counts) // 2 not in (input.ndim - 2, input.ndim - 1) or len(counts) > 6:
         raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
+    if mode != "circular":
+        _check_elements(input, len(counts) // 2)
     if mode == "replicate":
         return replication_pad(input, pairs)
     return reflection_pad(input, pairs) if mode == "reflect" and len(counts) < 6 else _extended(input, pairs, mode)
+
+
+def _check_elements(input: Tensor, rank: int) -> None:
+    if 0 in input._type.shape[-rank - 1:]:
+        raise RuntimeError(f"Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with possibly 0 batch size and other "
+                           f"non-zero dimensions for input, but got: {list(input.shape)}")
 
 
 def reflection_pad(input: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...tracer.functions.arithmetic import add, div, mul, remainder, sub
 from ...tracer.functions.choosing import clamp, where
-from ...tracer.functions.comparing import logical_and
+from ...tracer.functions.comparing import isfinite, isnan, logical_and
 from ...tracer.functions.creation import tensor as make_tensor
 from ...tracer.functions.layout import in_pieces
 from ...tracer.functions.linear import matmul
@@ -157,8 +157,8 @@ class _Sampler:
             x = self._reflected(x, n)
         if self.padding == "zeros":
             return x
-        # at the border itself torch's gradient is 0, as that of a clamp is not
-        return where(logical_and(x > 0, x < n - 1), x, clamp(x.detach(), 0, n - 1))
+        # at the border itself torch's gradient is 0, as that of a clamp is not; NaN is moved to the first pixel
+        return where(logical_and(x > 0, x < n - 1), x, where(isnan(x), 0.0, clamp(x.detach(), 0, n - 1)))
 
     def _reflected(self, x: Tensor, n: int) -> Tensor:
         low, span = (0.0, float(n - 1)) if self.align else (-0.5, float(n))
@@ -183,7 +183,7 @@ class _Sampler:
 
 def _nearest(sampler: _Sampler, places: list[Tensor]) -> Tensor:
     found = sampler.read([round(sampler.inside(place, n)) for place, n in zip(places, sampler.sizes)])
-    nothing = [where(place == place, mul(sub(place, place.detach()), 0.0), 0.0) for place in places]
+    nothing = [where(isfinite(place), mul(sub(place, place.detach()), 0.0), 0.0) for place in places]
     return add(found, _total(nothing).unsqueeze(-1))  # the gradient of places is zero, not none
 
 

@@ -6,6 +6,7 @@ import functools
 import gc
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -190,3 +191,45 @@ def test_other_results_come_and_go_without_a_trace() -> None:
     cached(5)
     cached(6)  # the step's own is dropped now or was used last
     assert step(X).tolist() == [1.0, 3.5, 6.0]
+
+
+@pytest.mark.parametrize("remembers", [functools.cache, functools.lru_cache(maxsize=4), lambda f: f],
+                         ids=["cache", "lru_cache", "none"])
+def test_a_counter_beside_a_function_that_remembers_is_an_input(remembers: Any) -> None:
+    """It knows nothing of the counter, which another branch moves on."""
+
+    @remembers
+    def scale(n: int) -> float:
+        return n / 2
+
+    count = SimpleNamespace(n=0)
+
+    @torch.jit
+    def step(x: Any, train: bool) -> Any:
+        if train:
+            count.n += 1
+        return x * scale(4)
+
+    for i in range(16):
+        assert step(torch.ones(2), i // 2 % 2 == 0).tolist() == [2.0, 2.0]
+    assert count.n == 8 and step.stats.compiles == 2
+
+
+@pytest.mark.parametrize("read", ["attribute", "key", "variable", "another function"])
+def test_a_counter_that_such_a_function_reads_is_compared(read: str) -> None:
+    count, table, held = SimpleNamespace(n=0), {"n": 0}, 0
+
+    def told() -> int:
+        return count.n
+
+    @functools.cache
+    def scale() -> int:
+        reads = {"attribute": lambda: count.n, "key": lambda: table["n"], "variable": lambda: held, "another function": told}
+        return reads[read]()
+
+    step = torch.jit(lambda x: x * scale())
+    for i in range(6):
+        count.n = table["n"] = held = i
+        scale.cache_clear()
+        scale()
+        assert step(torch.ones(2)).tolist() == [float(i)] * 2

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau.utils.benchmark import Timer
 
 pytestmark = pytest.mark.usefixtures("numpy_engine")
 
@@ -223,3 +224,49 @@ def test_a_vector_is_refused_the_same() -> None:
         torch.ones(1).unflatten(0, ())
     with pytest.raises(RuntimeError, match="dims >= 0"):
         torch.tensordot(torch.ones(2), torch.ones(2), -1)
+
+
+@pytest.mark.parametrize("turned", [lambda x: x.t(), lambda x: x[:, ::2], lambda x: x.permute(1, 0)[1:]],
+                         ids=["t", "stride", "part"])
+def test_where_of_a_condition_that_lies_otherwise(turned: Any) -> None:
+    x = np.arange(12.0).reshape(3, 4) % 5
+    condition = turned(torch.tensor(x)) > 2
+    found = torch.where(condition)
+    assert [p.tolist() for p in found] == [p.tolist() for p in np.nonzero(condition.numpy())]
+
+
+def test_a_pruning_method_takes_its_mask_by_name() -> None:
+    class Half(torch.nn.utils.prune.BasePruningMethod):
+        PRUNING_TYPE = "unstructured"
+
+        def compute_mask(self, t: Any, *, default_mask: Any) -> Any:
+            return default_mask * (t > 0.5)
+
+    layer = torch.nn.Linear(2, 1)
+    for _ in range(2):
+        Half.apply(layer, "weight")
+    assert layer.weight_mask.tolist() == (layer.weight_orig > 0.5).float().tolist()
+
+
+def test_a_timer_knows_torch() -> None:
+    assert Timer("x + 1", "x = torch.ones(2)").timeit(2).number_per_run == 2
+
+
+def test_a_number_of_what_requires_grad_is_told_of_where_gradients_flow() -> None:
+    x = torch.ones(1, requires_grad=True)
+    with pytest.warns(UserWarning, match="Converting a tensor with requires_grad=True"):
+        float(x)
+    with torch.no_grad():
+        assert float(x) == complex(x) == 1
+
+
+def test_a_seed_that_is_an_argument_is_an_input() -> None:
+    def draw(x: Any, seed: int) -> Any:
+        torch.manual_seed(100 + 3 * seed)
+        return x + torch.rand(2)
+
+    step = torch.jit(draw)
+    for seed in range(6):
+        assert step(torch.ones(2), seed).tolist() == draw(torch.ones(2), seed).tolist()
+        assert torch.initial_seed() == 100 + 3 * seed
+    assert step.stats.compiles == 1

@@ -66,6 +66,7 @@ def _written(library: Any, name: str, dtype: str) -> Any:
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.filterwarnings("ignore:Casting complex values")
 def test_a_dtype_is_taken_or_refused_as_by_torch(name: str, dtype: str) -> None:
     with on_numpy():
         assert _written(flambeau, name, dtype) == _written(torch, name, dtype)

@@ -78,8 +78,8 @@ TABLE: dict[str, dict[str, str]] = {
         "lower": _PRODUCTS + " addmv addr mv",
         "full": _LOSSES + """
             acos asin by_nearest by_weights cosh cosine_similarity cross_entropy dist erfinv exp expm1 frobenius_norm
-            group_norm layer_norm log log10 log1p log2 logsumexp matrix_norm norm nuclear_norm pdist pow reciprocal renorm
-            rms_norm rsqrt sinh softplus tan vector_norm""",
+            group_norm group_norm_of_any_size layer_norm log log10 log1p log2 logsumexp matrix_norm norm nuclear_norm pdist pow
+            reciprocal renorm rms_norm rsqrt sinh softplus tan vector_norm""",
         "full_result": "cumprod cumsum log_softmax prod softmax sum",
         "widest": "addcdiv addcmul atan2 bilinear cat cross dot grid_sample index_put scatter_add stack tensordot vdot",
         "refused": "binary_cross_entropy",

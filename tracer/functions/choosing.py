@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.told import tell
@@ -13,11 +13,16 @@ from ..tensor.tensor import Tensor
 from .comparing import eq, ge, isnan, le, logical_or
 from .fits import check_fits
 from .layout import apply, in_rows, keeps_layout, laid_out, lies
-from .methods import assign, method, pointwise, with_out
+from .methods import FOUND, Out, assign, method, pointwise, with_out, with_out_of
 from .operands import Number, c_name, common_shape, expand_value, number_value, operands, result_dtype, wrap
 from .precision import fitting, is_half
 from .refusals import not_implemented, unordered
 from .ruled import check_tensor, without_derivative
+
+_CLAMPED: Final = FOUND._replace(alone=True)
+_CHOSEN: Final = Out("Expected out type to be {result} but got {out}")
+_REPLACED: Final = Out("nan_to_num: dtype of out: {out} should be same as input: {result}")
+_STEP: Final = Out("heaviside is not yet implemented for tensors with different dtypes.")
 
 # --- Extremes ---------------------------------------------------------------------------------------------------------
 
@@ -65,7 +70,7 @@ def _check_ordered(function: str, x: Tensor, y: Tensor) -> None:
 
 
 @pointwise("clamp", "clip")
-@with_out
+@with_out_of(_CLAMPED)
 def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None) -> Tensor:
     """Elements forced into an interval.
 
@@ -74,7 +79,7 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
     Args: `input` (*); `min` and `max`, the bounds, numbers or tensors that broadcast, either of which may be missing;
     `out`, a tensor to write to.
     Returns a tensor of the common shape; where the bounds cross, `max` wins. The gradient is 1 inside and 0 outside.
-    Raises RuntimeError without any bound.
+    Raises RuntimeError without any bound, TypeError for a vector beside a number.
 
     >>> import flambeau as torch
     >>> torch.clamp(torch.tensor([-2.0, 0.5, 3.0]), min=0.0, max=1.0)
@@ -91,6 +96,9 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
         return _clamped(input, max, "LE")
     if max is None:
         return _clamped(input, min, "GE")
+    tensors = [bound for bound in (min, max) if isinstance(bound, Tensor)]
+    if len(tensors) == 1 and tensors[0].ndim:
+        raise TypeError("clamp() received an invalid combination of arguments: `min` and `max` are both tensors, or both numbers")
     kind = result_dtype(input, min, max)
     if kind.is_complex or kind is dtypes.boolean:
         raise not_implemented("clamp_cpu" if isinstance(min, Tensor) else "clamp_scalar_cpu", kind)
@@ -129,14 +137,14 @@ def _clamped(input: Tensor, bound: Any, direction: str) -> Tensor:
 
 
 @pointwise()
-@with_out
+@with_out_of(_CLAMPED)
 def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
     """Elements not below `min`."""
     return _clamped(input, min, "GE")
 
 
 @pointwise()
-@with_out
+@with_out_of(_CLAMPED)
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """Elements not above `max`."""
     return _clamped(input, max, "LE")
@@ -146,7 +154,7 @@ def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
 
 
 @keeps_layout
-@with_out
+@with_out_of(_CHOSEN)
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """A choice between two tensors, element by element.
 
@@ -219,7 +227,7 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
 
 
 @pointwise()
-@with_out
+@with_out_of(_REPLACED)
 def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """NaN and infinities replaced, NaN by 0 and the others by the type's extremes unless given."""
     if not input.dtype.is_inexact:
@@ -238,7 +246,7 @@ _HEAVISIDE = without_derivative("heaviside")
 
 
 @pointwise()
-@with_out
+@with_out_of(_STEP)
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """The unit step: 0 below 0, 1 above, and `values` at 0. It has no gradient.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 from ..ir import dtypes
 from ..ir.errors import OpError
+from ..ir.recorder import grad_mode
 from ..ops import OPS
 from ..ops.elementwise import compare, convert, imag, is_finite, not_, real
 from ..tensor.tensor import Tensor
@@ -50,6 +52,17 @@ def _as_bool(x: Tensor) -> Tensor:
     return ne(x, 0) if x.dtype.is_complex else wrap(convert(x._read(), dtype=dtypes.boolean))
 
 
+def _without_history(name: str) -> None:
+    """Let the in-place form write past autograd, as torch's does: leaves may be written, and gradients flow as before."""
+    written = getattr(Tensor, f"{name}_")
+
+    @method(f"{name}_")
+    @functools.wraps(written)
+    def update(*args: Any, **kwargs: Any) -> Tensor:
+        with grad_mode(False):
+            return written(*args, **kwargs)
+
+
 @pointwise()
 @with_out
 def logical_not(input: Tensor) -> Tensor:
@@ -69,6 +82,8 @@ def _logical(name: str, op: str) -> Any:
 logical_and = _logical("logical_and", "and")
 logical_or = _logical("logical_or", "or")
 logical_xor = _logical("logical_xor", "xor")
+for _name in ("logical_not", "logical_and", "logical_or", "logical_xor"):
+    _without_history(_name)
 
 
 # --- Which numbers are what -------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from .dims import class_name
 from .layout import in_format, laid_out, suggested_format
 from .methods import check_shape, method, named
 from .operands import TYPE_NAMES, cast_value, common_shape, expand_value, number_value, scalar_name, wrap
-from .precision import fitting
+from .precision import fits, fitting
 
 # --- Copies and conversions -------------------------------------------------------------------------------------------
 
@@ -156,7 +156,11 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     if not isinstance(other, Tensor):
         if not (isinstance(other, (bool, int, float, complex, np.generic)) or type(other) is Scalar):
             raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {class_name(other)}")
-        return fill_(self, other)
+        number = other.item() if isinstance(other, np.generic) else other
+        if fits(number, self.dtype):
+            return fill_(self, number)
+        number = number.look() if type(number) is Scalar else number
+        other = wrap(number_value(number, _wide_kind(number), (), self._device))  # which is converted as a tensor is
     value = other.to(device=self.device)._read()
     tell_of_parts(other, self.dtype)
     value = cast_value(value, self.dtype)
@@ -165,6 +169,14 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
         value = expand_value(value, self._type.shape)
     self._write(alias(value))
     return self
+
+
+def _wide_kind(number: Any) -> dtype:
+    if isinstance(number, complex):
+        return dtypes.complex128
+    if isinstance(number, float):
+        return dtypes.float64
+    return dtypes.int64 if number <= dtypes.iinfo(dtypes.int64).max else dtypes.uint64
 
 
 @method()

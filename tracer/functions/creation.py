@@ -335,8 +335,14 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None, de
     """
     kind = dtype or (fill_value.dtype if isinstance(fill_value, Tensor) else number_dtype(fill_value))
     if isinstance(fill_value, Tensor):
+        _check_one("full", fill_value)
         return check_fits("full", fill_value, kind).to(kind).expand(shape_argument((), size)).clone()
     return _filled(shape_argument((), size), fitting(fill_value, kind), kind, device, requires_grad, layout)
+
+
+def _check_one(name: str, fill_value: Tensor) -> None:
+    if fill_value.ndim:
+        raise TypeError(f"{name}(): argument 'fill_value' (position 2) must be Number, not Tensor")
 
 
 def _like(input: Tensor, number: Any, kind: dtype, device: Any, requires_grad: bool, layout: layout | None,
@@ -372,6 +378,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: dtype | None = None, dev
     """`fill_value` in the shape of `input`."""
     kind = dtype or input.dtype
     if isinstance(fill_value, Tensor):
+        _check_one("full_like", fill_value)
         made = full(input._type.shape, fill_value, dtype=kind, device=device or input.device, layout=layout)
         made = in_format(made, memory_format, input)
         return made.requires_grad_() if requires_grad else made
@@ -408,6 +415,8 @@ def new_full(self: Tensor, size: Sequence[int], fill_value: Any, *, dtype: dtype
              device: Any = None, requires_grad: bool = False, layout: layout | None = None,
              pin_memory: bool = False) -> Tensor:
     """`fill_value` in this tensor's dtype."""
+    if isinstance(fill_value, Tensor):
+        _check_one("new_full", fill_value)
     return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad,
                 layout=layout)
 

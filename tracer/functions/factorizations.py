@@ -31,6 +31,7 @@ from .matrices import (
 from .methods import EXACT, castable, method, with_out, with_out_of
 from .operands import scalar_name, wrap
 from .ranges import arange, eye
+from .refusals import COMPLEX, FULL, require_kind
 from .return_types import return_type
 from .shape import unsqueeze
 from .slicing import narrow
@@ -98,6 +99,8 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """`torch.linalg.cholesky` under its older name."""
     tell_of_successor("torch.cholesky", "torch.linalg.cholesky")
+    if input.numel() == 0:  # which torch looks at no more closely
+        return input.clone()
     require_square("cholesky", input)
     require_factored("cholesky_cpu", input)
     return _checked_cholesky("cholesky", input, upper)
@@ -114,7 +117,7 @@ def _lu(name: str, x: Tensor, pivot: bool = True) -> tuple[Tensor, Tensor, Tenso
     if x.ndim < 2:
         raise RuntimeError(f"torch.lu_factor: Expected tensor with 2 or more dimensions. Got size: {list(x.shape)} instead")
     require_factored("lu_cpu", x)
-    if not pivot:
+    if not pivot and x.numel():
         raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU")
     packed, pivots, info = (wrap(v) for v in lu_ops.lu(x._read()))
     return by_columns(packed), pivots, info
@@ -179,7 +182,8 @@ def linalg_lu(A: Tensor, *, pivot: bool = True) -> Any:
     if A.ndim < 2:
         raise RuntimeError("linalg.lu: The input tensor must have at least 2 dimensions.")
     packed, pivots, _ = _lu("linalg.lu_factor", A, pivot)
-    return _Lu(*_unpacked(packed, pivots))
+    P, L, U = _unpacked(packed, pivots)
+    return _Lu(P if pivot else empty(0, dtype=A.dtype, device=A.device), L, U)
 
 
 @with_out_of(EXACT)
@@ -290,6 +294,7 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
         raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]")
     if n < tau._type.shape[-1]:
         raise RuntimeError("torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]")
+    require_kind("orgqr_cpu", input, FULL | COMPLEX)
     V, T = _reflections(input, tau)
     product = matmul(V, matmul(T, adjoint(narrow(V, -2, 0, n))))
     return by_columns(sub(eye(m, n, dtype=input.dtype, device=input.device), product))
@@ -321,6 +326,7 @@ def ormqr(input: Tensor, input2: Tensor, input3: Tensor, left: bool = True, tran
     """Q @ input3, or input3 @ Q, with the square Q that `geqrf` gave as `input` and `input2`; with `transpose`, Q^H."""
     tau, other = input2, input3
     _check_multiplied(input, tau, other, left)
+    require_kind("ormqr_cpu", input, FULL | COMPLEX)
     V, T = _reflections(input, tau)
     T = adjoint(T) if transpose else T
     product = matmul(V, matmul(T, matmul(adjoint(V), other))) if left else matmul(matmul(matmul(other, V), T), adjoint(V))

@@ -15,6 +15,7 @@ from ..tensor.tensor import Tensor
 from .creation import from_numpy
 from .joining import stack
 from .methods import method
+from .operands import scalar_name
 from .rearranging import flip
 from .slicing import unbind
 
@@ -110,10 +111,17 @@ def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
 # --- Element by element -----------------------------------------------------------------------------------------------
 
 
-def _on_host(name: str, self: Tensor, function: Callable[..., Any], *others: Tensor) -> Tensor:
-    if self.requires_grad:
-        raise TypeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
-    arrays = np.broadcast_arrays(self.numpy(), *(x.numpy() for x in others))
+def _on_host(name: str, self: Tensor, function: Callable[..., Any], **others: Tensor) -> Tensor:
+    for position, (what, x) in enumerate(others.items(), 1):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): argument '{what}' (position {position}) must be Tensor, not {type(x).__name__}")
+    if any(x.requires_grad for x in (self, *others.values())):
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
+    for what, x in others.items():
+        if x.dtype is not self.dtype:
+            raise TypeError(f"{name}: expected torch.{scalar_name(self.dtype)}Tensor for '{what}' (got "
+                            f"torch.{scalar_name(x.dtype)}Tensor)")
+    arrays = [x.expand(self.shape).numpy() for x in (self, *others.values())]
     found = [function(*(x.item() for x in row)) for row in zip(*(np.asarray(a).flat for a in arrays))]
     return self.copy_(from_numpy(np.array(found, dtype=self.dtype.numpy).reshape(self.shape)).to(device=self.device))
 
@@ -132,13 +140,13 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
 @method()
 def map_(self: Tensor, other: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
     """Each element replaced by what a Python function makes of it and of that of another tensor. Reads the values."""
-    return _on_host("map_", self, callable, other)
+    return _on_host("map_", self, callable, other=other)
 
 
 @method()
 def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
     """`map_` with two other tensors."""
-    return _on_host("map2_", self, callable, x, y)
+    return _on_host("map2_", self, callable, x=x, y=y)
 
 
 @method("__reversed__")

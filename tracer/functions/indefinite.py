@@ -31,6 +31,7 @@ from .operands import broadcast_shapes, scalar_name, wrap
 from .ranges import arange
 from .rearranging import roll
 from .reduce import amax, any_, argmax, sum
+from .refusals import COMPLEX, FULL, require_kind
 from .return_types import return_type
 from .shape import expand, reshape, squeeze, swapaxes, unsqueeze
 from .triangular import tril
@@ -191,6 +192,7 @@ def _in_order(LD: Tensor, exchanges: Tensor, first: Tensor) -> Tensor:
 def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
     """The X with A X = B, for what `ldl_factor` gave of A."""
     _check_ldl(LD, pivots, B)
+    require_kind("ldl_solve_kernel_cpu", LD, FULL | COMPLEX)
     lead = broadcast_shapes(LD._type.shape[:-2], B._type.shape[:-2])
     b = expand(B, (*lead, *B._type.shape[-2:]))
     if 0 in b._type.shape:
@@ -238,6 +240,8 @@ def _check_ldl(LD: Tensor, pivots: Tensor, B: Tensor) -> None:
                            f"{list(pivots.shape)} instead")
     if pivots.dtype.is_inexact or pivots.dtype is dtypes.boolean:
         raise RuntimeError(f"{name}: Expected pivots to be integers. Got {scalar_name(pivots.dtype)}")
+    if not LD.dtype.is_inexact:
+        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {scalar_name(LD.dtype)}")
     if LD.dtype is not B.dtype:
         raise RuntimeError(f"LD dtype {scalar_name(LD.dtype)} does not match b dtype {scalar_name(B.dtype)}")
     (n, _), k = LD._type.shape[-2:], B._type.shape[-2]

@@ -77,6 +77,10 @@ def matrix_rank(A: Tensor, tol: Tolerance = None, hermitian: bool = False, *, at
     if tol is not None:
         atol, rtol = tol, 0.0
     _check_bounds(name, atol=atol, rtol=rtol)
+    if rtol is None and (not A.dtype.is_inexact or A.dtype.itemsize < 4):
+        raise RuntimeError("This function doesn't handle types other than float and double")
+    if A.numel() == 0:
+        return zeros(A._type.shape[:-2], dtype=dtypes.int64, device=A.device)
     values = absolute(eigvalsh(A)) if hermitian else svdvals(A)
     bound = _bound(A, _largest(values), atol, rtol)
     return sum(gt(values, unsqueeze(bound, -1)), -1)
@@ -132,10 +136,10 @@ def pinv(A: Tensor, rcond: Tolerance = None, hermitian: bool = False, *, atol: T
                            "dimensions of float, double, cfloat or cdouble types")
     rtol = rcond if rtol is None else rtol
     _check_bounds("torch.linalg.pinv", atol=atol, rtol=rtol)
-    if hermitian:
-        require_square("linalg.eigh", A)
     if A.numel() == 0:
         return adjoint(in_pieces(A)).clone()
+    if hermitian:
+        require_square("linalg.eigh", A)
     return _pinv(A, atol, rtol, hermitian)[0]
 
 

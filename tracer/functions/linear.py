@@ -25,6 +25,7 @@ from .refusals import not_implemented
 
 _CONTRACTED: Final = Out("tensordot: Expected the output tensor to have dtype {result}, but got "
                         "an output tensor with dtype {out}")
+_ADDMV: Final = Out("addmv input tensors must have the same dtype, but got {out}, {result}, and {result}")
 _DOT: Final = Out("result dtype {out} does not match input dtype {result}")
 
 
@@ -93,7 +94,12 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     if x.type.dtype is dtypes.boolean:
         refuse_bools({(1, 1): "dot", (2, 1): "addmv_impl_cpu", (1, 2): "addmv_impl_cpu"}.get(
             (len(a), len(b)), "addmm_impl_cpu_" if len(b) <= 2 else "bmm"), input)
-    return into(out, wrap(_product(x, y)))
+    result = wrap(_product(x, y))
+    if out is None:
+        return result
+    rule = EXACT if len(b) > 1 else _ADDMV if len(a) > 1 else _DOT
+    rule.check(out.dtype, result.dtype)
+    return into(out, result)
 
 
 def _mismatch(a: Ints, b: Ints) -> str:
@@ -156,7 +162,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(_ADDMV)
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector."""
     if (input.ndim, vec.ndim) != (2, 1):

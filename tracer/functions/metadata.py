@@ -16,7 +16,7 @@ from ..tensor.tensor import Tensor
 from .dims import shape_argument, whole_list
 from .joining import cat
 from .methods import method, named
-from .shape import reshape, squeeze, swapaxes, t, transpose, unsqueeze
+from .shape import squeeze, swapaxes, t, transpose, unsqueeze
 from .storages import UntypedStorage
 from .strided import as_strided
 
@@ -73,7 +73,7 @@ def set_(self: Tensor, source: Tensor | UntypedStorage | None = None, storage_of
 
 @method()
 def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: memory_format | None = None) -> Tensor:
-    """Turn into a row-major tensor of another shape on the same memory; on new memory, with zeros behind, if it is larger."""
+    """Turn into a row-major tensor of another shape on the same memory; on a copy of it, with zeros behind, if it is larger."""
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     shape = shape_argument(sizes, size)
@@ -83,11 +83,12 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: memory_f
         return self
     offset = self.storage_offset()
     whole = self if self._base is None else self._root
-    if offset + math.prod(shape) <= whole.nbytes // self.dtype.itemsize:
+    held = whole.nbytes // self.dtype.itemsize
+    if offset + math.prod(shape) <= held:
         self._become(as_strided(self, shape, contiguous_stride(shape), offset))
         return self
-    flat = cat([reshape(self, (-1,)), self.new_zeros(math.prod(shape) - self.numel())])
-    return self.set_(reshape(flat, shape))
+    flat = cat([as_strided(self, (held,), (1,), 0), self.new_zeros(offset + math.prod(shape) - held)])
+    return self.set_(flat, offset, shape)
 
 
 @method()

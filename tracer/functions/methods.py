@@ -19,7 +19,7 @@ from ..tensor.strides import contiguous_stride, is_dense, overlaps
 from ..tensor.tensor import OVERLAP, Tensor
 from .checks import can_read, check_none
 from .layout import F, keeps_layout
-from .operands import c_name, cast_value, scalar_name
+from .operands import NUMBERS, c_name, cast_value, result_dtype, scalar_name
 from .spelling import REFUSED, respelled, under_new_names
 
 SHARED: Final = ("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
@@ -67,6 +67,9 @@ def pointwise(*names: str) -> Callable[[F], F]:
 # --- In place ---------------------------------------------------------------------------------------------------------
 
 
+_COMPARISONS: Final = frozenset({"ge_", "greater_", "greater_equal_", "gt_", "le_", "less_", "less_equal_", "lt_"})  # give bools
+
+
 def in_place(*names: str) -> Callable[[F], F]:
     """Attach the function as a method, and `name_` as its in-place form."""
 
@@ -89,6 +92,11 @@ def _in_place_form(function: Callable[..., Tensor], name: str) -> Callable[..., 
         except REFUSED:
             args, kwargs = respelled(function, args, kwargs, name)
             result = function(*args, **kwargs)
+        except NotImplementedError as error:
+            if str(error).startswith('"') and name not in _COMPARISONS:  # a kernel's: torch looks at the result's type first
+                target, *others = (*args, *kwargs.values())[:2]
+                CASTS.check(target.dtype, result_dtype(target, *(x for x in others if isinstance(x, (Tensor, *NUMBERS)))))
+            raise
         return assign(args[0] if args else kwargs["input"], result)
 
     update.__wrapped__ = function  # type: ignore[attr-defined]  # its signature
@@ -121,6 +129,7 @@ class Out(NamedTuple):
     `exact` asks for the dtype of the result, else for one that can hold it; `apart` for memory of which nothing is read.
     `always` is the dtype of the result where it is known before: then `out` is looked at before anything else.
     `counted` leaves `out` its shape where it has as many elements; `resized` is the warning that it gets another, if any.
+    `alone` asks so where one tensor is read, else for a dtype that can hold the result; `also` are dtypes that do as well.
     """
 
     text: str
@@ -131,10 +140,12 @@ class Out(NamedTuple):
     counted: bool = False
     resized: str = ("An output with one or more elements was resized since it had shape {out}, which does not match the "
                     "required output shape {result}.")
+    alone: bool = False
+    also: tuple[dtype, ...] = ()
 
     def check(self, given: dtype, wanted: dtype) -> None:
         """torch's error if a result of a dtype may not go into a tensor of another."""
-        if given is not wanted and (self.exact or not dtypes.can_cast(wanted, given)):
+        if given is not wanted and given not in self.also and (self.exact or not dtypes.can_cast(wanted, given)):
             names = {"out": scalar_name(given), "result": scalar_name(wanted)}
             raise self.error(self.text.format(**names, c_out=c_name(given), c_result=c_name(wanted)))
 
@@ -157,8 +168,11 @@ def with_out(function: F) -> F:
     return with_out_of(CASTS)(function)
 
 
-def with_out_of(*wanted: Out) -> Callable[[F], F]:
-    """Give a function the `out=` argument, of which it asks more; of several results by turns, the last of all that follow."""
+def with_out_of(*wanted: Out, several: tuple[Out, ...] = ()) -> Callable[[F], F]:
+    """Give a function the `out=` argument, of which it asks more; of several results by turns, the last of all that follow.
+
+    `several` is what a function that gives one result or several asks of several.
+    """
 
     def give(function: F) -> F:
         @functools.wraps(function)
@@ -170,7 +184,7 @@ def with_out_of(*wanted: Out) -> Callable[[F], F]:
             except REFUSED:
                 args, kwargs = respelled(function, args, kwargs)
                 result = function(*args, **kwargs)
-            return result if out is None else _given(out, result, wanted, (*args, *kwargs.values()))
+            return result if out is None else _given(out, result, wanted, several or wanted, (*args, *kwargs.values()))
 
         call.__signature__ = _with_out_shown(function)  # type: ignore[attr-defined]
         return call  # type: ignore[return-value]
@@ -178,16 +192,21 @@ def with_out_of(*wanted: Out) -> Callable[[F], F]:
     return give
 
 
-def _given(out: Any, result: Any, wanted: tuple[Out, ...], read: tuple[Any, ...]) -> Any:
+def _given(out: Any, result: Any, of_one: tuple[Out, ...], of_several: tuple[Out, ...], read: tuple[Any, ...]) -> Any:
     """The results in the tensors that were given."""
     several = not isinstance(result, Tensor)
+    wanted = of_several if several else of_one
     pairs = list(zip(out, result, strict=True)) if several else [(out, result)]
     for i, (o, r) in enumerate(pairs):
         rule = wanted[min(i, len(wanted) - 1)]
+        if rule.alone and sum(isinstance(x, Tensor) for x in read) > 1:
+            rule = CASTS
         rule.check(o._type.dtype, r._type.dtype)
         check_memory(o, r._type.shape, read, rule.apart)
+        if o._type.dtype in rule.also:
+            pairs[i] = o, r.to(o._type.dtype)
     if not several:
-        return into(out, result)
+        return into(*pairs[0])
     written = [into(o, r) for o, r in pairs]
     return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ..ir import dtypes
+from ..ops.elementwise import with_value
 from ..tensor.scalar import real
 from ..tensor.tensor import Tensor
 from .arithmetic import add, mul, sub
 from .choosing import clamp, where
-from .comparing import ne
+from .comparing import eq, isnan, ne
 from .dims import checked_dim, real_number
 from .layout import in_rows, lies
 from .linear import matmul
 from .methods import EXACT, in_place, method, with_out_of
-from .operands import common_shape, scalar_name
+from .operands import common_shape, scalar_name, wrap
 from .reduce import Dims, amax, amin, power, sum
 from .refusals import FULL, require_kind
-from .shape import movedim, unsqueeze
+from .shape import movedim, squeeze, unsqueeze
 from .unary import abs as absolute
 from .unary import ceil, reciprocal, square
 
@@ -28,7 +30,7 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
     """The p-norm (sum |x|^p)^(1/p); its gradient is zero where the norm is, and at zeros where it has no limit."""
     size, dim = absolute(x), () if dim is None else dim  # no dimensions are all, also where they are kept
     if p == math.inf or p == -math.inf:  # of a number of a traced function no more is asked than this
-        return (amax if p > 0 else amin)(size, dim, keepdim)
+        return _extreme(amax if p > 0 else amin, size, dim, keepdim)
     if p == 0:
         return sum(where(ne(x, 0), 1.0, mul(size, 0)), dim, keepdim)
     if p == 1:
@@ -39,6 +41,13 @@ def length(x: Tensor, p: float, dim: Dims = None, keepdim: bool = False) -> Tens
     if total._type.size == powers._type.size:  # of one element the norm is its size, by any p: nothing is rounded
         return sum(size, dim, keepdim)
     return power(total, 1 / p)
+
+
+def _extreme(reduce: Callable[..., Tensor], size: Tensor, dim: Dims, keepdim: bool) -> Tensor:
+    """The extreme, whose gradient is zero, rather than NaN, where it is NaN."""
+    found = reduce(size, dim, keepdim)
+    slope = where(isnan(found), 0.0, reduce(where(isnan(size), 0.0, size), dim, keepdim))
+    return wrap(with_value(slope._read(), found._read()))
 
 
 @in_place()
@@ -136,8 +145,17 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0])
     gaps = sub(unsqueeze(x1, -2), unsqueeze(x2, -3))
     if p == 0:
         return differing(gaps)
-    empty = gaps._type.shape[-1] == 0 and p == math.inf
-    return length(gaps, 1.0 if empty else p, -1)
+    return farthest(gaps) if p == math.inf else length(gaps, p, -1)
+
+
+def farthest(gaps: Tensor) -> Tensor:
+    """The largest of the last dimension, 0 of none; of equal ones each has the whole gradient, unlike in the norm for inf."""
+    size = absolute(gaps)
+    if not gaps._type.shape[-1]:
+        return sum(size, -1)
+    top = amax(size, -1, True).detach()
+    chosen = where(isnan(top), math.nan, eq(size, top).to(size.dtype))
+    return wrap(with_value(sum(mul(size, chosen), -1)._read(), squeeze(top, -1)._read()))
 
 
 def differing(gaps: Tensor) -> Tensor:

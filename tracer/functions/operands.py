@@ -189,7 +189,10 @@ def broadcast_shapes(*shapes: Sequence[int] | int) -> Size:
     for shape in shapes:
         if not isinstance(shape, (int, tuple, list)):
             raise RuntimeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}")
-    return Size(common_shape(*(whole_numbers(shape, "shape") for shape in shapes)))
+    sizes = [whole_numbers(shape, "shape") for shape in shapes]
+    if any(n < 0 for shape in sizes for n in shape):
+        raise ValueError("Attempting to broadcast a dimension with negative length!")
+    return Size(common_shape(*sizes))
 
 
 @functools.lru_cache(maxsize=4096)  # asked anew for every pair of operands, mostly of few different shapes

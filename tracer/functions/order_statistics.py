@@ -16,7 +16,7 @@ from .choosing import clamp, where
 from .comparing import eq, gt, isnan, logical_and, logical_not, logical_or, lt
 from .conversions import clone
 from .dims import check_keepdim, checked_dim, whole_place
-from .methods import Out, method, with_out, with_out_of
+from .methods import CASTS, Out, method, with_out_of
 from .operands import number_value, wrap
 from .reduce import any_ as any_of
 from .reduce import argmax
@@ -33,6 +33,12 @@ _KthValue, _Median, _NanMedian, _Mode = (return_type(n) for n in ("kthvalue", "m
 _QUANTILE: Final = Out("quantile() out tensor must be same dtype as the input tensor")
 _KTH: Final = (Out("output values must be of same type as input", apart=True),
          Out("output indices must be of scalar type Long", apart=True))
+_MEDIAN: Final = (Out("Expected tensor for 'values' to have the same type as tensor for argument #2 'self'; but type "
+                      "torch.{out}Tensor does not equal torch.{result}Tensor (while checking arguments for median)"),
+                  Out("Expected tensor for argument #1 'indices' to have scalar type {result}; but got torch.{out}Tensor instead "
+                      "(while checking arguments for median)"))
+_MODE: Final = tuple(Out(f"expected scalar type '{{result}}' but got '{{out}}' for {name} output")
+                     for name in ("values", "indices"))
 
 
 # --- One place of the sorted order ------------------------------------------------------------------------------------
@@ -103,7 +109,7 @@ def _median_of_all(kind: Callable[..., Any], input: Tensor) -> Tensor:
 
 
 @method()
-@with_out
+@with_out_of(CASTS, several=_MEDIAN)
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median (the lower of two) of all elements; or (values, indices) along `dim`. NaN if there is one."""
     if keepdim is not False:
@@ -112,7 +118,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @method()
-@with_out
+@with_out_of(CASTS, several=_MEDIAN)
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """`median` of the elements that are not NaN."""
     if keepdim is not False:
@@ -123,7 +129,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 
 @method()
-@with_out
+@with_out_of(*_MODE)
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent elements along `dim`: of several the smallest, of its places the last."""
     if keepdim is not False:

@@ -18,7 +18,7 @@ from .comparing import logical_and, logical_or
 from .dims import checked_dim, whole_number
 from .joining import stack
 from .linear import contract, is_nought, matmul, nothing_of, outer, refuse_bools, require_batched, require_vectors
-from .methods import EXACT, in_place, method, with_out, with_out_of
+from .methods import EXACT, Out, in_place, method, with_out, with_out_of
 from .operands import Number, common_shape, number_value, result_dtype, scalar_name, wrap
 from .precision import fitting
 from .ranges import eye
@@ -123,7 +123,7 @@ def _check_batches(input: Tensor, batch1: Tensor, batch2: Tensor) -> None:
 
 
 @in_place()
-@with_out
+@with_out_of(Out("self and mat2 must have the same dtype, but got {out} and {result}"))
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * sum over b of batch1[b] @ batch2[b], for [b, n, k] and [b, k, m]; input broadcasts to [n, m].
 
@@ -236,7 +236,7 @@ def _power(x: Tensor, n: int) -> Tensor:
     return matmul(squared, x) if n % 2 else squared
 
 
-@with_out
+@with_out_of(Out("multi_dot(): expected out tensor to have dtype {c_result} but got {c_out}"))
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices, multiplied in the order that takes the fewest multiplications.
 

@@ -20,7 +20,7 @@ from .choosing import maximum, minimum, where
 from .comparing import eq, isnan, logical_and, logical_not, logical_or, ne
 from .defaults import Defaults
 from .dims import check_keepdim, checked_dim, checked_dims, shape_argument
-from .methods import EXACT, Out, into, method, named, out_kind, with_out, with_out_of, with_typed_out
+from .methods import CASTS, EXACT, Out, into, method, named, out_kind, with_out, with_out_of, with_typed_out
 from .operands import cast_value, number_value, read, same_shape, scalar_name, wrap
 from .precision import rounded_once
 from .refusals import ORDERED, require_kind
@@ -32,6 +32,8 @@ from .unary import exp, log, square
 
 _EXTREME: Final = Out("Expected the dtype for input and out to match, but got {result} for input's"
                      " dtype and {out} for out's dtype.")
+_TRUTH = {name: Out(f"{name} only supports bool tensor for result, got: {{out}}", also=(dtypes.boolean, dtypes.uint8))
+          for name in ("all", "any")}
 Dims = int | Sequence[int] | None
 
 
@@ -281,7 +283,7 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 def _extreme(name: str, whole: Any, arg: str, of_two: Any, result: Any) -> Any:
     @named(name, f"The {name}imum of all elements; or (values, indices) along `dim`; or of two tensors.")
-    @with_out
+    @with_out_of(CASTS, several=(EXACT,))
     def function(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
         if isinstance(dim, Tensor) or other is not None:
             return of_two(input, dim if other is None else other)
@@ -336,7 +338,7 @@ min = _extreme("min", lambda x: _whole_extreme("reduce_min", x), "argmin", minim
 
 def _truth(name: str, op: str) -> Any:
     @named(name, f"Whether {name} element is true (non-zero), of the whole tensor or along `dim`.")
-    @with_out
+    @with_out_of(_TRUTH[name])
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         test = input if input.dtype is dtypes.boolean else ne(input, 0)
         axes = () if _is_empty(dim) else _axes(input, dim)  # of none it is each element's truth, unlike in sums

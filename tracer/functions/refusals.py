@@ -23,7 +23,8 @@ def not_implemented(kernel: str, kind: dtype) -> NotImplementedError:
 
 FLOATING: Final = frozenset(kind for kind in dtypes.ALL if kind.is_floating_point)
 FULL: Final = frozenset({dtypes.float32, dtypes.float64})  # of a width that torch computes in
-INEXACT: Final = FLOATING | {dtypes.complex64, dtypes.complex128}
+COMPLEX: Final = frozenset({dtypes.complex64, dtypes.complex128})
+INEXACT: Final = FLOATING | COMPLEX
 REAL: Final = frozenset(kind for kind in dtypes.ALL if not kind.is_complex and kind is not dtypes.boolean)
 ORDERED: Final = REAL | {dtypes.boolean}
 NUMBER: Final = frozenset(dtypes.ALL) - {dtypes.boolean}

@@ -26,7 +26,7 @@ from .dims import checked_dim
 from .fits import check_fits
 from .layout import as_input, lies
 from .methods import EXACT, Out, assign, in_place, method, with_out_of
-from .operands import Number, cast_value, common_shape, expand_value, number_value, wrap
+from .operands import Number, cast_value, common_shape, expand_value, number_value, scalar_name, wrap
 from .precision import fitting
 from .refusals import NUMBER, ORDERED, require_kind
 from .shape import ravel
@@ -352,10 +352,9 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
 # --- Positions in the flattened tensor --------------------------------------------------------------------------------
 
 
-def _flat_positions(input: Tensor, index: Tensor) -> Value:
+def _flat_positions(name: str, input: Tensor, index: Tensor) -> Value:
     if index.dtype not in INDEX_KINDS:
-        raise RuntimeError("take(): Expected a long tensor for index, but got "
-                           f"{index.dtype.name.capitalize()}")
+        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {scalar_name(index.dtype)}")
     count = input.numel()
     if count:
         check_range("take", index, -count, count, IndexError,
@@ -368,7 +367,7 @@ def _flat_positions(input: Tensor, index: Tensor) -> Value:
 @with_out_of(_TAKEN)
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements at positions in the flattened input; negative ones count from its end."""
-    positions = _flat_positions(input, index)
+    positions = _flat_positions("take", input, index)
     if input.numel() == 0 and index.numel():
         raise IndexError("take(): tried to take from an empty tensor")
     return wrap(index_nd(reshape(input._read(), shape=(input.numel(),)), [positions]))
@@ -382,7 +381,10 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
                            f"source.numel() = {source.numel()}, index.numel() = {index.numel()}")
     if index.numel() and not self.numel():
         raise IndexError("put_(): Tried to put elements into an empty tensor")
-    positions = reshape(_flat_positions(self, index), shape=(index.numel(),))
+    positions = reshape(_flat_positions("put_", self, index), shape=(index.numel(),))
+    if source.dtype is not self.dtype:
+        raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
+                           f"{scalar_name(self.dtype)} and source.dtype = {scalar_name(source.dtype)}")
     flat = reshape(self._read(), shape=(self.numel(),))
     if index.numel():
         updates = reshape(source._read(), shape=(index.numel(),))

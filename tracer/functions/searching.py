@@ -15,7 +15,7 @@ from ..ir.errors import TraceError
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..lazy.flush import host_array
-from ..ops.elementwise import compare, convert, not_
+from ..ops.elementwise import compare, convert, not_, or_
 from ..ops.reduction import reduce_or, reduce_sum
 from ..ops.structural import broadcast, reshape
 from ..tensor.strides import Geometry, contiguous_stride
@@ -174,7 +174,7 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: 
     """Where each number would go into a sorted vector (or one for each leading index) to keep it sorted.
 
     The first place for side 'left', the last for 'right'. Counted by comparing all with all, which is exact and has no
-    loop; for m numbers and n places that is m * n comparisons.
+    loop; for m numbers and n places that is m * n comparisons. NaN is larger than every number.
     """
     if side not in (None, "left", "right") or (side == "left" and right):
         raise RuntimeError(f"torch.searchsorted(): side and right can't be set to opposites, got side of {side} while "
@@ -194,10 +194,10 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: 
     pairs = (*shape, n)
     lead = () if sorted_sequence.ndim == 1 else tuple(range(len(shape) - 1))
     left = broadcast(sequence, shape=pairs, dims=(*lead, len(shape)))
-    before = compare(left, broadcast(wanted, shape=pairs, dims=tuple(range(len(shape)))),
-                     direction="GT" if right or side == "right" else "GE")
-    # "Not greater" rather than "less or equal": NaN goes to the end.
-    count = reduce_sum(convert(not_(before), dtype=dtypes.int64), axes=(len(shape),))
+    new = broadcast(wanted, shape=pairs, dims=tuple(range(len(shape))))
+    before = compare(left, new, direction="LE" if right or side == "right" else "LT")
+    before = or_(before, compare(new, new, direction="NE"))  # NaN goes to the end
+    count = reduce_sum(convert(before, dtype=dtypes.int64), axes=(len(shape),))
     return wrap(cast_value(count, dtypes.int32 if out_int32 else dtypes.int64))
 
 

@@ -20,12 +20,12 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, rsub, sub
 from .chebyshev import chebyshev_sum, coefficients
 from .choosing import maximum, where
-from .comparing import gt, logical_and, logical_or, lt
+from .comparing import ge, gt, le, logical_and, logical_or, lt
 from .defaults import Defaults
 from .dims import whole_number
 from .layout import in_rows, keeps_layout, lies
 from .methods import Out, in_place, method, named, pointwise, with_out, with_out_of
-from .operands import Number, cast_value, float_kind, result_dtype, wrap
+from .operands import Number, cast_value, float_kind, number_value, result_dtype, wrap
 from .precision import fitting, rounded_once
 from .refusals import not_implemented
 from .ruled import Derivative, check_number, check_tensor, floating_kind, ruled
@@ -39,15 +39,22 @@ _MVLGAMMA: Final = Out("mvlgamma: result type {result} can't be cast to the desi
 
 @pointwise()
 @with_out
-@rounded_once
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x clamped to [eps, 1 - eps] if eps is given."""
     input = input if input.dtype.is_inexact else input.to(Defaults.dtype)
     if eps is None:
+        return _logit(input)
+    low = wrap(number_value(fitting(eps, input.dtype), input.dtype, (), input._device))
+    return _logit(input, low, rsub(low, 1))
+
+
+@rounded_once
+def _logit(input: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    if low is None or high is None:
         x, inside = input, where(logical_or(lt(input, 0), gt(input, 1)), math.nan, 1.0)
-    else:  # a clamp through which NaN passes
-        fitting(eps, input.dtype)
-        x, inside = where(lt(input, eps), eps, where(gt(input, 1 - eps), 1 - eps, input)), None
+    else:  # a clamp through which NaN passes, without a gradient
+        clamped = where(lt(input, low), low, where(gt(input, high), high, input.detach()))
+        x, inside = where(logical_and(ge(input, low), le(input, high)), input, clamped), None
     value = log(div(x, rsub(x, 1)))
     slope = sub(log(x), log1p(neg(x)))  # the same, with a gradient also at 0 and 1; outside of [0, 1] that is NaN
     slope = slope if inside is None else mul(slope, inside)

@@ -19,7 +19,7 @@ from .creation import zeros
 from .dims import real_number, whole_number, whole_place
 from .histograms import check_finite
 from .linear import matmul
-from .methods import method, with_out
+from .methods import Out, method, with_out_of
 from .operands import Number, scalar_name
 from .reduce import aminmax, sum
 from .scattering import index_add
@@ -160,7 +160,8 @@ def _edges(x: Tensor, low: float, high: float) -> tuple[Any, Any]:
 
 
 @method()
-@with_out
+@with_out_of(Out("torch.histogram: input tensor and hist tensor should have the same dtype, but got input {c_result} and hist "
+                 "{c_out}"))
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal parts of [min, max], of the range of the data where both are equal.
 

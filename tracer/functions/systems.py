@@ -208,7 +208,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def inverse(input: Tensor) -> Tensor:
     """`torch.linalg.inv` under its older name."""
     return checked_inverse("linalg.inv", input)[0]

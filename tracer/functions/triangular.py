@@ -16,7 +16,7 @@ from ..tensor.layouts import check_layout, layout
 from ..tensor.tensor import Tensor
 from .creation import tensor
 from .dims import checked_dim, whole_number, whole_place
-from .methods import EXACT, in_place, method, with_out, with_out_of
+from .methods import EXACT, in_place, method, with_out_of
 from .operands import Number, number_value, wrap
 from .reduce import sum as sum_
 from .refusals import NUMBER, require_kind
@@ -86,7 +86,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = N
 
 
 @method()
-@with_out
+@with_out_of(EXACT)
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with the vector on a diagonal; or a copy of the matrix's diagonal."""
     if input.ndim not in (1, 2):

@@ -35,7 +35,7 @@ from .owners import (
 from .owners import Table as OwnedTable
 from .places import Entries, Names, Place, Watch, holder_of
 from .ran import Doubtful
-from .reachable import NAMESPACES, Reachable, identified
+from .reachable import NAMESPACES, Reachable, identified, names_read
 from .remembered import Remembering
 from .statics import attributes, is_a, mro, table
 from .tables import attributes_to_set
@@ -75,7 +75,7 @@ class Outside(Watch):
         self._tables = [(x, attributes(x)) for x in _instances(found) if not found.bound.isdisjoint({"__dict__", ANY_NAME})]
         # Containers that an argument may be, too.
         self.enterable = frozenset(i for i, (x, _) in found.seen.items() if self.has(x))
-        self.caches = [Remembering(cache) for cache in found.caches]
+        self.caches = [Remembering(cache, names_read) for cache in found.caches]
         self._paths, self.foreign = found.paths, found.foreign
         self._left_out: set[tuple[int, str]] = set()  # what of structures is looked at by somebody else, by id and path
 
@@ -91,6 +91,10 @@ class Outside(Watch):
                 if id(now) in self.owners:
                     raise TraceError("a step gives an object a __dict__ that it reaches another way, too: each call could not do "
                                      "so again. Give it a copy.")
+
+    def behind_caches(self, key: Any) -> bool:
+        """Whether a function that remembers its results may have read what is under this key when it was called before."""
+        return bool(self.caches) and (type(key) is not str or any(cache.may_read(key) for cache in self.caches))
 
     def forget_results(self) -> None:
         """Let functions that remember their results forget what they gave to a trace."""

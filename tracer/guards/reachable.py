@@ -425,6 +425,18 @@ def identified(found: Reachable) -> dict[Tensor, None]:
     return tensors
 
 
+def names_read(function: Any) -> set[str] | None:
+    """The names in the code that a function leads to, texts among them; None if it computes some."""
+    found = Reachable(function)
+    names = set(found.texts)
+    todo = [f.__code__ for f, _ in found.seen.values() if type(f) is types.FunctionType]
+    while todo:
+        code = todo.pop()
+        names.update(code.co_names, code.co_freevars)
+        todo += [c for c in code.co_consts if type(c) is types.CodeType]
+    return None if found.everything else names
+
+
 class _Anything(set[str | None]):
     """All names."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from typing import Any
 
 from ..tensor.nested import all_leaves
@@ -24,9 +24,16 @@ _LINK = "_lru_list_elem"  # what the C implementation keeps results in, if their
 class Remembering:
     """A function that remembers its results, as it was before the trace."""
 
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    def __init__(self, function: Any, names_read: Callable[[Any], Collection[str] | None]) -> None:
+        self.function, self._names_read = function, names_read
+        self._names: Any = MISSING  # looked up when they are asked for, which is seldom
         self.before = {key: id(result) for key, _, result in self.entries()}
+
+    def may_read(self, name: str) -> bool:
+        """Whether the function reads a variable, an attribute or a key of this name, or may."""
+        if self._names is MISSING:
+            self._names = self._names_read(self.function.__wrapped__)
+        return self._names is None or name in self._names
 
     @property
     def name(self) -> str:

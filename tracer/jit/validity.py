@@ -249,7 +249,7 @@ class Validity:
                 continue
             # One that code may have come to know another way, from a cache of its own or of others, is compared as before.
             used = plan.evaluation is not None and plan.evaluation.uses(scalar)
-            if used or place in written or not (outside.caches or place[0] in outside.foreign):
+            if used or place in written or not (place[0] in outside.foreign or outside.behind_caches(place[1])):
                 outside.leave_out(owner, place[1])
                 guards += [] if used else [_of_its_type(owner, place[1], _kinds(scalar, False, outside))]
         for (_, key), (owner, identity) in trace.appended.items():
@@ -260,7 +260,8 @@ class Validity:
             outside.drop(nest.inner)
             scalars = trace.nested.get((nest.owner.identity, nest.key), {})
             nest.expect({path: _kinds(x, used, outside) for path, x in scalars.items()
-                         if (used := plan.evaluation is not None and plan.evaluation.uses(x)) or not outside.caches})
+                         if (used := plan.evaluation is not None and plan.evaluation.uses(x))
+                         or not any(map(outside.behind_caches, (nest.key, *path)))})
         outside.leave_open()
         self.guards, self.marks, self.containers = guards, _Marks(outside, call.tensors), _Containers(plan, outside, identities)
         self.evaluation = plan.evaluation

@@ -23,6 +23,14 @@ def either(h: Emitter, a: Operand, b: Operand) -> Operand:
     return h.op("or", (a, b), a.type)
 
 
+_OF_BOOLEANS = {"add": "or", "multiply": "and"}  # said as it is: XLA folds some sums of booleans as if of one bit, to false
+
+
+def combined(hlo: str, h: Emitter, x: Operand, y: Operand) -> Operand:
+    """An instruction on two operands of one type: of numbers this one, of booleans the one that means the same."""
+    return h.op(_OF_BOOLEANS.get(hlo, hlo) if x.type.dtype is dtypes.boolean else hlo, (x, y), x.type)
+
+
 def lowered_where(h: Emitter, x: Operand, direction: str, number: str, yes: Operand, no: Operand) -> Operand:
     """`yes` where x stands so to the number, else `no`."""
     return h.op("select", (compared(h, direction, x, h.constant(number, x.type)), yes, no), yes.type)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -17,7 +18,7 @@ from ..ir.graph import Value
 from ..ir.op import OPS, Emitter, Op, Operand, register, zero_gradient
 from ..ir.types import Type
 from . import references
-from .conditions import compared, lowered_where
+from .conditions import combined, compared, lowered_where
 
 Vjp = Callable[..., Sequence[Value | None]]
 
@@ -195,9 +196,9 @@ def _atan2_vjp(g: Value, out: Value, y: Value, x: Value) -> tuple[Value, Value]:
     return mul(scale, x), neg(mul(scale, y))
 
 
-add = elementwise("add", "add", references.add, _add_vjp, ANY)
+add = elementwise("add", "add", references.add, _add_vjp, ANY, lower=partial(combined, "add"))
 sub = elementwise("sub", "subtract", lambda x, y: x - y, _sub_vjp, NUMBER)
-mul = elementwise("mul", "multiply", references.multiply, _mul_vjp, ANY)
+mul = elementwise("mul", "multiply", references.multiply, _mul_vjp, ANY, lower=partial(combined, "multiply"))
 div = elementwise("div", "divide", references.truncating_divide, _div_vjp, NUMBER)
 neg = elementwise("neg", "negate", lambda x: -x, _neg_vjp, NUMBER, exact=True)
 rem = elementwise("rem", "remainder", references.truncating_remainder, _rem_vjp, REAL | INTEGER)
@@ -382,6 +383,13 @@ def _pi_cot(turn: Value) -> Value:
     return where(pole, full_like(turn, math.inf), cot)
 
 
+# The second operand, with the gradient of the first one's polygamma function: that of its branches is none at the poles.
+with_polygamma: Op = register(Op(
+    "with_polygamma", lambda x, value, order: _with_value_infer(x, value), lambda x, value, order: value,
+    lambda h, x, value, order: value, lambda g, out, x, value, order: (mul(g, polygamma_of(order + 1, x)), None),
+    batch_elementwise("with_polygamma"), exact=True, light=True))
+
+
 def polygamma_of(order: int, x: Value) -> Value:
     """The derivative of digamma of an order, also below zero, where CHLO's stops too early: https://dlmf.nist.gov/5.15.E6
 
@@ -399,7 +407,7 @@ def polygamma_of(order: int, x: Value) -> Value:
         total = shifted(mul(total, cot), factor)
     result = where(below, sub(scaled(above, (-1)**order), total), above)
     end = full_like(x, 0 if order == 1 else math.nan)  # as torch has it
-    return where(_is(x, "EQ", full_like(x, math.inf)), end, result)
+    return with_polygamma(x, where(_is(x, "EQ", full_like(x, math.inf)), end, result), order=order)
 
 
 floor = elementwise("floor", "floor", np.floor, flat_gradient, REAL)

@@ -22,7 +22,8 @@ from ..ir.errors import requires
 from ..ir.graph import Value
 from ..ir.op import Emitter, Op, Operand, register
 from ..ir.types import Type
-from .elementwise import ANY, LOGICAL, REAL, and_, compare, conjugate, convert, div, maximum, or_, select, times
+from .conditions import combined
+from .elementwise import ANY, LOGICAL, REAL, and_, compare, conjugate, convert, div, mul, select, times
 from .places import Dims, Places, check_dims, dims_text, positions, windows_shape
 from .reduction import accumulator, widened
 from .structural import Ints, array_attribute, concatenate, constant, reshape, slice_
@@ -263,7 +264,7 @@ def _scatter_lower(h: Emitter, x: Operand, indices: Operand, updates: Operand, *
     numbers, hlo, out = dims_text(_scatter_dims(**params), _SCATTER_LISTS), COMBINERS[params["combiner"]].hlo, h.out
     element = Type.of((), accumulator(out.dtype, hlo))
     x, updates = widened(h, x, element.dtype), widened(h, updates, element.dtype)
-    body = h.region([element, element], lambda old, new: h.op(hlo, (old, new), element) if hlo else new)
+    body = h.region([element, element], lambda old, new: combined(hlo, h, old, new) if hlo else new)
     result = h.ops("scatter", (x, indices, updates), (out.with_dtype(element.dtype),), (
         f"scatter_dimension_numbers = #stablehlo.scatter<{numbers}>, "
         f"indices_are_sorted = {_flag(params['indices_are_sorted'])}, "
@@ -307,17 +308,12 @@ def _mul_vjp(g: Value, out: Value, x: Value, u: Value, places: Places, read: Rea
 
 
 def _extreme_vjp(g: Value, out: Value, x: Value, u: Value, places: Places, read: Read) -> tuple[Value, Value]:
-    """All that equal the extreme, the operand's element included, share the cotangent evenly."""
-    from_x, from_u = _same(x, out), _same(u, read(out))
-    count = places.scatter(convert(from_x, dtype=x.type.dtype), convert(from_u, dtype=x.type.dtype), "add")
-    share = div(g, maximum(count, full_like(count, 1)))
-    return select(from_x, share, full_like(g, 0)), select(from_u, read(share), full_like(u, 0))
-
-
-def _same(x: Value, y: Value) -> Value:
-    """Whether x = y, where NaN is equal to NaN."""
-    both_nan = and_(compare(x, x, direction="NE"), compare(y, y, direction="NE"))
-    return or_(compare(x, y, direction="EQ"), both_nan)
+    """All that equal the extreme, the operand's element included, share the cotangent evenly; at NaN none does, and all of
+    0 * (1 / 0) is NaN, as in torch.
+    """
+    from_x, from_u = (convert(compare(a, b, direction="EQ"), dtype=x.type.dtype) for a, b in ((x, out), (u, read(out))))
+    share = div(g, places.scatter(from_x, from_u, "add"))
+    return mul(share, from_x), mul(read(share), from_u)
 
 
 _SCATTER_VJPS: dict[str, Callable[..., tuple[Value, Value]]] = {

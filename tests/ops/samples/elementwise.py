@@ -115,6 +115,7 @@ SAMPLES = [
     Sample("reduce_precision", [X], {"exponent": 8, "mantissa": 7}, lambda t, x: x.bfloat16().float()),
     Sample("alias", [X], {}, None, [0]), Sample("stop_gradient", [X], {}),
     Sample("with_value", [X, Y], {}, note=" value only"),
+    Sample("with_polygamma", [X, Y], {"order": 1}, note=" value only"),
     Sample("piecewise", [X], {}, None, [0]), Sample("linked", [X, Y], {}, lambda t, x, y: x, [0, 1]),
 ]
 
@@ -147,5 +148,6 @@ BAD = [
     BadSample("clamp", [C, C, C], {}, "clamp requires real operands"),
     BadSample("linked", [X, I], {}, "linked requires inexact operands"),
     BadSample("with_value", [X, I], {}, "with_value requires operands"),
+    BadSample("with_polygamma", [X, I], {"order": 1}, "with_value requires operands"),
     BadSample("reduce_precision", [I], {"exponent": 8, "mantissa": 7}, "reduce_precision requires a floating"),
 ]

@@ -20,6 +20,7 @@ from ...ops.structural import Ints, concatenate, iota
 from ...tensor.context import context, outside_trace
 from ...tensor.device import device
 from ...tensor.maps import maps_with_own_draws
+from ...tensor.scalar import Scalar
 from ...tensor.storage import rebinding
 from ...tensor.tensor import Tensor
 from ..defaults import device_name
@@ -177,7 +178,7 @@ def generator_on(on: str, generator: Generator | None = None) -> Generator:
     return found
 
 
-def manual_seed(seed: int) -> Generator:
+def manual_seed(seed: Any) -> Generator:
     """Seed the default generators of all devices; returns the CPU's.
 
     >>> import flambeau as torch
@@ -185,8 +186,9 @@ def manual_seed(seed: int) -> Generator:
     >>> bool((x == y).all())
     True
     """
+    seed = seed if type(seed) is Scalar else int(seed)  # a number of a trace is an input, which int() would look at
     for generator in _by_device.values():
-        generator.manual_seed(int(seed))
+        generator.manual_seed(seed)
     return default_generator
 
 
