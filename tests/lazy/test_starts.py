@@ -57,6 +57,7 @@ def test_a_loop_over_positions_is_one_program(read: str) -> None:
 
 
 @pytest.mark.parametrize("read", READS)
+@pytest.mark.filterwarnings("ignore:std")  # of one element
 def test_the_bits_do_not_depend_on_what_was_compiled_before(read: str) -> None:
     """All consumers in one program, so that it compiles once; alone, and after the loop came to other positions."""
     x = table()

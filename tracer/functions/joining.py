@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ..ir.dtypes import dtype
+from ..lazy.at_once import SMALL, at_once
 from ..ops import structural as ops
 from ..tensor.tensor import Tensor
 from .dims import checked_dim
@@ -63,13 +65,20 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             at = next(j for j, (m, n) in enumerate(zip(first, shape)) if j != d and m != n)
             raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size {first[at]} but got "
                                f"size {shape[at]} for tensor number {i} in the list.")
-    values = [cast_value(x._read(), kind) for x in used]
-    result = wrap(ops.concatenate(*values, axis=d))
+    if len(used) > 1 and sum(x._type.size for x in used) <= SMALL:
+        with at_once():  # a program would depend on which of them are the same tensor, which in a batch of samples is chance
+            result = _joined(used, kind, d)
+    else:
+        result = _joined(used, kind, d)
     if used[0]._geometry is not None:
         form = suggested_format(used[0])
         if all(x.ndim == result.ndim and suggested_format(x) is form for x in tensors):
             as_image(result, used[0])
     return result
+
+
+def _joined(tensors: Sequence[Tensor], kind: dtype, dim: int) -> Tensor:
+    return wrap(ops.concatenate(*[cast_value(x._read(), kind) for x in tensors], axis=dim))
 
 
 concat = concatenate = cat
