@@ -12,7 +12,7 @@ from ...tracer.functions.activation import relu as _relu
 from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
-from ...tracer.functions.layout import in_pieces
+from ...tracer.functions.layout import in_pieces, laid_out
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.operands import scalar_name, wrap
 from ...tracer.functions.precision import fitting, rounded_once
@@ -227,7 +227,7 @@ def _hard_gate(input: Tensor) -> Tensor:
     require_kind("hardsigmoid_cpu", input)
     value = div(relu6(add(input, 3)), 6)
     slope = where(absolute(input) < 3, div(input, 6), 0.0)  # also at NaN
-    return wrap(with_value(slope._read(), value._read()))
+    return laid_out(wrap(with_value(slope._read(), value._read())), [input])
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -242,7 +242,7 @@ def _hard_gated(input: Tensor) -> Tensor:
     inside = where(absolute(input) < 3, input, 0.0)
     rest = where(input < 0, 0.0, input)  # also of NaN and infinity
     slope = where(absolute(input) < 3, mul(inside, add(div(inside, 6), 0.5)), rest)
-    return wrap(with_value(slope._read(), value._read()))
+    return laid_out(wrap(with_value(slope._read(), value._read())), [input])
 
 
 @with_out

@@ -95,6 +95,7 @@ def test_errors(name: str) -> None:
     assert errors[0] == errors[1]
 
 
+@pytest.mark.filterwarnings("ignore:`torch.cuda.amp")
 def test_former_names() -> None:
     seen = []
     class Function(flambeau.autograd.Function):

@@ -290,6 +290,7 @@ def test_histogram_puts_values_at_edges_where_torch_does(seed: int) -> None:
 
 
 @lazily
+@pytest.mark.filterwarnings("ignore:torch.chain_matmul is deprecated")
 @pytest.mark.parametrize("shapes", [[(50, 1), (1, 50), (50, 1)], [(1, 50), (50, 1), (1, 50)]])
 def test_chain_is_multiplied_in_the_cheapest_order(shapes: list[tuple[int, int]]) -> None:
     """A column times a row first would make a large matrix."""
