@@ -229,10 +229,11 @@ def test_the_last_of_several_updates_stays_on_the_host() -> None:
     np.testing.assert_array_equal(interpret(graph, sample.arrays)[0], [3, 4])
 
 
-def test_a_nan_is_the_extreme_and_gets_the_gradient() -> None:
+def test_a_nan_is_the_extreme_and_all_that_went_there_get_nan() -> None:
+    """As in torch, which divides among those that are equal to it: none is."""
     x, u = np.array([np.nan, 1, 2], np.float32), np.array([5, np.nan], np.float32)
     graph = graph_of(lambda x, i, u: put_along(x, i, u, 0, "max"), [x, np.array([1, 2]), u], (0, 2))
     out, gx, gu = interpret(graph, [x, np.array([1, 2]), u, np.array([3, 4, 5], np.float32)])
     np.testing.assert_array_equal(out, [np.nan, 5, np.nan])
-    np.testing.assert_array_equal(gx, [3, 0, 0])
-    np.testing.assert_array_equal(gu, [4, 5])
+    np.testing.assert_array_equal(gx, [np.nan, 0, np.nan])
+    np.testing.assert_array_equal(gu, [4, np.nan])
