@@ -220,14 +220,14 @@ F.embedding(k, w[:, :3]) ; torch.zeros_like(l[:3]).index_put((k,), l, accumulate
 m.prod() ; m.cumprod(1) ; m.cumprod(0) ; torch.logcumsumexp(m, 1)
 """),
     ("NaN or not where infinities meet: torch's kernels centre, scale or divide in another order", "hbsd", """
-m.var(1) ; m.var(1, correction=0) ; torch.var_mean(m, 1)[0] ; torch.std_mean(m, 1)[1] ; m.norm(inf, dim=1)
-m.norm(-inf, dim=1) ; m.norm(-2, dim=1) ; m.norm(3) ; m.renorm(2, 0, 1.0) ; F.cosine_similarity(m, m.flip(0))
-m.scatter_reduce(1, r, m, 'amax') ; torch.hypot(x, z) ; torch.hypot(x, o) ; 0 / x ; torch.addcdiv(x, x, x, value=0.1)
+m.var(1) ; m.var(1, correction=0) ; torch.var_mean(m, 1)[0] ; torch.std_mean(m, 1)[1]
+m.norm(-2, dim=1) ; m.norm(3) ; m.renorm(2, 0, 1.0) ; F.cosine_similarity(m, m.flip(0))
+torch.hypot(x, z) ; torch.hypot(x, o) ; 0 / x ; torch.addcdiv(x, x, x, value=0.1)
 F.gelu(x)
 """),
     ("the same, beyond the largest number", "bsd", "torch.pow(x, -0.5) ; F.silu(x) ; F.mish(x)"),
-    ("a gradient at NaN, which torch gives or not by the dtype", "hbs", "F.hardswish(x)"),
-    ("a gradient at NaN, which torch gives or not by the dtype", "hbsd", "F.hardsigmoid(x)"),
+    ("a gradient at NaN, which torch gives or not by the dtype", "d", "F.hardswish(x)"),
+    ("torch's sixth is that of float32", "d", "F.hardsigmoid(x)"),
     ("a gradient at NaN, which torch gives or not by the dtype", "sd", """
 F.relu6(x) ; F.hardtanh(x) ; F.hardtanh(x, -1e5, 1e5) ; F.hardshrink(x) ; F.softshrink(x)
 """),
@@ -245,7 +245,7 @@ F.layer_norm(m, (7,))
     ("the same", "bsd", "F.instance_norm(m[None])"),
     ("torch composes it of rounded steps, one of which overflows or vanishes", "h", """
 65536.0 / x ; 1e-5 / x ; 65536.0 ** x ; F.normalize(m) ; F.cosine_embedding_loss(w, w * 2 - 1, w[:, 0].sign())
-torch.logit(x, 0.1) ; F.cosine_embedding_loss(m, m.flip(0), m[:, 0].sign(), reduction='none')
+F.cosine_embedding_loss(m, m.flip(0), m[:, 0].sign(), reduction='none')
 """),
     ("torch composes it of rounded steps", "hb", "torch.sinc(x)"),
     ("NaN is not left out by a factor of 0", "hb", "torch.addmm(m @ m.T, m, m.T, alpha=0)"),

@@ -31,6 +31,7 @@ OTHERS = {
     "n": np.array([[True, True, False], [False, True, True]]),
 }
 lazily = pytest.mark.usefixtures("numpy_engine")
+pytestmark = pytest.mark.filterwarnings("ignore:A window was not provided", "ignore:stft with return_complex=False")
 
 ONE = ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"]
 SHAPES = """

@@ -20,7 +20,7 @@ from ..tensor.tensor import Tensor
 from .arithmetic import div, mul, rsub, sub
 from .chebyshev import chebyshev_sum, coefficients
 from .choosing import maximum, where
-from .comparing import ge, gt, le, logical_and, logical_or, lt
+from .comparing import gt, logical_and, logical_or, lt
 from .defaults import Defaults
 from .dims import whole_number
 from .layout import in_rows, keeps_layout, lies
@@ -52,9 +52,8 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 def _logit(input: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     if low is None or high is None:
         x, inside = input, where(logical_or(lt(input, 0), gt(input, 1)), math.nan, 1.0)
-    else:  # a clamp through which NaN passes, without a gradient
-        clamped = where(lt(input, low), low, where(gt(input, high), high, input.detach()))
-        x, inside = where(logical_and(ge(input, low), le(input, high)), input, clamped), None
+    else:  # a clamp through which NaN passes
+        x, inside = where(lt(input, low), low, where(gt(input, high), high, input)), None
     value = log(div(x, rsub(x, 1)))
     slope = sub(log(x), log1p(neg(x)))  # the same, with a gradient also at 0 and 1; outside of [0, 1] that is NaN
     slope = slope if inside is None else mul(slope, inside)
