@@ -33,8 +33,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     class that there is not.
 
     >>> import flambeau as torch
-    >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 100, cutoffs=[10, 40])
-    >>> layer(torch.ones(3, 8), torch.tensor([2, 20, 99])).output.shape
+    >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(16, 100, cutoffs=[10, 40])
+    >>> layer(torch.ones(3, 16), torch.tensor([2, 20, 99])).output.shape
     torch.Size([3])
 
     Source: Grave et al.: "Efficient softmax approximation for GPUs", https://arxiv.org/abs/1609.04309;

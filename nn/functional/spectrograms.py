@@ -189,7 +189,8 @@ def istft(input: Tensor, n_fft: int, hop_length: int | None = None, win_length: 
 
     >>> import flambeau as torch
     >>> x = torch.arange(8.0)
-    >>> torch.istft(torch.stft(x, 4, return_complex=True), 4)
+    >>> window = torch.ones(4)
+    >>> torch.istft(torch.stft(x, 4, window=window, return_complex=True), 4, window=window)
     tensor([0., 1., 2., 3., 4., 5., 6., 7.])
 
     Source: https://pytorch.org/docs/stable/generated/torch.istft.html

@@ -24,6 +24,7 @@ from .bags import MODES as _BAGS
 from .dropout import checked_chance
 from .dropout import feature_dropout as _feature_dropout
 from .linear import renormalize
+from .loss import reduced
 from .normalization import batch_norm_of_any_eps, group_norm_of_any_size
 from .sampling import MODES, PADDINGS
 
@@ -174,7 +175,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: Any = 0, *, log_target: boo
     >>> torch.kl_div(torch.zeros(2), torch.ones(2), 2)
     tensor(0.)
     """
-    return F.kl_div(input, target, reduction=_word(reduction), log_target=log_target)
+    return reduced(F.kl_div(input, target, reduction="none", log_target=log_target), _word(reduction))
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,

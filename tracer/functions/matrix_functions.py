@@ -25,7 +25,7 @@ from .matrix_norms import matrix_norm
 from .methods import EXACT, method, with_out, with_out_of
 from .operands import c_name, wrap
 from .precision import rounded_once
-from .products import chain_matmul, cross
+from .products import chained, cross
 from .ranges import eye
 from .rearranging import flip
 from .reduce import amax, sum
@@ -141,7 +141,7 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
         chain[0] = unsqueeze(chain[0], 0)
     if last:
         chain[-1] = unsqueeze(chain[-1], -1)
-    found = chain_matmul(*chain)
+    found = chained(chain)
     found = squeeze(found, -1) if last else found
     return squeeze(found, 0) if first else found
 

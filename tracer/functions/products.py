@@ -5,6 +5,7 @@ Source: https://pytorch.org/docs/stable/torch.html#blas-and-lapack-operations
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from ..ir.dtypes import boolean, dtype
@@ -240,8 +241,9 @@ def _power(x: Tensor, n: int) -> Tensor:
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices, multiplied in the order that takes the fewest multiplications.
 
-    >>> import flambeau as torch
-    >>> torch.chain_matmul(torch.ones(2, 3), torch.ones(3, 4), torch.ones(4, 1))
+    >>> import flambeau as torch, warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     torch.chain_matmul(torch.ones(2, 3), torch.ones(3, 4), torch.ones(4, 1))
     tensor([[12.],
             [12.]])
     """
@@ -249,6 +251,11 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
         raise RuntimeError("chain_matmul(): Expected one or more matrices")
     tell("torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, "
          "which takes the matrices as one list.")
+    return chained(matrices)
+
+
+def chained(matrices: Sequence[Tensor]) -> Tensor:
+    """The product of matrices, multiplied in the order that takes the fewest multiplications."""
     for x in matrices:
         if x.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")
@@ -274,7 +281,7 @@ def _best_cuts(sizes: Ints) -> dict[tuple[int, int], int]:
     return cuts
 
 
-def _chained(matrices: tuple[Tensor, ...], cuts: dict[tuple[int, int], int], start: int, end: int) -> Tensor:
+def _chained(matrices: Sequence[Tensor], cuts: dict[tuple[int, int], int], start: int, end: int) -> Tensor:
     if end - start == 1:
         return matrices[start]
     cut = cuts[start, end]
