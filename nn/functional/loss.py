@@ -330,7 +330,7 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Tensor:
     """(log(var) + (x - t) ** 2 / var) / 2, with var not below eps; `full` adds log(2 pi) / 2."""
-    if reduction not in ("none", "mean", "elementwise_mean", "sum"):
+    if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
     spread = var if isinstance(var, Tensor) else mul(add(mul(input.detach(), 0), 1), var)
     check_none("gaussian_nll_loss", spread < 0, ValueError, "var has negative entry/entries", spread.detach(), "{value}")

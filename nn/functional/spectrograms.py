@@ -21,6 +21,9 @@ from ...tracer.ir.told import tell
 from ...tracer.tensor.tensor import Tensor
 from .padding import pad
 
+_NO_WINDOW = ("A window was not provided. A rectangular window will be applied, which is known to cause spectral leakage. Take "
+              "torch.hann_window, or say window=torch.ones(n_fft).")
+
 
 def _shown(x: Any) -> Any:
     """An argument in torch's messages."""
@@ -114,8 +117,7 @@ def stft(input: Tensor, n_fft: int, hop_length: int | None = None, win_length: i
         raise RuntimeError("stft requires the return_complex parameter be given for real inputs, and will further require "
                            "that return_complex=True in a future PyTorch release.")
     if window is None:
-        tell("A window was not provided. A rectangular window will be applied, which is known to cause spectral leakage. Take "
-             "torch.hann_window, or say window=torch.ones(n_fft).")
+        tell(_NO_WINDOW)
     if return_complex is False:
         tell("stft with return_complex=False is deprecated. Give real and imaginary parts by torch.view_as_real.")
     arguments = {"n_fft": n_fft, "hop_length": hop, "win_length": win, "window": window, "normalized": normalized,
@@ -197,8 +199,7 @@ def istft(input: Tensor, n_fft: int, hop_length: int | None = None, win_length: 
     """
     hop, win = n_fft // 4 if hop_length is None else hop_length, n_fft if win_length is None else win_length
     if window is None:
-        tell("A window was not provided. A rectangular window will be applied, which is known to cause spectral leakage. Take "
-             "torch.hann_window, or say window=torch.ones(n_fft).")
+        tell(_NO_WINDOW)
     arguments = {"n_fft": n_fft, "hop_length": hop, "win_length": win, "window": window, "center": center,
                  "normalized": normalized, "onesided": onesided, "length": length, "return_complex": return_complex}
     one = onesided if onesided is not None else input.ndim > 1 and input.shape[-2] != n_fft
