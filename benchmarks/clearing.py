@@ -20,6 +20,8 @@ from .work import MlpSize, Settings, mlp_model
 SIDE = 16
 LAST = "last"
 ROUNDS = 3  # within a process
+SMALL = MlpSize((784, 16, 10), 2)  # four parameters, of which one is too large for a pack
+LONGER = 10  # a batch of small steps: in a short one it counts most how the threads met at its start
 
 
 def clearing(settings: Settings) -> Iterator[Row]:
@@ -48,6 +50,8 @@ def measure(settings: Settings) -> Iterator[tuple[str, Samples]]:
     for count in settings.parameters:
         yield f"zero_grad first, {count} of {SIDE}x{SIDE}", _beside(lambda first, count=count: _updates(  # type: ignore[misc]
             settings, count, first))
+    longer = replace(settings, calls=LONGER * settings.calls)
+    yield "zero_grad first, a small MLP's step", _beside(lambda first: _perceptron(longer, SMALL, first))
     yield "zero_grad first, the MLP's step", _beside(lambda first: _perceptron(settings, settings.mlp, first))
 
 
@@ -59,7 +63,7 @@ def _updates(settings: Settings, count: int, first: bool) -> Contender:
     parameters = [torch.nn.Parameter(torch.ones(SIDE, SIDE)) for _ in range(count)]
     x = torch.ones(SIDE, SIDE)
     step = _training(parameters, lambda x: sum((p * p * x).sum() for p in parameters), first)
-    return timer(settings, lambda: step(x), torch.synchronize)
+    return timer(replace(settings, calls=LONGER * settings.calls), lambda: step(x), torch.synchronize)
 
 
 def _perceptron(settings: Settings, size: MlpSize, first: bool) -> Contender:

@@ -126,3 +126,89 @@ def test_a_failing_step_leaves_gradients_as_they_were() -> None:
     fail[0] = False
     step(X)
     assert all(p.grad is not g for p, g in zip(model.parameters(), before))
+
+
+class Box:
+    """Somewhere to keep a gradient."""
+
+    kept: Any = None
+
+
+BOX = Box()
+
+
+def _in_a_list(p: Any) -> Any:
+    kept: list[Any] = []
+
+    @torch.jit
+    def keep() -> None:
+        kept.append(p.grad)
+
+    keep()
+    return kept[0]
+
+
+def _in_an_attribute(p: Any) -> Any:
+    @torch.jit
+    def keep() -> None:
+        BOX.kept = p.grad
+
+    keep()
+    return BOX.kept
+
+
+def _as_another_gradient(p: Any) -> Any:
+    q = torch.zeros_like(p).requires_grad_()
+
+    @torch.jit
+    def keep() -> None:
+        q.grad = p.grad
+
+    keep()
+    return q.grad
+
+
+# What is held, given the leaf: each a way to come to its gradient, or to the memory of it.
+HOLDERS: dict[str, Any] = {
+    "itself": lambda p: p.grad,
+    "detached": lambda p: p.grad.detach(),
+    "its data": lambda p: p.grad.data,
+    "a row": lambda p: p.grad[0],
+    "turned": lambda p: p.grad.t(),
+    "flat": lambda p: p.grad.view(-1),
+    "as an array": lambda p: p.grad.numpy(),
+    "through dlpack": lambda p: torch.from_dlpack(p.grad),
+    "what is pending": lambda p: p.grad * 1.0,
+    "a result": lambda p: torch.jit(lambda: p.grad)(),
+    "in a result": lambda p: torch.jit(lambda: {"gradients": [p.grad]})()["gradients"][0],
+    "a row of a result": lambda p: torch.jit(lambda: p.grad[0])(),
+    "a detached result": lambda p: torch.jit(lambda: p.grad.detach())(),
+    "of an argument": lambda p: torch.jit(lambda p: p.grad)(p),
+    "a row of an argument's": lambda p: torch.jit(lambda p: p.grad[0])(p),
+    "what a step computes": lambda p: torch.jit(lambda: p.grad * 1.0)(),
+    "what a step put into a list": _in_a_list,
+    "what a step set": _in_an_attribute,
+    "as another's gradient": _as_another_gradient,
+}
+
+
+@pytest.mark.parametrize("count", [1, 6], ids=["loose", "packed"])
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_whoever_holds_a_gradient_keeps_it(holder: str, count: int) -> None:
+    """Whichever way somebody came to it, the next call of the step that left it behind leaves another one."""
+    leaves = [torch.zeros(3, 2, requires_grad=True) for _ in range(count)]
+
+    @torch.jit
+    def step(factor: Any) -> None:
+        for p in leaves:
+            p.grad = None
+        sum((p * factor).sum() for p in leaves).backward()
+
+    step(torch.tensor(1.0))
+    for factor in (2.0, 3.0, 4.0):
+        step(torch.tensor(factor))
+        held = HOLDERS[holder](leaves[0])
+        step(torch.tensor(-1.0))
+        assert set(torch.as_tensor(held).flatten().tolist()) == {factor}
+        assert all(p.grad.tolist() == [[-1.0, -1.0]] * 3 for p in leaves)
+    assert step.stats.compiles == 1

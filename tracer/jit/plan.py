@@ -19,7 +19,7 @@ from ..ir.graph import Graph, Value
 from ..ir.source import describe, user_position
 from ..ir.state import Ambient, state
 from ..ir.types import Type
-from ..tensor.packs import GradientPack, Pack
+from ..tensor.packs import GradientPack, LeftGradient, Pack
 from ..tensor.scalar import Host, Scalar, keyed
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
@@ -48,7 +48,8 @@ class Writes:
     with that number) becomes, `arguments` what is written into arguments, `leaves` which of them, and which tensors outside,
     become leaves or stop being some, `containers` what those of the arguments that were changed hold then (or, if `grown`, get
     more), `outside` what becomes of other things, `marks` of attributes that arguments have of users (MISSING for what is gone),
-    `seen_gradients` the templates of `.grad`s that leave another way, too, `ambient` settings and what they are set to.
+    `seen_gradients` the templates of `.grad`s that leave another way, too, `ambient` settings and what they are set to. `left`
+    are gradients with their outputs of the program; a step that is compiled has them apart from `gradients`.
     """
 
     created: tuple[tuple[Storage, int], ...]
@@ -62,6 +63,7 @@ class Writes:
     seen_gradients: tuple[tuple[Tensor | int, Any], ...] = ()
     ambient: tuple[tuple[Ambient, Any], ...] = ()
     in_place: tuple[tuple[Storage, int], ...] = ()  # how often a call writes to these, as `_version` has it
+    left: tuple[tuple[LeftGradient, int], ...] = ()
 
     @property
     def nothing_else(self) -> bool:
@@ -80,7 +82,8 @@ class Plan:
     since there is another tensor then; so are the `.grad`s of `passed`, which leave the step as the tensors that they are.
 
     A step has outputs (the first `written` are its state), each of which is the output `positions[i]` of the program,
-    or -1 if it travels in a pack; `targets` are those of the loose state. `types` are those of the program's outputs.
+    or -1 if it travels in a pack or is a gradient left behind; `targets` are those of the loose state. `types` are those of
+    the program's outputs.
     `donated` says which input's memory which output takes over. `reports` are told after each run, with the numbers of
     their outputs; `checked` is the output that says which check failed. `template` is the result. `decisions` are autocast's,
     `unread` arguments that are state.
@@ -323,7 +326,7 @@ def _labels(trace: Trace, inputs: Iterable[Value]) -> dict[Value, str]:
 
 def prepared(plan: Plan) -> Plan:
     """The plan whose graph is compiled: simplified, with small state packed."""
-    return packed(replace(plan, graph=simplify(plan.graph)))
+    return _left_alone(packed(replace(plan, graph=simplify(plan.graph))))
 
 
 def packed(plan: Plan) -> Plan:
@@ -376,9 +379,8 @@ def _packed_gradients(plan: Plan, packs: Sequence[Pack]) -> tuple[list[tuple[Gra
     """
     place = {id(s): at for at, s in enumerate(s for pack in packs for s in pack.storages)}
     groups: dict[dtype, list[tuple[Tensor, int]]] = {}
-    for target, output in plan.writes.gradients:
-        at = -1 if output is None else plan.positions[output]
-        if at >= 0 and isinstance(target, Tensor) and plan.types[at].nbytes <= LIMIT and plan.positions.count(at) == 1:
+    for target, at in _gradients_left(plan):
+        if plan.types[at].nbytes <= LIMIT:
             groups.setdefault(plan.types[at].dtype, []).append((target, at))
     for members in groups.values():
         members.sort(key=lambda member: place.get(id(member[0]._storage), len(place)))
@@ -386,6 +388,23 @@ def _packed_gradients(plan: Plan, packs: Sequence[Pack]) -> tuple[list[tuple[Gra
             for kind, members in groups.items() if len(members) >= FEWEST]
     packed = {id(t) for pack, _ in made for t in pack.leaves}
     return made, tuple((t, o) for t, o in plan.writes.gradients if id(t) not in packed)
+
+
+def _left_alone(plan: Plan) -> Plan:
+    """The plan with the gradients that the step leaves behind, and that are in no pack, apart from all else that it gives."""
+    found = [] if plan.tape else _gradients_left(plan)
+    alone = {id(t) for t, _ in found}
+    gone = {at for _, at in found}
+    left = tuple((LeftGradient(t, plan.device), at) for t, at in found)
+    rest = tuple((t, o) for t, o in plan.writes.gradients if id(t) not in alone)
+    return replace(plan, writes=replace(plan.writes, gradients=rest, left=left),
+                   positions=tuple(-1 if at in gone else at for at in plan.positions))
+
+
+def _gradients_left(plan: Plan) -> list[tuple[Tensor, int]]:
+    """The tensors outside to which the step leaves a gradient, and the outputs of the program that are these and nothing else."""
+    outputs = [(t, plan.positions[o]) for t, o in plan.writes.gradients if isinstance(t, Tensor) and o is not None]
+    return [(t, at) for t, at in outputs if at >= 0 and plan.positions.count(at) == 1]
 
 
 def _lasting(storages: Sequence[Storage | None], looked_up: set[int]) -> tuple[Storage | None, ...]:

@@ -64,5 +64,5 @@ class Shown:
         ['bfloat16 met float32 in f32[2]: cast that']
         """
         plan = self._step().plan
-        results = [plan.graph.outputs[at] for at in plan.positions if at >= 0]
+        results = [plan.graph.outputs[at] for at in (*plan.positions, *(at for _, at in plan.writes.left)) if at >= 0]
         return amp_report(self.__name__, plan.decisions, plan.graph, results)

@@ -104,7 +104,7 @@ class Signature:
                 parts.append(x._hooks.key)
             if leaf and x._grad is not None:
                 parts.append("grad")
-                self._walk(x._grad, parts)
+                self._walk(x._accumulated(), parts)
         elif is_input(x):
             self.numbers.append(x)
             parts.append(kind)

@@ -65,7 +65,7 @@ class Step:
             if not pack.current:
                 pack.gather(host_array)
             buffers.append(pack.buffer)
-        call.gradients = [t._grad for t in plan.passed]
+        call.gradients = [t._accumulated() for t in plan.passed]
         values: list[Value] = []
         in_place = True
         if plan.state:
@@ -90,6 +90,8 @@ class Step:
             for gradients in plan.gradient_packs:
                 if gradients.bound_at != grad_epoch[0]:  # some `.grad` was set since
                     gradients.bind()
+            for gradient, at in plan.writes.left:
+                gradient.take(results[at])
         outputs = _NONE if self.plain else self._as_values(results, [*values, *arguments], call)
         for line, positions in plan.reports:
             line.tell([outputs[at] for at in positions])  # what the step printed comes before what was wrong with it

@@ -182,6 +182,47 @@ def _empty_gradient(leaf: Tensor, device: str) -> Tensor:
 _NOTHING: Any = ()  # in the place of a buffer, until the pack is there
 
 
+class LeftGradient:
+    """The gradient of one leaf that a step leaves behind, in a buffer of its own.
+
+    A call puts the new buffer into the tensor of the call before, if nobody else can have got hold of that one; a leaf
+    that was given another gradient, or none, gets a new tensor.
+    """
+
+    __slots__ = ("leaf", "device", "current", "read")
+
+    def __init__(self, leaf: Tensor, device: str) -> None:
+        self.leaf, self.device = leaf, device
+        self.current = False  # whether the gradient has what the step left there
+        self.read = False  # whether it was looked at outside, so that somebody may hold it
+
+    def take(self, buffer: Any) -> None:
+        """After a run: what the leaf's gradient is now."""
+        gradient = self.leaf._grad
+        if gradient is not None and self.current and gradient._storage.pack is self and not self.read:
+            gradient._storage.value.buffer = buffer
+            return
+        del gradient  # its references would count
+        if self.read and self.current and self._is_sole():
+            self.leaf._grad._storage.value.buffer = buffer  # type: ignore[union-attr]
+        else:
+            made = self.leaf._gradient(Value(self.leaf._type, self.device, buffer))
+            made._storage.pack = self
+            self.leaf._bind_grad(made)
+        self.current, self.read = True, False
+
+    def _is_sole(self) -> bool:
+        """Whether only the leaf holds the gradient, and only that its memory and value."""
+        leaf = self.leaf
+        return (leaf._grad is not None and leaf._grad._storage.pack is self and not leaf._grad._storage.shared
+                and references(leaf._grad) <= IN_LIST and references(leaf._grad._storage) <= IN_LIST
+                and references(leaf._grad._storage.value) <= IN_LIST)
+
+    def share(self) -> None:
+        """Others can see the memory of the gradient, which stays theirs."""
+        self.current = False
+
+
 class SharedPack(Pack):
     """A pack with storages whose memory others can see: filled before each run, and given back to them after it."""
 
