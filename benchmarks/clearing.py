@@ -19,7 +19,7 @@ from .work import MlpSize, Settings, mlp_model
 
 SIDE = 16
 LAST = "last"
-ROUNDS = 3  # within a process
+ROUNDS = 15  # within a process
 SMALL = MlpSize((784, 16, 10), 2)  # four parameters, of which one is too large for a pack
 LONGER = 10  # a batch of small steps: in a short one it counts most how the threads met at its start
 
