@@ -66,6 +66,9 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         tell(UNIT_SIZE)
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    if size[0] != theta._type.shape[0]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{size[0]}, {rank + 1}] but got: "
+                           f"[{theta._type.shape[0]}, {rank + 1}].")
     sizes = tuple(map(operator.index, size[2:]))
     places = [_centres(n, bool(align_corners)) for n in sizes]
     columns = [*reversed(np.meshgrid(*places, indexing="ij")), np.ones(sizes)]

@@ -253,8 +253,32 @@ def _outs() -> dict[str, Call]:
         for kind in ("float32", "float64", "float16", "int64", "bool", "uint8") if (name, kind) != ("heaviside", "complex64")}
 
 
+def _lookups() -> dict[str, Call]:
+    """Sorters, members of sets and sizes of grids."""
+    made: dict[str, Call] = {}
+    for sorter in ([2, 0, 1], [0, 1], [0, 1, 2, 2], [0, 1, 3], [0, 1, -1], [[0, 1, 2]], []):
+        for kind in ("int64", "int32"):
+            made[f"searchsorted {sorter} {kind}"] = lambda m, sorter=sorter, kind=kind: m.searchsorted(
+                m.tensor([2.0, 3.0, 1.0]), m.tensor([2.5]), sorter=m.tensor(sorter, dtype=getattr(m, kind)))
+    for kind in ("int64", "int32", "int16", "float32"):
+        made[f"searchsorted out={kind}"] = lambda m, kind=kind: m.searchsorted(
+            m.tensor([1.0, 2.0]), m.tensor([1.5]), out=m.empty(1, dtype=getattr(m, kind)))
+    kinds = ("bool", "uint8", "int64", "float16", "bfloat16", "float32", "complex64")
+    for one in kinds:
+        made[f"isin a number {one}"] = lambda m, one=one: m.isin(m.ones(2, dtype=getattr(m, one)), 1)
+        for other in kinds:
+            made[f"isin {one} {other}"] = lambda m, one=one, other=other: m.isin(
+                m.ones(2, dtype=getattr(m, one)), m.zeros(3, dtype=getattr(m, other)))
+    for number in (True, 1, 1.5):
+        made[f"isin {number}"] = lambda m, number=number: m.isin(m.tensor([1, 2]), number)
+    for n, size in [(2, (2, 1, 2, 2)), (2, (1, 1, 2, 2)), (1, (2, 1, 2, 2)), (3, (2, 1, 2, 2))]:
+        made[f"affine_grid {n} {size}"] = lambda m, n=n, size=size: m.nn.functional.affine_grid(
+            m.ones(n, 2, 3), size, align_corners=False)
+    return made
+
+
 TABLES = {"losses": _loss_shapes(), "gradients": _grads(), "cells": _cells(), "layers": _layers(), "numbers": _numbers(),
-          "walks": _walks(), "dtypes": _kinds(), "updates": _updates(), "out": _outs()}
+          "walks": _walks(), "dtypes": _kinds(), "updates": _updates(), "out": _outs(), "lookups": _lookups()}
 WORDS = 4  # that many first words of a message are those of torch
 
 

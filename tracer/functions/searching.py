@@ -6,7 +6,7 @@ and raise `TraceError`, with the alternative, inside traced functions.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from ..ops.reduction import reduce_or, reduce_sum
 from ..ops.structural import broadcast, reshape
 from ..tensor.strides import Geometry, contiguous_stride
 from ..tensor.tensor import Tensor
+from .checks import check_range
 from .dims import checked_dim, whole_number
-from .methods import EXACT, method, with_out, with_out_of
+from .methods import EXACT, Out, method, with_out, with_out_of
 from .operands import Number, cast_value, number_value, operands, result_dtype, scalar_name, wrap
 from .reduce import any_ as any_of
 from .refusals import ORDERED, not_implemented, require_kind
@@ -167,8 +168,11 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 # --- Looking up -------------------------------------------------------------------------------------------------------
 
+_PLACES: Final = Out("torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long(int64) depending "
+                     "on whether out_int32 flag is True, but we got output tensor's dtype {out}")
 
-@with_out
+
+@with_out_of(_PLACES)
 def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: bool = False, right: bool = False,
                  side: str | None = None, sorter: Tensor | None = None) -> Tensor:
     """Where each number would go into a sorted vector (or one for each leading index) to keep it sorted.
@@ -181,6 +185,7 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: 
                            f"right was {right}" if side in ("left", "right") else
                            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if sorter is not None:
+        _check_sorter(sorter, sorted_sequence)
         sorted_sequence = sorted_sequence.gather(-1, sorter)
     scalar = not isinstance(input, Tensor)
     kind = result_dtype(sorted_sequence, input)
@@ -201,6 +206,18 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | Number, *, out_int32: 
     return wrap(cast_value(count, dtypes.int32 if out_int32 else dtypes.int64))
 
 
+def _check_sorter(sorter: Tensor, sequence: Tensor) -> None:
+    if sorter.shape != sequence.shape:
+        raise RuntimeError("torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+                           f"{list(sequence.shape)}and got sorter tensor {list(sorter.shape)}")
+    if sorter.dtype is not dtypes.int64:
+        raise RuntimeError("torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
+                           f"{scalar_name(sorter.dtype)}")
+    if sequence.ndim:
+        check_range("searchsorted", sorter, 0, sequence._type.shape[-1], RuntimeError,
+                    "torch.searchsorted(): sorter index out of range")
+
+
 def _check_search(sequence: Tensor, values: Tensor) -> None:
     if sequence.ndim == 0:
         raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension")
@@ -214,7 +231,7 @@ method()(searchsorted)
 
 
 @method()
-@with_out
+@with_out_of(_PLACES)
 def bucketize(input: Tensor | Number, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """Which interval between the sorted boundaries each number lies in.
 
@@ -230,7 +247,10 @@ def bucketize(input: Tensor | Number, boundaries: Tensor, *, out_int32: bool = F
 @with_out_of(EXACT)
 def isin(elements: Tensor | Number, test_elements: Tensor | Number, *, assume_unique: bool = False,
          invert: bool = False) -> Tensor:
-    """Whether each element is one of the test elements."""
+    """Whether each element is one of the test elements. Raises RuntimeError for booleans and complex numbers."""
+    for given in (elements, test_elements):
+        if (own := result_dtype(given)).is_complex or own is dtypes.boolean:
+            raise RuntimeError(f"Unsupported input type encountered for isin(): {scalar_name(own)}")
     kind = result_dtype(elements, test_elements)
     on = next(t._device for t in (elements, test_elements) if isinstance(t, Tensor))
     a, b = (cast_value(t._read(), kind) if isinstance(t, Tensor) else number_value(t, kind, (), on)
