@@ -224,6 +224,86 @@ def test_a_failing_step_leaves_containers_as_they_were(failure: str, monkeypatch
     assert d["a"].tolist() == [2, 2] and len(xs) == 2
 
 
+# --- Objects whose class says what is equal ---------------------------------------------------------------------------
+
+
+class Sample:
+    """Two with one number are equal, whatever they hold."""
+
+    def __init__(self, uid: int, x: Any) -> None:
+        self.uid, self.x, self.log, self.n = uid, x, [], uid
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sample) and self.uid == other.uid
+
+    def __hash__(self) -> int:
+        return hash(self.uid)
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.uid < other.uid)
+
+    def scaled(self, by: float) -> Any:
+        """A method, which reads its object."""
+        return self.x * by
+
+
+USES: dict[str, Callable[[Any], Any]] = {
+    "reads a tensor": lambda s: s.x * 2.0, "reads a number": lambda s: torch.ones(2) * s.n, "appends": lambda s: s.log.append(1),
+    "writes a tensor": lambda s: s.x.add_(1.0), "sets": lambda s: setattr(s, "n", s.n + 1),
+    "binds": lambda s: setattr(s, "x", s.x + 1),
+    "gives it back": lambda s: s, "calls": lambda s: s.scaled(3.0), "compares": lambda s: s == Sample(1, None),
+    "looks it up": lambda s: {s: 5.0}[s], "finds the largest": lambda s: max([s, Sample(0, torch.zeros(2))]).x}
+
+
+@pytest.mark.parametrize("held", ["itself", "in a dictionary", "in a list"])
+@pytest.mark.parametrize("use", USES)
+def test_an_equal_object_is_another_one(use: str, held: str) -> None:
+    """What is read is its own, and what is written is written into it."""
+    def step(given: Any) -> Any:
+        return USES[use](given if held == "itself" else given["s"] if held == "in a dictionary" else given[0])
+
+    told = []
+    for function in (step, torch.jit(step)):
+        samples = [Sample(uid, torch.full((2,), value)) for uid, value in ((1, 1.0), (1, 7.0), (2, 3.0), (1, 5.0))]
+        results = [function(s if held == "itself" else {"s": s} if held == "in a dictionary" else [s]) for s in samples]
+        told.append([(samples.index(r) if isinstance(r, Sample) else r.tolist() if isinstance(r, torch.Tensor) else r)
+                     for r in results])
+        told[-1] += [(s.x.tolist(), s.log, s.n) for s in samples]
+        assert use != "gives it back" or all(r is s for r, s in zip(results, samples))
+    assert told[0] == told[1]
+
+
+class _Items(dict):  # type: ignore[type-arg]
+    __getattr__ = dict.__getitem__
+    __setattr__ = dict.__setitem__  # type: ignore[assignment]
+
+
+class _Gets(dict):  # type: ignore[type-arg]
+    def __getattr__(self, name: str) -> Any:
+        return self.get(name)
+
+
+class _Makes(dict):  # type: ignore[type-arg]
+    def __getattr__(self, name: str) -> Any:
+        return self.setdefault(name, _Makes())
+
+
+class _Nothing(list):  # type: ignore[type-arg]
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["itself", "inside"])
+@pytest.mark.parametrize("kind", [_Items, _Gets, _Makes, _Nothing], ids=lambda kind: kind.__name__)
+def test_a_container_that_finds_attributes_by_itself_is_not_asked_for_any(kind: Any, nested: bool) -> None:
+    made: Callable[[], Any] = (lambda: _Nothing([2.0])) if kind is _Nothing else lambda: kind(n=2.0)
+    step = torch.jit(lambda c, x: x * ((c["c"] if nested else c)[0 if kind is _Nothing else "n"]))
+    for _ in range(2):
+        given = made()
+        assert step({"c": given} if nested else given, torch.ones(2)).tolist() == [2.0, 2.0] and given == made()
+    assert step.stats.compiles == 1
+
+
 # --- Equal arguments are equal ----------------------------------------------------------------------------------------
 
 

@@ -212,3 +212,81 @@ def test_whoever_holds_a_gradient_keeps_it(holder: str, count: int) -> None:
         assert set(torch.as_tensor(held).flatten().tolist()) == {factor}
         assert all(p.grad.tolist() == [[-1.0, -1.0]] * 3 for p in leaves)
     assert step.stats.compiles == 1
+
+
+# What a step takes of the gradient that it finds, before it leaves another one there.
+TAKEN: dict[str, Any] = {
+    "itself": lambda p: p.grad, "detached": lambda p: p.grad.detach(), "its data": lambda p: p.grad.data,
+    "a row": lambda p: p.grad[0], "turned": lambda p: p.grad.t(), "flat": lambda p: p.grad.view(-1),
+    "a copy": lambda p: p.grad.clone(), "computed": lambda p: p.grad * 1.0, "in a dictionary": lambda p: {"g": [p.grad]}["g"][0],
+    "whether there is one": lambda p: torch.ones(1) * (p.grad is not None), "written": lambda p: p.grad.mul_(2.0),
+    "kept outside": lambda p: setattr(BOX, "kept", p.grad) or p.grad * 0.0,
+    "a row kept outside": lambda p: setattr(BOX, "kept", p.grad[0]) or p.grad * 0.0}
+
+
+@pytest.mark.parametrize("count", [1, 6], ids=["loose", "packed"])
+@pytest.mark.parametrize("taken", TAKEN)
+def test_a_gradient_that_the_step_takes_lives_on_beside_the_new_one(taken: str, count: int) -> None:
+    def run(compiled: bool) -> list[Any]:
+        BOX.kept = None
+        leaves = [torch.zeros(3, 2, requires_grad=True) for _ in range(count)]
+        sum((p * 0.5).sum() for p in leaves).backward()
+
+        def step(factor: Any) -> Any:
+            old = [TAKEN[taken](p) for p in leaves]
+            for p in leaves:
+                p.grad = None
+            sum((p * factor).sum() for p in leaves).backward()
+            return old
+
+        call, found, held = torch.jit(step) if compiled else step, [], []
+        for factor in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
+            result = call(torch.tensor(factor))
+            if factor > 3:
+                held.append((result, BOX.kept))
+            found.append((result[0].tolist(), leaves[0].grad.tolist()))
+            del result
+        return [found, [(old[0].tolist(), None if kept is None else kept.tolist()) for old, kept in held]]
+
+    assert run(True) == run(False)
+
+
+@pytest.mark.parametrize("count", [2, 6], ids=["loose", "packed"])
+@pytest.mark.parametrize("copied", [True, False], ids=["a copy", "itself"])
+def test_two_backwards_with_what_was_there_added(count: int, copied: bool) -> None:
+    leaves = [torch.zeros(3, requires_grad=True) for _ in range(count)]
+
+    @torch.jit
+    def step(k: Any) -> None:
+        sum((p * k).sum() for p in leaves).backward()
+        before = [p.grad * 1.0 if copied else p.grad for p in leaves]
+        for p in leaves:
+            p.grad = None
+        sum((p * 100 * k).sum() for p in leaves).backward()
+        for p, gradient in zip(leaves, before):
+            p.grad.add_(gradient)
+
+    found = []
+    for k in (1.0, 2.0, 3.0, 4.0):
+        step(torch.tensor(k))
+        found.append(leaves[-1].grad.tolist()[0])
+    assert found == [101.0, 303.0, 606.0, 1010.0]
+
+
+@pytest.mark.parametrize("given", ["frozen", "never a leaf", "in a list", "a leaf"])
+def test_the_gradient_of_an_argument_is_there(given: str) -> None:
+    p = torch.ones(3, requires_grad=given in ("frozen", "a leaf"))
+    p.grad = torch.full((3,), 2.0)
+    if given == "frozen":
+        p.requires_grad_(False)
+    step = torch.jit(lambda p: (p.grad is None, p.grad * 2.0))
+    asks, sets = torch.jit(lambda p: p.grad is None), torch.jit(lambda p: p.grad.zero_())
+    if given == "in a list":
+        step, asks, sets = (torch.jit(lambda ps, f=f: f(ps[0])) for f in (step, asks, sets))
+    argument = [p] if given == "in a list" else p
+    for _ in range(3):
+        assert not asks(argument)
+        missing, twice = step(argument)
+        assert not missing and twice.tolist() == [4.0] * 3 and p.grad.tolist() == [2.0] * 3
+    sets(argument)
+    assert p.grad.tolist() == [0.0] * 3

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.errors import TraceError
 from .identity import MISSING, token
 from .places import Attribute, Contents, Entries, Members, Names, Objects, Place, Sequence, Variable, Where, holder_of
 from .tables import OfReferent
-from .texts import Label, key_text
+from .texts import Label
 
 
 class Owner:
@@ -253,62 +252,6 @@ class Items(Owner):
             deque.extend(self.thing, values.values())
 
 
-class Grown(Items):
-    """A list or a deque to which code only appends: each call appends again, to what `find` gives then, whatever is there."""
-
-    grown, placed = True, False
-
-    def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
-        self.find = find
-        super().__init__(thing, label)
-
-    def mark(self) -> None:
-        """Let marks stand for what is in a deque that has a bound, until `edits()`: what goes and comes may be the same thing."""
-        if getattr(self.thing, "maxlen", None) is not None:
-            self.hidden, self.before = self.before, {i: object() for i in self.before}
-            self.hold(self.before)
-
-    def edits(self) -> dict[Any, Any]:
-        """What was put at the end."""
-        now, before = list(self.thing), list(self.before.values())
-        self.before, self.hidden = self.hidden or self.before, {}
-        self.hold(self.before)
-        return dict(enumerate(now[self._kept(now, before):]))
-
-    def _kept(self, now: list[Any], before: list[Any]) -> int:
-        """How many of the first items were there before; a deque that is full may have lost some at its front."""
-        lost = 0
-        if getattr(self.thing, "maxlen", None) is not None:
-            while not _starts_with(now, before[lost:]):
-                lost += 1
-        if not _starts_with(now, before[lost:]):
-            raise TraceError(f"{self.label(0)[:-3]} is a list that code only puts things in, but not at its end: each call could "
-                             "not do so again. Append to it.")
-        return len(before) - lost
-
-    def edit(self, edits: Mapping[Any, Any]) -> None:
-        """Put things at the end."""
-        self.find().extend(edits.values())
-
-
-def _starts_with(now: list[Any], items: list[Any]) -> bool:
-    return len(now) >= len(items) and all(a is b for a, b in zip(now, items))
-
-
-class GrownTable(Table):
-    """A dictionary into which code only stores: each call stores again, into what `find` gives then."""
-
-    grown, placed, moved = True, False, ()
-
-    def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
-        self.find = find
-        super().__init__(thing, label)
-
-    def edit(self, edits: Mapping[Any, Any]) -> None:
-        """Store."""
-        self.find().update(edits)
-
-
 class Fields(Owner):
     """Attributes of an object, some or all, that are in no dictionary of their own: slots, or those of one thread."""
 
@@ -482,12 +425,3 @@ def owners_of(places: Iterable[Place]) -> Iterable[Owner]:
             for i, cell in enumerate(place.objects):
                 if isinstance(cell, types.CellType):
                     yield Cell(cell, lambda key, i=i, place=place: place.label(i))  # type: ignore[misc]
-
-
-def grown_owner(thing: Any, path: str, find: Callable[[], Any]) -> Owner:
-    """What code only puts things in; `find` gives what is there in its place by now."""
-    if isinstance(thing, (list, deque)):
-        return Grown(thing, lambda i: f"{path}[{i}]", find)
-    if isinstance(thing, dict):
-        return GrownTable(thing, lambda key: f"{path}[{key_text(key)}]", find)
-    return MembersOf(thing, lambda key: path)

@@ -13,8 +13,9 @@ from functools import partial
 from types import BuiltinFunctionType
 from typing import Any
 
+from ..guards.grown import Grown
 from ..guards.outside import Outside
-from ..guards.owners import Grown, Items, Owner
+from ..guards.owners import Items, Owner
 from ..tensor.appended import STANDS_FOR, added, bound_of, standing_for
 from ..tensor.nested import refill
 from .effects import Effects, flat

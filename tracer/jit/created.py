@@ -22,7 +22,7 @@ from ..ir.recorder import close
 from ..tensor.context import outside_trace
 from ..tensor.epochs import structure_epoch
 from ..tensor.scalar import Scalar
-from ..tensor.storage import Storage, own
+from ..tensor.storage import Storage, own, without_history
 from ..tensor.tensor import Tensor
 from ..walks.interpret import interpret
 from ..walks.replay import replay
@@ -166,7 +166,7 @@ class Created:
         if not free and all(n.op.is_exact([v.type for v in n.inputs]) for n in graph.nodes):
             return {v: Value(v.type, v.device, np.array(a)) for v, a in zip(values, interpret(graph, []))}
         outside = {value: storage for storage, value in self._trace.captured.items()}
-        return dict(zip(values, replay(graph, [outside[v].value for v in free])))
+        return dict(zip(values, replay(graph, [without_history(outside[v].read()) for v in free])))
 
 
 def _since_it_was_overwritten(held: list[Value]) -> list[Value]:

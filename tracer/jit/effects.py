@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
+from ..guards.grown import Grown, GrownMembers, GrownTable
 from ..guards.identity import MISSING, Weakly, kept
 from ..guards.outside import Outside
-from ..guards.owners import Grown, GrownTable, ModuleTable, Owner, RegisteredTable, StateTable
+from ..guards.owners import ModuleTable, Owner, RegisteredTable, StateTable
 from ..guards.places import Where
 from ..guards.statics import is_a, reader
 from ..guards.texts import Change, Label
@@ -149,7 +150,7 @@ class Effects:
     def guards_of(self, effect: Effect, where: str) -> list[Guard]:
         """Guards for what was there before, if code reads it: the next call finds what this one leaves."""
         owner = effect.owner
-        if isinstance(owner, (Grown, GrownTable)):
+        if isinstance(owner, (Grown, GrownMembers, GrownTable)):
             return [Guard(owner.label(""), lambda: bound_of(owner.find()), bound_of(owner.thing), where)]
         if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
             return []

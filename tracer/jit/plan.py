@@ -402,8 +402,13 @@ def _left_alone(plan: Plan) -> Plan:
 
 
 def _gradients_left(plan: Plan) -> list[tuple[Tensor, int]]:
-    """The tensors outside to which the step leaves a gradient, and the outputs of the program that are these and nothing else."""
-    outputs = [(t, plan.positions[o]) for t, o in plan.writes.gradients if isinstance(t, Tensor) and o is not None]
+    """The tensors outside to which the step leaves a gradient, and the outputs of the program that are these and nothing else.
+
+    Where the step takes the gradient before the call, too, that tensor lives on beside the new one.
+    """
+    taken = set(map(id, (*plan.gradients.values(), *plan.passed)))
+    outputs = [(t, plan.positions[o]) for t, o in plan.writes.gradients
+               if isinstance(t, Tensor) and o is not None and id(t) not in taken]
     return [(t, at) for t, at in outputs if at >= 0 and plan.positions.count(at) == 1]
 
 

@@ -102,7 +102,7 @@ class Signature:
                 parts.append(("stride", stride))
             if leaf and x._hooks is not None and x._hooks.key:
                 parts.append(x._hooks.key)
-            if leaf and x._grad is not None:
+            if x._grad is not None:
                 parts.append("grad")
                 self._walk(x._accumulated(), parts)
         elif is_input(x):
@@ -135,6 +135,8 @@ class Signature:
                         self._walk(v, parts)
                 else:
                     _walk_each(self, x, x.items(), parts)
+        elif kind is set:
+            self._first(x, parts, static_key(x))  # members are what they are
         elif holds_items(kind) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
             _walk_held(self, x, parts)
         elif kind not in _PLAIN and is_open(kind):
@@ -247,7 +249,7 @@ def _walk_object(call: Signature, x: Any, parts: list[Any]) -> None:
 
 def _walk_held(call: Signature, x: Any, parts: list[Any]) -> None:
     """A container of a class of its own: its items and its attributes."""
-    facts = tuple(x._facts().items()) if hasattr(x, "_facts") else ()  # what it knows beside these, and may find out now
+    facts = tuple(x._facts().items()) if hasattr(type(x), "_facts") else ()  # what it knows beside these, and may find out now
     held = children(x, objects=True)[1]  # type: ignore[index]
     if isinstance(x, tuple):
         call.tuples.append(x)
@@ -333,7 +335,7 @@ def _leaves_of(call: Signature, whole: bool, met: dict[int, tuple[str, Any]]) ->
 def _named(call: Signature) -> Iterator[tuple[str, Any]]:
     for path, x in call.leaves():
         yield path, x
-        while isinstance(x, Tensor) and x._requires_grad and x._grad is not None:
+        while isinstance(x, Tensor) and x._grad is not None:
             path, x = f"{path}.grad", x._grad
             yield path, x
 
@@ -350,6 +352,9 @@ def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]], call: Signature)
     if (id(x) in met and not isinstance(x, tuple)) or call.is_appended(x):
         return
     met[id(x)] = path, x
+    if type(x) is set:
+        yield from ((f"{path}[{member!r}]", member) for member in x if not isinstance(member, Tensor))
+        return
     left_out = call.left_out_of(x)
     for key, value in inside[1].items():
         if key in left_out and may_be_unread(value):
@@ -358,7 +363,7 @@ def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]], call: Signature)
             yield path + step_to(inside[0], key), value
         else:
             yield from _leaves(value, path + step_to(inside[0], key), met, call)
-    if hasattr(x, "_facts"):
+    if hasattr(type(x), "_facts"):
         yield from ((f"{path}.{name}", fact) for name, fact in x._facts().items())
 
 

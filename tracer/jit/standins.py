@@ -137,7 +137,7 @@ class StandIns:
 
     def _inside(self, x: Any, kind: Any, held: dict[Any, Any], path: str) -> dict[Any, Any]:
         paths = self.left_out.call.left_out_of(x)
-        return {k: v if is_static(k) else self.left_out.value(v, paths[k], self._looks_at_types)
+        return {k: v if kind is set or is_static(k) else self.left_out.value(v, paths[k], self._looks_at_types)
                 if k in paths and may_be_unread(v) else self._of(v, path + step_to(kind, k)) for k, v in held.items()}
 
     def _by_key(self, x: dict[Any, Any], path: str) -> Any:
@@ -178,7 +178,7 @@ class StandIns:
             self.apart.add(len(self.tensors))
         self.tensors.append(made)
         self.inputs.append(value)
-        if tensor._requires_grad and tensor._grad is not None:
+        if tensor._grad is not None:
             self._trace.grads[made] = self._trace.grads_given[made] = self._leaf(tensor._grad, f"{path}.grad")
         return made
 
@@ -191,7 +191,7 @@ def _itself(given: StandIns, tensor: Tensor) -> Tensor:
     made._requires_grad = tensor._requires_grad
     given.tensors.append(made)
     given.inputs.append(made._storage.value)
-    if tensor._requires_grad and tensor._grad is not None:
+    if tensor._grad is not None:
         _itself(given, tensor._grad)
     return tensor
 

@@ -37,14 +37,17 @@ def children(x: Any, objects: bool = False) -> tuple[Any, dict[Any, Any]] | None
     """The kind of a container and what it holds, by index, key or name; None for a leaf.
 
     Containers are lists, tuples, named tuples, deques, dicts and dataclass instances (with attributes that are no fields);
-    with `objects` also instances of users' classes that are no more than their attributes, and of users' classes of lists,
-    tuples and deques. These, and dicts, then hold their attributes, too, each under an `Attribute`.
+    with `objects` also sets, whose members are their own keys, instances of users' classes that are no more than their
+    attributes, and of users' classes of lists, tuples and deques. These, and dicts, then hold their attributes, too, each under
+    an `Attribute`.
     """
     kind = type(x)
     if kind in (list, tuple, deque):
         return kind, dict(enumerate(x))
     if kind in BASES:
         return BASES[kind], dict(enumerate(x))
+    if kind is set:
+        return (kind, {member: member for member in x}) if objects else None
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return kind, dict(zip(x._fields, x)) | vars_of(x)
     if isinstance(x, dict):
@@ -118,7 +121,7 @@ def step_to(kind: Any, key: Any) -> str:
     """How code goes to what a container of that kind holds under a key."""
     if type(key) is Attribute:
         return f".{key.name}"
-    return f"[{key!r}]" if issubclass(kind, (list, tuple, dict, deque)) and not hasattr(kind, "_fields") else f".{key}"
+    return f"[{key!r}]" if issubclass(kind, (list, tuple, dict, deque, set)) and not hasattr(kind, "_fields") else f".{key}"
 
 
 def container_of(x: Any, values: dict[Any, Any]) -> Any:
@@ -149,6 +152,8 @@ def empty_like(x: Any) -> Any:
         made: Any = deque.__new__(kind)
         deque.__init__(made, (), x.maxlen)
         return made
+    if kind is set:
+        return set()
     if isinstance(x, (list, dict)):
         made = _base_of(kind).__new__(kind)
         if vars_of(x) is x:  # whose items are its attributes
@@ -161,7 +166,10 @@ def empty_like(x: Any) -> Any:
 def refill(x: Any, values: dict[Any, Any]) -> Any:
     """Let a container, which is no tuple, hold `values` and nothing else; what a class makes of setting is passed by."""
     kind = type(x)
-    if isinstance(x, (list, deque, dict)):
+    if kind is set:
+        x.clear()
+        x.update(values.values())
+    elif isinstance(x, (list, deque, dict)):
         items = values if kind in (list, deque, dict) else _items_in(values)
         if isinstance(x, list):
             list.__setitem__(x, slice(None), items.values())
@@ -218,7 +226,9 @@ def is_module(kind: type) -> bool:
 def is_open(kind: type) -> bool:
     """Whether instances of the class are no more than their attributes: they can be copied, and equal ones are alike.
 
-    So it is with users' classes that say nothing of equality, calls, iteration and slots.
+    So it is with users' classes that say nothing of calls, iteration, slots and how attributes are found. What one says of
+    equality counts for whoever asks: two that it calls equal may hold different tensors, and what is written into one of them is
+    not in the other.
     """
     found = _open.get(kind)
     if found is None:
@@ -235,7 +245,7 @@ def _is_open(kind: type) -> bool:
     bases = kind.__mro__[:-1]
     if getattr(kind, "_by_contents", False):  # some of ours, and what users make of them
         return bool(kind.__dictoffset__)
-    if not bases or hasattr(kind, "_snapshot") or kind.__eq__ is not object.__eq__ or not kind.__dictoffset__:
+    if not bases or hasattr(kind, "_snapshot") or not kind.__dictoffset__:
         return False
     special = ("__call__", "__next__", "__slots__", "__getattribute__", "__setattr__", "__getattr__", "__torch_function__")
     return not any(name in vars(base) for base in bases for name in special) and all(map(_of_a_user, bases))
