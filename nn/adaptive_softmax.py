@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..tracer.functions.arithmetic import add
-from ..tracer.functions.checks import check_none, known
+from ..tracer.functions.checks import check_none, first_of, known
 from ..tracer.functions.choosing import clamp, where
 from ..tracer.functions.joining import cat
 from ..tracer.functions.scattering import gather
@@ -98,7 +98,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def _check_classes(self, t: Tensor) -> None:
         there, text = known(t), f"Target values should be in [0, {self.n_classes - 1}], but values in range "
         if there is not None and there.size and not (there.min() >= 0 and there.max() < self.n_classes):
-            raise RuntimeError(f"{text}[{there.min()}, {there.max()}] were found. ")
+            raise first_of(RuntimeError(f"{text}[{there.min()}, {there.max()}] were found. "))
         check_none("AdaptiveLogSoftmaxWithLoss", (t < 0) | (t >= self.n_classes), RuntimeError,
                    f"{text}with {{value}} were found", t)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -31,11 +32,13 @@ def of_jit() -> frozenset[str]:
 class Compilable:
     """What `Module` knows of being compiled."""
 
-    # What was compiled is no part of a module's state: no table, copy or pickle has it. All handles on a module have its key.
-    __slots__ = ("__dict__", "__weakref__", "_compiled", "_key")
+    # What was compiled is no part of a module's state: no table, copy or pickle has it. All handles on a module have its key
+    # and its list of them all.
+    __slots__ = ("__dict__", "__weakref__", "_compiled", "_handles", "_key")
 
     _compiled: Jitted | None
     _key: int
+    _handles: list[weakref.ref[Compilable]] | None
     __call__: Callable[..., Any]
     _call_impl: Callable[..., Any]
     _blank: Callable[[], Compilable]
@@ -62,10 +65,14 @@ class Compilable:
         """The handle on this module whose calls are those of `jitted`, which asks for it."""
         kind = type(self)
         _refuse_slots(kind)
-        made = (kind if kind.__call__ is kind._call_impl else _calling(kind))._blank()
+        made = _of_handle(kind)._blank()
         object.__setattr__(made, "__dict__", self.__dict__)
         object.__setattr__(made, "_compiled", jitted)
         object.__setattr__(made, "_key", self._key)
+        shared = [] if self._handles is None else self._handles
+        shared[:] = [*(ref for ref in shared if ref() is not None), weakref.ref(made)]
+        for one in handles(made):
+            object.__setattr__(one, "_handles", shared)
         return made
 
     def _of_jit(self, name: str) -> Any:
@@ -83,7 +90,7 @@ class Compilable:
         return self._key
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return super().__reduce_ex__(protocol) if original(self) is None else (_again, (self._compiled,))
+        return super().__reduce_ex__(protocol) if original(self) is None else (again, (self._compiled,))
 
     def __copy__(self) -> Any:
         return _copied(self)
@@ -93,6 +100,20 @@ def original(module: Any) -> Any:
     """The module that this is a second handle on, or None."""
     function = None if module._compiled is None else module._compiled.function
     return function if isinstance(function, Compilable) else None
+
+
+def model_of(module: Any) -> Any:
+    """The module itself, of which this may be a handle."""
+    *_, found = handles(module)
+    return found
+
+
+def give_class(module: Any, name: str, kind: type) -> None:
+    """`module.__class__ = kind`, of the module itself and of all handles on it."""
+    object.__setattr__(model_of(module), name, kind)
+    for ref in module._handles or ():
+        if (handle := ref()) is not None:
+            object.__setattr__(handle, name, _of_handle(kind))
 
 
 def handles(module: Any) -> Iterator[Any]:
@@ -116,7 +137,7 @@ def _copied(module: Any) -> Any:
     return made
 
 
-def _again(jitted: Jitted) -> Any:
+def again(jitted: Jitted) -> Any:
     """The handle that belongs to what was compiled, made again."""
     original: Any = jitted.function
     return original._jitted(jitted)
@@ -139,7 +160,14 @@ class _Calling:
         """Nothing: the class made of both is no subclass that the user's class would have to know."""
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().__call__(*args, **kwargs) if inlined() else self._compiled(*args, **kwargs)  # type: ignore[misc]
+        if inlined() or original(self) is None:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        return self._compiled(*args, **kwargs)
+
+
+def _of_handle(kind: type[Compilable]) -> type[Compilable]:
+    """The class of a handle on a module of this class."""
+    return kind if kind.__call__ is kind._call_impl or issubclass(kind, _Calling) else _calling(kind)
 
 
 def _calling(kind: type[Compilable]) -> type[Compilable]:

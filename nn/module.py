@@ -15,7 +15,7 @@ from ..tracer.ir.told import tell
 from ..tracer.tensor.context import context, inlined
 from ..tracer.tensor.epochs import structure_epoch
 from ..tracer.tensor.tensor import Tensor
-from .compiled import Compilable, handles, of_jit
+from .compiled import Compilable, give_class, handles, of_jit
 from .hook_tables import hook_table, is_full_backward_hook
 from .hooks import EVERYWHERE, NONE, Hooks, add_hook, as_hooks_say, call_with_hooks, check_backward_kind
 from .moving import Movable
@@ -82,9 +82,9 @@ class Module(Compilable, Movable):
     @classmethod
     def _blank(cls) -> Self:
         made = object.__new__(cls)
-        object.__setattr__(made, "_link", None)
         object.__setattr__(made, "_path", (-1, ""))
-        object.__setattr__(made, "_compiled", None)
+        for name in ("_link", "_compiled", "_handles"):
+            object.__setattr__(made, name, None)
         object.__setattr__(made, "_key", id(made) >> 4)
         if context.trace is not None:
             context.trace.note_made(made.__dict__)
@@ -209,7 +209,7 @@ class Module(Compilable, Movable):
     def _set_plain(self, own: dict[str, Any], name: str, value: Any) -> None:
         self._about_to_change(own, name)
         if own.get(name, _missing) is not value:
-            object.__setattr__(self, name, value)
+            (give_class if name == "__class__" else object.__setattr__)(self, name, value)
             _changed()
 
     def _set_module(self, name: str, module: Module | None) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ...tracer.functions.arithmetic import add, div, mul, sub
-from ...tracer.functions.checks import check_none, check_range, known
+from ...tracer.functions.checks import check_none, check_range, first_of, known
 from ...tracer.functions.choosing import clamp, where
 from ...tracer.functions.cumulative import cumsum
 from ...tracer.functions.dims import whole_place
@@ -137,9 +137,10 @@ def _check_ends(offsets: Tensor, length: int) -> None:
     if there is None or not there.size:
         return
     if there[0] != 0:
-        raise RuntimeError(_FIRST.format(value=there[0]))
+        raise first_of(RuntimeError(_FIRST.format(value=there[0])))
     if there[-1] > length:
-        raise RuntimeError(f"offsets[-1] can not be greater than input's length {length} but got offsets[-1] of {there[-1]}")
+        raise first_of(RuntimeError(f"offsets[-1] can not be greater than input's length {length} but got offsets[-1] of "
+                                    f"{there[-1]}"))
 
 
 _ORDER = "Expected i < index_size to be true, but got false.  (bags must follow each other: offsets may not decrease)"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...tracer.functions.arithmetic import add, div, sub
-from ...tracer.functions.checks import check_none, known
+from ...tracer.functions.checks import check_none, first_of, known
 from ...tracer.functions.choosing import clamp, maximum, where
 from ...tracer.functions.comparing import logical_and
 from ...tracer.functions.control import scan
@@ -59,8 +59,8 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Lengths, target_
         raise RuntimeError("blank must be in label range")
     reads, writes = (_lengths(lengths, name, batch, scores) for lengths, name in (
         (input_lengths, "input_lengths"), (target_lengths, "target_lengths")))
-    _check_values(input_lengths, reads, "input_lengths", steps)
     labels = _labels(targets.to(dtypes.int64), target_lengths, writes, batch)
+    _check_values(input_lengths, reads, "input_lengths", steps)
     loss = neg(_log_likelihood(scores, labels, reads, writes, blank))
     loss = _with_torchs_gradient(loss, scores, reads)
     if zero_infinity:
@@ -97,9 +97,9 @@ def _check_values(given: Any, lengths: Tensor, name: str, most: int) -> None:
                        f"Expected {name} to have value at {bound}, but got value {{value}} {WHERE}", lengths)
     for n in values or ():
         if n < 0:
-            raise RuntimeError(f"Expected {name} to have value at least 0, but got value {n} {WHERE}")
+            raise first_of(RuntimeError(f"Expected {name} to have value at least 0, but got value {n} {WHERE}"))
         if n > most:
-            raise RuntimeError(f"Expected {name} to have value at most {most}, but got value {n} {WHERE}")
+            raise first_of(RuntimeError(f"Expected {name} to have value at most {most}, but got value {n} {WHERE}"))
 
 
 def _labels(targets: Tensor, given: Any, lengths: Tensor, batch: int) -> Tensor:
@@ -112,13 +112,13 @@ def _labels(targets: Tensor, given: Any, lengths: Tensor, batch: int) -> Tensor:
                        "Expected tensor to have size at least {value} at dimension 1, but got size "
                        f"{targets._type.shape[1]} for argument #2 'targets' {WHERE}", lengths)
         if values and max(values) > targets._type.shape[1]:
-            raise RuntimeError(f"Expected tensor to have size at least {max(values)} at dimension 1, but got size "
-                               f"{targets._type.shape[1]} for argument #2 'targets' {WHERE}")
+            raise first_of(RuntimeError(f"Expected tensor to have size at least {max(values)} at dimension 1, but got size "
+                                        f"{targets._type.shape[1]} for argument #2 'targets' {WHERE}"))
         return targets
     size = targets._type.shape[0]
     if values is not None and math.fsum(values) != size:
-        raise RuntimeError(f"Expected tensor to have size {int(math.fsum(values))} at dimension 0, but got size {size} for "
-                           f"argument #2 'targets' {WHERE}")
+        raise first_of(RuntimeError(f"Expected tensor to have size {int(math.fsum(values))} at dimension 0, but got size "
+                                    f"{size} for argument #2 'targets' {WHERE}"))
     if values is None:
         total = sum(lengths)
         check_none("ctc_loss", total != size, RuntimeError, f"Expected tensor to have size {{value}} at dimension 0, but got "

@@ -10,6 +10,7 @@ from typing import Any
 from ...tracer.autograd.modes import no_grad
 from ...tracer.tensor.context import context
 from ...tracer.tensor.tensor import Tensor
+from ..compiled import again, model_of, original
 from ..containers import ModuleDict, ModuleList
 from ..module import Module
 from ..parameter import Parameter
@@ -170,7 +171,7 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         if not is_parametrized(module):
             _change_class(module)
             module.parametrizations = ModuleDict()
-        setattr(type(module), tensor_name, _property(tensor_name))
+        setattr(type(model_of(module)), tensor_name, _property(tensor_name))
         module.parametrizations[tensor_name] = made
     else:
         raise ValueError(f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
@@ -213,6 +214,9 @@ def _refuse_pickle(self: Any) -> Any:
 
 
 def _copied(self: Any, memo: dict[int, Any]) -> Any:
+    if original(self) is not None:
+        made = memo[id(self)] = again(copy.deepcopy(self._compiled, memo))
+        return made
     own: Any = type(self)
     made = memo[id(self)] = own.__new__(own)
     made.__setstate__({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
@@ -222,7 +226,7 @@ def _copied(self: Any, memo: dict[int, Any]) -> Any:
 
 def _change_class(module: Module) -> None:
     """Give the module a class of its own, on which properties can be."""
-    kind = type(module)
+    kind = type(model_of(module))
     module.__class__ = type(f"Parametrized{kind.__name__}", (kind,), {
         "__getstate__": _refuse_pickle, "__deepcopy__": _copied, "__module__": __name__, "__doc__": kind.__doc__})
 
@@ -231,14 +235,14 @@ def _property(name: str) -> property:
     def read(self: Any) -> Tensor:
         if not _is_open():
             return self.parametrizations[name]()
-        key = (id(self), name)
+        key = (self._key, name)
         if key not in _kept:
             _kept[key] = self.parametrizations[name]()
         return _kept[key]
 
     def write(self: Any, value: Tensor) -> None:
         if _is_open():
-            _kept.pop((id(self), name), None)
+            _kept.pop((self._key, name), None)
         self.parametrizations[name].right_inverse(value)
 
     return property(read, write)
@@ -271,11 +275,11 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     else:
         made = getattr(module, tensor_name).detach()
         tensor = Parameter(made) if listed.original0.requires_grad else made
-    delattr(type(module), tensor_name)
+    delattr(type(model_of(module)), tensor_name)
     del module.parametrizations[tensor_name]
     if not is_parametrized(module):
         delattr(module, "parametrizations")
-        module.__class__ = type(module).__bases__[0]
+        module.__class__ = type(model_of(module)).__bases__[0]
     if isinstance(tensor, Parameter):
         module.register_parameter(tensor_name, tensor)
     else:
@@ -285,7 +289,8 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
 
 def type_before_parametrizations(module: Module) -> type:
     """The class that a module had before a tensor of it was parametrized."""
-    return type(module).__bases__[0] if is_parametrized(module) else type(module)
+    kind = type(model_of(module))
+    return kind.__bases__[0] if is_parametrized(module) else kind
 
 
 def transfer_parametrizations_and_params(from_module: Module, to_module: Module, tensor_name: str | None = None) -> Module:

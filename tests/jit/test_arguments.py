@@ -761,3 +761,67 @@ def test_what_a_step_returns_of_a_view_lies_where_it_lies(name: str, way: str) -
         base.mul_(2)
         assert lazy.tolist() == made.tolist()
         base.copy_(torch.arange(26.0))
+
+
+class Text(str):
+    """A text that may have attributes."""
+
+
+class Fraction(float):
+    """The same of a number."""
+
+
+class Count(int):
+    """The same of a whole number."""
+
+
+class Raw(bytes):
+    """The same of bytes."""
+
+
+class Turn(complex):
+    """The same of a complex number."""
+
+
+class Names(frozenset[str]):
+    """The same of a set."""
+
+
+class Slotted(str):
+    """A text whose attribute is in a slot."""
+
+    __slots__ = ("scale",)
+
+
+@pytest.mark.parametrize("made", [lambda: Text("a"), lambda: Fraction(1.5), lambda: Count(3), lambda: Raw(b"a"), lambda: Turn(1j),
+                                  lambda: Names("a"), lambda: Slotted("a")])
+@pytest.mark.parametrize("of", [lambda k: k, lambda k: [k], lambda k: (k, "a"), lambda k: {"k": k}])
+def test_attributes_of_what_is_compiled_in(made: Callable[[], Any], of: Callable[[Any], Any], numpy_engine: None) -> None:
+    def first(x: Any) -> Any:
+        return x if isinstance(x, int) else next(iter(x.values() if isinstance(x, dict) else x))
+
+    scale = torch.jit(lambda named, x: x * first(named.scale))
+    for k in (1, 2, 1, 2):
+        named = made()
+        named.scale = of(k)
+        assert scale(named, torch.ones(1)).item() == k
+    assert scale.stats.compiles == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"frozen": True}, {"frozen": True, "eq": False}, {"frozen": True, "order": True},
+                                     {"frozen": True, "slots": True}, {"unsafe_hash": True}, {"slots": True}], ids=str)
+def test_the_numbers_of_a_dataclass_are_inputs(options: dict[str, bool], numpy_engine: None) -> None:
+    @dataclasses.dataclass(**options)
+    class Training:
+        w: Any
+        step: int
+        rate: float = 0.5
+
+    step = torch.jit(lambda t: Training(t.w * t.rate, t.step + 1, t.rate * 2))
+    now = Training(torch.ones(1), 0)
+    for _ in range(5):
+        now = step(now)
+    assert (now.step, now.rate, now.w.item()) == (5, 16, 0.5 * 1 * 2 * 4 * 8) and step.stats.compiles == 1
+    again = torch.jit(lambda t: dataclasses.replace(t, step=t.step + 1).step)
+    assert [again(Training(torch.ones(1), i)) for i in range(3)] == [1, 2, 3]
+    assert again.stats.compiles == 1

@@ -122,3 +122,39 @@ def test_a_key_made_of_an_argument() -> None:
         k = Thing(v)
         made = step(k, ones(v))
         assert made[k].item() == v and made[k, 1].item() == 2 * v
+
+
+VIEWS = {"reshape": lambda: torch.arange(4.0).reshape(4), "slice": lambda: torch.zeros(6)[:4],
+         "middle": lambda: torch.arange(6.0)[1:5], "transpose": lambda: torch.ones(2, 2).t(), "none": lambda: torch.zeros(4)}
+USES: dict[str, Any] = {
+    "state is written": lambda s, a: (s.add_(1), a * 2)[1], "the argument is written": lambda s, a: (a.add_(1), s * 2)[1],
+    "both are": lambda s, a: (a.add_(1), s.mul_(2), a + s)[2], "a part is": lambda s, a: (s[0].fill_(7), a * 2)[1],
+    "a part of the argument is": lambda s, a: (a[0].fill_(7), s * 2)[1], "read before": lambda s, a: (a * 3, s.add_(1), a * 2)[0],
+    "returned": lambda s, a: (s.add_(1), a)[1], "told apart": lambda s, a: (s.add_(1), a * 2 if a is s else a * 3)[1]}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_state_that_is_a_view_is_given_too(view: str, use: str) -> None:
+    def calls(wrap: Any) -> list[Any]:
+        state, other = VIEWS[view](), VIEWS[view]() + 10
+        step = wrap(lambda a: USES[use](state, a))
+        found = []
+        for a in (state, other, state, other, state):
+            y = step(a)
+            memory = state if state._base is None else state._base
+            found.append((y.tolist(), y is a, *(x.tolist() for x in (state, other, memory))))
+        assert wrap is not torch.jit or step.stats.compiles == 2
+        return found
+
+    assert calls(torch.jit) == calls(lambda f: f)
+
+
+def test_a_buffer_that_is_a_view_is_given_too() -> None:
+    def calls(wrap: Any) -> list[Any]:
+        model = torch.nn.Module()
+        model.register_buffer("state", torch.arange(6.0)[1:5])
+        step = wrap(lambda a: (model.state.add_(1), a * 2)[1])
+        return [(step(a).tolist(), model.state.tolist()) for a in (model.state, model.state * 2, model.state)]
+
+    assert calls(torch.jit) == calls(lambda f: f)

@@ -214,3 +214,25 @@ def test_the_members_that_flags_make_of_numbers_are_not_the_trace_s(numpy_engine
     assert {type(member.value) for member in kinds._value2member_map_.values()} == {int}
     with pytest.raises(ValueError, match="invalid value 8"):
         torch.jit(lambda x, n: x * base("Bits", {"A": 1}, boundary=enum.STRICT)(n).value)(torch.ones(1), 8)
+
+
+LITERAL_SETS: dict[str, Any] = {
+    "in": (lambda n: n in {2, 4}, lambda n: n in (2, 4)), "not in": (lambda n: n not in {2, 4}, lambda n: n not in (2, 4)),
+    "floats": (lambda n: n in {2.0, 4.5}, lambda n: n in (2.0, 4.5)), "bools": (lambda n: n in {True}, lambda n: n in (True,)),
+    "computed": (lambda n: n % 3 in {0, 5}, lambda n: n % 3 in (0, 5)),
+    "both": (lambda n: n in {1, 3} or n in {2}, lambda n: n in (1, 3) or n in (2,)),
+    "in a comprehension": (lambda n: [k in {2, 3} for k in (n, n + 1)], lambda n: [k in (2, 3) for k in (n, n + 1)]),
+    "a tuple": (lambda n: (n, 1) in {(2, 1), (4, 1)}, None), "texts": (lambda n: n in {"a", 2}, None)}
+
+
+@pytest.mark.parametrize("number", [int, float])
+@pytest.mark.parametrize("name", LITERAL_SETS)
+def test_whether_a_number_is_in_a_literal_set_is_guarded_by_the_outcome(name: str, number: Any, numpy_engine: None) -> None:
+    of_set, of_tuple = LITERAL_SETS[name]
+    jitted = torch.jit(lambda n, x: (of_set(n), x * n))
+    numbers = [number(n) for n in (1, 2, 3, 4, 5, 6, 1, 2, 7)]
+    assert [jitted(n, torch.ones(1))[0] for n in numbers] == [of_set(n) for n in numbers]
+    if of_tuple is not None:
+        again = torch.jit(lambda n, x: (of_tuple(n), x * n))
+        assert [again(n, torch.ones(1))[0] for n in numbers] == [of_tuple(n) for n in numbers]
+        assert jitted.stats.compiles == again.stats.compiles < 7

@@ -18,7 +18,9 @@ from ..ir import dtypes
 from ..ir.checks import Check, Site, here, note
 from ..ir.constants import full_like
 from ..ir.graph import Value
+from ..ir.recorder import thread_recorder
 from ..ir.state import everywhere, state
+from ..lazy import failures
 from ..lazy.flush import flush, host_array
 from ..ops.checks import first_wrong, outside, wrong_integers
 from ..ops.elementwise import compare, convert, not_
@@ -123,7 +125,7 @@ def check_divisor(op: str, divisor: Any) -> None:
         if divisor._type.size and state.checks:
             _check_integers(op, divisor._read(), 0, 1, 0, True, RuntimeError, "ZeroDivisionError")
     elif divisor == 0:
-        raise here(RuntimeError, "ZeroDivisionError", op).failure_here(0)
+        raise first_of(here(RuntimeError, "ZeroDivisionError", op).failure_here(0))
 
 
 def _check_integers(op: str, value: Value, low: int, high: int, exempt: int, inside: bool, error: type[Exception],
@@ -137,7 +139,7 @@ def _check_integers(op: str, value: Value, low: int, high: int, exempt: int, ins
         if array is not None:
             wrong = wrong_integers(array, low, high, exempt, inside)
             if wrong.any():
-                raise here(error, message, op, detail).failure_here(int(array[wrong].flat[0]))
+                raise first_of(here(error, message, op, detail).failure_here(int(array[wrong].flat[0])))
             return
     if value.type.dtype is dtypes.boolean:
         value = convert(value, dtype=dtypes.int8)
@@ -162,14 +164,14 @@ def _check_flags(op: str, flags: Value, error: type[Exception], message: str, va
         _note(first_wrong(flags, numbers, lead=0), site)
         return
     at = _contents(numbers, True)
-    raise site.failure_here(0 if at is None else int(at[array].flat[0]))
+    raise first_of(site.failure_here(0 if at is None else int(at[array].flat[0])))
 
 
 def check_first(op: str, failed: Tensor, error: type[Exception], message: str) -> None:
     """`check_none` before what follows is done: where values can be read this one is, whatever it takes."""
     if can_read(failed):
         if np.any(host_array(failed._read())):
-            raise here(error, message, op).failure_here(0)
+            raise first_of(here(error, message, op).failure_here(0))
     else:
         check_none(op, failed, error, message)
 
@@ -189,7 +191,7 @@ def check_info(op: str, info: Tensor, error: type[Exception], message: str) -> N
     if np.any(numbers):
         at = int(np.flatnonzero(numbers)[0])
         batch = f"(Batch element {at}): " if numbers.ndim else ""
-        raise here(error, message.replace("{batch}", batch), op).failure_here(int(numbers.flat[at]))
+        raise first_of(here(error, message.replace("{batch}", batch), op).failure_here(int(numbers.flat[at])))
 
 
 def check_told(op: str, failed: Tensor, error: type[Exception], told: Callable[[bool], str]) -> None:
@@ -202,7 +204,16 @@ def check_told(op: str, failed: Tensor, error: type[Exception], told: Callable[[
     value = failed._read()
     found = _contents(value, True)
     if np.any(host_array(value) if found is None else found):
-        raise error(told(True))
+        raise first_of(error(told(True)))
+
+
+def first_of(error: Exception) -> Exception:
+    """The error of a check that is known to fail now, unless one before it, which is not known yet, fails too and is raised."""
+    if _is_now() and not context.maps:
+        if thread_recorder().checks:  # else what is pending stays as it is: some of it is known because it has not run
+            flush()
+        failures.settle_mine()
+    return error
 
 
 def _numbers(value: Value, flags: Value) -> Value:
@@ -240,7 +251,7 @@ def check(condition: Any, message: str, error: type[Exception] = RuntimeError) -
     if isinstance(condition, Tensor):
         _require("check", condition, error, text)
     elif not condition:
-        raise here(error, text, "check").failure_here(0)
+        raise first_of(here(error, text, "check").failure_here(0))
 
 
 def _assert_async(tensor: Tensor, assert_msg: str = "Expected Tensor with single nonzero value, but got zero") -> None:

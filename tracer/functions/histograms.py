@@ -11,7 +11,7 @@ import numpy as np
 from ..ir import dtypes
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
-from .checks import check_none, known
+from .checks import check_none, first_of, known
 from .choosing import clamp, where
 from .comparing import isfinite, logical_and, logical_not
 from .conversions import clone
@@ -156,7 +156,7 @@ def check_finite(op: str, x: Tensor, least: Tensor, most: Tensor, text: str) -> 
         failed = logical_not(logical_and(isfinite(least), isfinite(most)))
         check_none(op, failed, RuntimeError, text.format("...", "{value}"), most.detach())
     elif not np.isfinite(at_hand).all():
-        raise RuntimeError(text.format(*(f"{end:g}" for end in (at_hand.min(), at_hand.max()))))
+        raise first_of(RuntimeError(text.format(*(f"{end:g}" for end in (at_hand.min(), at_hand.max())))))
 
 
 def _places(x: Tensor, edges: Tensor, given: bool) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from ..ir import dtypes
 from ..ir.told import tell
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
-from .checks import check_none, known
+from .checks import check_none, first_of, known
 from .choosing import clamp, where
 from .comparing import logical_and
 from .complex_numbers import complex as complex_of
@@ -74,7 +74,7 @@ def _known_degrees(correction: Number, fweights: Tensor | None, aweights: Tensor
         return math.inf
     product = np.prod([array.astype(np.float64).reshape(-1) for array in arrays], axis=0)
     if product.sum() == 0:
-        raise RuntimeError("cov(): weights sum to zero, can't be normalized")
+        raise first_of(RuntimeError("cov(): weights sum to zero, can't be normalized"))
     squared = (product * arrays[-1].reshape(-1)).sum()
     return float(product.sum() - (correction if aweights is None else correction * squared / product.sum()))
 

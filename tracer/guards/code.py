@@ -160,7 +160,8 @@ class Code:
             else:
                 self.whole_behind.add(owner)
         self.texts |= {c for c in f.__code__.co_consts if type(c) is str}
-        self.looks_at_types = self.looks_at_types or "type" in found.globals
+        if "type" in found.globals and not _of_frozen_dataclass(f, kind):
+            self.looks_at_types = True
         self.compares, self.searches = self.compares or found.compares, self.searches or found.searches
         self.makes = self.makes or self.looks_at_types or "__class__" in found.attributes
         for what in unseen(found.globals, f.__globals__):
@@ -228,6 +229,12 @@ class Code:
                 yield Attribute(name, functions)
         if self._imported:
             yield Names(sys.modules, self._imported, "sys.modules[{!r}]".format)
+
+
+def _of_frozen_dataclass(f: types.FunctionType, kind: type | None) -> bool:
+    """Whether `dataclass(frozen=True)` wrote this method: it asks for the type of the instance, and of no number."""
+    return (hasattr(kind, "__dataclass_params__") and f.__code__.co_filename == "<string>"
+            and f.__name__ in ("__setattr__", "__delattr__"))
 
 
 def reads_any_name(x: Any) -> bool:

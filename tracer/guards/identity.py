@@ -7,10 +7,12 @@ import types
 import weakref
 from collections import Counter
 from collections.abc import Hashable, Iterable
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from ..tensor.nested import attributes_of
 from ..tensor.tensor import Tensor
 from .statics import attributes, is_a, name_of, reader
 
@@ -41,6 +43,8 @@ HIDDEN: Any = _Hidden()
 _ESCAPED = _Escaped()
 PLAIN = (bool, int, float, complex, str, bytes, type(None), range, slice, type(Ellipsis), np.generic, _Missing)
 _EXACT = frozenset(PLAIN)
+_WITH_ATTRIBUTES = (int, float, complex, str, bytes, frozenset)  # in a class of their own
+_BY_VALUE = _EXACT | {tuple, list, dict, set, frozenset}
 
 
 class Replacement:
@@ -289,4 +293,7 @@ def static_key(x: Any) -> Any:
         hash(x)
     except TypeError:
         return Identity(x)
+    own = attributes_of(x) if issubclass(kind, _WITH_ATTRIBUTES) and not issubclass(kind, Enum) else None
+    if own:
+        return kind, x, tuple((name, static_key(v) if type(v) in _BY_VALUE else Identity(v)) for name, v in own.items())
     return kind, x

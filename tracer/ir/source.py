@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import sysconfig
 from functools import lru_cache
+from itertools import pairwise
 from sys import _getframe
 from types import CodeType, FrameType
+from typing import Any
 
 # The unresolved path: the package's folders are symlinks, and `co_filename` holds the path they were imported by.
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -28,6 +31,18 @@ def user_position(depth: int = 1) -> Position:
             return code, frame.f_lasti
         last, frame = frame, frame.f_back
     return last.f_code, last.f_lasti
+
+
+def looked_for_in(code: CodeType, at: int) -> frozenset[Any] | None:
+    """The numbers of `n in {2, 4}` if that is the instruction there; None if it is another, or the set holds anything else."""
+    return _literal_sets(code).get(at)
+
+
+@lru_cache(maxsize=1024)
+def _literal_sets(code: CodeType) -> dict[int, frozenset[Any]]:
+    return {test.offset: made.argval for made, test in pairwise(x for x in dis.get_instructions(code) if x.opname != "CACHE")
+            if test.opname == "CONTAINS_OP" and made.opname == "LOAD_CONST" and type(made.argval) is frozenset
+            and {*map(type, made.argval)} <= {bool, int, float}}
 
 
 class _Ours(dict[str, bool]):

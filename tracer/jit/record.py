@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from ..functions.checks import checking
 from ..guards.outside import Outside
 from ..guards.texts import Described, Text
-from ..ir.errors import TraceError, noting
+from ..ir.errors import NeededFirst, TraceError, noting
 from ..ir.state import ambients
 from ..lazy.shared import overlapping
 from ..tensor.operations import NUMBERS
@@ -102,12 +104,13 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
-             places: Places, exchanged: Places, lists: Lists, told_apart: set[type], plainly: bool,
-             know_hooks: Callable[[], None], is_read: Callable[[Signature, Path], NoReturn]) -> Recorded:
+             places: Places, exchanged: Places, lists: Lists, told_apart: set[type],
+             themselves: list[weakref.ref[Tensor]], plainly: bool, know_hooks: Callable[[], None],
+             is_read: Callable[[Signature, Path], NoReturn]) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
 
     `lists` are the places of those that were appended to by another trace. `told_apart` gets the classes of arguments that are
-    used as keys.
+    used as keys, `themselves` the views that are arguments and state.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
     that was not looked at, `know_hooks` is needed first; `is_read` hears of what the call says is not read.
@@ -116,10 +119,11 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
     trace = Trace(name)
     trace.unknown, trace.know_hooks = outside.hooks, know_hooks
     effects = given = None
+    reached = outside.tensors
     try:
         if outside.compares and call.unread_at:  # what stands for a value is no other object
             is_read(call, call.unread_at[0])
-        identities = Identities(outside.identified, outside.enterable)
+        identities = Identities([*outside.identified, *themselves], outside.enterable)
         given = StandIns(trace, plainly or outside.looks_at_types, outside.has, identities, told_apart,
                          is_read)
         with tracing(trace), checking(options.checks):
@@ -143,6 +147,9 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], identities, given.apart)
         if (clash := validity.memory.clash(call.tensors)) is not None:
+            argument = call.tensors[clash]
+            if isinstance(argument, Tensor) and (argument in trace.handles or argument in reached):
+                raise NeededFirst(partial(themselves.append, weakref.ref(argument)))
             raise TraceError(f"{call.paths[clash]} of {name} is a view of a tensor that the function also reaches another way, "
                              "and one of the two is written in place. Pass that tensor itself and take the view inside the "
                              "function, or pass view.clone().")

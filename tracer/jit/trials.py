@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from ..guards.outside import Outside
 from ..guards.texts import Change
 from ..ir.errors import NeededFirst, TraceError
+from ..tensor.tensor import Tensor
 from .agreement import agree
 from .appended import Lists
 from .counters import changed
@@ -25,7 +27,7 @@ class Trials:
     tensors and containers that were found to be others, `lists` those of lists that a trace appended to, `made` those of what a
     call created or changed: what comes and goes, as with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it
     is tensors that an earlier program works on. `told_apart` are classes of which one argument is not as good as another like
-    it, since they are keys.
+    it, since they are keys, `themselves` views that are arguments and state, of which the function is given none but them.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
@@ -35,6 +37,7 @@ class Trials:
         self._lists: Lists = set()
         self._made: set[tuple[int, Any]] = set()
         self._told_apart: set[type] = set()
+        self._themselves: list[weakref.ref[Tensor]] = []
         self.left_out = LeftOut()
         self._hooks_run = False  # whether hooks of leaves ran in a trace
 
@@ -102,7 +105,7 @@ class Trials:
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
         return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, self._lists,
-                        self._told_apart, plainly, self._know_hooks, self.left_out.is_read)
+                        self._told_apart, self._themselves, plainly, self._know_hooks, self.left_out.is_read)
 
     def _know_hooks(self) -> None:
         self._hooks_run = True

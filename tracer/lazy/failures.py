@@ -96,6 +96,11 @@ def observed(buffer: Any) -> None:
     poll()
 
 
+def settle_mine() -> None:
+    """Wait for the reports of this thread, and raise the first error."""
+    _settle(_mine.runs, len(_mine.runs))
+
+
 def settle() -> None:
     """Wait for all reports, and raise the first error."""
     for _, runs in list(_queues):

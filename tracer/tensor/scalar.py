@@ -28,7 +28,7 @@ from ..ir import dtypes
 from ..ir.constants import literal
 from ..ir.graph import Value
 from ..ir.recorder import placeholder, record
-from ..ir.source import Position, user_position
+from ..ir.source import Position, looked_for_in, user_position
 from ..ir.stand_in import StandIn
 from ..ir.types import Type
 from ..ops import structural as ops
@@ -170,7 +170,11 @@ class Scalar(StandIn):
         if caller.f_globals.get("__name__") == "enum" and isinstance(caller.f_locals.get("cls"), enum.EnumMeta):
             with suppress(Exception):  # it makes and keeps members for combinations of flags: for the number, not for this
                 caller.f_locals["cls"](self.example)
-        return hash(self.look())
+        numbers = looked_for_in(caller.f_code, caller.f_lasti)
+        if numbers is None:
+            return hash(self.look())
+        any(self == x for x in numbers)  # which is guarded as it is for `in (2, 4)`
+        return hash(self.example)
 
     def __format__(self, spec: str) -> str:
         return format(self.look(), spec)
