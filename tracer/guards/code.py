@@ -40,6 +40,7 @@ class Code:
 
     aliases: dict[int, set[str]]  # the names under which each object was found
     attributes: list[Table]
+    paths: dict[int, set[str]]  # the ways to each
     tables: list[tuple[dict[str, Any], str]]
     seen: dict[int, tuple[Any, str]]
 

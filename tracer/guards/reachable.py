@@ -34,6 +34,7 @@ from ..tensor.tensor import _OWN, Tensor
 from .code import Code, hooks_of_all, reads_any_name
 from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
+from .in_c import BOUND, bound, members
 from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
 from .statics import attributes, defined, held, is_a, mro, name_of, table
@@ -53,9 +54,8 @@ from .whose import (
 )
 
 _REMEMBERING = type(functools.lru_cache(lambda: None))
-_OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
-           types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType,
-           types.MemberDescriptorType)
+_OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.WrapperDescriptorType,
+           types.MethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
 class Reachable(Code):
@@ -233,6 +233,8 @@ class Reachable(Code):
         """A class that code mentions: it may make instances, and has what its bases have."""
         for base in self._looked_up_in(x, x):
             self._class_table(base).makes = True
+        for name, member in members(x):
+            self.later(member, f"{path}.{name}")
 
     def _kind(self, x: Any) -> None:
         """The class of an instance: what it has is meant where attributes of the instance are."""
@@ -302,7 +304,7 @@ class Reachable(Code):
                 self._hooks_of_ours.add(kind)
         if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
-                if is_a(value, (types.FunctionType, types.MethodType)):
+                if is_a(value, (types.FunctionType, types.MethodType, *BOUND)):
                     self.later(value, path)
 
     def _kind_of_ours(self, kind: type) -> None:
@@ -448,8 +450,8 @@ NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _EXTENDED = (int, float, complex, str, bytes, enum.Enum)  # may have attributes in a class of a user's
 _NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
-    (types.FunctionType, Reachable.function), (types.MethodType, Reachable._method), (tuple(HOLDS), Reachable._members),
-    (types.ModuleType, Reachable._module), (type, Reachable._class), *CONTENTS]
+    (types.FunctionType, Reachable.function), (types.MethodType, Reachable._method), (BOUND, bound),
+    (tuple(HOLDS), Reachable._members), (types.ModuleType, Reachable._module), (type, Reachable._class), *CONTENTS]
 
 
 @dataclass

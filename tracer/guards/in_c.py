@@ -1,0 +1,42 @@
+"""Ways to objects that are written in C, as a walk goes along them: bound methods, members of an enumeration, and the like."""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from .mentions import ANY_NAME, GROW
+from .statics import is_a, mro, table
+from .tables import Table, Walk
+
+BOUND = (types.BuiltinFunctionType, types.MethodWrapperType)
+_DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+
+
+def bound(walk: Walk, x: Any, path: str) -> None:
+    """A method that was bound to an object before: code that has it does with the object what the method does."""
+    owner, name = x.__self__, x.__name__
+    if owner is None or is_a(owner, (types.ModuleType, str)):
+        return
+    if name == "__getattribute__":
+        walk.whole_of.add(id(type(owner)))
+    elif name in ("__setattr__", "__delattr__"):
+        walk.bound.add(ANY_NAME)
+    elif is_a(owner, _DESCRIPTORS):  # its `__get__`, `__set__` or `__delete__`
+        walk.mentioned.setdefault(owner.__name__, set()).add(None)
+        walk.bound.add(owner.__name__)
+    label = f"{path}.__self__"
+    if name in GROW and is_a(owner, (list, deque, dict)):
+        walk.paths.setdefault(id(owner), set()).add(label)
+        walk.puts_in(owner, label, lambda: owner)
+        walk.attributes.append(Table({"__self__": owner}, lambda n: label, watched=False, whole=False))
+    else:
+        walk.later(owner, label)
+
+
+def members(x: type) -> Iterable[tuple[str, Any]]:
+    """The members of an enumeration, to which `Act["R"]`, `Act("r")` and a loop lead without naming them."""
+    return table(x).get("_member_map_", {}).items() if enum.Enum in mro(x) else ()
