@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import enum
 import functools
+import operator
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -37,7 +39,7 @@ def plain(x: Any) -> Any:
 
 @dataclass
 class Way:
-    """`use(way, x)` goes by it, `change` changes what it leads to, `state` tells that; `steady`: a call changes nothing it reads."""
+    """`use(way, x)` goes by it, `change` changes what it leads to, `state` tells that; `steady`: a call changes nothing."""
 
     way: Any
     use: Callable[[Any, Any], Any]
@@ -142,6 +144,116 @@ MEMBERS: dict[str, Callable[[], Way]] = {
 }
 
 
+class Scaled:
+    def __init__(self, k: float) -> None:
+        self.k, self.calls = k, 0
+
+    def go(self, m: float = 1.0, by: Any = None) -> Any:
+        return self.k * m * (1.0 if by is None else by.k)
+
+    def count(self, by: Any) -> float:
+        self.calls += 1
+        by.k = 3.0
+        return self.k
+
+
+class Slotted:
+    __slots__ = ("d",)
+
+    def __init__(self, d: Any) -> None:
+        self.d = d
+
+
+class Wrong(ValueError):
+    pass
+
+
+def caller(use: Callable[[Any, Any, Any], Any], name: str, *args: Any, **kwargs: Any) -> Way:
+    """What `operator.methodcaller` makes, called with an object; what it was given and the object become others in turns."""
+    thing, both = Scaled(2.0), [v for v in (*args, *kwargs.values()) if isinstance(v, Scaled)]
+    things = [thing, *both]
+
+    def change() -> None:
+        things.append(things.pop(0))
+        things[0].k += 1.0
+
+    made = operator.methodcaller(name, *args, **kwargs)
+    return Way(made, lambda g, x: use(g, thing, x), change, lambda: [plain(v.__dict__) for v in (thing, *both)])
+
+
+def error(made: Any, use: Callable[[Any, Any], Any], change: Callable[[Any], Any], steady: bool = True) -> Way:
+    """An exception."""
+    return Way(made, use, lambda: change(made), lambda: plain(made.args), steady)
+
+
+def slot(name: str, use: Callable[[Any, Any, Any], Any]) -> Way:
+    """A method of the descriptor of a slot."""
+    thing = Slotted(1.0)
+    return Way(getattr(Slotted.__dict__["d"], name), lambda g, x: use(g, thing, x), lambda: setattr(thing, "d", 2.0 * thing.d),
+               lambda: plain(thing.d))
+
+
+def in_variable(use: Callable[[Any, Any], Any], default: bool) -> Way:
+    """A context variable that holds a dictionary."""
+    held: ContextVar[Any] = ContextVar("held", default={"k": 1.0})  # noqa: B039
+    if not default:
+        held.set({"k": 1.0})
+    return Way(held, use, lambda: put(held.get(), "k"), lambda: plain(held.get()))
+
+
+def scaled(x: Any, k: float, by: float = 1.0) -> Any:
+    """What partial functions are made of."""
+    return x * k * by
+
+
+def summed(x: Any, k: float, by: float = 1.0) -> Any:
+    """Another one."""
+    return x + k + by
+
+
+def of_partial(*states: Any) -> Way:
+    """A partial function that is given other parts."""
+    held, rest = functools.partial(scaled, k=2.0), [*states]
+    return Way(held, lambda g, x: g(x), lambda: held.__setstate__(rest.pop(0) if rest else (scaled, (), {"k": 5.0}, None)),  # type: ignore[attr-defined]
+               lambda: plain(held.keywords))
+
+
+OTHERS: dict[str, Callable[[], Way]] = {
+    "methodcaller": lambda: caller(lambda g, o, x: x * g(o), "go"),
+    "methodcaller, number": lambda: caller(lambda g, o, x: x * g(o), "go", 3.0),
+    "methodcaller, keyword": lambda: caller(lambda g, o, x: x * g(o), "go", m=3.0),
+    "methodcaller, object": lambda: caller(lambda g, o, x: x * g(o), "go", 3.0, Scaled(4.0)),
+    "methodcaller, object by keyword": lambda: caller(lambda g, o, x: x * g(o), "go", 3.0, by=Scaled(4.0)),
+    "methodcaller, written": lambda: caller(lambda g, o, x: x * g(o), "count", Scaled(4.0)),
+    "methodcaller, written by keyword": lambda: caller(lambda g, o, x: x * g(o), "count", by=Scaled(4.0)),
+    "args": lambda: error(ValueError("x", {"k": 1.0}), lambda e, x: x * e.args[1]["k"], lambda e: put(e.args[1], "k")),
+    "args, others": lambda: error(ValueError("x", 1.0), lambda e, x: x * e.args[1],
+                                  lambda e: setattr(e, "args", ("x", e.args[1] + 1))),
+    "args of a user's": lambda: error(Wrong("x", {"k": 1.0}), lambda e, x: x * e.args[1]["k"], lambda e: put(e.args[1], "k")),
+    "args by getattr": lambda: error(Wrong({"k": 1.0}), lambda e, x: x * getattr(e, "args")[0]["k"],  # noqa: B009
+                                     lambda e: put(e.args[0], "k")),
+    "args in a text": lambda: error(ValueError("1"), lambda e, x: x * float(str(e)),
+                                    lambda e: setattr(e, "args", (str(int(str(e)) + 1),))),
+    "args, written into": lambda: error(ValueError({"k": 1.0}), lambda e, x: (e.args[0].update(m=x * 2), x)[1],
+                                        lambda e: put(e.args[0], "k")),
+    "args, set": lambda: error(ValueError(1.0), lambda e, x: (setattr(e, "args", (x * 2,)), x)[1],
+                               lambda e: setattr(e, "args", (3.0,)), False),
+    "value": lambda: error(StopIteration({"k": 1.0}), lambda e, x: x * e.value["k"], lambda e: put(e.value, "k")),
+    "slot, read": lambda: slot("__get__", lambda g, o, x: x * g(o)),
+    "slot, set": lambda: slot("__set__", lambda g, o, x: (g(o, x * 2), x)[1]),
+    "slot, read in the code": lambda: slot("__get__", lambda g, o, x: x * Slotted.d.__get__(o)),  # type: ignore[attr-defined]
+    "slot, set in the code": lambda: slot("__get__", lambda g, o, x: (Slotted.d.__set__(o, x * 2), x)[1]),  # type: ignore[attr-defined]
+    "variable": lambda: in_variable(lambda g, x: x * g.get()["k"], False),
+    "variable, default": lambda: in_variable(lambda g, x: x * g.get()["k"], True),
+    "variable, written": lambda: in_variable(lambda g, x: (g.get().update(m=x * 2), x)[1], False),
+    "variable, default written": lambda: in_variable(lambda g, x: (g.get().update(m=x * 2), x)[1], True),
+    "partial": lambda: of_partial((scaled, (), {"k": 11.0}, None), (summed, (), {"k": 11.0}, None),
+                                  (summed, (), {"k": 11.0, "by": 2.0}, None)),
+    "partial, positions": lambda: of_partial((operator.mul, (3.0,), {}, None), (operator.mul, (4.0,), {}, None),
+                                             (operator.add, (4.0,), {}, None)),
+}
+
+
 def _global(way: Way) -> Callable[..., Any]:
     global WAY
     WAY = way.way
@@ -215,3 +327,33 @@ def test_methods_that_were_bound_before(name: str, held: str, numpy_engine: None
 @pytest.mark.parametrize("name", MEMBERS)
 def test_members_of_enumerations(name: str, held: str, numpy_engine: None) -> None:
     check(MEMBERS[name], held)
+
+
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("name", OTHERS)
+def test_callers_exceptions_slots_variables_and_partial_functions(name: str, held: str, numpy_engine: None) -> None:
+    check(OTHERS[name], held)
+
+
+BUILTINS: dict[str, Callable[[Any], Any]] = {
+    "number": lambda x: x * put_there,  # type: ignore[name-defined]  # noqa: F821
+    "called": lambda x: x * given_there(),  # type: ignore[name-defined]  # noqa: F821
+    "written": lambda x: (setattr(builtins, "put_there", 7.0), x)[1],
+    "looked for": lambda x: x * (1.0 if not hasattr(builtins, "later_there") else later_there),  # type: ignore[name-defined]  # noqa: F821
+}
+
+
+@pytest.mark.parametrize("name", BUILTINS)
+def test_names_that_were_put_into_builtins(name: str, numpy_engine: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    f = BUILTINS[name]
+    step = torch.jit(f)
+    for function in (step, f):
+        for values in ((1.0, 2.0), (1.0, 2.0), (3.0, 2.0), (3.0, 4.0)):
+            with monkeypatch.context() as patch:
+                patch.setattr(builtins, "put_there", values[0], raising=False)
+                patch.setattr(builtins, "given_there", (lambda k: lambda: k)(values[1]), raising=False)
+                if values == (3.0, 4.0):
+                    patch.setattr(builtins, "later_there", 5.0, raising=False)
+                now = function(torch.ones(2)).tolist(), builtins.put_there  # type: ignore[attr-defined]
+                then = f(torch.ones(2)).tolist(), builtins.put_there  # type: ignore[attr-defined]
+                assert now == then

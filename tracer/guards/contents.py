@@ -9,7 +9,8 @@ import types
 import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, MappingView
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any
 
@@ -97,6 +98,8 @@ def _put_bytes(x: Any, seen: tuple[bytes]) -> None:
 
 def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
     each(walk, walk.watch(Variable(x, f"the value of {path}")), path)
+    with suppress(LookupError):
+        walk.later(Context().run(x.get), f"{path}.get()")  # its default
 
 
 def _weak(walk: Walk, x: Any, path: str) -> None:
@@ -112,8 +115,13 @@ def _finalizer(walk: Walk, x: weakref.finalize[Any, Any], path: str) -> None:
 
 
 def _getter(walk: Walk, x: Any, path: str) -> None:
-    """What `operator` makes of names: it reads attributes of anything."""
-    for name in (part for text in x.__reduce__()[1] if isinstance(text, str) for part in text.split(".")):
+    """What `operator` makes of names: it reads attributes of anything, and gives a method what it was given."""
+    made, names = x.__reduce__()
+    if type(x) is operator.methodcaller:
+        args, keywords = (names[1:], {}) if made is operator.methodcaller else (names, made.keywords)
+        names = names[:1] if made is operator.methodcaller else made.args
+        each(walk, (*args, *keywords.values()), path)
+    for name in (part for text in names for part in text.split(".")):
         walk.mentioned.setdefault(name, set()).add(None)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import enum
+import functools
 import types
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from .mentions import ANY_NAME, GROW
+from .places import Place
 from .statics import is_a, mro, table
 from .tables import Table, Walk
+from .whose import HOLDS
 
 BOUND = (types.BuiltinFunctionType, types.MethodWrapperType)
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
@@ -40,3 +43,10 @@ def bound(walk: Walk, x: Any, path: str) -> None:
 def members(x: type) -> Iterable[tuple[str, Any]]:
     """The members of an enumeration, to which `Act["R"]`, `Act("r")` and a loop lead without naming them."""
     return table(x).get("_member_map_", {}).items() if enum.Enum in mro(x) else ()
+
+
+def parts(x: functools.partial[Any], path: str) -> Place:
+    """What a partial function is made of, which its `__setstate__` may exchange."""
+    names = HOLDS[functools.partial]
+    read = [table(functools.partial)[name].__get__ for name in names]
+    return Place(lambda: [get(x) for get in read], lambda i: f"{path}.{names[i]}")

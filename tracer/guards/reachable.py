@@ -34,11 +34,11 @@ from ..tensor.tensor import _OWN, Tensor
 from .code import Code, hooks_of_all, reads_any_name
 from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
-from .in_c import BOUND, bound, members
+from .in_c import BOUND, bound, members, parts
 from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
+from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, fields_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -212,6 +212,8 @@ class Reachable(Code):
         """What a wrapper of functions holds."""
         kind = next(kind for kind in HOLDS if is_a(x, kind))
         if kind is functools.partial:
+            if not self._weak:
+                self.watch(parts(x, path))
             self.look_at(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
         for name in HOLDS[kind]:
             value = held(x, kind, name)
@@ -298,6 +300,10 @@ class Reachable(Code):
             self._logger(x, own, path)
         elif not structured and own is attributes(x) and not is_ours(file_of(kind)):
             self._foreign(x, own, path)
+        if slots := fields_of(mro(kind)[0]):
+            always = frozenset({"args"} if is_a(x, BaseException) else ())  # `str(error)` reads them, too
+            self.look_at(Table(Slots(x, slots, self._reference(x)), lambda n: f"{path}.{n}", always=always,
+                               aliases=[self.aliases[id(x)]], kinds=mro(kind)))
         if own is attributes(x) and (way.guarded or (structured and "_parameters" not in own)):
             of_library(self, x, own, path, way)
             if callable(x):
@@ -365,8 +371,6 @@ class Reachable(Code):
         self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        watched=not structured or "_parameters" not in own, structured=structured,
                                        may_come=hidden, aliases=aliases, kinds=mro(type(x))))
-        if slots := slots_of(mro(type(x))[0]):
-            self.look_at(Table(Slots(x, slots, self._reference(x)), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 

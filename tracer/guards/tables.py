@@ -19,6 +19,7 @@ from .statics import table as names_of
 from .whose import SIGNATURES, is_method, read_by_library, read_by_ours, users_class
 
 CONTAINERS = (list, dict, set, deque)
+_FIELDS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 # What a module or an optimizer is made of: guarded as its structure.
 OF_STRUCTURE = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set",
                           "state", "param_groups"})
@@ -187,6 +188,14 @@ def slots_of(kind: type) -> dict[str, Any]:
             if is_a(v, types.MemberDescriptorType)}
 
 
+@lru_cache(maxsize=4096)
+def fields_of(kind: type) -> dict[str, Any]:
+    """The same, and of exceptions what they keep in C: `args` and the like."""
+    kept = {n: v for base in reversed(mro(kind)) if BaseException in mro(base) and not users_class(base)
+            for n, v in names_of(base).items() if is_a(v, _FIELDS) and not n.startswith("__")}
+    return kept | slots_of(kind)
+
+
 class Slots:
     """The slots of an object, by name; `refers` leads to the object."""
 
@@ -311,6 +320,6 @@ def attributes_to_set(x: Any) -> Iterator[Any]:
         own = attributes(x)
         if own is attributes(x) and "_parameters" not in own:  # else it has none
             yield own
-        slots = slots_of(mro(type(x))[0])
+        slots = fields_of(mro(type(x))[0])
         if slots:
             yield Slots(x, slots)
