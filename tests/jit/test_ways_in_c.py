@@ -8,7 +8,7 @@ import functools
 import operator
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,6 +211,25 @@ def summed(x: Any, k: float, by: float = 1.0) -> Any:
     return x + k + by
 
 
+def in_context(use: Callable[[Any, Any], Any]) -> Way:
+    """A context in which a variable holds a dictionary."""
+    held, context = ContextVar[Any]("held"), Context()
+    context.run(held.set, {"k": 1.0})
+    return Way(context, lambda g, x: use(g.run(held.get), x), lambda: put(context[held], "k"), lambda: plain(context[held]))
+
+
+def anything(read: Any) -> Way:
+    """What reads attributes of what it is given."""
+    thing = Holder(1.0)
+    return Way(read, lambda g, x: x * g(thing, "k"), lambda: setattr(thing, "k", thing.k + 1), lambda: plain(thing))
+
+
+def of_function(thing: Any) -> Way:
+    """`__getattribute__` of a function."""
+    thing.k = 1.0
+    return Way(thing.__getattribute__, lambda g, x: x * g("k"), lambda: setattr(thing, "k", thing.k + 1), lambda: thing.k)
+
+
 def of_partial(*states: Any) -> Way:
     """A partial function that is given other parts."""
     held, rest = functools.partial(scaled, k=2.0), [*states]
@@ -247,6 +266,12 @@ OTHERS: dict[str, Callable[[], Way]] = {
     "variable, default": lambda: in_variable(lambda g, x: x * g.get()["k"], True),
     "variable, written": lambda: in_variable(lambda g, x: (g.get().update(m=x * 2), x)[1], False),
     "variable, default written": lambda: in_variable(lambda g, x: (g.get().update(m=x * 2), x)[1], True),
+    "context": lambda: in_context(lambda k, x: x * k["k"]),
+    "context, written": lambda: in_context(lambda k, x: (k.update(m=x * 2), x)[1]),
+    "object.__getattribute__": lambda: anything(object.__getattribute__),
+    "getattr": lambda: anything(getattr),
+    "__dict__.__get__": lambda: anything(lambda thing, name, get=Holder.__dict__["__dict__"].__get__: get(thing)[name]),
+    "function.__getattribute__": lambda: of_function(lambda: None),
     "partial": lambda: of_partial((scaled, (), {"k": 11.0}, None), (summed, (), {"k": 11.0}, None),
                                   (summed, (), {"k": 11.0, "by": 2.0}, None)),
     "partial, positions": lambda: of_partial((operator.mul, (3.0,), {}, None), (operator.mul, (4.0,), {}, None),

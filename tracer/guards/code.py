@@ -240,4 +240,4 @@ class Code:
 
 def reads_any_name(x: Any) -> bool:
     """Whether it is a function of Python's that reads attributes by names which it is given."""
-    return any(x is read for read in _ANY_NAME)
+    return any(x is read for read in _ANY_NAME) or (type(x) is types.WrapperDescriptorType and x.__name__ == "__getattribute__")

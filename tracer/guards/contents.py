@@ -102,6 +102,10 @@ def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
         walk.later(Context().run(x.get), f"{path}.get()")  # its default
 
 
+def _context(walk: Walk, x: Context, path: str) -> None:
+    each(walk, walk.watch(Place(x.values, lambda i: f"{path}[{i}]")), path)
+
+
 def _weak(walk: Walk, x: Any, path: str) -> None:
     walk.watch(Place(lambda: (referent(x) is None,), lambda i: f"whether what {path} refers to is gone"))
     walk.weakly(referent(x), path)
@@ -164,6 +168,6 @@ def _refuse_long(x: Any, path: str) -> None:
 CONTENTS: list[tuple[Any, Callable[[Walk, Any, str], None]]] = [
     ((tuple, frozenset), _fixed), ((list, deque), _sequence), (set, _set), (dict, dictionary),
     ((types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items())), _shown), (MappingView, _mapping),
-    ((bytearray, memoryview, array.array), _bytes), (ContextVar, _variable),
+    ((bytearray, memoryview, array.array), _bytes), (ContextVar, _variable), (Context, _context),
     ((weakref.ref, weakref.ProxyType, weakref.CallableProxyType), _weak),
     (weakref.finalize, _finalizer), ((operator.attrgetter, operator.methodcaller), _getter), (np.ndarray, _array)]

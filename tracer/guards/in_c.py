@@ -9,28 +9,31 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from .code import reads_any_name
 from .mentions import ANY_NAME, GROW
 from .places import Place
 from .statics import is_a, mro, table
 from .tables import Table, Walk
 from .whose import HOLDS
 
-BOUND = (types.BuiltinFunctionType, types.MethodWrapperType)
+BOUND = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType)
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
 def bound(walk: Walk, x: Any, path: str) -> None:
     """A method that was bound to an object before: code that has it does with the object what the method does."""
-    owner, name = x.__self__, x.__name__
+    owner, name = (None if is_a(x, types.WrapperDescriptorType) else x.__self__), x.__name__
+    walk.everything = walk.everything or reads_any_name(x)
     if owner is None or is_a(owner, (types.ModuleType, str)):
         return
     if name == "__getattribute__":
-        walk.whole_of.add(id(type(owner)))
+        walk.whole_behind.add("__self__")
     elif name in ("__setattr__", "__delattr__"):
         walk.bound.add(ANY_NAME)
     elif is_a(owner, _DESCRIPTORS):  # its `__get__`, `__set__` or `__delete__`
         walk.mentioned.setdefault(owner.__name__, set()).add(None)
         walk.bound.add(owner.__name__)
+        walk.everything = walk.everything or owner.__name__ == "__dict__"
     label = f"{path}.__self__"
     if name in GROW and is_a(owner, (list, deque, dict)):
         walk.paths.setdefault(id(owner), set()).add(label)

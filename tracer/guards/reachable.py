@@ -54,7 +54,7 @@ from .whose import (
 )
 
 _REMEMBERING = type(functools.lru_cache(lambda: None))
-_OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.WrapperDescriptorType,
+_OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType,
            types.MethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType)
 
 

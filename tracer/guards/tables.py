@@ -33,8 +33,9 @@ class Walk(Protocol):
     without, with the names in front or the id of the class of whose instances it reads them, `advanced` what it counts in (see
     `Mentions`). `texts` are those that it may read. `makes` says that it may make instances of any class it has an instance of.
     `keys` are tensors that are keys of dictionaries, or members of sets. `attributes` are the tables it was looked at in,
-    `aliases` the names under which objects were found, `paths` the ways to them, `whole_of` the classes of which code reads
-    attributes whose names it computes, `tables` what users' objects hold, `seen` what was looked at.
+    `aliases` the names under which objects were found, `paths` the ways to them, `whole_behind` names in front of
+    attributes whose names code computes, `everything` says that it does so of any object,
+    `tables` what users' objects hold, `seen` what was looked at.
     """
 
     mentioned: dict[str, set[str | None]]
@@ -49,7 +50,8 @@ class Walk(Protocol):
     keys: dict[Tensor, None]
     attributes: list[Table]
     paths: dict[int, set[str]]
-    whole_of: set[int]
+    whole_behind: set[str]
+    everything: bool
     aliases: dict[int, set[str]]
     tables: list[tuple[dict[str, Any], str]]
     seen: dict[int, tuple[Any, str]]
