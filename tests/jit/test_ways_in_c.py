@@ -112,6 +112,11 @@ class Level(enum.IntEnum):
     HIGH = 2
 
 
+class Kinds(enum.Flag):
+    A = 1
+    B = 2
+
+
 def member(kind: type[enum.Enum], name: str, use: Callable[[Any, Any], Any]) -> Way:
     """A class with members that have an attribute."""
     for x in kind:
@@ -128,17 +133,29 @@ def set_scale(act: Any, value: Any) -> None:
     act.scale = value
 
 
+def one_of(one: Any, use: Callable[[Any, Any], Any]) -> Way:
+    """A member that leads to another one."""
+    other: Any = Act.R if one is Act.S else Kinds.A | Kinds.B
+    other.scale = 1.0
+    return Way(one, use, lambda: setattr(other, "scale", other.scale + 1), lambda: other.scale)
+
+
 MEMBERS: dict[str, Callable[[], Way]] = {
     "by name": lambda: member(Act, "R", lambda act, x: x * act["R"].scale),
     "by value": lambda: member(Act, "R", lambda act, x: x * act("r").scale),
     "in a loop": lambda: member(Act, "S", lambda act, x: x * sum(a.scale for a in act)),
     "from the end": lambda: member(Act, "S", lambda act, x: x * sum(a.scale for a in reversed(act))),
     "in __members__": lambda: member(Act, "R", lambda act, x: x * act.__members__["R"].scale),
+    "of the class of one": lambda: member(Act, "R", lambda act, x: x * type(act.S)["R"].scale),
+    "of the __class__ of one": lambda: member(Act, "R", lambda act, x: x * act.S.__class__("r").scale),
+    "by __getitem__": lambda: member(Act, "R", lambda act, x: x * act.__getitem__("R").scale),
     "as an attribute": lambda: member(Act, "R", lambda act, x: x * act.R.scale),
     "by getattr": lambda: member(Act, "R", lambda act, x: x * getattr(act["R"], "scale")),  # noqa: B009
     "written by name": lambda: member(Act, "R", lambda act, x: (set_scale(act["R"], 5.0), x)[1]),
     "written by value": lambda: member(Act, "R", lambda act, x: (set_scale(act("r"), 5.0), x)[1]),
     "counted": lambda: member(Act, "R", lambda act, x: (set_scale(act["R"], act["R"].scale * 2), x * act["R"].scale)[1]),
+    "one of a class that is not named": lambda: one_of(Act.S, lambda one, x: x * type(one)["R"].scale),
+    "flags together": lambda: one_of(Kinds.A, lambda one, x: x * (one | Kinds.B).scale),
     "numbers, by name": lambda: member(Level, "LOW", lambda act, x: x * act["LOW"].scale),
     "numbers, in a loop": lambda: member(Level, "HIGH", lambda act, x: x * sum(a.scale for a in act)),
 }
@@ -184,6 +201,13 @@ def caller(use: Callable[[Any, Any, Any], Any], name: str, *args: Any, **kwargs:
 def error(made: Any, use: Callable[[Any, Any], Any], change: Callable[[Any], Any], steady: bool = True) -> Way:
     """An exception."""
     return Way(made, use, lambda: change(made), lambda: plain(made.args), steady)
+
+
+def caused(held: Any) -> Any:
+    """An exception with a cause that holds this."""
+    made = ValueError("x")
+    made.__cause__ = KeyError(held)
+    return made
 
 
 def slot(name: str, use: Callable[[Any, Any, Any], Any]) -> Way:
@@ -258,6 +282,10 @@ OTHERS: dict[str, Callable[[], Way]] = {
     "args, set": lambda: error(ValueError(1.0), lambda e, x: (setattr(e, "args", (x * 2,)), x)[1],
                                lambda e: setattr(e, "args", (3.0,)), False),
     "value": lambda: error(StopIteration({"k": 1.0}), lambda e, x: x * e.value["k"], lambda e: put(e.value, "k")),
+    "cause": lambda: error(caused({"k": 1.0}), lambda e, x: x * e.__cause__.args[0]["k"],
+                            lambda e: put(e.__cause__.args[0], "k")),
+    "methodcaller, getattr": lambda: anything(
+        lambda thing, name, get=operator.methodcaller("__getattribute__", "k"): get(thing)),
     "slot, read": lambda: slot("__get__", lambda g, o, x: x * g(o)),
     "slot, set": lambda: slot("__set__", lambda g, o, x: (g(o, x * 2), x)[1]),
     "slot, read in the code": lambda: slot("__get__", lambda g, o, x: x * Slotted.d.__get__(o)),  # type: ignore[attr-defined]

@@ -125,6 +125,7 @@ def _getter(walk: Walk, x: Any, path: str) -> None:
         args, keywords = (names[1:], {}) if made is operator.methodcaller else (names, made.keywords)
         names = names[:1] if made is operator.methodcaller else made.args
         each(walk, (*args, *keywords.values()), path)
+        walk.everything = walk.everything or names[0] == "__getattribute__"
     for name in (part for text in names for part in text.split(".")):
         walk.mentioned.setdefault(name, set()).add(None)
 

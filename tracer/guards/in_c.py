@@ -6,7 +6,7 @@ import enum
 import functools
 import types
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from .code import reads_any_name
@@ -14,6 +14,7 @@ from .mentions import ANY_NAME, GROW
 from .places import Place
 from .statics import is_a, mro, table
 from .tables import Table, Walk
+from .texts import key_text
 from .whose import HOLDS
 
 BOUND = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType)
@@ -43,9 +44,13 @@ def bound(walk: Walk, x: Any, path: str) -> None:
         walk.later(owner, label)
 
 
-def members(x: type) -> Iterable[tuple[str, Any]]:
+def members(x: type) -> Iterator[tuple[str, Any]]:
     """The members of an enumeration, to which `Act["R"]`, `Act("r")` and a loop lead without naming them."""
-    return table(x).get("_member_map_", {}).items() if enum.Enum in mro(x) else ()
+    if enum.Enum in mro(x):
+        named, by_value = table(x).get("_member_map_", {}), table(x).get("_value2member_map_", {})
+        yield from named.items()
+        known = set(map(id, named.values()))
+        yield from ((key_text(value), member) for value, member in by_value.items() if id(member) not in known)  # of flags
 
 
 def parts(x: functools.partial[Any], path: str) -> Place:

@@ -160,6 +160,8 @@ class Reachable(Code):
             self._weak = False
             if "__subclasses__" in self.mentioned or "__subclasses__" in self.called:
                 self._subclasses()
+            for kind, _ in self.classes if self.makes else ():  # `type(member)["R"]`
+                self._members_of(kind)
             self.look_at_annotations()
 
     def _way(self, kind: type) -> _Way:
@@ -235,8 +237,12 @@ class Reachable(Code):
         """A class that code mentions: it may make instances, and has what its bases have."""
         for base in self._looked_up_in(x, x):
             self._class_table(base).makes = True
+        self._members_of(x)
+
+    def _members_of(self, x: type) -> None:
         for name, member in members(x):
-            self.later(member, f"{path}.{name}")
+            if id(member) not in self.seen:
+                self.later(member, f"{name_of(x)}.{name}")
 
     def _kind(self, x: Any) -> None:
         """The class of an instance: what it has is meant where attributes of the instance are."""

@@ -194,7 +194,7 @@ def slots_of(kind: type) -> dict[str, Any]:
 def fields_of(kind: type) -> dict[str, Any]:
     """The same, and of exceptions what they keep in C: `args` and the like."""
     kept = {n: v for base in reversed(mro(kind)) if BaseException in mro(base) and not users_class(base)
-            for n, v in names_of(base).items() if is_a(v, _FIELDS) and not n.startswith("__")}
+            for n, v in names_of(base).items() if is_a(v, _FIELDS) and n not in ("__dict__", "__traceback__")}
     return kept | slots_of(kind)
 
 
