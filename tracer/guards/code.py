@@ -16,8 +16,8 @@ from ..ir.source import describe
 from ..tensor.tensor import Tensor
 from .contents import dictionary, each
 from .impure import impure, unseen
-from .mentions import BY_NAME, GROW, SELF, Mentions, mentions
-from .module_globals import ModuleGlobals, only_grown
+from .mentions import BY_NAME, DESCRIBES, GROW, SELF, Mentions, mentions
+from .module_globals import ModuleGlobals, only_grown, put_into_builtins
 from .places import Attribute, Names, Place, value_of
 from .tables import Table
 from .whose import followed
@@ -40,6 +40,7 @@ class Code:
 
     aliases: dict[int, set[str]]  # the names under which each object was found
     attributes: list[Table]
+    paths: dict[int, set[str]]  # the ways to each
     tables: list[tuple[dict[str, Any], str]]
     seen: dict[int, tuple[Any, str]]
 
@@ -108,6 +109,10 @@ class Code:
             known.names.add(name, self, name)
             if name in anew:
                 self.only_grown.pop(id(value), None)
+        shared = f.__builtins__  # type: ignore[attr-defined]
+        for name in [n for n in read if n not in f.__globals__ and put_into_builtins(n, shared)]:
+            self.globals.setdefault(id(shared), ModuleGlobals(shared)).names.add(name, self, name)
+            variables[name] = shared.get(name)
         for name in grown:
             self.puts_in(f.__globals__[name], name, partial(dict.get, f.__globals__, name))
         variables |= self._imports(found.modules) | self._closure(f, path, found)
@@ -142,6 +147,9 @@ class Code:
         for owner, name, is_called in found.chains:
             if name not in found.grown:
                 (self.called if is_called else self.mentioned).setdefault(name, set()).add(owner)
+            if name in DESCRIBES and owner is not None:  # `Point.x.__get__(p)` reads what `p.x` does
+                self.mentioned.setdefault(owner, set()).add(None)
+                self.bound |= {owner} if name != "__get__" else set()
         self.grown |= found.attributes & found.grown
         self.bound |= found.bound
         self.advanced |= found.advanced
@@ -239,4 +247,4 @@ def _of_frozen_dataclass(f: types.FunctionType, kind: type | None) -> bool:
 
 def reads_any_name(x: Any) -> bool:
     """Whether it is a function of Python's that reads attributes by names which it is given."""
-    return any(x is read for read in _ANY_NAME)
+    return any(x is read for read in _ANY_NAME) or (type(x) is types.WrapperDescriptorType and x.__name__ == "__getattribute__")

@@ -9,7 +9,8 @@ import types
 import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, MappingView
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any
 
@@ -97,6 +98,12 @@ def _put_bytes(x: Any, seen: tuple[bytes]) -> None:
 
 def _variable(walk: Walk, x: ContextVar[Any], path: str) -> None:
     each(walk, walk.watch(Variable(x, f"the value of {path}")), path)
+    with suppress(LookupError):
+        walk.later(Context().run(x.get), f"{path}.get()")  # its default
+
+
+def _context(walk: Walk, x: Context, path: str) -> None:
+    each(walk, walk.watch(Place(x.values, lambda i: f"{path}[{i}]")), path)
 
 
 def _weak(walk: Walk, x: Any, path: str) -> None:
@@ -112,8 +119,14 @@ def _finalizer(walk: Walk, x: weakref.finalize[Any, Any], path: str) -> None:
 
 
 def _getter(walk: Walk, x: Any, path: str) -> None:
-    """What `operator` makes of names: it reads attributes of anything."""
-    for name in (part for text in x.__reduce__()[1] if isinstance(text, str) for part in text.split(".")):
+    """What `operator` makes of names: it reads attributes of anything, and gives a method what it was given."""
+    made, names = x.__reduce__()
+    if type(x) is operator.methodcaller:
+        args, keywords = (names[1:], {}) if made is operator.methodcaller else (names, made.keywords)
+        names = names[:1] if made is operator.methodcaller else made.args
+        each(walk, (*args, *keywords.values()), path)
+        walk.everything = walk.everything or names[0] == "__getattribute__"
+    for name in (part for text in names for part in text.split(".")):
         walk.mentioned.setdefault(name, set()).add(None)
 
 
@@ -156,6 +169,6 @@ def _refuse_long(x: Any, path: str) -> None:
 CONTENTS: list[tuple[Any, Callable[[Walk, Any, str], None]]] = [
     ((tuple, frozenset), _fixed), ((list, deque), _sequence), (set, _set), (dict, dictionary),
     ((types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items())), _shown), (MappingView, _mapping),
-    ((bytearray, memoryview, array.array), _bytes), (ContextVar, _variable),
+    ((bytearray, memoryview, array.array), _bytes), (ContextVar, _variable), (Context, _context),
     ((weakref.ref, weakref.ProxyType, weakref.CallableProxyType), _weak),
     (weakref.finalize, _finalizer), ((operator.attrgetter, operator.methodcaller), _getter), (np.ndarray, _array)]

@@ -27,6 +27,7 @@ _IMPORT = frozenset({"__import__", "import_module"})  # make a module of a strin
 _EVERY = frozenset({"vars", "dir", "asdict", "astuple", "fields", "getmembers"})  # read all attributes
 _READ = BY_NAME | _EVERY | {"__dict__", "__getattribute__"}
 GROW = frozenset({"append", "extend", "add", "update"})  # methods that only put something in, wherever that is by now
+DESCRIBES = frozenset({"__get__", "__set__", "__delete__"})  # by which a descriptor reads or sets its attribute of an object
 
 ANY_NAME = "<any>"  # stands for attributes whose names are not in the code
 SELF = "<self>"  # stands for the first parameter of a method among the names in front of attributes

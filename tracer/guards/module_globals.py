@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
+from .identity import MISSING
 from .mentions import Mentions
-from .statics import is_a
+from .statics import home_of, is_a
 from .tables import CONTAINERS, Table
 
 
@@ -42,3 +44,10 @@ class ModuleGlobals:
 def only_grown(name: str, value: Any, found: Mentions) -> bool:
     """Whether code only puts things in this container: what is in it, and which one it is, means nothing to a trace."""
     return name in found.grown and is_a(value, CONTAINERS)
+
+
+def put_into_builtins(name: str, builtins: dict[str, Any]) -> bool:
+    """Whether what a name means in `builtins` is not Python's: somebody has put it there, or may do so."""
+    value = builtins.get(name, MISSING)
+    return not (is_a(value, (types.BuiltinFunctionType, type(NotImplemented), type(Ellipsis))) or name.startswith("__")
+                or (is_a(value, type) and home_of(value) == "builtins"))

@@ -34,10 +34,11 @@ from ..tensor.tensor import _OWN, Tensor
 from .code import Code, hooks_of_all, reads_any_name
 from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
+from .in_c import BOUND, bound, members, parts
 from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
+from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, fields_of
 from .whose import (
     HOLDS,
     called_by_others,
@@ -53,9 +54,8 @@ from .whose import (
 )
 
 _REMEMBERING = type(functools.lru_cache(lambda: None))
-_OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType, types.BuiltinFunctionType,
-           types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType,
-           types.MemberDescriptorType)
+_OPAQUE = (*PLAIN, Storage, Value, dtype, device, enum.Enum, types.CodeType,
+           types.MethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
 class Reachable(Code):
@@ -160,6 +160,8 @@ class Reachable(Code):
             self._weak = False
             if "__subclasses__" in self.mentioned or "__subclasses__" in self.called:
                 self._subclasses()
+            for kind, _ in self.classes if self.makes else ():  # `type(member)["R"]`
+                self._members_of(kind)
             self.look_at_annotations()
 
     def _way(self, kind: type) -> _Way:
@@ -212,6 +214,8 @@ class Reachable(Code):
         """What a wrapper of functions holds."""
         kind = next(kind for kind in HOLDS if is_a(x, kind))
         if kind is functools.partial:
+            if not self._weak:
+                self.watch(parts(x, path))
             self.look_at(Table(attributes(x), lambda n: f"{path}.{n}", behind=[self.aliases[id(x)]]))
         for name in HOLDS[kind]:
             value = held(x, kind, name)
@@ -233,6 +237,12 @@ class Reachable(Code):
         """A class that code mentions: it may make instances, and has what its bases have."""
         for base in self._looked_up_in(x, x):
             self._class_table(base).makes = True
+        self._members_of(x)
+
+    def _members_of(self, x: type) -> None:
+        for name, member in members(x):
+            if id(member) not in self.seen:
+                self.later(member, f"{name_of(x)}.{name}")
 
     def _kind(self, x: Any) -> None:
         """The class of an instance: what it has is meant where attributes of the instance are."""
@@ -296,13 +306,17 @@ class Reachable(Code):
             self._logger(x, own, path)
         elif not structured and own is attributes(x) and not is_ours(file_of(kind)):
             self._foreign(x, own, path)
+        if slots := fields_of(mro(kind)[0]):
+            always = frozenset({"args"} if is_a(x, BaseException) else ())  # `str(error)` reads them, too
+            self.look_at(Table(Slots(x, slots, self._reference(x)), lambda n: f"{path}.{n}", always=always,
+                               aliases=[self.aliases[id(x)]], kinds=mro(kind)))
         if own is attributes(x) and (way.guarded or (structured and "_parameters" not in own)):
             of_library(self, x, own, path, way)
             if callable(x):
                 self._hooks_of_ours.add(kind)
         if not (own or structured or way.users):
             for value in gc.get_referents(x):  # what an object made in C calls
-                if is_a(value, (types.FunctionType, types.MethodType)):
+                if is_a(value, (types.FunctionType, types.MethodType, *BOUND)):
                     self.later(value, path)
 
     def _kind_of_ours(self, kind: type) -> None:
@@ -363,8 +377,6 @@ class Reachable(Code):
         self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
                                        watched=not structured or "_parameters" not in own, structured=structured,
                                        may_come=hidden, aliases=aliases, kinds=mro(type(x))))
-        if slots := slots_of(mro(type(x))[0]):
-            self.look_at(Table(Slots(x, slots, self._reference(x)), lambda n: f"{path}.{n}", aliases=aliases, kinds=mro(type(x))))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 
@@ -448,8 +460,8 @@ NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _EXTENDED = (int, float, complex, str, bytes, enum.Enum)  # may have attributes in a class of a user's
 _NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
-    (types.FunctionType, Reachable.function), (types.MethodType, Reachable._method), (tuple(HOLDS), Reachable._members),
-    (types.ModuleType, Reachable._module), (type, Reachable._class), *CONTENTS]
+    (types.FunctionType, Reachable.function), (types.MethodType, Reachable._method), (BOUND, bound),
+    (tuple(HOLDS), Reachable._members), (types.ModuleType, Reachable._module), (type, Reachable._class), *CONTENTS]
 
 
 @dataclass

@@ -19,6 +19,7 @@ from .statics import table as names_of
 from .whose import SIGNATURES, is_method, read_by_library, read_by_ours, users_class
 
 CONTAINERS = (list, dict, set, deque)
+_FIELDS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 # What a module or an optimizer is made of: guarded as its structure.
 OF_STRUCTURE = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set",
                           "state", "param_groups"})
@@ -32,7 +33,9 @@ class Walk(Protocol):
     without, with the names in front or the id of the class of whose instances it reads them, `advanced` what it counts in (see
     `Mentions`). `texts` are those that it may read. `makes` says that it may make instances of any class it has an instance of.
     `keys` are tensors that are keys of dictionaries, or members of sets. `attributes` are the tables it was looked at in,
-    `aliases` the names under which objects were found, `tables` what users' objects hold, `seen` what was looked at.
+    `aliases` the names under which objects were found, `paths` the ways to them, `whole_behind` names in front of
+    attributes whose names code computes, `everything` says that it does so of any object,
+    `tables` what users' objects hold, `seen` what was looked at.
     """
 
     mentioned: dict[str, set[str | None]]
@@ -46,6 +49,9 @@ class Walk(Protocol):
     makes: bool
     keys: dict[Tensor, None]
     attributes: list[Table]
+    paths: dict[int, set[str]]
+    whole_behind: set[str]
+    everything: bool
     aliases: dict[int, set[str]]
     tables: list[tuple[dict[str, Any], str]]
     seen: dict[int, tuple[Any, str]]
@@ -184,6 +190,14 @@ def slots_of(kind: type) -> dict[str, Any]:
             if is_a(v, types.MemberDescriptorType)}
 
 
+@lru_cache(maxsize=4096)
+def fields_of(kind: type) -> dict[str, Any]:
+    """The same, and of exceptions what they keep in C: `args` and the like."""
+    kept = {n: v for base in reversed(mro(kind)) if BaseException in mro(base) and not users_class(base)
+            for n, v in names_of(base).items() if is_a(v, _FIELDS) and n not in ("__dict__", "__traceback__")}
+    return kept | slots_of(kind)
+
+
 class Slots:
     """The slots of an object, by name; `refers` leads to the object."""
 
@@ -308,6 +322,6 @@ def attributes_to_set(x: Any) -> Iterator[Any]:
         own = attributes(x)
         if own is attributes(x) and "_parameters" not in own:  # else it has none
             yield own
-        slots = slots_of(mro(type(x))[0])
+        slots = fields_of(mro(type(x))[0])
         if slots:
             yield Slots(x, slots)
