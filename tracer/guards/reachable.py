@@ -36,6 +36,7 @@ from .contents import CONTENTS, each
 from .identity import MISSING, PLAIN, real
 from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
+from .remembered import results_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
 from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, slots_of
 from .whose import (
@@ -285,6 +286,7 @@ class Reachable(Code):
             self.later(own["__wrapped__"], path)
             if is_a(x, _REMEMBERING):
                 self.caches.append(x)
+                each(self, results_of(x), f"{path}()")
             return
         if way.users:
             self._kind(x)

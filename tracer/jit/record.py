@@ -11,6 +11,7 @@ import numpy as np
 
 from ..functions.checks import checking
 from ..guards.outside import Outside
+from ..guards.returned import Returned
 from ..guards.texts import Described, Text
 from ..ir.errors import TraceError, noting
 from ..ir.state import ambients
@@ -46,7 +47,8 @@ class Options:
 class Recorded:
     """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
     other numbers than it found, and where it appended to lists, whether it must be made again, since a function remembers
-    results from now on, what is done after the first call, and whether the state that was made is tensors and nothing else."""
+    results from now on, or may be, since it remembers what holds no tensor of the trace, of which numbers outside such a
+    function made results, what is done after the first call, and whether the state that was made is tensors and nothing else."""
 
     plan: Plan
     validity: Validity
@@ -55,6 +57,8 @@ class Recorded:
     appended: Lists
     traced: Traced
     again: bool
+    remembers: bool
+    behind: set[tuple[int, Any]]
     after: Callable[[], None] | None = None
     made_tensors: bool = False
 
@@ -116,6 +120,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
     trace = Trace(name)
     trace.unknown, trace.know_hooks = outside.hooks, know_hooks
     effects = given = None
+    returned = Returned(outside.caches, outside.there())
     try:
         if outside.compares and call.unread_at:  # what stands for a value is no other object
             is_read(call, call.unread_at[0])
@@ -131,14 +136,13 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                 if not outside.looks_at_types:
                     put_lists(trace, outside, lists, {id(x) for x in given.containers})
             with (noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched(),
-                  given.left_out.watching()):
+                  given.left_out.watching(), returned.watched()):
                 result = function(*args, **kwargs)
             given.left_out.ran()
             give_back(trace)
             effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
             only_appended(trace, effects, outside)
-            remembered = Found(trace, outside, {id(x): x for x in given.containers})
-            effects.found += remembered.others
+            remembered = Found(trace, outside, {id(x): x for x in given.containers}, effects, returned)
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], identities, given.apart)
@@ -153,7 +157,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
         return Recorded(plan, validity, trace.made, written(effects, trace), appended_to(effects, outside), traced,
-                        remembered.make_real(trace))
+                        remembered.make_real(trace), remembered.plain, remembered.behind)
     except BaseException:
         trace.adopted.clear()
         if effects is None:

@@ -25,7 +25,7 @@ class Trials:
     tensors and containers that were found to be others, `lists` those of lists that a trace appended to, `made` those of what a
     call created or changed: what comes and goes, as with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it
     is tensors that an earlier program works on. `told_apart` are classes of which one argument is not as good as another like
-    it, since they are keys.
+    it, since they are keys. `behind` are places of numbers that a function that remembers its results made some of.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
@@ -35,6 +35,7 @@ class Trials:
         self._lists: Lists = set()
         self._made: set[tuple[int, Any]] = set()
         self._told_apart: set[type] = set()
+        self._behind: set[tuple[int, Any]] = set()
         self.left_out = LeftOut()
         self._hooks_run = False  # whether hooks of leaves ran in a trace
 
@@ -52,6 +53,8 @@ class Trials:
             self._exchanged |= exchanged(now, changes)
             now.let_go()
         outside, first = self._counted(call)
+        if first.remembers:
+            outside, first = self._on(Created(first.traced, anything=False), call, first, None) or (outside, first)
         created = Created(first.traced)
         again = not self._made.isdisjoint(created.places)
         self._made |= created.places if holds is not None else set()
@@ -67,6 +70,10 @@ class Trials:
         outside, trace = self._once(call)
         while self.left_out.learn(call, trace.traced.given, outside):
             trace.take_back()
+            outside, trace = self._once(call)
+        if not trace.behind <= self._behind:  # what a function remembers is no number of one call
+            trace.take_back()
+            self._behind |= trace.behind
             outside, trace = self._once(call)
         if trace.again or not trace.counted.keys() <= self._places.keys() or not trace.appended <= self._lists:
             trace.take_back()
@@ -101,7 +108,8 @@ class Trials:
             return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
-        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, self._lists,
+        places = {place: owner for place, owner in self._places.items() if place not in self._behind}
+        return recorded(self._function, self._name, call, outside, self._options, places, self._exchanged, self._lists,
                         self._told_apart, plainly, self._know_hooks, self.left_out.is_read)
 
     def _know_hooks(self) -> None:
