@@ -103,7 +103,7 @@ def _weak(walk: Walk, x: Any, path: str) -> None:
     walk.watch(Place(lambda: (referent(x) is None,), lambda i: f"whether what {path} refers to is gone"))
     walk.weakly(referent(x), path)
     if is_a(x, weakref.WeakMethod):
-        walk.later(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
+        walk.weakly(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
 
 
 def _finalizer(walk: Walk, x: weakref.finalize[Any, Any], path: str) -> None:

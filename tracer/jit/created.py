@@ -59,7 +59,6 @@ class Created:
         self.stand_ins: dict[int, Tensor] = {}
         self._held: dict[Storage, list[Value]] = {}  # what the trace had in the memory of each, in order
         self.containers: dict[int, Any] = {}
-        self._standing_for = Making(self._look, self._keep)
 
     def __bool__(self) -> bool:
         """Whether there is any, and all of it can be made: no tensor is a view, a leaf, of a user's class or on other memory."""
@@ -79,12 +78,13 @@ class Created:
 
     def put(self) -> None:
         """Make it."""
+        standing_for = Making(self._look, self._keep)  # not an attribute: it leads back here
         with outside_trace():
             self._make(list({id(x): x for x in self._tensors()}.values()))
             for tensor in self.gradients:
                 tensor._bind_grad(tensor._gradient(zeros(tensor._storage.value)))
             for owner, edits in self.edits:
-                _edit(owner, {key: self._standing_for(now) for key, now in edits.items()})
+                _edit(owner, {key: standing_for(now) for key, now in edits.items()})
 
     def memory(self) -> set[Storage]:
         """That of the tensors that were put there."""
