@@ -443,3 +443,14 @@ def test_a_profiler_goes_on_and_results_are_found_beside_it() -> None:
     finally:
         sys.setprofile(None)
     assert "_counts" in names and kept() == {"n": 3}
+
+
+def test_what_is_too_large_to_be_compared_and_one_key_beside_another() -> None:
+    large = functools.cache(lambda: (list(range(20_000)), bytearray(2 << 20)))
+    step = torch.jit(lambda x: x * large()[0][2] + large()[1][0])
+    assert step(X).tolist() == step(X).tolist() == (X * 2).tolist() and step.stats.compiles == 1
+    kept = functools.lru_cache(lambda n: {"n": n})
+    by_key = torch.jit(lambda x, n: x * len(kept(n)["n"]))
+    for n in ("a", "bb", "a", "bb"):
+        assert by_key(X, n).tolist() == (X * len(n)).tolist()
+    assert by_key.stats.compiles == 2 and kept.cache_info().currsize == 2

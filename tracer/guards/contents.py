@@ -146,6 +146,24 @@ def _refuse_large(nbytes: int, what: str, path: str) -> None:
                          "at each call. Pass it as an argument, or make it a tensor outside.")
 
 
+def too_large(x: Any) -> bool:
+    """Whether a thing is refused where it is read from outside, or holds one that is."""
+    todo, seen = [x], set[int]()
+    while todo:
+        x = todo.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        if is_a(x, (list, dict, deque, set)) and size(x) > LONGEST:
+            return True
+        if is_a(x, np.ndarray) and np.ndarray.__dict__["nbytes"].__get__(x) > LARGEST:
+            return True
+        if is_a(x, (bytearray, memoryview, array.array)) and memoryview(x).nbytes > LARGEST:
+            return True
+        todo += dict.values(x) if is_a(x, dict) else reader(x)() if is_a(x, (list, deque, set, tuple, frozenset)) else ()
+    return False
+
+
 def _refuse_long(x: Any, path: str) -> None:
     if size(x) > LONGEST:
         raise TraceError(f"{path} is a {type(x).__name__} of {size(x)} items that the function reads from outside: too long to "

@@ -32,7 +32,7 @@ from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
 from .code import Code, hooks_of_all, reads_any_name
-from .contents import CONTENTS, each
+from .contents import CONTENTS, each, too_large
 from .identity import MISSING, PLAIN, real
 from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
@@ -286,7 +286,7 @@ class Reachable(Code):
             self.later(own["__wrapped__"], path)
             if is_a(x, _REMEMBERING):
                 self.caches.append(x)
-                each(self, results_of(x), f"{path}()")
+                each(self, [result for result in results_of(x) if not too_large(result)], f"{path}()")
             return
         if way.users:
             self._kind(x)

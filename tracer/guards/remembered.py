@@ -61,7 +61,7 @@ class Remembering:
         return bool(table) and name_of(next(iter(table.values()))) == _LINK
 
     def entries(self) -> Iterator[tuple[Hashable, Any, Any]]:
-        """What is remembered: a token of the arguments, the key, and the result; of two under one key, the newer one last."""
+        """What is remembered: a token of the arguments, the key, and the result; what was used last comes last."""
         yield from ((token(key), key, result) for key, result in self._pairs())
 
     def by_key(self) -> dict[int, tuple[Any, Any]]:
@@ -73,7 +73,12 @@ class Remembering:
         if not table or name_of(next(iter(table.values()))) != _LINK:
             return table.items()
         there = set(map(id, table))
-        return [pair for pair in links if id(pair[0]) in there]
+        found: dict[int, tuple[Any, Any]] = {}
+        for pair in links:  # one that was forgotten and came again is among them twice
+            if id(pair[0]) in there:
+                found.pop(id(pair[0]), None)
+                found[id(pair[0])] = pair
+        return found.values()
 
     def _inside(self) -> tuple[list[tuple[Any, Any]], dict[Any, Any]]:
         """Keys and results in the order of their use, if their number has a bound, and the table of all keys."""

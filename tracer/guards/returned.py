@@ -1,7 +1,8 @@
 """What functions that remember their results gave to a trace, as it was when they returned it.
 
 The step may change it afterwards. Nothing of that was there before the trace, so no walk has found it; and the function is
-asked once. So returns of its code are watched while the trace is in progress.
+asked once. So returns of its code are watched while the trace is in progress, which takes four times as long: only if a
+trace found that there is need.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..ir.errors import TraceError
 from ..tensor.tensor import Tensor
-from .contents import CONTENTS
+from .contents import CONTENTS, too_large
 from .identity import PLAIN
 from .owners import Fields, ObjectTable, Owner, owners_of
 from .places import Place
 from .reachable import NAMESPACES
 from .remembered import Remembering
-from .statics import is_a
+from .statics import is_a, reader
 from .tables import attributes_to_set
 from .whose import of_ours, users_class
 
@@ -64,15 +64,12 @@ class Returned:
 
     def _keep(self, result: Any) -> None:
         self._things = {}
-        try:
-            self.later(result, "")
-        except TraceError:  # too large to be compared: whoever finds it outside says so
-            return
+        self.later(result, "")
         self._inside[id(result)] = self._things
 
     def later(self, value: Any, path: str) -> None:
         """Keep what is in a thing now."""
-        if id(value) in self._things or id(value) in self._known or is_a(value, _CLOSED):
+        if id(value) in self._things or id(value) in self._known or is_a(value, _CLOSED) or too_large(value):
             return
         self._things[id(value)] = value
         visit = next((visit for kinds, visit in CONTENTS if is_a(value, kinds)), None)
@@ -98,6 +95,18 @@ class Returned:
         owner.placed, owner.fresh = False, True
         self._owners[owner.identity] = owner
         self._things[owner.identity] = thing
+
+    def lacks(self, result: Any) -> bool:
+        """Whether a result may be changed, and its return was not watched."""
+        todo, seen = [result], set[int]()
+        while todo and not self._codes:
+            x = todo.pop()
+            if is_a(x, (tuple, frozenset)) and id(x) not in seen:
+                seen.add(id(x))
+                todo += reader(x)()
+            elif not (is_a(x, _CLOSED) or of_ours(type(x), "_snapshot") or too_large(x)):
+                return True
+        return False
 
     def inside(self, result: Any) -> dict[int, Any]:
         """What was in a result, by id."""

@@ -107,20 +107,22 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
              places: Places, exchanged: Places, lists: Lists, told_apart: set[type], plainly: bool,
-             know_hooks: Callable[[], None], is_read: Callable[[Signature, Path], NoReturn]) -> Recorded:
+             know_hooks: Callable[[], None], is_read: Callable[[Signature, Path], NoReturn],
+             watch_returns: Callable[[], None] | None) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
 
     `lists` are the places of those that were appended to by another trace. `told_apart` gets the classes of arguments that are
     used as keys.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
-    that was not looked at, `know_hooks` is needed first; `is_read` hears of what the call says is not read.
+    that was not looked at, `know_hooks` is needed first, where a cache was given what may change, `watch_returns`;
+    `is_read` hears of what the call says is not read.
     Nothing outside has changed if this raises.
     """
     trace = Trace(name)
     trace.unknown, trace.know_hooks = outside.hooks, know_hooks
     effects = given = None
-    returned = Returned(outside.caches, outside.there())
+    returned = Returned(outside.caches if watch_returns is None else (), outside.there())
     try:
         if outside.compares and call.unread_at:  # what stands for a value is no other object
             is_read(call, call.unread_at[0])
@@ -142,7 +144,8 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
             give_back(trace)
             effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
             only_appended(trace, effects, outside)
-            remembered = Found(trace, outside, {id(x): x for x in given.containers}, effects, returned)
+            remembered = Found(trace, outside, {id(x): x for x in given.containers}, effects, returned,
+                               watch_returns)
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], identities, given.apart)

@@ -6,7 +6,7 @@ a tensor that was there. Other results are those of the first call; the next one
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..guards.outside import Outside
 from ..guards.owners import Owner
 from ..guards.remembered import Missed, Remembering, Results, tensors_of
 from ..guards.returned import Returned
+from ..ir.errors import NeededFirst
 from ..ir.graph import Graph, needed_nodes
 from ..tensor.nested import all_leaves
 from ..tensor.scalar import Scalar
@@ -45,9 +46,13 @@ class Remembered(Owner):
 
 
 class Found:
-    """What a trace left with functions that remember; `plain` says whether there are results that hold none of its tensors."""
+    """What a trace left with functions that remember; `plain` says whether there are results that hold none of its tensors.
 
-    def __init__(self, trace: Trace, outside: Outside, given: Mapping[int, Any], effects: Effects, returned: Returned) -> None:
+    `needed` lets returns be watched, if they were not.
+    """
+
+    def __init__(self, trace: Trace, outside: Outside, given: Mapping[int, Any], effects: Effects, returned: Returned,
+                 needed: Callable[[], None] | None) -> None:
         self.constants: list[Tensor] = []
         self.others: list[tuple[Owner, dict[Any, Any]]] = []
         self.plain = False
@@ -56,13 +61,14 @@ class Found:
         self._undone: list[tuple[Owner, dict[Any, Any]]] = []
         for cache in outside.caches:
             found = cache.found()
-            missed = self._sort(trace, cache, given, returned)
+            missed = self._sort(trace, cache, given, returned, needed)
             outside.add([*([Results(cache, found)] if found else []), *([Missed(cache, missed)] if missed else [])])
         self.plain = self.plain and not self.others
         effects.found += self.others  # before what is put in them
         effects.know(self._things, self._undone)
 
-    def _sort(self, trace: Trace, cache: Remembering, given: Mapping[int, Any], returned: Returned) -> list[Hashable]:
+    def _sort(self, trace: Trace, cache: Remembering, given: Mapping[int, Any], returned: Returned,
+              needed: Callable[[], None] | None) -> list[Hashable]:
         """Forget what nobody can ask for again; keep what is plain; of the rest see what it is made of. Gives what stays."""
         lost: list[Hashable] = []
         kept: dict[Hashable, bool] = {}  # whether it is made real before the trace comes to anything
@@ -77,6 +83,8 @@ class Found:
                 for owner, edits in undone:
                     owner.edit(edits)
                 continue
+            if needed is not None and returned.lacks(result):
+                raise NeededFirst(needed)
             kept[place] = bool(made) and all(_is_constant(t, trace) for t in made)
             self._undone += undone
             if kept[place]:

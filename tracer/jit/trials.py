@@ -37,6 +37,7 @@ class Trials:
         self._told_apart: set[type] = set()
         self._behind: set[tuple[int, Any]] = set()
         self.left_out = LeftOut()
+        self._returns_watched = False  # of functions that remember their results
         self._hooks_run = False  # whether hooks of leaves ran in a trace
 
     def record(self, call: Signature, changes: list[Change],
@@ -46,6 +47,7 @@ class Trials:
         If the function created state, it is that of a call that finds this state there, where both do the same; where that
         comes and goes only if an earlier trace `holds` then (None: the trace is only looked at).
         """
+        self._returns_watched = False
         if changes:
             self.left_out.suspect(call, changes)
             now = outside_of(self._function, call, self._told_apart, self._hooks_run)
@@ -110,7 +112,11 @@ class Trials:
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
         places = {place: owner for place, owner in self._places.items() if place not in self._behind}
         return recorded(self._function, self._name, call, outside, self._options, places, self._exchanged, self._lists,
-                        self._told_apart, plainly, self._know_hooks, self.left_out.is_read)
+                        self._told_apart, plainly, self._know_hooks, self.left_out.is_read,
+                        None if self._returns_watched else self._watch_returns)
+
+    def _watch_returns(self) -> None:
+        self._returns_watched = True
 
     def _know_hooks(self) -> None:
         self._hooks_run = True
