@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import functools
 import gc
+import sys
 import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -233,3 +236,221 @@ def test_a_counter_that_such_a_function_reads_is_compared(read: str) -> None:
         scale.cache_clear()
         scale()
         assert step(torch.ones(2)).tolist() == [float(i)] * 2
+
+
+class Plain:
+    k = 1.0
+
+
+class Slotted:
+    __slots__ = ("k",)
+
+    def __init__(self) -> None:
+        self.k = 1.0
+
+
+@dataclasses.dataclass
+class Data:
+    k: float = 1.0
+    items: list[int] = dataclasses.field(default_factory=list)
+
+
+def _grown(d: Any, x: Any, w: Any) -> Any:
+    d.k += 1
+    d.items.append(1)
+    return x * d.k * len(d.items)
+
+
+def _more(d: Any, x: Any, w: Any) -> Any:
+    d.k += 1
+    return x * d.k
+
+
+def _counts(d: Any, x: Any, w: Any) -> Any:
+    w.k += 1
+    d["n"] += 1
+    return x * d["n"] * w.k
+
+
+def _last(d: Any, x: Any, w: Any) -> Any:
+    d["last"] = x * 2
+    return x + 1
+
+
+def _inner(d: Any, x: Any, w: Any) -> Any:
+    d["a"][0]["b"] *= 2
+    return x * d["a"][0]["b"]
+
+
+def _appended(d: Any, x: Any, w: Any) -> Any:
+    d.append(len(d))
+    return x * sum(d)
+
+
+def _added(d: Any, x: Any, w: Any) -> Any:
+    d.add(len(d))
+    return x * len(d)
+
+
+def _in_place(d: Any, x: Any, w: Any) -> Any:
+    d["w"] += x
+    d["n"] += 1
+    return d["w"] * d["n"]
+
+
+def _bound(d: Any, x: Any, w: Any) -> Any:
+    d["w"], d["m"] = d["w"] + x, x
+    return d["w"] * x
+
+
+def _stored(d: Any, x: Any, w: Any) -> Any:
+    w.held = d
+    w.held[0] += 1
+    return x * d[0]
+
+
+def _of_tuple(d: Any, x: Any, w: Any) -> Any:
+    d[1][0] += 1
+    return x * d[0] * d[1][0] * d[2]["a"]
+
+
+def _effect(w: Any) -> float:
+    w.log.append(1)
+    w.k += 1
+    return w.k
+
+
+def _effect_and_dict(w: Any) -> Any:
+    w.k += 1
+    return {"n": w.k}
+
+
+def _closure(w: Any) -> Any:
+    n = 0
+
+    def count(x: Any) -> Any:
+        nonlocal n
+        n += 1
+        return x * n
+
+    return count
+
+
+# What the function makes, what the step does with it, and a change between two calls.
+THINGS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "object": (lambda w: Plain(), lambda d, x, w: x * d.k, lambda d, w: setattr(d, "k", 5.0)),
+    "object, written": (lambda w: Plain(), _more, lambda d, w: setattr(d, "k", 5.0)),
+    "slots": (lambda w: Slotted(), _more, lambda d, w: setattr(d, "k", 5.0)),
+    "dataclass": (lambda w: Data(), _grown, lambda d, w: d.items.clear()),
+    "namespace": (lambda w: SimpleNamespace(k=2.0), _more, lambda d, w: setattr(d, "k", 5.0)),
+    "dictionary": (lambda w: {"n": 0}, _counts, lambda d, w: d.update(n=7)),
+    "last": (lambda w: {}, _last, lambda d, w: d.clear()),
+    "nested": (lambda w: {"a": [{"b": 1.0}]}, _inner, lambda d, w: d.update(a=[{"b": 9.0}])),
+    "list": (lambda w: [1.0], lambda d, x, w: x * d[0], lambda d, w: d.__setitem__(0, 4.0)),
+    "list, appended": (lambda w: [1], _appended, lambda d, w: d.clear()),
+    "deque": (lambda w: collections.deque([1], maxlen=3), _appended, lambda d, w: d.append(5)),
+    "set": (lambda w: set(), _added, lambda d, w: d.clear()),
+    "tensors, in place": (lambda w: {"w": torch.zeros(2), "n": 0}, _in_place, lambda d, w: d["w"].add_(1)),
+    "tensors, bound": (lambda w: {"w": torch.zeros(2)}, _bound, lambda d, w: d["w"].add_(1)),
+    "tensors of state": (lambda w: {"w": w.w * 3, "n": 0}, _in_place, lambda d, w: w.w.add_(1)),
+    "tensors of state, bound": (lambda w: {"w": w.w * 3}, _bound, lambda d, w: d.update(m=3)),
+    "stored": (lambda w: [1.0], _stored, lambda d, w: d.__setitem__(0, 5.0)),
+    "tuple": (lambda w: (1.0, [2.0], {"a": 3.0}), _of_tuple, lambda d, w: d[2].update(a=1.0)),
+    "number": (lambda w: w.k * 2, lambda d, x, w: x * d, lambda d, w: setattr(w, "k", w.k + 1)),
+    "dictionary of a number": (lambda w: {"n": w.k * 2}, lambda d, x, w: x * d["n"], lambda d, w: setattr(w, "k", w.k + 1)),
+    "branch": (lambda w: w.k > 1, lambda d, x, w: x * 2 if d else x * 3, lambda d, w: setattr(w, "k", w.k + 1)),
+    "effect": (_effect, lambda d, x, w: x * d + len(w.log), lambda d, w: setattr(w, "k", 9.0)),
+    "effect and dictionary": (_effect_and_dict, _counts, lambda d, w: setattr(w, "k", 9.0)),
+    "function": (lambda w: lambda x: x * w.k, lambda d, x, w: d(x), lambda d, w: setattr(w, "k", w.k + 1)),
+    "closure": (_closure, lambda d, x, w: d(x), lambda d, w: None),
+    "none": (lambda w: None, lambda d, x, w: x * 2 if d is None else x, lambda d, w: None),
+}
+CALLS = ("ccc~cc", "cc~cxccc", "~cx~ccxccc")  # a call, a change, `cache_clear`
+
+
+def _seen(x: Any) -> Any:
+    """What can be compared of a thing."""
+    if isinstance(x, torch.Tensor):
+        return x.tolist()
+    if isinstance(x, dict):
+        return {key: _seen(value) for key, value in x.items()}
+    if isinstance(x, (list, tuple, set, collections.deque)):
+        return [_seen(value) for value in x]
+    if isinstance(x, Slotted):
+        return x.k
+    return _seen(vars(x)) if hasattr(x, "__dict__") and not callable(x) else type(x) if callable(x) else x
+
+
+def _played(name: str, how: str, calls: str, filled: bool, jitted: bool) -> tuple[list[Any], int]:
+    """What is seen after each call and each change, and the number of compiles."""
+    make, use, change = THINGS[name]
+    world = SimpleNamespace(k=1.0, log=[], w=torch.ones(2), held=None)
+    kept = CACHES[how](lambda: make(world))
+    step: Any = lambda x: use(kept(), x, world)  # noqa: E731
+    step = torch.jit(step) if jitted else step
+    if filled:
+        kept()
+    seen = []
+    for i, what in enumerate(calls):
+        if what == "c":
+            seen.append(step(torch.ones(2) * (i % 2 + 1)).tolist())
+        elif what == "x":
+            kept.cache_clear()
+        else:
+            change(kept(), world)
+        there = kept.cache_info().currsize
+        seen.append([_seen(world), there, _seen(kept()) if there else None])
+    return seen, step.stats.compiles if jitted else 0
+
+
+@pytest.mark.usefixtures("numpy_engine")
+@pytest.mark.parametrize("filled", [False, True], ids=["empty", "filled"])
+@pytest.mark.parametrize("how", CACHES)
+@pytest.mark.parametrize("name", THINGS)
+def test_things_in_a_cache_are_those_of_the_function_without_jit(name: str, how: str, filled: bool) -> None:
+    for calls in CALLS:
+        assert _played(name, how, calls, filled, True)[0] == _played(name, how, calls, filled, False)[0], calls
+
+
+ONE = ["object, written", "slots", "namespace", "dictionary", "last", "nested", "tensors, in place", "stored", "closure", "none"]
+
+
+@pytest.mark.usefixtures("numpy_engine")
+@pytest.mark.parametrize("filled", [False, True], ids=["empty", "filled"])
+@pytest.mark.parametrize("name", ONE)
+def test_a_step_that_writes_to_what_is_in_a_cache_is_compiled_once(name: str, filled: bool) -> None:
+    compiles = _played(name, "bounded", "cccccc", filled, True)[1]
+    assert compiles <= (2 if name == "tensors, in place" and not filled else 1)
+
+
+def test_the_same_results_after_cache_clear_need_no_compile() -> None:
+    cached = functools.lru_cache(_number)
+    step = torch.jit(lambda x: x * cached(3))
+    for _ in range(5):
+        assert step(X).tolist() == (X * 6).tolist() and cached.cache_info().currsize == 1
+        cached.cache_clear()
+    assert step.stats.compiles == 1
+
+
+def test_a_profiler_goes_on_and_results_are_found_beside_it() -> None:
+    names: set[str] = set()
+    kept = functools.cache(lambda: {"n": 0})
+    step = torch.jit(lambda x: _counts(kept(), x, SimpleNamespace(k=0)))
+    sys.setprofile(lambda frame, event, arg: names.add(frame.f_code.co_name))
+    try:
+        assert [step(X).tolist() for _ in range(3)] == [(X * n).tolist() for n in (1, 2, 3)]
+        assert sys.getprofile() is not None
+    finally:
+        sys.setprofile(None)
+    assert "_counts" in names and kept() == {"n": 3}
+
+
+def test_what_is_too_large_to_be_compared_and_one_key_beside_another() -> None:
+    large = functools.cache(lambda: (list(range(20_000)), bytearray(2 << 20)))
+    step = torch.jit(lambda x: x * large()[0][2] + large()[1][0])
+    assert step(X).tolist() == step(X).tolist() == (X * 2).tolist() and step.stats.compiles == 1
+    kept = functools.lru_cache(lambda n: {"n": n})
+    by_key = torch.jit(lambda x, n: x * len(kept(n)["n"]))
+    for n in ("a", "bb", "a", "bb"):
+        assert by_key(X, n).tolist() == (X * len(n)).tolist()
+    assert by_key.stats.compiles == 2 and kept.cache_info().currsize == 2

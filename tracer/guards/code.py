@@ -18,7 +18,7 @@ from .contents import dictionary, each
 from .impure import impure, unseen
 from .mentions import BY_NAME, DESCRIBES, GROW, SELF, Mentions, mentions
 from .module_globals import ModuleGlobals, only_grown, put_into_builtins
-from .places import Attribute, Names, Place, value_of
+from .places import Attribute, Names, Place, of_referents, value_of
 from .tables import Table
 from .whose import followed
 
@@ -43,6 +43,7 @@ class Code:
     paths: dict[int, set[str]]  # the ways to each
     tables: list[tuple[dict[str, Any], str]]
     seen: dict[int, tuple[Any, str]]
+    _weak: bool  # whether what is looked at was found behind a weak reference
 
     def __init__(self) -> None:
         self.impure: dict[str, types.CodeType] = {}  # with the code that reads it
@@ -57,6 +58,7 @@ class Code:
         self.whole_behind: set[str] = set()  # and the names in front of the objects
         self._methods: dict[int, type] = {}  # functions that classes define
         self._functions: list[tuple[str, Any]] = []
+        self._let_go: set[int] = set()  # the ids of those of them that are not kept alive
         self._defaults: list[tuple[str, Any]] = []
         self._named_defaults: list[tuple[str, Any]] = []
         self.globals: dict[int, ModuleGlobals] = {}
@@ -99,6 +101,8 @@ class Code:
             self._kept_by(f, path)
             return
         self._functions.append((f"the code of {path}", f))
+        if self._weak:
+            self._let_go.add(id(f))
         self.look_at(Table(f.__dict__, lambda n: f"{path}.{n}", behind=[self.aliases[id(f)]]))
         found = mentions(f.__code__)
         self._note(found, f)
@@ -233,8 +237,10 @@ class Code:
         named = [(name, list(self._whose(name))) for name in _OF_FUNCTIONS]
         for name, functions in (("__code__", self._functions), ("__defaults__", self._defaults),
                                 ("__kwdefaults__", self._named_defaults), *named):
-            if functions:
-                yield Attribute(name, functions)
+            if kept := [(label, f) for label, f in functions if id(f) not in self._let_go]:
+                yield Attribute(name, kept)
+            if others := [(label, f) for label, f in functions if id(f) in self._let_go]:
+                yield of_referents(name, others)
         if self._imported:
             yield Names(sys.modules, self._imported, "sys.modules[{!r}]".format)
 

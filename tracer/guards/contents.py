@@ -110,7 +110,7 @@ def _weak(walk: Walk, x: Any, path: str) -> None:
     walk.watch(Place(lambda: (referent(x) is None,), lambda i: f"whether what {path} refers to is gone"))
     walk.weakly(referent(x), path)
     if is_a(x, weakref.WeakMethod):
-        walk.later(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
+        walk.weakly(referent(held(x, weakref.WeakMethod, "_func_ref")), path)
 
 
 def _finalizer(walk: Walk, x: weakref.finalize[Any, Any], path: str) -> None:
@@ -157,6 +157,24 @@ def _refuse_large(nbytes: int, what: str, path: str) -> None:
     if nbytes > LARGEST:
         raise TraceError(f"{path} is a {what} of {nbytes} bytes that the function reads from outside: too large to be compared "
                          "at each call. Pass it as an argument, or make it a tensor outside.")
+
+
+def too_large(x: Any) -> bool:
+    """Whether a thing is refused where it is read from outside, or holds one that is."""
+    todo, seen = [x], set[int]()
+    while todo:
+        x = todo.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        if is_a(x, (list, dict, deque, set)) and size(x) > LONGEST:
+            return True
+        if is_a(x, np.ndarray) and np.ndarray.__dict__["nbytes"].__get__(x) > LARGEST:
+            return True
+        if is_a(x, (bytearray, memoryview, array.array)) and memoryview(x).nbytes > LARGEST:
+            return True
+        todo += dict.values(x) if is_a(x, dict) else reader(x)() if is_a(x, (list, deque, set, tuple, frozenset)) else ()
+    return False
 
 
 def _refuse_long(x: Any, path: str) -> None:

@@ -116,7 +116,7 @@ def kept(x: Any) -> Any:
 
 def kept_weakly(x: Any) -> Any:
     """What to keep of a value that must not be kept alive for being compared, if that can be."""
-    if escaped(x) or is_a(x, (*PLAIN, types.FunctionType)):
+    if escaped(x) or is_a(x, PLAIN):
         return x
     try:
         return Weakly(x)

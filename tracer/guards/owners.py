@@ -23,6 +23,7 @@ class Owner:
     copied = False  # whether what it holds is no thing of the user's, but a copy made to be compared
     placed = True  # whether a key is a place, where the next call finds what this one left
     named = False  # whether a key is the name of an attribute, which code reads as one or not at all
+    fresh = False  # whether it came to be in the trace, and stays with a function that remembers its results
 
     def __init__(self, thing: Any, label: Callable[[Any], str]) -> None:
         self.thing, self.label = thing, label

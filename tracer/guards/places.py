@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextvars import ContextVar
@@ -352,6 +353,12 @@ class Attribute(Place):
     def bind(self, name: str) -> dict[str, Any]:
         """The objects and what they had."""
         return {f"{name}_o{i}": x for i, x in enumerate(self.objects)} | self._bound(name, True)
+
+
+def of_referents(name: str, objects: Iterable[tuple[str, Any]]) -> Place:
+    """The same of objects that are not kept alive."""
+    labels, found = zip(*((label, weakref.ref(x)) for label, x in objects), strict=True)
+    return Place(lambda: [value_of(ref(), name) for ref in found], lambda i: labels[i]).let_go()
 
 
 class Kinds(Place):

@@ -32,11 +32,12 @@ from ..tensor.device import device
 from ..tensor.storage import Storage
 from ..tensor.tensor import _OWN, Tensor
 from .code import Code, hooks_of_all, reads_any_name
-from .contents import CONTENTS, each
+from .contents import CONTENTS, each, too_large
 from .identity import MISSING, PLAIN, real
 from .in_c import BOUND, bound, members, parts
 from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
+from .remembered import results_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
 from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, fields_of
 from .whose import (
@@ -295,6 +296,7 @@ class Reachable(Code):
             self.later(own["__wrapped__"], path)
             if is_a(x, _REMEMBERING):
                 self.caches.append(x)
+                each(self, [result for result in results_of(x) if not too_large(result)], f"{path}()")
             return
         if way.users:
             self._kind(x)

@@ -6,18 +6,19 @@ stays where it is, and its tensors become real in place.
 
 from __future__ import annotations
 
+import functools
 import gc
-import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from typing import Any
 
 from ..tensor.nested import all_leaves
 from ..tensor.tensor import Tensor
-from .identity import MISSING, token
+from .identity import MISSING, interchangeable, kept_weakly, token
 from .places import Place
-from .statics import is_a, name_of
+from .statics import is_a, name_of, reader
 from .texts import Change, Text, shown
 
+_INFO: Callable[[Any], tuple[int, ...]] = type(functools.lru_cache(lambda: None)).__dict__["cache_info"]
 _LINK = "_lru_list_elem"  # what the C implementation keeps results in, if their number has a bound
 
 
@@ -28,6 +29,7 @@ class Remembering:
         self.function, self._names_read = function, names_read
         self._names: Any = MISSING  # looked up when they are asked for, which is seldom
         self.before = {key: id(result) for key, _, result in self.entries()}
+        self._asked = self._counts()
 
     def may_read(self, name: str) -> bool:
         """Whether the function reads a variable, an attribute or a key of this name, or may."""
@@ -40,19 +42,49 @@ class Remembering:
         """What to call it."""
         return str(getattr(self.function, "__name__", name_of(type(self.function))))
 
+    def _counts(self) -> tuple[int, int]:
+        hits, misses, *_ = _INFO(self.function)
+        return hits, misses
+
+    def found(self) -> set[Hashable]:
+        """What was there before and may have been asked for since: if their number has a bound, of those used last."""
+        (hits, misses), (hits_before, misses_before) = self._counts(), self._asked
+        asked = hits + misses - hits_before - misses_before
+        if hits == hits_before and asked >= 0:
+            return set()
+        there = [place for place, _, result in self.entries() if self.before.get(place) == id(result)]
+        fresh = len(self.fresh())
+        return set(there[-max(asked - fresh, 1):] if asked > 0 and self._bounded() else there)
+
+    def _bounded(self) -> bool:
+        table = self._inside()[1]
+        return bool(table) and name_of(next(iter(table.values()))) == _LINK
+
     def entries(self) -> Iterator[tuple[Hashable, Any, Any]]:
-        """What is remembered: a token of the arguments, the key, and the result; of two under one key, the newer one last."""
+        """What is remembered: a token of the arguments, the key, and the result; what was used last comes last."""
+        yield from ((token(key), key, result) for key, result in self._pairs())
+
+    def by_key(self) -> dict[int, tuple[Any, Any]]:
+        """Key and result, by the id of the key."""
+        return {id(pair[0]): pair for pair in self._pairs()}
+
+    def _pairs(self) -> Iterable[tuple[Any, Any]]:
         links, table = self._inside()
-        if table and name_of(next(iter(table.values()))) == _LINK:
-            there = {id(key) for key in table}
-            yield from ((token(key), key, result) for key, result in links if id(key) in there)
-        else:
-            yield from ((token(key), key, result) for key, result in table.items())
+        if not table or name_of(next(iter(table.values()))) != _LINK:
+            return table.items()
+        there = set(map(id, table))
+        found: dict[int, tuple[Any, Any]] = {}
+        for pair in links:  # one that was forgotten and came again is among them twice
+            if id(pair[0]) in there:
+                found.pop(id(pair[0]), None)
+                found[id(pair[0])] = pair
+        return found.values()
 
     def _inside(self) -> tuple[list[tuple[Any, Any]], dict[Any, Any]]:
         """Keys and results in the order of their use, if their number has a bound, and the table of all keys."""
         inside, at = gc.get_referents(self.function), 1
-        while at + 2 < len(inside) and is_a(inside[at + 2], type) and name_of(inside[at + 2]) == _LINK:
+        link = inside[3] if len(inside) > 3 and is_a(inside[3], type) and name_of(inside[3]) == _LINK else self
+        while at + 2 < len(inside) and inside[at + 2] is link:
             at += 3
         table = inside[at] if at < len(inside) else None
         return list(zip(inside[1:at:3], inside[2:at:3])), table if isinstance(table, dict) else {}
@@ -68,8 +100,8 @@ class Remembering:
     def forget(self, places: Iterable[Hashable]) -> None:
         """Remember these no longer."""
         gone, table = set(places), self._inside()[1]
-        keys = [key for place, key, _ in self.entries() if place in gone]
-        if len(keys) == len(table):
+        keys = [key for place, key, _ in self.entries() if place in gone] if gone else []
+        if keys and len(keys) == len(table):
             self.function.cache_clear()
         else:
             for key in keys:
@@ -81,27 +113,31 @@ def tensors_of(result: Any) -> list[Tensor]:
     return [x for x in all_leaves(result) if is_a(x, Tensor)]
 
 
-class Results(Place):
-    """Results that are remembered under some arguments, by the tensors in them, which this keeps alive no longer."""
+def results_of(function: Any) -> list[Any]:
+    """What such a function remembers."""
+    return [result for _, _, result in Remembering(function, lambda _: None).entries()]
 
-    def __init__(self, function: Remembering, places: Iterable[Hashable], there: bool) -> None:
+
+class Results(Place):
+    """Results that are remembered under some arguments, which this does not keep alive."""
+
+    def __init__(self, function: Remembering, places: Iterable[Hashable]) -> None:
         self.function, self.places = function, list(places)
         super().__init__(self._now, lambda i: f"what {function.name} remembers")
-        self.there = [[weakref.ref(t) for t in tensors or ()] if there else None for tensors in self._now()]
-        self.seen = ()
+        self.there, self.seen = self._now(), ()
 
-    def _now(self) -> list[list[Tensor] | None]:
-        found = {place: result for place, _, result in self.function.entries()}
-        return [tensors_of(found[place]) if place in found else None for place in self.places]
+    def _now(self) -> list[Any]:
+        found = {place: (key, result) for place, key, result in self.function.entries()}
+        self._keys = [id(found[place][0]) if place in found else 0 for place in self.places]
+        return [_portrait(found[place][1]) if place in found else MISSING for place in self.places]
 
     def same(self) -> bool:
-        """Whether all is as it was."""
-        for then, now in zip(self.there, self._now()):
-            if then is None or now is None:
-                if then is not now:
-                    return False
-            elif len(then) != len(now) or any(ref() is not tensor for ref, tensor in zip(then, now)):
-                return False
+        """Whether all is as it was: under the keys that were found last, whose ids say where to look, or others like them."""
+        now = self.function.by_key()
+        for at, place, then in zip(self._keys, self.places, self.there):
+            key, result = now.get(at, (MISSING, MISSING))
+            if token(key) != place or not (result is then or interchangeable(then, _portrait(result))):
+                return all(map(interchangeable, self.there, self._now()))
         return True
 
     def test(self, name: str) -> str:
@@ -114,6 +150,21 @@ class Results(Place):
 
     def changes(self, open: Collection[str] = ()) -> list[Change]:
         """One for all of them."""
-        if self.same():
-            return []
-        return [(self.label(0), Text("other results"), shown([MISSING if x is None else x for x in self._now()]))]
+        return [] if self.same() else [(self.label(0), Text("other results"), shown(self._now()))]
+
+
+class Missed(Results):
+    """Results that came to be remembered in the trace: a call that finds none must run the function, which no program does."""
+
+    def __init__(self, function: Remembering, places: Iterable[Hashable]) -> None:
+        super().__init__(function, places)
+        self.there = []  # nothing of the trace is kept
+
+    def same(self) -> bool:
+        """Never."""
+        return False
+
+
+def _portrait(x: Any) -> Any:
+    """What to keep of a result: what is in a tuple, since a tuple cannot be referred to weakly."""
+    return (type(x), *map(_portrait, reader(x)())) if is_a(x, (tuple, frozenset)) else kept_weakly(x)

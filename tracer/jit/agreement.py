@@ -39,7 +39,8 @@ def agree(first: Traced, second: Traced, created: Created) -> bool:
     If so what was created is by now what it was made as.
     """
     numbers = _Numbers(second, [place for place in second.trace.counted
-                                if place not in first.trace.counted and not first.effects.is_place(*place)])
+                                if place not in first.trace.counted and not first.effects.is_place(*place)
+                                and place[0] not in first.effects.fresh])
     try:
         numbers.solve()
         comparison = _Comparison(first, second, created, numbers)

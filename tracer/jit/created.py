@@ -44,22 +44,21 @@ class Created:
     these tensors hold is found out later: the trace shows what they held at its end, and before each write to them.
     """
 
-    def __init__(self, first: Traced) -> None:
+    def __init__(self, first: Traced, anything: bool = True) -> None:
         self._trace = trace = first.trace
         self.remaking = Remaking(trace, first.effects.is_known)
         nests = first.effects.nests(trace, first.given.of_caller(first.call))
         state = {(i, key) for i, found in nests.items() for key, nest in found.items() if nest.fixed or nest.is_tensor}
-        self.edits = [(owner, rest) for i, (owner, edits) in enumerate(first.effects.found) if not owner.grown
-                      if (rest := {k: now for k, now in edits.items()
+        found = [x for x in enumerate(first.effects.found) if not x[1][0].grown and not x[1][0].fresh] if anything else []
+        self.edits = [(owner, rest) for i, (owner, edits) in found if (rest := {k: now for k, now in edits.items()
                                    if (i, k) not in state and (owner.identity, k) not in trace.counted
                                    and first.effects.may_read(owner, k)})]
-        self._orders = [(owner, owner.order) for owner, _ in first.effects.found if not owner.grown]
-        self.gradients = [t for t, before in trace.grads_before.items()
+        self._orders = [(owner, owner.order) for _, (owner, _) in found]
+        self.gradients = [t for t, before in (trace.grads_before.items() if anything else ())
                           if before is None and trace.grads[t] is not None and t._storage.trace is None]
         self.stand_ins: dict[int, Tensor] = {}
         self._held: dict[Storage, list[Value]] = {}  # what the trace had in the memory of each, in order
         self.containers: dict[int, Any] = {}
-        self._standing_for = Making(self._look, self._keep)
 
     def __bool__(self) -> bool:
         """Whether there is any, and all of it can be made: no tensor is a view, a leaf, of a user's class or on other memory."""
@@ -79,12 +78,13 @@ class Created:
 
     def put(self) -> None:
         """Make it."""
+        standing_for = Making(self._look, self._keep)  # not an attribute: it leads back here
         with outside_trace():
             self._make(list({id(x): x for x in self._tensors()}.values()))
             for tensor in self.gradients:
                 tensor._bind_grad(tensor._gradient(zeros(tensor._storage.value)))
             for owner, edits in self.edits:
-                _edit(owner, {key: self._standing_for(now) for key, now in edits.items()})
+                _edit(owner, {key: standing_for(now) for key, now in edits.items()})
 
     def memory(self) -> set[Storage]:
         """That of the tensors that were put there."""

@@ -92,6 +92,7 @@ class Effects:
         self._left = self._left_as_they_were(exchanged or {})
         self._given, self._places, self._ways_to = given, outside.places(), outside.ways_to
         self._nests: dict[int, dict[Any, Nest]] | None = None
+        self.fresh: set[int] = set()  # what came to be in the trace and stays, by id
 
     def _left_as_they_were(self, exchanged: Places) -> dict[int, dict[Any, Any]]:
         """By number of what was found: the keys of these places that the trace did not bind anew, with what is there."""
@@ -112,6 +113,16 @@ class Effects:
         for i, left in self._left.items():
             if self.found[i][0].identity == identity:
                 left.pop(key, None)
+
+    def know(self, things: Mapping[int, Any], undone: list[tuple[Owner, dict[Any, Any]]]) -> None:
+        """What stays with a function that remembers its results, by id, and what was done to it since it was returned."""
+        self._there = {**self._there, **things}
+        self._identities |= things.keys()
+        self.fresh |= things.keys()
+        for owner, edits in undone:
+            owner.before, owner.order = {}, tuple(map(as_key, owner.order))
+            self.found.append((owner, keyed(edits)))
+            self.edits |= {(owner.identity, key): now for key, now in keyed(edits).items()}
 
     def is_known(self, x: Any) -> bool:
         """Whether a thing was there before the trace: it is one of those that the trace could write to, or was looked at."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..functions.checks import checking
 from ..guards.outside import Outside
+from ..guards.returned import Returned
 from ..guards.texts import Described, Text
 from ..ir.errors import NeededFirst, TraceError, noting
 from ..ir.state import ambients
@@ -48,7 +49,8 @@ class Options:
 class Recorded:
     """A trace: what to compile, when it holds, what takes back the state that was made outside for it, where it left
     other numbers than it found, and where it appended to lists, whether it must be made again, since a function remembers
-    results from now on, what is done after the first call, and whether the state that was made is tensors and nothing else."""
+    results from now on, or may be, since it remembers what holds no tensor of the trace, of which numbers outside such a
+    function made results, what is done after the first call, and whether the state that was made is tensors and nothing else."""
 
     plan: Plan
     validity: Validity
@@ -57,6 +59,8 @@ class Recorded:
     appended: Lists
     traced: Traced
     again: bool
+    remembers: bool
+    behind: set[tuple[int, Any]]
     after: Callable[[], None] | None = None
     made_tensors: bool = False
 
@@ -106,20 +110,22 @@ def _refuse_shared_twice(trace: Trace, validity: Validity, arguments: Sequence[A
 def recorded(function: Callable[..., Any], name: str, call: Signature, outside: Outside, options: Options,
              places: Places, exchanged: Places, lists: Lists, told_apart: set[type],
              themselves: list[weakref.ref[Tensor]], plainly: bool, know_hooks: Callable[[], None],
-             is_read: Callable[[Signature, Path], NoReturn]) -> Recorded:
+             is_read: Callable[[Signature, Path], NoReturn], watch_returns: Callable[[], None] | None) -> Recorded:
     """Trace a call of the function, with scalars for the numbers at these places, and what is at those exchanged as state.
 
     `lists` are the places of those that were appended to by another trace. `told_apart` gets the classes of arguments that are
     used as keys, `themselves` the views that are arguments and state.
 
     What code sets and never reads is hidden from it; with `plainly` nothing is, and numbers are compiled in. Where a hook runs
-    that was not looked at, `know_hooks` is needed first; `is_read` hears of what the call says is not read.
+    that was not looked at, `know_hooks` is needed first, where a cache was given what may change, `watch_returns`;
+    `is_read` hears of what the call says is not read.
     Nothing outside has changed if this raises.
     """
     trace = Trace(name)
     trace.unknown, trace.know_hooks = outside.hooks, know_hooks
     effects = given = None
     reached = outside.tensors
+    returned = Returned(outside.caches if watch_returns is None else (), outside.there())
     try:
         if outside.compares and call.unread_at:  # what stands for a value is no other object
             is_read(call, call.unread_at[0])
@@ -135,14 +141,14 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
                 if not outside.looks_at_types:
                     put_lists(trace, outside, lists, {id(x) for x in given.containers})
             with (noting(), taken_over(outside.calls), _settings_kept(trace), outside.impure.watched(),
-                  given.left_out.watching()):
+                  given.left_out.watching(), returned.watched()):
                 result = function(*args, **kwargs)
             given.left_out.ran()
             give_back(trace)
             effects = Effects(outside, trace, exchanged, {id(x) for x in given.containers})
             only_appended(trace, effects, outside)
-            remembered = Found(trace, outside, {id(x): x for x in given.containers})
-            effects.found += remembered.others
+            remembered = Found(trace, outside, {id(x): x for x in given.containers}, effects, returned,
+                               watch_returns)
             traced = Traced(trace, call, given, effects, result, report_of(trace, options.check_nan))
             plan, guards = planned(traced, options.donate, options.check_nan)
             validity = Validity(trace, plan, call, outside, [*guards, *trace.guards], identities, given.apart)
@@ -160,7 +166,7 @@ def recorded(function: Callable[..., Any], name: str, call: Signature, outside: 
         if plan.evaluation is not None:
             call.values = plan.evaluation.seen
         return Recorded(plan, validity, trace.made, written(effects, trace), appended_to(effects, outside), traced,
-                        remembered.make_real(trace))
+                        remembered.make_real(trace), remembered.plain, remembered.behind)
     except BaseException:
         trace.adopted.clear()
         if effects is None:

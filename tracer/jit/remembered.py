@@ -6,18 +6,21 @@ a tensor that was there. Other results are those of the first call; the next one
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any
 
 from ..guards.outside import Outside
 from ..guards.owners import Owner
-from ..guards.remembered import Remembering, Results, tensors_of
+from ..guards.remembered import Missed, Remembering, Results, tensors_of
+from ..guards.returned import Returned
+from ..ir.errors import NeededFirst
 from ..ir.graph import Graph, needed_nodes
 from ..tensor.nested import all_leaves
 from ..tensor.scalar import Scalar
 from ..tensor.tensor import Tensor
 from ..walks.replay import replay
+from .effects import Effects
 from .trace import Trace
 
 
@@ -43,32 +46,58 @@ class Remembered(Owner):
 
 
 class Found:
-    """What a trace left with functions that remember."""
+    """What a trace left with functions that remember; `plain` says whether there are results that hold none of its tensors.
 
-    def __init__(self, trace: Trace, outside: Outside, given: Mapping[int, Any]) -> None:
+    `needed` lets returns be watched, if they were not.
+    """
+
+    def __init__(self, trace: Trace, outside: Outside, given: Mapping[int, Any], effects: Effects, returned: Returned,
+                 needed: Callable[[], None] | None) -> None:
         self.constants: list[Tensor] = []
         self.others: list[tuple[Owner, dict[Any, Any]]] = []
+        self.plain = False
+        self.behind: set[tuple[int, Any]] = set()  # the places of numbers that results were made of
+        self._things: dict[int, Any] = {}  # what is in plain results, by id
+        self._undone: list[tuple[Owner, dict[Any, Any]]] = []
         for cache in outside.caches:
-            self._sort(trace, cache, given)
-            used = {place for place, _, result in cache.entries() if place in cache.before and _uses(trace, result)}
-            missed = [place for owner, results in self.others if owner.thing is cache for place in results]
-            outside.add([*([Results(cache, used, True)] if used else []), *([Results(cache, missed, False)] if missed else [])])
+            found = cache.found()
+            missed = self._sort(trace, cache, given, returned, needed)
+            outside.add([*([Results(cache, found)] if found else []), *([Missed(cache, missed)] if missed else [])])
+        self.plain = self.plain and not self.others
+        effects.found += self.others  # before what is put in them
+        effects.know(self._things, self._undone)
 
-    def _sort(self, trace: Trace, cache: Remembering, given: Mapping[int, Any]) -> None:
-        """Forget what nobody can ask for again; keep what is plain; of the rest see what it is made of."""
-        lost, late = [], {}
+    def _sort(self, trace: Trace, cache: Remembering, given: Mapping[int, Any], returned: Returned,
+              needed: Callable[[], None] | None) -> list[Hashable]:
+        """Forget what nobody can ask for again; keep what is plain; of the rest see what it is made of. Gives what stays."""
+        lost: list[Hashable] = []
+        kept: dict[Hashable, bool] = {}  # whether it is made real before the trace comes to anything
+        late = {}
         for place, (key, result) in cache.fresh().items():
+            undone = returned.undone(result)
+            scalars = [x for x in all_leaves(result) if type(x) is Scalar]
             made = [t for t in tensors_of(result) if trace.made_inside(t)]
-            if _is_of_the_trace(key, trace, given) or any(type(x) is Scalar for x in all_leaves(result)):
+            if _is_of_the_trace(key, trace, given) or scalars:
+                self.behind |= _places(trace, scalars)
                 lost.append(place)
-            elif made and all(_is_constant(t, trace) for t in made):
+                for owner, edits in undone:
+                    owner.edit(edits)
+                continue
+            if needed is not None and returned.lacks(result):
+                raise NeededFirst(needed)
+            kept[place] = bool(made) and all(_is_constant(t, trace) for t in made)
+            self._undone += undone
+            if kept[place]:
                 self.constants += made
             elif made:
                 late[place] = result
+            else:
+                self.plain, self._things = True, {**self._things, **returned.inside(result)}
         cache.forget(lost) if lost else None
         if late:
             self.others.append((Remembered(cache, dict(late)), late))
-            trace.made.append(partial(cache.forget, list(late)))
+        trace.made.append(partial(cache.forget, [place for place, is_real in kept.items() if not is_real]))
+        return list(kept)
 
     def make_real(self, trace: Trace) -> bool:
         """Make what is made of constants; whether there was any. Not inside the trace."""
@@ -94,8 +123,16 @@ def _is_of_the_trace(key: Any, trace: Trace, given: Mapping[int, Any]) -> bool:
                for x in (key if isinstance(key, tuple) else (key,)))
 
 
-def _uses(trace: Trace, result: Any) -> bool:
-    return any(t in trace.handles or t._storage in trace.captured for t in tensors_of(result))
+def _places(trace: Trace, scalars: list[Scalar]) -> set[tuple[int, Any]]:
+    """Where the numbers outside are that these were computed of."""
+    todo, used = list(scalars), dict[int, Scalar]()
+    while todo:
+        x = todo.pop()
+        if type(x) is Scalar and id(x) not in used:
+            used[id(x)] = x
+            todo += x.operands
+    return ({place for place, (_, scalar) in trace.counted.items() if id(scalar) in used}
+            | {place for place, found in trace.nested.items() if any(id(scalar) in used for scalar in found.values())})
 
 
 def _is_constant(x: Tensor, trace: Trace) -> bool:

@@ -207,7 +207,6 @@ class Template:
         self._passed: dict[Storage, Gradient] = {}
         self._stand_ins = {id(s): i for i, s in enumerate(given.tensors)}
         self._storages = {s._storage: i for i, (s, x) in enumerate(zip(given.tensors, arguments)) if isinstance(x, Tensor)}
-        self._shown = {t._storage: t for t in trace.handles if t._inside is None and t._base is None}
         self._begun: set[int] = set()  # things that cannot be changed whose parts are being looked at
         self._containers: dict[int, Any] = {id(x): Held(spot) for x, spot in held if not isinstance(x, Tensor)}
         self._containers |= {id(x): Container(i) for i, x in enumerate(given.containers)}
@@ -311,7 +310,7 @@ class Template:
         index = self._storages.get(x._storage)
         if index is None and x._storage.trace is None:
             if x._inside is self._trace.mark:
-                return self._alias(x, None, lambda: self._outside(x))
+                return self._alias(x, None, lambda: self._memory_of(x) or _showing(x, self._trace))
             gradient, _ = self._gradients.get(x._storage, (None, None))
             return self._memory_of(x) if gradient is x else self._held.get(id(x), x)
         if index is not None:
@@ -321,13 +320,6 @@ class Template:
         if root is None or x is root:
             return Output(self._output(x._read()), _place(x, self._late), type(x), x._requires_grad, x._retains_grad)
         return self._alias(x, None, lambda: self._leaf(root))
-
-    def _outside(self, x: Tensor) -> Any:
-        """What shows the memory outside that a detached tensor shows: another handle would not follow where `.data` is set."""
-        found = self._memory_of(x)
-        if found is None:
-            found = self._shown.get(x._storage)
-        return x.detach() if found is None else found
 
     def _memory_of(self, x: Tensor) -> Any:
         """The template of the tensor whose memory a tensor shows and that each call looks up; None if there is none."""
@@ -346,6 +338,14 @@ class Template:
         if x._base is None:
             return Alias(x, memory(), argument, steps, geometry, True, history)
         return Alias(x, self._leaf(x._root), argument, steps, geometry, x._detached, history)
+
+
+def _showing(x: Tensor, trace: Trace) -> Tensor:
+    """What shows the memory outside that a detached tensor shows: another handle would not follow where `.data` is set."""
+    for tensor in trace.handles:
+        if tensor._storage is x._storage and tensor._inside is None and tensor._base is None:
+            return tensor
+    return x.detach()
 
 
 def _place(x: Tensor, late: Callable[[Any], Any]) -> Any:

@@ -28,6 +28,7 @@ class Trials:
     call created or changed: what comes and goes, as with `self.train(n % 2 == 0)`, is made before a call once; afterwards if it
     is tensors that an earlier program works on. `told_apart` are classes of which one argument is not as good as another like
     it, since they are keys, `themselves` views that are arguments and state, of which the function is given none but them.
+    `behind` are places of numbers that a function that remembers its results made some of.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, options: Options) -> None:
@@ -38,7 +39,9 @@ class Trials:
         self._made: set[tuple[int, Any]] = set()
         self._told_apart: set[type] = set()
         self._themselves: list[weakref.ref[Tensor]] = []
+        self._behind: set[tuple[int, Any]] = set()
         self.left_out = LeftOut()
+        self._returns_watched = False  # of functions that remember their results
         self._hooks_run = False  # whether hooks of leaves ran in a trace
 
     def record(self, call: Signature, changes: list[Change],
@@ -48,6 +51,7 @@ class Trials:
         If the function created state, it is that of a call that finds this state there, where both do the same; where that
         comes and goes only if an earlier trace `holds` then (None: the trace is only looked at).
         """
+        self._returns_watched = False
         if changes:
             self.left_out.suspect(call, changes)
             now = outside_of(self._function, call, self._told_apart, self._hooks_run)
@@ -55,6 +59,8 @@ class Trials:
             self._exchanged |= exchanged(now, changes)
             now.let_go()
         outside, first = self._counted(call)
+        if first.remembers:
+            outside, first = self._on(Created(first.traced, anything=False), call, first, None) or (outside, first)
         created = Created(first.traced)
         again = not self._made.isdisjoint(created.places)
         self._made |= created.places if holds is not None else set()
@@ -70,6 +76,10 @@ class Trials:
         outside, trace = self._once(call)
         while self.left_out.learn(call, trace.traced.given, outside):
             trace.take_back()
+            outside, trace = self._once(call)
+        if not trace.behind <= self._behind:  # what a function remembers is no number of one call
+            trace.take_back()
+            self._behind |= trace.behind
             outside, trace = self._once(call)
         if trace.again or not trace.counted.keys() <= self._places.keys() or not trace.appended <= self._lists:
             trace.take_back()
@@ -104,8 +114,13 @@ class Trials:
             return outside, self._recorded(call, outside, plainly=True)
 
     def _recorded(self, call: Signature, outside: Outside, plainly: bool) -> Recorded:
-        return recorded(self._function, self._name, call, outside, self._options, self._places, self._exchanged, self._lists,
-                        self._told_apart, self._themselves, plainly, self._know_hooks, self.left_out.is_read)
+        places = {place: owner for place, owner in self._places.items() if place not in self._behind}
+        return recorded(self._function, self._name, call, outside, self._options, places, self._exchanged, self._lists,
+                        self._told_apart, self._themselves, plainly, self._know_hooks, self.left_out.is_read,
+                        None if self._returns_watched else self._watch_returns)
+
+    def _watch_returns(self) -> None:
+        self._returns_watched = True
 
     def _know_hooks(self) -> None:
         self._hooks_run = True
