@@ -1,7 +1,11 @@
-"""A tensor outside that gets or loses a history between calls: results have the one that they have without jit."""
+"""A tensor outside that gets or loses a history between calls: results have the one that they have without jit.
+
+And one that a step writes into with what requires grad: it gets the numbers, and no history of the call.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -97,3 +101,50 @@ def test_one_made_inside_has_its_own() -> None:
         return a
 
     assert step(torch.tensor(3.0)).tolist() == [1.0, 2.0] and p.grad.tolist() == [5.0, 7.0]
+
+
+AVERAGES: dict[str, Callable[[Any], Any]] = {
+    "a copy": lambda m: copy.deepcopy(m).requires_grad_(False).weight,
+    "a frozen parameter": lambda m: _frozen(m.weight.detach().clone()),
+    "a tensor": lambda m: torch.ones(1, 2), "a clone": lambda m: m.weight.detach().clone(), "frozen later": lambda m: _frozen_later()}
+UPDATES: dict[str, Callable[[Any, Any], Any]] = {
+    "lerp_": lambda e, w: e.lerp_(w, 0.5), "mul_ and add_": lambda e, w: e.mul_(0.5).add_(w, alpha=0.5),
+    "copy_": lambda e, w: e.copy_(w),
+    "a row": lambda e, w: e[0].copy_(w[0]), "an item": lambda e, w: e.__setitem__((0, 1), w[0, 0] * 2),
+    "detached": lambda e, w: e.lerp_(w.detach(), 0.5)}
+
+
+def _frozen(x: Any) -> Any:
+    return torch.nn.Parameter(x, requires_grad=False)
+
+
+def _frozen_later() -> Any:
+    return torch.nn.Parameter(torch.ones(1, 2)).requires_grad_(False)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("average", AVERAGES)
+def test_an_average_of_weights_without_no_grad(average: str, update: str) -> None:
+    """torch's numbers, and one program; the history that torch would keep of each call is none of a compiled step's."""
+    (plain, _), (jitted, call) = (_averaged(average, update, compiled) for compiled in (False, True))
+    for wanted, got in zip(plain, jitted):
+        assert got[0] == pytest.approx(wanted[0], rel=1e-5) and got[1] == pytest.approx(wanted[1], rel=1e-5)
+    assert call.stats.compiles == 1, call.why()
+
+
+def _averaged(average: str, update: str, compiled: bool) -> tuple[list[Any], Any]:
+    model = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.fill_(1.0), model.bias.fill_(0.0)
+    kept, optimizer = AVERAGES[average](model), torch.optim.SGD(model.parameters(), 0.1)
+
+    def step(x: Any) -> Any:
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        UPDATES[update](kept, model.weight)
+        return loss
+
+    call = torch.jit(step) if compiled else step
+    return [(call(torch.ones(3, 2)).item(), kept.flatten().tolist()) for _ in range(4)], call

@@ -71,6 +71,9 @@ class Effects:
                        if t._requires_grad is not before.requires_grad and t._inside is None}
         for tensor, leaf in self.leaves.items():
             _flag(tensor, not leaf)
+        for tensor, before in trace.handles.items():
+            if tensor._inside is None and not before.own:  # a history of the trace, which what is written does not keep
+                tensor._graph = tensor._graph_of = None
         outside.put_tables_back()
         owners = {**trace.noted, **outside.owners, **trace.options}
         for table, key, value in trace.adopted:

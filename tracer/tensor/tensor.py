@@ -279,6 +279,7 @@ class Tensor:
         if self._parted:
             self._set_contents(without_history(value), touched)
             if state.grad and not self._requires_grad:
+                self._noted()
                 if value.requires_grad and self._graph is None:
                     is_otherwise(self._storage)
                 self._graph = value if value.requires_grad else None
