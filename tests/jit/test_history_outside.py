@@ -106,7 +106,8 @@ def test_one_made_inside_has_its_own() -> None:
 AVERAGES: dict[str, Callable[[Any], Any]] = {
     "a copy": lambda m: copy.deepcopy(m).requires_grad_(False).weight,
     "a frozen parameter": lambda m: _frozen(m.weight.detach().clone()),
-    "a tensor": lambda m: torch.ones(1, 2), "a clone": lambda m: m.weight.detach().clone(), "frozen later": lambda m: _frozen_later()}
+    "a tensor": lambda m: torch.ones(1, 2), "a clone": lambda m: m.weight.detach().clone(),
+    "frozen later": lambda m: _frozen_later()}
 UPDATES: dict[str, Callable[[Any, Any], Any]] = {
     "lerp_": lambda e, w: e.lerp_(w, 0.5), "mul_ and add_": lambda e, w: e.mul_(0.5).add_(w, alpha=0.5),
     "copy_": lambda e, w: e.copy_(w),
