@@ -11,6 +11,7 @@ import numpy as np
 
 from ..guards.identity import static_key
 from ..guards.parameters import NOTHING_KNOWN, Parameters
+from ..guards.texts import Text
 from ..ir.dtypes import dtype
 from ..tensor.appended import STANDS_FOR, bound_of
 from ..tensor.device import Size, device
@@ -353,7 +354,8 @@ def _leaves(x: Any, path: str, met: dict[int, tuple[str, Any]], call: Signature)
         return
     met[id(x)] = path, x
     if type(x) is set:
-        yield from ((f"{path}[{member!r}]", member) for member in x if not isinstance(member, Tensor))
+        yield from ((f"{path}[{member!r}]", Text(repr(member)) if is_input(member) else member) for member in x
+                    if not isinstance(member, Tensor))
         return
     left_out = call.left_out_of(x)
     for key, value in inside[1].items():
