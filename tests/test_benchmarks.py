@@ -47,7 +47,7 @@ def rows_of(name: str) -> list[timing.Row]:
 
 @pytest.mark.parametrize("name, count, peers", [
     ("import", 1, {"jax"}), ("record", 7, {"python loop"}), ("key", 2, {"python loop"}), ("call", 1, {"jax"}),
-    ("foreign", 1, {"plain"}), ("clear", 2, {"last"}),
+    ("foreign", 1, {"plain"}), ("clear", 3, {"last"}),
     ("share", 2, {"plain"}),
     ("trace", 2, {"jax"}), ("start", 2, {"jax"}), ("step", 2, {"jax"}), ("check", 2, {"without checks"})])
 def test_every_benchmark_measures_itself_and_its_peers(name: str, count: int, peers: set[str],

@@ -72,15 +72,17 @@ def test_singular_values_without_lapack(make: Any, shape: tuple[int, ...]) -> No
     assert not info.any()
 
 
-def test_singular_values_that_are_far_apart_without_lapack() -> None:
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", range(8))
+def test_singular_values_that_are_far_apart_without_lapack(seed: int) -> None:
+    """The small ones, too, to what float32 has of the largest."""
+    rng = np.random.default_rng(seed)
     left, right = (np.linalg.qr(rng.normal(size=(6, 6)))[0] for _ in range(2))
     sizes = np.array([1e2, 1.0, 1.0, 1e-1, 1e-2, 0.0])
     x = (left * sizes @ right).astype(np.float32)
     u, s, vh, _ = run_xla(graph_of("svd", x, full=False, vectors=True), [x])
-    np.testing.assert_allclose(s, sizes, atol=4e-4)  # float32 of the largest, for each of 36 rotations
+    np.testing.assert_allclose(s, sizes, atol=1e-4)
     orthonormal(u)
-    np.testing.assert_allclose(u * s @ vh, x, atol=2e-3)
+    np.testing.assert_allclose(u * s @ vh, x, atol=2e-4)
 
 
 @pytest.mark.parametrize("make", [reals, complexes])

@@ -131,9 +131,15 @@ def empty_svd(h: Emitter, vectors: bool) -> tuple[Operand, ...]:
 
 
 def _svd_composed(x: Value, wide: bool, full: bool) -> tuple[Value, ...]:
-    """Of tall x: V by the eigenvectors of x^H x, twice, since what is left then is nearly diagonal; U and S by QR of x V."""
+    """Of tall x: V by the eigenvectors of x^H x, twice, since what is left then is nearly diagonal; U and S by QR of x V.
+
+    In x^H x small singular values drown beside large ones. So what the first turn left is brought into the order of its columns
+    by QR of R^H between the two (Drmac and Veselic 2008): of a matrix that is graded so rotations find the small ones, too.
+    """
     m, n = x.type.shape[-2:]
     v = _turn(x)
+    for _ in range(2):
+        v = matmul(v, qr(adjoint(qr(matmul(x, v), full=False)[1]), full=False)[0])
     v = matmul(v, _turn(matmul(x, v)))
     u, r = qr(matmul(x, v), full=full)
     pivots = diagonal(part(r, (0, n), (0, n)))
