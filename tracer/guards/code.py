@@ -113,7 +113,7 @@ class Code:
             known.names.add(name, self, name)
             if name in anew:
                 self.only_grown.pop(id(value), None)
-        shared = f.__builtins__  # type: ignore[attr-defined]
+        shared = f.__builtins__
         for name in [n for n in read if n not in f.__globals__ and put_into_builtins(n, shared)]:
             self.globals.setdefault(id(shared), ModuleGlobals(shared)).names.add(name, self, name)
             variables[name] = shared.get(name)
