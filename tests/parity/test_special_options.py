@@ -36,10 +36,13 @@ OURS = frozenset({"fill_value"})  # keywords that torch's namesakes do not have
 SAMPLES = 12  # of an entry, among which an option is looked for: the first that has it counts
 
 _SUMS = "whether infinite or huge terms meet as NaN follows from the order of the sums"
+_BLAS = "on some CPUs torch's library scales before it multiplies, on others after it"
 _READS = "its result is a Python bool, read from the values"
 _DRAWN = "what is dropped is drawn"
 KNOWN = {  # by entry and option (a number for a position): at which values, lazily and jitted if not told; why
-    ("addbmm", "alpha"): ("inf", _SUMS),
+    ("addbmm", "alpha"): ("inf 1e+30", _SUMS),
+    ("addmm", "alpha"): ("inf", _BLAS),
+    ("addmm.decomposed", "alpha"): ("inf", _BLAS),
     ("baddbmm", "alpha"): ("1e+30", _SUMS),
     ("allclose", "rtol"): ("jit 0.5 0.0 1.0 2.0 2 0 1 inf 1e+30", _READS),
     ("allclose", "atol"): ("jit 0.5 0.0 1.0 2.0 2 0 1 inf 1e+30", _READS),
@@ -186,7 +189,7 @@ def test_every_option_of_the_record(given: Any, least: int, of_all: bool) -> Non
     print(f"{ran} members")
     assert ran > least
     assert not deviates, "\n".join(deviates)
-    assert told == set(KNOWN) or not of_all
+    assert told >= {place for place, (_, why) in KNOWN.items() if why is not _BLAS} or not of_all
 
 
 CASES = {  # of the option k: at these values

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 import flambeau  # noqa: E402
 
 from ..engines import on_numpy  # noqa: E402
-from .special_values import KINDS, KNOWN, TABLE, difference, leaves_in, names, results, rows  # noqa: E402
+from .special_values import KINDS, KNOWN, SOMETIMES, TABLE, difference, leaves_in, names, results, rows  # noqa: E402
 
 # What of the table runs on XLA, by mode and dtype; the rest runs on numpy, which compiles nothing.
 ON_XLA = {("lazy", "float16"): set(TABLE), ("jit", "float32"): set(TABLE), ("jit", "bfloat16"): {"numbers", "wide"},
@@ -90,7 +90,7 @@ def test_expressions_at_special_points(mode: str, kind: str) -> None:
                     found, count = disagreement(text, kind, ours, attempted(torch, text, scope, kind)), count + 1
                     if text not in KNOWN[kind]:
                         wrong += [f"{text}: {found}"] if found else []
-                    elif on_xla and not found:
+                    elif on_xla and not found and text not in SOMETIMES:
                         stale.append(text)
     print(f"{count} expressions, of which {len(KNOWN[kind])} are known to differ")
     assert not wrong, "\n".join(wrong)
