@@ -134,3 +134,17 @@ def test_a_failing_step_leaves_sets_as_they_were() -> None:
 def test_a_tensor_of_the_step_is_no_member() -> None:
     with pytest.raises(TraceError, match="member of a set"):
         torch.jit(lambda s, x: s.add(x * 2))(set(), X)
+
+
+def test_a_table_that_code_only_stores_into_leaves_numbers_inputs() -> None:
+    box = types.SimpleNamespace(table={})
+
+    @torch.jit
+    def step(x: Any, n: int, s: float) -> Any:
+        if round(s) in (1, 3):
+            box.table.update(u=x, v=x)
+        return x * n
+
+    for n, s in [(5, 0.92), (4, -1.96), (2, 0.21), (6, 0.47), (6, 1.67), (2, -0.7), (9, 1.1)]:
+        assert step(X, n, s).tolist() == [n, n]
+    assert step.stats.compiles <= 4 and box.table.keys() == {"u", "v"}, step.why()

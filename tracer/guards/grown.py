@@ -62,14 +62,6 @@ class GrownTable(Table):
         self.find = find
         super().__init__(thing, label)
 
-    def mark(self) -> None:
-        """Let it hold nothing until `edits()`: what is put in may be there already."""
-        _emptied(self)
-
-    def edits(self) -> dict[Any, Any]:
-        """What was stored."""
-        return super().edits() if self.hidden == {} else _put_in(self)
-
     def edit(self, edits: Mapping[Any, Any]) -> None:
         """Store."""
         self.find().update(edits)
@@ -86,29 +78,22 @@ class GrownMembers(MembersOf):
 
     def mark(self) -> None:
         """Let it hold nothing until `edits()`: what is put in may be there already."""
-        _emptied(self)
+        if self.before:
+            self.hidden, self.before = self.before, {}
+            self.hold({})
 
     def edits(self) -> dict[Any, Any]:
         """What was put in."""
-        return super().edits() if self.hidden == {} else _put_in(self)
+        if not self.hidden:
+            return super().edits()
+        now = self.held()
+        self.before, self.hidden, self.order = self.hidden, {}, tuple(now)
+        self.hold(self.before)
+        return now
 
     def edit(self, edits: Mapping[Any, Any]) -> None:
         """Put things in."""
         self.find().update(edits)
-
-
-def _emptied(owner: Owner) -> None:
-    if owner.before:
-        owner.hidden, owner.before = owner.before, {}
-        owner.hold({})
-
-
-def _put_in(owner: Owner) -> dict[Any, Any]:
-    """What an owner holds that was empty before, which holds again what it did."""
-    now = owner.held()
-    owner.before, owner.hidden, owner.order = owner.hidden, {}, tuple(now)
-    owner.hold(owner.before)
-    return now
 
 
 def grown_owner(thing: Any, path: str, find: Callable[[], Any]) -> Owner:

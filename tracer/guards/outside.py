@@ -118,7 +118,7 @@ class Outside(Watch):
     def hide(self, but: Collection[tuple[int, Any]]) -> None:
         """Hide what code sets and never reads, but these places, until the owners tell their edits."""
         for owner in self.owners.values():
-            if isinstance(owner, (Grown, GrownTable, GrownMembers)):
+            if isinstance(owner, (Grown, GrownMembers)):
                 owner.mark()
         for identity, keys in self._only_set.items():
             owner = self.owners[identity]
