@@ -47,10 +47,10 @@ def _measured(settings: Settings) -> dict[str, dict[str, float]]:
 
 def measure(settings: Settings) -> Iterator[tuple[str, Samples]]:
     """Seconds of both contenders, in this process."""
+    longer = replace(settings, calls=LONGER * settings.calls)
     for count in settings.parameters:
         yield f"zero_grad first, {count} of {SIDE}x{SIDE}", _beside(lambda first, count=count: _updates(  # type: ignore[misc]
-            settings, count, first))
-    longer = replace(settings, calls=LONGER * settings.calls)
+            longer, count, first))
     yield "zero_grad first, a small MLP's step", _beside(lambda first: _perceptron(longer, SMALL, first))
     yield "zero_grad first, the MLP's step", _beside(lambda first: _perceptron(settings, settings.mlp, first))
 
@@ -63,7 +63,7 @@ def _updates(settings: Settings, count: int, first: bool) -> Contender:
     parameters = [torch.nn.Parameter(torch.ones(SIDE, SIDE)) for _ in range(count)]
     x = torch.ones(SIDE, SIDE)
     step = _training(parameters, lambda x: sum((p * p * x).sum() for p in parameters), first)
-    return timer(replace(settings, calls=LONGER * settings.calls), lambda: step(x), torch.synchronize)
+    return timer(settings, lambda: step(x), torch.synchronize)
 
 
 def _perceptron(settings: Settings, size: MlpSize, first: bool) -> Contender:

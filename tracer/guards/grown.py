@@ -11,14 +11,25 @@ from .owners import Items, MembersOf, Owner, Table
 from .texts import key_text
 
 
-class Grown(Items):
-    """A list or a deque to which code only appends: each call appends again, to what `find` gives then, whatever is there."""
+class PutInto(Owner):
+    """What code only puts things into: each call puts them into what `find` gives then, whatever is there."""
 
     grown, placed = True, False
 
     def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
         self.find = find
         super().__init__(thing, label)
+
+    def mark(self) -> None:
+        """Let it be seen also if what is put in is there already, until `edits()`."""
+
+    def edit(self, edits: Mapping[Any, Any]) -> None:
+        """Put things in."""
+        self.find().update(edits)
+
+
+class Grown(PutInto, Items):
+    """A list or a deque to which code only appends: each call appends again, to what `find` gives then, whatever is there."""
 
     def mark(self) -> None:
         """Let marks stand for what is in a deque that has a bound, until `edits()`: what goes and comes may be the same thing."""
@@ -53,28 +64,14 @@ def _starts_with(now: list[Any], items: list[Any]) -> bool:
     return len(now) >= len(items) and all(a is b for a, b in zip(now, items))
 
 
-class GrownTable(Table):
+class GrownTable(PutInto, Table):
     """A dictionary into which code only stores: each call stores again, into what `find` gives then."""
 
-    grown, placed, moved = True, False, ()
-
-    def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
-        self.find = find
-        super().__init__(thing, label)
-
-    def edit(self, edits: Mapping[Any, Any]) -> None:
-        """Store."""
-        self.find().update(edits)
+    moved = ()
 
 
-class GrownMembers(MembersOf):
+class GrownMembers(PutInto, MembersOf):
     """A set into which code only puts things: each call puts them into what `find` gives then."""
-
-    grown = True
-
-    def __init__(self, thing: Any, label: Callable[[Any], str], find: Callable[[], Any]) -> None:
-        self.find = find
-        super().__init__(thing, label)
 
     def mark(self) -> None:
         """Let it hold nothing until `edits()`: what is put in may be there already."""
@@ -90,10 +87,6 @@ class GrownMembers(MembersOf):
         self.before, self.hidden, self.order = self.hidden, {}, tuple(now)
         self.hold(self.before)
         return now
-
-    def edit(self, edits: Mapping[Any, Any]) -> None:
-        """Put things in."""
-        self.find().update(edits)
 
 
 def grown_owner(thing: Any, path: str, find: Callable[[], Any]) -> Owner:

@@ -14,7 +14,7 @@ from ..tensor.handles import Handle
 from ..tensor.operations import NUMBERS
 from ..tensor.tensor import _OWN, Tensor
 from .code import hooks_of_all
-from .grown import Grown, GrownMembers, GrownTable, grown_owner
+from .grown import GrownTable, PutInto, grown_owner
 from .identity import HIDDEN, MISSING, Weakly, token
 from .mentions import ANY_NAME
 from .owners import (
@@ -118,7 +118,7 @@ class Outside(Watch):
     def hide(self, but: Collection[tuple[int, Any]]) -> None:
         """Hide what code sets and never reads, but these places, until the owners tell their edits."""
         for owner in self.owners.values():
-            if isinstance(owner, (Grown, GrownMembers)):
+            if isinstance(owner, PutInto):
                 owner.mark()
         for identity, keys in self._only_set.items():
             owner = self.owners[identity]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
-from ..guards.grown import Grown, GrownMembers, GrownTable
+from ..guards.grown import PutInto
 from ..guards.identity import MISSING, Weakly, kept
 from ..guards.outside import Outside
 from ..guards.owners import ModuleTable, Owner, RegisteredTable, StateTable
@@ -164,7 +164,7 @@ class Effects:
     def guards_of(self, effect: Effect, where: str) -> list[Guard]:
         """Guards for what was there before, if code reads it: the next call finds what this one leaves."""
         owner = effect.owner
-        if isinstance(owner, (Grown, GrownMembers, GrownTable)):
+        if isinstance(owner, PutInto):
             return [Guard(owner.label(""), lambda: bound_of(owner.find()), bound_of(owner.thing), where)]
         if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
             return []
