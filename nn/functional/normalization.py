@@ -85,6 +85,12 @@ def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | No
     return _scaled(mul(x, rsqrt(add(mean(square(x), axes, True), eps))), weight, None).to(input.dtype)
 
 
+def _require_several(size: Sequence[int]) -> None:
+    """torch's ValueError for one value per channel (dimension 1), of which there is no variance."""
+    if math.prod(n for i, n in enumerate(size) if i != 1) == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
+
+
 def _per_channel(x: Tensor | None, ndim: int) -> Tensor | None:
     """A vector of channels, shaped to go along dimension 1."""
     return None if x is None else x.reshape(-1, *(1,) * (ndim - 2))
@@ -98,10 +104,7 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
     """
     if input.ndim > 1:
         batch, channels, *spatial = input._type.shape
-        grouped = batch * channels // num_groups
-        if grouped * math.prod(spatial) == 1:
-            raise ValueError("Expected more than 1 value per channel when training, got input size "
-                             f"{[grouped, num_groups, *spatial]}")
+        _require_several([batch * channels // num_groups, num_groups, *spatial])
     return group_norm_of_any_size(input, num_groups, weight, bias, eps)
 
 
@@ -126,6 +129,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     Training updates the running statistics in place: running += momentum * (new - running), with the unbiased variance.
     Source: Ioffe, Szegedy: "Batch normalization", https://arxiv.org/abs/1502.03167
     """
+    if training:
+        _require_several(input.shape)
     if eps <= 0.0 if training else eps < 0.0:
         raise ValueError(f"batch_norm eps must be {'positive during training' if training else 'non-negative'}, but got {eps}")
     return batch_norm_of_any_eps(input, running_mean, running_var, weight, bias, training, momentum, eps)
@@ -137,21 +142,19 @@ def batch_norm_of_any_eps(input: Tensor, running_mean: Tensor | None, running_va
     axes = (0, *range(2, input.ndim))
     count = math.prod(input._type.shape[a] for a in axes)
     x = _wide(input)
+    if not input.numel():  # torch looks at no channel then, not even whether there are any, and learns nothing
+        return _scaled(input.clone(), *(None if x is None else x.select(0, 0) for x in (weight, bias)))
     if not training:
         _check_defined(running_mean=running_mean, running_var=running_var)
     _check_channels(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     refuse_gradients("native_batch_norm", running_mean=running_mean, running_var=running_var)
     require_kind("batch_norm", input)
     if training:
-        if count == 1:
-            raise ValueError("Expected more than 1 value per channel when training, got input size "
-                             f"{input.shape}")
         centre = mean(x, axes, True)
         centred = sub(x, centre)
         spread = mean(square(centred), axes, True)
-        if count:  # of an empty batch torch learns nothing
-            _update(running_mean, centre, momentum)
-            _update(running_var, spread, momentum, count / max(count - 1, 1))
+        _update(running_mean, centre, momentum)
+        _update(running_var, spread, momentum, count / (count - 1) if count > 1 else math.inf)
     else:
         centred = sub(x, _per_channel(running_mean, input.ndim))  # type: ignore[arg-type]
         spread = _per_channel(running_var, input.ndim)  # type: ignore[assignment]
@@ -183,7 +186,6 @@ def _update(running: Tensor | None, new: Tensor, momentum: Any, factor: float = 
 
 
 @spelled
-@lies(in_rows)
 def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
                   weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True,
                   momentum: float = 0.1, eps: float = 1e-5) -> Tensor:
@@ -191,20 +193,25 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
 
     Source: Ulyanov, Vedaldi, Lempitsky: "Instance normalization", https://arxiv.org/abs/1607.08022
     """
-    if not use_input_stats:
-        return batch_norm_of_any_eps(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    require_kind("batch_norm", input)
-    axes, x = tuple(range(2, input.ndim)), _wide(input)
-    count = math.prod(input._type.shape[2:])
-    if count == 1:
+    if use_input_stats and math.prod(input._type.shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
-    centre = mean(x, axes, True)
-    centred = sub(x, centre)
-    spread = mean(square(centred), axes, True)
-    _update(running_mean, mean(centre, 0), momentum)
-    _update(running_var, mean(spread, 0), momentum, count / max(count - 1, 1))
-    x, bias = mul(centred, rsqrt(add(spread, eps))), _beside(bias, input, weight)
-    return _scaled(x, _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)).to(input.dtype)
+    return instance_norm_of_any_size(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
+@lies(in_rows)
+def instance_norm_of_any_size(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
+                              bias: Tensor | None, use_input_stats: bool, momentum: Any, eps: float) -> Tensor:
+    if not use_input_stats and (running_mean is None or running_var is None):
+        raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")
+    batch, channels = input.size(0), input.size(1)
+    new_mean, new_var, weight, bias = (None if x is None else x.repeat(batch) for x in (running_mean, running_var, weight, bias))
+    made = batch_norm_of_any_eps(input.reshape(1, batch * channels, *input.shape[2:]), new_mean, new_var, weight, bias,
+                                 use_input_stats, momentum, eps)
+    for running, new in ((running_mean, new_mean), (running_var, new_var)):
+        if use_input_stats and running is not None and new is not None:
+            with no_grad():
+                running.copy_(mean(new.view(batch, channels), 0))
+    return made.reshape(input.shape)
 
 
 @rounded_once

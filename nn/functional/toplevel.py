@@ -25,7 +25,7 @@ from .dropout import checked_chance
 from .dropout import feature_dropout as _feature_dropout
 from .linear import renormalize
 from .loss import reduced
-from .normalization import batch_norm_of_any_eps, group_norm_of_any_size
+from .normalization import batch_norm_of_any_eps, group_norm_of_any_size, instance_norm_of_any_size
 from .sampling import MODES, PADDINGS
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -44,7 +44,7 @@ def instance_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, run
                   running_var: Tensor | None, use_input_stats: bool, momentum: float, eps: float,
                   cudnn_enabled: bool) -> Tensor:
     """`nn.functional.instance_norm`, with the affine parameters first. `cudnn_enabled` changes nothing."""
-    return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    return instance_norm_of_any_size(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
 
 def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,

@@ -5,6 +5,7 @@ Each row is a wrong call and a right one beside it; torch says by running both w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,18 @@ def _stepped(m: Any, kind: str, x: Any, h: Any, c: Any) -> Any:
     return (made[0] if kind == "LSTMCell" else made).detach()
 
 
+def _normed(m: Any, norm: str, training: bool, shape: tuple[int, ...], running: int | None, weight: int | None) -> Any:
+    """What a normalization gives, and the statistics after it."""
+    def ones(count: int | None) -> Any:
+        return None if count is None else m.ones(count)
+    mean, var, weights = ones(running), ones(running), (ones(weight), ones(weight))
+    if norm.startswith("torch."):
+        made = getattr(m, norm[6:])(m.ones(shape), *weights, mean, var, training, 0.1, 1e-5, False)
+    else:
+        made = getattr(m.nn.functional, norm)(m.ones(shape), mean, var, *weights, training)
+    return made if running is None else m.cat([made.reshape(-1), mean, var])
+
+
 def _layers() -> dict[str, Call]:
     made: dict[str, Call] = {}
     for rank in (1, 2, 3):
@@ -123,6 +136,11 @@ def _layers() -> dict[str, Call]:
         made[f"batch_norm (3,) {training}"] = lambda m, t=training: m.nn.functional.batch_norm(m.ones(3), None, None, training=t)
         made[f"batch_norm (2, 3) {training}"] = lambda m, t=training: m.nn.functional.batch_norm(
             m.ones(2, 3), m.zeros(3), m.ones(3), training=t)
+        for norm in ("batch_norm", "torch.batch_norm", "instance_norm", "torch.instance_norm"):
+            for shape in [(3,), (1,), (0,), (0, 3), (2, 0), (1, 3), (2, 3, 0), (2, 3, 1), (1, 3, 1), (2, 3), (0, 3, 2)]:
+                for running, weight in itertools.product((None, 0, 2, 3), repeat=2):
+                    given = norm, training, shape, running, weight
+                    made[" ".join(map(str, given))] = lambda m, given=given: _normed(m, *given)
     made["batch_norm without mean"] = lambda m: m.nn.functional.batch_norm(m.ones(2, 3), None, m.ones(3))
     made["batch_norm without variance"] = lambda m: m.nn.functional.batch_norm(m.ones(2, 3), m.ones(3), None)
     for a, b, w, bias in [((2, 3), (1, 4), (5, 3, 4), 5), ((1, 3), (2, 4), (5, 3, 4), 5), ((2, 3), (2, 4), (5, 3, 4), 5),
