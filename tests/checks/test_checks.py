@@ -518,6 +518,36 @@ def test_equal_checks_are_made_once(engine: str) -> None:
         step(torch.tensor([0, 3])).item()
 
 
+# What a step looks at in turn: values that are right and one that is wrong, the mistake, and the error with that value.
+IN_TURN = [
+    (lambda x, at: torch.nn.functional.embedding(at, x), [0, 4], 5, IndexError, "index out of range in self"),
+    (lambda x, at: x[at, at % 2], [0, 1, 2, 4], -6, IndexError, "index -6 is out of bounds for dimension 0 with size 5"),
+    (lambda x, by: torch.arange(4) // by, [1], 0, RuntimeError, "ZeroDivisionError"),
+    (lambda x, n: torch.debug.check(n.sum() < 9, "nine"), [3, 2], 9, RuntimeError, "nine"),
+    (lambda x, k: torch.nn.functional.cross_entropy(x, k), [0, 1, 0, -100, 1], 2, IndexError, "Target 2 is out of bounds."),
+]
+
+
+@pytest.mark.parametrize("which", range(1 << len(IN_TURN)))
+def test_the_first_of_several_is_told(engine: str, which: int) -> None:
+    """All mistakes of integers that follow each other are looked for at once; of any set of them the first is told."""
+    x = torch.arange(10.0).reshape(5, 2)
+
+    def step(*given: Any) -> Any:
+        made = [make(x, values) for (make, *_), values in zip(IN_TURN, given)]
+        return made[0].sum()
+
+    if engine == "xla" and which & which - 1:
+        pytest.skip("pairs on the numpy engine alone: each compiles")
+    given = [torch.tensor([*right[:-1], wrong] if which >> i & 1 else right) for i, (_, right, wrong, *_) in enumerate(IN_TURN)]
+    failing = [row[3:] for i, row in enumerate(IN_TURN) if which >> i & 1]
+    for run in (torch.jit(step), step):
+        if failing:
+            with pytest.raises(failing[0][0], match=failing[0][1]):
+                run(*given).item()
+        assert run(*(torch.tensor(row[1]) for row in IN_TURN)).item() == 18
+
+
 def test_numbers_that_do_not_fit() -> None:
     """torch's rules: whole numbers below zero wrap in types without a sign, as long as their size fits."""
     for data, kind in ((300, torch.int8), ([1, -129], torch.int8), (300.0, torch.uint8), (127.9, torch.int8), (1e10, torch.int32),

@@ -143,7 +143,7 @@ def _check_integers(op: str, value: Value, low: int, high: int, exempt: int, ins
             return
     if value.type.dtype is dtypes.boolean:
         value = convert(value, dtype=dtypes.int8)
-    _note(outside(value, low=low, high=high, exempt=exempt, inside=inside, lead=0), here(error, message, op, detail))
+    _note(outside(value, bounds=((low, high, exempt, inside),), lead=0), here(error, message, op, detail))
 
 
 def check_none(op: str, failed: Tensor, error: type[Exception], message: str, value: Tensor | None = None,

@@ -7,6 +7,7 @@ reduction; `lead` counts leading dimensions, of a batch, that keep a report each
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import accumulate, groupby
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,15 @@ def _first(codes: Any, numbers: Any, lead: int) -> Any:
     return np.where(found[..., :1] != 0, found, 0).astype(np.int64)
 
 
+def _first_report(reports: Sequence[Any], offsets: Sequence[int], lead: int) -> Any:
+    """Of each example the first report of a failure; codes are counted from the report's offset."""
+    rows = [r.reshape(*r.shape[:lead], -1, 2) for r in reports]
+    codes = [np.where(r[..., 0] != 0, r[..., 0] + offset, 0) for r, offset in zip(rows, offsets)]
+    return _first(np.concatenate(codes, lead), np.concatenate([r[..., 1] for r in rows], lead), lead)
+
+
 Pair = tuple[Operand, Operand]  # codes and numbers
+_EXACT = 1 << 24  # integers up to this one are float32 numbers
 
 
 def _lower_first(h: Emitter, codes: Operand, numbers: Operand, lead: int) -> Operand:
@@ -53,37 +62,63 @@ def _lower_first(h: Emitter, codes: Operand, numbers: Operand, lead: int) -> Ope
 
 
 def _lower_pair(h: Emitter, codes: Operand, numbers: Operand, lead: int) -> Pair:
-    """The first code that is not 0 and its number, of each example.
-
-    Where it is comes from a minimum, which takes half the time of a reduction of pairs that carries the number along: that
-    one is a chain of choices, element by element.
-    """
-    shape = codes.type.shape[:lead]
-    count = codes.type.size // max(Type.of(shape, dtypes.boolean).size, 1)
-    one = NUMBER.with_shape(shape)
-    if not count:
-        return (h.constant("0", one),) * 2
-    flat, place = (*shape, count), Type.of((*shape, count), dtypes.int32 if count < 1 << 31 else dtypes.int64)
-    codes, numbers = (h.op("reshape", (x,), x.type.with_shape(flat)) for x in (codes, numbers))
+    """The first code that is not 0 and its number, of each example."""
     wrong = codes if codes.type.dtype is dtypes.boolean else compared(h, "NE", codes, h.constant("0", codes.type))
-    places = h.op("iota", (), place, f"iota_dimension = {lead} : i64")
-    nowhere = h.constant(str(count), place)
-    first = _reduced(h, "minimum", h.op("select", (wrong, places, nowhere), place), str(count), lead)
-    found = compared(h, "LT", first, h.constant(str(count), first.type))
-    return ((h.op("convert", (found,), one) if codes.type.dtype is dtypes.boolean else _at(h, codes, first, places, found)),
-            _at(h, numbers, first, places, found))
+    [place] = _first_places(h, [wrong], lead)
+    if place is None:
+        return (h.constant("0", NUMBER.with_shape(codes.type.shape[:lead])),) * 2
+    code = h.op("convert", (place[1],), NUMBER.with_shape(place[1].type.shape))
+    return code if codes.type.dtype is dtypes.boolean else _at(h, codes, *place), _at(h, numbers, *place)
 
 
-def _at(h: Emitter, x: Operand, first: Operand, places: Operand, found: Operand) -> Operand:
-    """The elements of the last dimension in the places `first`, 0 where there is none."""
-    zero, shape = h.constant("0", x.type.with_shape(first.type.shape)), first.type.shape
+def _first_places(h: Emitter, flags: Sequence[Operand], lead: int) -> list[Pair | None]:
+    """Of each example the first flag that holds, of the first that has one: for each of `flags` its place there and whether
+    it is in this one; None for one without elements.
+
+    It is one minimum over all of them. That takes half the time of a reduction of pairs that carries the number along, which is
+    a chain of choices, element by element; and each kernel costs some 10 us on a CPU where several run at once, of which XLA
+    makes one for a reduction of float32 and a tree of three for integers.
+    """
+    shape = flags[0].type.shape[:lead]
+    examples = max(Type.of(shape, dtypes.boolean).size, 1)
+    counts = [f.type.size // examples for f in flags]
+    total = sum(counts)
+    if not total:
+        return [None] * len(flags)
+    dtype = dtypes.float32 if total <= _EXACT else dtypes.int32 if total < 1 << 31 else dtypes.int64
+    whole, places = Type.of((*shape, total), dtype), []
+    parts = [h.op("reshape", (f,), f.type.with_shape((*shape, count))) for f, count in zip(flags, counts) if count]
+    wrong = parts[0] if len(parts) == 1 else h.op(
+        "concatenate", parts, parts[0].type.with_shape(whole.shape), f"dimension = {lead} : i64")
+    at = h.op("iota", (), whole, f"iota_dimension = {lead} : i64")
+    first = _reduced(h, "minimum", h.op("select", (wrong, at, h.constant(str(total), whole)), whole), str(total), lead)
+    one, start = Type.of(shape, dtypes.int32 if dtype is dtypes.float32 else dtype), 0
+    first = first if first.type == one else h.op("convert", (first,), one)
+    for count in counts:
+        here = compared(h, "LT", first, h.constant(str(start + count), one))
+        if start:
+            here = both(h, here, compared(h, "GE", first, h.constant(str(start), one)))
+        place = first if not start else h.op("subtract", (first, h.constant(str(start), one)), one)
+        places.append((place, here) if count else None)
+        start += count
+    return places
+
+
+def _at(h: Emitter, x: Operand, place: Operand, found: Operand) -> Operand:
+    """The elements of x, those of an example in one row, in the places; 0 where `found` does not hold."""
+    shape = place.type.shape
+    lead, zero = len(shape), h.constant("0", x.type.with_shape(shape))
+    flat = h.op("reshape", (x,), x.type.with_shape((*shape, x.type.size // max(zero.type.size, 1))))
     if shape:
-        rows = f"broadcast_dimensions = {array_attribute(tuple(range(len(shape))))}"
-        here = h.op("broadcast_in_dim", (first,), places.type, rows)
-        here = compared(h, "EQ", places, here)
-        return _reduced(h, "add", h.op("select", (here, x, h.constant("0", x.type)), x.type), "0", len(shape))
-    one = h.op("dynamic_slice", (x, first), x.type.with_shape((1,)), "slice_sizes = array<i64: 1>")
-    return h.op("select", (found, h.op("reshape", (one,), zero.type), zero), zero.type)
+        places = place.type.with_shape(flat.type.shape)
+        rows = f"broadcast_dimensions = {array_attribute(tuple(range(lead)))}"
+        here = compared(h, "EQ", h.op("iota", (), places, f"iota_dimension = {lead} : i64"),
+                        h.op("broadcast_in_dim", (place,), places, rows))
+        one = _reduced(h, "add", h.op("select", (here, flat, h.constant("0", flat.type)), flat.type), "0", lead)
+    else:
+        one = h.op("dynamic_slice", (flat, place), x.type.with_shape((1,)), "slice_sizes = array<i64: 1>")
+        one = h.op("reshape", (one,), zero.type)
+    return h.op("select", (found, one, zero), zero.type)
 
 
 def _reduced(h: Emitter, op: str, x: Operand, start: str, lead: int) -> Operand:
@@ -101,10 +136,15 @@ def _lower_report(h: Emitter, code: Operand, number: Operand, lead: int) -> Oper
 # --- outside ----------------------------------------------------------------------------------------------------------
 
 
-def _outside_infer(x: Type, *, low: int, high: int, exempt: int, inside: bool, lead: int) -> Type:
-    requires(x.dtype in INTEGER, "outside", "integers", x)
-    requires(0 <= lead <= x.ndim, "outside", f"a lead of at most {x.ndim}", lead)
-    return _report_type(x, lead)
+Bounds = tuple[int, int, int, bool]  # low, high, exempt, inside
+
+
+def _outside_infer(*xs: Type, bounds: tuple[Bounds, ...], lead: int) -> Type:
+    requires(len(xs) == len(bounds) > 0, "outside", "bounds for each operand", (xs, bounds))
+    requires(all(x.dtype in INTEGER for x in xs), "outside", "integers", xs)
+    requires(all(lead <= x.ndim and x.shape[:lead] == xs[0].shape[:lead] for x in xs) and lead >= 0, "outside",
+             f"{lead} leading dimensions that are the same", xs)
+    return _report_type(xs[0], lead)
 
 
 def wrong_integers(x: Any, low: int, high: int, exempt: int, inside: bool) -> Any:
@@ -113,29 +153,37 @@ def wrong_integers(x: Any, low: int, high: int, exempt: int, inside: bool) -> An
     return wrong if low <= exempt < high else wrong & (x != exempt)
 
 
-def _outside_reference(x: Any, *, low: int, high: int, exempt: int, inside: bool, lead: int) -> Any:
-    return _first(wrong_integers(x, low, high, exempt, inside), x, lead)
+def _outside_reference(*xs: Any, bounds: tuple[Bounds, ...], lead: int) -> Any:
+    return _first_report([_first(wrong_integers(x, *b), x, lead) for x, b in zip(xs, bounds)], range(len(xs)), lead)
 
 
-def _outside_lower(h: Emitter, x: Operand, *, low: int, high: int, exempt: int, inside: bool, lead: int) -> Operand:
-    wide = NUMBER.with_shape(x.type.shape)
-    numbers = x if x.type.dtype is dtypes.int64 else h.op("convert", (x,), wide)
-    below, above = (compared(h, direction, numbers, h.constant(str(bound), wide))
-                    for bound, direction in ((low, "LT"), (high, "GE")))
+def _outside_lower(h: Emitter, *xs: Operand, bounds: tuple[Bounds, ...], lead: int) -> Operand:
+    numbers = [x if x.type.dtype is dtypes.int64 else h.op("convert", (x,), NUMBER.with_shape(x.type.shape)) for x in xs]
+    places = _first_places(h, [_lower_wrong(h, x, *b) for x, b in zip(numbers, bounds)], lead)
+    one = NUMBER.with_shape(xs[0].type.shape[:lead])
+    code = number = h.constant("0", one)
+    for i, (x, place) in enumerate(zip(numbers, places)):
+        if place is not None:
+            code = h.op("select", (place[1], h.constant(str(i + 1), one), code), one)
+            number = h.op("select", (place[1], _at(h, x, *place), number), one)
+    return _lower_report(h, code, number, lead)
+
+
+def _lower_wrong(h: Emitter, x: Operand, low: int, high: int, exempt: int, inside: bool) -> Operand:
+    """`wrong_integers` of int64."""
+    below, above = (compared(h, direction, x, h.constant(str(bound), x.type)) for bound, direction in ((low, "LT"), (high, "GE")))
     wrong = either(h, below, above)
     wrong = h.op("not", (wrong,), wrong.type) if inside else wrong
-    if not low <= exempt < high:
-        wrong = both(h, wrong, compared(h, "NE", numbers, h.constant(str(exempt), wide)))
-    return _lower_first(h, wrong, numbers, lead)
+    return wrong if low <= exempt < high else both(h, wrong, compared(h, "NE", x, h.constant(str(exempt), x.type)))
 
 
-def _outside_batch(size: int, batched: Sequence[bool], x: Value, *, lead: int, **params: Any) -> Value:
-    report: Value = outside(x, **params, lead=lead + 1)
+def _outside_batch(size: int, batched: Sequence[bool], *xs: Value, bounds: tuple[Bounds, ...], lead: int) -> Value:
+    report: Value = outside(*(with_leading(size, b, x) for b, x in zip(batched, xs)), bounds=bounds, lead=lead + 1)
     return report
 
 
-# outside(x; low, high, exempt, inside, lead) -> the report of the first x that is not in [low, high), or that is, if
-# `inside`. The number `exempt` is right wherever it lies.
+# outside(*xs; bounds, lead) -> the report of the first x that is not in [low, high), or that is, if `inside`; its code is the
+# operand that it is of. The number `exempt` is right wherever it lies.
 outside = register(Op("outside", _outside_infer, _outside_reference, _outside_lower, zero_gradient, _outside_batch, exact=True))
 
 
@@ -172,9 +220,7 @@ def _report_infer(*reports: Type, offsets: Ints, lead: int) -> Type:
 
 
 def _report_reference(*reports: Any, offsets: Ints, lead: int) -> Any:
-    rows = [r.reshape(*r.shape[:lead], -1, 2) for r in reports]
-    codes = [np.where(r[..., 0] != 0, r[..., 0] + offset, 0) for r, offset in zip(rows, offsets)]
-    return _first(np.concatenate(codes, lead), np.concatenate([r[..., 1] for r in rows], lead), lead)
+    return _first_report(reports, offsets, lead)
 
 
 def _report_lower(h: Emitter, *reports: Operand, offsets: Ints, lead: int) -> Operand:
@@ -221,15 +267,28 @@ def joined(checks: Sequence[Check]) -> Check:
     first: dict[Hashable, Check] = {}
     for check in checks:
         first.setdefault(_what(check), check)
-    checks = [*first.values()]
+    checks = [c for kind, group in groupby(first.values(), _is_of_integers) for c in (_united([*group]) if kind else group)]
     if len(checks) == 1 and checks[0].report.type is REPORT:
         return checks[0]
-    offsets, count = [], 0
-    for check in checks:
-        offsets.append(count)
-        count += len(check.sites)
+    offsets = accumulate((len(c.sites) for c in checks[:-1]), initial=0)
     report = first_report(*(c.report for c in checks), offsets=tuple(offsets), lead=0)
     return Check(report, tuple(site for c in checks for site in c.sites))
+
+
+def _is_of_integers(check: Check) -> bool:
+    """Whether a check is one of integers, for one example, that is still to run."""
+    node = check.report.node
+    return node is not None and node.op is outside and not node.params["lead"] and not node.done
+
+
+def _united(checks: Sequence[Check]) -> Sequence[Check]:
+    """Checks of integers, which follow each other, in one operation."""
+    if len(checks) == 1:
+        return checks
+    nodes = [node for check in checks if (node := check.report.node)]
+    bounds = tuple(b for node in nodes for b in node.params["bounds"])
+    report = outside(*(x for node in nodes for x in node.inputs), bounds=bounds, lead=0)
+    return [Check(report, tuple(site for check in checks for site in check.sites))]
 
 
 def _what(check: Check) -> Hashable:
