@@ -292,3 +292,87 @@ def test_a_users_optimizer(kind: Any, first: bool) -> None:
         assert step(X * (1 + k % 3)).item() == pytest.approx(eager(X * (1 + k % 3)).item(), rel=1e-4, abs=1e-6)
     assert [s.get("step") for s in optimizer.state.values()] == [s.get("step") for s in other.state.values()]
     assert step.stats.compiles == (1 if kind is Lion else 2), step.why()  # a buffer made of a gradient is no state before
+
+
+def _get(group: dict[str, Any]) -> int:
+    group["k"] = group.get("k", 0) + 1
+    return group["k"]
+
+
+def _next(table: Any, key: Any, start: Any = 0, by: Any = 1) -> Any:
+    table.setdefault(key, start)
+    table[key] += by
+    return table[key]
+
+
+def _count_of(optimizer: Any) -> int:
+    optimizer.count += 1
+    return optimizer.count
+
+
+def _product(group: dict[str, Any]) -> float:
+    group["product"] *= 0.5
+    return group["product"]
+
+
+# Where an optimizer may keep the number of its steps, counted there once a step: what comes of it goes into the update.
+KEPT: dict[str, Any] = {
+    "an option": lambda o, group: _next(group, "n"),
+    "an option of its own": lambda o, group: _next(group, "other"),
+    "an option that is asked for": lambda o, group: _get(group),
+    "an option, multiplied": lambda o, group: _product(group),
+    "options, two": lambda o, group: _next(group, "n") + _product(group),
+    "an attribute": lambda o, group: _count_of(o),
+    "a dictionary of its own": lambda o, group: _next(o.table, "steps"),
+    "its state, by a name": lambda o, group: _next(o.state["all"], "step"),
+    "its defaults": lambda o, group: _next(o.defaults, "n"),
+    "the state of the first parameter": lambda o, group: _next(o.state[group["params"][0]], "step"),
+    "an option, a float": lambda o, group: _next(group, "f", 0.0, 0.5),
+}
+
+
+class CountingSteps(torch.optim.Optimizer):
+    """A user's optimizer that makes its moments when it first runs, and counts steps once a group."""
+
+    def __init__(self, params: Any, where: str, counts_last: bool) -> None:
+        super().__init__(params, {"lr": 0.05, "n": 0, "product": 1.0})
+        self.where, self.counts_last, self.count, self.table = KEPT[where], counts_last, 0, {}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            k = 1 if self.counts_last else self.where(self, group)
+            for p in group["params"]:
+                state = self.state[p]
+                if "m" not in state:
+                    state["m"] = torch.zeros_like(p)
+                state["m"].mul_(0.9).add_(p.grad)
+                p.sub_(group["lr"] * state["m"] / (1 + 0.5 ** k))
+            if self.counts_last:
+                group["lr"] = 0.05 / self.where(self, group)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["counts first", "counts last"])
+@pytest.mark.parametrize("where", KEPT)
+def test_where_an_optimizer_counts(numpy_engine: None, where: str, last: bool) -> None:
+    def training(wrap: Any) -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = CountingSteps([{"params": [model.weight]}, {"params": [model.bias], "lr": 0.01}], where, last)
+
+        def step(x: Any) -> Any:
+            loss = model(x).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return wrap(step), optimizer
+
+    (step, optimizer), (eager, other) = training(torch.jit), training(lambda f: f)
+    for k in range(6):
+        assert step(X * (1 + k % 2)).item() == pytest.approx(eager(X * (1 + k % 2)).item(), rel=1e-5)
+    for mine, theirs in zip(optimizer.param_groups, other.param_groups):
+        assert {k: v for k, v in mine.items() if k != "params"} == {k: v for k, v in theirs.items() if k != "params"}
+    assert (optimizer.count, optimizer.table, optimizer.defaults) == (other.count, other.table, other.defaults)
+    assert step.stats.compiles == 1, step.why()

@@ -38,9 +38,10 @@ def agree(first: Traced, second: Traced, created: Created) -> bool:
 
     If so what was created is by now what it was made as.
     """
-    numbers = _Numbers(second, [place for place in second.trace.counted
-                                if place not in first.trace.counted and not first.effects.is_place(*place)
-                                and place[0] not in first.effects.fresh])
+    counted = [(owner, key, scalar) for (thing, key), (owner, scalar) in second.trace.counted.items()
+               if (thing, key) not in first.trace.counted and not first.effects.is_place(thing, key)
+               and thing not in first.effects.fresh]
+    numbers = _Numbers(second, counted + created.options())
     try:
         numbers.solve()
         comparison = _Comparison(first, second, created, numbers)
@@ -55,14 +56,13 @@ def agree(first: Traced, second: Traced, created: Created) -> bool:
 
 
 class _Numbers:
-    """The numbers of a second trace; those at these places are what the first trace left there."""
+    """The numbers of a second trace; those at these places, with what it leaves if it sets nothing, are what the first left."""
 
-    def __init__(self, traced: Traced, places: list[tuple[int, Any]]) -> None:
+    def __init__(self, traced: Traced, places: list[tuple[Owner, Any, Any]]) -> None:
         self._call: Signature = traced.call
-        counted, edits = traced.trace.counted, traced.effects.edits
+        edits = traced.effects.edits
         self._places: list[tuple[Owner, Any, Any, Any]] = [  # where, what was left there, and what the second trace leaves
-            (owner, key, owner.get(key), edits.get((thing, key), scalar))
-            for thing, key in places for owner, scalar in (counted[thing, key],)]
+            (owner, key, owner.get(key), edits.get((owner.identity, key), number)) for owner, key, number in places]
         self._known: dict[int, Any] = {}
 
     def of(self, x: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..guards.identity import MISSING
-from ..guards.owners import ModuleTable, Owner, StateTable
+from ..guards.owners import ModuleTable, OptionsTable, Owner, StateTable
 from ..ir.graph import Value, needed_nodes
 from ..ir.recorder import close
 from ..tensor.context import outside_trace
@@ -37,6 +37,11 @@ _NOTHING, _OUTSIDE, _CALL = range(3)
 Starts = dict[Storage, Value | None]  # of memory that was created: which value of the trace it holds first, None for zeros
 
 
+def _is_option(owner: Owner, key: Any, now: Any) -> bool:
+    """Whether a number was set where one was among a group's options, which programs read at each call."""
+    return type(owner) is OptionsTable and type(owner.get(key)) in (int, float) and type(now) in (int, float, Scalar)
+
+
 class Created:
     """What a trace created: edits of things outside, and gradients that were missing.
 
@@ -52,6 +57,7 @@ class Created:
         found = [x for x in enumerate(first.effects.found) if not x[1][0].grown and not x[1][0].fresh] if anything else []
         self.edits = [(owner, rest) for i, (owner, edits) in found if (rest := {k: now for k, now in edits.items()
                                    if (i, k) not in state and (owner.identity, k) not in trace.counted
+                                   and not _is_option(owner, k, now)
                                    and first.effects.may_read(owner, k)})]
         self._orders = [(owner, owner.order) for _, (owner, _) in found]
         self.gradients = [t for t, before in (trace.grads_before.items() if anything else ())
@@ -89,6 +95,11 @@ class Created:
     def memory(self) -> set[Storage]:
         """That of the tensors that were put there."""
         return {*self._held, *(t._grad._storage for t in self.gradients if t._grad is not None)}
+
+    def options(self) -> list[tuple[Owner, Any, Any]]:
+        """The numbers among the options of groups: where they are, and what is there now."""
+        return [(owner, key, owner.get(key)) for owner, edits in self.edits if type(owner) is OptionsTable
+                for key, now in edits.items() if type(now) in (int, float, Scalar)]
 
     def take_back(self) -> None:
         """Undo that."""
