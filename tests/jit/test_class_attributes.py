@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import types
 from typing import Any
 
 import pytest
@@ -63,3 +64,36 @@ def _given(f: Any) -> Any:
 
 def test_all_are_made() -> None:
     assert len(list(itertools.product(CLASSES, READS, CHANGES))) == 600
+
+
+# --- Which class hides which ------------------------------------------------------------------------------------------
+
+ORDERS = {
+    "mixins": "class B: pass\nclass M: pass\nclass C(M, B): pass",
+    "a mixin of a branch": "class B: pass\nclass M: pass\nclass N(B): pass\nclass C(M, N): pass",
+    "a diamond": "class A: pass\nclass B(A): pass\nclass M(A): pass\nclass C(M, B): pass",
+    "of the library": "import collections\nclass M: pass\nclass B(collections.UserDict): pass\nclass C(M, B): pass",
+    "modules": "class M: pass\nclass B(torch.nn.Module): pass\nclass C(M, B): pass",
+    "of a metaclass": "class M(type): pass\nclass N(type): pass\nclass B(M, N): pass\nclass C(metaclass=B): pass\nM, B = N, M",
+}
+USED = {"a number": ("{} = {}", "lambda x: x * c.k"), "by name": ("{} = {}", "lambda x: x * getattr(c, 'k')"),
+        "a method": ("{} = lambda self: {}", "lambda x: x * c.k()"),
+        "a property": ("{} = property(lambda self: {})", "lambda x: x * c.k"),
+        "of self": ("{} = {}", "types.MethodType(lambda self, x: x * self.k, c)")}
+
+
+@pytest.mark.parametrize("order, use", [(order, use) for order in ORDERS for use in USED
+                                        if order != "of a metaclass" or use not in ("a method", "a property")])
+def test_a_class_hides_what_is_behind_it(order: str, use: str) -> None:
+    put, read = USED[use]
+    names: dict[str, Any] = {"__name__": __name__, "torch": torch, "types": types}
+    made = "c = C" if "metaclass" in order else "c = C()"
+    exec(f"{ORDERS[order]}\n{put.format('B.k', 1)}\n{made}\nf = {read}", names)
+    step = torch.jit(names["f"])
+    changes = [put.format(f"{kind}.k", value) for value, kind in enumerate("MCBMCB", 2)]
+    changes[2:2] = ["del C.k"]
+    for change in [*changes, "del C.k", "del M.k", put.format("M.k", 9), "del M.k"]:
+        for _ in range(2):
+            assert _given(step) == _given(names["f"])
+        exec(change, names)
+        assert _given(step) == _given(names["f"]), change

@@ -96,3 +96,53 @@ def test_containers_that_are_set_and_never_read_cost_one_compile() -> None:
             compiled(X * k)
             assert owner.outputs["x"].tolist() == (X * k * 2).tolist()
         assert compiled.stats.compiles == 1
+
+
+# --- What a `__getattr__` gives until it is there ---------------------------------------------------------------------
+
+ANSWERING = {
+    "its own": "class B: pass\nclass C(B):\n    def __getattr__(self, name): return answer(name)",
+    "of a base": "class B:\n    def __getattr__(self, name): return answer(name)\nclass C(B): pass",
+    "before a base": "class M:\n    def __getattr__(self, name): return answer(name)\nclass B: pass\nclass C(M, B): pass",
+    "__getattribute__": "class B: pass\nclass C(B):\n    def __getattribute__(self, name):\n        try:\n"
+                        "            return object.__getattribute__(self, name)\n        except AttributeError:\n"
+                        "            return answer(name)",
+    "written in C": "class B(dict): pass\nclass C(B): __getattr__ = dict.__getitem__",
+    "of a module": "class B(torch.nn.Module): pass\nclass C(B):\n    def __getattr__(self, name): return answer(name)",
+    "of a metaclass": "class M(type):\n    def __getattr__(cls, name): return answer(name)\n"
+                      "class B(metaclass=M): pass\nclass C(B): pass",
+    "of a file": "import types\nB = c = types.ModuleType('there')\nc.__getattr__ = lambda name: answer(name)",
+}
+MADE = {"written in C": "c = C(extra=2.)", "of a metaclass": "c = C", "of a file": ""}
+READING = {"attribute": "lambda x: x * c.extra", "by name": "lambda x: x * getattr(c, 'extra')",
+           "of a variable": "lambda x: (lambda v: x * v.extra)(c)", "of an item": "lambda x: x * [c][0].extra"}
+LATER = ["c.extra = 3.", "B.extra = 4.", "c.extra = 5.", "del c.extra", "del B.extra", "C.extra = 6.", "B.extra = 7.",
+         "del C.extra"]
+
+
+@pytest.mark.parametrize("read", READING)
+@pytest.mark.parametrize("kind", ANSWERING)
+def test_what_was_made_up_comes(kind: str, read: str, numpy_engine: None) -> None:
+    def answer(name: str) -> float:
+        if name == "extra":
+            return 2.0
+        raise AttributeError(name)
+
+    names: dict[str, Any] = {"__name__": __name__, "torch": torch, "answer": answer}
+    exec(f"{ANSWERING[kind]}\n{MADE.get(kind, 'c = C()')}\nf = {READING[read]}", names)
+    names.setdefault("C", names["B"])
+    step = torch.jit(names["f"])
+    assert step(X).tolist() == step(X).tolist() == names["f"](X).tolist() and step.stats.compiles == 1
+    for later in LATER:
+        with contextlib.suppress(AttributeError):  # where the three are one
+            exec(later, names)
+        assert step(X).tolist() == names["f"](X).tolist(), later
+
+
+def test_the_function_of_a_file_that_makes_up_is_exchanged(numpy_engine: None) -> None:
+    names: dict[str, Any] = {"__name__": __name__}
+    exec("import types\nm = types.ModuleType('there')\nm.__getattr__ = lambda name: 2.\nf = lambda x: x * m.extra", names)
+    step = torch.jit(names["f"])
+    assert step(X).tolist() == [2, 4, 6]
+    names["m"].__getattr__ = lambda name: 3.0
+    assert step(X).tolist() == [3, 6, 9]

@@ -39,15 +39,17 @@ from .ours import of_library, options, tensors_of
 from .places import Kinds, Names, Place, Special
 from .remembered import results_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
-from .tables import Given, OfReferent, OfThread, Reads, Slots, Table, fields_of
+from .tables import Given, Reads, Slots, Table, fields_of, may_be_hidden, one_before_another, table_of
 from .whose import (
     HOLDS,
+    answers,
     called_by_others,
     file_of,
     file_of_module,
     followed,
     foreign_function,
     functions_of,
+    inherits_from_library,
     looked_up,
     of_ours,
     read_by_ours_of_all,
@@ -85,6 +87,7 @@ class Reachable(Code):
         self._classes: dict[int, Table] = {}
         self.classes: list[tuple[type, Table]] = []  # the same, with the classes
         self._ways: dict[int, _Way] = {}  # by class
+        self._ordered: set[int] = set()  # classes of which is known what one of their bases may hide of another
         self._branched: set[int] = set()  # classes of which the classes below are looked at
         self.tables: list[tuple[dict[str, Any], str]] = []  # the attributes of users' objects
         self.foreign: set[int] = set()  # the ids of attributes of objects of Python's or another package's
@@ -228,16 +231,15 @@ class Reachable(Code):
     def _module(self, x: types.ModuleType, path: str) -> None:
         names, file = attributes(x), file_of_module(x)
         known = followed(file, names)
-        if known:
-            self.later(names.get("__getattr__"), path)
         # Of other modules that is read which code names behind theirs: it may be another function by now.
         self.look_at(Table(names, lambda n: f"{path}.{n}", strict=not known, whole=known,
-                                       aliases=None if known else [self.aliases[id(x)]], behind=[self.aliases[id(x)]]))
+                           aliases=None if known else [self.aliases[id(x)]], behind=[self.aliases[id(x)]],
+                           always=frozenset({"__getattr__"} if known else ()), answered="__getattr__" in names))
 
     def _class(self, x: type, path: str) -> None:
         """A class that code mentions: it may make instances, and has what its bases have."""
-        for base in self._looked_up_in(x, x):
-            self._class_table(base).makes = True
+        for found in self._looked_up_in(x, x):
+            found.makes = True
         self._members_of(x)
 
     def _members_of(self, x: type) -> None:
@@ -247,14 +249,17 @@ class Reachable(Code):
 
     def _kind(self, x: Any) -> None:
         """The class of an instance: what it has is meant where attributes of the instance are."""
-        for base in self._looked_up_in(type(x), x):
-            self._class_table(base)
+        self._looked_up_in(type(x), x)
 
-    def _looked_up_in(self, kind: type, x: Any) -> list[type]:
-        """The users' classes in which attributes of `x` are looked up, which `kind` begins."""
+    def _looked_up_in(self, kind: type, x: Any) -> list[Table]:
+        """The tables of users' classes in which attributes of `x` are looked up, which `kind` begins."""
         for base in mro(kind):
             self.of_instances.setdefault(id(base), []).append(self.aliases.setdefault(id(x), set()))
-        return [base for base in mro(kind) if users_class(base)]
+        found = [self._class_table(base) for base in mro(kind) if users_class(base)]
+        if id(kind) not in self._ordered:
+            self._ordered.add(id(kind))
+            one_before_another(found, kind, self._way(kind).answers or self._way(type(kind)).answers)
+        return found
 
     def _class_table(self, x: type) -> Table:
         found = self._classes.get(id(x))
@@ -262,9 +267,8 @@ class Reachable(Code):
             name, own = name_of(x), table(x)
             named = self.of_instances.setdefault(id(x), [])
             named.append(self.aliases.setdefault(id(x), {name}))
-            inherited = frozenset(n for base in mro(x)[1:] for n in table(base) if users_class(base) or not n.startswith("__"))
             found = self._classes[id(x)] = Table(own, lambda n: f"{name}.{n}", always=called_by_others(x), aliases=named,
-                                                  may_come=inherited - own.keys(), kinds=(x,))
+                                                 kinds=(x,))
             self.look_at(found)
             self.watch(Special(own, lambda n: f"{name}.{n}"))
             self.classes.append((x, found))
@@ -300,7 +304,7 @@ class Reachable(Code):
             return
         if way.users:
             self._kind(x)
-            self._attributes_of(x, own, path, structured)
+            self._attributes_of(x, own, path, way)
             if not structured:
                 ref = self._reference(x)
                 (self._instances if ref is None else self._referents).append((f"the class of {path}", x if ref is None else ref))
@@ -341,7 +345,7 @@ class Reachable(Code):
         library = is_library(file_of(kind)) and kind not in NAMESPACES
         self.foreign |= {id(own)} if kind not in NAMESPACES else set()
         inside = frozenset(own) if is_a(x, Collection) else frozenset[str]()  # what a container of another package holds
-        self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
+        self.look_at(Table(table_of(x, own, self._reference(x)), lambda n: f"{path}.{n}",
                                        always=frozenset() if library else inside, whole=kind in NAMESPACES,
                                        aliases=[self.aliases[id(x)]], kinds=mro(kind), library=kind if library else None))
 
@@ -351,12 +355,6 @@ class Reachable(Code):
             return weakref.ref(x) if self._weak else None
         except TypeError:
             return None
-
-    def _table_of(self, x: Any, own: dict[str, Any]) -> Any:
-        """The attributes of an object, as they are read at each call."""
-        if is_a(x, threading.local):
-            return OfThread(x)
-        return OfReferent(x) if own and self._reference(x) is not None else own
 
     def _logger(self, x: logging.Logger, own: dict[str, Any], path: str) -> None:
         """A logger: whether it is enabled for a level hangs on it, on those above it, and on `logging.disable`."""
@@ -369,16 +367,15 @@ class Reachable(Code):
             self.look_at(Table(manager, lambda n: "logging.disable", always=frozenset({"_disable"}), whole=False,
                                           strict=True))
 
-    def _attributes_of(self, x: Any, own: dict[str, Any], path: str, structured: bool) -> None:
+    def _attributes_of(self, x: Any, own: dict[str, Any], path: str, way: _Way) -> None:
         """Attributes of a user's object. Those of modules are in their snapshots, and only their contents are watched."""
-        classes = [table(base) for base in mro(type(x)) if users_class(base)]
-        hidden = frozenset(n for names in classes for n, v in names.items() if not is_a(v, _NOT_HIDDEN))
         aliases = [self.aliases[id(x)]]
-        if not structured and not is_a(x, threading.local):
+        if not way.structured and not is_a(x, threading.local):
             self.tables.append((own, path))
-        self.look_at(Table(self._table_of(x, own), lambda n: f"{path}.{n}",
-                                       watched=not structured or "_parameters" not in own, structured=structured,
-                                       may_come=hidden, aliases=aliases, kinds=mro(type(x))))
+        self.look_at(Table(table_of(x, own, self._reference(x)), lambda n: f"{path}.{n}",
+                           watched=not way.structured or "_parameters" not in own, structured=way.structured,
+                           may_come=may_be_hidden(way.kind), aliases=aliases, kinds=mro(way.kind),
+                           library=way.kind if way.inherits else None, answered=way.answers))
         if is_a(x, enum.Enum):
             self.later(own.get("_value_"), f"{path}.value")
 
@@ -460,7 +457,6 @@ class _Anything(set[str | None]):
 
 NAMESPACES = (types.SimpleNamespace, argparse.Namespace)
 _EXTENDED = (int, float, complex, str, bytes, enum.Enum)  # may have attributes in a class of a user's
-_NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object
 _VISITS: list[tuple[Any, Callable[[Reachable, Any, str], None]]] = [
     (types.FunctionType, Reachable.function), (types.MethodType, Reachable._method), (BOUND, bound),
     (tuple(HOLDS), Reachable._members), (types.ModuleType, Reachable._module), (type, Reachable._class), *CONTENTS]
@@ -471,7 +467,8 @@ class _Way:
     """How to look at objects of a class.
 
     `guarded` are those of ours whose objects are watched as users' are. `visit` is for what Python makes of it, `adds` says
-    that a user's class may add to that; `structured` are modules and optimizers; `known` that the class was looked at.
+    that a user's class may add to that; `structured` are modules and optimizers; `inherits` says that a user's class has
+    methods of Python's, `answers` that a `__getattr__` gives what is nowhere, `known` that the class was looked at.
     """
 
     kind: type
@@ -481,6 +478,8 @@ class _Way:
     users: bool
     adds: bool
     structured: bool
+    inherits: bool
+    answers: bool
     known: bool = False
 
     @classmethod
@@ -492,4 +491,5 @@ class _Way:
             visit = options
         followed = not issubclass(kind, _OPAQUE) or (users and issubclass(kind, _EXTENDED))
         return cls(kind, followed, of_ours(kind, "_guarded"), visit, users,
-                   users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"))
+                   users and not issubclass(kind, (types.ModuleType, type)), of_ours(kind, "_snapshot"),
+                   users and inherits_from_library(kind), answers(kind))

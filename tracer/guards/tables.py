@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import types
 import weakref
@@ -19,6 +20,7 @@ from .statics import table as names_of
 from .whose import SIGNATURES, is_method, read_by_library, read_by_ours, users_class
 
 CONTAINERS = (list, dict, set, deque)
+_NOT_HIDDEN = (property, functools.cached_property, types.MemberDescriptorType)  # win over attributes of the object
 _FIELDS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 # What a module or an optimizer is made of: guarded as its structure.
 OF_STRUCTURE = frozenset({"_parameters", "_buffers", "_modules", "_hooks", "_non_persistent_buffers_set",
@@ -114,18 +116,20 @@ class Table:
     called; `may_come` are names that mean something else until they are there; `whole` says that all are read where code
     computes some names, of objects of the classes `kinds` or `behind` these names; `aliases` are the names of the objects
     whose attributes these are, so that `optimizer.step` means nothing to another object's `step`; None stands for any.
-    `strict` takes these alone for the object's names. Of `structured` ones, what they are made of is guarded elsewhere.
+    `strict` takes these alone for the object's names; of `answered` ones a `__getattr__` gives those that are nowhere, until
+    they come. Of `structured` ones, what they are made of is guarded elsewhere.
     """
 
     def __init__(self, table: Any, label: Callable[[str], str], watched: bool = True, always: frozenset[str] = frozenset(),
                  may_come: frozenset[str] = frozenset(), whole: bool = True, aliases: list[set[str]] | None = None,
                  behind: list[set[str]] | None = None, kinds: tuple[type, ...] = (), strict: bool = False,
-                 library: type | None = None, structured: bool = False) -> None:
+                 library: type | None = None, structured: bool = False, answered: bool = False) -> None:
         self.table, self.label, self.watched, self.always, self.may_come = table, label, watched, always, may_come
         self.aliases, self.behind, self.kinds, self.strict, self.library = aliases, behind, kinds, strict, library
         self.left_out = OF_STRUCTURE if structured else frozenset[str]()
         self.keys: dict[str, None] = {}
         self.may_be_whole, self.whole = whole, False
+        self.answered = answered
         self.makes = False  # of a class: whether code may call it
         self.weak = False  # whether it was found behind a weak reference: then nothing is kept alive
 
@@ -154,11 +158,12 @@ class Table:
             self.add(name, walk, self.label(name))
 
     def _missing(self, walk: Walk, there: Collection[str]) -> set[str]:
-        """Names that code looks for and can do without."""
+        """Names that code looks for and can do without, or that are made up for it."""
         ours = [{id(kind) for kind in self.kinds}, *(self.behind or self.aliases or ())]
         kind = self.kinds[0] if self.kinds else object
-        return {n for n, owners in walk.doubted.items() if n not in there and defined(kind, n, MISSING) is MISSING
-                and (None in owners or any(not owners.isdisjoint(names) for names in ours))}
+        read = (walk.doubted, walk.mentioned, walk.called) if self.answered else (walk.doubted,)
+        return {n for names in read for n, owners in names.items() if n not in there and defined(kind, n, MISSING) is MISSING
+                and (None in owners or any(not owners.isdisjoint(own) for own in ours))}
 
     def _always(self, walk: Walk, there: Collection[str]) -> set[str]:
         if self.library is not None:
@@ -181,6 +186,26 @@ class Table:
             yield names.let_go() if self.weak else names
         if self.watched and self.whole:
             yield Keys(self.table, self.label("*"))
+
+
+def one_before_another(found: Iterable[Table], kind: type, answered: bool) -> None:
+    """What a class in the order of `kind` has, or the class of `kind`, may come in each before it, be that above it or not.
+
+    So may what a `__getattr__` gives.
+    """
+    behind: dict[type, frozenset[str]] = {}
+    names = may_be_hidden(type(kind))
+    for base in reversed(mro(kind)):
+        behind[base] = names
+        names |= {n for n in names_of(base) if users_class(base) or not n.startswith("__")}
+    for one in found:
+        one.may_come |= behind[one.kinds[0]] - one.table.keys()
+        one.answered = one.answered or answered
+
+
+def may_be_hidden(kind: type) -> frozenset[str]:
+    """What users' classes define of an object and an attribute of its own would hide."""
+    return frozenset(n for base in mro(kind) if users_class(base) for n, v in names_of(base).items() if not is_a(v, _NOT_HIDDEN))
 
 
 @lru_cache(maxsize=4096)
@@ -310,6 +335,13 @@ class OfReferent(Given):
     def own_table(self) -> dict[str, Any]:
         """This dictionary."""
         return self.table
+
+
+def table_of(x: Any, own: dict[str, Any], ref: weakref.ref[Any] | None) -> Any:
+    """The attributes of an object, as they are read at each call; of one that must not be kept alive, by a reference to it."""
+    if is_a(x, threading.local):
+        return OfThread(x)
+    return OfReferent(x) if own and ref is not None else own
 
 
 def attributes_to_set(x: Any) -> Iterator[Any]:

@@ -24,7 +24,8 @@ HOLDS: dict[type, tuple[str, ...]] = {
     property: ("fget", "fset"), functools.cached_property: ("func",)}
 METHODS = (types.FunctionType, property, classmethod, staticmethod, functools.cached_property)
 SIGNATURES = frozenset({"__new__", "__init__", "__post_init__", "__init_subclass__", "__set_name__"})
-_NOT_READING = frozenset({"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__getstate__", "__setstate__"})
+_NOT_READING = frozenset({"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__getstate__", "__setstate__",
+                          "__copy__", "__deepcopy__"})
 
 
 def followed(file: str, names: Mapping[str, Any]) -> bool:
@@ -107,6 +108,12 @@ def called_by_others(kind: type) -> frozenset[str]:
                      if is_a(v, METHODS) and (n.startswith("__") or any(n in names for names in others)))
 
 
+def answers(kind: type) -> bool:
+    """Whether something that is none of ours gives attributes of an object that are nowhere."""
+    return any("__getattr__" in names or functions_of(names.get("__getattribute__"))
+               for names in (table(base) for base in mro(kind) if not is_ours(file_of(base))))
+
+
 def is_method(x: Any) -> bool:
     """Whether it can be called as an attribute of an object: a function, or what gives one."""
     return callable(x) or defined(type(x), "__get__") is not None
@@ -156,7 +163,7 @@ _RUN = frozenset({"forward"})
 @lru_cache(maxsize=4096)
 def read_by_library(kind: type, called: frozenset[str]) -> frozenset[str] | None:
     """The attributes of an instance that a class of Python's reads in those of its methods that are called."""
-    methods = {n: f for base in reversed(mro(kind)) for n, v in table(base).items() for f in functions_of(v)[:1]}
+    methods = dict(_not_followed(kind))
     todo = [n for n in methods if n in called or (n.startswith("__") and n not in _NOT_READING)]
     names: set[str] = set()
     while todo:
@@ -168,6 +175,18 @@ def read_by_library(kind: type, called: frozenset[str]) -> frozenset[str] | None
             names |= found.attributes
             todo += found.attributes & methods.keys()
     return frozenset(names)
+
+
+def inherits_from_library(kind: type) -> bool:
+    """Whether objects of a user's class have methods of Python's that are not written in C."""
+    return bool(_not_followed(kind)) and any(is_library(file_of(base)) for base in mro(kind)[:-1])
+
+
+@lru_cache(maxsize=4096)
+def _not_followed(kind: type) -> dict[str, types.FunctionType]:
+    """The methods of an instance that are no users', which are followed; also those that users' hide, and go on to."""
+    return {n: f for base in reversed(mro(kind)) if not users_class(base) for n, v in table(base).items()
+            if not is_a(v, (classmethod, staticmethod)) for f in functions_of(v)[:1]}
 
 
 @lru_cache(maxsize=4096)
