@@ -329,15 +329,14 @@ class Module(Compilable, Movable):
         for name, x in (*own["_parameters"].items(), *own["_buffers"].items()):
             found[f"{path}{name}"] = None if x is None else (Identity(x), Identity(x._storage))
             found[f"{path}{name}.requires_grad"] = x is not None and x.requires_grad
+        if len(names := (*own["_parameters"], *own["_buffers"], *own["_modules"])) > 1:
+            found[f"{path}order()"] = names  # in which a loop meets them; parentheses, since no attribute is called so
         if own["_non_persistent_buffers_set"]:
             found[f"{path}_non_persistent_buffers_set"] = frozenset(own["_non_persistent_buffers_set"])
         if own["_hooks"] is not None or EVERYWHERE.used:
-            found[f"{path}hooks"] = (*(own["_hooks"] or NONE).key, *EVERYWHERE.key)
+            found[f"{path}hooks()"] = (*(own["_hooks"] or NONE).key, *EVERYWHERE.key)
         for name, child in own["_modules"].items():
-            if child is None:
-                found[f"{path}{name}"] = None
-            else:
-                found.update(child._snapshot(read, f"{path}{name}."))
+            found.update({f"{path}{name}": None} if child is None else child._snapshot(read, f"{path}{name}."))
         return found
 
     def _labels(self, known: dict[Any, str]) -> dict[Any, str]:
