@@ -146,3 +146,28 @@ def test_the_function_of_a_file_that_makes_up_is_exchanged(numpy_engine: None) -
     assert step(X).tolist() == [2, 4, 6]
     names["m"].__getattr__ = lambda name: 3.0
     assert step(X).tolist() == [3, 6, 9]
+
+
+# --- Another dictionary -----------------------------------------------------------------------------------------------
+
+BODIES = {"plain": "class C: pass", "of a base": "class B: pass\nclass C(B): pass", "of an error": "class C(ValueError): pass",
+          "of a list": "class C(list): pass", "of the library": "import collections\nclass C(collections.UserList): pass",
+          "with slots": "class B: __slots__ = ('j',)\nclass C(B): pass",
+          "with a __getattribute__": "class C:\n    def __getattribute__(self, name): return object.__getattribute__(self, name)",
+          "an optimizer": "class C(torch.optim.SGD):\n    def __init__(self):\n        super().__init__([torch.ones(1)], lr=1.)"}
+REPLACED = {"another": "c.__dict__ = {**c.__dict__, 'k': 3.}", "an equal one": "c.__dict__ = dict(c.__dict__)",
+            "that of a twin": "c.__dict__ = d.__dict__",
+            "by a method": "C.take = lambda s, d: setattr(s, '__dict__', d)\nc.take(vars(d))"}
+
+
+@pytest.mark.parametrize("how", REPLACED)
+@pytest.mark.parametrize("kind", BODIES)
+def test_another_dictionary_is_seen(kind: str, how: str, numpy_engine: None) -> None:
+    names: dict[str, Any] = {"__name__": __name__, "torch": torch}
+    exec(f"{BODIES[kind]}\nc, d = C(), C()\nc.k, d.k = 2., 5.\nf = lambda x: x * c.k", names)
+    step = torch.jit(names["f"])
+    assert step(X).tolist() == [2, 4, 6]
+    for change in (REPLACED[how], "c.k = 7.", "d.k = 9.", "del c.__dict__['k']\nC.k = 1."):
+        exec(change, names)
+        assert step(X).tolist() == step(X).tolist() == names["f"](X).tolist(), change
+    assert step.stats.compiles <= 5

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .identity import MISSING, Weakly, interchangeable, kept, kept_weakly, real, same, same_members, token
-from .statics import is_a, keys, plain_dict, reader
+from .statics import attributes, is_a, keys, plain_dict, reader, reader_of_attributes
 from .texts import Change, Label, Text, change, short, shown
 
 Where = tuple[int, Hashable]  # what holds a value, by its id, and what tells the key there from others
@@ -366,7 +366,7 @@ class Kinds(Place):
 
     def __init__(self, objects: Iterable[tuple[str, Any]]) -> None:
         labels, self.objects = zip(*objects, strict=True)
-        super().__init__(lambda: map(type, self.objects), lambda i: labels[i])
+        super().__init__(lambda: map(type, self.objects), lambda i: f"the class of {labels[i]}")
 
     def test(self, name: str) -> str:
         """Each is of the same class."""
@@ -375,6 +375,27 @@ class Kinds(Place):
     def bind(self, name: str) -> dict[str, Any]:
         """The objects and their classes."""
         return {f"{name}_o{i}": x for i, x in enumerate(self.objects)} | self._bound(name, True)
+
+
+class Dictionaries(Place):
+    """Which dictionaries several objects have their attributes in, each object with what to call it, while `Kinds` holds."""
+
+    def __init__(self, objects: Iterable[tuple[str, Any]]) -> None:
+        there = [(label, get, x) for label, x in objects if (get := reader_of_attributes(type(x))) is not None]
+        self.reads = [partial(get, x) for _, get, x in there]
+        super().__init__(lambda: [attributes(x) for _, _, x in there], lambda i: f"{there[i][0]}.__dict__")
+
+    def test(self, name: str) -> str:
+        """Each has the very same one."""
+        return self._each(f"{name}_r{i}() is {name}_{i}" for i in range(len(self.seen)))
+
+    def bind(self, name: str) -> dict[str, Any]:
+        """What reads them, and the dictionaries."""
+        return {f"{name}_r{i}": read for i, read in enumerate(self.reads)} | self._bound(name, True)
+
+    def differences(self, now: tuple[Any, ...]) -> list[Change]:
+        """Another one is another one, be it equal: what is read of the object would be read of the first."""
+        return [change(self.label(i), old, new) for i, (old, new) in enumerate(zip(self.seen, now)) if old is not new]
 
 
 def value_of(x: Any, name: str) -> Any:

@@ -36,7 +36,7 @@ from .contents import CONTENTS, each, too_large
 from .identity import MISSING, PLAIN, real
 from .in_c import BOUND, bound, members, parts
 from .ours import of_library, options, tensors_of
-from .places import Kinds, Names, Place, Special
+from .places import Dictionaries, Kinds, Names, Place, Special
 from .remembered import results_of
 from .statics import attributes, defined, held, is_a, mro, name_of, table
 from .tables import Given, Reads, Slots, Table, fields_of, may_be_hidden, one_before_another, table_of
@@ -126,9 +126,9 @@ class Reachable(Code):
     def places(self) -> list[Place]:
         """Where all that was found can be read again."""
         tables = [place for names in (*(g.names for g in self.globals.values()), *self.attributes) for place in names.places()]
-        kinds = [Kinds(self._instances)] if self._instances else []
+        kinds = [Kinds(self._instances), Dictionaries(self._instances)] if self._instances else []
         labels, found = [label for label, _ in self._referents], [ref for _, ref in self._referents]
-        gone = [Place(lambda: [type(ref()) for ref in found], labels.__getitem__)] if found else []
+        gone = [Place(lambda: [type(ref()) for ref in found], lambda i: f"the class of {labels[i]}")] if found else []
         return [*tables, *self._contents, *self._of_tensors(), *self.places_of_code(), *kinds, *gone, *self._names_of_classes()]
 
     def later(self, value: Any, path: str) -> None:
@@ -305,9 +305,9 @@ class Reachable(Code):
         if way.users:
             self._kind(x)
             self._attributes_of(x, own, path, way)
-            if not structured:
+            if not structured or "_parameters" not in own:  # those of modules are in their snapshots
                 ref = self._reference(x)
-                (self._instances if ref is None else self._referents).append((f"the class of {path}", x if ref is None else ref))
+                (self._instances if ref is None else self._referents).append((path, x if ref is None else ref))
         elif is_a(x, logging.Logger):
             self._logger(x, own, path)
         elif not structured and own is attributes(x) and not is_ours(file_of(kind)):

@@ -60,6 +60,13 @@ def attributes(x: Any) -> dict[str, Any]:
     return {}
 
 
+def reader_of_attributes(kind: type) -> Callable[[Any], dict[str, Any]] | None:
+    """What gives the `attributes` of an object of a class; None if it cannot have any, or has others in each thread."""
+    own = (_table(base).get("__dict__") for base in _mro(kind))
+    found = None if issubclass(kind, threading.local) else next((x for x in own if isinstance(x, _FIELD)), None)
+    return None if found is None else found.__get__
+
+
 def field(x: Any, descriptor: Any, default: Any = None) -> Any:
     """What a slot, or a field of an object made in C, holds."""
     try:
