@@ -97,3 +97,28 @@ def test_a_class_hides_what_is_behind_it(order: str, use: str) -> None:
             assert _given(step) == _given(names["f"])
         exec(change, names)
         assert _given(step) == _given(names["f"]), change
+
+
+# --- Tensors of users' classes ----------------------------------------------------------------------------------------
+
+TENSORS = {"a parameter": "w = c = C(torch.ones(1))",
+           "of a layer": "m = torch.nn.Linear(1, 1)\nm.weight = c = C(torch.ones(1, 1))",
+           "a buffer": "m = torch.nn.Module()\nm.register_buffer('w', C(torch.ones(1)))\nc = m.w"}
+READ_OF = {"a parameter": "w", "of a layer": "m.weight", "a buffer": "m.w"}
+OF_TENSORS = {"attribute": "lambda x: x * {}.k", "by name": "lambda x: x * getattr({}, 'k')", "a method": "lambda x: x * {}.j()",
+              "of self": "lambda x: x * {}.i"}
+
+
+@pytest.mark.parametrize("made_up", [False, True])
+@pytest.mark.parametrize("read", OF_TENSORS)
+@pytest.mark.parametrize("kind", TENSORS)
+def test_attributes_of_tensors_hide_those_of_their_class(kind: str, read: str, made_up: bool) -> None:
+    names: dict[str, Any] = {"__name__": __name__, "torch": torch}
+    first = "def __getattr__(self, name): return 2." if made_up else "k = 2."
+    exec(f"class B(torch.nn.Parameter):\n    {first}\nclass C(B):\n    def j(self): return self.k\n"
+         f"    i = property(lambda self: self.k)\n{TENSORS[kind]}\nf = {OF_TENSORS[read].format(READ_OF[kind])}", names)
+    step = torch.jit(names["f"])
+    for change in ("", "c.k = 3.", "C.k = 4.", "del c.k", "B.k = 5.", "del C.k", "c.k = 6."):
+        exec(change, names)
+        assert _given(step) == _given(step) == _given(names["f"]), change
+    assert step.stats.compiles <= 7

@@ -290,7 +290,7 @@ class Reachable(Code):
             for f in x._called():
                 self.later(f, f"a hook of {path}")
             for name, tensor in tensors_of(x):
-                if not tensor.__dict__.keys() <= _OWN:
+                if not tensor.__dict__.keys() <= _OWN or self._way(type(tensor)).users:
                     self._tensor(tensor, name)
                 self._code_of(tensor, name)
             if not way.known:
@@ -387,8 +387,10 @@ class Reachable(Code):
         names.add(path.rpartition(".")[2])
         if x not in self.tensors:
             self.tensors[x] = path
-            if not x.__dict__.keys() <= _OWN:
-                self.look_at(Table(Given(x), lambda n: f"{path}.{n}", behind=[names]))
+            way = self._way(type(x))
+            if not x.__dict__.keys() <= _OWN or way.users:
+                self.look_at(Table(Given(x), lambda n: f"{path}.{n}", behind=[names], may_come=may_be_hidden(way.kind),
+                                   kinds=mro(way.kind), answered=way.answers))
             self._code_of(x, path)
 
     def _class_of(self, x: Any, path: str) -> None:
