@@ -13,7 +13,7 @@ from ..tracer.ir import dtypes
 from ..tracer.ir.op import Emitter, Operand
 from ..tracer.ir.types import Type
 from ..tracer.ops.conditions import compared
-from ..tracer.ops.linalg import hermitian, lower_triangle, number
+from ..tracer.ops.linalg import composed, first_nan, hermitian, lower_triangle, number
 from ..tracer.ops.linalg import triangular_solve as triangular
 from ..tracer.ops.lu import lu as lu_op
 from ..tracer.ops.qr import geqrf as geqrf_op
@@ -49,11 +49,12 @@ def _layout(type: Type, matrix: bool) -> str:
 
 
 def cholesky(h: Emitter, x: Operand) -> tuple[Operand, Operand]:
-    """potrf; a factor that fails is NaN."""
+    """potrf; a factor that fails is NaN, and one with a NaN on its diagonal has failed, which not every LAPACK says."""
     out, info = h.outs
     if out.size == 0:
         return x, number(h, 0, info)
-    factor, failed = _call(h, "potrf", (hermitian(h, x),), h.outs, (True, True, False), uplo=_LOWER)
+    factor, told = _call(h, "potrf", (hermitian(h, x),), h.outs, (True, True, False), uplo=_LOWER)
+    failed = h.op("select", (compared(h, "EQ", told, number(h, 0, info)), composed(h, first_nan, factor)[0], told), info)
     right = compared(h, "EQ", failed, number(h, 0, info))
     dims = ", ".join(map(str, range(info.ndim)))
     everywhere = h.op("broadcast_in_dim", (right,), out.with_dtype(dtypes.boolean),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import flambeau  # noqa: E402
+from tests.engines import on_numpy  # noqa: E402
 
 from .expressions import error_of, evaluated, flat, gradients, names_in, rows  # noqa: E402
 
@@ -455,3 +457,22 @@ def test_lobpcg() -> None:
     for lib in (flambeau, torch):
         with pytest.raises(ValueError, match=r"number of A rows \(=3\) is smaller than 3 x the number of requested"):
             lib.lobpcg(lib.eye(3), 2)
+
+
+# --- What no Cholesky factor has ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("compiled", [False, True], ids=["numpy", "xla"])
+def test_the_first_minor_that_is_not_positive_definite(compiled: bool, kind: str) -> None:
+    """Of all matrices 3 x 3 of -1, 2 and NaN on the diagonal and 0, 1 and NaN beside it: info as LAPACK's in torch."""
+    rows = [[[a, d, e], [d, b, f], [e, f, c]] for a, b, c in itertools.product((-1.0, 2.0, np.nan), repeat=3)
+            for d, e, f in itertools.product((0.0, 1.0, np.nan), repeat=3)]
+    wanted = torch.linalg.cholesky_ex(torch.tensor(rows, dtype=getattr(torch, kind))).info.tolist()
+    matrices = flambeau.tensor(rows, dtype=getattr(flambeau, kind))
+    with on_numpy(not compiled):
+        factors = flambeau.jit(flambeau.linalg.cholesky_ex) if compiled else flambeau.linalg.cholesky_ex
+        assert factors(matrices).info.tolist() == wanted
+        if compiled:  # what the step says of the first one
+            with pytest.raises(flambeau.linalg.LinAlgError, match="not positive-definite"):
+                flambeau.jit(flambeau.linalg.cholesky)(matrices).tolist()

@@ -160,7 +160,7 @@ def _first_bad_minor(x: Any) -> int:
         except np.linalg.LinAlgError:
             bad = True
         else:
-            bad = not np.isfinite(factor).all()
+            bad = np.isnan(np.diagonal(factor)).any()
         if not size and not bad:
             return 0
         if size and bad:
@@ -197,10 +197,10 @@ def _cholesky_lower(h: Emitter, x: Operand) -> tuple[Operand, Operand]:
     if out.size == 0:
         return x, h.constant("0", info)
     factor = lower_triangle(h, h.op("cholesky", (hermitian(h, x),), out, "lower = true"))
-    return factor, composed(h, _first_nan, factor)[0]
+    return factor, composed(h, first_nan, factor)[0]
 
 
-def _first_nan(factor: Value) -> tuple[Value]:
+def first_nan(factor: Value) -> tuple[Value]:
     """Counted from 1, the first row of each factor whose diagonal is no number; 0 if there is none.
 
     XLA says NaN for all of a factor that fails, so this is 1 then, where LAPACK knows which minor it was.
