@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -153,3 +154,26 @@ def test_numbers_of_numpy(scenario: Callable[[Any, Wrap], Any]) -> None:
         assert repr(scenario(flambeau, lambda f: f)) == repr(expected)
         assert repr(scenario(flambeau, jit)) == repr(expected)
     assert made[0].stats.compiles == SCENARIOS[scenario], made[0].why()
+
+
+# --- Numbers of both in one list ----------------------------------------------------------------------------------------
+
+NUMBERS = (np.float16(1), np.float32(1), np.float64(1), np.int8(1), np.int32(1), np.int64(1), np.uint8(1), np.complex64(1),
+           np.complex128(1), 2, 2.0, True, 1j)
+SHAPES: list[Callable[..., Any]] = [lambda *x: [*x], lambda *x: tuple([n, n] for n in x)]
+
+
+@pytest.mark.parametrize("default", ["float32", "float64"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_numbers_of_a_list_promote_each_other(count: int, default: str) -> None:
+    """Of numpy's numbers by their own dtypes, of Python's by those that torch has for them: 13 kinds, flat and nested."""
+    try:
+        for library in (torch, flambeau):
+            library.set_default_dtype(getattr(library, default))
+        wrong = [(data, str(theirs), str(ours)) for shape in SHAPES for x in itertools.product(NUMBERS, repeat=count)
+                 for data in [shape(*x)] for theirs, ours in [(torch.tensor(data).dtype, flambeau.tensor(data).dtype)]
+                 if str(theirs).split(".")[-1] != str(ours).split(".")[-1]]
+    finally:
+        for library in (torch, flambeau):
+            library.set_default_dtype(library.float32)
+    assert not wrong, wrong[:3]

@@ -25,7 +25,7 @@ from .buffers import elements_of, shows_bytes
 from .defaults import Defaults, device_name
 from .dims import shape_argument
 from .fits import check_fits
-from .host_arrays import check_places, to_array
+from .host_arrays import PLAIN, check_places, to_array
 from .layout import in_format
 from .methods import CREATED, method, with_out_typed
 from .operands import cast_value, number_dtype, number_value, wrap
@@ -81,11 +81,8 @@ def as_fresh_tensor(data: Any, kind: dtype | None, on: str) -> Tensor:
     return wrap(Value(Type.of(array.shape, dtypes.from_numpy(array.dtype)), on, array))
 
 
-_PLAIN = frozenset({bool, int, float, complex})  # most lists hold nothing else: that is soon seen
-
-
 def _tensors_inside(data: Any) -> bool:
-    if isinstance(data, (list, tuple)) and not {*map(type, data)} <= _PLAIN:
+    if isinstance(data, (list, tuple)) and not {*map(type, data)} <= PLAIN:
         return any((isinstance(x, (Tensor, list, tuple)) and (isinstance(x, Tensor) or _tensors_inside(x)))
                    or type(x) is Scalar for x in data)
     return False

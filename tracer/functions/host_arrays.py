@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,12 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.dtypes import dtype
 from .defaults import Defaults
-from .operands import NUMBERS
+from .operands import NUMBERS, number_dtype
 from .precision import holds
 
 _OF_NUMPY = (np.ndarray, np.generic)
-_OF_PYTHON = {"b": dtypes.boolean, "i": dtypes.int64, "u": dtypes.int64}  # by numpy's kind, but for what depends on the default
+_OF_PYTHON = {"b": False, "i": 0, "u": 0, "c": 0j}  # a number like those of an array, by numpy's kind; others are floats
+PLAIN = frozenset({bool, int, float, complex})  # most lists hold nothing else: that is soon seen
 
 
 def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
@@ -31,21 +34,22 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
     elif kind.is_floating_point and _is_long(array):
         array = array.astype(np.float64)
     if kind is None:
-        if _holds_numpy(data):
-            kind = dtypes.from_numpy(array.dtype)
-        elif array.dtype.kind == "c":
-            kind = Defaults.dtype.complex_form
-        else:
-            kind = _OF_PYTHON.get(array.dtype.kind, Defaults.dtype) if array.size else Defaults.dtype
+        kind = reduce(dtypes.promote_types, dict.fromkeys(_kinds(data)) or [Defaults.dtype])
     if array.dtype.kind == "c" and not kind.is_complex and kind is not dtypes.boolean:
         raise TypeError("must be real number, not complex")
     return array.astype(kind.numpy, copy=False)
 
 
-def _holds_numpy(data: Any) -> bool:
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return isinstance(data, _OF_NUMPY)
+def _kinds(data: Any) -> Iterator[dtype]:
+    """The dtypes of what data holds, which promote each other: of numpy's numbers their own, of Python's those of Python."""
+    if isinstance(data, (list, tuple)):
+        types = {*map(type, data)}
+        yield from (number_dtype(x()) for x in types) if types <= PLAIN else chain.from_iterable(map(_kinds, data))
+    elif isinstance(data, _OF_NUMPY):
+        yield dtypes.from_numpy(data.dtype)
+    else:
+        array = np.asarray(data)
+        yield number_dtype(_OF_PYTHON.get(array.dtype.kind, 0.0)) if array.size else Defaults.dtype
 
 
 def _numbers(data: Any) -> np.ndarray[Any, Any]:
