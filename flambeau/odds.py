@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
@@ -68,16 +69,32 @@ def thread_safe_generator() -> None:
 
 def from_file(filename: str, shared: bool | None = None, size: int | None = 0, *, dtype: dtype | None = None,
               layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
-    """The first `size` elements in a file of numbers; `shared`, the file's own memory, so that writing to it is seen.
+    """The first `size` elements in a file of numbers; `shared`, the file's own memory, so that writing to it is seen: such a file
+    is made, or made longer, where it is too short. RuntimeError for one that is not there, or too short.
 
     Source: https://pytorch.org/docs/stable/generated/torch.from_file.html
     """
     kind = (dtype or Defaults.dtype).numpy
-    if shared:
-        found = from_numpy(np.memmap(filename, kind, "r+", shape=(size or 0,)))
+    if not size:  # torch does not look at the file
+        found = from_numpy(np.empty(0, kind))
+    elif shared:
+        _bytes_in(filename, "ab", "read-write")
+        found = from_numpy(np.memmap(filename, kind, "r+", shape=(size,)))
     else:
-        found = from_numpy(np.fromfile(filename, kind, size or 0))
+        there, wanted = _bytes_in(filename, "rb", "read-only"), size * kind.itemsize
+        if there < wanted:
+            raise RuntimeError(f"file <{filename}> size <{there}> is smaller than the required mapping size <{wanted}>")
+        found = from_numpy(np.fromfile(filename, kind, size))
     return found.to(device=device or "cpu").requires_grad_(requires_grad)
+
+
+def _bytes_in(filename: str, mode: str, told: str) -> int:
+    """How long a file is that opens in this mode; torch's error for one that does not."""
+    try:
+        with open(filename, mode) as file:
+            return file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise RuntimeError(f"unable to open file <{filename}> in {told} mode: {error.strerror} ({error.errno})") from None
 
 
 def sym_constrain_range(size: Any, *, min: int | None = None, max: int | None = None) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import array
 import copy
 import io
+import itertools
 import pickle
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,3 +144,52 @@ def test_modules_that_come_on_first_use() -> None:
     assert flambeau.quasirandom.SobolEngine(2).draw(2).shape == (2, 2)
     assert flambeau.overrides.is_tensor_like(1) is False
     assert flambeau.__future__.get_overwrite_module_params_on_conversion() is False
+
+
+# --- Parts of buffers and files, swept ----------------------------------------------------------------------------------
+
+BUFFERS: list[Callable[[], Any]] = [
+    lambda: bytearray(range(16)), lambda: bytearray(5), lambda: bytearray(), lambda: array.array("h", range(6)),
+    lambda: np.arange(4.0), lambda: memoryview(bytearray(range(12)))[3:], lambda: [1], lambda: "ab", lambda: None]
+KINDS = ("uint8", "int16", "float32", "float64", "complex64")
+
+
+def told(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        return type(error).__name__, str(error).split("\n")[0]
+
+
+def part_of_a_buffer(torch: Any, made: Callable[[], Any], kind: str, count: int, offset: int) -> Any:
+    memory = made()
+    part = torch.frombuffer(memory, dtype=getattr(torch, kind), count=count, offset=offset)
+    found = part.tolist()
+    part.fill_(1)
+    return bytes(memory), found
+
+
+def test_parts_of_buffers() -> None:
+    cases = [*itertools.product(BUFFERS, KINDS, (-3, -1, 0, 1, 2, 5, 99), (-1, 0, 1, 2, 4, 8, 15, 16, 99))]
+    wrong = [(case, ours, theirs) for case in cases
+             for ours, theirs in [[told(partial(part_of_a_buffer, library, *case)) for library in (flambeau, oracle)]]
+             if repr(ours) != repr(theirs)]
+    assert len(cases) > 2500
+    assert not wrong, (len(wrong), wrong[:3])
+
+
+def part_of_a_file(torch: Any, folder: Path, name: str, shared: bool | None, size: int, kind: str) -> Any:
+    np.arange(4, dtype=np.float32).tofile(folder / "there")
+    (folder / "new").unlink(missing_ok=True)
+    part = torch.from_file(str(folder / name), shared=shared, size=size, dtype=getattr(torch, kind))
+    found = part.tolist()
+    part.fill_(1)
+    return found, (folder / "there").read_bytes(), (folder / "new").exists() and (folder / "new").read_bytes()
+
+
+def test_parts_of_files(tmp_path: Path) -> None:
+    cases = [*itertools.product(("there", "new", "none/new"), (True, False, None), (0, 1, 3, 9), KINDS)]
+    wrong = [(case, ours, theirs) for case in cases
+             for ours, theirs in [[told(partial(part_of_a_file, library, tmp_path, *case)) for library in (flambeau, oracle)]]
+             if repr(ours) != repr(theirs)]
+    assert not wrong, (len(wrong), wrong[:3])

@@ -193,6 +193,21 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     return unbind(stack(found[::-1], -1), -1)
 
 
+def _check_part(length: int, width: int, count: int, offset: int) -> None:
+    """torch's errors for numbers of `width` bytes that a buffer does not hold; `count` is negative for all of them."""
+    if not length or count == 0:
+        raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
+    if not 0 <= offset < length:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) "
+                         "minus 1")
+    if count < 0 and (length - offset) % width:
+        raise ValueError(f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a multiple of element "
+                         f"size ({width})")
+    if count * width > length - offset:
+        raise ValueError(f"requested buffer length ({count} * {width} bytes) after offset ({offset} bytes) must not be greater "
+                         f"than actual buffer length ({length} bytes)")
+
+
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
     """A vector on the memory of a Python buffer.
 
@@ -202,7 +217,10 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
 
     Source: https://pytorch.org/docs/stable/generated/torch.frombuffer.html
     """
-    if count == 0 or not len(memoryview(buffer)):
-        raise ValueError(f"both buffer length ({len(memoryview(buffer))}) and count ({count}) must not be 0")
-    made = from_numpy(np.frombuffer(buffer, dtype.numpy, count, offset))
+    try:
+        length = memoryview(buffer).nbytes
+    except TypeError:
+        raise ValueError("object does not implement Python buffer protocol.") from None
+    _check_part(length, dtype.itemsize, count, offset)
+    made = from_numpy(np.frombuffer(buffer, dtype.numpy, max(count, -1), offset))
     return made.requires_grad_() if requires_grad else made
