@@ -12,6 +12,7 @@ from ...tracer.functions.activation import relu as _relu
 from ...tracer.functions.activation import softmax as _softmax
 from ...tracer.functions.arithmetic import add, div, mul, sub
 from ...tracer.functions.choosing import where
+from ...tracer.functions.dims import checked_dim
 from ...tracer.functions.layout import in_pieces, laid_out
 from ...tracer.functions.methods import assign, named, with_out
 from ...tracer.functions.operands import scalar_name, wrap
@@ -284,12 +285,12 @@ def _cut(input: Tensor, threshold: float, value: float) -> Tensor:
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a * sigmoid(b) for the halves a, b of x along `dim`."""
     if input.ndim == 0:
-        raise RuntimeError("glu does not support 0-dimensional tensors")
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    axis = checked_dim(dim, input.ndim)
     require_kind("glu_cpu", input)
-    if input.shape[dim] % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size "
-                           f"{input.shape[dim]}")
-    first, second = input.chunk(2, dim)
+    if input._type.shape[axis] % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {axis} is size {input._type.shape[axis]}")
+    first, second = input.chunk(2, axis)
     return mul(first, sigmoid(second))
 
 

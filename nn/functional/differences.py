@@ -59,6 +59,8 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - t) ** 2."""
     _tell_sizes(input, target)
+    if weight is not None:
+        _check_weight(weight, input)
     loss = square(sub(input, target))
     if weight is None:
         return reduced(loss, reduction)

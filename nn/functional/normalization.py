@@ -223,6 +223,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
         return input
     require_kind("avg_pool2d", input, FLOATING | {dtypes.int64})
     size = whole_number(size, "size")
+    if size < 1:
+        window = f"kH: {size} kW: 1" if input.ndim == 3 else f"kT: {size} kH: 1 kW: 1"  # of the pooling that torch does it by
+        raise RuntimeError(f"kernel size should be greater than zero, but got {window}")
     before, after = size // 2, (size - 1) // 2
     squares, shape = square(input), input._type.shape
     edges = [wrap(number_value(0, input.dtype, (shape[0], n, *shape[2:]), input._device)) for n in (before, after)]

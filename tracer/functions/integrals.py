@@ -35,8 +35,8 @@ def _distances(y: Tensor, x: Tensor, d: int) -> Tensor:
 
 
 def _neighbours(y: Tensor, d: int) -> Tensor:
-    n = y.shape[d]
-    return add(narrow(y, d, 1, n - 1), narrow(y, d, 0, n - 1))
+    n = max(y.shape[d] - 1, 0)
+    return add(narrow(y, d, y.shape[d] - n, n), narrow(y, d, 0, n))
 
 
 @spelled
@@ -89,7 +89,7 @@ def _checked(name: str, y: Tensor, x: Tensor | None, dx: Number | None, dim: int
     if y.dtype is dtypes.boolean or (x is not None and x.dtype is dtypes.boolean):
         raise RuntimeError(f"{name}: received a bool input for {'`y`' if x is None else '`x` or `y`'}, but bool is not supported")
     if y.ndim == 0:
-        raise _no_dimensions(x, dim)
+        raise _no_dimensions(x, dim) if x is not None and x.ndim else IndexError("slice() cannot be applied to a 0-dim tensor.")
     return checked_dim(dim, y.ndim)
 
 

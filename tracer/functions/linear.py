@@ -14,7 +14,7 @@ from ..ops import contraction as ops
 from ..ops.reduction import reduce_sum
 from ..ops.structural import Ints, transpose
 from ..tensor.scalar import plain
-from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor, own_dim
 from .arithmetic import add, mul
 from .choosing import where
 from .dims import checked_dim, is_whole
@@ -285,7 +285,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         raise RuntimeError("tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] containing two "
                            f"lists, but got dims={dims}")
     else:
-        pairs = tuple(d % x.type.ndim for d in dims[0]), tuple(d % y.type.ndim for d in dims[1])
+        pairs = tuple(own_dim(d, x.type.ndim) for d in dims[0]), tuple(own_dim(d, y.type.ndim) for d in dims[1])
     for i, j in zip(*pairs):  # a dimension of size 1 broadcasts
         m, n = x.type.shape[i], y.type.shape[j]
         if m != n and m != 1 and n != 1:

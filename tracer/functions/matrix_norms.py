@@ -65,7 +65,7 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = Fal
         raise TypeError("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not str")
     require_inexact("linalg.vector_norm", x, low_precision=True)
     dims = None if dim is None else whole_numbers(dim, "dim")
-    axes = checked_dims(dims or None, x.ndim) if x.ndim else ()
+    axes = checked_dims(dims or None, x.ndim)
     order = real(ord)
     if order < 0 or order == math.inf:
         _require_elements(x, order, axes if dims else None)

@@ -66,6 +66,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     axis = checked_dim(dim, input.ndim)
     k = whole_place(k, "k")
     require_kind("kthvalue_cpu", input, REAL)
+    if input.ndim and input._type.shape[axis] == 0:
+        raise IndexError(f"kthvalue(): Expected reduction dim {axis} to have non-zero size.")
     if not 1 <= k <= (input._type.shape[axis] if input.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     return _chosen(_KthValue, input, axis, lambda values: k - 1, keepdim)

@@ -59,7 +59,8 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | 
     _refuse_kernel("arange_cpu", dtype)
     check_layout(layout)
     _check_range(start, end, step)
-    if dtype is not None and dtype.category == dtypes.INTEGRAL:
+    whole = dtype is not None and dtype.category == dtypes.INTEGRAL
+    if dtype is dtypes.int64:
         start, end, step = (int(fitting(x, dtypes.int64)) for x in (start, end, step))
         if step == 0:
             raise ValueError("step must be nonzero")
@@ -68,6 +69,8 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: dtype | 
     count = (end - start) / step
     if count >= 2.0 ** 63:
         raise RuntimeError("invalid size, possible overflow?")
+    if whole:  # in torch the numbers given decide how many there are, but for int64, and their whole parts where they lie
+        start, step = (int(fitting(x, dtypes.int64)) for x in (start, step))
     return _ramp(max(0, int(np.ceil(count))), start, step, kind, device_name(device), requires_grad)
 
 
@@ -100,7 +103,7 @@ def _ramp(count: int, start: Any, step: Any, kind: dtype, on: str, requires_grad
     value = iota.on(on, shape=(count,), axis=0, dtype=work)
     if step != 1:
         value = mul(value, number_value(step, work, (count,), on))
-    if type(start) is Scalar or start != 0:
+    if type(start) is Scalar or start != 0 or step < 0:  # 0 * step is -0.0 then
         value = add(value, number_value(start, work, (count,), on))
     made = wrap(cast_value(value, kind))
     return made.requires_grad_() if requires_grad else made

@@ -181,7 +181,8 @@ def var(input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: 
 @rounded_once
 def _variance(name: str, input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: float | None) -> Tensor:
     dim, unbiased = _dim_and_unbiased(dim, unbiased)
-    _float_input("var", input, None)
+    if not input.dtype.is_inexact:
+        raise RuntimeError(f"{name if '_' in name else 'std and var'} only support floating point and complex dtypes")
     axes = _axes(input, dim)
     shifted = _from_the_first(input, axes)
     centred = sub(shifted, mean(shifted, axes, True) if axes else shifted)
@@ -361,6 +362,7 @@ def count_nonzero(input: Tensor, *dims: Any, dim: Dims = None) -> Tensor:
 @method()
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have one shape and equal elements. Reads the value."""
+    check_tensors(equal, (input, other), 2)
     return input._type.shape == other._type.shape and bool(all(input == other))
 
 

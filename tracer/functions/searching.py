@@ -55,6 +55,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, size: int | None = None, f
 
     With a `size` there are that many, the rest of them `fill_value`, and no value is read.
     """
+    if not isinstance(as_tuple, bool):
+        raise TypeError(f"nonzero(): argument 'as_tuple' must be bool, not {type(as_tuple).__name__}")
     if size is not None:
         return _fixed_nonzero(input, as_tuple, size, fill_value)
     array = _observed("nonzero", input, "nonzero(x, size=n, fill_value=-1), or where(condition, x, other), or topk for a "

@@ -269,9 +269,9 @@ def dsplit(input: Tensor, indices_or_sections: int | Sequence[int], *more: int) 
 @spelled
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all slices along `dim`, which goes away."""
-    if input.ndim == 0:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     d = checked_dim(dim, input.ndim)
+    if input.ndim == 0:
+        raise IndexError(f"Dimension specified as {d} but tensor has no dimensions")
     return tuple(select(input, d, i) for i in range(input._type.shape[d]))
 
 

@@ -7,6 +7,7 @@ is only known when the program runs. Arrays of positions and masks are left to `
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,8 +122,9 @@ def _consumed(item: Any) -> int:
     return item.ndim if is_mask(item) else 1
 
 
-def _expanded(index: Any, ndim: int) -> list[Any]:
-    """The indices with `...` written out, and slices for the dimensions behind the last."""
+def _expanded(index: Any, ndim: int) -> Iterator[tuple[Any, int]]:
+    """The indices with `...` written out, and slices for the dimensions behind the last; each with its place among those given.
+    """
     given = _items(index)
     try:
         items = [_item(item) for item in given]
@@ -136,7 +138,8 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
                          else ZERO_D)
     at = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
     rest = [item for item in items[at:] if item is not Ellipsis]
-    return [*items[:at], *[slice(None)] * (ndim - used), *rest]
+    places = (*range(at), *[at] * (ndim - used), *range(at + 1, len(items)))
+    return zip([*items[:at], *[slice(None)] * (ndim - used), *rest], places)
 
 
 # --- Where an index points, known or computed at each call ---------------------------------------------------------------
@@ -181,12 +184,12 @@ class _Basic:
         self.found: list[Found] = []
         self.at = 0
 
-    def take(self, item: Any) -> None:
-        """The next index."""
+    def take(self, item: Any, place: int) -> None:
+        """The next index, and where it stands among those given."""
         if item is None:
             self.new_axis()
         elif isinstance(item, int):
-            self.integer(item)
+            self.integer(item, place)
         elif isinstance(item, slice):
             self.slice(item)
         else:
@@ -198,10 +201,10 @@ class _Basic:
         self.out_shape.append(1)
         self.out_stride.append(self.shape[self.at] * self.stride[self.at] if inside else 1)
 
-    def integer(self, i: int) -> None:
-        """One position; the dimension goes away."""
+    def integer(self, i: int, place: int) -> None:
+        """One position; the dimension goes away. In torch's error `place` is the dimension."""
         d = self.at
-        self.starts[d], self.spans[d] = on_host(_POSITION, i, d, self.shape[d]), 1
+        self.starts[d], self.spans[d] = on_host(_POSITION, i, place, self.shape[d]), 1
         self.offset += self.starts[d] * self.stride[d]
         self.at += 1
 
@@ -252,8 +255,8 @@ class _Basic:
 def plan(x: Tensor, index: Any) -> tuple[Tensor, list[Found]]:
     """The view, and what remains to be looked up in it."""
     basic = _Basic(x)
-    for item in _expanded(index, x.ndim):
-        basic.take(item)
+    for item, place in _expanded(index, x.ndim):
+        basic.take(item, place)
     view, found = basic.view(), basic.found
     if found and all(is_alone(f.index) for f in found):
         for axis, position in reversed(found):

@@ -68,7 +68,11 @@ def _positions(found: Any, kind: dtype | None, device: Any, layout: layout | Non
 
 
 def _integers(**given: Any) -> list[int]:
-    return [whole_number(x, name) for name, x in given.items()]
+    numbers = {name: whole_number(x, name) for name, x in given.items()}
+    for name, n in numbers.items():
+        if n < 0 and name != "offset":
+            raise RuntimeError(f"{name} must be non-negative, got{n}")
+    return [*numbers.values()]
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: dtype | None = None, device: Any = None,

@@ -396,7 +396,7 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or one of its sizes."""
-        return self.shape if dim is None else self._type.shape[_checked_dim(dim, self.ndim)]
+        return self.shape if dim is None else self._type.shape[own_dim(dim, self.ndim)]
 
     def dim(self) -> int:
         """The number of dimensions."""
@@ -425,7 +425,7 @@ class Tensor:
     def stride(self, dim: int | None = None) -> Any:
         """How far apart neighbours along each dimension lie in the storage, in elements."""
         strides = self._strides.stride
-        return strides if dim is None else strides[_checked_dim(dim, self.ndim)]
+        return strides if dim is None else strides[own_dim(dim, self.ndim)]
 
     @property
     def _strides(self) -> Geometry:
@@ -678,6 +678,13 @@ def _checked_dim(dim: int, ndim: int) -> int:
     if not -bound <= dim < bound:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
     return dim % bound
+
+
+def own_dim(dim: int, ndim: int) -> int:
+    """A dimension that is there, which a point (0-d) has none of."""
+    if not ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return _checked_dim(dim, ndim)
 
 
 def _delete_grad(tensor: Tensor) -> None:
