@@ -77,9 +77,9 @@ def _check_bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor
             raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {i}: got {m} and {n}")
     sizes = [("input1", input1, -1, 1), ("input2", input2, -1, 2), *([] if bias is None else [("bias", bias, 0, 0)])]
     for name, x, dim, of_weight in sizes:
-        if x._type.shape[dim] != weight._type.shape[of_weight]:
-            raise RuntimeError(f"bilinear(): {name} size does not match weight size: got {x._type.shape[dim]} but expected "
-                               f"{weight._type.shape[of_weight]}")
+        wanted, size = weight.size(of_weight), x.size(dim)
+        if size != wanted:
+            raise RuntimeError(f"bilinear(): {name} size does not match weight size: got {size} but expected {wanted}")
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,

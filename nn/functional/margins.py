@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...tracer.functions.arithmetic import add, div, mul, sub
+from ...tracer.functions.arithmetic import add, div, mul, rsub, sub
 from ...tracer.functions.checks import check_range
 from ...tracer.functions.choosing import clamp, minimum, where
 from ...tracer.functions.comparing import logical_and, logical_not
@@ -84,12 +84,13 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     x, t = (input, target) if input.ndim == 2 else (input.reshape(1, -1), target.reshape(1, -1))
     classes = x._type.shape[1]
+    require_kind("multilabel_margin_loss_forward_out_frame", input, FULL)
     _check_long(target)
     check_range("multilabel_margin_loss", t, -1, classes, RuntimeError, "argument #2 'target' is out of range")
     valid = cumprod((t >= 0).to(dtypes.int64), 1) > 0
     label = where(valid, t, 0)
     inside = any_(logical_and(classes_equal(label, classes, 2), valid.unsqueeze(2)), 1)  # (N, C)
-    gap = add(sub(x.unsqueeze(1), gather(x, 1, label).unsqueeze(2)), 1)  # (N, the set, C)
+    gap = add(x.unsqueeze(1), rsub(gather(x, 1, label).unsqueeze(2), 1))  # (N, the set, C), rounded as in torch
     counted = logical_and(valid.unsqueeze(2), logical_not(inside).unsqueeze(1))
     loss = div(sum(where(logical_and(counted, gap > 0), gap, 0.0), (1, 2)), classes)  # as in torch, NaN is none
     return reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
@@ -103,7 +104,8 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | 
     """Binary cross entropy of the sigmoid of each class, averaged over the classes, weighted by `weight` (C,)."""
     loss = neg(add(mul(target, logsigmoid(input)), mul(1 - target, logsigmoid(neg(input)))))
     loss = loss if weight is None else mul(loss, weight)
-    return reduced(div(sum(loss, -1), input._type.shape[-1]), reduction)
+    classes = input.ndim - 1
+    return reduced(div(sum(loss, classes), input.size(classes)), reduction)
 
 
 def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *,

@@ -53,9 +53,11 @@ def _trailing(name: str, input: Tensor, normalized_shape: Sequence[int], *others
         if other is not None and other._type.shape != shape:
             raise RuntimeError(f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape "
                                f"{list(other.shape)} and normalized_shape = {list(shape)}")
+    if name == "rms_norm" and input.ndim < len(shape):
+        raise ValueError(f"Input tensor must have at least {len(shape)} dimensions, but got {input.ndim}")
     if input._type.shape[-len(shape):] != shape:
-        raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input with shape "
-                           f"[*, {', '.join(map(str, shape))}], but got input of size{list(input.shape)}")
+        raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input with shape [*{', ' * (name != 'rms_norm')}"
+                           f"{', '.join(map(str, shape))}], but got input of size{list(input.shape)}")
     return tuple(range(input.ndim - len(shape), input.ndim))
 
 
@@ -113,9 +115,15 @@ def group_norm_of_any_size(input: Tensor, num_groups: int, weight: Tensor | None
     if input.ndim < 2:
         raise RuntimeError("Expected at least 2 dimensions for input tensor but received " + str(input.ndim))
     batch, channels, *spatial = input._type.shape
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if channels % num_groups:
         raise RuntimeError(f"Expected number of channels in input to be divisible by num_groups, but got input of "
                            f"shape {list(input.shape)} and num_groups={num_groups}")
+    for name, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None and vector._type.shape != (channels,):
+            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} "
+                               f"of shape {list(vector.shape)} and input of shape {list(input.shape)}")
     require_kind("GroupNormKernelImpl", input)
     x = _wide(input).reshape(batch, num_groups, channels // num_groups * math.prod(spatial))
     x = wrap(reshape(_centred(x, 2, eps)._read(), shape=input._type.shape))

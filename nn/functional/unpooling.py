@@ -11,6 +11,7 @@ from ...tracer.functions.dims import whole_list, whole_numbers
 from ...tracer.functions.layout import as_image, in_pieces, in_rows, lies
 from ...tracer.functions.methods import named
 from ...tracer.functions.operands import number_value, scalar_name, wrap
+from ...tracer.functions.refusals import FLOATING, require_kind
 from ...tracer.functions.scattering import scatter
 from ...tracer.functions.shape import reshape
 from ...tracer.ir import dtypes
@@ -56,6 +57,7 @@ def _max_unpool(name: str, rank: int) -> Callable[..., Any]:
             strides, paddings = whole_numbers(strides, "stride"), whole_numbers(paddings, "padding")
         sizes = _output_size(input, kernel, strides, paddings, output_size, rank)
         _check(input, indices, rank)
+        require_kind(f"max_unpool{max(rank, 2)}d", input, FLOATING)
         return _unpooled(name, in_pieces(input), indices, sizes)
 
     return function

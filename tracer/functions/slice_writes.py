@@ -21,8 +21,17 @@ from .strided import as_strided
 
 def _changed(input: Tensor, view: Any, src: Tensor) -> Tensor:
     copy = wrap(alias(input._read()))
-    view(copy).copy_(src)
+    part = view(copy)
+    _check_source(src, part._type.shape)
+    part.copy_(src)
     return copy
+
+
+def _check_source(src: Tensor, size: Sequence[int]) -> None:
+    """torch's error for a source that a write would broadcast."""
+    if src._type.shape != tuple(size):
+        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
+                           f"slice size = {list(size)}")
 
 
 @method()
@@ -40,6 +49,8 @@ def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = 
                   step: int = 1) -> Tensor:
     """A copy of the input whose elements start:end:step along `dim` are src."""
     axis = checked_dim(dim, input.ndim)
+    if not input.ndim:
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     bounds = [None if n is None else whole_place(n, name) for name, n in (("start", start), ("end", end), ("step", step))]
     return _changed(input, lambda x: x[(*[slice(None)] * axis, slice(*bounds))], src)
 
@@ -68,9 +79,7 @@ def as_strided_scatter(input: Tensor, src: Tensor, size: Sequence[int], stride: 
     """
     own = input.storage_offset()
     offset = own if storage_offset is None else whole_number(storage_offset, "storage_offset")
-    if as_strided(input, size, stride, offset).shape != src.shape:
-        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
-                           f"slice size = {list(size)}")
+    _check_source(src, as_strided(input, size, stride, offset)._type.shape)
     shape: Ints = input._type.shape
     start, strides = min(own, offset), input.stride()
     end = max(_reach(shape, strides, own), _reach(size, stride, offset))
