@@ -34,17 +34,18 @@ def to_array(data: Any, kind: dtype | None) -> np.ndarray[Any, Any]:
     elif kind.is_floating_point and _is_long(array):
         array = array.astype(np.float64)
     if kind is None:
-        kind = reduce(dtypes.promote_types, dict.fromkeys(_kinds(data)) or [Defaults.dtype])
+        kinds = [number_dtype(x()) if isinstance(x, type) else x for x in dict.fromkeys(_kinds(data))]
+        kind = reduce(dtypes.promote_types, kinds or [Defaults.dtype])
     if array.dtype.kind == "c" and not kind.is_complex and kind is not dtypes.boolean:
         raise TypeError("must be real number, not complex")
     return array.astype(kind.numpy, copy=False)
 
 
-def _kinds(data: Any) -> Iterator[dtype]:
-    """The dtypes of what data holds, which promote each other: of numpy's numbers their own, of Python's those of Python."""
+def _kinds(data: Any) -> Iterator[dtype | type]:
+    """The kinds of what data holds, which promote each other: dtypes of numpy's numbers, types of Python's."""
     if isinstance(data, (list, tuple)):
         types = {*map(type, data)}
-        yield from (number_dtype(x()) for x in types) if types <= PLAIN else chain.from_iterable(map(_kinds, data))
+        yield from types if types <= PLAIN else chain.from_iterable(map(_kinds, data))
     elif isinstance(data, _OF_NUMPY):
         yield dtypes.from_numpy(data.dtype)
     else:
