@@ -360,3 +360,36 @@ def test_an_argument_that_is_outside_at_every_other_call() -> None:
     step = torch.jit(f)
     found = [step(torch.ones(1), (a, b)[i % 2]).item() for i in range(12)]
     assert found == [v for i in range(6) for v in (2 * (i + 2), 11 + i + i + 2)] and step.stats.compiles <= 3
+
+
+FORMS: dict[str, Callable[[Any], Any]] = {
+    "tensor": lambda y: y, "list": lambda y: [y], "dict": lambda y: {"h": y}, "Record": lambda y: Record(y, y),
+    "deep": lambda y: {"h": [(y,)]}}
+INSTEAD: list[Callable[[], Any]] = [lambda: None, list, lambda: ({}, 1), lambda: {"c": 1}]
+
+
+@pytest.mark.parametrize("name", ["v", "other"])
+@pytest.mark.parametrize("second", FORMS)
+@pytest.mark.parametrize("first", FORMS)
+def test_a_tensor_in_two_places_one_of_which_gets_something_else(first: str, second: str, name: str) -> None:
+    """Between calls, whatever led to the tensor there: the step starts anew, as after a reset."""
+
+    def world() -> tuple[Box, Callable[[Any], Any]]:
+        box, told = Box(None), FORMS
+        box.other = None  # type: ignore[attr-defined]
+
+        def step(x: Any) -> Any:
+            y = x + (box.v is None) + (box.other is None)  # type: ignore[attr-defined]
+            box.v, box.other = told[first](y), told[second](y)  # type: ignore[attr-defined]
+            return y * 2
+
+        return box, step
+
+    (plain, function), (box, step) = world(), world()
+    jitted = torch.jit(step)
+    for k, made in enumerate(INSTEAD, 1):
+        for _ in range(2):
+            assert jitted(torch.ones(2) * k).tolist() == function(torch.ones(2) * k).tolist()
+            assert str(vars(box)) == str(vars(plain))
+        setattr(box, name, made())
+        setattr(plain, name, made())

@@ -53,7 +53,7 @@ def _attribute(x: Any, name: str) -> Any:
 
 
 def within(x: Any, path: Path) -> Any:
-    """What is in a container at the end of a path; LookupError if there is nothing."""
+    """What is in a container at the end of a path; LookupError or TypeError if there is nothing."""
     for key in path:
         if type(x) in (list, tuple, deque):
             x = x[key]
@@ -79,8 +79,11 @@ class Spot:
     path: Path
 
     def get(self) -> Any:
-        """What is there now."""
-        return within(self.owner.get(self.key), self.path)
+        """What is there now; MISSING where something else has come in the place of what led there."""
+        try:
+            return within(self.owner.get(self.key), self.path)
+        except (LookupError, TypeError):
+            return MISSING
 
 
 @dataclass(frozen=True)
