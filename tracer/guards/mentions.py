@@ -17,6 +17,7 @@ ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FR
 _CALLING = frozenset({"LOAD_ATTR", "LOAD_SUPER_ATTR"}) if sys.version_info >= (3, 12) else frozenset()
 _VARIABLE = _GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _GROUPS = {"globals": _GLOBAL, "attributes": ATTRIBUTE, "modules": frozenset({"IMPORT_NAME"})}
+_SETS_GLOBAL = ("STORE_GLOBAL", "DELETE_GLOBAL")
 _CALL = frozenset({"PRECALL", "CALL"})
 _PLAIN = frozenset({"LOAD_CONST", "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_SMALL_INT", *_VARIABLE})
 _NOTHING = frozenset({"KW_NAMES", "EXTENDED_ARG", "RESUME", "CACHE"})
@@ -25,6 +26,7 @@ _GETTERS = frozenset({"attrgetter", "methodcaller"})  # make functions that do
 BY_NAME = _OF_OBJECT | _GETTERS
 _IMPORT = frozenset({"__import__", "import_module"})  # make a module of a string that names it
 _EVERY = frozenset({"vars", "dir", "asdict", "astuple", "fields", "getmembers"})  # read all attributes
+_NAME_OF_BOUND = {"setattr": 2, "__setattr__": 2, "delattr": 1, "__delattr__": 1}  # where the name is, from the last argument
 _READ = BY_NAME | _EVERY | {"__dict__", "__getattribute__"}
 GROW = frozenset({"append", "extend", "add", "update"})  # methods that only put something in, wherever that is by now
 DESCRIBES = frozenset({"__get__", "__set__", "__delete__"})  # by which a descriptor reads or sets its attribute of an object
@@ -42,7 +44,7 @@ class Mentions:
     in front of which it reads attributes whose names are not in the code: `SELF`, or None for any object. `asked` are
     attributes that it can do without, with the name in front: of `hasattr`, and of `getattr` with a default. `grown` are
     names of variables and attributes that it uses for nothing but `name.append(...)` and the like, `stored` are globals
-    that it sets, `called` those that it does nothing with but call them, `bound` are attributes that it sets or deletes.
+    and `bound` attributes that it sets or deletes, `called` globals that it does nothing with but call them.
     `tried` are attributes that may be missing, since an error is caught, with the name in front. `advanced` are attributes
     and variables that one function both reads and sets, as in `self.calls += 1`, in brackets keys, and `name[]` for entries of
     lists of that name. `compares` says whether it asks which object something is, `searches` whether it looks for something
@@ -137,7 +139,7 @@ def mentions(code: CodeType) -> Mentions:
                     frozenset((local.get(o, o), n) for o, n in asked).union(
                         *({(None if o == SELF else local.get(o, o), n) for o, n in m.asked} for m in inner)),
                     frozenset(n for n in grown if all(n in m.grown or n not in m.globals | m.attributes for m in inner)),
-                    frozenset(x.argval for x in instructions if x.opname == "STORE_GLOBAL").union(*(m.stored for m in inner)),
+                    frozenset(x.argval for x in instructions if x.opname in _SETS_GLOBAL).union(*(m.stored for m in inner)),
                     frozenset(found["called"].union(*(m.called for m in inner)) - held),
                     frozenset(_bound(instructions)).union(*(m.bound for m in inner)),
                     frozenset((None if o in local else o, n) for o, n, _ in chains if _catches(instructions)).union(
@@ -165,7 +167,7 @@ def _has_constant(code: list[_Instruction], i: int) -> bool:
     return second == "LOAD_CONST" or (first == "LOAD_CONST" and second in _PLAIN)
 
 
-_SETS_ANEW = ("STORE_GLOBAL", "STORE_DEREF", "DELETE_GLOBAL", "DELETE_DEREF")
+_SETS_ANEW = (*_SETS_GLOBAL, "STORE_DEREF", "DELETE_DEREF")
 
 
 def _set_anew(code: CodeType) -> set[str]:
@@ -181,12 +183,12 @@ def _catches(code: list[_Instruction]) -> bool:
 
 
 def _bound(code: list[_Instruction]) -> Iterator[str]:
-    """Attributes that code sets or deletes, also those that `setattr` names; `ANY_NAME` for computed ones."""
+    """Attributes that code sets or deletes, also those that `setattr` or `__setattr__` names; `ANY_NAME` for computed ones."""
     for i, x in enumerate(code):
         if x.opname in ("STORE_ATTR", "DELETE_ATTR"):
             yield x.argval
-        elif x.opname in _GLOBAL and x.argval in ("setattr", "delattr"):
-            yield _constant(([*(_arguments(code, i) or ()), [], []])[1]) or ANY_NAME
+        elif (x.opname in _GLOBAL or x.opname in ATTRIBUTE) and (behind := _NAME_OF_BOUND.get(x.argval)):
+            yield _constant([[], [], *(_arguments(code, i) or ())][-behind]) or ANY_NAME
 
 
 def _advanced(code: list[_Instruction], named: Iterable[str]) -> Iterator[str]:

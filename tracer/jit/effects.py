@@ -168,9 +168,13 @@ class Effects:
             return [Guard(owner.label(""), lambda: bound_of(owner.find()), bound_of(owner.thing), where)]
         if not owner.placed or isinstance(owner, RegisteredTable):  # of which all is compared as the structure of a module
             return []
-        free = effect.nests.keys() | effect.numbers | {key for key in effect.edits if not self.may_read(owner, key)}
-        return [Guard(owner.label(key), lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)), where,  # type: ignore[misc]
-                      owner.where(key)) for key in effect.edits if key not in free]
+        unread = {key for key in effect.edits if not self.may_read(owner, key)}
+        free = effect.nests.keys() | effect.numbers | unread
+        looks = [(key, lambda key=key: owner.get(key), kept(owner.before.get(key, MISSING)))
+                 for key in effect.edits if key not in free]
+        looks += [(key, lambda key=key: owner.get(key) is MISSING, False) for key, now in effect.edits.items()
+                  if now is MISSING and key in unread]  # `del` is an error where there is nothing
+        return [Guard(owner.label(key), read, value, where, owner.where(key)) for key, read, value in looks]
 
 
 class _Search:
