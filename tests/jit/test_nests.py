@@ -393,3 +393,60 @@ def test_a_tensor_in_two_places_one_of_which_gets_something_else(first: str, sec
             assert str(vars(box)) == str(vars(plain))
         setattr(box, name, made())
         setattr(plain, name, made())
+
+
+def _begins(b: Box) -> None:
+    b.w.grad = None  # type: ignore[attr-defined]
+
+
+def _begins_seldom(b: Box) -> None:
+    if b.calls % 2:  # type: ignore[attr-defined]
+        _begins(b)
+
+
+def _another(b: Box) -> None:
+    b.w.grad = torch.ones(2)  # type: ignore[attr-defined]
+
+
+def _reset(b: Box) -> None:
+    b.v = None
+
+
+def _own(b: Box) -> None:
+    b.v = type(b.v)(torch.ones(2) for _ in b.v) if type(b.v) in (tuple, list) else torch.ones(2)
+
+
+@pytest.mark.filterwarnings("ignore::flambeau.tracer.jit.why.RetraceWarning")
+@pytest.mark.parametrize("between", [lambda b: None, _begins, _begins_seldom, _another, _reset, _own])
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("form", [lambda y: y, lambda y: [y], lambda y: (y, y)])
+def test_a_gradient_that_a_step_leaves(form: Any, inside: bool, read: bool, between: Callable[[Box], None]) -> None:
+    """What is there at a call is the `.grad` or is another tensor; adding to the `.grad` tells them apart."""
+
+    def world() -> tuple[Box, Callable[[Any], Any]]:
+        box = Box(None)
+        box.w, box.calls = torch.ones(2).requires_grad_(), 0  # type: ignore[attr-defined]
+
+        def step(x: Any) -> Any:
+            if inside:
+                box.w.grad = None  # type: ignore[attr-defined]
+            (box.w * x).sum().backward()  # type: ignore[attr-defined]
+            y = x + sum(torch.utils._pytree.tree_leaves(box.v)) if read and box.v is not None else x
+            box.v = form(box.w.grad)  # type: ignore[attr-defined]
+            return y
+
+        return box, step
+
+    def known(b: Box) -> Any:
+        left = torch.utils._pytree.tree_leaves(b.v)
+        return str(b.v), str(b.w.grad), [t is b.w.grad for t in left]  # type: ignore[attr-defined]
+
+    (plain, function), (box, step) = world(), world()
+    jitted = torch.jit(step)
+    for k in range(9):
+        assert jitted(torch.ones(2) * k).tolist() == function(torch.ones(2) * k).tolist()
+        assert known(box) == known(plain)
+        for b in (box, plain) if k > 2 else ():
+            between(b)
+            b.calls += 1  # type: ignore[attr-defined]

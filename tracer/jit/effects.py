@@ -23,7 +23,7 @@ from ..tensor.nested import vars_of
 from ..tensor.scalar import as_key, keyed
 from ..tensor.tensor import Tensor
 from .guard import Guard
-from .nests import LARGEST, Nest, Slot, Spot, is_there, parts
+from .nests import LARGEST, GradientOf, Nest, Slot, Spot, is_there, parts
 from .trace import Trace
 
 Places = dict[tuple[int, Any], Owner]  # by the id of what holds something, and its key there
@@ -196,7 +196,7 @@ class _Search:
             if len(kept) == len(made):
                 break
             made = kept
-        first: dict[int, Slot] = {}
+        first: dict[int, Slot | GradientOf] = {id(g): GradientOf(t) for t, g in trace.grads_before.items() if g is not None}
         found: dict[int, dict[Any, Nest]] = {}
         for i, nest in made:
             for path, x in nest.leaves.items():

@@ -6,6 +6,7 @@ call are inputs of the program; of what else is there the trace knows how it is 
 
 from __future__ import annotations
 
+import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Slot(Spot):
 
     type: Type
     device: str
-    twin: Slot | None = None  # where the very same tensor must be
+    twin: Slot | GradientOf | None = None  # where the very same tensor must be
     unread: bool = False  # whether the step asks nothing of it, so that it may have a history
 
     def storage(self) -> Storage:
@@ -108,6 +109,18 @@ class Slot(Spot):
             return []
         name = self.owner.name_at(self.key).step(text_of(self.owner.get(self.key), self.path))
         return [(name, f"a tensor {self.type}", shown(now))]
+
+
+class GradientOf:
+    """Where a tensor has its `.grad`."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._of = weakref.ref(tensor)
+
+    def get(self) -> Tensor | None:
+        """What is there now."""
+        tensor = self._of()
+        return None if tensor is None else tensor._grad
 
 
 def text_of(x: Any, path: Path) -> str:
