@@ -92,17 +92,21 @@ class Effects:
                 self.found.append((owner, edits))
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
-        self._left = self._left_as_they_were(exchanged or {})
+        self._left = self._left_as_they_were(exchanged or {}, {id(g) for g in trace.grads_before.values() if g is not None})
         self._given, self._places, self._ways_to = given, outside.places(), outside.ways_to
         self._nests: dict[int, dict[Any, Nest]] | None = None
         self.fresh: set[int] = set()  # what came to be in the trace and stays, by id
 
-    def _left_as_they_were(self, exchanged: Places) -> dict[int, dict[Any, Any]]:
-        """By number of what was found: the keys of these places that the trace did not bind anew, with what is there."""
+    def _left_as_they_were(self, exchanged: Places, gradients: Collection[int]) -> dict[int, dict[Any, Any]]:
+        """By number of what was found: the keys of these places that the trace did not bind anew, with what is there.
+
+        So are places of `gradients`, by id: the trace may have set them to the `.grad` that was there already.
+        """
         owners = {owner.identity: owner for owner in self._owners}
         at = {owner.identity: i for i, (owner, _) in enumerate(self.found)}
         left: dict[int, dict[Any, Any]] = {}
-        for thing, key in exchanged:
+        held = [(owner.identity, key) for owner in self._owners for key, x in owner.before.items() if id(x) in gradients]
+        for thing, key in (*exchanged, *held):
             owner = owners.get(thing)
             if owner is not None and (thing, key) not in self.edits and may_be_state(owner.before.get(key), owner):
                 if thing not in at:
@@ -313,8 +317,9 @@ def flat(x: Any) -> Iterator[Any]:
 
 
 def _may_come(now: Any, trace: Trace, moved: Collection[int]) -> bool:
-    """Whether what a step binds where a tensor was is another one that was made, given or moved, or nothing."""
-    return _is_nothing(now) or (is_a(now, Tensor) and (trace.made_inside(now) or trace.is_stand_in(now) or id(now) in moved))
+    """Whether what a step binds where a tensor was is another one that was made, given or moved, a `.grad`, or nothing."""
+    return _is_nothing(now) or (is_a(now, Tensor) and (trace.made_inside(now) or trace.is_stand_in(now) or id(now) in moved
+                                                       or any(now is g for g in trace.grads_before.values())))
 
 
 def unread(x: Tensor, trace: Trace) -> bool:

@@ -25,6 +25,7 @@ from ..tensor.tensor import Tensor
 from .created import zeros
 from .guard import Guard
 from .identities import Identities
+from .nests import GradientOf, Slot
 from .plan import Plan, is_plain_gradient
 from .signature import Signature
 from .trace import Trace
@@ -312,14 +313,20 @@ class Validity:
             changes.append(("a container among the arguments", "one of its own", "one that the function also reaches"))
         changes.extend(change for nest in self.nests for change in nest.changes())
         if not changes and self.slots:
-            storages = {slot.storage() for slot in self.slots}
-            if len(storages) < self.separate or not storages.isdisjoint(self.memory.known):
-                changes.append((self.slots[0].owner.label(self.slots[0].key), "a tensor of its own", "one that is elsewhere too"))
+            changes.extend((slot.owner.name_at(slot.key), "a tensor of its own", "one that is elsewhere too")
+                           for slot in self._elsewhere()[:1])
         known = {(name, name.place if isinstance(name, Label) else None) for name, _, _ in changes}
         changes.extend(change(Label.of(guard.name, guard.place), guard.value, _safely(guard.read)) for guard in self.guards
                        if (guard.name, guard.place) not in known and not guard.holds())
         looked_up = set() if changes else self.gradients.storages() | {slot.storage() for slot in self.slots}
         return changes + self.memory.changes(call, looked_up)
+
+    def _elsewhere(self) -> list[Slot]:
+        """Places of state where there is a tensor that is something else, too."""
+        gradients = self.gradients.storages()
+        found = [slot for slot in self.slots if slot.storage() in self.memory.known
+                 or (slot.storage() in gradients and not isinstance(slot.twin, GradientOf))]
+        return found or (self.slots if len({slot.storage() for slot in self.slots}) < self.separate else [])
 
     def _nested(self, call: Signature) -> bool:
         """Whether an argument is a container that is state, too."""
