@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..ir.errors import no_dimensions
 from ..ir.graph import Value
 from ..ops import fourier as ops
 from ..ops import structural
@@ -103,7 +104,7 @@ def _checked_axes(x: Tensor, s: Any, dim: Any) -> tuple[Ints, tuple[int | None, 
     s, dim = (None if x is None else whole_numbers(x, name) for name, x in (("s", s), ("dim", dim)))
     if dim is not None:
         if dim and not x.ndim:
-            raise IndexError(f"Dimension specified as {dim[0]} but tensor has no dimensions")
+            raise no_dimensions(dim[0])
         axes = tuple(checked_dim(d, x.ndim) for d in dim)
         if len(set(axes)) < len(axes):
             raise RuntimeError("FFT dims must be unique")
@@ -245,7 +246,7 @@ def _one_dimensional(kind: _Kind) -> Callable[..., Tensor]:
     @_with_checked_out(kind.name, not kind.real_result)
     def function(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
         if isinstance(input, Tensor) and input.ndim == 0:
-            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+            raise no_dimensions(dim)
         name = f"fft_{kind.name}"
         n, dim = None if n is None else whole_number(n, "n", name), whole_number(dim, "dim", name)
         return _transform(kind, kind.name, input, (checked_dim(dim, input.ndim),), (n,), norm)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir import dtypes
+from ..ir.errors import no_dimensions
 from ..tensor.tensor import Tensor
 from .arithmetic import add, div, mul, sub
 from .cumulative import cumsum
@@ -85,16 +86,12 @@ def _checked(name: str, y: Tensor, x: Tensor | None, dx: Number | None, dim: int
     if x is not None and dx is not None:
         raise TypeError(f"{name}() takes x or dx, not both")
     if y.ndim == 0 and name == "trapezoid":  # which torch looks at first there, and at bools in the other
-        raise _no_dimensions(x, dim)
+        raise no_dimensions(dim if x is None else 0)
     if y.dtype is dtypes.boolean or (x is not None and x.dtype is dtypes.boolean):
         raise RuntimeError(f"{name}: received a bool input for {'`y`' if x is None else '`x` or `y`'}, but bool is not supported")
     if y.ndim == 0:
-        raise _no_dimensions(x, dim) if x is not None and x.ndim else IndexError("slice() cannot be applied to a 0-dim tensor.")
+        raise no_dimensions(0) if x is not None and x.ndim else IndexError("slice() cannot be applied to a 0-dim tensor.")
     return checked_dim(dim, y.ndim)
-
-
-def _no_dimensions(x: Tensor | None, dim: int) -> IndexError:
-    return IndexError(f"Dimension specified as {dim if x is None else 0} but tensor has no dimensions")
 
 
 # --- Differences ------------------------------------------------------------------------------------------------------

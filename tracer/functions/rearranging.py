@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..ir.errors import no_dimensions
 from ..ops.structural import reverse
 from ..tensor.context import context
 from ..tensor.scalar import Scalar
@@ -96,7 +97,7 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     for amount, given in zip(amounts, chosen):
         d = checked_dim(given, input.ndim)
         if not input.ndim:
-            raise IndexError(f"Dimension specified as {given} but tensor has no dimensions")
+            raise no_dimensions(given)
         size = input._type.shape[d]
         cut = -amount % size if size else 0
         if type(cut) is Scalar:

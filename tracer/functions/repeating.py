@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir import dtypes
+from ..ir.errors import no_dimensions
 from ..ops import structural as ops
 from ..tensor.tensor import Tensor
 from .checks import check_none
@@ -41,7 +42,7 @@ def repeat_interleave(input: Tensor | None = None, repeats: Any = None, dim: int
     x = ravel(input) if dim is None else input
     axis = checked_dim(0 if dim is None else dim, x.ndim)
     if not x.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise no_dimensions(dim)
     output_size = None if output_size is None else whole_number(output_size, "output_size")
     if not isinstance(repeats, Tensor):
         return _evenly(x, whole_number(repeats, "repeats"), axis, output_size)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..ir import dtypes
 from ..ir.constants import full_like
+from ..ir.errors import no_dimensions
 from ..ir.graph import Value
 from ..ops.elementwise import alias, select, sub
 from ..ops.indexing import index_nd, index_put_nd, put_along, take_along
@@ -411,7 +412,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
                            f"got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
     axis = checked_dim(dim, input.ndim)
     if not input.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise no_dimensions(dim)
     rests = [tuple(1 if d == axis else n for d, n in enumerate(x._type.shape)) for x in (input, indices)]
     common = common_shape(*rests)
     x, i = (wrap(expand_value(t._read(), tuple(t._type.shape[d] if d == axis else n for d, n in enumerate(common))))

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.errors import TraceError
+from ..ir.errors import TraceError, no_dimensions
 from ..ir.graph import Value
 from ..ir.types import Type
 from ..lazy.flush import host_array
@@ -99,7 +99,7 @@ def _results(values: Any, axis: int | None, inverse: Any, counts: Any, return_in
 
 def _axis(x: Tensor, dim: int | None) -> int | None:
     if dim is not None and not x.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise no_dimensions(dim)
     return None if dim is None else checked_dim(dim, x.ndim)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.errors import no_dimensions
 from ..ops.structural import Ints
 from ..tensor.operations import WHOLE, Operation
 from ..tensor.scalar import Scalar, on_host
@@ -271,7 +272,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all slices along `dim`, which goes away."""
     d = checked_dim(dim, input.ndim)
     if input.ndim == 0:
-        raise IndexError(f"Dimension specified as {d} but tensor has no dimensions")
+        raise no_dimensions(d)
     return tuple(select(input, d, i) for i in range(input._type.shape[d]))
 
 

@@ -107,6 +107,11 @@ def device_mismatch(op: str, devices: Sequence[str]) -> DeviceError:
                        f"{' and '.join(names[:2])}! (in {op}; move one with .to({names[0]!r}))")
 
 
+def no_dimensions(dim: object) -> IndexError:
+    """torch's error for a dimension of a point (0-d), which has none."""
+    return IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+
+
 VALUE_IN_VMAP = (
     "vmap: It looks like you're calling .item() on a Tensor, or using one in data-dependent control flow, at {where}. The "
     "function that vmap maps runs once for all examples, so tensors have no values in it. Choose with torch.where instead "

@@ -37,9 +37,9 @@ _NOTHING, _OUTSIDE, _CALL = range(3)
 Starts = dict[Storage, Value | None]  # of memory that was created: which value of the trace it holds first, None for zeros
 
 
-def _is_option(owner: Owner, key: Any, now: Any) -> bool:
-    """Whether a number was set where one was among a group's options, which programs read at each call."""
-    return type(owner) is OptionsTable and type(owner.get(key)) in (int, float) and type(now) in (int, float, Scalar)
+def _is_option(owner: Owner, now: Any) -> bool:
+    """Whether it is a number among a group's options, which programs read at each call."""
+    return type(owner) is OptionsTable and type(now) in (int, float, Scalar)
 
 
 class Created:
@@ -57,7 +57,7 @@ class Created:
         found = [x for x in enumerate(first.effects.found) if not x[1][0].grown and not x[1][0].fresh] if anything else []
         self.edits = [(owner, rest) for i, (owner, edits) in found if (rest := {k: now for k, now in edits.items()
                                    if (i, k) not in state and (owner.identity, k) not in trace.counted
-                                   and not _is_option(owner, k, now)
+                                   and not (_is_option(owner, now) and _is_option(owner, owner.get(k)))
                                    and first.effects.may_read(owner, k)})]
         self._orders = [(owner, owner.order) for _, (owner, _) in found]
         self.gradients = [t for t, before in (trace.grads_before.items() if anything else ())
@@ -98,8 +98,8 @@ class Created:
 
     def options(self) -> list[tuple[Owner, Any, Any]]:
         """The numbers among the options of groups: where they are, and what is there now."""
-        return [(owner, key, owner.get(key)) for owner, edits in self.edits if type(owner) is OptionsTable
-                for key, now in edits.items() if type(now) in (int, float, Scalar)]
+        return [(owner, key, owner.get(key)) for owner, edits in self.edits
+                for key, now in edits.items() if _is_option(owner, now)]
 
     def take_back(self) -> None:
         """Undo that."""

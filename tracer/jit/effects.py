@@ -92,7 +92,7 @@ class Effects:
                 self.found.append((owner, edits))
         self.edits = {(owner.identity, key): now for owner, edits in self.found for key, now in edits.items()}
         self._identities = {owner.identity for owner in self._owners}
-        self._left = self._left_as_they_were(exchanged or {}, {id(g) for g in trace.grads_before.values() if g is not None})
+        self._left = self._left_as_they_were(exchanged or {}, set(map(id, trace.grads_found().values())))
         self._given, self._places, self._ways_to = given, outside.places(), outside.ways_to
         self._nests: dict[int, dict[Any, Nest]] | None = None
         self.fresh: set[int] = set()  # what came to be in the trace and stays, by id
@@ -200,7 +200,7 @@ class _Search:
             if len(kept) == len(made):
                 break
             made = kept
-        first: dict[int, Slot | GradientOf] = {id(g): GradientOf(t) for t, g in trace.grads_before.items() if g is not None}
+        first: dict[int, Slot | GradientOf] = {id(g): GradientOf(t) for t, g in trace.grads_found().items()}
         found: dict[int, dict[Any, Nest]] = {}
         for i, nest in made:
             for path, x in nest.leaves.items():
@@ -233,8 +233,10 @@ class _Search:
                   and self._effects._ways_to(where[0][0]) <= len(where)
                   and is_there(where[0][0], unread(where[0][0], self._trace)) and all(now is where[0][1] for _, now in where)}
         alone = {id(nest.before): nest.now for _, nest in nests if nest.is_tensor}
+        gradients = set(map(id, self._trace.grads_found().values()))
         while True:
-            gone = {tensor for tensor in chosen if tensor in alone and not _may_come(alone[tensor], self._trace, chosen)}
+            moved = chosen | gradients
+            gone = {tensor for tensor in chosen if tensor in alone and not _may_come(alone[tensor], self._trace, moved)}
             if not gone:
                 return chosen
             chosen -= gone
@@ -317,9 +319,8 @@ def flat(x: Any) -> Iterator[Any]:
 
 
 def _may_come(now: Any, trace: Trace, moved: Collection[int]) -> bool:
-    """Whether what a step binds where a tensor was is another one that was made, given or moved, a `.grad`, or nothing."""
-    return _is_nothing(now) or (is_a(now, Tensor) and (trace.made_inside(now) or trace.is_stand_in(now) or id(now) in moved
-                                                       or any(now is g for g in trace.grads_before.values())))
+    """Whether what a step binds where a tensor was is another one that was made, given or moved (a `.grad`, say), or nothing."""
+    return _is_nothing(now) or (is_a(now, Tensor) and (trace.made_inside(now) or trace.is_stand_in(now) or id(now) in moved))
 
 
 def unread(x: Tensor, trace: Trace) -> bool:

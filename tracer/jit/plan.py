@@ -267,7 +267,7 @@ def _gradients_among(storages: Sequence[Storage], trace: Trace,
 
 def _looked_up(trace: Trace, effects: Effects) -> dict[Tensor, Tensor]:
     """The `.grad`s, by tensor, that another one may come in the place of at each call: nothing else leads to them."""
-    there = {t: g for t, g in trace.grads_before.items() if g is not None}
+    there = trace.grads_found()
     count, held = Counter(map(id, there.values())), effects.held_before() if there else set()
     return {t: g for t, g in there.items() if count[id(g)] == 1 and id(g) not in held and is_plain_gradient(t, g)}
 

@@ -43,6 +43,10 @@ class ShadowedArguments:
         self.grads[tensor] = before
         return before
 
+    def grads_found(self) -> dict[Tensor, Tensor]:
+        """The `.grad`s that were there when they were first looked at, by tensor."""
+        return {tensor: gradient for tensor, gradient in self.grads_before.items() if gradient is not None}
+
     def write_grad(self, tensor: Tensor, gradient: Tensor | None) -> None:
         """Rebind `.grad`."""
         self.grads[self.originals.get(tensor, tensor)] = gradient

@@ -68,7 +68,7 @@ class _Gradients:
 
     def __init__(self, trace: Trace, plan: Plan) -> None:
         self.without = [t for t, g in trace.grads_before.items() if g is None]
-        self.present = [t for t, g in trace.grads_before.items() if g is not None]
+        self.present = list(trace.grads_found())
         self.state = list(plan.gradients.values())
         self.alike = list(dict.fromkeys((*self.state, *plan.passed)))  # of one type and on memory of their own
         self.may_lack: list[Tensor] = []  # those to which zeros are as good as none

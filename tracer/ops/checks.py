@@ -45,13 +45,6 @@ def _first(codes: Any, numbers: Any, lead: int) -> Any:
     return np.where(found[..., :1] != 0, found, 0).astype(np.int64)
 
 
-def _first_report(reports: Sequence[Any], offsets: Sequence[int], lead: int) -> Any:
-    """Of each example the first report of a failure; codes are counted from the report's offset."""
-    rows = [r.reshape(*r.shape[:lead], -1, 2) for r in reports]
-    codes = [np.where(r[..., 0] != 0, r[..., 0] + offset, 0) for r, offset in zip(rows, offsets)]
-    return _first(np.concatenate(codes, lead), np.concatenate([r[..., 1] for r in rows], lead), lead)
-
-
 Pair = tuple[Operand, Operand]  # codes and numbers
 _EXACT = 1 << 24  # integers up to this one are float32 numbers
 
@@ -154,7 +147,8 @@ def wrong_integers(x: Any, low: int, high: int, exempt: int, inside: bool) -> An
 
 
 def _outside_reference(*xs: Any, bounds: tuple[Bounds, ...], lead: int) -> Any:
-    return _first_report([_first(wrong_integers(x, *b), x, lead) for x, b in zip(xs, bounds)], range(len(xs)), lead)
+    reports = (_first(wrong_integers(x, *b), x, lead) for x, b in zip(xs, bounds))
+    return _report_reference(*reports, offsets=range(len(xs)), lead=lead)
 
 
 def _outside_lower(h: Emitter, *xs: Operand, bounds: tuple[Bounds, ...], lead: int) -> Operand:
@@ -219,8 +213,11 @@ def _report_infer(*reports: Type, offsets: Ints, lead: int) -> Type:
     return _report_type(first, lead)
 
 
-def _report_reference(*reports: Any, offsets: Ints, lead: int) -> Any:
-    return _first_report(reports, offsets, lead)
+def _report_reference(*reports: Any, offsets: Sequence[int], lead: int) -> Any:
+    """Of each example the first report of a failure; codes are counted from the report's offset."""
+    rows = [r.reshape(*r.shape[:lead], -1, 2) for r in reports]
+    codes = [np.where(r[..., 0] != 0, r[..., 0] + offset, 0) for r, offset in zip(rows, offsets)]
+    return _first(np.concatenate(codes, lead), np.concatenate([r[..., 1] for r in rows], lead), lead)
 
 
 def _report_lower(h: Emitter, *reports: Operand, offsets: Ints, lead: int) -> Operand:

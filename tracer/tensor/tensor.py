@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import dtypes
 from ..ir.constants import full_like
 from ..ir.dtypes import dtype
-from ..ir.errors import TraceError
+from ..ir.errors import TraceError, no_dimensions
 from ..ir.graph import GradientHooks, Value
 from ..ir.recorder import Recorder, grad_mode, recording
 from ..ir.state import state
@@ -683,7 +683,7 @@ def _checked_dim(dim: int, ndim: int) -> int:
 def own_dim(dim: int, ndim: int) -> int:
     """A dimension that is there, which a point (0-d) has none of."""
     if not ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise no_dimensions(dim)
     return _checked_dim(dim, ndim)
 
 
