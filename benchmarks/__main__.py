@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from flambeau.runtime import devices
-
 from .calling import calling
 from .checking import checking
 from .clearing import clearing
@@ -46,12 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(names: Sequence[str], settings: Settings) -> Iterator[Row]:
-    """The rows of the named benchmarks; progress goes to stderr.
-
-    Our client starts first. It makes the C library keep freed memory, which it cannot where threads of a peer have a pool of
-    their own already: a program may then pay a third of its time in page faults, or not, by where its thread happens to be.
-    """
-    devices.client("cpu")
+    """The rows of the named benchmarks; progress goes to stderr."""
     for name in names:
         for row in BENCHMARKS[name](settings):
             print(as_line(row), file=sys.stderr, flush=True)

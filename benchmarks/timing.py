@@ -19,22 +19,27 @@ OURS = "flambeau"
 LOOP_STEPS = 100
 
 
-def interleaved(contenders: Mapping[str, Contender], rounds: int, warm_up: bool = True) -> Samples:
+def interleaved(contenders: Mapping[str, Contender], rounds: int, warm_up: bool = True, turns: int = 1) -> Samples:
     """Seconds per unit of each contender in each round.
 
     Every round runs all contenders, each time starting with another one: a machine that is slow for a while is slow
     for all of them, and what one leaves behind (spinning threads, garbage) does not always meet the same neighbour.
-    One round before the counted ones warms up, unless it is told not to.
+    One round before the counted ones warms up, unless it is told not to. A sample is the mean of a round's `turns`:
+    many short ones meet the same moods of the machine where one long one would not, and tell differences of a percent.
     """
     names = list(contenders)
     samples: Samples = {name: [] for name in names}
     for number in range(-1 if warm_up else 0, rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            gc.collect()
-            seconds = contenders[name]()
-            if number >= 0:
-                samples[name].append(seconds)
+        seconds = dict.fromkeys(names, 0.0)
+        for turn in range(turns):
+            first = (number + turn) % len(names)
+            for name in names[first:] + names[:first]:
+                if turn == 0:
+                    gc.collect()
+                seconds[name] += contenders[name]()
+        if number >= 0:
+            for name in names:
+                samples[name].append(seconds[name] / turns)
     return samples
 
 

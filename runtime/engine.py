@@ -54,7 +54,7 @@ class XlaProgram:
     def run(self, buffers: list[Any]) -> list[Any]:
         """Start the program; the results are buffers that may still be computed."""
         if self._needed > memory.SMALL:
-            memory.require(self.name, self._executable.device, self._needed, self._executable.free_memory())
+            memory.require(self.name, self._executable.device, self._needed, self._executable.free_memory(self._needed))
         Counts.launches += 1
         return self._execute(buffers).consume_with_handlers(self._handlers)
 

@@ -1,10 +1,11 @@
 """Memory of the host: what is free, what a program needs, and how the C library keeps it.
 
-XLA's CPU client takes and frees large buffers at each call, and by default glibc gives
-them back to the kernel each time: the page faults of a small GPT's training step (11,500 of them) cost a fifth of it.
+XLA's CPU client takes and frees large buffers at each call, and by default glibc gives them back to the kernel each
+time: the page faults of a small GPT's training step (17,000 of them) cost a quarter of it.
 
 `FLAMBEAU_MALLOC=0` leaves the process as it is; anything else sets, once, before the CPU client starts: no `mmap` for
-large blocks, one arena, and up to 2 GiB of free memory kept.
+large blocks, free memory kept, and few arenas, since each keeps what it was given. One arena would keep least, but
+there the thread that calls waits for those that compute: a third of a small call, a tenth of a GPT's step.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from ..tracer.ir.errors import OutOfMemoryError
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
-SETTINGS = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 256 << 20), (_ARENA_MAX, 1))
+SETTINGS = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 256 << 20), (_ARENA_MAX, 4))
+
+# Bytes of the largest block that XLA is to make of a program's temporary memory. An arena of a thread consists of pieces of
+# 64 MiB: what does not fit into one is always given back to the kernel.
+LARGEST_BLOCK = 48 << 20
 
 
 def keep_freed_memory() -> bool:
@@ -26,6 +31,13 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all([mallopt(parameter, value) for parameter, value in SETTINGS])
+
+
+def give_back() -> None:
+    """Let the kernel have what was freed and kept: another arena may be the one that needs it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 # --- What fits --------------------------------------------------------------------------------------------------------
@@ -42,8 +54,16 @@ def require(name: str, device: str, needed: int, free: int | None) -> None:
             "fewer tensors kept alive need less.")
 
 
-def free_on_host() -> int | None:
-    """Bytes that this process can still have: what the system would give, and what the C library keeps for it."""
+def free_on_host(needed: int) -> int | None:
+    """Bytes that this process can still have. Where fewer are free than are needed, what the C library keeps is freed first."""
+    free = _given_by_system()
+    if free is not None and free < needed:
+        give_back()
+        free = _given_by_system()
+    return free
+
+
+def _given_by_system() -> int | None:
     available = _from_table("/proc/meminfo", "MemAvailable:")
     if available is None:
         return None
@@ -52,7 +72,7 @@ def free_on_host() -> int | None:
     if limit is not None and used is not None:
         cached = _from_table("/sys/fs/cgroup/memory.stat", "inactive_file") or 0
         free = min(free, limit - used + cached)
-    return max(free, 0) + _kept()
+    return max(free, 0)
 
 
 def _from_table(file: str, key: str) -> int | None:
@@ -70,20 +90,6 @@ def _number(file: str) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdecimal() else None
-
-
-class _Mallinfo(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in (
-        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
-
-
-def _kept() -> int:
-    """Bytes that were freed and that glibc kept."""
-    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if mallinfo is None:
-        return 0
-    mallinfo.restype = _Mallinfo
-    return int(mallinfo().fordblks)
 
 
 def readable(count: float) -> str:

@@ -42,7 +42,9 @@ XlaError = _jax.JaxRuntimeError
 # Half types are rounded after each operation, as the operations one by one are, and as torch's. XLA's default leaves roundings
 # out inside a fusion: more precise, but what a program gives would depend on what else is in it, and on what of it is looked at.
 # On the CPU it costs next to nothing. Other platforms compute half types themselves, or would pay for each rounding.
-CPU_OVERRIDES = (("xla_allow_excess_precision", False),)
+#
+# Temporary memory comes in several blocks instead of one, so that the C library can keep them.
+CPU_OVERRIDES = (("xla_allow_excess_precision", False), ("xla_multiheap_size_constraint_per_heap", memory.LARGEST_BLOCK))
 
 
 class Aval:
@@ -155,10 +157,10 @@ class Executable(Compiled):
         self.execute = raw.execute_sharded
         self.device = str(client.devices[index])
 
-    def free_memory(self) -> int | None:
-        """Bytes that are free on the program's device; None where nobody knows."""
+    def free_memory(self, needed: int) -> int | None:
+        """Bytes that are free on the program's device, which needs so many; None where nobody knows."""
         if self.client.platform == "cpu":
-            return memory.free_on_host()
+            return memory.free_on_host(needed)
         stats = self.client.devices[self.index].memory_stats() or {}
         limit, used = stats.get("bytes_limit"), stats.get("bytes_in_use")
         return None if limit is None or used is None else int(limit - used)

@@ -172,6 +172,13 @@ def test_rounds_are_interleaved_and_start_with_another_each_time() -> None:
     assert samples == {"a": [1.0] * 3, "b": [2.0] * 3}
     assert "".join(order) == "ba" + "ab" + "ba" + "ab"
 
+    order.clear()
+    times = iter([1.0, 2.0, 20.0, 3.0, 4.0, 40.0])  # of one round in three turns
+    contenders = {name: lambda name=name: (order.append(name), next(times))[1] for name in "ab"}
+    samples = timing.interleaved(contenders, 1, warm_up=False, turns=3)
+    assert "".join(order) == "ab" + "ba" + "ab"
+    assert samples == {"a": [(1.0 + 3.0 + 4.0) / 3], "b": [(2.0 + 20.0 + 40.0) / 3]}
+
 
 def test_rows_give_medians_ratios_and_goals() -> None:
     samples = {timing.OURS: [1.0, 2.0, 9.0], "jax": [2.0, 4.0, 3.0]}
