@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flambeau as torch
 from flambeau import nn
+from flambeau.tracer.tensor import packs
 
 
 def training(place: str, layers: int, jitted: bool) -> tuple[Any, Any, Any]:
@@ -290,3 +294,121 @@ def test_the_gradient_of_an_argument_is_there(given: str) -> None:
         assert not missing and twice.tolist() == [4.0] * 3 and p.grad.tolist() == [2.0] * 3
     sets(argument)
     assert p.grad.tolist() == [0.0] * 3
+
+
+class Shelf:
+    """What is held of a gradient, and what it was."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Any, list[float]]] = []
+
+    def put(self, x: Any) -> None:
+        self.held.append((x, torch.as_tensor(x).flatten().tolist()))
+
+    def unchanged(self) -> bool:
+        return all(torch.as_tensor(x).flatten().tolist() == before for x, before in self.held)
+
+
+# What happens to a gradient between two calls, and whether the next one can write into the memory of it.
+BETWEEN: dict[str, tuple[Any, bool]] = {
+    "nothing": (lambda p, shelf: None, True),
+    "looked at": (lambda p, shelf: p.grad, True),
+    "its norm": (lambda p, shelf: p.grad.norm().item(), True),
+    "forgotten": (lambda p, shelf: setattr(p, "grad", None), True),
+    "another one set": (lambda p, shelf: setattr(p, "grad", torch.ones_like(p)), True),
+    "written": (lambda p, shelf: p.grad.mul_(2.0), True),
+    "kept": (lambda p, shelf: shelf.put(p.grad), False),
+    "kept and forgotten": (lambda p, shelf: [shelf.put(p.grad), setattr(p, "grad", None)], False),
+    "kept as an array": (lambda p, shelf: shelf.put(p.grad.numpy()), False),
+    "kept in part": (lambda p, shelf: shelf.put(p.grad[0]), False),
+    "another step": (lambda p, shelf: torch.jit(lambda p: p.grad.sum())(p).item(), True),
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_a_large_gradient_is_written_where_the_last_one_was(between: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No memory is asked for in later calls, also of programs that come to be for other shapes of the batch."""
+    change, free = BETWEEN[between]
+    p = torch.zeros(80, 80, requires_grad=True)
+
+    @torch.jit
+    def step(x: Any) -> None:
+        p.grad = None
+        (p * x).sum().backward()
+
+    shelf, room, zeros = Shelf(), [], np.zeros
+    for calls, sizes in enumerate([(1, 80)] * 3 + [(80, 80)] * 3 + [(1, 80), (80, 80)] * 2):
+        room.clear()
+        with monkeypatch.context() as watched:
+            watched.setattr(packs.np, "zeros", lambda *args: room.append(args) or zeros(*args))
+            step(torch.full(sizes, float(calls)))
+        assert p.grad.sum().item() == 6400.0 * calls and shelf.unchanged()
+        assert bool(room) == (not calls or not free)
+        change(p, shelf)
+    assert step.stats.compiles == 2
+    assert step.program.memory()["alias"] == 4 * 6400
+
+
+def test_leaves_of_one_memory_have_gradients_of_their_own() -> None:
+    p = torch.zeros(80, 80, requires_grad=True)
+    q = p.detach().requires_grad_()
+
+    @torch.jit
+    def step(x: Any) -> None:
+        p.grad = q.grad = None
+        (p * x + q * 3.0 * x).sum().backward()
+
+    shelf = Shelf()
+    for factor in (1.0, 2.0, 3.0, 4.0, 5.0):
+        step(torch.tensor(factor))
+        assert p.grad.sum().item() == 6400.0 * factor and q.grad.sum().item() == 3 * 6400.0 * factor
+        assert shelf.unchanged()
+        shelf.put(q.grad)
+        if factor == 2.0:
+            q.grad = None
+        if factor == 3.0:
+            q.grad.mul_(1.0)
+            p.grad = None
+
+
+def test_the_memory_is_given_back_with_the_step() -> None:
+    p = torch.zeros(80, 80, requires_grad=True)
+
+    @torch.jit
+    def step(x: Any) -> None:
+        p.grad = None
+        (p * x).sum().backward()
+
+    step(torch.tensor(1.0))
+    memory = weakref.ref(p.grad._storage.value.buffer)
+    p.grad = None
+    assert memory() is not None
+    del step
+    gc.collect()
+    assert memory() is None
+
+
+def test_a_gradient_that_a_failing_run_wrote_over_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = torch.zeros(80, 80, requires_grad=True)
+
+    @torch.jit
+    def step(x: Any) -> None:
+        p.grad = None
+        (p * x).sum().backward()
+
+    step(torch.tensor(1.0))
+    step(torch.tensor(2.0))
+    run = type(step.program).run
+
+    def fails(self: Any, buffers: list[Any]) -> Any:
+        run(self, buffers)
+        raise RuntimeError("lost half way")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(step.program), "run", fails)
+        with pytest.raises(RuntimeError, match="lost half way"):
+            step(torch.tensor(3.0))
+    with pytest.raises(RuntimeError, match="failed while it ran, after the buffer was donated"):
+        p.grad.sum().item()
+    step(torch.tensor(4.0))
+    assert p.grad.sum().item() == 4 * 6400.0

@@ -22,6 +22,7 @@ from .alike import Together, Update, kinds, piece, written
 
 LIMIT = 16 << 10  # bytes of a tensor up to which a slice of a pack costs less than a buffer of its own
 FEWEST = 5  # members of a pack, or of those that are updated as one array
+FEWEST_GRADIENTS = 2  # of a pack that a step leaves behind, and does not read
 
 
 def packs_for(storages: Sequence[Storage], updates: Sequence[Update | None], device: str) -> list[Pack]:

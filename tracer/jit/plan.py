@@ -16,6 +16,7 @@ from ..guards.owners import Owner
 from ..ir.checks import Check
 from ..ir.dtypes import dtype
 from ..ir.graph import Graph, Value
+from ..ir.recorder import placeholder
 from ..ir.source import describe, user_position
 from ..ir.state import Ambient, state
 from ..ir.types import Type
@@ -31,7 +32,7 @@ from .guard import Guard
 from .host import Evaluation
 from .nans import nan_checks
 from .nests import Nest, Slot, is_plain
-from .packing import FEWEST, LIMIT, packed_graph, packs_for
+from .packing import FEWEST_GRADIENTS, LIMIT, packed_graph, packs_for
 from .reports import Line
 from .results import Template
 from .signature import Signature
@@ -385,20 +386,30 @@ def _packed_gradients(plan: Plan, packs: Sequence[Pack]) -> tuple[list[tuple[Gra
     for members in groups.values():
         members.sort(key=lambda member: place.get(id(member[0]._storage), len(place)))
     made = [(GradientPack([t for t, _ in members], kind, plan.device), [at for _, at in members])
-            for kind, members in groups.items() if len(members) >= FEWEST]
+            for kind, members in groups.items() if len(members) >= FEWEST_GRADIENTS]
     packed = {id(t) for pack, _ in made for t in pack.leaves}
     return made, tuple((t, o) for t, o in plan.writes.gradients if id(t) not in packed)
 
 
 def _left_alone(plan: Plan) -> Plan:
-    """The plan with the gradients that the step leaves behind, and that are in no pack, apart from all else that it gives."""
+    """The plan with the gradients that the step leaves behind, and that are in no pack, apart from all else that it gives.
+
+    The last inputs are the memory that they are written into.
+    """
     found = [] if plan.tape else _gradients_left(plan)
+    if not found:
+        return plan
     alone = {id(t) for t, _ in found}
-    gone = {at for _, at in found}
-    left = tuple((LeftGradient(t, plan.device), at) for t, at in found)
-    rest = tuple((t, o) for t, o in plan.writes.gradients if id(t) not in alone)
-    return replace(plan, writes=replace(plan.writes, gradients=rest, left=left),
-                   positions=tuple(-1 if at in gone else at for at in plan.positions))
+    outputs = [at for _, at in found]
+    graph, count = plan.graph, len(plan.graph.inputs)
+    room = [placeholder(plan.types[at], plan.device) for at in outputs]
+    labels = graph.labels | dict.fromkeys(room, "memory of the last gradient")
+    return replace(plan, graph=Graph([*graph.inputs, *room], graph.nodes, graph.outputs, graph.name, labels),
+                   donated={**plan.donated, **{count + k: at for k, at in enumerate(outputs)}},
+                   writes=replace(plan.writes,
+                                  gradients=tuple((t, o) for t, o in plan.writes.gradients if id(t) not in alone),
+                                  left=tuple((LeftGradient.of(t, plan.device), at) for t, at in found)),
+                   positions=tuple(-1 if at in outputs else at for at in plan.positions))
 
 
 def _gradients_left(plan: Plan) -> list[tuple[Tensor, int]]:

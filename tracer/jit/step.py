@@ -76,6 +76,7 @@ class Step:
         buffers += [device_buffer(v) for v in arguments]
         if plan.numbers:
             buffers += self._number_buffers(call)
+        buffers += [gradient.room() for gradient, _ in plan.writes.left]
         with Uninterrupted():
             results = self._execute(buffers)
             self.calls = self._runs.count = self.calls + 1
@@ -209,7 +210,8 @@ def _counted(plan: Plan) -> Runs:
 
 def _mark_lost(plan: Plan) -> None:
     """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
-    loose = [s for s in plan.storages()[:plan.rewritten] if backend().deleted(s.value.buffer)]
+    left = [g.leaf._grad._storage for g, _ in plan.writes.left if g.leaf._grad is not None]
+    loose = [s for s in (*plan.storages()[:plan.rewritten], *left) if backend().deleted(s.value.buffer)]
     packed = [s for p in plan.packs if backend().deleted(p.buffer) for s in p.storages if not s.shared]
     for storage in [*loose, *packed]:
         storage.lost = (f"the call of {plan.name} at {describe(user_position())} failed while it ran, after the buffer was "

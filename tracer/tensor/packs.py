@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -183,21 +184,44 @@ _NOTHING: Any = ()  # in the place of a buffer, until the pack is there
 
 
 class LeftGradient:
-    """The gradient of one leaf that a step leaves behind, in a buffer of its own.
+    """The gradient of one leaf that steps leave behind, in a buffer of its own.
 
     A call puts the new buffer into the tensor of the call before, if nobody else can have got hold of that one; a leaf
-    that was given another gradient, or none, gets a new tensor.
+    that was given another gradient, or none, gets a new tensor. In either case the program writes into the memory of the
+    call before, which is kept for that: one for all programs that leave this gradient.
     """
 
-    __slots__ = ("leaf", "device", "current", "read")
+    __slots__ = ("leaf", "type", "device", "buffer", "current", "read", "__weakref__")
 
     def __init__(self, leaf: Tensor, device: str) -> None:
-        self.leaf, self.device = leaf, device
+        self.leaf, self.type, self.device = leaf, leaf._type, device
+        self.buffer: Any = None  # of the last call
         self.current = False  # whether the gradient has what the step left there
         self.read = False  # whether it was looked at outside, so that somebody may hold it
 
+    @classmethod
+    def of(cls, leaf: Tensor, device: str) -> LeftGradient:
+        """That of this leaf, on this device."""
+        found = _left.get(id(leaf))
+        if found is None or (found.type, found.device) != (leaf._type, device):
+            found = _left[id(leaf)] = cls(leaf, device)
+        return found
+
+    def room(self) -> Any:
+        """Before a donating run: memory for the gradient, that of the last one unless somebody else can see it."""
+        buffer, self.buffer = self.buffer, None
+        gradient = self.leaf._grad
+        there = gradient is not None and gradient._storage.value.buffer is buffer
+        ours = there and self.current and gradient._storage.pack is self  # type: ignore[union-attr]
+        del gradient  # its references would count
+        seen = there and not (ours and (not self.read or self._is_sole()))
+        if buffer is None or seen or references(buffer) > _SOLE + there:
+            return backend().upload(np.zeros(self.type.shape, self.type.dtype.numpy), self.device)
+        return buffer
+
     def take(self, buffer: Any) -> None:
         """After a run: what the leaf's gradient is now."""
+        self.buffer = buffer
         gradient = self.leaf._grad
         if gradient is not None and self.current and gradient._storage.pack is self and not self.read:
             gradient._storage.value.buffer = buffer
@@ -221,6 +245,9 @@ class LeftGradient:
     def share(self) -> None:
         """Others can see the memory of the gradient, which stays theirs."""
         self.current = False
+
+
+_left: WeakValueDictionary[int, LeftGradient] = WeakValueDictionary()  # by the identity of the leaf, which each holds
 
 
 class SharedPack(Pack):
