@@ -9,7 +9,7 @@ import numpy as np
 
 import flambeau as torch
 
-from .calling import flambeau_update, timer
+from .calling import TURNS, flambeau_update, timer
 from .timing import OURS, Goal, Row, interleaved, timed
 from .work import Settings
 
@@ -21,7 +21,7 @@ def sharing(settings: Settings) -> Iterator[Row]:
     """Parameters made by `from_numpy` beside copies, and mini-batches that move beside one that stays: the plain cases."""
     for count in settings.parameters:
         samples = interleaved({OURS: timer(settings, *flambeau_update(count, SIDE, torch.from_numpy)),
-                               "plain": timer(settings, *flambeau_update(count, SIDE))}, settings.rounds)
+                               "plain": timer(settings, *flambeau_update(count, SIDE))}, settings.rounds, turns=TURNS)
         yield Row("share", f"p -= 0.1 * x, {count} of {SIDE}x{SIDE} by from_numpy", "us", samples, Goal(1.1, "plain"))
     table = torch.tensor(np.ones((ROWS, 128), np.float32))
     samples = interleaved({OURS: lambda: timed(_epoch(settings, table, BATCH), settings.calls),
