@@ -309,6 +309,18 @@ class Shelf:
         return all(torch.as_tensor(x).flatten().tolist() == before for x, before in self.held)
 
 
+def leaving_a_large_gradient() -> tuple[Any, Any]:
+    """A leaf, and a step that leaves it a gradient in a buffer of its own: its argument, in each place."""
+    p = torch.zeros(80, 80, requires_grad=True)
+
+    @torch.jit
+    def step(x: Any) -> None:
+        p.grad = None
+        (p * x).sum().backward()
+
+    return p, step
+
+
 # What happens to a gradient between two calls, and whether the next one can write into the memory of it.
 BETWEEN: dict[str, tuple[Any, bool]] = {
     "nothing": (lambda p, shelf: None, True),
@@ -329,13 +341,7 @@ BETWEEN: dict[str, tuple[Any, bool]] = {
 def test_a_large_gradient_is_written_where_the_last_one_was(between: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No memory is asked for in later calls, also of programs that come to be for other shapes of the batch."""
     change, free = BETWEEN[between]
-    p = torch.zeros(80, 80, requires_grad=True)
-
-    @torch.jit
-    def step(x: Any) -> None:
-        p.grad = None
-        (p * x).sum().backward()
-
+    p, step = leaving_a_large_gradient()
     shelf, room, zeros = Shelf(), [], np.zeros
     for calls, sizes in enumerate([(1, 80)] * 3 + [(80, 80)] * 3 + [(1, 80), (80, 80)] * 2):
         room.clear()
@@ -372,13 +378,7 @@ def test_leaves_of_one_memory_have_gradients_of_their_own() -> None:
 
 
 def test_the_memory_is_given_back_with_the_step() -> None:
-    p = torch.zeros(80, 80, requires_grad=True)
-
-    @torch.jit
-    def step(x: Any) -> None:
-        p.grad = None
-        (p * x).sum().backward()
-
+    p, step = leaving_a_large_gradient()
     step(torch.tensor(1.0))
     memory = weakref.ref(p.grad._storage.value.buffer)
     p.grad = None
@@ -389,13 +389,7 @@ def test_the_memory_is_given_back_with_the_step() -> None:
 
 
 def test_a_gradient_that_a_failing_run_wrote_over_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    p = torch.zeros(80, 80, requires_grad=True)
-
-    @torch.jit
-    def step(x: Any) -> None:
-        p.grad = None
-        (p * x).sum().backward()
-
+    p, step = leaving_a_large_gradient()
     step(torch.tensor(1.0))
     step(torch.tensor(2.0))
     run = type(step.program).run

@@ -400,16 +400,16 @@ def _left_alone(plan: Plan) -> Plan:
     if not found:
         return plan
     alone = {id(t) for t, _ in found}
-    outputs = [at for _, at in found]
-    graph, count = plan.graph, len(plan.graph.inputs)
-    room = [placeholder(plan.types[at], plan.device) for at in outputs]
+    graph = plan.graph
+    input_of = {at: len(graph.inputs) + k for k, (_, at) in enumerate(found)}  # by the output that is written there
+    room = [placeholder(plan.types[at], plan.device) for at in input_of]
     labels = graph.labels | dict.fromkeys(room, "memory of the last gradient")
     return replace(plan, graph=Graph([*graph.inputs, *room], graph.nodes, graph.outputs, graph.name, labels),
-                   donated={**plan.donated, **{count + k: at for k, at in enumerate(outputs)}},
+                   donated={**plan.donated, **{number: at for at, number in input_of.items()}},
                    writes=replace(plan.writes,
                                   gradients=tuple((t, o) for t, o in plan.writes.gradients if id(t) not in alone),
                                   left=tuple((LeftGradient.of(t, plan.device), at) for t, at in found)),
-                   positions=tuple(-1 if at in outputs else at for at in plan.positions))
+                   positions=tuple(-1 if at in input_of else at for at in plan.positions))
 
 
 def _gradients_left(plan: Plan) -> list[tuple[Tensor, int]]:
