@@ -210,7 +210,7 @@ def _counted(plan: Plan) -> Runs:
 
 def _mark_lost(plan: Plan) -> None:
     """After a failure inside a donating run: every storage whose buffer is gone says so from now on."""
-    left = [g.leaf._grad._storage for g, _ in plan.writes.left if g.leaf._grad is not None]
+    left = [s for gradient, _ in plan.writes.left if (s := gradient.present()) is not None]
     loose = [s for s in (*plan.storages()[:plan.rewritten], *left) if backend().deleted(s.value.buffer)]
     packed = [s for p in plan.packs if backend().deleted(p.buffer) for s in p.storages if not s.shared]
     for storage in [*loose, *packed]:

@@ -207,14 +207,18 @@ class LeftGradient:
             found = _left[id(leaf)] = cls(leaf, device)
         return found
 
+    def present(self) -> Storage | None:
+        """The memory of the leaf's gradient, if that is still what the last call left there."""
+        gradient = self.leaf._grad
+        return gradient._storage if gradient is not None and self.current and gradient._storage.pack is self else None
+
     def room(self) -> Any:
         """Before a donating run: memory for the gradient, that of the last one unless somebody else can see it."""
         buffer, self.buffer = self.buffer, None
         gradient = self.leaf._grad
         there = gradient is not None and gradient._storage.value.buffer is buffer
-        ours = there and self.current and gradient._storage.pack is self  # type: ignore[union-attr]
         del gradient  # its references would count
-        seen = there and not (ours and (not self.read or self._is_sole()))
+        seen = there and (self.present() is None or (self.read and not self._is_sole()))
         if buffer is None or seen or references(buffer) > _SOLE + there:
             return backend().upload(np.zeros(self.type.shape, self.type.dtype.numpy), self.device)
         return buffer
@@ -222,11 +226,11 @@ class LeftGradient:
     def take(self, buffer: Any) -> None:
         """After a run: what the leaf's gradient is now."""
         self.buffer = buffer
-        gradient = self.leaf._grad
-        if gradient is not None and self.current and gradient._storage.pack is self and not self.read:
-            gradient._storage.value.buffer = buffer
+        storage = self.present()
+        if storage is not None and not self.read:
+            storage.value.buffer = buffer
             return
-        del gradient  # its references would count
+        del storage  # its references would count
         if self.read and self.current and self._is_sole():
             self.leaf._grad._storage.value.buffer = buffer  # type: ignore[union-attr]
         else:
